@@ -1,0 +1,179 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Explain writes why the event ended as it did: its checks in order with what
+// was expected and presented, for a refusal the nearest federated credential,
+// what differs and what to change; then the events that led to it and followed
+// from it. All is the run that the event belongs to.
+func Explain(w io.Writer, e Event, all []Event) error {
+	p := &page{w: w}
+	p.line("%s %s: %s", mark(e.Outcome), title(e), e.Summary)
+	p.line("  event %s at %s (lab time)", e.ID, e.Time.Format(time.RFC3339))
+	for _, f := range []struct{ name, value string }{
+		{"workload", e.Workload},
+		{"identity", strings.TrimSpace(e.Identity + " " + e.ClientID)},
+		{"resource", e.Resource},
+		{"trace id", e.TraceID},
+		{"correlation id", e.CorrelationID},
+		{"answer", answer(e)},
+	} {
+		if f.value != "" {
+			p.line("  %-15s %s", f.name, f.value)
+		}
+	}
+	p.checks(e.Checks)
+	p.nearest(e.Nearest)
+	if e.Meaning != "" {
+		p.line("\nWhat it means: %s", e.Meaning)
+	}
+	if e.Remedy != "" {
+		p.line("\nWhat to change: %s", e.Remedy)
+	}
+	p.chain(e, all)
+	return p.err
+}
+
+// page writes lines until one fails.
+type page struct {
+	w   io.Writer
+	err error
+}
+
+func (p *page) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *page) checks(checks []Check) {
+	if len(checks) == 0 {
+		return
+	}
+	p.line("\nChecks, in the order they were made:")
+	for _, c := range checks {
+		p.line("  %s %s", mark(c.Outcome), c.Name)
+		if c.Outcome == Failed || c.Expected != "" && c.Expected != c.Presented {
+			if c.Expected != "" {
+				p.line("      expected  %s", c.Expected)
+			}
+			if c.Presented != "" {
+				p.line("      presented %s", c.Presented)
+			}
+		} else if c.Presented != "" {
+			p.line("      %s", c.Presented)
+		}
+		if c.Note != "" {
+			p.line("      %s", c.Note)
+		}
+	}
+}
+
+func (p *page) nearest(n *Nearest) {
+	if n == nil {
+		return
+	}
+	p.line("\nNearest federated credential: %s", n.Credential)
+	for _, d := range n.Differences {
+		p.line("  %s differs (%s)", d.Field, d.Kind)
+		p.line("      expected  %s", d.Expected)
+		p.line("      presented %s", d.Presented)
+		if d.Fix != "" {
+			p.line("      fix       %s", d.Fix)
+		}
+	}
+}
+
+func (p *page) chain(e Event, all []Event) {
+	chain := Chain(e, all)
+	if len(chain) < 2 {
+		return
+	}
+	p.line("\nThe token's way (kid → jti → uti → resource):")
+	for _, c := range chain {
+		here := " "
+		if c.ID == e.ID {
+			here = "▸"
+		}
+		p.line(" %s%5s  %s  %s %s", here, c.ID, c.Time.Format(time.DateTime), mark(c.Outcome), c.Summary)
+	}
+}
+
+// Chain returns the events that belong to the same token's way as e, oldest
+// first: what rotated in its key, minted and projected its assertion, exchanged
+// it and used the access token.
+func Chain(e Event, all []Event) []Event {
+	jti, uti, kid := e.JTI, e.UTI, e.Kid
+	if jti == "" && uti != "" { // an access knows its exchange only by uti
+		for _, o := range all {
+			if o.Kind == Exchange && o.UTI == uti {
+				jti, kid = o.JTI, o.Kid
+			}
+		}
+	}
+	var chain []Event
+	for _, o := range all {
+		switch {
+		case o.ID == e.ID,
+			jti != "" && o.JTI == jti,
+			uti != "" && o.UTI == uti,
+			kid != "" && o.Kind == KeyRotation && o.Kid == kid:
+			chain = append(chain, o)
+		}
+	}
+	return chain
+}
+
+// Last returns the event that people mean by "the last one": the newest refusal
+// or failure of a token exchange, a resource, a token review or an escape; else
+// the newest exchange or access.
+func Last(all []Event) (Event, bool) {
+	for i := len(all) - 1; i >= 0; i-- {
+		switch e := all[i]; {
+		case e.Outcome != Denied && e.Outcome != Failed:
+		case e.Kind == Access && e.Status == 401 && e.UTI == "": // the challenge that every Key Vault client asks for
+		default:
+			return e, true
+		}
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Kind == Exchange || all[i].Kind == Access {
+			return all[i], true
+		}
+	}
+	return Event{}, false
+}
+
+func mark(o Outcome) string {
+	switch o {
+	case OK, Granted, Passed:
+		return "✓"
+	case Denied, Failed:
+		return "✗"
+	default:
+		return "–"
+	}
+}
+
+func title(e Event) string {
+	if e.Code != 0 {
+		return fmt.Sprintf("%s %s with AADSTS%d", e.Kind, e.Outcome, e.Code)
+	}
+	return fmt.Sprintf("%s %s", e.Kind, e.Outcome)
+}
+
+func answer(e Event) string {
+	switch {
+	case e.Status == 0:
+		return ""
+	case e.Error == "":
+		return fmt.Sprintf("HTTP %d", e.Status)
+	default:
+		return fmt.Sprintf("HTTP %d %s", e.Status, e.Error)
+	}
+}
