@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		says string // in what is refused; "" when it is understood
+	}{
+		{args: "secret get mykeyvault mysecret"},
+		{args: "secret --credential default get mykeyvault mysecret"},
+		{args: "secret get mykeyvault mysecret --credential=workload"},
+		{args: "token --scope https://vault.azure.net/.default"},
+		{args: "token --print-token --scope https://vault.azure.net/.default"},
+		{args: "graph GET /v1.0/organization"},
+		{args: "", says: "expected a command"},
+		{args: "secrets get a b", says: `found "secrets"`},
+		{args: "secret get a", says: "expected get VAULT NAME"},
+		{args: "secret set a b", says: "expected get VAULT NAME"},
+		{args: "token", says: "expected --scope"},
+		{args: "graph POST /v1.0/organization", says: "expected GET PATH"},
+		{args: "token --scope x --credential cli", says: `expected workload or default, found "cli"`},
+		{args: "token --scop x", says: "not defined"},
+	} {
+		_, err := parse(strings.Fields(test.args))
+		if test.says == "" && err != nil {
+			t.Errorf("%q: %v", test.args, err)
+		}
+		if test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%q: expected an error that says %q, got %v", test.args, test.says, err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, variable := range []string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST"} {
+		t.Setenv(variable, "") // restored afterwards
+	}
+	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", t.TempDir()+"/missing")
+	t.Setenv("AZURE_TENANT_ID", "not a tenant")
+	var out, diagnostics bytes.Buffer
+	if code := run(context.Background(), []string{"token", "--scope", "s"}, &out, &diagnostics); code != 1 {
+		t.Errorf("no credential: exit code %d", code)
+	}
+	var answer Answer
+	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || answer.OK || answer.Error == "" {
+		t.Errorf("no credential: answered %s (%v)", out.Bytes(), err)
+	}
+	out.Reset()
+	if code := run(context.Background(), []string{"tokens"}, &out, &diagnostics); code != 2 || out.Len() > 0 {
+		t.Errorf("unknown command: exit code %d, output %q", code, &out)
+	}
+	if code := run(context.Background(), []string{"--help"}, &out, &diagnostics); code != 0 || !strings.Contains(out.String(), "secret get VAULT NAME") {
+		t.Errorf("help: exit code %d, output %q", code, &out)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	const entra = `{"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity record found","error_codes":[700213],"trace_id":"t","correlation_id":"c"}`
+	const vault = `{"error":{"code":"SecretNotFound","message":"A secret with (name/id) x was not found"}}`
+	for _, test := range []struct {
+		name string
+		err  error
+		want Answer
+	}{
+		{
+			name: "the token service refuses",
+			err:  &azidentity.AuthenticationFailedError{RawResponse: response(401, "https://login.microsoftonline.com/t/oauth2/v2.0/token", entra)},
+			want: Answer{Error: "AADSTS700213: No matching federated identity record found", Code: 700213, Reason: "invalid_client",
+				Status: 401, Host: "login.microsoftonline.com", TraceID: "t", CorrelationID: "c"},
+		},
+		{
+			name: "the token service answers something else",
+			err:  &azidentity.AuthenticationFailedError{RawResponse: response(502, "https://login.microsoftonline.com/", "<html>")},
+			want: Answer{Status: 502, Host: "login.microsoftonline.com"},
+		},
+		{
+			name: "the vault refuses",
+			err:  runtime.NewResponseError(response(404, "https://mykeyvault.vault.azure.net/secrets/x/", vault)),
+			want: Answer{Error: "A secret with (name/id) x was not found", Reason: "SecretNotFound", Status: 404, Host: "mykeyvault.vault.azure.net"},
+		},
+		{
+			name: "Graph refuses",
+			err:  &graphError{status: 403, body: []byte(`{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}`)},
+			want: Answer{Error: "Insufficient privileges", Reason: "Authorization_RequestDenied", Status: 403, Host: "graph.microsoft.com"},
+		},
+		{
+			name: "something else",
+			err:  errors.New("no route to host"),
+			want: Answer{Error: "no route to host"},
+		},
+	} {
+		got := refusal(test.err)
+		if test.want.Error == "" {
+			test.want.Error = got.Error // the SDK's own words
+		}
+		a, _ := json.Marshal(got)
+		b, _ := json.Marshal(test.want)
+		if got.Error == "" || !bytes.Equal(a, b) {
+			t.Errorf("%s:\n got  %s\n want %s", test.name, a, b)
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"appid":"x"}`))
+	if got, err := claims("e30." + payload + ".s"); err != nil || string(got) != `{"appid":"x"}` {
+		t.Errorf("claims: %s, %v", got, err)
+	}
+	for _, wrong := range []string{"", "a.b", "a.*.c", "a." + base64.RawURLEncoding.EncodeToString([]byte("{")) + ".c"} {
+		if _, err := claims(wrong); err == nil {
+			t.Errorf("claims of %q were read", wrong)
+		}
+	}
+}
+
+func response(status int, address, body string) *http.Response {
+	u, _ := url.Parse(address)
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(body)), Request: &http.Request{Method: http.MethodPost, URL: u},
+	}
+}
