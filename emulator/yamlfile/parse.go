@@ -1,0 +1,200 @@
+package yamlfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of a file. Configuration is written by people: what exceeds these is a
+// mistake or an attack.
+const (
+	MaxBytes = 1 << 20 // the size of a file
+	MaxDepth = 100     // levels of lists and mappings in one another
+
+	// maxAliased is how many nodes aliases may add to those that are written
+	// out; an alias bomb ("billion laughs") needs millions.
+	maxAliased = 100_000
+)
+
+// Parse reads a file that holds one YAML document and returns the document's
+// top node. Aliases and merge keys are resolved in it: it consists of mappings
+// with text keys, lists and scalars only. An empty file gives a null scalar.
+//
+// The error is of type [Problems]: a syntax error, a key given twice, a key
+// that is not text, a second document, or a file beyond the limits.
+func Parse(file string, data []byte) (*yaml.Node, error) {
+	documents, err := ParseAll(file, data)
+	if err != nil {
+		return nil, err
+	}
+	switch len(documents) {
+	case 0:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}, nil
+	case 1:
+		return documents[0], nil
+	}
+	return nil, Problems{{
+		File: file, Line: documents[1].Line,
+		Expected: "one YAML document", Found: fmt.Sprintf("%d", len(documents)),
+		Fix: "put what follows --- into a file of its own",
+	}}
+}
+
+// ParseAll is [Parse] for a file that may hold several documents, one node each.
+// Empty documents are left out.
+func ParseAll(file string, data []byte) ([]*yaml.Node, error) {
+	if len(data) > MaxBytes {
+		return nil, Problems{{
+			File: file, Expected: "at most 1 MiB", Found: fmt.Sprintf("%d bytes", len(data)),
+			Fix: "check that this is the file you meant",
+		}}
+	}
+	var documents []*yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return documents, nil
+		}
+		if err != nil {
+			return nil, Problems{syntaxProblem(file, err)}
+		}
+		if document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
+			continue
+		}
+		r := resolver{file: file, resolved: map[*yaml.Node]resolution{}}
+		top, _ := r.resolve(document.Content[0], "", 0)
+		if len(r.problems) > 0 {
+			r.problems.Sort()
+			return nil, r.problems
+		}
+		if !IsNull(top) {
+			documents = append(documents, top)
+		}
+	}
+}
+
+// The parser says "yaml: line 3: did not find expected key".
+var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+)(?:, column \d+)?: )?`)
+
+func syntaxProblem(file string, err error) Problem {
+	p := Problem{File: file, Expected: "YAML", Found: err.Error()}
+	if at := syntaxLine.FindStringSubmatch(p.Found); at != nil {
+		p.Found = strings.TrimPrefix(p.Found, at[0])
+		p.Line, _ = strconv.Atoi(at[1])
+	}
+	switch {
+	case strings.Contains(p.Found, "cannot start any token"):
+		p.Fix = "indent with spaces, not tabs, and quote text that begins with a special character"
+	case strings.Contains(p.Found, "mapping values are not allowed"):
+		p.Fix = "check the indentation, and quote text that contains a colon"
+	case strings.Contains(p.Found, "did not find expected"):
+		p.Fix = "check the indentation of this line and of those before it"
+	}
+	return p
+}
+
+// IsNull tells whether a node is absent, empty or null, which all mean "not given".
+func IsNull(node *yaml.Node) bool {
+	return node == nil || node.Kind == 0 || node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
+}
+
+// A resolver replaces aliases by what they stand for and merges << keys.
+type resolver struct {
+	file     string
+	problems Problems
+	aliased  int // nodes that aliases have added
+	resolved map[*yaml.Node]resolution
+}
+
+type resolution struct {
+	node *yaml.Node // nil while it is being resolved
+	size int
+}
+
+func (r *resolver) problem(node *yaml.Node, field, expected, found, fix string) {
+	r.problems = append(r.problems, Problem{
+		File: r.file, Line: node.Line, Field: field, Expected: expected, Found: found, Fix: fix,
+	})
+}
+
+// resolve returns the node without aliases, and the number of nodes in it
+// counted as if every alias had been written out.
+func (r *resolver) resolve(node *yaml.Node, field string, depth int) (*yaml.Node, int) {
+	if len(r.problems) > 20 { // enough to work on
+		return node, 1
+	}
+	if depth > MaxDepth {
+		r.problem(node, field, fmt.Sprintf("at most %d levels", MaxDepth), "more", "flatten the file")
+		return node, 1
+	}
+	if node.Kind == yaml.AliasNode {
+		return r.alias(node, field, depth)
+	}
+	if node.Anchor != "" {
+		r.resolved[node] = resolution{}
+	}
+	size := 1
+	switch node.Kind {
+	case yaml.MappingNode:
+		size = r.mapping(node, field, depth)
+	case yaml.SequenceNode:
+		for i, element := range node.Content {
+			resolved, n := r.resolve(element, fmt.Sprintf("%s[%d]", field, i), depth+1)
+			node.Content[i], size = resolved, size+n
+		}
+	}
+	if node.Anchor != "" {
+		r.resolved[node] = resolution{node, size}
+	}
+	return node, size
+}
+
+func (r *resolver) alias(node *yaml.Node, field string, depth int) (*yaml.Node, int) {
+	target, known := r.resolved[node.Alias]
+	if !known && node.Alias.Kind == yaml.ScalarNode { // an anchor on a key
+		target = resolution{node.Alias, 1}
+	}
+	if target.node == nil { // an anchor stands before its aliases, so it has been begun
+		r.problem(node, field, "an alias of something else", "*"+node.Value+" inside of what it names", "write the value out")
+		return null(node), 1
+	}
+	r.aliased += target.size
+	if r.aliased > maxAliased {
+		r.problem(node, field, fmt.Sprintf("aliases that stand for at most %d values", maxAliased), "more", "write the values out")
+		return null(node), 1
+	}
+	if d := depthOf(target.node, MaxDepth-depth); d > MaxDepth-depth {
+		r.problem(node, field, fmt.Sprintf("at most %d levels", MaxDepth), "more", "flatten the file")
+		return null(node), 1
+	}
+	return target.node, target.size
+}
+
+// depthOf is the number of levels below node, or more than limit as soon as it is known to be.
+// Every alias has been counted before it gets here, so the walk is bounded.
+func depthOf(node *yaml.Node, limit int) int {
+	deepest := 0
+	if limit < 0 {
+		return 1
+	}
+	for _, child := range node.Content {
+		deepest = max(deepest, 1+depthOf(child, limit-1))
+		if deepest > limit {
+			break
+		}
+	}
+	return deepest
+}
+
+func null(at *yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: at.Line, Column: at.Column}
+}

@@ -1,0 +1,72 @@
+package yamlfile
+
+import (
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Get returns the value of a key of a mapping, or nil.
+func Get(node *yaml.Node, key string) *yaml.Node {
+	if node == nil || node.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// Line is the line of the value that a path such as tenants[0].name leads to,
+// below a top node from [Parse]. Where the file does not go all the way, it is
+// the line of the last value that is there: a missing field is reported at the
+// mapping that lacks it. It is 0 for a nil node.
+func Line(top *yaml.Node, field string) int {
+	if top == nil {
+		return 0
+	}
+	node := top
+	for field != "" {
+		var key string
+		var i int
+		key, i, field = cutStep(field)
+		next := Get(node, key)
+		if i >= 0 {
+			next = nil
+			if node.Kind == yaml.SequenceNode && i < len(node.Content) {
+				next = node.Content[i]
+			}
+		}
+		if next == nil {
+			break
+		}
+		node = next
+	}
+	return node.Line
+}
+
+// cutStep takes the first step off a path that [Join] made: a key, or the index
+// of an element, which is -1 for a key.
+func cutStep(field string) (key string, i int, rest string) {
+	switch {
+	case strings.HasPrefix(field, `["`):
+		if quoted, err := strconv.QuotedPrefix(field[1:]); err == nil {
+			key, _ = strconv.Unquote(quoted)
+			rest = strings.TrimPrefix(field[1+len(quoted):], "]")
+			return key, -1, strings.TrimPrefix(rest, ".")
+		}
+	case strings.HasPrefix(field, "["):
+		digits, rest, _ := strings.Cut(field[1:], "]")
+		if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
+			return "", int(n), strings.TrimPrefix(rest, ".")
+		}
+	}
+	end := strings.IndexAny(field, ".[")
+	if end <= 0 {
+		return field, -1, ""
+	}
+	return field[:end], -1, strings.TrimPrefix(field[end:], ".")
+}

@@ -1,0 +1,103 @@
+package yamlfile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Problem is one thing that is wrong in a file, told to the person who wrote
+// it: where it is, what should stand there, what stands there, and what to do.
+type Problem struct {
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"` // 1 is the first line; 0 when the problem has no place
+
+	// Field is the path to the value, such as spec.components[0].identity.azure;
+	// empty for the file as a whole.
+	Field string `json:"field,omitempty"`
+
+	Expected string `json:"expected,omitempty"`
+	Found    string `json:"found,omitempty"`
+	Fix      string `json:"fix,omitempty"`
+
+	// Warning marks something that was passed over, not refused.
+	Warning bool `json:"warning,omitempty"`
+}
+
+// Error gives the problem on one line:
+//
+//	wiemu.yaml:12: tenants[0].id: expected a UUID, found text "contoso"; write the tenant's id
+func (p Problem) Error() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		b.WriteString(": ")
+	}
+	if p.Warning {
+		b.WriteString("warning: ")
+	}
+	if p.Field != "" {
+		b.WriteString(p.Field)
+		b.WriteString(": ")
+	}
+	switch {
+	case p.Expected != "" && p.Found != "":
+		fmt.Fprintf(&b, "expected %s, found %s", p.Expected, p.Found)
+	case p.Expected != "":
+		fmt.Fprintf(&b, "expected %s", p.Expected)
+	default:
+		b.WriteString(p.Found)
+	}
+	if p.Fix != "" {
+		b.WriteString("; ")
+		b.WriteString(p.Fix)
+	}
+	return b.String()
+}
+
+// Problems is everything that is wrong in a file, in the order of its lines.
+type Problems []Problem
+
+// Error gives one problem a line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err returns the problems that are not warnings as an error, or nil when there
+// are none. Unlike p itself it is safe to return as an error value.
+func (p Problems) Err() error {
+	var refused Problems
+	for _, problem := range p {
+		if !problem.Warning {
+			refused = append(refused, problem)
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return refused
+}
+
+// Warnings returns the problems that are warnings.
+func (p Problems) Warnings() []Problem {
+	var warnings []Problem
+	for _, problem := range p {
+		if problem.Warning {
+			warnings = append(warnings, problem)
+		}
+	}
+	return warnings
+}
+
+// Sort orders the problems by line, keeping the order of those on one line.
+func (p Problems) Sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+}

@@ -1,0 +1,162 @@
+// Package yamlfile reads YAML that people write: strictly, and with every
+// problem told at once, each with its file, line, field, what was expected,
+// what was found, and how to put it right. It does not know what the files
+// mean; see emulator/config, scenarios and harness/workload.
+//
+// Go types describe a file with `yaml:"name"` struct tags, as they do for
+// go.yaml.in/yaml/v3; `yaml:",inline"` puts the fields of a struct into the one
+// around it, `yaml:"-"` leaves a field out, and a field without a tag has its
+// name in lower case. Supported are text, bool, integers, floats,
+// [time.Duration] ("25h"), [time.Time] (RFC 3339), slices, maps with text keys,
+// structs, pointers to them, any, [yaml.Node], types with
+// [encoding.TextUnmarshaler], and types with [Unmarshaler], which read
+// themselves.
+//
+// It is stricter than the YAML library: a field that the type does not have, a
+// key given twice, a number where text is expected (an unquoted id that YAML
+// takes for a number has lost digits already) and a second document are refused.
+// A null value (`KEY:`) is a value that was not given.
+package yamlfile
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Decode reads a file that holds one document into the value that into points
+// to, usually a struct with its defaults filled in: what the file does not give
+// stays as it is. file names the file in errors; the bytes are data.
+//
+// The error is of type [Problems]. What could be read has been stored even then.
+func Decode(file string, data []byte, into any) error {
+	node, err := Parse(file, data)
+	if err != nil {
+		return err
+	}
+	return DecodeNode(file, node, into).Err()
+}
+
+// DecodeNode is [Decode] for a node from [Parse], for a file whose kind has to
+// be looked at before its type is known.
+func DecodeNode(file string, node *yaml.Node, into any) Problems {
+	return decode(Value{Node: node, file: file, report: new(Problems)}, into)
+}
+
+// DecodeTolerant is [DecodeNode] for files that others define and extend: a
+// field that the type does not have is a warning among the problems, not an error.
+func DecodeTolerant(file string, node *yaml.Node, into any) Problems {
+	return decode(Value{Node: node, file: file, report: new(Problems), tolerant: true}, into)
+}
+
+func decode(v Value, into any) Problems {
+	v.Decode(into)
+	v.report.Sort()
+	return *v.report
+}
+
+// An Unmarshaler reads itself from a value in a file, for forms that a Go type
+// does not express, such as text that stands for a mapping. Problems are
+// reported to the value. The method is on the pointer.
+type Unmarshaler interface {
+	UnmarshalYAMLFile(v Value)
+}
+
+// A Value is a place in a file that is being decoded.
+type Value struct {
+	Node *yaml.Node
+
+	field    string
+	file     string
+	tolerant bool
+	report   *Problems
+}
+
+// Field is the path to the value, such as spec.components[0].identity.
+func (v Value) Field() string { return v.field }
+
+// At is the value of a key of a mapping, whose node the caller has found.
+func (v Value) At(key string, node *yaml.Node) Value {
+	v.Node, v.field = node, Join(v.field, key)
+	return v
+}
+
+// Index is element i of a list.
+func (v Value) Index(i int) Value {
+	v.Node, v.field = v.Node.Content[i], fmt.Sprintf("%s[%d]", v.field, i)
+	return v
+}
+
+// Strict is the same value, in which unknown fields are refused.
+func (v Value) Strict() Value {
+	v.tolerant = false
+	return v
+}
+
+// Decode stores the value in what into points to, and reports what does not fit.
+// It tells whether all of it did.
+func (v Value) Decode(into any) bool {
+	target := reflect.ValueOf(into)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		panic(fmt.Sprintf("yamlfile: decoding into %T, which is no pointer to a value", into))
+	}
+	before := len(*v.report)
+	v.into(target.Elem())
+	return len(*v.report) == before
+}
+
+// Refuse reports that the value is wrong. An empty found describes the node.
+func (v Value) Refuse(expected, found, fix string) { v.problem(expected, found, fix, false) }
+
+// Warn reports that the value was passed over.
+func (v Value) Warn(expected, found, fix string) { v.problem(expected, found, fix, true) }
+
+func (v Value) problem(expected, found, fix string, warning bool) {
+	p := Problem{File: v.file, Field: v.field, Expected: expected, Found: found, Fix: fix, Warning: warning}
+	if v.Node != nil {
+		p.Line = v.Node.Line
+	}
+	if p.Found == "" {
+		p.Found = Describe(v.Node)
+	}
+	*v.report = append(*v.report, p)
+}
+
+// Describe names what a node is, for the "found" of a problem: text "abc",
+// number 5, a list.
+func Describe(node *yaml.Node) string {
+	if IsNull(node) {
+		return "nothing"
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	shown := node.Value
+	if runes := []rune(shown); len(runes) > 60 {
+		shown = string(runes[:60]) + "…"
+	}
+	switch node.ShortTag() {
+	case "!!int", "!!float":
+		return "number " + shown
+	case "!!bool":
+		return shown
+	}
+	return fmt.Sprintf("text %q", shown)
+}
+
+// Join is the path of a key below a path: Join("spec", "name") is spec.name. A
+// key that could be mistaken for a path is put in brackets: env["a.b"].
+func Join(field, key string) string {
+	switch {
+	case key == "" || strings.ContainsAny(key, ".[]\" "):
+		return fmt.Sprintf("%s[%q]", field, key)
+	case field == "":
+		return key
+	}
+	return field + "." + key
+}
