@@ -1,0 +1,203 @@
+package keyring
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// bits is the size of every key: what AKS signs with and what Entra ID accepts.
+const bits = 2048
+
+// PoolOptions tunes a pool. The zero value is what a lab wants.
+type PoolOptions struct {
+	Ahead  int          // keys kept made beyond those taken; 0: 8 in a directory, 1 in memory
+	Logger *slog.Logger // what an operator should know about the directory; nil: slog.Default()
+}
+
+// errClosed answers Take after Close.
+var errClosed = errors.New("the key pool is closed")
+
+// Pool hands out RSA-2048 keys that were made ahead, because making one costs as
+// much as 35 to 100 signatures. Every pool over the same directory, in whatever
+// process, hands them out in the same order from the first on, so that the next
+// lab pays for none. It is safe for concurrent use.
+type Pool struct {
+	shelf *shelf
+
+	mu     sync.Mutex
+	next   int
+	closed bool
+}
+
+// OpenPool opens the pool kept in dir (made 0700 if missing; one PKCS#8 PEM file
+// a key, 0600), or a pool in memory if dir is "". It starts at once to load or
+// make the two keys that every lab needs first, and after them those ahead, and
+// returns without waiting for any.
+func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("key pool: make its directory: %w", err)
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("key pool: find its directory: %w", err)
+		}
+		dir = abs
+	}
+	if opts.Ahead <= 0 {
+		opts.Ahead = 8
+		if dir == "" {
+			opts.Ahead = 1
+		}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	s := &shelf{dir: dir, ahead: opts.Ahead, log: opts.Logger, slots: map[int]*slot{}}
+	p := s.lease()
+	// An emulator starts with two rings, Entra's and one issuer's: both keys are
+	// under way on cores of their own before anybody asks.
+	s.slot(0)
+	s.slot(1)
+	s.want(opts.Ahead)
+	return p, nil
+}
+
+// Lease returns a pool for another lab in this process. It starts again from the
+// first key; files, keys in memory and the making of new ones are shared.
+func (p *Pool) Lease() *Pool { return p.shelf.lease() }
+
+// Take returns the next key. It waits only where that key is not made yet; then
+// keys that are taken at the same time are made at the same time. The key is
+// shared with other leases and must not be changed.
+func (p *Pool) Take(ctx context.Context) (*rsa.PrivateKey, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errClosed
+	}
+	index := p.next
+	p.next++
+	p.mu.Unlock()
+
+	s := p.shelf.slot(index)
+	p.shelf.want(index + 1 + p.shelf.ahead)
+	select {
+	case <-s.done:
+		return s.key, s.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for key %d of the pool: %w", index, ctx.Err())
+	}
+}
+
+// Close ends this pool; the last close of a pool and its leases ends the making
+// of keys. It waits for no key: one that is being made when the last pool closes
+// is thrown away, and nothing is written after Close.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.closed = true
+		p.shelf.leave()
+	}
+	return nil
+}
+
+// shelf is what a pool and its leases share.
+type shelf struct {
+	dir   string
+	ahead int
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	users   int
+	slots   map[int]*slot
+	looked  int  // slots below this were made, or seen on disk, by fill
+	wanted  int  // fill goes on to this one
+	filling bool // fill runs
+
+	disk sync.Mutex // held while a file is written, so that none is after the last Close
+}
+
+// slot is one key; its other fields are set before done is closed.
+type slot struct {
+	done chan struct{}
+	key  *rsa.PrivateKey
+	err  error
+}
+
+func (s *shelf) lease() *Pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users++
+	return &Pool{shelf: s}
+}
+
+func (s *shelf) leave() {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users--
+}
+
+func (s *shelf) abandoned() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.users == 0
+}
+
+// slot returns the slot of a key and starts to load or make it if nobody has.
+func (s *shelf) slot(index int) *slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl, ok := s.slots[index]
+	if !ok {
+		sl = &slot{done: make(chan struct{})}
+		s.slots[index] = sl
+		go func() { // ends with the key: making one can not be interrupted
+			defer close(sl.done)
+			sl.key, sl.err = s.obtain(index)
+		}()
+	}
+	return sl
+}
+
+// want has keys made until wanted of them are there.
+func (s *shelf) want(wanted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = max(s.wanted, wanted)
+	if !s.filling && s.looked < s.wanted {
+		s.filling = true
+		go s.fill()
+	}
+}
+
+// fill makes the keys ahead, one at a time so that it never takes more than one
+// core from those who wait. Keys already on disk are not loaded before they are
+// taken.
+func (s *shelf) fill() {
+	for {
+		s.mu.Lock()
+		if s.users == 0 || s.looked >= s.wanted {
+			s.filling = false
+			s.mu.Unlock()
+			return
+		}
+		index := s.looked
+		s.looked++
+		_, begun := s.slots[index]
+		s.mu.Unlock()
+		if !begun && s.stored(index) {
+			continue
+		}
+		<-s.slot(index).done
+	}
+}

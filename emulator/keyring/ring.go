@@ -1,0 +1,174 @@
+// Package keyring keeps the keys that issuers and Entra ID sign with. Every key
+// lives through the same stages, published → signing → retired → removed, on a
+// schedule of lab time or on demand; keys come from a [Pool] that makes them
+// ahead. What a key's id is and what a token says is decided by its user.
+package keyring
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// Stage is a part of a key's life.
+type Stage string
+
+// The stages, in the order in which a key goes through them.
+const (
+	Published Stage = "published" // in the JWKS, so that verifiers learn it; signs nothing yet
+	Signing   Stage = "signing"   // signs everything; one key of a ring at a time
+	Retired   Stage = "retired"   // still in the JWKS, for the tokens that it signed
+	Removed   Stage = "removed"   // out of the JWKS: its tokens fail where the JWKS was fetched since
+)
+
+// Key is a key and where it is in its life. Times are lab time, zero while the
+// stage has not been reached (or was skipped).
+type Key struct {
+	ID          string          // kid
+	Private     *rsa.PrivateKey // shared, never changed; nil once removed
+	Certificate []byte          // DER; nil unless the ring's Identify makes one
+	Stage       Stage
+
+	PublishedAt, SigningAt, RetiredAt, RemovedAt time.Time
+}
+
+// Options describes a ring. Name and Identify are required.
+type Options struct {
+	Name   string // in journal events and errors
+	Issuer string // whose tokens the keys sign, for journal events; may be ""
+
+	// Identify names a key and may make a certificate (DER) for it.
+	Identify func(*rsa.PrivateKey) (id string, certificate []byte, err error)
+
+	RotateEvery  time.Duration // a key signs this long; 0: until Rotate is called
+	PublishAhead time.Duration // the next key is published this long before it signs; at most RotateEvery
+	RetireAfter  time.Duration // a retired key stays in the JWKS this long; 0: until Remove is called
+
+	Journal *journal.Journal
+}
+
+// Ring is a set of keys of which one signs. It is safe for concurrent use;
+// reading and signing never wait for a change that is under way.
+type Ring struct {
+	clock clock.Clock
+	pool  *Pool
+	opts  Options
+
+	life context.Context // ends with Close
+	end  context.CancelFunc
+
+	keys atomic.Pointer[[]Key] // in the order of their ids' appearance; replaced, never changed
+
+	change sync.Mutex // one change at a time; guards timers
+	next   clock.Timer
+	leave  map[string]clock.Timer // retired keys on their way out, by id
+}
+
+// New makes a ring whose first key, taken from pool, signs at once. Close it.
+func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring, error) {
+	switch {
+	case opts.Name == "":
+		return nil, errors.New("key ring: it has no name")
+	case opts.Identify == nil:
+		return nil, fmt.Errorf("key ring %s: Identify is missing", opts.Name)
+	case opts.RotateEvery < 0 || opts.PublishAhead < 0 || opts.RetireAfter < 0:
+		return nil, fmt.Errorf("key ring %s: its schedule has a negative duration", opts.Name)
+	case opts.RotateEvery > 0 && opts.PublishAhead > opts.RotateEvery:
+		return nil, fmt.Errorf("key ring %s: a key would be published %v before it signs although keys sign for %v only; publish at most that long ahead", opts.Name, opts.PublishAhead, opts.RotateEvery)
+	}
+	r := &Ring{clock: clk, pool: pool, opts: opts, leave: map[string]clock.Timer{}}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.keys.Store(new([]Key))
+
+	r.change.Lock()
+	defer r.change.Unlock()
+	key, err := r.take(ctx)
+	if err != nil {
+		r.end()
+		return nil, err
+	}
+	key.Stage, key.SigningAt = Signing, key.PublishedAt
+	r.put(key)
+	r.plan()
+	return r, nil
+}
+
+// Signing returns the key that signs.
+func (r *Ring) Signing() Key {
+	return signing(*r.keys.Load())
+}
+
+// Published returns what belongs in the JWKS: the key that signs, then those
+// that will, in the order in which they were published, then the retired ones,
+// newest first.
+func (r *Ring) Published() []Key {
+	all := *r.keys.Load()
+	published := make([]Key, 1, len(all))
+	for _, k := range all {
+		switch k.Stage {
+		case Signing:
+			published[0] = k
+		case Published:
+			published = append(published, k)
+		}
+	}
+	for _, k := range slices.Backward(all) {
+		if k.Stage == Retired {
+			published = append(published, k)
+		}
+	}
+	return published
+}
+
+// Key returns the key with an id if it belongs in the JWKS.
+func (r *Ring) Key(id string) (Key, bool) {
+	for _, k := range *r.keys.Load() {
+		if k.ID == id && k.Stage != Removed {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// Keys returns every key that the ring has had, oldest first; removed ones
+// without their private part.
+func (r *Ring) Keys() []Key { return slices.Clone(*r.keys.Load()) }
+
+// Sign signs payload with the signing key, by exactly one RSASSA-PKCS1-v1_5
+// signature with SHA-256 (RS256, RFC 7518 §3.3), and returns the compact JWS
+// (RFC 7515 §7.1) and the key. header returns the JOSE header, JSON, for that
+// key. Its bytes are signed as they are: go-jose sorts a header's names, and
+// Entra ID does not.
+func (r *Ring) Sign(header func(Key) string, payload []byte) (compact string, key Key, err error) {
+	key = r.Signing()
+	text := header(key)
+	encoding := base64.RawURLEncoding
+	size := encoding.EncodedLen(len(text)) + 1 + encoding.EncodedLen(len(payload))
+	token := make([]byte, 0, size+1+encoding.EncodedLen(key.Private.Size()))
+	token = encoding.AppendEncode(token, []byte(text))
+	token = append(token, '.')
+	token = encoding.AppendEncode(token, payload)
+	digest := sha256.Sum256(token)
+	signature, err := rsa.SignPKCS1v15(nil, key.Private, crypto.SHA256, digest[:])
+	if err != nil {
+		return "", Key{}, fmt.Errorf("key ring %s: sign with %s: %w", r.opts.Name, key.ID, err)
+	}
+	token = append(token, '.')
+	return string(encoding.AppendEncode(token, signature)), key, nil
+}
+
+// signing finds the key that signs; there is always one.
+func signing(keys []Key) Key {
+	return keys[slices.IndexFunc(keys, func(k Key) bool { return k.Stage == Signing })]
+}
