@@ -2,11 +2,15 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/wiemu/wiemu/emulator/journal"
 )
+
+// errRingClosed refuses a new key after Close.
+var errRingClosed = errors.New("it is closed")
 
 // Publish puts a new key into the JWKS that does not sign yet.
 func (r *Ring) Publish(ctx context.Context) (Key, error) {
@@ -192,6 +196,9 @@ func (r *Ring) waiting() (Key, bool) {
 
 // take turns the pool's next key into one of this ring that is published now.
 func (r *Ring) take(ctx context.Context) (Key, error) {
+	if r.life.Err() != nil {
+		return Key{}, fmt.Errorf("key ring %s: %w", r.opts.Name, errRingClosed)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
