@@ -48,18 +48,26 @@ type problems struct {
 	found             []error
 }
 
-func (p *problems) add(reason error, field, expected, found string) {
+func (p *problems) add(reason error, field path, expected, found string) {
 	p.found = append(p.found, &Error{
 		Reason: reason, Tenant: p.tenant, Principal: p.principal,
-		Field: field, Expected: expected, Found: found,
+		Field: field.String(), Expected: expected, Found: found,
 	})
 }
 
-// expect adds a problem of form unless ok.
-func (p *problems) expect(ok bool, field, expected, found string) {
-	if !ok {
-		p.add(ErrInvalid, field, expected, found)
+// expect adds a problem of form unless ok. Found is formatted only then: a
+// hundred thousand applications are checked when they are loaded.
+func (p *problems) expect(ok bool, field path, expected string, found any) {
+	if ok {
+		return
 	}
+	text, isText := found.(string)
+	if isText {
+		text = quoted(text)
+	} else {
+		text = fmt.Sprint(found)
+	}
+	p.add(ErrInvalid, field, expected, text)
 }
 
 func (p *problems) err() error { return errors.Join(p.found...) }
@@ -71,4 +79,24 @@ func quoted(s string) string {
 		return fmt.Sprintf("%.*q… (%d bytes)", most, s, len(s))
 	}
 	return fmt.Sprintf("%q", s)
+}
+
+// path names a field of a principal, or of an element of one of its lists.
+type path struct {
+	list  string
+	index int
+	field string
+}
+
+func at(field string) path { return path{field: field} }
+
+func (p path) String() string {
+	switch {
+	case p.list == "":
+		return p.field
+	case p.field == "":
+		return fmt.Sprintf("%s[%d]", p.list, p.index)
+	default:
+		return fmt.Sprintf("%s[%d].%s", p.list, p.index, p.field)
+	}
 }

@@ -19,59 +19,62 @@ const (
 // checkFederated applies the rules to all federated credentials of a principal.
 func (p *problems) checkFederated(credentials []FederatedCredential) {
 	if n := len(credentials); n > MaxFederatedCredentials {
-		p.add(ErrLimit, "federatedCredentials", fmt.Sprintf("at most %d", MaxFederatedCredentials), fmt.Sprint(n))
+		p.add(ErrLimit, at("federatedCredentials"), fmt.Sprintf("at most %d", MaxFederatedCredentials), fmt.Sprint(n))
+		return
 	}
-	names := make(map[string]int, len(credentials))
-	ids := make(map[string]int, len(credentials))
-	trusts := make(map[[2]string]int, len(credentials))
 	for i, c := range credentials {
-		field := func(name string) string { return fmt.Sprintf("federatedCredentials[%d].%s", i, name) }
-		p.checkCredential(c, field)
-		// A name is the last segment of a resource id, where Azure ignores case.
-		if first, taken := names[strings.ToLower(c.Name)]; taken {
-			p.add(ErrDuplicate, field("name"), fmt.Sprintf("a name of its own, as federatedCredentials[%d] has it", first), quoted(c.Name))
-		} else {
-			names[strings.ToLower(c.Name)] = i
-		}
-		if first, taken := ids[c.ID]; taken {
-			p.add(ErrDuplicate, field("id"), fmt.Sprintf("an id of its own, as federatedCredentials[%d] has it", first), c.ID)
-		} else {
-			ids[c.ID] = i
-		}
-		trust := [2]string{c.Issuer, c.Subject}
-		if first, taken := trusts[trust]; taken {
-			p.add(ErrDuplicate, field("subject"), fmt.Sprintf("a combination of issuer and subject of its own, as %q (federatedCredentials[%d]) has it", credentials[first].Name, first), quoted(c.Subject))
-		} else {
-			trusts[trust] = i
+		p.checkCredential(i, c)
+		for j, earlier := range credentials[:i] {
+			p.checkDistinct(i, c, j, earlier)
 		}
 	}
 }
 
-func (p *problems) checkCredential(c FederatedCredential, field func(string) string) {
+func (p *problems) checkCredential(i int, c FederatedCredential) {
+	field := func(name string) path { return path{"federatedCredentials", i, name} }
 	p.checkID(field("id"), c.ID)
-	p.expect(validCredentialName(c.Name), field("name"),
-		fmt.Sprintf("%d to %d letters, digits, - or _, the first a letter or digit", MinCredentialName, MaxCredentialName), quoted(c.Name))
-	p.checkIssuer(field("issuer"), c.Issuer)
-	for _, text := range []struct{ name, value string }{
+	p.expect(validCredentialName(c.Name), field("name"), "3 to 120 letters, digits, - or _, the first a letter or digit", c.Name)
+	p.expect(validIssuer(c.Issuer), field("issuer"), "an https URL exactly as the iss claim has it, without query or fragment", c.Issuer)
+	p.expect(c.Subject != "", field("subject"), "a value", c.Subject)
+	p.expect(c.Subject == strings.TrimSpace(c.Subject), field("subject"), "no white space around it", c.Subject)
+	p.expect(c.Audience != "", field("audience"), "a value, usually "+DefaultAudience, c.Audience)
+	for _, text := range [...]struct{ name, value string }{
 		{"issuer", c.Issuer},
 		{"subject", c.Subject},
 		{"audience", c.Audience},
 		{"description", c.Description},
 	} {
-		n := utf8.RuneCountInString(text.value)
-		p.expect(n <= MaxCredentialField, field(text.name), fmt.Sprintf("at most %d characters", MaxCredentialField), fmt.Sprint(n))
-		p.expect(n > 0 || text.name == "description" || text.name == "issuer", field(text.name), "a value", `""`)
-		p.expect(utf8.ValidString(text.value), field(text.name), "UTF-8", quoted(text.value))
+		p.expect(utf8.ValidString(text.value), field(text.name), "UTF-8", text.value)
+		if n := utf8.RuneCountInString(text.value); n > MaxCredentialField {
+			p.add(ErrInvalid, field(text.name), fmt.Sprintf("at most %d characters", MaxCredentialField), fmt.Sprint(n))
+		}
 	}
-	p.expect(c.Subject == strings.TrimSpace(c.Subject), field("subject"), "no white space around it", quoted(c.Subject))
 }
 
-// checkIssuer demands a URL from which Entra could fetch the metadata.
-func (p *problems) checkIssuer(field, issuer string) {
-	const expected = "an https URL exactly as the iss claim has it, without query or fragment"
+// checkDistinct refuses a credential that an earlier one of the same principal
+// stands in the way of.
+func (p *problems) checkDistinct(i int, c FederatedCredential, j int, earlier FederatedCredential) {
+	taken := func(field, what, found string) {
+		p.add(ErrDuplicate, path{"federatedCredentials", i, field},
+			fmt.Sprintf("%s of its own, as %q (federatedCredentials[%d]) has it", what, earlier.Name, j), quoted(found))
+	}
+	if strings.EqualFold(c.Name, earlier.Name) { // the last segment of a resource id, where Azure ignores case
+		taken("name", "a name", c.Name)
+	}
+	if c.ID == earlier.ID {
+		taken("id", "an id", c.ID)
+	}
+	if c.Issuer == earlier.Issuer && c.Subject == earlier.Subject {
+		taken("subject", "a combination of issuer and subject", c.Subject)
+	}
+}
+
+// validIssuer reports whether issuer is a URL from which Entra could fetch the
+// metadata.
+func validIssuer(issuer string) bool {
 	u, err := url.Parse(issuer)
-	p.expect(err == nil && u.Scheme == "https" && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
-		issuer == strings.TrimSpace(issuer), field, expected, quoted(issuer))
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil &&
+		!strings.ContainsAny(issuer, "?#") && issuer == strings.TrimSpace(issuer)
 }
 
 // validCredentialName reports whether name matches [A-Za-z0-9][A-Za-z0-9_-]{2,119}.

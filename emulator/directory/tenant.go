@@ -86,7 +86,7 @@ func (t *tenant) conflict(p *Principal, own *entry) error {
 	found := &problems{tenant: t.info.ID, principal: p.ClientID}
 	taken := func(e *entry, field, value string) {
 		if e != nil && e != own {
-			found.add(ErrDuplicate, field, "one that no other application of the tenant has", value+", which "+e.principal.ClientID+" has")
+			found.add(ErrDuplicate, at(field), "one that no other application of the tenant has", value+", which "+e.principal.ClientID+" has")
 		}
 	}
 	taken(t.byObject[p.ObjectID], "objectId", p.ObjectID)

@@ -64,19 +64,19 @@ func (p *Principal) check(tenantID string) error {
 	if p.DisplayName != p.ClientID {
 		found.principal = fmt.Sprintf("%s (%s)", p.ClientID, p.DisplayName)
 	}
-	found.expect(p.Kind == Application || p.Kind == ManagedIdentity, "kind",
-		fmt.Sprintf("%q or %q", Application, ManagedIdentity), quoted(string(p.Kind)))
-	found.checkID("clientId", p.ClientID)
-	found.checkID("objectId", p.ObjectID)
+	found.expect(p.Kind == Application || p.Kind == ManagedIdentity, at("kind"),
+		`"application" or "managedIdentity"`, string(p.Kind))
+	found.checkID(at("clientId"), p.ClientID)
+	found.checkID(at("objectId"), p.ObjectID)
 	if p.Kind == Application {
-		found.checkID("applicationObjectId", p.ApplicationObjectID)
+		found.checkID(at("applicationObjectId"), p.ApplicationObjectID)
 	}
 	found.expect(p.TokenLifetime >= 0 && p.TokenLifetime <= maxTokenLifetime && p.TokenLifetime%time.Second == 0,
-		"tokenLifetime", fmt.Sprintf("whole seconds, at most %v", maxTokenLifetime), p.TokenLifetime.String())
-	found.expect(p.AccessTokenVersion >= 0 && p.AccessTokenVersion <= 2, "accessTokenVersion", "1 or 2", fmt.Sprint(p.AccessTokenVersion))
+		at("tokenLifetime"), "whole seconds, at most 24h", p.TokenLifetime)
+	found.expect(p.AccessTokenVersion >= 0 && p.AccessTokenVersion <= 2, at("accessTokenVersion"), "1 or 2", p.AccessTokenVersion)
 	for i, uri := range p.IdentifierURIs {
-		found.expect(uri != "" && len(uri) <= 255 && strings.Contains(uri, ":") && !strings.ContainsAny(uri, " \t\r\n"),
-			fmt.Sprintf("identifierUris[%d]", i), "a URI of at most 255 characters, like api://name", quoted(uri))
+		found.expect(len(uri) <= 255 && strings.Contains(uri, ":") && !strings.ContainsAny(uri, " \t\r\n"),
+			path{"identifierUris", i, ""}, "a URI of at most 255 characters, like api://name", uri)
 	}
 	found.checkFederated(p.FederatedCredentials)
 	found.checkOwnCredentials(p)
@@ -88,13 +88,13 @@ func (p *Principal) check(tenantID string) error {
 
 func (p *problems) checkOwnCredentials(principal *Principal) {
 	for i, s := range principal.Secrets {
-		p.checkID(fmt.Sprintf("secrets[%d].id", i), s.ID)
-		p.expect(s.Value != "", fmt.Sprintf("secrets[%d].value", i), "a value", `""`)
+		p.checkID(path{"secrets", i, "id"}, s.ID)
+		p.expect(s.Value != "", path{"secrets", i, "value"}, "a value", s.Value)
 	}
 	for i, c := range principal.Certificates {
-		p.checkID(fmt.Sprintf("certificates[%d].id", i), c.ID)
+		p.checkID(path{"certificates", i, "id"}, c.ID)
 		if _, err := x509.ParseCertificate(c.DER); err != nil {
-			p.expect(false, fmt.Sprintf("certificates[%d].der", i), "an X.509 certificate in DER", err.Error())
+			p.add(ErrInvalid, path{"certificates", i, "der"}, "an X.509 certificate in DER", err.Error())
 		}
 	}
 }
@@ -103,14 +103,14 @@ func (p *problems) checkOwnCredentials(principal *Principal) {
 // keeps the credentials of a managed identity itself.
 func (p *problems) checkManagedIdentity(principal *Principal) {
 	const none = "none on a managed identity; make it an application"
-	p.expect(len(principal.Secrets) == 0, "secrets", none, fmt.Sprint(len(principal.Secrets)))
-	p.expect(len(principal.Certificates) == 0, "certificates", none, fmt.Sprint(len(principal.Certificates)))
-	p.expect(len(principal.IdentifierURIs) == 0, "identifierUris", none, fmt.Sprint(len(principal.IdentifierURIs)))
-	p.expect(principal.ApplicationObjectID == "", "applicationObjectId", none, quoted(principal.ApplicationObjectID))
+	p.expect(len(principal.Secrets) == 0, at("secrets"), none, len(principal.Secrets))
+	p.expect(len(principal.Certificates) == 0, at("certificates"), none, len(principal.Certificates))
+	p.expect(len(principal.IdentifierURIs) == 0, at("identifierUris"), none, len(principal.IdentifierURIs))
+	p.expect(principal.ApplicationObjectID == "", at("applicationObjectId"), none, principal.ApplicationObjectID)
 }
 
-func (p *problems) checkID(field, id string) {
-	p.expect(validGUID(id), field, "a GUID like 11111111-2222-3333-4444-555555555555, not all zero", quoted(id))
+func (p *problems) checkID(field path, id string) {
+	p.expect(validGUID(id), field, "a GUID like 11111111-2222-3333-4444-555555555555, not all zero", id)
 }
 
 func validGUID(s string) bool {
@@ -121,9 +121,9 @@ func validGUID(s string) bool {
 // checkTenant lists what is wrong with a tenant by itself, its principals apart.
 func checkTenant(t Tenant) error {
 	p := &problems{tenant: t.ID}
-	p.checkID("id", t.ID)
+	p.checkID(at("id"), t.ID)
 	for i, domain := range t.Domains {
-		p.expect(validDomain(domain), fmt.Sprintf("domains[%d]", i), "a DNS name with a dot", quoted(domain))
+		p.expect(validDomain(domain), path{"domains", i, ""}, "a DNS name with a dot", domain)
 	}
 	return p.err()
 }
