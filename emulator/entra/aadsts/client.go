@@ -1,0 +1,131 @@
+package aadsts
+
+import "net/http"
+
+// clients are the refusals of who asks, as far as no assertion is looked into.
+func clients() []Entry {
+	return []Entry{
+		{
+			Code: 700038, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
+			Text:       "{client} is not a valid application identifier.",
+			Meaning:    "The client id is not a GUID, or the all-zero GUID.",
+			Remedy:     "Put the application (client) id into AZURE_CLIENT_ID; a template was probably not filled in.",
+			Source:     "recorded 2026-08 for the all-zero GUID; for what is no GUID inferred",
+			Confidence: Seen,
+		},
+		{
+			Code: 700016, OAuth: unauthorizedClient, Status: http.StatusBadRequest, URI: true,
+			Text:       "Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
+			Meaning:    "No application and no managed identity of the tenant has this client id.",
+			Remedy:     "Check AZURE_CLIENT_ID (the client id, not the object id) and AZURE_TENANT_ID.",
+			Source:     "recorded 2020 to 2026-05; the directory is its display name",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000229, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "The client application {client} is missing service principal in the tenant {tenant}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119",
+			Meaning:    "The application is registered, but has no service principal in this tenant, so there is nobody to give a token to.",
+			Remedy:     "Create it: az ad sp create --id CLIENT_ID. In another tenant an administrator consents to the application.",
+			Source:     "error reports, 2025-09; error_uri is inferred",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000112, OAuth: unauthorizedClient, Status: http.StatusBadRequest, URI: true,
+			Text:       "Application '{client}'({name}) is disabled.",
+			Meaning:    "The service principal's accountEnabled is false.",
+			Remedy:     "Enable it: az ad sp update --id CLIENT_ID --set accountEnabled=true.",
+			Source:     "error reports; error_uri is inferred",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000218, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+			Meaning:    "The client did not authenticate itself.",
+			Remedy:     "Send client_assertion (the content of AZURE_FEDERATED_TOKEN_FILE) with client_assertion_type. If it was sent, the file was empty.",
+			Source:     "recorded 2024-12; see 7000216",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000216, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
+			Meaning:    "The client did not authenticate itself.",
+			Remedy:     "Send client_assertion (the content of AZURE_FEDERATED_TOKEN_FILE) with client_assertion_type. If it was sent, the file was empty.",
+			Source:     "error reports, e.g. MicrosoftDocs/azure-docs#30777 (2019); when Entra gives this and when 7000218 is not known",
+			Confidence: Seen,
+		},
+		{
+			Code: 9002324, OAuth: invalidRequest, Status: http.StatusBadRequest,
+			Text:       "Request should not contain more than one client credential parameters, this includes 'client_secret', 'client_assertion' and 'request' parameters.",
+			Meaning:    "The client authenticated itself twice.",
+			Remedy:     "Send either client_assertion or client_secret. A left-over AZURE_CLIENT_SECRET is a usual cause.",
+			Source:     "AzureAD/microsoft-identity-web#3470 (2025-09); error and status are inferred",
+			Confidence: Seen,
+		},
+		{
+			Code: 700025, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+			Meaning:    "The application is a public client, which has no credentials.",
+			Remedy:     "Register the application as a confidential client (allowPublicClient false).",
+			Source:     "entra-docs error code reference",
+			Confidence: Documented,
+		},
+		{
+			Code: 7000215, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client}'.",
+			Meaning:    "No secret of the application has this value.",
+			Remedy:     "Use the secret's value (shown once, when it is made), not its id; check that it belongs to this client id.",
+			Source:     "recorded 2023, 2026-08",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000222, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
+			Text:       "The provided client secret keys for app '{client}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.",
+			Meaning:    "The secret is right, and its time is over.",
+			Remedy:     "Make a new secret, or use a federated credential, which has no secret that expires.",
+			Source:     "dotnet/sign#849, 2025",
+			Confidence: Seen,
+		},
+		{
+			Code: 7000232, OAuth: invalidClient, Status: http.StatusUnauthorized,
+			Text:       "MSI identity ({client}) should not use ClientSecretCredential",
+			Meaning:    "The client id is a managed identity's; managed identities have no secrets.",
+			Remedy:     "Use the workload identity: unset AZURE_CLIENT_SECRET. In wiemu, say that the client id is an app registration (kind: application) if it is one.",
+			Source:     "error reports; whether the text ends there is not known",
+			Confidence: Seen,
+		},
+	}
+}
+
+// InvalidClientID refuses a client id that is no GUID or the all-zero one.
+func InvalidClientID(client string) *Error { return refuse(700038, "client", client) }
+
+// UnknownApplication refuses a client id that the tenant does not know. tenant
+// is the tenant's display name.
+func UnknownApplication(client, tenant string) *Error {
+	return refuse(700016, "client", client, "tenant", tenant)
+}
+
+// MissingServicePrincipal refuses an application without a service principal.
+func MissingServicePrincipal(client, tenantID string) *Error {
+	return refuse(7000229, "client", client, "tenant", tenantID)
+}
+
+// DisabledApplication refuses a disabled service principal.
+func DisabledApplication(client, name string) *Error {
+	return refuse(7000112, "client", client, "name", name)
+}
+
+// MissingClientCredential refuses a client that does not authenticate itself.
+func MissingClientCredential() *Error { return refuse(7000218) }
+
+// SeveralClientCredentials refuses a client that authenticates itself twice.
+func SeveralClientCredentials() *Error { return refuse(9002324) }
+
+// WrongSecret refuses a secret that the application does not have.
+func WrongSecret(client string) *Error { return refuse(7000215, "client", client) }
+
+// ExpiredSecret refuses a secret whose time is over.
+func ExpiredSecret(client string) *Error { return refuse(7000222, "client", client) }
+
+// SecretOfManagedIdentity refuses a secret from a managed identity.
+func SecretOfManagedIdentity(client string) *Error { return refuse(7000232, "client", client) }
