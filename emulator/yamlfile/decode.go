@@ -70,7 +70,7 @@ func (v Value) structure(target reflect.Value) {
 			return strings.Compare(f.name, name)
 		})
 		if !known {
-			v.unknown(key, fields)
+			v.unknownField(key, value, fields)
 			continue
 		}
 		v.At(key.Value, value).into(target.FieldByIndex(fields[at].index))
@@ -84,28 +84,18 @@ func mappingFix(node *yaml.Node) string {
 	return `write "field: value" lines`
 }
 
-// unknown reports a key that no field of the type has.
-func (v Value) unknown(key *yaml.Node, fields []field) {
-	names := make([]string, len(fields))
+// unknownField reports a key that no field of the type has.
+func (v Value) unknownField(key, content *yaml.Node, fields []field) {
+	u := Unknown{Key: v.At(key.Value, key), Content: content, known: make([]string, len(fields))}
 	for i, f := range fields {
-		names[i] = f.name
+		u.known[i] = f.name
 	}
-	var fix string
-	if meant := Nearest(key.Value, names); meant != "" {
-		fix = fmt.Sprintf("did you mean %s?", meant)
-	} else if !v.tolerant {
-		fix = "remove it"
-	}
-	expected := "no fields"
-	if len(names) > 0 {
-		expected = "one of " + strings.Join(names, ", ")
-	}
-	at := v.At(key.Value, key)
-	if v.tolerant {
-		at.Warn("", "unknown field, passed over", fix)
+	u.Meant = Nearest(key.Value, u.known)
+	if v.unknown == nil {
+		u.Refuse()
 		return
 	}
-	at.Refuse(expected, "an unknown field", fix)
+	v.unknown(u)
 }
 
 type field struct {

@@ -45,10 +45,44 @@ func DecodeNode(file string, node *yaml.Node, into any) Problems {
 	return decode(Value{Node: node, file: file, report: new(Problems)}, into)
 }
 
-// DecodeTolerant is [DecodeNode] for files that others define and extend: a
-// field that the type does not have is a warning among the problems, not an error.
-func DecodeTolerant(file string, node *yaml.Node, into any) Problems {
-	return decode(Value{Node: node, file: file, report: new(Problems), tolerant: true}, into)
+// DecodeTolerant is [DecodeNode] for files that others define and extend. A
+// field that the type does not have is given to unknown, which may report it; a
+// nil unknown warns of it.
+func DecodeTolerant(file string, node *yaml.Node, into any, unknown func(Unknown)) Problems {
+	if unknown == nil {
+		unknown = Unknown.Warn
+	}
+	return decode(Value{Node: node, file: file, report: new(Problems), unknown: unknown}, into)
+}
+
+// Unknown is a field that a type does not have.
+type Unknown struct {
+	Key     Value      // its name, at the field's path
+	Content *yaml.Node // its value
+	Meant   string     // the field of the type whose spelling is close; "" if none is
+	known   []string
+}
+
+// Warn reports the field as passed over.
+func (u Unknown) Warn() { u.Key.Warn("", "an unknown field, passed over", u.fix()) }
+
+// Refuse reports the field as wrong.
+func (u Unknown) Refuse() {
+	expected, fix := "no fields", u.fix()
+	if len(u.known) > 0 {
+		expected = "one of " + strings.Join(u.known, ", ")
+	}
+	if fix == "" {
+		fix = "remove it"
+	}
+	u.Key.Refuse(expected, "an unknown field", fix)
+}
+
+func (u Unknown) fix() string {
+	if u.Meant == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %s?", u.Meant)
 }
 
 func decode(v Value, into any) Problems {
@@ -68,10 +102,10 @@ type Unmarshaler interface {
 type Value struct {
 	Node *yaml.Node
 
-	field    string
-	file     string
-	tolerant bool
-	report   *Problems
+	field   string
+	file    string
+	report  *Problems
+	unknown func(Unknown) // nil: refused
 }
 
 // Field is the path to the value, such as spec.components[0].identity.
@@ -91,7 +125,7 @@ func (v Value) Index(i int) Value {
 
 // Strict is the same value, in which unknown fields are refused.
 func (v Value) Strict() Value {
-	v.tolerant = false
+	v.unknown = nil
 	return v
 }
 

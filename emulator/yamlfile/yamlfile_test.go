@@ -184,7 +184,7 @@ func TestDecodeTolerantWarnsOfUnknownFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	problems := yamlfile.DecodeTolerant("f", top, new(lab))
+	problems := yamlfile.DecodeTolerant("f", top, new(lab), nil)
 	if got := len(problems.Warnings()); got != 1 || problems.Warnings()[0].Field != "newer" {
 		t.Errorf("warnings: %v", problems.Warnings())
 	}
