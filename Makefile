@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+BIN := bin
+LINT := go tool -modfile=.ci/lint/go.mod golangci-lint
+FUZZTIME ?= 10s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## Build wiemu, wiemu-server and wiemu-workload into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/...
+
+e2e: build ## Run every embedded scenario: the main job, on a machine with Go alone
+	$(BIN)/wiemu scenario run
+
+test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs a C compiler)
+	go vet ./...
+	go test -race ./...
+	$(MAKE) fuzz FUZZTIME=3s
+	$(BIN)/wiemu scenario run
+
+bench: build ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
+	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
+	.ci/bench $(BIN)
+
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	@go list ./... | while read -r package; do \
+		go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
+			echo "fuzz $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done || exit 1; \
+	done
+
+lint: ## gofmt, vet for every platform, golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these files'; exit 1; }
+	@for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		echo "vet $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./... || exit 1; \
+	done
+	$(LINT) run
+
+clean: ## Remove what build made
+	rm -rf $(BIN)
+
+.PHONY: help build e2e test bench fuzz lint clean

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/harness"
+)
+
+func newEnv(stateDir *string) *cobra.Command {
+	var s selection
+	var format string
+	cmd := &cobra.Command{
+		Use:   "env [COMPONENT]",
+		Short: "Print a workload's environment for a shell or an IDE",
+		Long: `Print the variables that make the programs of a shell or an IDE the workload, and
+unset those of the caller that would lead elsewhere. The server (wiemu serve) keeps
+the token file fresh as long as it runs.`,
+		Example: `  eval "$(wiemu env web --env dev)"
+  wiemu env web --env dev -o dotenv > .env`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := needServer(*stateDir)
+			if err != nil {
+				return err
+			}
+			files, err := s.read(cmd)
+			if err != nil {
+				return err
+			}
+			declared, err := s.declared(cmd.Context(), client, files)
+			if err != nil {
+				return err
+			}
+			d, err := s.pick(declared, strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			env, err := harness.Attach(cmd.Context(), client, d)
+			if err != nil {
+				return err
+			}
+			set, unset := env.Changes(os.Environ())
+			return printEnv(cmd.OutOrStdout(), format, set, unset)
+		},
+	}
+	s.addFlags(cmd)
+	addOutput(cmd, &format, "shell", "dotenv", "json")
+	return cmd
+}
+
+func printEnv(w io.Writer, format string, set, unset []string) error {
+	variables := map[string]string{}
+	var lines strings.Builder
+	for _, v := range set {
+		name, value, _ := strings.Cut(v, "=")
+		variables[name] = value
+		switch format {
+		case "shell":
+			fmt.Fprintf(&lines, "export %s=%s\n", name, quote(value))
+		case "dotenv":
+			fmt.Fprintf(&lines, "%s=%s\n", name, quote(value))
+		}
+	}
+	if format == "json" {
+		return printJSON(w, variables)
+	}
+	if format == "shell" && len(unset) > 0 {
+		fmt.Fprintln(&lines, "unset", strings.Join(unset, " "))
+	}
+	_, err := io.WriteString(w, lines.String())
+	return err
+}
+
+// quote makes a value one word of a POSIX shell.
+func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/state"
+)
+
+func newExplain(stateDir *string) *cobra.Command {
+	var s selection
+	var last bool
+	var tokenFile, format string
+	cmd := &cobra.Command{
+		Use:   "explain [ID | --last | --token FILE]",
+		Short: "Say why a token was granted or refused, check by check, and what to change",
+		Long: `Say why a token request was granted or refused: each check in order with what was
+expected and presented, the nearest federated credential, what differs, and what to
+change. It reads the journals of past runs, so it also works when the run has ended.
+
+ID is an event number, or a trace id, correlation id, jti or uti. --last (the
+default) is the last refusal of the newest run, or if there was none its last
+exchange or access. --token makes Entra ID's checks of a service-account token in a
+file (- for standard input) now: on the running server, or without one as the files
+at hand describe the trust.`,
+		Example: `  wiemu explain --last
+  wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
+  wiemu explain --token "$AZURE_FEDERATED_TOKEN_FILE" -f radixconfig.yaml
+  wiemu explain --last -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			chosen := len(args)
+			for _, c := range []bool{last, tokenFile != ""} {
+				if c {
+					chosen++
+				}
+			}
+			if chosen > 1 {
+				return errors.New("expected one of ID, --last and --token, found several")
+			}
+			if tokenFile != "" {
+				return s.explainToken(cmd, *stateDir, tokenFile, format)
+			}
+			dir, err := state.Open(*stateDir)
+			if err != nil {
+				return err
+			}
+			event, all, err := dir.Find(strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			return printEvent(cmd.OutOrStdout(), format, event, all)
+		},
+	}
+	s.addFileFlag(cmd)
+	cmd.Flags().BoolVar(&last, "last", false, "explain the last refusal, or the last exchange or access (default)")
+	cmd.Flags().StringVar(&tokenFile, "token", "", "explain what Entra ID would say to the service-account token in this file")
+	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id it is sent for (default: that of the workload whose token it is)")
+	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant it is sent to (default: the first)")
+	addOutput(cmd, &format, "text", "json")
+	return cmd
+}
+
+func printEvent(w io.Writer, format string, e journal.Event, all []journal.Event) error {
+	if format == "json" {
+		return printJSON(w, e)
+	}
+	return journal.Explain(w, e, all)
+}
+
+func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format string) error {
+	token, err := readToken(cmd.InOrStdin(), file)
+	if err != nil {
+		return err
+	}
+	return s.withControl(cmd, stateDir, func(client *control.Client, declared []harness.Declared, _ func(harness.Declared) error) error {
+		req := control.ExamineRequest{Tenant: s.identity.Tenant, ClientID: s.clientID, Assertion: token}
+		if req.ClientID == "" {
+			if req.ClientID, err = clientOf(token, declared); err != nil {
+				return err
+			}
+		}
+		if req.Tenant == "" {
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			req.Tenant = status.Tenant
+		}
+		event, err := client.Examine(cmd.Context(), req)
+		if err != nil {
+			return err
+		}
+		return printEvent(cmd.OutOrStdout(), format, event, nil)
+	})
+}
+
+func readToken(stdin io.Reader, file string) (string, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("--token: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return "", fmt.Errorf("--token: %w", err)
+	}
+	if token := strings.TrimSpace(string(data)); token != "" {
+		return token, nil
+	}
+	return "", fmt.Errorf("--token %s: expected a token, found an empty file", file)
+}
+
+// clientOf finds the client id of the workload whose subject the token has.
+func clientOf(token string, declared []harness.Declared) (string, error) {
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		if data, err := decodePart(parts[1]); err == nil {
+			_ = json.Unmarshal(data, &claims) // a token that cannot be read has no subject
+		}
+	}
+	for _, d := range declared {
+		if claims.Subject == "system:serviceaccount:"+d.Workload.Namespace+":"+d.Workload.ServiceAccount && d.Workload.ClientID != "" {
+			return d.Workload.ClientID, nil
+		}
+	}
+	return "", fmt.Errorf("the token's subject %q is no known workload's; say with --client-id for whom it is sent", claims.Subject)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator/control"
+)
+
+func newKubeconfig(stateDir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "kubeconfig",
+		Short: "Print a kubeconfig for the running server, so that kubectl create token works",
+		Example: `  wiemu kubeconfig > wiemu.kubeconfig
+  kubectl --kubeconfig wiemu.kubeconfig create token web-sa -n my-radix-app-dev \
+      --audience api://AzureADTokenExchange`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := needServer(*stateDir)
+			if err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return writeKubeconfig(cmd.OutOrStdout(), status, client.Token)
+		},
+	}
+}
+
+// writeKubeconfig writes one context for each hosted issuer; the first is current.
+func writeKubeconfig(w io.Writer, status control.Status, token string) error {
+	out := &lines{w: w}
+	out.print("apiVersion: v1\nkind: Config\ncurrent-context: wiemu-%s\nusers:\n- name: wiemu\n  user:\n    token: %s\nclusters:\n", status.Issuers[0].Name, token)
+	for _, i := range status.Issuers {
+		out.print("- name: wiemu-%s\n  cluster:\n    server: https://%s/clusters/%s\n    certificate-authority-data: %s\n",
+			i.Name, status.Cluster, i.Name, base64.StdEncoding.EncodeToString([]byte(status.CA)))
+	}
+	out.print("contexts:\n")
+	for _, i := range status.Issuers {
+		out.print("- name: wiemu-%s\n  context:\n    cluster: wiemu-%s\n    user: wiemu\n", i.Name, i.Name)
+	}
+	return out.err
+}
+
+// lines prints until a write fails.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) print(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, format, args...)
+	}
+}

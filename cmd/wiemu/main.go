@@ -1,0 +1,36 @@
+// Command wiemu runs the whole flow of Azure workload identity on one machine,
+// offline: a cluster's token issuer, rotating token files, an Entra ID and the
+// resources behind it, for unmodified applications.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// failed is the exit code when wiemu itself fails, as with env(1) and docker run.
+const failed = 125
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot(stop).ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		os.Exit(int(code))
+	}
+	fmt.Fprintln(os.Stderr, "wiemu:", err)
+	os.Exit(failed)
+}
+
+// exitCode ends the program with a code and without another word.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }

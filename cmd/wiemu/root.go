@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// newRoot is the command line. release hands interrupts back to the program's
+// default, for the command whose child they are meant for.
+func newRoot(release func()) *cobra.Command {
+	var stateDir string
+	root := &cobra.Command{
+		Use:   "wiemu",
+		Short: "Azure workload identity on one machine, offline, for unmodified applications",
+		Long: `wiemu runs the whole flow of Azure workload identity on one machine: a cluster's
+token issuer, token files that rotate as a kubelet rotates them, an Entra ID that
+checks federated credentials and answers as the real one does, and the resources
+behind it. Applications run unmodified and see https://login.microsoftonline.com/.`,
+		Example: `  wiemu run -f radixconfig.yaml --env dev web -- ./my-app
+  wiemu explain --last
+  wiemu scenario run`,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
+	root.AddCommand(
+		newRun(&stateDir, release), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(),
+		newExplain(&stateDir), newKubeconfig(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
+	)
+	return root
+}
+
+// selection is which workload a command is about.
+type selection struct {
+	files                                            []string
+	environment, namespace, serviceAccount, clientID string
+	identity                                         harness.Identity
+}
+
+func (s *selection) addFileFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&s.files, "file", "f", nil, "radixconfig.yaml or wiemu.yaml; repeatable (default: those two of this directory, where they exist)")
+}
+
+func (s *selection) addFlags(cmd *cobra.Command) {
+	s.addFileFlag(cmd)
+	cmd.Flags().StringVar(&s.environment, "env", "", "Radix environment of the component")
+	cmd.Flags().StringVar(&s.namespace, "namespace", "", "Kubernetes namespace, instead of a component of a file")
+	cmd.Flags().StringVar(&s.serviceAccount, "service-account", "", "Kubernetes service account, with --namespace")
+	cmd.Flags().StringVar(&s.clientID, "client-id", "", "client id of the identity, with --namespace")
+	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "tenant id or domain (default: the first)")
+	cmd.Flags().StringVar(&s.identity.Issuer, "issuer", "", "name of the issuer that signs (default: the first)")
+	cmd.Flags().StringVar(&s.identity.Audience, "audience", "", "what the service-account token is for (default api://AzureADTokenExchange)")
+	cmd.Flags().DurationVar(&s.identity.TokenLifetime, "token-lifetime", 0, "lifetime that the token file asks for, at least 10m (default 1h)")
+}
+
+// read returns the files and every workload they describe.
+func (s *selection) read(cmd *cobra.Command) (harness.Files, error) {
+	files, err := harness.ReadFiles(".", s.files)
+	for _, w := range files.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
+	}
+	return files, err
+}
+
+// pick returns the workload that the flags or the component name.
+func (s *selection) pick(declared []harness.Declared, component string) (harness.Declared, error) {
+	var d harness.Declared
+	switch {
+	case s.namespace != "" || s.serviceAccount != "":
+		if s.namespace == "" || s.serviceAccount == "" {
+			return d, fmt.Errorf("--namespace and --service-account go together: expected both, found one")
+		}
+		if component != "" {
+			return d, fmt.Errorf("component %q and --namespace: expected one of the two", component)
+		}
+		d.Workload = workload.Workload{Namespace: s.namespace, ServiceAccount: s.serviceAccount}
+	case component == "":
+		return d, fmt.Errorf("which workload? name a component of a radixconfig.yaml, or give --namespace, --service-account and --client-id")
+	default:
+		var err error
+		if d, err = harness.Find(declared, component, s.environment); err != nil {
+			return d, err
+		}
+	}
+	if s.clientID != "" {
+		id, err := workload.ParseClientID(s.clientID)
+		if err != nil {
+			return d, fmt.Errorf("--client-id: %w", err)
+		}
+		d.Workload.ClientID = id
+	}
+	d.Identity = d.Identity.With(s.identity)
+	return d, nil
+}
+
+// server returns a client for the running server, or nil if there is none.
+func server(stateDir string) (*control.Client, error) {
+	dir, err := state.Open(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	s, running, err := dir.Server()
+	if err != nil || !running {
+		return nil, err
+	}
+	return &control.Client{URL: s.URL, Token: s.Token}, nil
+}
+
+// needServer is server for commands that make no sense without one.
+func needServer(stateDir string) (*control.Client, error) {
+	c, err := server(stateDir)
+	if err == nil && c == nil {
+		err = fmt.Errorf("no server is running; start one in another terminal with wiemu serve")
+	}
+	return c, err
+}
+
+// lab is a lab of this process with the place of its run.
+type lab struct {
+	*harness.Lab
+	run  *state.Run
+	keys *keyring.Pool
+}
+
+// openLab starts a lab with everything that the files describe.
+func openLab(ctx context.Context, stateDir string, files harness.Files, bundle trust.BundleOptions) (_ *lab, err error) {
+	dir, err := state.Open(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{}
+	defer func() {
+		if err != nil {
+			l.close(ctx)
+		}
+	}()
+	if l.keys, err = keyring.OpenPool(dir.KeyDir(), keyring.PoolOptions{}); err != nil {
+		return nil, err
+	}
+	if l.run, err = dir.NewRun(); err != nil {
+		return nil, err
+	}
+	if l.Lab, err = harness.New(ctx, harness.Options{
+		Emulator: emulator.Options{
+			Config: files.Config, ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
+		},
+		Dir: l.run.Dir, Bundle: bundle,
+	}); err != nil {
+		return nil, err
+	}
+	return l, l.Declare(files.Workloads())
+}
+
+// close ends the lab; what it could not clean up is told on standard error.
+func (l *lab) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	defer cancel()
+	tell := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "wiemu: while cleaning up:", err)
+		}
+	}
+	if l.Lab != nil {
+		tell(l.Lab.Close(ctx))
+	}
+	if l.run != nil {
+		tell(l.run.Close())
+	}
+	if l.keys != nil {
+		tell(l.keys.Close())
+	}
+}
+
+// printJSON writes a value for programs.
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(value)
+}
+
+// output is the flag -o.
+func addOutput(cmd *cobra.Command, into *string, formats ...string) {
+	cmd.Flags().StringVarP(into, "output", "o", formats[0], "format: "+strings.Join(formats, ", "))
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		for _, f := range formats {
+			if *into == f {
+				if check != nil {
+					return check(cmd, args)
+				}
+				return nil
+			}
+		}
+		return fmt.Errorf("--output: expected one of %s, found %q", strings.Join(formats, ", "), *into)
+	}
+}

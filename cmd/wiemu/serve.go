@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness/state"
+)
+
+func newServe(stateDir *string) *cobra.Command {
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Keep a lab running; other commands attach to it",
+		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
+kubeconfig, clock and keys are about this lab.`,
+		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
+  eval "$(wiemu env web --env dev)"     # in another terminal`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			files, err := s.read(cmd)
+			if err != nil {
+				return err
+			}
+			dir, err := state.Open(*stateDir)
+			if err != nil {
+				return err
+			}
+			l, err := openLab(cmd.Context(), *stateDir, files, trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0})
+			if err != nil {
+				return err
+			}
+			defer l.close(cmd.Context())
+			e := l.Emulator()
+			withdraw, err := dir.Announce(state.Server{URL: e.ControlURL(), Token: e.Token(), Run: l.run.ID})
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if err := withdraw(); err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
+				}
+			}()
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "gateway   https://%s   (TLS: Entra ID, resources, issuers)\nproxy     %s\n", e.Address(), e.ProxyURL())
+			for _, i := range e.Issuers() {
+				fmt.Fprintf(out, "issuer    %s\ncluster   %s\n", i.URL(), e.ClusterURL(i.Name()))
+			}
+			for _, d := range files.Workloads() {
+				fmt.Fprintf(out, "workload  %s/%s  client id %s\n", d.Workload.Namespace, d.Workload.ServiceAccount, d.Workload.ClientID)
+			}
+			fmt.Fprintln(out, "ready; Ctrl-C ends it")
+			<-cmd.Context().Done()
+			return nil
+		},
+	}
+	s.addFileFlag(cmd)
+	return cmd
+}

@@ -1,0 +1,95 @@
+package emulator
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/trust"
+)
+
+// Config returns the configuration with every default filled in.
+func (e *Emulator) Config() config.Config { return e.config }
+
+// Clock is the lab clock.
+func (e *Emulator) Clock() *clock.Lab { return e.clock }
+
+// Journal is the record of what happens in this emulator.
+func (e *Emulator) Journal() *journal.Journal { return e.journal }
+
+// Directory holds the tenants; changes to it take effect at the next request.
+func (e *Emulator) Directory() *directory.Directory { return e.directory }
+
+// Authority is the CA that signs the certificates of the gateway.
+func (e *Emulator) Authority() *trust.Authority { return e.authority }
+
+// Issuers returns the hosted issuers in the order of the configuration.
+func (e *Emulator) Issuers() []*issuer.Issuer { return e.issuers }
+
+// KeyRing returns the signing keys of an issuer by its name, or of Entra ID by
+// the name "entra"; "" is the first issuer's.
+func (e *Emulator) KeyRing(name string) (*keyring.Ring, error) {
+	if name == "" {
+		name = e.issuers[0].Name()
+	}
+	if ring, ok := e.rings[name]; ok {
+		return ring, nil
+	}
+	return nil, fmt.Errorf("key ring %q: expected the name of a hosted issuer, or entra", name)
+}
+
+// Address is the host:port of the gateway, the TLS door that applications meet.
+func (e *Emulator) Address() string { return e.gateway.Address() }
+
+// ProxyURL is the HTTP proxy through which applications reach the gateway.
+func (e *Emulator) ProxyURL() string { return e.gateway.ProxyURL() }
+
+// Escapes counts the attempts to reach the outside world.
+func (e *Emulator) Escapes() int { return e.gateway.Escapes() }
+
+// ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster.
+func (e *Emulator) ClusterURL(issuer string) string {
+	return "https://" + e.cluster.address() + "/clusters/" + issuer
+}
+
+// ControlURL is where the lab is steered; requests carry Token as bearer token.
+func (e *Emulator) ControlURL() string { return "http://" + e.steering.address() }
+
+// Token is the bearer token of the cluster and control doors.
+func (e *Emulator) Token() string { return e.token }
+
+// Control is the server of the control door, to which other rooms add paths.
+func (e *Emulator) Control() *control.Server { return e.control }
+
+// Transport reaches the emulated hosts in memory, without TLS: for Go programs
+// in the same process, also inside a testing/synctest bubble.
+func (e *Emulator) Transport() http.RoundTripper { return e.gateway.Transport() }
+
+// HTTPClient reaches the emulated hosts as an application does: through the
+// proxy, over TLS, trusting the lab's CA alone.
+func (e *Emulator) HTTPClient() *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(e.authority.RootPEM())
+	proxy, err := url.Parse(e.ProxyURL())
+	return &http.Client{Transport: &http.Transport{
+		Proxy:             func(*http.Request) (*url.URL, error) { return proxy, err },
+		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+	}}
+}
+
+// Examine runs the checks that Entra ID would make of an assertion, all of them,
+// and issues nothing.
+func (e *Emulator) Examine(ctx context.Context, tenant, clientID, assertion string) journal.Event {
+	return e.entra.Examine(ctx, tenant, clientID, assertion)
+}

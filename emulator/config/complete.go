@@ -1,0 +1,319 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// What is there when a file leaves it out.
+const (
+	DefaultTenant   = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0" // the tenant of the Radix documentation
+	DefaultAudience = "api://AzureADTokenExchange"           // azure-workload-identity: pkg/webhook/consts.go
+	IssuerDomain    = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
+)
+
+// names makes ids that are the same in every run.
+var names = uuid.MustParse("5b1d9a52-0f3c-4b0e-9d43-7b6c5f7f1d6e")
+
+// StableID derives a GUID from what it identifies: the same parts give the same
+// id in every lab.
+func StableID(parts ...string) string {
+	return uuid.NewSHA1(names, []byte(strings.Join(parts, "\x00"))).String()
+}
+
+// Complete returns the configuration with everything filled in that was left
+// out, and checks that names are unique, ids are GUIDs and references lead
+// somewhere. The file is only for the text of errors.
+func (c Config) Complete(file string) (Config, error) {
+	var p problems
+	p.file = file
+	if c.APIVersion != "" && c.APIVersion != APIVersion {
+		p.add("apiVersion", APIVersion, c.APIVersion, "")
+	}
+	if c.Kind != "" && c.Kind != Kind {
+		p.add("kind", Kind, c.Kind, "")
+	}
+	if len(c.Tenants) == 0 {
+		c.Tenants = []Tenant{{ID: DefaultTenant, Name: "Contoso", Domains: []string{"contoso.onmicrosoft.com"}}}
+	}
+	c.Tenants = slices.Clone(c.Tenants)
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		p.guid(fmt.Sprintf("tenants[%d].id", i), &t.ID)
+		if t.Name == "" {
+			t.Name = t.ID
+		}
+	}
+	c.completeIssuers(&p)
+	c.Applications, c.Identities = slices.Clone(c.Applications), slices.Clone(c.Identities)
+	for i := range c.Applications {
+		c.completePrincipal(&p, fmt.Sprintf("applications[%d]", i), &c.Applications[i].Principal)
+	}
+	for i := range c.Identities {
+		c.completePrincipal(&p, fmt.Sprintf("identities[%d]", i), &c.Identities[i].Principal)
+	}
+	if c.Vaults == nil {
+		c.Vaults = []Vault{{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "the secret of wiemu"}}}
+	}
+	c.completeVaults(&p)
+	c.completeWorkloads(&p)
+	if len(p.all) > 0 {
+		return Config{}, p.all
+	}
+	return c, nil
+}
+
+func (c *Config) completeIssuers(p *problems) {
+	c.Issuers = slices.Clone(c.Issuers)
+	if !slices.ContainsFunc(c.Issuers, func(i Issuer) bool { return !i.External }) {
+		c.Issuers = append([]Issuer{{Name: "local"}}, c.Issuers...)
+	}
+	seen := map[string]string{}
+	for n := range c.Issuers {
+		i, at := &c.Issuers[n], fmt.Sprintf("issuers[%d]", n)
+		if i.Name == "" || strings.ContainsAny(i.Name, "/ \t") {
+			p.add(at+".name", "a name without spaces and slashes", i.Name, "give the issuer a short name, such as blue")
+			continue
+		}
+		if i.URL == "" && i.External {
+			p.add(at+".url", "the URL of the external issuer", "nothing", "write the iss claim of its tokens")
+			continue
+		}
+		if i.URL == "" { // the shape of an AKS issuer, with its trailing slash
+			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, StableID("issuer", i.Name))
+		}
+		if u, err := url.Parse(i.URL); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			p.add(at+".url", "an https URL without query and fragment", i.URL, "Kubernetes and Entra ID accept no other issuer")
+		}
+		for _, unique := range []string{"name " + i.Name, "url " + i.URL} {
+			if other, taken := seen[unique]; taken {
+				p.add(at, "its own name and url", unique+", which "+other+" has too", "rename one of them")
+			}
+			seen[unique] = at
+		}
+	}
+}
+
+func (c *Config) completePrincipal(p *problems, at string, pr *Principal) {
+	if pr.Name == "" {
+		p.add(at+".name", "a display name", "nothing", "name it as the portal would show it")
+	}
+	p.guid(at+".clientId", &pr.ClientID)
+	if pr.ObjectID == "" {
+		pr.ObjectID = StableID("service principal", pr.ClientID)
+	}
+	p.guid(at+".objectId", &pr.ObjectID)
+	c.completeTenant(p, at+".tenant", &pr.Tenant)
+	if pr.FederatedCredentials == nil {
+		return
+	}
+	credentials := slices.Clone(*pr.FederatedCredentials)
+	pr.FederatedCredentials = &credentials
+	for i := range credentials {
+		f := &credentials[i]
+		if f.Audience == "" {
+			f.Audience = DefaultAudience
+		}
+		f.Issuer = c.issuerURL(p, fmt.Sprintf("%s.federatedCredentials[%d].issuer", at, i), f.Issuer)
+	}
+}
+
+// issuerURL resolves the name of an issuer; a URL stands for itself.
+func (c *Config) issuerURL(p *problems, at, name string) string {
+	if name == "" {
+		return c.Issuers[0].URL
+	}
+	if strings.Contains(name, "://") {
+		return name
+	}
+	known := make([]string, 0, len(c.Issuers))
+	for _, i := range c.Issuers {
+		if i.Name == name {
+			return i.URL
+		}
+		known = append(known, i.Name)
+	}
+	p.add(at, "the name of an issuer ("+strings.Join(known, ", ")+") or an https URL", name, didYouMean(name, known))
+	return name
+}
+
+func (c *Config) completeTenant(p *problems, at string, tenant *string) {
+	if *tenant == "" {
+		*tenant = c.Tenants[0].ID
+		return
+	}
+	var known []string
+	for _, t := range c.Tenants {
+		for _, name := range append([]string{t.ID}, t.Domains...) {
+			if strings.EqualFold(name, *tenant) {
+				*tenant = t.ID
+				return
+			}
+			known = append(known, name)
+		}
+	}
+	p.add(at, "a tenant of this file ("+strings.Join(known, ", ")+")", *tenant, didYouMean(*tenant, known))
+}
+
+func (c *Config) completeVaults(p *problems) {
+	c.Vaults = slices.Clone(c.Vaults)
+	for n := range c.Vaults {
+		v, at := &c.Vaults[n], fmt.Sprintf("vaults[%d]", n)
+		if v.Name == "" || strings.Trim(strings.ToLower(v.Name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			p.add(at+".name", "letters, digits and hyphens", v.Name, "it is the first label of NAME.vault.azure.net")
+		}
+		c.completeTenant(p, at+".tenant", &v.Tenant)
+		if v.Access == nil {
+			v.Access = []Access{{Identity: "*", Permissions: []string{"*"}}}
+		}
+	}
+}
+
+func (c *Config) completeWorkloads(p *problems) {
+	c.Workloads = slices.Clone(c.Workloads)
+	for n := range c.Workloads {
+		w, at := &c.Workloads[n], fmt.Sprintf("workloads[%d]", n)
+		if w.Namespace == "" || w.ServiceAccount == "" {
+			p.add(at, "namespace and serviceAccount", "one is missing", "they make the subject system:serviceaccount:NAMESPACE:NAME")
+		}
+		p.guid(at+".clientId", &w.ClientID)
+		c.completeTenant(p, at+".tenant", &w.Tenant)
+		if w.Name == "" {
+			w.Name = w.ServiceAccount
+		}
+		if w.Audience == "" {
+			w.Audience = DefaultAudience
+		}
+		w.Issuer = c.HostedIssuer(w.Issuer)
+		if w.Issuer == "" {
+			p.add(at+".issuer", "the name of an issuer that wiemu hosts", c.Workloads[n].Issuer, "")
+		}
+	}
+}
+
+// HostedIssuer returns the name of an issuer that wiemu hosts: the first if name
+// is empty, "" if there is none of that name.
+func (c Config) HostedIssuer(name string) string {
+	for _, i := range c.Issuers {
+		if !i.External && (name == "" || i.Name == name) {
+			return i.Name
+		}
+	}
+	return ""
+}
+
+// Directory returns the tenants with their principals. The configuration has
+// been completed; certificate files are looked up from the folder dir.
+func (c Config) Directory(dir string) (*directory.Directory, error) {
+	tenants := make([]directory.Tenant, len(c.Tenants))
+	byID := map[string]*directory.Tenant{}
+	for i, t := range c.Tenants {
+		tenants[i] = directory.Tenant{ID: t.ID, DisplayName: t.Name, Domains: t.Domains}
+		byID[t.ID] = &tenants[i]
+	}
+	for i, a := range c.Applications {
+		p := principal(directory.Application, a.Principal)
+		p.ApplicationObjectID = StableID("application", a.ClientID)
+		p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
+		for n, s := range a.Secrets {
+			p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
+		}
+		for n, file := range a.Certificates {
+			cert, err := readCertificate(filepath.Join(dir, file.File))
+			if err != nil {
+				return nil, fmt.Errorf("applications[%d].certificates[%d].file: %w", i, n, err)
+			}
+			p.Certificates = append(p.Certificates, cert)
+		}
+		byID[a.Tenant].Principals = append(byID[a.Tenant].Principals, p)
+	}
+	for _, m := range c.Identities {
+		p := principal(directory.ManagedIdentity, m.Principal)
+		p.ResourceID = m.ResourceID
+		if p.ResourceID == "" {
+			p.ResourceID = ManagedIdentityResourceID(m.Tenant, m.Name)
+		}
+		byID[m.Tenant].Principals = append(byID[m.Tenant].Principals, p)
+	}
+	return directory.New(tenants...)
+}
+
+func principal(kind directory.Kind, p Principal) directory.Principal {
+	d := directory.Principal{
+		Kind: kind, ClientID: p.ClientID, ObjectID: p.ObjectID, DisplayName: p.Name,
+		Disabled: p.Disabled, TokenLifetime: p.TokenLifetime,
+	}
+	if p.FederatedCredentials != nil {
+		for _, f := range *p.FederatedCredentials {
+			d.FederatedCredentials = append(d.FederatedCredentials, directory.FederatedCredential{
+				ID: StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
+				Issuer: f.Issuer, Subject: f.Subject, Audience: f.Audience,
+			})
+		}
+	}
+	return d
+}
+
+// ManagedIdentityResourceID is the Azure resource id of a managed identity that
+// the configuration gives none.
+func ManagedIdentityResourceID(tenant, name string) string {
+	return fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/%s",
+		StableID("subscription", tenant), name)
+}
+
+func readCertificate(file string) (directory.Certificate, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return directory.Certificate{}, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return directory.Certificate{}, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", file)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return directory.Certificate{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return directory.Certificate{ID: StableID("certificate", string(cert.Raw)), DER: cert.Raw, Start: cert.NotBefore, End: cert.NotAfter}, nil
+}
+
+// problems gathers what is wrong, so that a person sees all of it at once.
+type problems struct {
+	file string
+	all  yamlfile.Problems
+}
+
+func (p *problems) add(field, expected, found, fix string) {
+	if found == "" {
+		found = "nothing"
+	}
+	p.all = append(p.all, yamlfile.Problem{File: p.file, Field: field, Expected: expected, Found: found, Fix: fix})
+}
+
+// guid checks that *id is a GUID and writes it in lower case.
+func (p *problems) guid(field string, id *string) {
+	parsed, err := uuid.Parse(*id)
+	if err != nil || len(*id) != 36 {
+		p.add(field, "a GUID such as "+DefaultTenant, *id, "")
+		return
+	}
+	*id = parsed.String()
+}
+
+func didYouMean(name string, known []string) string {
+	if near := yamlfile.Nearest(name, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
+}

@@ -1,0 +1,221 @@
+// Package config is the file wiemu.yaml: what exists in a lab besides its
+// workloads' own files. It decodes strictly, fills in what was left out and
+// checks what refers to what; it starts nothing.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// The header that a wiemu.yaml may carry.
+const (
+	APIVersion = "wiemu.dev/v1"
+	Kind       = "Configuration"
+)
+
+// Config is a wiemu.yaml. The zero value, completed, is a lab with one tenant,
+// one issuer and the vault of the Radix documentation.
+type Config struct {
+	// APIVersion is wiemu.dev/v1.
+	APIVersion string `yaml:"apiVersion,omitempty" json:"apiVersion,omitempty" jsonschema:"enum=wiemu.dev/v1"`
+	// Kind is Configuration.
+	Kind string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=Configuration"`
+	// Listen holds the addresses of the doors; a door left out takes a free port on loopback.
+	Listen Listen `yaml:"listen,omitempty" json:"listen,omitzero"`
+	// Tenants are the directories. The first is the default of everything that names none. Left out: one tenant.
+	Tenants []Tenant `yaml:"tenants,omitempty" json:"tenants,omitempty"`
+	// Issuers are the clusters' token issuers. The first is the default of everything that names none. Left out: one issuer that wiemu hosts, named "local".
+	Issuers []Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty"`
+	// Applications are app registrations, each with its service principal.
+	Applications []Application `yaml:"applications,omitempty" json:"applications,omitempty"`
+	// Identities are user-assigned managed identities. A client id that a workload uses and nothing here names becomes one.
+	Identities []Identity `yaml:"identities,omitempty" json:"identities,omitempty"`
+	// Vaults are key vaults with their secrets. Left out: vault mykeyvault with secret mysecret.
+	Vaults []Vault `yaml:"vaults,omitempty" json:"vaults,omitempty"`
+	// Workloads are service accounts and the client id that each uses, for workloads that no radixconfig.yaml describes.
+	Workloads []Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
+	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
+	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
+}
+
+// Listen holds the doors' addresses, each host:port.
+type Listen struct {
+	// Gateway is the TLS door that answers for Entra ID, the resources and the issuers.
+	Gateway string `yaml:"gateway,omitempty" json:"gateway,omitempty" jsonschema:"example=127.0.0.1:8443"`
+	// Proxy is the HTTP proxy that leads applications to the gateway.
+	Proxy string `yaml:"proxy,omitempty" json:"proxy,omitempty" jsonschema:"example=127.0.0.1:3128"`
+	// Cluster is the door with the Kubernetes paths TokenRequest and TokenReview.
+	Cluster string `yaml:"cluster,omitempty" json:"cluster,omitempty"`
+	// Control is the door that steers the lab; it asks for a bearer token.
+	Control string `yaml:"control,omitempty" json:"control,omitempty"`
+}
+
+// Tenant is a directory.
+type Tenant struct {
+	// ID is the tenant's GUID.
+	ID string `yaml:"id" json:"id" jsonschema:"format=uuid"`
+	// Name is the display name.
+	Name string `yaml:"name,omitempty" json:"name,omitempty"`
+	// Domains are the verified domains, by which the tenant can be named in URLs.
+	Domains []string `yaml:"domains,omitempty" json:"domains,omitempty"`
+}
+
+// Issuer is a cluster's token issuer.
+type Issuer struct {
+	// Name is how the rest of this file and the command line call the issuer.
+	Name string `yaml:"name" json:"name"`
+	// URL is what tokens carry as iss, to the letter; a trailing slash counts. Left out: an AKS-like URL below oic.wiemu.test.
+	URL string `yaml:"url,omitempty" json:"url,omitempty" jsonschema:"format=uri"`
+	// External says that the issuer is not ours: its keys are fetched over the network and wiemu mints nothing for it.
+	External bool `yaml:"external,omitempty" json:"external,omitempty"`
+	// MaxTokenLifetime is the longest lifetime a token gets. Left out: 24h, as on AKS.
+	MaxTokenLifetime time.Duration `yaml:"maxTokenLifetime,omitempty" json:"maxTokenLifetime,omitempty" jsonschema:"type=string,example=24h"`
+	// RotateKeysEvery is how often another key starts to sign. Left out: only on demand.
+	RotateKeysEvery time.Duration `yaml:"rotateKeysEvery,omitempty" json:"rotateKeysEvery,omitempty" jsonschema:"type=string,example=168h"`
+	// PublishKeysAhead is how long a key is published before it signs.
+	PublishKeysAhead time.Duration `yaml:"publishKeysAhead,omitempty" json:"publishKeysAhead,omitempty" jsonschema:"type=string,example=24h"`
+	// RemoveKeysAfter is how long a key stays published after it signed last. Left out: until it is removed on demand.
+	RemoveKeysAfter time.Duration `yaml:"removeKeysAfter,omitempty" json:"removeKeysAfter,omitempty" jsonschema:"type=string,example=24h"`
+}
+
+// Application is an app registration with its service principal.
+type Application struct {
+	Principal `yaml:",inline"`
+	// IdentifierURIs are the application ID URIs by which tokens for this application are asked for.
+	IdentifierURIs []string `yaml:"identifierUris,omitempty" json:"identifierUris,omitempty"`
+	// AppRoles are the values of the roles that this application offers.
+	AppRoles []string `yaml:"appRoles,omitempty" json:"appRoles,omitempty"`
+	// AccessTokenVersion is the version of tokens for this application: requestedAccessTokenVersion in its manifest.
+	AccessTokenVersion int `yaml:"accessTokenVersion,omitempty" json:"accessTokenVersion,omitempty" jsonschema:"enum=1,enum=2"`
+	// Secrets are the client secrets.
+	Secrets []Secret `yaml:"secrets,omitempty" json:"secrets,omitempty"`
+	// Certificates are the client certificates.
+	Certificates []Certificate `yaml:"certificates,omitempty" json:"certificates,omitempty"`
+}
+
+// Identity is a user-assigned managed identity.
+type Identity struct {
+	Principal `yaml:",inline"`
+	// ResourceID is the identity's Azure resource id. Left out: made from its name.
+	ResourceID string `yaml:"resourceId,omitempty" json:"resourceId,omitempty"`
+}
+
+// Principal is what an application and a managed identity have in common.
+type Principal struct {
+	// Name is the display name.
+	Name string `yaml:"name" json:"name"`
+	// ClientID is the GUID that clients send as client_id.
+	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
+	// ObjectID is the service principal's object id. Left out: derived from the client id.
+	ObjectID string `yaml:"objectId,omitempty" json:"objectId,omitempty" jsonschema:"format=uuid"`
+	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
+	// Disabled says that the service principal may not sign in.
+	Disabled bool `yaml:"disabled,omitempty" json:"disabled,omitempty"`
+	// TokenLifetime is the lifetime of its access tokens. Left out: 1h for an application, 24h for a managed identity.
+	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=10m"`
+	// FederatedCredentials are the assertions that are trusted. Left out: those that the workloads with this client id need; an empty list: none.
+	FederatedCredentials *[]FederatedCredential `yaml:"federatedCredentials,omitempty" json:"federatedCredentials,omitempty"`
+}
+
+// FederatedCredential trusts the assertions of one issuer for one subject and audience.
+type FederatedCredential struct {
+	// Name is the credential's name.
+	Name string `yaml:"name" json:"name"`
+	// Issuer is the name of an issuer of this file, or an issuer URL to the letter.
+	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
+	// Subject is the service account: system:serviceaccount:NAMESPACE:NAME.
+	Subject string `yaml:"subject" json:"subject"`
+	// Audience is what the assertion is for. Left out: api://AzureADTokenExchange.
+	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+}
+
+// Secret is a client secret.
+type Secret struct {
+	// Value is what clients send as client_secret.
+	Value string `yaml:"value" json:"value"`
+	// Expires is when it ends. Left out: never.
+	Expires time.Time `yaml:"expires,omitempty" json:"expires,omitzero"`
+}
+
+// Certificate is a client certificate.
+type Certificate struct {
+	// File is a PEM file with the certificate, looked up from the folder of this file.
+	File string `yaml:"file" json:"file"`
+}
+
+// Vault is a key vault.
+type Vault struct {
+	// Name is the first label of the vault's host NAME.vault.azure.net.
+	Name string `yaml:"name" json:"name"`
+	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
+	// Secrets are the secrets' values by name.
+	Secrets map[string]string `yaml:"secrets,omitempty" json:"secrets,omitempty"`
+	// Access says who may do what. Left out: every identity of the tenant may do everything.
+	Access []Access `yaml:"access,omitempty" json:"access,omitempty"`
+}
+
+// Access lets an identity into a vault.
+type Access struct {
+	// Identity is the name or client id of an application or managed identity; "*" is each of the tenant.
+	Identity string `yaml:"identity" json:"identity"`
+	// Permissions are what it may do with secrets.
+	Permissions []string `yaml:"permissions" json:"permissions" jsonschema:"enum=get,enum=list,enum=set,enum=delete,enum=recover,enum=purge"`
+}
+
+// Workload is a service account and the client id that it uses.
+type Workload struct {
+	// Name is how the command line calls the workload. Left out: the service account's name.
+	Name string `yaml:"name,omitempty" json:"name,omitempty"`
+	// Namespace is the Kubernetes namespace.
+	Namespace string `yaml:"namespace" json:"namespace"`
+	// ServiceAccount is the Kubernetes service account.
+	ServiceAccount string `yaml:"serviceAccount" json:"serviceAccount"`
+	// ClientID is the client id of an application or managed identity.
+	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
+	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
+	// Issuer is the name of an issuer that wiemu hosts. Left out: the first.
+	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
+	// Audience is what its token is for. Left out: api://AzureADTokenExchange.
+	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+	// TokenLifetime is what the projected volume asks for. Left out: 1h.
+	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
+}
+
+// Read returns the configuration in a file, checked but not completed. The
+// error, if it is about the content, is a yamlfile.Problems that names every
+// line at fault.
+func Read(file string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(file, data)
+}
+
+// Parse is Read for content that is at hand; file is the name that errors use.
+func Parse(file string, data []byte) (Config, error) {
+	node, err := yamlfile.Parse(file, data)
+	if err != nil {
+		return Config{}, err
+	}
+	var c Config
+	if err := yamlfile.DecodeNode(file, node, &c).Err(); err != nil {
+		return Config{}, err
+	}
+	var wrong yamlfile.Problems
+	if _, err := c.Complete(file); err != nil && !errors.As(err, &wrong) {
+		return Config{}, err
+	}
+	for i := range wrong {
+		wrong[i].Line = yamlfile.Line(node, wrong[i].Field)
+	}
+	return c, wrong.Err()
+}

@@ -1,0 +1,83 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// Client steers a lab through its control door.
+type Client struct {
+	URL   string // of the control door
+	Token string // its bearer token
+}
+
+// Status asks how the lab is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.Do(ctx, http.MethodGet, "/v1/status", nil, &status)
+}
+
+// Advance moves lab time forward by a Go duration, such as 25h.
+func (c *Client) Advance(ctx context.Context, by string) (Status, error) {
+	var status Status
+	return status, c.Do(ctx, http.MethodPost, "/v1/clock/advance", AdvanceRequest{By: by}, &status)
+}
+
+// Rotate lets the next key of a ring sign: an issuer's by name, or entra's.
+func (c *Client) Rotate(ctx context.Context, ring string) (KeyStatus, error) {
+	var key KeyStatus
+	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+ring+"/rotate", nil, &key)
+}
+
+// Mint asks for a service-account token.
+func (c *Client) Mint(ctx context.Context, req MintRequest) (Minted, error) {
+	var minted Minted
+	return minted, c.Do(ctx, http.MethodPost, "/v1/tokens", req, &minted)
+}
+
+// Examine asks what Entra ID would say to an assertion.
+func (c *Client) Examine(ctx context.Context, req ExamineRequest) (journal.Event, error) {
+	var e journal.Event
+	return e, c.Do(ctx, http.MethodPost, "/v1/examine", req, &e)
+}
+
+// Do sends in as JSON, unless it is nil, and decodes the answer into out.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	direct := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: the door is on loopback
+	resp, err := direct.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the lab at %s: %w", c.URL, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("ask the lab at %s: %w", c.URL, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var p problem
+		if json.Unmarshal(data, &p) != nil || p.Error == "" {
+			p.Error = string(data)
+		}
+		return fmt.Errorf("%s %s: HTTP %d: %s", method, path, resp.StatusCode, p.Error)
+	}
+	return json.Unmarshal(data, out)
+}

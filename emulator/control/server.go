@@ -1,0 +1,269 @@
+// Package control steers a running emulator: its clock, its keys, its journal.
+// It holds the server of the control door and the client for it, and changes
+// nothing itself that the other rooms do not offer.
+package control
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// Lab is what the server steers.
+type Lab struct {
+	Clock   *clock.Lab
+	Journal *journal.Journal
+	Entra   *entra.Service
+	Issuers []*issuer.Issuer
+	Rings   map[string]*keyring.Ring
+	Gateway string // address
+	Proxy   string // URL
+	Cluster string // address
+	CA      []byte // PEM
+	Tenant  string // the first
+}
+
+// Server answers at the control door. Every request needs the bearer token.
+type Server struct {
+	lab    Lab
+	token  string
+	router *mux.Router
+}
+
+// NewServer returns the server for a lab; token is what requests must carry.
+func NewServer(lab Lab, token string) *Server {
+	s := &Server{lab: lab, token: token, router: mux.NewRouter()}
+	s.Handle(http.MethodGet, "/v1/status", s.status)
+	s.Handle(http.MethodGet, "/v1/events", s.events)
+	s.Handle(http.MethodPost, "/v1/clock/advance", s.advance)
+	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
+	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
+	s.Handle(http.MethodDelete, "/v1/keys/{ring}/{kid}", s.remove)
+	s.Handle(http.MethodPost, "/v1/tokens", s.mint)
+	s.Handle(http.MethodPost, "/v1/examine", s.examine)
+	return s
+}
+
+// Action answers a request with a value that becomes JSON. An error becomes
+// {"error": text} with status 400, or the status of a *StatusError.
+type Action func(*http.Request) (any, error)
+
+// StatusError is an error with the HTTP status to answer.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e *StatusError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error without its status.
+func (e *StatusError) Unwrap() error { return e.Err }
+
+// Handle adds an action; path is a gorilla/mux template.
+func (s *Server) Handle(method, path string, a Action) {
+	s.router.Methods(method).Path(path).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		value, err := a(r)
+		status := http.StatusOK
+		if err != nil {
+			status = http.StatusBadRequest
+			if with := (*StatusError)(nil); errors.As(err, &with) {
+				status = with.Status
+			}
+			value = problem{err.Error()}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(value) // the client is gone: nobody to tell
+	})
+}
+
+type problem struct {
+	Error string `json:"error"`
+}
+
+// ServeHTTP checks the bearer token and answers.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if subtle.ConstantTimeCompare([]byte(given), []byte(s.token)) != 1 {
+		http.Error(w, `{"error":"the control door needs the bearer token of this lab"}`, http.StatusUnauthorized)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	s.router.ServeHTTP(w, r)
+}
+
+// Decode reads a JSON request body strictly.
+func Decode(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("request body: expected JSON: %w", err)
+	}
+	return nil
+}
+
+// Status is what a lab says of itself.
+type Status struct {
+	PID     int            `json:"pid"`
+	Now     time.Time      `json:"now"`    // lab time
+	Runs    bool           `json:"runs"`   // whether lab time moves by itself
+	Events  int            `json:"events"` // in the journal
+	Gateway string         `json:"gateway"`
+	Proxy   string         `json:"proxy"`
+	Cluster string         `json:"cluster"`
+	CA      string         `json:"ca"`     // PEM
+	Tenant  string         `json:"tenant"` // the first
+	Issuers []IssuerStatus `json:"issuers"`
+}
+
+// IssuerStatus is an issuer with its keys.
+type IssuerStatus struct {
+	Name string      `json:"name"`
+	URL  string      `json:"url"`
+	Keys []KeyStatus `json:"keys"`
+}
+
+// KeyStatus is a published key.
+type KeyStatus struct {
+	ID    string        `json:"kid"`
+	Stage keyring.Stage `json:"stage"`
+}
+
+func (s *Server) status(*http.Request) (any, error) {
+	status := Status{
+		PID: os.Getpid(), Now: s.lab.Clock.Now(), Runs: s.lab.Clock.Runs(), Events: len(s.lab.Journal.Events()),
+		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant,
+	}
+	for _, i := range s.lab.Issuers {
+		is := IssuerStatus{Name: i.Name(), URL: i.URL()}
+		for _, k := range s.lab.Rings[i.Name()].Published() {
+			is.Keys = append(is.Keys, KeyStatus{ID: k.ID, Stage: k.Stage})
+		}
+		status.Issuers = append(status.Issuers, is)
+	}
+	return status, nil
+}
+
+func (s *Server) events(*http.Request) (any, error) { return s.lab.Journal.Events(), nil }
+
+// AdvanceRequest asks to move lab time.
+type AdvanceRequest struct {
+	By string `json:"by"` // a Go duration, such as 25h
+}
+
+func (s *Server) advance(r *http.Request) (any, error) {
+	var req AdvanceRequest
+	if err := Decode(r, &req); err != nil {
+		return nil, err
+	}
+	by, err := time.ParseDuration(req.By)
+	if err != nil {
+		return nil, fmt.Errorf("by: expected a duration such as 25h or 90s, found %q", req.By)
+	}
+	from := s.lab.Clock.Now()
+	if err := s.lab.Clock.Advance(r.Context(), by); err != nil {
+		return nil, err
+	}
+	s.lab.Journal.Record(journal.Event{
+		Kind: journal.Clock, Outcome: journal.OK,
+		Summary: fmt.Sprintf("lab time advanced by %v, from %s", by, from.Format(time.RFC3339)),
+	})
+	return s.status(r)
+}
+
+func (s *Server) ring(r *http.Request) (*keyring.Ring, error) {
+	name := mux.Vars(r)["ring"]
+	if ring, ok := s.lab.Rings[name]; ok {
+		return ring, nil
+	}
+	return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected the name of a hosted issuer, or entra", name)}
+}
+
+func (s *Server) publish(r *http.Request) (any, error) {
+	ring, err := s.ring(r)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ring.Publish(r.Context())
+	return KeyStatus{key.ID, key.Stage}, err
+}
+
+func (s *Server) rotate(r *http.Request) (any, error) {
+	ring, err := s.ring(r)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ring.Rotate(r.Context())
+	return KeyStatus{key.ID, key.Stage}, err
+}
+
+func (s *Server) remove(r *http.Request) (any, error) {
+	ring, err := s.ring(r)
+	if err != nil {
+		return nil, err
+	}
+	kid := mux.Vars(r)["kid"]
+	return KeyStatus{kid, keyring.Removed}, ring.Remove(kid)
+}
+
+// MintRequest asks for a service-account token.
+type MintRequest struct {
+	Issuer            string   `json:"issuer"` // name; "": the first
+	Namespace         string   `json:"namespace"`
+	ServiceAccount    string   `json:"serviceAccount"`
+	Audiences         []string `json:"audiences"`
+	ExpirationSeconds int64    `json:"expirationSeconds"` // 0: 3600
+}
+
+// Minted is a service-account token.
+type Minted struct {
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+func (s *Server) mint(r *http.Request) (any, error) {
+	var req MintRequest
+	if err := Decode(r, &req); err != nil {
+		return nil, err
+	}
+	for _, i := range s.lab.Issuers {
+		if req.Issuer != "" && i.Name() != req.Issuer {
+			continue
+		}
+		token, err := i.Mint(r.Context(), issuer.TokenRequest{
+			Namespace: req.Namespace, ServiceAccount: req.ServiceAccount,
+			Audiences: req.Audiences, ExpirationSeconds: req.ExpirationSeconds,
+		})
+		return Minted{token.Raw, token.ExpiresAt}, err
+	}
+	return nil, &StatusError{http.StatusNotFound, fmt.Errorf("issuer %q: expected the name of a hosted issuer", req.Issuer)}
+}
+
+// ExamineRequest asks what Entra ID would say to an assertion.
+type ExamineRequest struct {
+	Tenant    string `json:"tenant"`
+	ClientID  string `json:"clientId"`
+	Assertion string `json:"assertion"`
+}
+
+func (s *Server) examine(r *http.Request) (any, error) {
+	var req ExamineRequest
+	if err := Decode(r, &req); err != nil {
+		return nil, err
+	}
+	return s.lab.Entra.Examine(r.Context(), req.Tenant, req.ClientID, req.Assertion), nil
+}

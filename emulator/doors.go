@@ -1,0 +1,90 @@
+package emulator
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/control"
+)
+
+// openDoors starts to listen.
+func (e *Emulator) openDoors(context.Context, Options) error {
+	secret := make([]byte, 24)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	e.token = base64.RawURLEncoding.EncodeToString(secret)
+	if err := e.gateway.Start(); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	for _, i := range e.issuers {
+		prefix := "/clusters/" + i.Name()
+		mux.Handle(prefix+"/", http.StripPrefix(prefix, i.Cluster(e.token)))
+	}
+	tlsConfig := &tls.Config{GetCertificate: e.authority.GetCertificate, MinVersion: tls.VersionTLS12}
+	var err error
+	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.onLabTime(mux), tlsConfig); err != nil {
+		return err
+	}
+	e.control = control.NewServer(control.Lab{
+		Clock: e.clock, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
+		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Tenant: e.config.Tenants[0].ID,
+	}, e.token)
+	e.steering, err = openDoor("control", e.config.Listen.Control, e.control, nil)
+	return err
+}
+
+// onLabTime lets answers carry lab time and lets Advance wait for them.
+func (e *Emulator) onLabTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer e.clock.Begin()()
+		w.Header().Set("Date", e.clock.Now().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// door is an HTTP server on one address.
+type door struct {
+	server   *http.Server
+	listener net.Listener
+	done     chan error
+}
+
+func openDoor(name, address string, h http.Handler, tlsConfig *tls.Config) (*door, error) {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("open the %s door on %s: %w; choose another address under listen.%s in wiemu.yaml, or stop what uses it", name, address, err, name)
+	}
+	d := &door{listener: l, done: make(chan error, 1), server: &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}}
+	if tlsConfig != nil {
+		l = tls.NewListener(l, tlsConfig)
+	}
+	go func() { d.done <- d.server.Serve(l) }()
+	return d, nil
+}
+
+func (d *door) address() string { return d.listener.Addr().String() }
+
+func (d *door) close(ctx context.Context) error {
+	err := d.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, d.server.Close())
+	}
+	if served := <-d.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}

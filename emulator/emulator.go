@@ -1,0 +1,289 @@
+// Package emulator runs a lab's servers in one process: token issuers as
+// Kubernetes clusters have them, an Entra ID that trusts them, and the resources
+// that its access tokens open. It wires the rooms below it together and has no
+// logic of its own; workloads and their token files are package harness.
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/gateway"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/metadata"
+	"github.com/wiemu/wiemu/emulator/resource"
+	"github.com/wiemu/wiemu/emulator/resource/graph"
+	"github.com/wiemu/wiemu/emulator/resource/keyvault"
+	"github.com/wiemu/wiemu/emulator/trust"
+)
+
+// Options say what an emulator is made of. The zero value is a lab of the
+// defaults whose CA and keys live in a temporary directory until Close.
+type Options struct {
+	Config      config.Config     // wiemu.yaml
+	ConfigFile  string            // where Config was read from: for error texts and the certificate files it names
+	StateDir    string            // the CA, kept from run to run. "": a temporary directory
+	Keys        *keyring.Pool     // where signing keys come from. nil: a pool in memory
+	Clock       *clock.Lab        // nil: a running clock
+	JournalFile string            // events as JSON lines. "": in memory only
+	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
+}
+
+// Emulator is a running lab of servers.
+type Emulator struct {
+	config    config.Config
+	clock     *clock.Lab
+	journal   *journal.Journal
+	directory *directory.Directory
+	authority *trust.Authority
+	issuers   []*issuer.Issuer
+	rings     map[string]*keyring.Ring // by issuer name; "entra" is the token service's
+	entra     *entra.Service
+	vaults    *keyvault.Service
+	gateway   *gateway.Gateway
+	control   *control.Server
+	cluster   *door
+	steering  *door
+	token     string         // bearer token of the cluster and control doors
+	cleanup   []func() error // in the order in which things were opened
+}
+
+// Start opens every door and returns when they answer. What was opened is
+// closed again if something fails; the error says what and where.
+func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
+	completed, err := opts.Config.Complete(opts.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	e := &Emulator{config: completed, clock: opts.Clock, rings: map[string]*keyring.Ring{}}
+	if e.clock == nil {
+		e.clock = clock.Running()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if opts.StateDir == "" {
+		if opts.StateDir, err = os.MkdirTemp("", "wiemu-"); err != nil {
+			return nil, fmt.Errorf("make a state directory: %w", err)
+		}
+		e.onClose(func() error { return os.RemoveAll(opts.StateDir) })
+	}
+	for _, step := range []func(context.Context, Options) error{
+		e.openJournal, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.openDoors,
+	} {
+		if err := step(ctx, opts); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func (e *Emulator) onClose(f func() error) { e.cleanup = append(e.cleanup, f) }
+
+// Close shuts the doors, waiting for answers under way until ctx ends, and
+// removes what was temporary.
+func (e *Emulator) Close(ctx context.Context) error {
+	var errs []error
+	for _, d := range []*door{e.cluster, e.steering} {
+		if d != nil {
+			errs = append(errs, d.close(ctx))
+		}
+	}
+	if e.gateway != nil {
+		errs = append(errs, e.gateway.Close(ctx))
+	}
+	for _, f := range slices.Backward(e.cleanup) {
+		errs = append(errs, f())
+	}
+	e.cleanup, e.cluster, e.steering, e.gateway = nil, nil, nil, nil
+	return errors.Join(errs...)
+}
+
+func (e *Emulator) openJournal(_ context.Context, opts Options) (err error) {
+	e.journal, err = journal.New(e.clock, journal.Options{File: opts.JournalFile})
+	if err == nil {
+		e.onClose(e.journal.Close)
+	}
+	return err
+}
+
+func (e *Emulator) openDirectory(_ context.Context, opts Options) (err error) {
+	e.directory, err = e.config.Directory(filepath.Dir(opts.ConfigFile))
+	return err
+}
+
+// openKeys makes the rings: Entra ID's first, so that every issuer has the same
+// key in every run, whatever the number of issuers.
+func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
+	pool := opts.Keys
+	if pool == nil {
+		if pool, err = keyring.OpenPool("", keyring.PoolOptions{}); err != nil {
+			return err
+		}
+		e.onClose(pool.Close)
+	}
+	add := func(name string, o keyring.Options) error {
+		o.Name, o.Journal = name, e.journal
+		ring, err := keyring.New(ctx, e.clock, pool, o)
+		if err != nil {
+			return fmt.Errorf("make the key ring of %s: %w", name, err)
+		}
+		e.rings[name] = ring
+		e.onClose(func() error { ring.Close(); return nil })
+		return nil
+	}
+	if err := add(entraRing, keyring.Options{Identify: entra.KeyID}); err != nil {
+		return err
+	}
+	for _, i := range e.config.Issuers {
+		if i.External {
+			continue
+		}
+		if err := add(i.Name, keyring.Options{
+			Identify:    issuer.KeyID,
+			RotateEvery: i.RotateKeysEvery, PublishAhead: i.PublishKeysAhead, RetireAfter: i.RemoveKeysAfter,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const entraRing = "entra"
+
+func (e *Emulator) openIssuers(context.Context, Options) error {
+	for _, c := range e.config.Issuers {
+		if c.External {
+			continue
+		}
+		i, err := issuer.New(c.URL, e.rings[c.Name], e.clock, issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: e.journal})
+		if err != nil {
+			return fmt.Errorf("issuer %s: %w", c.Name, err)
+		}
+		e.issuers = append(e.issuers, i)
+	}
+	for _, w := range e.config.Workloads {
+		if err := e.Trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openCloud makes Entra ID, the resources and the gateway before them.
+func (e *Emulator) openCloud(_ context.Context, opts Options) error {
+	outside := opts.Outside
+	if outside == nil {
+		outside = &http.Transport{TLSHandshakeTimeout: 10 * time.Second} // wall time: input and output
+	}
+	router := &route{outside: outside}
+	issuers := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal})
+	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers})
+	tokens := resource.NewValidator(e.clock, issuers, resource.Options{})
+
+	vaults, err := e.vaultList()
+	if err != nil {
+		return err
+	}
+	if e.vaults, err = keyvault.New(vaults, tokens, e.clock, e.journal); err != nil {
+		return err
+	}
+	routes := []gateway.Route{
+		{Hosts: entra.LoginHosts(), Handler: e.entra.Handler()},
+		{Hosts: []string{"graph.microsoft.com"}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
+		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
+	}
+	routes = append(routes, e.issuerRoutes()...)
+	var hosts []string
+	for _, r := range routes {
+		hosts = append(hosts, r.Hosts...)
+	}
+	if e.authority, err = trust.Open(filepath.Join(opts.StateDir, "ca"), e.clock, trust.Options{Names: hosts}); err != nil {
+		return err
+	}
+	e.gateway, err = gateway.New(gateway.Config{
+		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts,
+		Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy,
+	})
+	router.inside = e.gateway
+	return err
+}
+
+// issuerRoutes groups the hosted issuers by host: two may share one.
+func (e *Emulator) issuerRoutes() []gateway.Route {
+	var routes []gateway.Route
+	byHost := map[string]*http.ServeMux{}
+	for _, i := range e.issuers {
+		host := i.Host()
+		if byHost[host] == nil {
+			byHost[host] = http.NewServeMux()
+			routes = append(routes, gateway.Route{Hosts: []string{host}, Handler: byHost[host]})
+		}
+		path := "/" + strings.Trim(strings.TrimPrefix(strings.TrimPrefix(i.URL(), "https://"), host), "/")
+		byHost[host].Handle(strings.TrimSuffix(path, "/")+"/", i.Discovery())
+	}
+	return routes
+}
+
+func (e *Emulator) vaultList() ([]keyvault.Vault, error) {
+	vaults := make([]keyvault.Vault, len(e.config.Vaults))
+	for n, v := range e.config.Vaults {
+		vaults[n] = keyvault.Vault{Name: v.Name, Tenant: v.Tenant, Secrets: v.Secrets}
+		for _, a := range v.Access {
+			id, err := e.clientID(v.Tenant, a.Identity)
+			if err != nil {
+				return nil, fmt.Errorf("vault %s: %w", v.Name, err)
+			}
+			vaults[n].Access = append(vaults[n].Access, keyvault.Access{ClientID: id, Permissions: a.Permissions})
+		}
+	}
+	return vaults, nil
+}
+
+// clientID resolves the name of an identity; "*" and client ids stand for themselves.
+func (e *Emulator) clientID(tenant, identity string) (string, error) {
+	if identity == "*" {
+		return identity, nil
+	}
+	var known []string
+	for _, p := range e.directory.Principals(tenant) {
+		if strings.EqualFold(p.ClientID, identity) || p.DisplayName == identity {
+			return p.ClientID, nil
+		}
+		known = append(known, p.DisplayName)
+	}
+	if len(identity) == 36 && strings.Count(identity, "-") == 4 {
+		return strings.ToLower(identity), nil // a workload that comes later may bring it
+	}
+	return "", fmt.Errorf("access: expected the name or client id of an identity of the tenant (%s), found %q", strings.Join(known, ", "), identity)
+}
+
+// route sends requests for emulated hosts to the gateway, in memory, and the
+// rest outside.
+type route struct {
+	inside  *gateway.Gateway
+	outside http.RoundTripper
+}
+
+func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.inside.Emulates(req.URL.Hostname()) {
+		return r.inside.Transport().RoundTrip(req)
+	}
+	return r.outside.RoundTrip(req)
+}

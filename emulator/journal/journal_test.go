@@ -1,0 +1,212 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var start = time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)
+
+func open(t *testing.T, opts journal.Options) *journal.Journal {
+	t.Helper()
+	j, err := journal.New(clock.Stopped(start), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func TestEventsAreNumberedAndTheNewestAreKept(t *testing.T) {
+	j := open(t, journal.Options{Keep: 3})
+	for n := range 20 {
+		e := j.Record(journal.Event{Kind: journal.Mint, Summary: fmt.Sprint(n)})
+		if e.ID != fmt.Sprint(n+1) || !e.Time.Equal(start) {
+			t.Fatalf("event %d has id %s at %s", n, e.ID, e.Time)
+		}
+	}
+	var kept []string
+	for _, e := range j.Events() {
+		kept = append(kept, e.Summary)
+	}
+	if diff := cmp.Diff([]string{"17", "18", "19"}, kept); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+func TestNilJournalTakesEverything(t *testing.T) {
+	var j *journal.Journal
+	j.Record(journal.Event{})
+	if j.Events() != nil || j.Close() != nil {
+		t.Error("a nil journal keeps nothing and closes")
+	}
+}
+
+func TestAwaitSeesWhatWasAndWhatComes(t *testing.T) {
+	j := open(t, journal.Options{})
+	is := func(summary string) func(journal.Event) bool {
+		return func(e journal.Event) bool { return e.Summary == summary }
+	}
+	j.Record(journal.Event{Summary: "was"})
+	if _, err := j.Await(t.Context(), is("was")); err != nil {
+		t.Error(err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		_, err := j.Await(t.Context(), is("comes"))
+		found <- err
+	}()
+	j.Record(journal.Event{Summary: "another"})
+	j.Record(journal.Event{Summary: "comes"})
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := j.Await(ended, is("never")); err == nil || !strings.Contains(err.Error(), "none of 3 events") {
+		t.Errorf("awaiting in vain: %v", err)
+	}
+}
+
+func TestFileOutlivesTheRunAndACutLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runs", "1.jsonl")
+	j := open(t, journal.Options{File: file})
+	expires := start.Add(time.Hour)
+	want := j.Record(journal.Event{
+		Kind: journal.Exchange, Outcome: journal.Denied, Code: 700213, ExpiresAt: &expires,
+		Checks: []journal.Check{{Name: "subject", Expected: "a", Presented: "b", Outcome: journal.Failed}},
+	})
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, _ := os.Stat(file)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v, want 0600", info.Mode())
+	}
+	events, err := journal.Read(strings.NewReader(string(data) + `{"id":"2","kind":"exch`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]journal.Event{want}, events); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+	if _, err := journal.Read(strings.NewReader("no json\n")); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a line that is no event: %v", err)
+	}
+}
+
+// history is a run in which the token of prod was sent for dev.
+func history(t *testing.T) []journal.Event {
+	j := open(t, journal.Options{})
+	j.Record(journal.Event{Kind: journal.KeyRotation, Outcome: journal.OK, Kid: "k1", Summary: "key k1 signs"})
+	j.Record(journal.Event{Kind: journal.KeyRotation, Outcome: journal.OK, Kid: "k2", Summary: "key k2 is another issuer's"})
+	j.Record(journal.Event{Kind: journal.Mint, Outcome: journal.OK, Kid: "k1", JTI: "j1", Summary: "minted for my-radix-app-prod/web-sa"})
+	j.Record(journal.Event{
+		Kind: journal.Exchange, Outcome: journal.Denied, Kid: "k1", JTI: "j1", Status: 401, Code: 700213, Error: "invalid_client",
+		Workload: "my-radix-app-prod/web-sa", Identity: "my-radix-app_dev_web", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49",
+		TraceID: "0bcd5b76-1e33-47da-951b-c4cfcb641500", CorrelationID: "7af0c04c-0aab-4cbe-8a43-5d0a6a6f4a4e",
+		Summary: "no federated credential for the subject system:serviceaccount:my-radix-app-prod:web-sa",
+		Checks: []journal.Check{
+			{Name: "tenant", Expected: "a known tenant", Presented: "3aa4a235-b6e2-48d5-9195-7fcf05b459b0", Outcome: journal.Passed},
+			{Name: "issuer", Expected: "https://a/", Presented: "https://a/", Outcome: journal.Passed},
+			{Name: "subject", Expected: "system:serviceaccount:my-radix-app-dev:web-sa", Presented: "system:serviceaccount:my-radix-app-prod:web-sa", Outcome: journal.Failed},
+			{Name: "audience", Outcome: journal.Skipped, Note: "not looked at"},
+		},
+		Nearest: &journal.Nearest{Credential: "my-radix-app_dev_web", Differences: []journal.Difference{{
+			Field: "subject", Expected: "system:serviceaccount:my-radix-app-dev:web-sa", Presented: "system:serviceaccount:my-radix-app-prod:web-sa",
+			Kind: "namespace", Fix: "send the token of my-radix-app-dev",
+		}}},
+		Meaning: "The assertion's subject is not trusted.", Remedy: "Add a federated credential for it, or use the right token.",
+	})
+	j.Record(journal.Event{Kind: journal.Access, Outcome: journal.Denied, Status: 401, Summary: "challenge"})
+	return j.Events()
+}
+
+func TestExplainIsAPageForAPerson(t *testing.T) {
+	all := history(t)
+	last, ok := journal.Last(all)
+	if !ok || last.Code != 700213 {
+		t.Fatalf("the last refusal is %+v, want the exchange: a challenge is none", last)
+	}
+	var got bytes.Buffer
+	if err := journal.Explain(&got, last, all); err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "explain.txt")
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("explanation (-want +got), go test -update accepts it:\n%s", diff)
+	}
+}
+
+func TestAnEventIsFoundByEachOfItsIDs(t *testing.T) {
+	e := journal.Event{ID: "4", TraceID: "t", CorrelationID: "c", JTI: "j", UTI: "u"}
+	for _, id := range []string{"4", "t", "c", "j", "u"} {
+		if !e.Matches(id) {
+			t.Errorf("not found by %q", id)
+		}
+	}
+	if e.Matches("") || e.Matches("x") || (journal.Event{}).Matches("") {
+		t.Error("found by an id that is not its own")
+	}
+}
+
+func TestChainLeadsFromAnAccessBackToTheKey(t *testing.T) {
+	all := []journal.Event{
+		{ID: "1", Kind: journal.KeyRotation, Kid: "k1"},
+		{ID: "2", Kind: journal.Mint, Kid: "k1", JTI: "j1"},
+		{ID: "3", Kind: journal.Mint, Kid: "k1", JTI: "j2"},
+		{ID: "4", Kind: journal.Exchange, Kid: "k1", JTI: "j1", UTI: "u1"},
+		{ID: "5", Kind: journal.Access, UTI: "u1"},
+		{ID: "6", Kind: journal.Access, UTI: "u2"},
+	}
+	var ids []string
+	for _, e := range journal.Chain(all[4], all) {
+		ids = append(ids, e.ID)
+	}
+	if diff := cmp.Diff([]string{"1", "2", "4", "5"}, ids); diff != "" {
+		t.Errorf("chain (-want +got):\n%s", diff)
+	}
+}
+
+func ExampleExplain() {
+	j, _ := journal.New(clock.Stopped(start), journal.Options{})
+	e := j.Record(journal.Event{
+		Kind: journal.Exchange, Outcome: journal.Denied, Code: 700212, Summary: "no federated credential for the audience https://wrong",
+		Checks: []journal.Check{{Name: "audience", Expected: "api://AzureADTokenExchange", Presented: "https://wrong", Outcome: journal.Failed}},
+	})
+	_ = journal.Explain(os.Stdout, e, j.Events())
+	// Output:
+	// ✗ exchange denied with AADSTS700212: no federated credential for the audience https://wrong
+	//   event 1 at 2026-01-15T08:00:00Z (lab time)
+	//
+	// Checks, in the order they were made:
+	//   ✗ audience
+	//       expected  api://AzureADTokenExchange
+	//       presented https://wrong
+}

@@ -1,0 +1,135 @@
+package emulator
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// Workload is a service account and the client id that it uses.
+type Workload struct {
+	Name           string // names the federated credential, and the managed identity if one is made; "": the service account's
+	Namespace      string
+	ServiceAccount string
+	ClientID       string // "": the service account exists and nothing trusts it
+	Tenant         string // id or domain; "": the first
+	Issuer         string // name; "": the first that is hosted
+	Audience       string // "": api://AzureADTokenExchange
+}
+
+// Trust makes the service account in its cluster and, as the workload's owners
+// would have done in Azure, a federated credential for it. A client id that no
+// tenant knows becomes a user-assigned managed identity. An identity whose
+// federated credentials wiemu.yaml lists keeps exactly those.
+func (e *Emulator) Trust(w Workload) error {
+	from, err := e.Issuer(w.Issuer)
+	if err != nil {
+		return err
+	}
+	if w.Name == "" {
+		w.Name = w.ServiceAccount
+	}
+	annotations := map[string]string{}
+	if w.ClientID != "" {
+		annotations["azure.workload.identity/client-id"] = w.ClientID
+	}
+	from.PutServiceAccount(w.Namespace, w.ServiceAccount, annotations)
+	if w.ClientID == "" {
+		return nil
+	}
+	tenant, err := e.Tenant(w.Tenant)
+	if err != nil {
+		return err
+	}
+	if e.listsCredentials(w.ClientID) {
+		return nil
+	}
+	credential := directory.FederatedCredential{
+		Name: credentialName(w.Name), Issuer: from.URL(),
+		Subject:  "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount,
+		Audience: w.Audience,
+	}
+	if credential.Audience == "" {
+		credential.Audience = config.DefaultAudience
+	}
+	credential.ID = config.StableID("federated credential", w.ClientID, credential.Issuer, credential.Subject)
+	if _, exists := e.directory.Principal(tenant, w.ClientID); !exists {
+		err = e.directory.Put(tenant, directory.Principal{
+			Kind: directory.ManagedIdentity, ClientID: w.ClientID, ObjectID: config.StableID("service principal", w.ClientID),
+			DisplayName: w.Name, ResourceID: config.ManagedIdentityResourceID(tenant, w.Name),
+			FederatedCredentials: []directory.FederatedCredential{credential},
+		})
+	} else {
+		err = e.directory.Update(tenant, w.ClientID, func(p *directory.Principal) error {
+			if slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool {
+				return f.Issuer == credential.Issuer && f.Subject == credential.Subject
+			}) {
+				return nil
+			}
+			for n := 2; slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Name == credential.Name }); n++ {
+				credential.Name = fmt.Sprintf("%s_%d", credentialName(w.Name), n)
+			}
+			p.FederatedCredentials = append(p.FederatedCredentials, credential)
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)
+	}
+	e.journal.Record(journal.Event{
+		Kind: journal.Directory, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount,
+		Tenant: tenant, ClientID: w.ClientID, Identity: w.Name, Issuer: credential.Issuer, Subject: credential.Subject, Audience: []string{credential.Audience},
+		Summary: fmt.Sprintf("%s trusts %s of %s", w.ClientID, credential.Subject, credential.Issuer),
+	})
+	return nil
+}
+
+// listsCredentials reports whether wiemu.yaml says what the client id trusts.
+func (e *Emulator) listsCredentials(clientID string) bool {
+	lists := func(p config.Principal) bool {
+		return p.FederatedCredentials != nil && strings.EqualFold(p.ClientID, clientID)
+	}
+	return slices.ContainsFunc(e.config.Applications, func(a config.Application) bool { return lists(a.Principal) }) ||
+		slices.ContainsFunc(e.config.Identities, func(i config.Identity) bool { return lists(i.Principal) })
+}
+
+var notInCredentialNames = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// credentialName is a name that Entra ID takes: 3 to 120 letters, digits, hyphens and underscores.
+func credentialName(name string) string {
+	name = strings.Trim(notInCredentialNames.ReplaceAllString(name, "-"), "-_")
+	for len(name) < 3 {
+		name += "-fc"
+	}
+	return name[:min(len(name), 110)]
+}
+
+// Tenant returns the id of the tenant that an id or domain names; "" is the first.
+func (e *Emulator) Tenant(name string) (string, error) {
+	if name == "" {
+		return e.config.Tenants[0].ID, nil
+	}
+	t, ok := e.directory.Tenant(name)
+	if !ok {
+		return "", fmt.Errorf("tenant %q: expected the id or a domain of a configured tenant, such as %s", name, e.config.Tenants[0].ID)
+	}
+	return t.ID, nil
+}
+
+// Issuer returns a hosted issuer by name; "" is the first.
+func (e *Emulator) Issuer(name string) (*issuer.Issuer, error) {
+	var known []string
+	for _, i := range e.issuers {
+		if name == "" || i.Name() == name {
+			return i, nil
+		}
+		known = append(known, i.Name())
+	}
+	return nil, fmt.Errorf("issuer %q: expected one that wiemu hosts: %s", name, strings.Join(known, ", "))
+}

@@ -1,0 +1,155 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// Files is what a lab was told by files: at most one wiemu.yaml, and any number
+// of radixconfig.yaml.
+type Files struct {
+	Config     config.Config
+	ConfigFile string // "": none
+	Radix      []*workload.RadixConfig
+	Warnings   []yamlfile.Problem // what was passed over
+}
+
+// defaultFiles are read, where they exist, when nobody names a file.
+var defaultFiles = []string{"wiemu.yaml", "radixconfig.yaml"}
+
+// ReadFiles reads configurations, telling their kinds apart by the field kind.
+// With no names it takes wiemu.yaml and radixconfig.yaml of the directory dir,
+// where they exist.
+func ReadFiles(dir string, names []string) (Files, error) {
+	if len(names) == 0 {
+		for _, name := range defaultFiles {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				names = append(names, filepath.Join(dir, name))
+			}
+		}
+	}
+	var files Files
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return Files{}, fmt.Errorf("read the configuration: %w", err)
+		}
+		if err := files.add(name, data); err != nil {
+			return Files{}, err
+		}
+	}
+	return files, nil
+}
+
+func (f *Files) add(name string, data []byte) error {
+	kind, err := kindOf(name, data)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case workload.RadixKind:
+		radix, warnings, err := workload.ParseRadixConfig(name, data)
+		if err != nil {
+			return err
+		}
+		f.Radix = append(f.Radix, radix)
+		f.Warnings = append(f.Warnings, warnings...)
+		return nil
+	case config.Kind, "":
+		if f.ConfigFile != "" {
+			return fmt.Errorf("%s and %s: expected one wiemu configuration, found two; merge them", f.ConfigFile, name)
+		}
+		f.ConfigFile = name
+		f.Config, err = config.Parse(name, data)
+		return err
+	default:
+		return yamlfile.Problems{{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}}
+	}
+}
+
+// kindOf returns the value of the top-level field kind.
+func kindOf(name string, data []byte) (string, error) {
+	root, err := yamlfile.Parse(name, data)
+	if err != nil {
+		return "", err
+	}
+	if kind := yamlfile.Get(root, "kind"); kind != nil {
+		return kind.Value, nil
+	}
+	return "", nil
+}
+
+// Issuers returns the URLs of the issuers that the lab hosts.
+func (f Files) Issuers() ([]string, error) {
+	completed, err := f.Config.Complete(f.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	var urls []string
+	for _, i := range completed.Issuers {
+		if !i.External {
+			urls = append(urls, i.URL)
+		}
+	}
+	return urls, nil
+}
+
+// Workloads returns every workload that the files describe.
+func (f Files) Workloads() []Declared {
+	var all []Declared
+	for _, r := range f.Radix {
+		for _, w := range r.Workloads() {
+			all = append(all, Declared{Workload: w})
+		}
+	}
+	for _, w := range f.Config.Workloads {
+		all = append(all, Declared{
+			Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
+			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime},
+		})
+	}
+	return all
+}
+
+// Declared is a workload of a file with the identity it asks for.
+type Declared struct {
+	Workload workload.Workload `json:"workload"`
+	Identity Identity          `json:"identity"`
+}
+
+// Find returns the declared workload that a component (or a workload's name in
+// wiemu.yaml) and a Radix environment name; an empty environment will do where
+// it leaves no choice. The error lists what there is.
+func Find(declared []Declared, component, environment string) (Declared, error) {
+	var found []Declared
+	var known []string
+	for _, d := range declared {
+		name := d.Workload.Component
+		if d.Workload.Environment != "" {
+			name += " --env " + d.Workload.Environment
+		}
+		if !slices.Contains(known, name) {
+			known = append(known, name)
+		}
+		if d.Workload.Component == component && (environment == "" || d.Workload.Environment == environment) {
+			found = append(found, d)
+		}
+	}
+	switch {
+	case len(declared) == 0:
+		return Declared{}, fmt.Errorf("workload %q: no file describes workloads; name one with -f radixconfig.yaml, or describe the workload with --namespace, --service-account and --client-id", component)
+	case len(found) == 0:
+		return Declared{}, fmt.Errorf("workload %q: expected one of: %s", strings.TrimSpace(component+" "+environment), strings.Join(known, ", "))
+	case environment == "" && slices.ContainsFunc(found, func(d Declared) bool { return d.Workload.Environment != found[0].Workload.Environment }):
+		return Declared{}, fmt.Errorf("workload %q is in several environments; say which with --env: %s", component, strings.Join(known, ", "))
+	default:
+		return found[0], nil // a component comes before its OAuth proxy
+	}
+}

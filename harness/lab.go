@@ -1,0 +1,275 @@
+// Package harness runs workloads against an emulator: it gives each one the
+// token file, the environment and the trust that a pod would have. Who answers
+// the workload is package emulator; where it runs is a package below this one.
+package harness
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness/projection"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// Options say what a lab is made of. The zero value is a lab of the defaults in
+// a temporary directory.
+type Options struct {
+	Emulator emulator.Options
+	Dir      string // holds trust (the CA bundle) and tokens until Close. "": a temporary directory
+	Bundle   trust.BundleOptions
+	Seed     uint64 // of the kubelet's jitter
+}
+
+// Lab is an emulator with the workloads that run against it.
+type Lab struct {
+	emulator *emulator.Emulator
+	dir      string
+	remove   []string // by Close
+	seed     uint64
+	bundle   trust.Bundle
+
+	mu        sync.Mutex
+	declared  []Declared
+	workloads map[string]*Workload // by what was asked for
+}
+
+// New starts a lab. Close it when it is no longer needed.
+func New(ctx context.Context, opts Options) (_ *Lab, err error) {
+	l := &Lab{dir: opts.Dir, seed: opts.Seed, workloads: map[string]*Workload{}}
+	if l.dir == "" {
+		if l.dir, err = os.MkdirTemp("", "wiemu-lab-"); err != nil {
+			return nil, fmt.Errorf("make the lab's directory: %w", err)
+		}
+		l.remove = append(l.remove, l.dir)
+	} else if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the lab's directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if l.emulator, err = emulator.Start(ctx, opts.Emulator); err != nil {
+		return nil, err
+	}
+	l.remove = append(l.remove, l.path("trust"), l.path("tokens"), l.path("home"))
+	if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
+		return nil, fmt.Errorf("write the trust bundle: %w", err)
+	}
+	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
+	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
+	return l, nil
+}
+
+func (l *Lab) path(name string) string { return filepath.Join(l.dir, name) }
+
+// Close ends the workloads' token files, shuts the emulator down and removes
+// what the lab wrote. It waits for answers under way until ctx ends.
+func (l *Lab) Close(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, w := range l.workloads {
+		errs = append(errs, w.volume.Close())
+	}
+	clear(l.workloads)
+	if l.emulator != nil {
+		errs = append(errs, l.emulator.Close(ctx))
+	}
+	for _, path := range l.remove {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}
+
+// Emulator is who answers the workloads.
+func (l *Lab) Emulator() *emulator.Emulator { return l.emulator }
+
+// Clock is the lab clock.
+func (l *Lab) Clock() *clock.Lab { return l.emulator.Clock() }
+
+// Journal is the record of what happens in the lab.
+func (l *Lab) Journal() *journal.Journal { return l.emulator.Journal() }
+
+// HTTPClient reaches the emulated hosts as a workload does.
+func (l *Lab) HTTPClient() *http.Client { return l.emulator.HTTPClient() }
+
+// Identity says whose tokens a workload gets beyond what its own file says. The
+// zero value is the first tenant and issuer, Entra ID's audience and one hour.
+type Identity struct {
+	Tenant        string        `json:"tenant,omitempty"`        // id or domain
+	Issuer        string        `json:"issuer,omitempty"`        // name of a hosted issuer
+	Audience      string        `json:"audience,omitempty"`      // of the service-account token
+	TokenLifetime time.Duration `json:"tokenLifetime,omitempty"` // what the projected volume asks for
+}
+
+// With returns the identity with the fields that over sets taken from there.
+func (id Identity) With(over Identity) Identity {
+	if over.Tenant != "" {
+		id.Tenant = over.Tenant
+	}
+	if over.Issuer != "" {
+		id.Issuer = over.Issuer
+	}
+	if over.Audience != "" {
+		id.Audience = over.Audience
+	}
+	if over.TokenLifetime != 0 {
+		id.TokenLifetime = over.TokenLifetime
+	}
+	return id
+}
+
+// Workload is an application with its identity: what a pod is in a cluster.
+type Workload struct {
+	workload.Workload
+	Environment Environment
+	volume      *projection.Volume
+	issuer      *issuer.Issuer
+}
+
+// Declare makes the service accounts of workloads and the trust in them, without
+// running them: in a cluster they would all be deployed.
+func (l *Lab) Declare(all []Declared) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range all {
+		if err := l.emulator.Trust(d.trusted()); err != nil {
+			return err
+		}
+	}
+	l.declared = append(l.declared, all...)
+	return nil
+}
+
+// trusted is the workload as the emulator knows it. The audience is left to the
+// default: what a workload's token is for and what its identity trusts are two things.
+func (d Declared) trusted() emulator.Workload {
+	return emulator.Workload{
+		Name: d.Workload.CredentialName(), Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
+		ClientID: d.Workload.ClientID, Tenant: d.Identity.Tenant, Issuer: d.Identity.Issuer,
+	}
+}
+
+// Workload admits a workload: its service account exists and is trusted (see
+// emulator.Trust), a pod runs under it, and a token file is laid out and kept
+// fresh as a kubelet does. The same workload asked for again is the same pod.
+func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*Workload, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := fmt.Sprint(w.Namespace, "/", w.ServiceAccount, " ", w.ClientID, " ", id)
+	if known, ok := l.workloads[key]; ok {
+		return known, nil
+	}
+	tenant, err := l.emulator.Tenant(id.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	from, err := l.emulator.Issuer(id.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.emulator.Trust(Declared{w, id}.trusted()); err != nil {
+		return nil, err
+	}
+	volume, err := l.project(ctx, w, id, from)
+	if err != nil {
+		return nil, err
+	}
+	admitted := &Workload{Workload: w, volume: volume, issuer: from, Environment: Environment{
+		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: "https://login.microsoftonline.com/",
+		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"),
+	}}
+	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
+		return nil, errors.Join(err, volume.Close())
+	}
+	l.workloads[key] = admitted
+	return admitted, nil
+}
+
+// project lays out the token file of a workload, in a directory named after its
+// service account.
+func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, from *issuer.Issuer) (*projection.Volume, error) {
+	audience := id.Audience
+	if audience == "" {
+		audience = config.DefaultAudience
+	}
+	component := w.Component
+	if component == "" {
+		component = w.ServiceAccount
+	}
+	pod := from.PutPod(issuer.Pod{Namespace: w.Namespace, Name: component + "-0", ServiceAccount: w.ServiceAccount})
+	mint := func(ctx context.Context) (issuer.Token, error) {
+		return from.Mint(ctx, issuer.TokenRequest{
+			Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, Audiences: []string{audience},
+			ExpirationSeconds: int64(id.TokenLifetime / time.Second),
+			BoundObject:       &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
+		})
+	}
+	name := w.Namespace + "_" + w.ServiceAccount
+	sum := sha256.Sum256([]byte(name))
+	dir := filepath.Join(l.path("tokens"), name)
+	for n := 2; exists(dir); n++ { // the same account with another identity
+		dir = filepath.Join(l.path("tokens"), fmt.Sprintf("%s_%d", name, n))
+	}
+	return projection.Start(ctx, dir, l.Clock(), mint, projection.Options{
+		File: "azure-identity-token", Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount,
+	})
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// Environ returns the environment of the workload's process: base without what
+// would name another identity, and with the workload's own.
+func (w *Workload) Environ(base []string) []string { return w.Environment.Environ(base) }
+
+// Refresh renews the token file now, whatever its age.
+func (w *Workload) Refresh(ctx context.Context) error { return w.volume.Refresh(ctx) }
+
+func (l *Lab) admit(r *http.Request) (any, error) {
+	var d Declared
+	if err := control.Decode(r, &d); err != nil {
+		return nil, err
+	}
+	w, err := l.Workload(r.Context(), d.Workload, d.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return w.Environment, nil
+}
+
+func (l *Lab) list(*http.Request) (any, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.declared, nil
+}
+
+// Attach admits a workload in the running lab that the client steers.
+func Attach(ctx context.Context, c *control.Client, d Declared) (Environment, error) {
+	var env Environment
+	return env, c.Do(ctx, http.MethodPost, "/v1/workloads", d, &env)
+}
+
+// Attached returns what was declared in the running lab that the client steers.
+func Attached(ctx context.Context, c *control.Client) ([]Declared, error) {
+	var declared []Declared
+	return declared, c.Do(ctx, http.MethodGet, "/v1/workloads", nil, &declared)
+}

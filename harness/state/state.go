@@ -1,0 +1,225 @@
+// Package state is the directory that outlives a command: the CA, the journals
+// of past runs, and where the running server is. It holds no key that signs
+// tokens; those are the key pool's, in the user's cache directory.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// kept is how many past runs keep their journal.
+const kept = 50
+
+// Dir is a state directory.
+type Dir struct {
+	path string
+}
+
+// Open makes the directory if it is missing (0700), removes what killed runs
+// left behind and the journals of all but the newest 50 runs. An empty path is
+// $WIEMU_STATE_DIR, else wiemu in the user's state directory (XDG Base
+// Directory Specification: ~/.local/state; elsewhere the user's cache directory).
+func Open(path string) (*Dir, error) {
+	if path == "" {
+		var err error
+		if path, err = defaultPath(); err != nil {
+			return nil, err
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{path: path}
+	if err := os.MkdirAll(d.runs(), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w; choose another with --state-dir", err)
+	}
+	return d, d.sweep()
+}
+
+func defaultPath() (string, error) {
+	if path := os.Getenv("WIEMU_STATE_DIR"); path != "" {
+		return path, nil
+	}
+	if path := os.Getenv("XDG_STATE_HOME"); path != "" {
+		return filepath.Join(path, "wiemu"), nil
+	}
+	if runtime.GOOS == "linux" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the state directory: %w; set WIEMU_STATE_DIR", err)
+		}
+		return filepath.Join(home, ".local", "state", "wiemu"), nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the state directory: %w; set WIEMU_STATE_DIR", err)
+	}
+	return filepath.Join(cache, "wiemu", "state"), nil
+}
+
+// KeyDir is where signing keys that were made ahead are kept: wiemu/keys in the
+// user's cache directory, or keys in the state directory if there is no such.
+func (d *Dir) KeyDir() string {
+	if cache, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(cache, "wiemu", "keys")
+	}
+	return filepath.Join(d.path, "keys")
+}
+
+// Path is the directory.
+func (d *Dir) Path() string { return d.path }
+
+func (d *Dir) runs() string { return filepath.Join(d.path, "runs") }
+
+// Run is the place of one run: a directory for what lives only as long as the
+// run, and a journal that stays.
+type Run struct {
+	ID      string // start time and process id
+	Dir     string // removed by Close
+	Journal string // file
+}
+
+// NewRun makes the place of a run that starts now.
+func (d *Dir) NewRun() (*Run, error) {
+	id := time.Now().UTC().Format("20060102T150405.000000000") + "-" + strconv.Itoa(os.Getpid()) // wall time: names a run of this machine
+	r := &Run{ID: id, Dir: filepath.Join(d.runs(), id), Journal: filepath.Join(d.runs(), id+".jsonl")}
+	if err := os.Mkdir(r.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the run's directory: %w", err)
+	}
+	return r, nil
+}
+
+// Close removes everything of the run but its journal.
+func (r *Run) Close() error { return os.RemoveAll(r.Dir) }
+
+// sweep removes the directories of runs whose process is gone, and old journals.
+func (d *Dir) sweep() error {
+	entries, err := os.ReadDir(d.runs())
+	if err != nil {
+		return fmt.Errorf("look through past runs: %w", err)
+	}
+	var journals []string
+	for _, e := range entries {
+		path := filepath.Join(d.runs(), e.Name())
+		if strings.HasSuffix(path, ".jsonl") {
+			journals = append(journals, path)
+			continue
+		}
+		_, pid, _ := strings.Cut(e.Name(), "-")
+		if n, err := strconv.Atoi(pid); err == nil && !alive(n) {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("remove what a killed run left: %w", err)
+			}
+		}
+	}
+	for _, old := range journals[:max(0, len(journals)-kept)] { // ReadDir sorts by name, so by age
+		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove an old journal: %w", err)
+		}
+	}
+	return nil
+}
+
+// Find returns the event that an id names, and all events of its run: the newest
+// run that has one. An empty id means the last refusal, or else the last
+// exchange or access, of the newest run that has any.
+func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
+	files, err := filepath.Glob(filepath.Join(d.runs(), "*.jsonl"))
+	if err != nil {
+		return journal.Event{}, nil, err
+	}
+	for _, file := range slices.Backward(files) {
+		events, err := readJournal(file)
+		if err != nil {
+			return journal.Event{}, nil, err
+		}
+		if id == "" {
+			if e, ok := journal.Last(events); ok {
+				return e, events, nil
+			}
+			continue
+		}
+		for _, e := range slices.Backward(events) {
+			if e.Matches(id) {
+				return e, events, nil
+			}
+		}
+	}
+	if id == "" {
+		return journal.Event{}, nil, fmt.Errorf("no run in %s has exchanged a token or been refused; start one with wiemu run", d.path)
+	}
+	return journal.Event{}, nil, fmt.Errorf("no event with id %q in the %d runs that %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(files), d.path)
+}
+
+func readJournal(file string) ([]journal.Event, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read a journal: %w", err)
+	}
+	defer f.Close()
+	events, err := journal.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return events, nil
+}
+
+// Server is how other commands reach a running server.
+type Server struct {
+	PID   int    `json:"pid"`
+	URL   string `json:"url"`   // of the control door
+	Token string `json:"token"` // of the control and cluster doors
+	Run   string `json:"run"`   // its run's id
+}
+
+func (d *Dir) serverFile() string { return filepath.Join(d.path, "server.json") }
+
+// Announce lets other commands find this process as the running server until
+// withdraw is called. One server at a time has a state directory.
+func (d *Dir) Announce(s Server) (withdraw func() error, err error) {
+	if other, ok, err := d.Server(); err != nil || ok {
+		return nil, errors.Join(err, fmt.Errorf("a server runs already (process %d); stop it, or give this one a state directory of its own with --state-dir", other.PID))
+	}
+	s.PID = os.Getpid()
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	temporary := d.serverFile() + "." + strconv.Itoa(s.PID)
+	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+		return nil, fmt.Errorf("announce the server: %w", err)
+	}
+	if err := os.Rename(temporary, d.serverFile()); err != nil {
+		return nil, errors.Join(fmt.Errorf("announce the server: %w", err), os.Remove(temporary))
+	}
+	return func() error { return os.Remove(d.serverFile()) }, nil
+}
+
+// Server returns the running server, if one has this state directory.
+func (d *Dir) Server() (Server, bool, error) {
+	data, err := os.ReadFile(d.serverFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Server{}, false, nil
+	}
+	if err != nil {
+		return Server{}, false, fmt.Errorf("look for a running server: %w", err)
+	}
+	var s Server
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Server{}, false, fmt.Errorf("%s: expected what wiemu serve wrote: %w; remove the file", d.serverFile(), err)
+	}
+	return s, alive(s.PID), nil // what a killed server left is overwritten by the next
+}
