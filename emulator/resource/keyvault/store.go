@@ -1,0 +1,117 @@
+package keyvault
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits and defaults of Key Vault.
+const (
+	maxValue  = 25 << 10 // bytes of a secret's value
+	maxTags   = 15
+	retention = 90 // days that a deleted secret can be recovered
+)
+
+// vault is a vault's content.
+type vault struct {
+	name string // as it was configured first
+
+	mu      sync.RWMutex
+	tenant  string
+	access  []Access
+	secrets map[string]*secret // by name in lower case
+	deleted map[string]*secret // the bin; a name is in at most one of both
+	minted  int                // versions made so far
+}
+
+// secret has one version or more.
+type secret struct {
+	name     string     // as its first version was spelt
+	versions []*version // oldest first
+	deleted  time.Time  // zero unless it is in the bin
+}
+
+func (s *secret) latest() *version { return s.versions[len(s.versions)-1] }
+
+// purge is when the bin is emptied of it.
+func (s *secret) purge() time.Time { return s.deleted.AddDate(0, 0, retention) }
+
+// version is one value of a secret. Its tags and dates are replaced, never
+// modified: answers that are being written share them.
+type version struct {
+	id               string // 32 hex digits
+	value            string
+	contentType      string
+	tags             map[string]string
+	enabled          bool
+	notBefore        *int64 // seconds since 1970; advisory, see get
+	expires          *int64
+	created, updated time.Time
+}
+
+// configure makes the vault what it is configured to be.
+func (v *vault) configure(c Vault, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tenant = strings.ToLower(c.Tenant)
+	v.access = make([]Access, len(c.Access))
+	for i, a := range c.Access {
+		v.access[i] = a
+		v.access[i].Permissions = slices.Clone(a.Permissions)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		delete(v.deleted, strings.ToLower(name))
+		if s := v.secrets[strings.ToLower(name)]; s != nil && s.latest().value == c.Secrets[name] {
+			continue
+		}
+		v.add(name, &version{value: c.Secrets[name], enabled: true, created: now, updated: now})
+	}
+}
+
+// add makes n the latest version; v.mu is held. Its id depends on nothing but
+// the vault, the name and how many versions there were, so that two labs that do
+// the same agree.
+func (v *vault) add(name string, n *version) (*secret, *version) {
+	v.minted++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", strings.ToLower(v.name), strings.ToLower(name), v.minted))
+	n.id = hex.EncodeToString(sum[:16])
+	s := v.secrets[strings.ToLower(name)]
+	if s == nil {
+		s = &secret{name: name}
+		v.secrets[strings.ToLower(name)] = s
+	}
+	s.versions = append(s.versions, n)
+	return s, n
+}
+
+// find returns a version of a secret, the latest one for id "".
+func (v *vault) find(name, id string) (*secret, *version, bool) {
+	s := v.secrets[strings.ToLower(name)]
+	if s == nil {
+		return nil, nil, false
+	}
+	if id == "" {
+		return s, s.latest(), true
+	}
+	for _, n := range s.versions {
+		if strings.EqualFold(n.id, id) {
+			return s, n, true
+		}
+	}
+	return nil, nil, false
+}
+
+// binned returns a deleted secret whose time has not come; v.mu is held.
+func (v *vault) binned(name string, now time.Time) (*secret, bool) {
+	s := v.deleted[strings.ToLower(name)]
+	if s == nil || !now.Before(s.purge()) {
+		return nil, false
+	}
+	return s, true
+}
