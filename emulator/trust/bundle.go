@@ -1,0 +1,130 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// BundleOptions say whom clients trust besides the lab.
+type BundleOptions struct {
+	// SystemRoots adds the roots that this machine trusts: for applications that
+	// may also reach hosts outside the lab.
+	SystemRoots bool
+	// RootsFile is the PEM file that SystemRoots reads; "" looks in the usual
+	// places.
+	RootsFile string
+}
+
+// Bundle names the files by which the clients of a lab trust it. They hold
+// nothing secret.
+type Bundle struct {
+	Root       string `json:"root"`       // PEM: the lab's root alone, for clients that add it to roots of their own
+	Roots      string `json:"roots"`      // PEM: all that a client is to trust
+	TrustStore string `json:"trustStore"` // PKCS#12 of the same, for Java; the password is TrustStorePassword
+	NoRoots    string `json:"noRoots"`    // an empty directory, for clients that look into one as well
+}
+
+// TrustStorePassword opens Bundle.TrustStore. It is Java's customary one: a
+// trust store is protected against tampering, and anyone may read it.
+const TrustStorePassword = "changeit"
+
+// WriteBundle writes the bundle's files into dir, which it makes if need be.
+func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) {
+	dir, err := filepath.Abs(dir) // programs are told these names and may run anywhere
+	if err != nil {
+		return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
+	}
+	b := Bundle{
+		Root:       filepath.Join(dir, "ca.pem"),
+		Roots:      filepath.Join(dir, "ca.pem"),
+		TrustStore: filepath.Join(dir, "truststore.p12"),
+		NoRoots:    filepath.Join(dir, "none"),
+	}
+	roots := []*x509.Certificate{a.ca.root}
+	files := map[string][]byte{b.Root: a.RootPEM()}
+	if opts.SystemRoots {
+		system, certs, err := systemRoots(opts.RootsFile)
+		if err != nil {
+			return Bundle{}, err
+		}
+		b.Roots = filepath.Join(dir, "roots.pem")
+		roots = append(roots, certs...)
+		files[b.Roots] = append(a.RootPEM(), system...)
+	}
+	// Modern2023 is AES-256 and SHA-256: what Java 8u301, 11.0.12 and later read
+	// (JDK-8076190), also in FIPS mode, which knows no RC2 and no 3DES.
+	entries := make([]pkcs12.TrustStoreEntry, len(roots))
+	for i, root := range roots {
+		entries[i] = pkcs12.TrustStoreEntry{Cert: root, FriendlyName: fmt.Sprintf("root-%d", i)} // unique: Java keeps one entry a name
+	}
+	if files[b.TrustStore], err = pkcs12.Modern2023.EncodeTrustStoreEntries(entries, TrustStorePassword); err != nil {
+		return Bundle{}, fmt.Errorf("make a trust store for Java: %w", err)
+	}
+	if err := os.MkdirAll(b.NoRoots, 0o755); err != nil {
+		return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
+	}
+	for file, data := range files {
+		if err := writeFile(file, data, 0o644, false); err != nil {
+			return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// rootFiles are where systems keep their roots as one PEM file: Debian, Fedora,
+// openSUSE, RHEL, Alpine and macOS, FreeBSD (Go: crypto/x509/root_linux.go,
+// root_bsd.go).
+func rootFiles() []string {
+	return []string{
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+		"/etc/ssl/cert.pem",
+		"/usr/local/etc/ssl/cert.pem",
+	}
+}
+
+// systemRoots reads the roots that this machine trusts.
+func systemRoots(file string) (data []byte, certs []*x509.Certificate, err error) {
+	files := rootFiles()
+	if file != "" {
+		files = []string{file}
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("read this machine's trusted roots: %w", err)
+		}
+		if certs := parseRoots(data); len(certs) > 0 {
+			return data, certs, nil
+		}
+		return nil, nil, fmt.Errorf("read this machine's trusted roots: %s holds no PEM certificate", file)
+	}
+	return nil, nil, fmt.Errorf("read this machine's trusted roots: found none of %q; without them no host outside the lab can be trusted", files)
+}
+
+// parseRoots reads the certificates of a PEM file and passes over what is none.
+func parseRoots(data []byte) []*x509.Certificate {
+	var certs []*x509.Certificate
+	for rest := bytes.TrimSpace(data); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return certs
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			certs = append(certs, cert)
+		}
+	}
+}

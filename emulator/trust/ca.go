@@ -1,0 +1,119 @@
+package trust
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// A CA is valid at any time that a lab's clock may show.
+var (
+	caNotBefore = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	caNotAfter  = time.Date(2099, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// nothing is a domain that nobody has (RFC 2606 §2). Permitting it alone
+// permits nothing; an empty list of permitted mail and URI domains would permit
+// everything of that type (RFC 5280 §4.2.1.10).
+const nothing = "invalid"
+
+// ca is a root whose key is gone and the intermediate that it signed. Both
+// carry the name constraints: OpenSSL, Node, Go and Python hold a root to them,
+// Java only an intermediate (a trust anchor is a name and a key to it: RFC 5280
+// §6.1.1).
+type ca struct {
+	root         *x509.Certificate
+	intermediate *x509.Certificate
+	key          *ecdsa.PrivateKey // the intermediate's
+}
+
+// makeCA makes a CA that can certify the names and nothing else.
+func makeCA(permitted names) (*ca, error) {
+	rootKey, err := newKey() // used below, once, and dropped with this frame
+	if err != nil {
+		return nil, err
+	}
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	id, err := fingerprint(rootKey)
+	if err != nil {
+		return nil, err
+	}
+	root := caTemplate("wiemu root "+id, permitted)
+	root.MaxPathLen = 1
+	root.KeyUsage = x509.KeyUsageCertSign
+	made := &ca{key: key}
+	if made.root, err = certify(root, root, rootKey.Public(), rootKey); err != nil {
+		return nil, err
+	}
+	intermediate := caTemplate("wiemu intermediate "+id, permitted)
+	intermediate.MaxPathLenZero = true
+	intermediate.KeyUsage = x509.KeyUsageCertSign
+	intermediate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	if made.intermediate, err = certify(intermediate, made.root, key.Public(), rootKey); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// caTemplate is what root and intermediate have in common.
+func caTemplate(name string, permitted names) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:                     pkix.Name{Organization: []string{organization}, CommonName: name},
+		NotBefore:                   caNotBefore,
+		NotAfter:                    caNotAfter,
+		IsCA:                        true,
+		BasicConstraintsValid:       true,
+		PermittedDNSDomainsCritical: true, // of the whole extension
+		PermittedDNSDomains:         permitted.domains(),
+		PermittedIPRanges:           permitted.ranges(),
+		PermittedEmailAddresses:     []string{nothing},
+		PermittedURIDomains:         []string{nothing},
+	}
+}
+
+const organization = "wiemu"
+
+// certify signs a certificate and parses it back.
+func certify(template, issuer *x509.Certificate, public any, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	serial := make([]byte, 16)
+	rand.Read(serial) // never fails: crypto/rand
+	serial[0] = serial[0]&0x7f | 0x40
+	template.SerialNumber = new(big.Int).SetBytes(serial)
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, public, signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate for %s: %w", template.Subject, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func newKey() (*ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make an ECDSA key: %w", err)
+	}
+	return key, nil
+}
+
+// fingerprint tells one lab's CA from another's in a certificate viewer.
+func fingerprint(key *ecdsa.PrivateKey) (string, error) {
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return "", fmt.Errorf("encode a public key: %w", err)
+	}
+	sum := sha256.Sum256(public)
+	return fmt.Sprintf("%x", sum[:4]), nil
+}
+
+func encodePEM(cert *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: cert.Raw})
+}

@@ -1,0 +1,134 @@
+package trust
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// authorityFile holds the root, the intermediate and the intermediate's key, in
+// this order: one file, so that no half of a CA can be found.
+const authorityFile = "authority.pem"
+
+// PEM labels (RFC 7468 §5 and §10).
+const (
+	pemCertificate = "CERTIFICATE"
+	pemPrivateKey  = "PRIVATE KEY"
+)
+
+// load reads the CA of a directory. It returns nil when there is none that can
+// be used, and why; an error when that cannot be told.
+func load(dir string, wanted names) (_ *ca, unusable string, err error) {
+	file := filepath.Join(dir, authorityFile)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read the CA: %w; make it readable, or delete it and a new one is made", err)
+	}
+	kept, err := parseCA(data)
+	if err != nil {
+		return nil, fmt.Sprintf("%s is no CA of wiemu's: %v", file, err), nil
+	}
+	if name := wanted.missingFrom(kept.intermediate); name != "" {
+		return nil, fmt.Sprintf("the CA in %s does not permit %s", file, name), nil
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		_ = os.Chmod(file, 0o600) // tightened where it can be: some volumes have modes of their own
+	}
+	return kept, "", nil
+}
+
+// parseCA reads a CA and checks that it is whole and as narrow as makeCA's.
+func parseCA(data []byte) (*ca, error) {
+	root, data, err := nextCertificate(data)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	intermediate, data, err := nextCertificate(data)
+	if err != nil {
+		return nil, fmt.Errorf("intermediate: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != pemPrivateKey {
+		return nil, errors.New("expected a private key after the certificates")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok || !key.PublicKey.Equal(intermediate.PublicKey) {
+		return nil, errors.New("the private key is not the intermediate's")
+	}
+	if err := intermediate.CheckSignatureFrom(root); err != nil {
+		return nil, fmt.Errorf("the intermediate is not the root's: %w", err)
+	}
+	for _, cert := range []*x509.Certificate{root, intermediate} {
+		if !cert.PermittedDNSDomainsCritical || len(cert.PermittedDNSDomains) == 0 || len(cert.PermittedIPRanges) == 0 {
+			return nil, fmt.Errorf("%s is not held to names", cert.Subject.CommonName)
+		}
+		if !cert.NotBefore.Equal(caNotBefore) || !cert.NotAfter.Equal(caNotAfter) {
+			return nil, fmt.Errorf("%s is valid from %v to %v", cert.Subject.CommonName, cert.NotBefore, cert.NotAfter)
+		}
+	}
+	return &ca{root: root, intermediate: intermediate, key: key}, nil
+}
+
+func nextCertificate(data []byte) (_ *x509.Certificate, rest []byte, err error) {
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != pemCertificate {
+		return nil, nil, errors.New("expected a PEM certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	return cert, rest, err
+}
+
+// store writes the CA. It survives a crash whole or not at all.
+func store(dir string, made *ca) error {
+	key, err := x509.MarshalPKCS8PrivateKey(made.key)
+	if err != nil {
+		return fmt.Errorf("encode the CA's key: %w", err)
+	}
+	data := append(encodePEM(made.root), encodePEM(made.intermediate)...)
+	data = append(data, pem.EncodeToMemory(&pem.Block{Type: pemPrivateKey, Bytes: key})...)
+	if err := writeFile(filepath.Join(dir, authorityFile), data, 0o600, true); err != nil {
+		return fmt.Errorf("store the CA: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file in one step; durable waits until it is on disk.
+func writeFile(file string, data []byte, mode fs.FileMode, durable bool) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // the first error is the one to tell
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}

@@ -1,0 +1,120 @@
+// Package trust is the certificate authority of a lab: it gives each emulated
+// host a certificate, and clients a bundle by which they trust it. It is never
+// installed in a system's store, and it can do no harm if it is: X.509 name
+// constraints hold it to the lab's own names.
+package trust
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+)
+
+// Options say what the CA may certify.
+type Options struct {
+	// Names are host names such as "login.microsoftonline.com"; one that starts
+	// with a dot stands for every host below it (".vault.azure.net"). A name that
+	// is an IP address counts as one of IPs.
+	Names []string
+	// IPs are further addresses under which the lab is reached by number.
+	// Loopback and the name localhost are always there.
+	IPs []netip.Addr
+}
+
+// Authority is a CA with its root's key destroyed: what is left is one
+// intermediate, and that signs certificates for the configured names only.
+type Authority struct {
+	clock   clock.Clock
+	names   names
+	ca      *ca
+	renewed string
+
+	key *ecdsa.PrivateKey // of every leaf, as long as the process lives
+
+	mu     sync.RWMutex
+	leaves map[string]*tls.Certificate
+}
+
+// Open takes the CA kept in dir, or makes one. A kept CA is used as long as it
+// permits all that opts names; otherwise a new one takes its place, and Renewed
+// says why. Processes may open the same directory at the same time. With dir ""
+// the CA lives in memory.
+func Open(dir string, clk clock.Clock, opts Options) (*Authority, error) {
+	wanted, err := parseNames(opts)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authority{clock: clk, names: wanted, leaves: map[string]*tls.Certificate{}}
+	if a.ca, a.renewed, err = obtain(dir, wanted); err != nil {
+		return nil, err
+	}
+	if a.key, err = newKey(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// obtain loads the CA or makes it, and says why one that was there is not used.
+func obtain(dir string, wanted names) (_ *ca, renewed string, err error) {
+	if dir == "" {
+		made, err := makeCA(wanted)
+		return made, "", err
+	}
+	kept, _, err := load(dir, wanted)
+	if err != nil || kept != nil {
+		return kept, "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", fmt.Errorf("make the CA's directory: %w", err)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, "", fmt.Errorf("make a CA in %s: wait for other processes: %w", dir, err)
+	}
+	defer unlock()
+	kept, renewed, err = load(dir, wanted) // another process may have made it meanwhile
+	if err != nil || kept != nil {
+		return kept, "", err
+	}
+	made, err := makeCA(wanted)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := store(dir, made); err != nil {
+		return nil, "", err
+	}
+	return made, renewed, nil
+}
+
+// Renewed says why a CA that was kept in the directory was replaced by a new
+// one; "" when it is still in use, or when there was none. Programs that were
+// given the old CA's bundle do not trust the new one.
+func (a *Authority) Renewed() string { return a.renewed }
+
+// Permits reports whether the authority certifies the host name or IP address.
+func (a *Authority) Permits(host string) bool {
+	return a.names.serves(host)
+}
+
+// RootPEM is the root certificate, for clients to trust.
+func (a *Authority) RootPEM() []byte { return encodePEM(a.ca.root) }
+
+// Root is the root certificate.
+func (a *Authority) Root() *x509.Certificate { return a.ca.root }
+
+// clocks are lab time and wall time in order: certificates are checked by
+// programs on either.
+func (a *Authority) clocks() (earlier, later time.Time) {
+	lab, wall := a.clock.Now(), time.Now().UTC() // wall time: what a program outside the lab's clock checks by
+	if lab.After(wall) {
+		return wall, lab
+	}
+	return lab, wall
+}
