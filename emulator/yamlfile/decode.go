@@ -86,7 +86,7 @@ func mappingFix(node *yaml.Node) string {
 
 // unknownField reports a key that no field of the type has.
 func (v Value) unknownField(key, content *yaml.Node, fields []field) {
-	u := Unknown{Key: v.At(key.Value, key), Content: content, known: make([]string, len(fields))}
+	u := Unknown{Name: key.Value, Key: v.At(key.Value, key), Content: content, known: make([]string, len(fields))}
 	for i, f := range fields {
 		u.known[i] = f.name
 	}

@@ -57,7 +57,8 @@ func DecodeTolerant(file string, node *yaml.Node, into any, unknown func(Unknown
 
 // Unknown is a field that a type does not have.
 type Unknown struct {
-	Key     Value      // its name, at the field's path
+	Name    string
+	Key     Value      // the place of the name
 	Content *yaml.Node // its value
 	Meant   string     // the field of the type whose spelling is close; "" if none is
 	known   []string

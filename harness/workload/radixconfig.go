@@ -1,0 +1,218 @@
+package workload
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// RadixKind is the kind of document that a radixconfig.yaml holds, and
+// RadixAPIVersion its version.
+const (
+	RadixKind       = "RadixApplication"
+	RadixAPIVersion = "radix.equinor.com/v1"
+)
+
+// RadixConfig is what a radixconfig.yaml says about identities.
+type RadixConfig struct {
+	File         string   // as it was named to ReadRadixConfig
+	Application  string   // metadata.name
+	Environments []string // in the order of the file
+
+	workloads []Workload
+	triggers  []Workload
+	parts     []part
+}
+
+// ReadRadixConfig reads the file; see [ParseRadixConfig].
+func ReadRadixConfig(file string) (*RadixConfig, []yamlfile.Problem, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the Radix configuration: %w", err)
+	}
+	return ParseRadixConfig(file, data)
+}
+
+// ParseRadixConfig reads a radixconfig.yaml; name names it in messages. Fields
+// that are not known are warnings, because Radix gains new ones; anything wrong
+// with an identity is an error of type [yamlfile.Problems], which tells all of
+// it at once.
+func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Problem, error) {
+	top, err := yamlfile.Parse(name, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kind := yamlfile.Get(top, "kind"); kind == nil || kind.Value != RadixKind {
+		return nil, nil, yamlfile.Problems{{
+			File: name, Line: yamlfile.Line(top, "kind"), Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(kind),
+			Fix: "check that this is the radixconfig.yaml of an application",
+		}}
+	}
+	var file applicationFile
+	r := reader{file: name, top: top, problems: yamlfile.DecodeTolerant(name, top, &file, unknownField)}
+	config := r.read(&file)
+	r.problems.Sort()
+	if err := r.problems.Err(); err != nil {
+		return nil, r.problems.Warnings(), err
+	}
+	return config, r.problems.Warnings(), nil
+}
+
+// Workloads returns everything that runs with an identity, environment by
+// environment: components, their OAuth2 proxies, jobs, the sub-pipeline.
+func (c *RadixConfig) Workloads() []Workload { return slices.Clone(c.workloads) }
+
+// Triggers returns the KEDA triggers that use an identity. They need a trust but
+// are no workloads of the application: KEDA's operator asks for their tokens.
+func (c *RadixConfig) Triggers() []Workload { return slices.Clone(c.triggers) }
+
+// Find returns the workload that runs under a name in an environment, which may
+// be "" where there is only one. The error says what there is.
+func (c *RadixConfig) Find(component, environment string) (Workload, error) {
+	if environment == "" && len(c.Environments) == 1 {
+		environment = c.Environments[0]
+	}
+	if !slices.Contains(c.Environments, environment) {
+		return Workload{}, fmt.Errorf("%s: no environment %q%s: expected one of %s",
+			c.File, environment, didYouMean(environment, c.Environments), strings.Join(c.Environments, ", "))
+	}
+	var here []string
+	for _, w := range c.workloads {
+		if w.Environment != environment {
+			continue
+		}
+		if w.Component == component {
+			return w, nil
+		}
+		here = append(here, w.Component)
+	}
+	return Workload{}, fmt.Errorf("%s: %s", c.File, c.missing(component, environment, here))
+}
+
+// missing says why a component is not among those with an identity.
+func (c *RadixConfig) missing(component, environment string, here []string) string {
+	there := "no workload of " + environment + " has an identity"
+	if len(here) > 0 {
+		there = "with an identity there are " + strings.Join(here, ", ")
+	}
+	for _, p := range c.parts {
+		switch {
+		case p.name != component:
+		case !p.enabled(environment):
+			return fmt.Sprintf("%s %s is not enabled in %s; %s", p.role, component, environment, there)
+		default:
+			return fmt.Sprintf("%s %s has no identity in %s: add identity.azure.clientId to it; %s", p.role, component, environment, there)
+		}
+	}
+	return fmt.Sprintf("no component or job %q%s; in %s, %s", component, didYouMean(component, here), environment, there)
+}
+
+func didYouMean(name string, known []string) string {
+	if meant := yamlfile.Nearest(name, known); meant != "" {
+		return " (did you mean " + meant + "?)"
+	}
+	return ""
+}
+
+// A part is a component or job with what its environments override.
+type part struct {
+	role Role
+	name string
+	base level
+	over []level
+}
+
+// A level is what is said about a part for all environments, or for one.
+type level struct {
+	field       string // where it stands in the file
+	environment string
+	settings
+	componentSettings
+}
+
+// in returns what is said for an environment, which may be nothing. The
+// operator compares names exactly (getEnvironmentSpecificConfigForComponent).
+func (p part) in(environment string) level {
+	for _, l := range p.over {
+		if l.environment == environment {
+			return l
+		}
+	}
+	return level{}
+}
+
+// enabled tells whether the part is deployed to an environment.
+func (p part) enabled(environment string) bool {
+	for _, l := range []level{p.in(environment), p.base} {
+		if l.Enabled != nil {
+			return *l.Enabled
+		}
+	}
+	return true
+}
+
+// reader makes a RadixConfig of a decoded file and collects what is wrong with it.
+type reader struct {
+	file     string
+	top      *yaml.Node
+	problems yamlfile.Problems
+}
+
+// refuse reports a problem, unless one is known of the field: the first says most.
+func (r *reader) refuse(field, expected, found, fix string) {
+	if slices.ContainsFunc(r.problems, func(p yamlfile.Problem) bool { return p.Field == field && !p.Warning }) {
+		return
+	}
+	r.problems = append(r.problems, yamlfile.Problem{
+		File: r.file, Line: yamlfile.Line(r.top, field), Field: field, Expected: expected, Found: found, Fix: fix,
+	})
+}
+
+func (r *reader) read(file *applicationFile) *RadixConfig {
+	c := &RadixConfig{File: r.file, Application: file.Metadata.Name, parts: parts(&file.Spec)}
+	for _, environment := range file.Spec.Environments {
+		c.Environments = append(c.Environments, environment.Name)
+	}
+	r.check(file, c)
+	for i, environment := range file.Spec.Environments {
+		deployed := deployment{reader: r, application: c.Application, environment: environment.Name}
+		for _, p := range c.parts {
+			if p.enabled(environment.Name) {
+				deployed.part(p)
+			}
+		}
+		deployed.subPipeline(&file.Spec, i)
+		c.workloads = append(c.workloads, deployed.workloads...)
+		c.triggers = append(c.triggers, deployed.triggers...)
+	}
+	return c
+}
+
+// parts gives components and jobs one form.
+func parts(spec *specFile) []part {
+	var all []part
+	for i, component := range spec.Components {
+		p := part{role: Component, name: component.Name}
+		p.base = level{fmt.Sprintf("spec.components[%d]", i), "", component.settings, component.componentSettings}
+		for j, over := range component.EnvironmentConfig {
+			field := fmt.Sprintf("%s.environmentConfig[%d]", p.base.field, j)
+			p.over = append(p.over, level{field, over.Environment, over.settings, over.componentSettings})
+		}
+		all = append(all, p)
+	}
+	for i, job := range spec.Jobs {
+		p := part{role: Job, name: job.Name}
+		p.base = level{fmt.Sprintf("spec.jobs[%d]", i), "", job.settings, componentSettings{}}
+		for j, over := range job.EnvironmentConfig {
+			field := fmt.Sprintf("%s.environmentConfig[%d]", p.base.field, j)
+			p.over = append(p.over, level{field, over.Environment, over.settings, componentSettings{}})
+		}
+		all = append(all, p)
+	}
+	return all
+}

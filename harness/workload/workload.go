@@ -1,0 +1,113 @@
+// Package workload says who runs: the namespace, service account and client id
+// of an application's parts, as a radixconfig.yaml describes them, and the trust
+// that each needs in Entra ID. It starts nothing and issues nothing; see harness
+// and issuer.
+package workload
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Audience is what a service-account token has to be for when it is presented
+// to Entra ID. Source: azure-workload-identity, pkg/webhook/consts.go.
+const Audience = "api://AzureADTokenExchange"
+
+// Role says what part of an application a workload is.
+type Role string
+
+// The roles.
+const (
+	Component   Role = "component"   // spec.components[]
+	Job         Role = "job"         // spec.jobs[]: the job's replicas, not its scheduler
+	OAuth       Role = "oauth"       // the OAuth2 proxy in front of a component
+	SubPipeline Role = "subpipeline" // the Tekton pipeline of an environment
+	Trigger     Role = "trigger"     // a KEDA trigger: KEDA's own operator, shared by the cluster
+)
+
+// Workload is something that runs under a service account with an identity.
+type Workload struct {
+	Application string `json:"application,omitempty"`
+	Environment string `json:"environment,omitempty"`
+
+	// Component is the name under which the workload runs: that of a component
+	// or job, COMPONENT-aux-oauth for its OAuth2 proxy, subpipeline, or for a
+	// trigger COMPONENT/TRIGGER.
+	Component string `json:"component,omitempty"`
+
+	Role           Role   `json:"role,omitempty"`
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+	ClientID       string `json:"clientId,omitempty"` // a UUID in lower case
+
+	// KeyVaults are the vaults that Radix mounts for the workload with this identity.
+	KeyVaults []KeyVault `json:"keyVaults,omitempty"`
+}
+
+// KeyVault is an Azure Key Vault with what a workload takes from it.
+type KeyVault struct {
+	Name  string         `json:"name"`
+	Items []KeyVaultItem `json:"items,omitempty"`
+}
+
+// KeyVaultItem is one secret, key or certificate of a vault.
+type KeyVaultItem struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"` // secret, key or cert
+	EnvVar string `json:"envVar,omitempty"`
+}
+
+// Subject is the sub claim of the workload's tokens.
+func (w Workload) Subject() string {
+	return "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount
+}
+
+// CredentialName is the name to give the workload's federated credential:
+// APP_ENV_COMPONENT as the Radix documentation suggests, made to fit what Entra
+// ID accepts (3 to 120 letters, digits, - and _).
+func (w Workload) CredentialName() string {
+	parts := []string{w.Application, w.Environment, w.Component}
+	if w.Role == Trigger { // one credential serves every trigger of the application
+		parts = []string{w.Application, w.ServiceAccount}
+	}
+	if w.Application == "" {
+		parts = []string{w.Namespace, w.ServiceAccount}
+	}
+	name := notInCredentialName.ReplaceAllString(strings.Join(parts, "_"), "-")
+	return name[:min(len(name), maxCredentialName)]
+}
+
+// Entra ID: federatedIdentityCredential.name, 3 to 120 URL-friendly characters.
+const maxCredentialName = 120
+
+var notInCredentialName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// String names the workload for messages: web in dev.
+func (w Workload) String() string {
+	switch {
+	case w.Component == "":
+		return w.Namespace + "/" + w.ServiceAccount
+	case w.Environment == "":
+		return w.Component
+	}
+	return w.Component + " in " + w.Environment
+}
+
+// The operator accepts what github.com/google/uuid parses, the schema (format:
+// uuid) only these two forms of it.
+var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$|^[0-9a-fA-F]{32}$`)
+
+// ParseClientID returns a client id as Radix writes it: with dashes, in lower case.
+func ParseClientID(text string) (string, error) {
+	if !uuidForm.MatchString(text) {
+		return "", fmt.Errorf("expected a client id such as b96d264b-7053-4465-a4a7-32be5b0fec49 (a UUID), found %q", text)
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("client id %q: %w", text, err)
+	}
+	return id.String(), nil
+}
