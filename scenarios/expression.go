@@ -1,0 +1,267 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/ext"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// A language is CEL with the variables that expectations have.
+type language struct {
+	env   *cel.Env
+	names []string // of everything an expression can name, for suggestions
+}
+
+// The variables of an expression, and what they hold.
+var variables = map[string]reflect.Type{
+	"results":   reflect.TypeFor[map[string]Result](),
+	"journal":   reflect.TypeFor[[]journal.Event](),
+	"workloads": reflect.TypeFor[map[string]WorkloadView](),
+	"clock":     reflect.TypeFor[ClockView](),
+}
+
+func newLanguage() (*language, error) {
+	object := func(t reflect.Type) *cel.Type { return cel.ObjectType(t.String()) }
+	views := []reflect.Type{
+		reflect.TypeFor[Result](), reflect.TypeFor[WorkloadView](), reflect.TypeFor[ClockView](),
+		reflect.TypeFor[Token](), reflect.TypeFor[journal.Event](), reflect.TypeFor[journal.Check](),
+		reflect.TypeFor[journal.Nearest](), reflect.TypeFor[journal.Difference](),
+	}
+	native := []any{ext.ParseStructTag("json")}
+	for _, t := range views {
+		native = append(native, t)
+	}
+	env, err := cel.NewEnv(
+		ext.NativeTypes(native...),
+		cel.OptionalTypes(), ext.Strings(), ext.Lists(), ext.Sets(), ext.Math(), ext.Encoders(), ext.Bindings(),
+		cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
+		cel.EnableMacroCallTracking(), // so that a failing expression can be shown as it was written
+		cel.ParserExpressionSizeLimit(10_000), cel.ExpressionNestingDepthLimit(50),
+		cel.Variable("results", cel.MapType(cel.StringType, object(reflect.TypeFor[Result]()))),
+		cel.Variable("journal", cel.ListType(object(reflect.TypeFor[journal.Event]()))),
+		cel.Variable("workloads", cel.MapType(cel.StringType, object(reflect.TypeFor[WorkloadView]()))),
+		cel.Variable("clock", object(reflect.TypeFor[ClockView]())),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("set up CEL: %w", err)
+	}
+	l := &language{env: env}
+	for name := range variables {
+		l.names = append(l.names, name)
+	}
+	for _, t := range views {
+		for i := range t.NumField() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			l.names = append(l.names, name)
+		}
+	}
+	for name := range env.Functions() {
+		if !strings.ContainsAny(name, "_@!-") {
+			l.names = append(l.names, name)
+		}
+	}
+	slices.Sort(l.names)
+	return l, nil
+}
+
+// A program is an expression that has been checked.
+type program struct {
+	ast  *ast.AST
+	eval cel.Program
+}
+
+// An expressionError is something wrong in an expression, at a place in its source.
+type expressionError struct {
+	line, column  int // from 1
+	expected, fix string
+	found         string
+}
+
+// compile checks an expression. Steps are the names of the steps before it,
+// workloads those of the scenario.
+func (l *language) compile(source string, steps, workloads []string) (*program, []expressionError) {
+	checked, issues := l.env.Compile(source)
+	if issues.Err() != nil {
+		var errs []expressionError
+		for _, e := range issues.Errors() {
+			errs = append(errs, l.explain(e))
+		}
+		return nil, errs
+	}
+	p := &program{ast: checked.NativeRep()}
+	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
+		return nil, []expressionError{{line: 1, column: 1, expected: "an expression that is true or false", found: "one of type " + t.String(), fix: "compare it with something"}}
+	}
+	errs := p.checkKeys("results", "a named step before this one:", steps)
+	errs = append(errs, p.checkKeys("workloads", "a workload of this scenario:", workloads)...)
+	errs = append(errs, p.checkConstants()...)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	eval, err := l.env.Program(checked,
+		cel.EvalOptions(cel.OptTrackState), // the values of sub-expressions explain a failure
+		cel.InterruptCheckFrequency(1000), cel.CostLimit(50_000_000),
+	)
+	if err != nil {
+		return nil, []expressionError{{line: 1, column: 1, expected: "an expression in CEL", found: err.Error()}}
+	}
+	p.eval = eval
+	return p, nil
+}
+
+// CEL puts the name it stumbled over in single quotes.
+var quotedName = regexp.MustCompile(`(?:undeclared reference to|undefined field) '([^']+)'`)
+
+// explain makes CEL's error one of ours.
+func (l *language) explain(e *common.Error) expressionError {
+	x := expressionError{line: max(e.Location.Line(), 1), column: e.Location.Column() + 1, expected: "an expression in CEL"}
+	x.found, _, _ = strings.Cut(e.Message, " (")
+	if name := quotedName.FindStringSubmatch(e.Message); name != nil {
+		if meant := yamlfile.Nearest(name[1], l.names); meant != "" && meant != name[1] {
+			x.fix = fmt.Sprintf("did you mean %s?", meant)
+		} else {
+			x.fix = "an expression knows results, journal, workloads and clock"
+		}
+	}
+	return x
+}
+
+// A reference is a place where an expression takes an element of a variable by a
+// constant key: results.read, workloads["web-dev"].
+type reference struct {
+	expr ast.Expr
+	key  string
+}
+
+// references are the elements of a variable that the expression names, in order.
+func (p *program) references(variable string) []reference {
+	var found []reference
+	ast.PreOrderVisit(p.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		var of ast.Expr
+		var key string
+		switch e.Kind() {
+		case ast.SelectKind:
+			of, key = e.AsSelect().Operand(), e.AsSelect().FieldName()
+		case ast.CallKind:
+			c := e.AsCall()
+			if c.FunctionName() != operators.Index || c.Args()[1].Kind() != ast.LiteralKind {
+				return
+			}
+			of, key = c.Args()[0], fmt.Sprint(c.Args()[1].AsLiteral().Value())
+		default:
+			return
+		}
+		if of.Kind() == ast.IdentKind && of.AsIdent() == variable {
+			found = append(found, reference{e, key})
+		}
+	}))
+	return found
+}
+
+// checkKeys refuses keys of a variable that will never be there.
+func (p *program) checkKeys(variable, expected string, known []string) []expressionError {
+	var errs []expressionError
+	for _, r := range p.references(variable) {
+		if slices.Contains(known, r.key) {
+			continue
+		}
+		x := p.at(r.expr)
+		x.expected, x.found, x.fix = expected+" "+strings.Join(known, ", "), variable+"."+r.key, didYouMean(r.key, known)
+		if len(known) == 0 {
+			x.expected = "no " + variable + ", as there are none here"
+		}
+		errs = append(errs, x)
+	}
+	return errs
+}
+
+// The words that events have for their kind and outcome.
+var (
+	kinds = []string{
+		string(journal.Run), string(journal.KeyRotation), string(journal.Mint), string(journal.Projection),
+		string(journal.Discovery), string(journal.TokenReview), string(journal.Exchange), string(journal.Access),
+		string(journal.Escape), string(journal.Directory), string(journal.Clock),
+	}
+	outcomes = []string{
+		string(journal.OK), string(journal.Granted), string(journal.Denied), string(journal.Failed),
+		string(journal.Passed), string(journal.Skipped),
+	}
+)
+
+// checkConstants refuses to compare an event's kind or outcome with a word that
+// none has: such an expectation would never fail, or always.
+func (p *program) checkConstants() []expressionError {
+	var errs []expressionError
+	ast.PreOrderVisit(p.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		c := e.AsCall()
+		if c.FunctionName() != operators.Equals && c.FunctionName() != operators.NotEquals {
+			return
+		}
+		field, literal := c.Args()[0], c.Args()[1]
+		if field.Kind() == ast.LiteralKind {
+			field, literal = literal, field
+		}
+		if field.Kind() != ast.SelectKind || literal.Kind() != ast.LiteralKind {
+			return
+		}
+		var known []string
+		switch of := p.ast.GetType(field.AsSelect().Operand().ID()).TypeName(); {
+		case field.AsSelect().FieldName() == "kind" && of == reflect.TypeFor[journal.Event]().String():
+			known = kinds
+		case field.AsSelect().FieldName() == "outcome" && (of == reflect.TypeFor[journal.Event]().String() || of == reflect.TypeFor[journal.Check]().String()):
+			known = outcomes
+		default:
+			return
+		}
+		if word, ok := literal.AsLiteral().(types.String); ok && !slices.Contains(known, string(word)) {
+			x := p.at(literal)
+			x.expected, x.found = "one of "+strings.Join(known, ", "), fmt.Sprintf("'%s'", word)
+			if meant := yamlfile.Nearest(string(word), known); meant != "" {
+				x.fix = fmt.Sprintf("did you mean '%s'?", meant)
+			}
+			errs = append(errs, x)
+		}
+	}))
+	return errs
+}
+
+// at is the place of a part of the expression.
+func (p *program) at(e ast.Expr) expressionError {
+	place := p.ast.SourceInfo().GetStartLocation(e.ID())
+	return expressionError{line: max(place.Line(), 1), column: place.Column() + 1}
+}
+
+// holds reports whether the expression is true now. If it is not, it returns the
+// values of what it names; if it cannot be evaluated, an error.
+func (p *program) holds(ctx context.Context, now state) (bool, []NamedValue, error) {
+	value, details, err := p.eval.ContextEval(ctx, map[string]any{
+		"results": now.Results, "journal": now.Journal, "workloads": now.Workloads, "clock": now.Clock,
+	})
+	if err == nil && value == types.True {
+		return true, nil, nil
+	}
+	named := p.values(details)
+	if err != nil {
+		return false, named, err
+	}
+	if _, ok := value.(types.Bool); !ok {
+		return false, named, fmt.Errorf("expected true or false, got %s", show(value))
+	}
+	return false, named, nil
+}

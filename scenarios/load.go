@@ -1,0 +1,164 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// Load reads scenario files in the order given; a directory stands for the YAML
+// files in it. Everything is checked before it returns: the error is of type
+// [yamlfile.Problems] and tells all that is wrong in all files.
+func Load(paths ...string) ([]Scenario, error) {
+	l, err := newLoader()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range paths {
+		info, err := os.Stat(name)
+		if err != nil {
+			l.unreadable(name, err)
+			continue
+		}
+		if !info.IsDir() {
+			data, err := os.ReadFile(name)
+			l.add(name, data, err)
+			continue
+		}
+		l.directory(os.DirFS(name), func(file string) string { return filepath.Join(name, file) })
+	}
+	return l.result()
+}
+
+// LoadFS reads all scenario files of a file system, such as the library's.
+func LoadFS(files fs.FS) ([]Scenario, error) {
+	l, err := newLoader()
+	if err != nil {
+		return nil, err
+	}
+	l.directory(files, func(file string) string { return file })
+	return l.result()
+}
+
+// Parse reads one scenario from data; file is the name that errors and reports use.
+func Parse(file string, data []byte) (Scenario, error) {
+	l, err := newLoader()
+	if err != nil {
+		return Scenario{}, err
+	}
+	l.add(file, data, nil)
+	loaded, err := l.result()
+	if err != nil {
+		return Scenario{}, err
+	}
+	return loaded[0], nil
+}
+
+// A loader gathers scenarios and what is wrong with them.
+type loader struct {
+	language *language
+	loaded   []Scenario
+	names    map[string]string // the file of each name
+	problems yamlfile.Problems // file by file
+}
+
+func newLoader() (*loader, error) {
+	language, err := newLanguage()
+	return &loader{language: language, names: map[string]string{}}, err
+}
+
+func (l *loader) directory(files fs.FS, show func(string) string) {
+	entries, err := fs.ReadDir(files, ".") // sorted by name
+	if err != nil {
+		l.unreadable(show("."), err)
+		return
+	}
+	found := false
+	for _, entry := range entries {
+		switch path.Ext(entry.Name()) {
+		case ".yaml", ".yml":
+		default:
+			continue
+		}
+		if entry.IsDir() {
+			continue
+		}
+		found = true
+		data, err := fs.ReadFile(files, entry.Name())
+		l.add(show(entry.Name()), data, err)
+	}
+	if !found {
+		l.problems = append(l.problems, yamlfile.Problem{
+			File: show("."), Expected: "scenario files NAME.yaml in the directory", Found: "none", Fix: "name a directory that has some",
+		})
+	}
+}
+
+func (l *loader) unreadable(name string, err error) {
+	p := yamlfile.Problem{File: name, Expected: "a scenario file or a directory of them", Found: err.Error()}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.Found, p.Fix = "nothing of that name", "check the path"
+	case errors.Is(err, fs.ErrPermission):
+		p.Found, p.Fix = "no permission to read it", "check its mode and owner"
+	}
+	l.problems = append(l.problems, p)
+}
+
+// add checks a file that was read, or could not be.
+func (l *loader) add(file string, data []byte, err error) {
+	if err != nil {
+		l.unreadable(file, err)
+		return
+	}
+	before := len(l.problems)
+	s := Scenario{}
+	top, err := yamlfile.Parse(file, data)
+	if err != nil {
+		var found yamlfile.Problems
+		if !errors.As(err, &found) {
+			found = yamlfile.Problems{{File: file, Expected: "YAML", Found: err.Error()}}
+		}
+		l.problems = append(l.problems, found...)
+		return
+	}
+	problems := yamlfile.DecodeNode(file, top, &s)
+	s.file = file
+	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n")}
+	// The meaning of what could not be decoded is not asked for.
+	if problems.Err() == nil {
+		c.check()
+	}
+	problems = append(problems, c.problems...)
+	problems.Sort()
+	for _, p := range problems {
+		if !p.Warning {
+			l.problems = append(l.problems, p)
+		}
+	}
+	if len(l.problems) > before {
+		return
+	}
+	if other, taken := l.names[s.Metadata.Name]; taken {
+		l.problems = append(l.problems, yamlfile.Problem{
+			File: file, Line: yamlfile.Line(top, "metadata.name"), Field: "metadata.name",
+			Expected: "a name of its own", Found: fmt.Sprintf("%s, which %s has too", s.Metadata.Name, other), Fix: "rename one of them",
+		})
+		return
+	}
+	l.names[s.Metadata.Name] = file
+	l.loaded = append(l.loaded, s)
+}
+
+func (l *loader) result() ([]Scenario, error) {
+	if len(l.problems) > 0 {
+		return nil, l.problems
+	}
+	return l.loaded, nil
+}

@@ -1,0 +1,356 @@
+package scenarios
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/scenarios/library"
+)
+
+// minimal is a scenario in which nothing is wrong.
+const minimal = `apiVersion: wiemu.dev/v1
+kind: Scenario
+metadata: {name: minimal}
+workloads:
+  - {name: web, namespace: shop, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}
+steps:
+  - name: read
+    run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}
+  - expect:
+      - results.read.exitCode == 0
+`
+
+func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		replace  string // in minimal
+		by       string
+		problems []string // each is part of an error; there are no others
+	}{
+		{name: "nothing", problems: nil},
+		{
+			name: "unknown field", replace: "steps:", by: "descriptoin: x\nsteps:",
+			problems: []string{"minimal.yaml:6: descriptoin: expected one of", "did you mean description?"},
+		},
+		{
+			name: "another kind of file", replace: "kind: Scenario", by: "kind: Configuration",
+			problems: []string{"minimal.yaml:2: kind: expected Scenario, found Configuration"},
+		},
+		{
+			name: "another version", replace: "wiemu.dev/v1", by: "wiemu.dev/v2",
+			problems: []string{"minimal.yaml:1: apiVersion: expected wiemu.dev/v1, found wiemu.dev/v2"},
+		},
+		{
+			name: "name that is none", replace: "name: minimal", by: "name: Minimal Scenario",
+			problems: []string{"minimal.yaml:3: metadata.name: expected lower-case letters"},
+		},
+		{
+			name: "no name", replace: "metadata: {name: minimal}", by: "metadata: {}",
+			problems: []string{"minimal.yaml:3: metadata.name: expected lower-case letters, digits and hyphens, such as wrong-subject, found nothing"},
+		},
+		{
+			name: "lockstep", replace: "steps:", by: "clock: {mode: lockstep}\nsteps:",
+			problems: []string{"minimal.yaml:6: clock.mode: expected server-only, found lockstep; programs on the lab clock come later"},
+		},
+		{
+			name: "clock that is misspelt", replace: "steps:", by: "clock: {mode: serveronly}\nsteps:",
+			problems: []string{"clock.mode: expected server-only, found serveronly; did you mean server-only?"},
+		},
+		{
+			name: "start that is no time", replace: "steps:", by: "clock: {start: tomorrow}\nsteps:",
+			problems: []string{"minimal.yaml:6: clock.start: expected a time"},
+		},
+		{
+			name: "nothing that can fail", replace: "  - expect:\n      - results.read.exitCode == 0\n", by: "",
+			problems: []string{"minimal.yaml:7: steps: expected at least one expect step, found none"},
+		},
+		{
+			name: "no steps", replace: minimal[strings.Index(minimal, "steps:"):], by: "steps: []\n",
+			problems: []string{"minimal.yaml:6: steps: expected at least one expect step"},
+		},
+		{
+			name: "two things in a step", replace: "  - name: read\n", by: "  - name: read\n    advance: 5m\n",
+			problems: []string{"minimal.yaml:7: steps[0]: expected exactly one of run, advance, rotate", "found run and advance; make a step of each", "steps[1].expect[0]"},
+		},
+		{
+			name: "nothing in a step", replace: "  - expect:", by: "  - name: idle\n  - expect:",
+			problems: []string{"minimal.yaml:9: steps[1]: expected exactly one of", "found nothing"},
+		},
+		{
+			name: "step without content", replace: "  - expect:", by: "  -\n  - expect:",
+			problems: []string{"steps[1]: expected exactly one of"},
+		},
+		{
+			name: "unknown kind of step", replace: "    run:", by: "    runn:",
+			problems: []string{"minimal.yaml:8: steps[0].runn: expected one of", "did you mean run?"},
+		},
+		{
+			name: "step name that an expression cannot say", replace: "name: read", by: "name: read-it",
+			problems: []string{"steps[0].name: expected letters, digits and underscores, found read-it", "results.read"},
+		},
+		{
+			name: "name of two steps", replace: "  - expect:", by: "  - {name: read, advance: 5m}\n  - expect:",
+			problems: []string{"minimal.yaml:9: steps[1].name: expected a name that no other step has, found read"},
+		},
+		{
+			name: "unknown workload", replace: "workload: web", by: "workload: wbe",
+			problems: []string{"minimal.yaml:8: steps[0].run.workload: expected a workload of this scenario: web, found wbe; did you mean web?"},
+		},
+		{
+			name: "command and shell", replace: "workload: web,", by: "workload: web, shell: ls,",
+			problems: []string{"steps[0].run.shell: expected a command or a shell text, found both"},
+		},
+		{
+			name: "neither command nor shell", replace: ", command: [wiemu-workload, secret, get, mykeyvault, mysecret]", by: "",
+			problems: []string{"steps[0].run: expected a command or a shell text, found nothing"},
+		},
+		{
+			name: "token of nobody", replace: "workload: web,", by: "workload: web, token: old,",
+			problems: []string{"steps[0].run.token: expected a workload, or a copyToken step before this one: web, found old"},
+		},
+		{
+			name: "environment variable that is none", replace: "workload: web,", by: "workload: web, env: {'A=B': c},",
+			problems: []string{"steps[0].run.env", "expected the name of an environment variable"},
+		},
+		{
+			name: "copy without a name", replace: "  - expect:", by: "  - copyToken: {workload: web}\n  - expect:",
+			problems: []string{"steps[1].name: expected a name for the copy"},
+		},
+		{
+			name: "advance without a unit", replace: "  - expect:", by: "  - advance: 55\n  - expect:",
+			problems: []string{"minimal.yaml:9: steps[1].advance: expected a duration such as 90s, 10m or 1h30m, found number 55; give the unit: 55s"},
+		},
+		{
+			name: "back in time", replace: "  - expect:", by: "  - advance: -5m\n  - expect:",
+			problems: []string{"steps[1].advance: expected a duration above zero, such as 55m, found -5m0s; lab time never goes backwards"},
+		},
+		{
+			name: "unknown issuer", replace: "  - expect:", by: "  - rotate: {issuer: locl}\n  - expect:",
+			problems: []string{"steps[1].rotate.issuer: expected an issuer that wiemu hosts: entra, local, found locl; did you mean local?"},
+		},
+		{
+			name: "unknown stage of a key", replace: "  - expect:", by: "  - removeKey: {key: retierd}\n  - expect:",
+			problems: []string{"steps[1].removeKey.key: expected a key id or one of: retired, published, signing, found retierd; did you mean retired?"},
+		},
+		{
+			name: "change of nobody", replace: "  - expect:", by: "  - set: {identity: wbe, disabled: true}\n  - expect:",
+			problems: []string{"steps[1].set.identity: expected a workload, an application, a managed identity or a client id: web, found wbe; did you mean web?"},
+		},
+		{
+			name: "change of nothing", replace: "  - expect:", by: "  - set: {identity: web}\n  - expect:",
+			problems: []string{"steps[1].set: expected exactly one of federatedCredential", "found nothing"},
+		},
+		{
+			name: "change of two things", replace: "  - expect:", by: "  - set: {identity: web, disabled: true, deleted: true}\n  - expect:",
+			problems: []string{"steps[1].set: expected exactly one of federatedCredential", "found deleted and disabled"},
+		},
+		{
+			name: "empty change", replace: "  - expect:", by: "  - set: {identity: web, federatedCredential: {}}\n  - expect:",
+			problems: []string{"steps[1].set.federatedCredential: expected an issuer, a subject or an audience"},
+		},
+		{
+			name: "issuer that is no URL", replace: "  - expect:", by: "  - set: {identity: web, federatedCredential: {issuer: locall}}\n  - expect:",
+			problems: []string{"steps[1].set.federatedCredential.issuer: expected an https URL or the name of an issuer: local, found locall; did you mean local?"},
+		},
+		{
+			name: "workload without a client id", replace: ", clientId: b96d264b-7053-4465-a4a7-32be5b0fec49", by: "",
+			problems: []string{"minimal.yaml:5: workloads[0].clientId: expected a GUID"},
+		},
+		{
+			name: "workloads of one name", replace: "steps:", by: "  - {name: web, namespace: shop, serviceAccount: other-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\nsteps:",
+			problems: []string{"minimal.yaml:6: workloads[1].name: expected a name that no other workload has, found web"},
+		},
+		{
+			name: "configuration that is wrong", replace: "steps:", by: "config:\n  issuers:\n    - {name: aks, url: 'http://example.com'}\nsteps:",
+			problems: []string{"minimal.yaml:8: config.issuers[0].url: expected an https URL"},
+		},
+		{
+			name: "configuration with an unknown field", replace: "steps:", by: "config:\n  isuers: []\nsteps:",
+			problems: []string{"minimal.yaml:7: config.isuers: expected one of", "did you mean issuers?"},
+		},
+		{
+			name: "fixed ports", replace: "steps:", by: "config: {listen: {proxy: '127.0.0.1:3128'}}\nsteps:",
+			problems: []string{"minimal.yaml:6: config.listen: expected no addresses"},
+		},
+		{
+			name: "workload of the configuration", replace: "steps:", by: "config:\n  workloads:\n    - {namespace: a, serviceAccount: b, clientId: c}\nsteps:",
+			problems: []string{"minimal.yaml:8: config.workloads[0].clientId: expected a GUID"},
+		},
+		{
+			name: "expectation that does not parse", replace: "results.read.exitCode == 0", by: "results.read.exitCode = 0",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected an expression in CEL", "(line 10, column 31)"},
+		},
+		{
+			name: "expectation about an unknown step", replace: "results.read.exitCode", by: "results.raed.exitCode",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected a named step before this one: read, found results.raed (line 10, column 16); did you mean read?"},
+		},
+		{
+			name: "expectation about an unknown field", replace: "results.read.exitCode", by: "results.read.exitcode",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode' (line 10, column 21); did you mean exitCode?"},
+		},
+		{
+			name: "expectation about an unknown variable", replace: "results.read.exitCode == 0", by: "result.read.exitCode == 0",
+			problems: []string{"undeclared reference to 'result' (line 10, column 9); did you mean results?"},
+		},
+		{
+			name: "expectation about an unknown workload", replace: "results.read.exitCode == 0", by: "workloads['wbe'].clientId != ''",
+			problems: []string{"expected a workload of this scenario: web, found workloads.wbe", "did you mean web?"},
+		},
+		{
+			name: "expectation of another type", replace: "results.read.exitCode == 0", by: "results.read.exitCode == 'x'",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]", "no matching overload for '_==_' applied to '(int, string)'"},
+		},
+		{
+			name: "expectation that is no condition", replace: "results.read.exitCode == 0", by: "results.read.exitCode",
+			problems: []string{"expected an expression that is true or false, found one of type int"},
+		},
+		{
+			name: "expectation of a kind that no event has", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.kind == 'exchnage')",
+			problems: []string{"expected one of run, key-rotation", "found 'exchnage'", "did you mean 'exchange'?"},
+		},
+		{
+			name: "expectation over several lines", replace: "results.read.exitCode == 0", by: "|-\n        results.read.exitCode == 0\n          && results.read.exitcode == 0",
+			problems: []string{"minimal.yaml:12: steps[1].expect[0]", "(line 12, column 26)"},
+		},
+		{
+			name: "expectation in quotes", replace: "results.read.exitCode == 0", by: `"!results.read.exitcode"`,
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]", "(line 10, column 23)"},
+		},
+		{
+			name: "expectation that is empty", replace: "results.read.exitCode == 0", by: "",
+			problems: []string{"steps[1].expect[0]: expected a condition in CEL, found nothing"},
+		},
+		{
+			name: "no YAML", replace: "metadata: {name: minimal}", by: "metadata: {name: minimal",
+			problems: []string{"minimal.yaml:", "expected YAML"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !strings.Contains(minimal, test.replace) {
+				t.Fatalf("the minimal scenario has no %q", test.replace)
+			}
+			_, err := Parse("minimal.yaml", []byte(strings.Replace(minimal, test.replace, test.by, 1)))
+			if len(test.problems) == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			var problems yamlfile.Problems
+			if !errors.As(err, &problems) {
+				t.Fatalf("expected problems, got %v", err)
+			}
+			for _, want := range test.problems {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("expected %q in:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestProblemsOfAllFilesAreToldAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.yaml", strings.Replace(minimal, "read.exitCode", "raed.exitCode", 1))
+	write(t, dir, "b.yaml", minimal)
+	write(t, dir, "c.yaml", minimal)
+	write(t, dir, "notes.txt", "not a scenario")
+	_, err := Load(dir, filepath.Join(dir, "missing.yaml"))
+	if err == nil {
+		t.Fatal("expected an error")
+	}
+	for _, want := range []string{
+		"a.yaml:10: steps[1].expect[0]",
+		"c.yaml:3: metadata.name: expected a name of its own, found minimal, which " + filepath.Join(dir, "b.yaml") + " has too",
+		"missing.yaml: expected a scenario file or a directory of them, found nothing of that name",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("expected %q in:\n%v", want, err)
+		}
+	}
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 3 {
+		t.Errorf("expected 3 problems, got %d:\n%v", lines, err)
+	}
+	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "NAME.yaml") {
+		t.Errorf("an empty directory: %v", err)
+	}
+}
+
+func TestScenariosKeepTheirOrder(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b", "a", "c"} {
+		write(t, dir, name+".yaml", strings.Replace(minimal, "name: minimal", "name: "+name, 1))
+	}
+	list, err := Load(filepath.Join(dir, "c.yaml"), filepath.Join(dir, "a.yaml"))
+	if err != nil || len(list) != 2 || list[0].Metadata.Name != "c" || list[1].Metadata.Name != "a" {
+		t.Errorf("files in the order given: %v, %v", list, err)
+	}
+	list, err = Load(dir)
+	if err != nil || len(list) != 3 || list[0].Metadata.Name != "a" || list[2].Metadata.Name != "c" {
+		t.Errorf("files of a directory by name: %v, %v", list, err)
+	}
+}
+
+func TestLibraryIsInOrder(t *testing.T) {
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 10 {
+		t.Errorf("expected ten scenarios or more, got %d", len(list))
+	}
+	for _, s := range list {
+		if s.file != s.Metadata.Name+".yaml" {
+			t.Errorf("%s: its name is %s", s.file, s.Metadata.Name)
+		}
+		if s.Description == "" || s.Cause == "" || len(s.Links) == 0 {
+			t.Errorf("%s: expected a description, a cause and links", s.file)
+		}
+	}
+}
+
+// FuzzScenario looks for files that make the reader panic or hang, and for
+// scenarios that it takes although they cannot be run.
+func FuzzScenario(f *testing.F) {
+	f.Add([]byte(minimal))
+	entries, err := os.ReadDir("library")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) == ".yaml" {
+			data, err := os.ReadFile(filepath.Join("library", entry.Name()))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Parse("fuzz.yaml", data)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error that says nothing")
+			}
+			return
+		}
+		for _, step := range s.Steps {
+			for _, e := range step.Expect {
+				if e.program == nil || e.line == 0 {
+					t.Errorf("%q was not compiled", e.Source)
+				}
+			}
+		}
+	})
+}
+
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

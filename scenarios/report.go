@@ -1,0 +1,124 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// The outcomes of a scenario.
+const (
+	Passed = "passed"
+	Failed = "failed"
+)
+
+// Report is what came of a run.
+type Report struct {
+	Passed    int       `json:"passed"`
+	Failed    int       `json:"failed"`
+	Wall      Seconds   `json:"seconds"`   // on the machine's clock
+	Scenarios []Outcome `json:"scenarios"` // in the order in which they were given
+}
+
+// Outcome is what came of one scenario.
+type Outcome struct {
+	Name         string    `json:"name"`
+	File         string    `json:"file"`
+	Outcome      string    `json:"outcome"`          // passed or failed
+	Expectations int       `json:"expectations"`     // that were looked at
+	Simulated    Seconds   `json:"simulatedSeconds"` // lab time that went by
+	Wall         Seconds   `json:"seconds"`          // on the machine's clock
+	Failures     []Failure `json:"failures,omitempty"`
+}
+
+// Failure is why a scenario failed: an expectation that was not met, a step that
+// could not be done, or an escape.
+type Failure struct {
+	File        string          `json:"file"`
+	Line        int             `json:"line,omitempty"` // 0: the scenario as a whole
+	Message     string          `json:"message"`
+	Expression  string          `json:"expression,omitempty"`  // the expectation
+	Values      []NamedValue    `json:"values,omitempty"`      // of what the expression names
+	Runs        []RunOutput     `json:"runs,omitempty"`        // of the steps that the expression names
+	Events      []journal.Event `json:"events,omitempty"`      // what the journal says to it, the last ones
+	Explanation string          `json:"explanation,omitempty"` // of the last refusal among the events, check by check
+}
+
+// RunOutput is what a program printed.
+type RunOutput struct {
+	Step     string `json:"step"`
+	ExitCode int    `json:"exitCode"`
+	Stdout   string `json:"stdout,omitempty"` // the beginning
+	Stderr   string `json:"stderr,omitempty"` // the beginning
+}
+
+// Seconds is a duration that is a number of seconds in JSON.
+type Seconds time.Duration
+
+// MarshalJSON writes seconds with their fraction.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(s).Round(time.Millisecond).Seconds())
+}
+
+// ExitCode is 0 when every scenario passed, 1 otherwise. (A file that cannot be
+// read never comes to a report; for that wiemu exits with 2.)
+func (r Report) ExitCode() int {
+	if r.Failed > 0 {
+		return 1
+	}
+	return 0
+}
+
+func (r *Report) count(o Outcome) {
+	if o.Outcome == Passed {
+		r.Passed++
+	} else {
+		r.Failed++
+	}
+}
+
+// maxEvents is how many events a failure shows.
+const maxEvents = 8
+
+// witness adds what helps to understand a failed expectation: the output of the
+// runs that it names and what the journal recorded during them, or else what it
+// recorded last.
+func (st *stage) witness(f *Failure, p *program, now state) {
+	var events []journal.Event
+	var named []string
+	for _, r := range p.references("results") {
+		result, ok := now.Results[r.key]
+		if !ok || slices.Contains(named, r.key) {
+			continue
+		}
+		named = append(named, r.key)
+		events = append(events, result.Events...)
+		if st.ran(r.key) {
+			f.Runs = append(f.Runs, RunOutput{Step: r.key, ExitCode: result.ExitCode, Stdout: shorten(result.Stdout), Stderr: shorten(result.Stderr)})
+		}
+	}
+	if len(events) == 0 {
+		events = now.Journal
+	}
+	st.explain(f, events)
+}
+
+func (st *stage) ran(name string) bool {
+	return slices.ContainsFunc(st.scenario.Steps, func(s Step) bool { return s.Name == name && s.Run != nil })
+}
+
+// explain adds the last of the events, and why the last refusal among them was
+// made. One explanation is enough for a scenario.
+func (st *stage) explain(f *Failure, events []journal.Event) {
+	f.Events = slices.Clone(events[max(0, len(events)-maxEvents):])
+	explained := slices.ContainsFunc(st.outcome.Failures, func(f Failure) bool { return f.Explanation != "" })
+	if last, found := journal.Last(events); found && !explained {
+		var b strings.Builder
+		if journal.Explain(&b, last, st.lab.Journal().Events()) == nil { // a strings.Builder does not fail
+			f.Explanation = b.String()
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package scenarios
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// sample is a report with one of everything.
+func sample() Report {
+	at := defaultStart.Add(time.Hour)
+	r := Report{Wall: Seconds(2345678 * time.Microsecond), Scenarios: []Outcome{
+		{Name: "happy-path", File: "happy-path.yaml", Outcome: Passed, Expectations: 6, Wall: Seconds(321 * time.Millisecond)},
+		{Name: "wrong-subject", File: "library/wrong-subject.yaml", Outcome: Failed, Expectations: 2, Simulated: Seconds(time.Hour), Wall: Seconds(1200 * time.Millisecond), Failures: []Failure{
+			{
+				File: "library/wrong-subject.yaml", Line: 41, Message: "expectation failed",
+				Expression: "results.foreign.json.code == 700213 &&\n  results.foreign.exitCode == 0",
+				Values:     []NamedValue{{"results.foreign.json.code", "700211"}},
+				Runs:       []RunOutput{{Step: "foreign", ExitCode: 1, Stdout: "{\"ok\":false,\"error\":\"<AADSTS700211>\"}\n", Stderr: "warning\x01: proxy\n"}},
+				Events: []journal.Event{
+					{ID: "7", Time: at, Kind: journal.Discovery, Outcome: journal.OK, Summary: "the keys of https://local.oic.wiemu.test/ were fetched"},
+					{ID: "8", Time: at, Kind: journal.Exchange, Outcome: journal.Denied, Code: 700211, Summary: "web was refused"},
+				},
+				Explanation: "✗ exchange denied with AADSTS700211: web was refused\n\nChecks, in the order they were made:\n  ✓ tenant\n",
+			},
+			{File: "library/wrong-subject.yaml", Line: 44, Message: "expectation cannot be evaluated: no such key: value", Expression: "results.foreign.json.value == ''"},
+		}},
+		{Name: "escape", File: "escape.yaml", Outcome: Failed, Failures: []Failure{
+			{File: "escape.yaml", Message: "a program tried to reach example.com, which is not emulated; allow it with allowEscapes: true"},
+		}},
+	}}
+	for _, o := range r.Scenarios {
+		r.count(o)
+	}
+	return r
+}
+
+func TestReports(t *testing.T) {
+	for name, write := range map[string]func(Report, io.Writer) error{
+		"report.txt": Report.WriteTable, "report.json": Report.WriteJSON, "report.xml": Report.WriteJUnit,
+	} {
+		var b bytes.Buffer
+		if err := write(sample(), &b); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		golden(t, "testdata/"+name, b.Bytes())
+		if name == "report.json" && !json.Valid(b.Bytes()) {
+			t.Errorf("%s is no JSON", name)
+		}
+		if name == "report.xml" {
+			if err := xml.Unmarshal(b.Bytes(), new(junitSuites)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := write(sample(), fullDisk{}); err == nil {
+			t.Errorf("%s: a failing writer went unnoticed", name)
+		}
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	if code := (Report{Passed: 3}).ExitCode(); code != 0 {
+		t.Errorf("all passed: %d", code)
+	}
+	if code := sample().ExitCode(); code != 1 {
+		t.Errorf("two failed: %d", code)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }

@@ -1,0 +1,143 @@
+package scenarios
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// Program is the name of the client that scenarios start; see cmd/wiemu-workload.
+const Program = "wiemu-workload"
+
+// Options say how scenarios are run. The zero value runs as many at a time as
+// there are processors and prints nothing.
+type Options struct {
+	Parallel int           // scenarios at a time; 0: GOMAXPROCS
+	Program  string        // path of wiemu-workload; "": beside the running program, else in PATH
+	Keys     *keyring.Pool // where signing keys come from; nil: a pool in memory
+	Out      io.Writer     // a line for each scenario, in order, as soon as it and those before it are done; nil: none
+	Environ  []string      // what programs inherit before it is cleaned; nil: os.Environ()
+}
+
+// Run plays scenarios, each in a lab of its own, and returns what came of them
+// in the order given. When ctx ends, programs that are running are killed, and
+// the scenarios that are not finished count as failed.
+func Run(ctx context.Context, list []Scenario, opts Options) Report {
+	began := time.Now() // wall time: what the run cost
+	r := &runner{opts: opts, environ: opts.Environ, report: Report{Scenarios: make([]Outcome, len(list))}}
+	if r.environ == nil {
+		r.environ = os.Environ()
+	}
+	if r.opts.Program == "" {
+		r.opts.Program = findProgram()
+	}
+	if r.keys = opts.Keys; r.keys == nil {
+		keys, err := keyring.OpenPool("", keyring.PoolOptions{})
+		if err != nil {
+			return r.failed(list, err)
+		}
+		defer keys.Close()
+		r.keys = keys
+	}
+	var group errgroup.Group // no context: one failure stops no other scenario
+	group.SetLimit(cmp.Or(max(opts.Parallel, 0), runtime.GOMAXPROCS(0)))
+	done := make([]bool, len(list))
+	for i := range list {
+		group.Go(func() error {
+			r.finish(i, r.play(ctx, &list[i]), done)
+			return nil
+		})
+	}
+	_ = group.Wait() // no function returns an error
+	r.report.Wall = Seconds(time.Since(began))
+	return r.report
+}
+
+type runner struct {
+	opts    Options
+	environ []string
+	keys    *keyring.Pool
+
+	mu      sync.Mutex
+	report  Report
+	printed int
+}
+
+// play runs one scenario from beginning to end.
+func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
+	began := time.Now() // wall time: what the scenario cost
+	o := Outcome{Name: s.Metadata.Name, File: s.file}
+	if err := ctx.Err(); err != nil {
+		o.Failures = []Failure{{File: s.file, Message: "not run: " + err.Error()}}
+	} else {
+		st := stage{runner: r, scenario: s, outcome: &o, results: map[string]Result{}, copies: map[string]string{}}
+		if err := st.play(ctx); err != nil {
+			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
+		}
+	}
+	o.Outcome = Passed
+	if len(o.Failures) > 0 {
+		o.Outcome = Failed
+	}
+	o.Wall = Seconds(time.Since(began))
+	return o
+}
+
+// finish keeps an outcome and prints those that are due.
+func (r *runner) finish(i int, o Outcome, done []bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Scenarios[i], done[i] = o, true
+	r.report.count(o)
+	for ; r.printed < len(done) && done[r.printed]; r.printed++ {
+		if r.opts.Out != nil {
+			r.report.Scenarios[r.printed].writeRow(r.opts.Out)
+		}
+	}
+}
+
+// failed is the report of a run that could not begin.
+func (r *runner) failed(list []Scenario, err error) Report {
+	for i, s := range list {
+		r.report.Scenarios[i] = Outcome{
+			Name: s.Metadata.Name, File: s.file, Outcome: Failed, Failures: []Failure{{File: s.file, Message: err.Error()}},
+		}
+		r.report.count(r.report.Scenarios[i])
+	}
+	return r.report
+}
+
+// findProgram looks for wiemu-workload where it is installed: beside wiemu, or
+// in PATH. Where there is none, starting it will say so.
+func findProgram() string {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), Program)
+		if runtime.GOOS == "windows" {
+			beside += ".exe"
+		}
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	if found, err := exec.LookPath(Program); err == nil || errors.Is(err, exec.ErrDot) {
+		if absolute, err := filepath.Abs(found); err == nil {
+			return absolute
+		}
+	}
+	return ""
+}
+
+// errNoProgram says how to get the client.
+var errNoProgram = fmt.Errorf("%s was not found beside this program nor in PATH; build it with: go build github.com/wiemu/wiemu/cmd/%s", Program, Program)

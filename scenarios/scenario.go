@@ -1,0 +1,175 @@
+package scenarios
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// The header of a scenario file.
+const (
+	APIVersion = "wiemu.dev/v1"
+	Kind       = "Scenario"
+)
+
+// DefaultStart is the lab time at which a scenario starts that names none. It is
+// fixed, so that two runs are the same.
+var defaultStart = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
+
+// Scenario is one file: who takes part, what happens, and what is expected. Make
+// one with [Load], [LoadFS] or [Parse], which also check it.
+type Scenario struct {
+	// APIVersion is wiemu.dev/v1.
+	APIVersion string `yaml:"apiVersion" json:"apiVersion" jsonschema:"enum=wiemu.dev/v1"`
+	// Kind is Scenario.
+	Kind string `yaml:"kind" json:"kind" jsonschema:"enum=Scenario"`
+	// Metadata names the scenario.
+	Metadata Metadata `yaml:"metadata" json:"metadata"`
+	// Description says what somebody sees to whom this happens.
+	Description string `yaml:"description,omitempty" json:"description,omitempty"`
+	// Cause says why it happens, and what helps.
+	Cause string `yaml:"cause,omitempty" json:"cause,omitempty"`
+	// Links lead to documentation and to reports of people it happened to.
+	Links []string `yaml:"links,omitempty" json:"links,omitempty" jsonschema:"format=uri"`
+	// Clock is the lab's clock. Left out: it starts on Monday 2026-01-05 at 08:00 UTC.
+	Clock Clock `yaml:"clock,omitempty" json:"clock,omitzero"`
+	// AllowEscapes says that a program may try to reach hosts that are not emulated. Left out: that fails the scenario.
+	AllowEscapes bool `yaml:"allowEscapes,omitempty" json:"allowEscapes,omitempty"`
+	// Config is a wiemu.yaml: tenants, issuers, identities, vaults. Left out: the defaults of wiemu.
+	Config config.Config `yaml:"config,omitempty" json:"config,omitzero"`
+	// RadixConfig is a radixconfig.yaml. Its components and jobs with an identity are workloads called COMPONENT-ENVIRONMENT.
+	RadixConfig *yaml.Node `yaml:"radixconfig,omitempty" json:"radixconfig,omitempty"`
+	// Workloads are service accounts, each with the client id that it uses.
+	Workloads []config.Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
+	// Steps are what happens, in order.
+	Steps []Step `yaml:"steps" json:"steps" jsonschema:"minItems=1"`
+
+	file   string        // where it was read from
+	world  config.Config // Config with all workloads, completed
+	actors []actor       // the workloads, in the order of the file
+}
+
+// Metadata names a scenario.
+type Metadata struct {
+	// Name is how reports call the scenario: lower-case letters, digits and hyphens.
+	Name string `yaml:"name" json:"name" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"`
+}
+
+// Clock says when a scenario happens.
+type Clock struct {
+	// Start is the lab time at the first step.
+	Start time.Time `yaml:"start,omitempty" json:"start,omitzero"`
+	// Mode is server-only: the emulator lives on the lab clock, programs on the machine's clock.
+	Mode string `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=server-only"`
+}
+
+// Step is one thing that happens. It has exactly one of the fields other than
+// its name.
+type Step struct {
+	// Name is how expectations call the step's result: letters, digits and underscores.
+	Name string `yaml:"name,omitempty" json:"name,omitempty" jsonschema:"pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
+
+	// Run starts a program in a workload and waits for its end.
+	Run *RunStep `yaml:"run,omitempty" json:"run,omitempty"`
+	// Advance moves the lab clock forward. What is due on the way happens at its time.
+	Advance *time.Duration `yaml:"advance,omitempty" json:"advance,omitempty" jsonschema:"type=string,example=55m"`
+	// Rotate lets the next key of an issuer sign: the oldest that is published and does not sign yet, else a new one.
+	Rotate *KeyStep `yaml:"rotate,omitempty" json:"rotate,omitempty"`
+	// Publish puts a new key of an issuer into its JWKS that does not sign yet.
+	Publish *KeyStep `yaml:"publish,omitempty" json:"publish,omitempty"`
+	// RemoveKey takes a key of an issuer out of its JWKS.
+	RemoveKey *RemoveKeyStep `yaml:"removeKey,omitempty" json:"removeKey,omitempty"`
+	// Set changes the directory.
+	Set *SetStep `yaml:"set,omitempty" json:"set,omitempty"`
+	// CopyToken keeps a copy of a workload's token as it is now, as a program does that reads the file once.
+	CopyToken *CopyTokenStep `yaml:"copyToken,omitempty" json:"copyToken,omitempty"`
+	// Expect are conditions in CEL, all of which must be true.
+	Expect []Expression `yaml:"expect,omitempty" json:"expect,omitempty"`
+
+	line int // in the file
+}
+
+// RunStep starts a program.
+type RunStep struct {
+	// Workload is the name of the workload that the program belongs to.
+	Workload string `yaml:"workload" json:"workload"`
+	// Command is the program and its arguments. wiemu-workload is found beside wiemu.
+	Command []string `yaml:"command,omitempty" json:"command,omitempty"`
+	// Shell is what sh -c runs, instead of a command.
+	Shell string `yaml:"shell,omitempty" json:"shell,omitempty"`
+	// Token is whose token file the program reads: another workload's, or a copy from a copyToken step. Left out: its own.
+	Token string `yaml:"token,omitempty" json:"token,omitempty"`
+	// Env adds to the environment of the program, and replaces what is there.
+	Env map[string]string `yaml:"env,omitempty" json:"env,omitempty"`
+	// Timeout is how long the program may take on the machine's clock. Left out: 30s.
+	Timeout time.Duration `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"type=string,example=10s"`
+}
+
+// KeyStep names whose keys change.
+type KeyStep struct {
+	// Issuer is the name of an issuer, or entra for the token service. Left out: the first issuer.
+	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
+}
+
+// RemoveKeyStep names a key to take away.
+type RemoveKeyStep struct {
+	KeyStep `yaml:",inline"`
+	// Key is retired, published or signing: the oldest key of that stage; or a key id. Left out: retired.
+	Key string `yaml:"key,omitempty" json:"key,omitempty"`
+}
+
+// CopyTokenStep names the token to copy.
+type CopyTokenStep struct {
+	// Workload is the name of the workload.
+	Workload string `yaml:"workload" json:"workload"`
+}
+
+// SetStep changes what the directory says about one identity. It has exactly one of
+// the fields other than identity.
+type SetStep struct {
+	// Identity is the name of a workload, or the name or client id of an application or managed identity.
+	Identity string `yaml:"identity" json:"identity"`
+	// FederatedCredential changes a federated credential of the identity, field by field.
+	FederatedCredential *CredentialChange `yaml:"federatedCredential,omitempty" json:"federatedCredential,omitempty"`
+	// AddFederatedCredential adds a federated credential to the identity.
+	AddFederatedCredential *config.FederatedCredential `yaml:"addFederatedCredential,omitempty" json:"addFederatedCredential,omitempty"`
+	// RemoveFederatedCredential is the name of a federated credential to remove.
+	RemoveFederatedCredential string `yaml:"removeFederatedCredential,omitempty" json:"removeFederatedCredential,omitempty"`
+	// Disabled says whether the service principal may not sign in.
+	Disabled *bool `yaml:"disabled,omitempty" json:"disabled,omitempty"`
+	// Deleted removes the identity.
+	Deleted bool `yaml:"deleted,omitempty" json:"deleted,omitempty" jsonschema:"enum=true"`
+}
+
+// CredentialChange is the change of a federated credential: what is left out stays.
+type CredentialChange struct {
+	// Name says which one. Left out: the only one.
+	Name string `yaml:"name,omitempty" json:"name,omitempty"`
+	// Issuer is the new issuer: the name of one, or a URL to the letter.
+	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
+	// Subject is the new subject.
+	Subject string `yaml:"subject,omitempty" json:"subject,omitempty"`
+	// Audience is the new audience.
+	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+}
+
+// Expression is a condition in CEL over the variables results, journal,
+// workloads and clock.
+type Expression struct {
+	// Source is the condition as it is written.
+	Source string
+
+	node    *yaml.Node
+	line    int // in the file
+	program *program
+}
+
+// UnmarshalYAMLFile reads the text and keeps its place for later errors.
+func (e *Expression) UnmarshalYAMLFile(v yamlfile.Value) {
+	if v.Decode(&e.Source) {
+		e.node, e.line = v.Node, v.Node.Line
+	}
+}

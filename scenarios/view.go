@@ -1,0 +1,58 @@
+package scenarios
+
+import (
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// What expectations see. The types are those that expressions are checked
+// against, their fields by the names of the json tags.
+
+// Result is what came of a step: results.NAME in an expression.
+type Result struct {
+	ExitCode int             `json:"exitCode"`          // of a run
+	Stdout   string          `json:"stdout,omitempty"`  // of a run
+	Stderr   string          `json:"stderr,omitempty"`  // of a run
+	JSON     any             `json:"json,omitempty"`    // of a run whose standard output is JSON
+	Kid      string          `json:"kid,omitempty"`     // of the key that a rotate, publish or removeKey was about
+	Token    Token           `json:"token,omitzero"`    // of a copyToken
+	Events   []journal.Event `json:"events,omitempty"`  // what the journal recorded during the step
+	Started  time.Time       `json:"started,omitzero"`  // lab time
+	Finished time.Time       `json:"finished,omitzero"` // lab time
+}
+
+// WorkloadView is a workload as it is now: workloads.NAME in an expression.
+type WorkloadView struct {
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+	ClientID       string `json:"clientId"`
+	Token          Token  `json:"token"` // in its token file
+}
+
+// Token is a service-account token without its signature.
+type Token struct {
+	Kid       string         `json:"kid,omitempty"` // "": the file holds no token
+	Issuer    string         `json:"issuer,omitempty"`
+	Subject   string         `json:"subject,omitempty"`
+	Audience  []string       `json:"audience,omitempty"`
+	JTI       string         `json:"jti,omitempty"`
+	IssuedAt  time.Time      `json:"issuedAt,omitzero"`
+	ExpiresAt time.Time      `json:"expiresAt,omitzero"`
+	Claims    map[string]any `json:"claims,omitempty"` // all of them
+}
+
+// ClockView is the lab clock: clock in an expression.
+type ClockView struct {
+	Now     time.Time     `json:"now"`
+	Start   time.Time     `json:"start"`
+	Elapsed time.Duration `json:"elapsed"`
+}
+
+// state is everything that an expression can name.
+type state struct {
+	Results   map[string]Result
+	Journal   []journal.Event
+	Workloads map[string]WorkloadView
+	Clock     ClockView
+}
