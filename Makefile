@@ -9,7 +9,7 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## Build wiemu, wiemu-server and wiemu-workload into bin/
-	@mkdir -p $(BIN)
+	@mkdir -p $(BIN)/volume
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/...
 
 e2e: build ## Run every embedded scenario: the main job, on a machine with Go alone

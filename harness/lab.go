@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,13 +150,19 @@ func (l *Lab) Declare(all []Declared) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range all {
+		if slices.ContainsFunc(l.declared, d.same) {
+			continue
+		}
 		if err := l.emulator.Trust(d.trusted()); err != nil {
 			return err
 		}
+		l.declared = append(l.declared, d)
 	}
-	l.declared = append(l.declared, all...)
 	return nil
 }
+
+// same reports whether other is the same service account with the same identity.
+func (d Declared) same(other Declared) bool { return d.trusted() == other.trusted() }
 
 // trusted is the workload as the emulator knows it. The audience is left to the
 // default: what a workload's token is for and what its identity trusts are two things.
@@ -166,8 +173,8 @@ func (d Declared) trusted() emulator.Workload {
 	}
 }
 
-// Workload admits a workload: its service account exists and is trusted (see
-// emulator.Trust), a pod runs under it, and a token file is laid out and kept
+// Workload admits a workload: its service account exists and is trusted, if it
+// was declared or nobody knows its client id (see emulator.Trust), a pod runs under it, and a token file is laid out and kept
 // fresh as a kubelet does. The same workload asked for again is the same pod.
 func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*Workload, error) {
 	l.mu.Lock()
@@ -184,7 +191,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := l.emulator.Trust(Declared{w, id}.trusted()); err != nil {
+	if err := l.trust(Declared{w, id}, tenant, from); err != nil {
 		return nil, err
 	}
 	volume, err := l.project(ctx, w, id, from)
@@ -200,6 +207,18 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	}
 	l.workloads[key] = admitted
 	return admitted, nil
+}
+
+// trust makes the trust in a workload that was not declared. An identity that is
+// there already has its owners, who decided whom it trusts; one that is not
+// could not be used for anything.
+func (l *Lab) trust(d Declared, tenant string, from *issuer.Issuer) error {
+	_, owned := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
+	if owned && !slices.ContainsFunc(l.declared, d.same) {
+		from.PutServiceAccount(d.Workload.Namespace, d.Workload.ServiceAccount, nil)
+		return nil
+	}
+	return l.emulator.Trust(d.trusted())
 }
 
 // project lays out the token file of a workload, in a directory named after its
@@ -244,12 +263,21 @@ func (w *Workload) Environ(base []string) []string { return w.Environment.Enviro
 // Refresh renews the token file now, whatever its age.
 func (w *Workload) Refresh(ctx context.Context) error { return w.volume.Refresh(ctx) }
 
+// admission asks a running lab for a workload.
+type admission struct {
+	Declared
+	Beside []Declared `json:"beside,omitempty"` // what is declared in the same files
+}
+
 func (l *Lab) admit(r *http.Request) (any, error) {
-	var d Declared
-	if err := control.Decode(r, &d); err != nil {
+	var a admission
+	if err := control.Decode(r, &a); err != nil {
 		return nil, err
 	}
-	w, err := l.Workload(r.Context(), d.Workload, d.Identity)
+	if err := l.Declare(a.Beside); err != nil {
+		return nil, err
+	}
+	w, err := l.Workload(r.Context(), a.Workload, a.Identity)
 	if err != nil {
 		return nil, err
 	}
@@ -262,10 +290,11 @@ func (l *Lab) list(*http.Request) (any, error) {
 	return l.declared, nil
 }
 
-// Attach admits a workload in the running lab that the client steers.
-func Attach(ctx context.Context, c *control.Client, d Declared) (Environment, error) {
+// Attach admits a workload in the running lab that the client steers, as
+// Declare and Workload do here.
+func Attach(ctx context.Context, c *control.Client, d Declared, beside []Declared) (Environment, error) {
 	var env Environment
-	return env, c.Do(ctx, http.MethodPost, "/v1/workloads", d, &env)
+	return env, c.Do(ctx, http.MethodPost, "/v1/workloads", admission{d, beside}, &env)
 }
 
 // Attached returns what was declared in the running lab that the client steers.

@@ -40,7 +40,7 @@ the token file fresh as long as it runs.`,
 			if err != nil {
 				return err
 			}
-			env, err := harness.Attach(cmd.Context(), client, d)
+			env, err := harness.Attach(cmd.Context(), client, d, files.Workloads())
 			if err != nil {
 				return err
 			}

@@ -112,7 +112,7 @@ func runAttached(ctx context.Context, release func(), client *control.Client, fi
 	if files.ConfigFile != "" || len(allow) > 0 {
 		return errors.New("a server runs with its own wiemu.yaml and allowed hosts: leave those out here, restart the server with them, or use --own")
 	}
-	env, err := harness.Attach(ctx, client, d)
+	env, err := harness.Attach(ctx, client, d, files.Workloads())
 	if err != nil {
 		return err
 	}

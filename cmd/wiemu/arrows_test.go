@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/wiemu/wiemu/"
+
+// dependencies lists what a package links, itself included.
+func dependencies(t *testing.T, packages ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-deps"}, packages...)...).Output()
+	if err != nil {
+		t.Fatalf("go list -deps %v: %v", packages, err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestHeavyLibrariesStayWhereTheyAreNeeded(t *testing.T) {
+	heavy := regexp.MustCompile(`^(sigs\.k8s\.io/kind|github\.com/testcontainers|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
+	for _, light := range []string{"emulator", "harness", "scenarios", "cmd/wiemu-server"} {
+		for _, dependency := range dependencies(t, module+light) {
+			if heavy.MatchString(dependency) {
+				t.Errorf("%s links %s, which belongs elsewhere (CONTRIBUTING.md, Layout)", light, dependency)
+			}
+		}
+	}
+	if !slices.ContainsFunc(dependencies(t, module+"cmd/wiemu-workload"), heavy.MatchString) {
+		t.Error("cmd/wiemu-workload links no heavy library: this test looks for the wrong names")
+	}
+}
+
+func TestImportsRunDownOnly(t *testing.T) {
+	for room, above := range map[string][]string{
+		"emulator/...":  {"harness", "scenarios", "cmd"},
+		"harness/...":   {"scenarios", "cmd"},
+		"scenarios/...": {"cmd"},
+	} {
+		for _, dependency := range dependencies(t, module+room) {
+			for _, up := range above {
+				if strings.HasPrefix(dependency, module+up) {
+					t.Errorf("%s imports %s: arrows run down only", room, dependency)
+				}
+			}
+		}
+	}
+}

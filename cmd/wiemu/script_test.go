@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wiemu": main})
+}
+
+// Scripts are the command line as people use it: testdata/script/*.txtar. Each
+// has a home and a state directory of its own; keys that were made ahead are shared.
+func TestScript(t *testing.T) {
+	programs, keys := buildPrograms(t), t.TempDir()
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, "home")
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_CACHE_HOME", keys)
+			env.Setenv("WIEMU_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+programs)
+			return os.Mkdir(home, 0o755)
+		},
+	})
+}
+
+// buildPrograms builds the programs that the tests run as workloads.
+func buildPrograms(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../docs/examples/readsecret", "../wiemu-workload")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the workloads: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// need leaves a test out when something that it needs is missing, or fails it
+// where everything must run.
+func need(t *testing.T, missing error, what string) {
+	t.Helper()
+	if missing == nil {
+		return
+	}
+	message := fmt.Sprintf("left out, because %s is missing: %v", what, missing)
+	if os.Getenv("WIEMU_REQUIRE") != "" {
+		t.Fatal(message + " (WIEMU_REQUIRE is set)")
+	}
+	t.Skip(message)
+}
