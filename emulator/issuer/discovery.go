@@ -1,0 +1,87 @@
+package issuer
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+)
+
+// Where an issuer is looked up, below the path of its URL.
+// Kubernetes: pkg/serviceaccount/openidmetadata.go
+const (
+	configurationPath = "/.well-known/openid-configuration"
+	keysPath          = "/openid/v1/jwks"
+)
+
+// configuration is the discovery document with the fields, and in the order, in
+// which kube-apiserver serves it.
+type configuration struct {
+	Issuer        string   `json:"issuer"`
+	JWKSURI       string   `json:"jwks_uri"`
+	ResponseTypes []string `json:"response_types_supported"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	SigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// Discovery answers anonymous GET and HEAD requests for the discovery document
+// and the JWKS below the path of the issuer's URL. Matching ignores case and
+// doubled slashes: clients append to an issuer that ends in a slash.
+func (i *Issuer) Discovery() http.Handler {
+	serve := map[string]http.HandlerFunc{
+		i.path + configurationPath: i.serveConfiguration,
+		i.path + keysPath:          i.serveKeys,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := httppath.Original(r)
+		for path, handler := range serve {
+			if !strings.EqualFold(path, asked) {
+				continue
+			}
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				w.Header().Set("Allow", "GET, HEAD")
+				http.Error(w, "405: Method Not Allowed", http.StatusMethodNotAllowed)
+				return
+			}
+			handler(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	})
+}
+
+// Kubernetes: pkg/routes/openidmetadata.go
+func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
+	i.publish(w, "application/json", configuration{
+		Issuer:        i.url,
+		JWKSURI:       strings.TrimRight(i.url, "/") + keysPath,
+		ResponseTypes: []string{"id_token"},
+		SubjectTypes:  []string{"public"},
+		SigningAlgs:   []string{string(jose.RS256)},
+	})
+}
+
+func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	var set jose.JSONWebKeySet
+	for _, k := range i.keys.Published() {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.Private.PublicKey, KeyID: k.ID, Algorithm: string(jose.RS256), Use: "sig"})
+	}
+	i.publish(w, "application/jwk-set+json", set)
+}
+
+// publish writes a document that may be cached.
+func (i *Issuer) publish(w http.ResponseWriter, contentType string, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", i.opts.CacheMaxAge/time.Second))
+	_, _ = w.Write(body) // who does not read the answer is gone
+}

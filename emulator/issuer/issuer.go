@@ -1,0 +1,122 @@
+// Package issuer is a cluster's identity: it mints service-account tokens that
+// are byte for byte what Kubernetes 1.30 and newer mints, answers TokenRequest
+// and TokenReview as an API server does, and publishes the discovery document
+// and the keys that others verify its tokens with. It does not decide who trusts
+// it; see directory and entra.
+package issuer
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// Options tunes an issuer. The zero value behaves as an AKS cluster does.
+type Options struct {
+	Name          string           // of the cluster, for the journal; "": the first label of the URL's host
+	MaxExpiration time.Duration    // longer requests are shortened to it; 0: 24 h, as AKS has it
+	CacheMaxAge   time.Duration    // Cache-Control of discovery document and JWKS; 0: 1 h, as kube-apiserver has it
+	Node          string           // where pods run that name no node; "": node-1
+	Journal       *journal.Journal // told of every token minted, refused or reviewed
+	Random        io.Reader        // what jti are made of; nil: crypto/rand
+}
+
+// Issuer is one cluster's issuer. It is safe for concurrent use.
+type Issuer struct {
+	url     string
+	host    string
+	path    string // of the URL, without a slash at its end
+	keys    *keyring.Ring
+	clock   clock.Clock
+	opts    Options
+	journal *journal.Journal
+
+	random  sync.Mutex // guards reads of opts.Random
+	objects objects
+}
+
+// New makes the issuer that signs with keys and calls itself rawURL, which
+// becomes iss as it is: whether it ends in a slash matters to everybody who
+// compares it. rawURL must be https, with a host and without user, query or
+// fragment (Kubernetes: pkg/serviceaccount/openidmetadata.go).
+func New(rawURL string, keys *keyring.Ring, clk clock.Clock, opts Options) (*Issuer, error) {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("issuer: %w", err)
+	case u.Scheme != "https":
+		return nil, fmt.Errorf("issuer URL must use https scheme, got: %s", rawURL)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("issuer URL has no host, got: %s", rawURL)
+	case u.User != nil:
+		return nil, fmt.Errorf("issuer URL may not include a user, got: %s", u.Redacted())
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, fmt.Errorf("issuer URL may not include a query, got: %s", rawURL)
+	case u.Fragment != "" || strings.Contains(rawURL, "#"):
+		return nil, fmt.Errorf("issuer URL may not include a fragment, got: %s", rawURL)
+	case opts.MaxExpiration < 0 || opts.MaxExpiration > 0 && opts.MaxExpiration < time.Hour:
+		// Kubernetes: pkg/controlplane/apiserver/options/options.go
+		return nil, fmt.Errorf("issuer %s: the maximum token expiration of %v is shorter than 1h0m0s", rawURL, opts.MaxExpiration)
+	}
+	if opts.Name == "" {
+		opts.Name, _, _ = strings.Cut(u.Hostname(), ".")
+	}
+	if opts.MaxExpiration == 0 {
+		opts.MaxExpiration = 24 * time.Hour
+	}
+	if opts.CacheMaxAge <= 0 {
+		opts.CacheMaxAge = time.Hour
+	}
+	if opts.Node == "" {
+		opts.Node = "node-1"
+	}
+	i := &Issuer{
+		url: rawURL, host: u.Host, path: strings.TrimRight(u.Path, "/"),
+		keys: keys, clock: clk, opts: opts, journal: opts.Journal,
+	}
+	i.objects.init(rawURL)
+	return i, nil
+}
+
+// URL returns the issuer as it stands in iss.
+func (i *Issuer) URL() string { return i.url }
+
+// Host returns the URL's host, with its port if it names one: where the
+// discovery document is looked for.
+func (i *Issuer) Host() string { return i.host }
+
+// Name returns the cluster's name.
+func (i *Issuer) Name() string { return i.opts.Name }
+
+// Keys returns the ring that the issuer signs with.
+func (i *Issuer) Keys() *keyring.Ring { return i.keys }
+
+// KeyID names a key as Kubernetes does: base64url of the SHA-256 of its public
+// half, DER SubjectPublicKeyInfo. It makes no certificate. It is what
+// keyring.Options.Identify is for an issuer's ring.
+// Kubernetes: pkg/serviceaccount/jwt.go keyIDFromPublicKey
+func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return "", nil, fmt.Errorf("name a key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil, nil
+}
+
+// header is the JOSE header of every token: no typ, nothing but these two.
+// Kubernetes: pkg/serviceaccount/jwt.go signerFromRSAPrivateKey
+func header(key keyring.Key) string {
+	return `{"alg":"RS256","kid":"` + key.ID + `"}`
+}

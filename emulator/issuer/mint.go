@@ -1,0 +1,231 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// authenticationGroup is the API group of TokenRequest and TokenReview.
+const authenticationGroup = "authentication.k8s.io"
+
+// TokenRequest asks for a token of a service account.
+type TokenRequest struct {
+	Namespace         string
+	ServiceAccount    string
+	UID               string       // of the service account; "": whichever it has
+	Audiences         []string     // none: the issuer's own URL, as API servers have it
+	ExpirationSeconds int64        // 600 to 2^32; 0: 3600. More than Options.MaxExpiration is shortened
+	BoundObject       *BoundObject // nil: bound to the service account alone
+}
+
+// BoundObject is what a token lives and dies with, in the cluster.
+type BoundObject struct {
+	APIVersion string // v1
+	Kind       string // Pod or Node
+	Name       string
+	UID        string // "": whichever it has
+}
+
+// Token is a minted token.
+type Token struct {
+	Raw       string // the compact JWS, without a newline
+	ID        string // jti
+	KeyID     string // kid
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	Claims    Claims
+	Warnings  []string // what kubectl would print, such as a shortened lifetime
+}
+
+// Mint signs a token for a service account, with exactly one RSA signature, and
+// journals it. A refusal is a *[Status], as the API server would answer it.
+// Tokens are never extended to a year: that concerns the API server's own
+// audience alone, and AKS switched it off in 1.30.
+// Kubernetes: pkg/registry/core/serviceaccount/storage/token.go
+func (i *Issuer) Mint(ctx context.Context, req TokenRequest) (Token, error) {
+	if req.ExpirationSeconds == 0 {
+		req.ExpirationSeconds = 3600
+	}
+	return i.issue(ctx, req)
+}
+
+// issue is Mint for a request that states its lifetime.
+func (i *Issuer) issue(ctx context.Context, req TokenRequest) (Token, error) {
+	token, err := i.mint(ctx, req)
+	if err != nil {
+		i.refused(req, err)
+		return Token{}, err
+	}
+	i.minted(token)
+	return token, nil
+}
+
+// mint is issue without the journal. The checks stand in Kubernetes' order.
+func (i *Issuer) mint(ctx context.Context, req TokenRequest) (Token, error) {
+	if err := ctx.Err(); err != nil {
+		return Token{}, err
+	}
+	account, ok := i.objects.account(req.Namespace, req.ServiceAccount)
+	if !ok {
+		return Token{}, notFound("serviceaccounts", req.ServiceAccount)
+	}
+	if req.UID != "" && req.UID != account.UID {
+		return Token{}, conflict(authenticationGroup, "TokenRequest", req.ServiceAccount,
+			fmt.Sprintf("the UID in the token request (%s) does not match the UID of the service account (%s)", req.UID, account.UID))
+	}
+	if len(req.Audiences) == 0 {
+		req.Audiences = []string{i.url}
+	}
+	if faults := check(req); len(faults) > 0 {
+		return Token{}, invalid("", faults...)
+	}
+	bound := Bound{Namespace: account.Namespace, ServiceAccount: Ref{account.Name, account.UID}}
+	if req.BoundObject != nil {
+		if err := i.bind(&bound, account, *req.BoundObject); err != nil {
+			return Token{}, err
+		}
+	}
+	var warnings []string
+	if longest := int64(i.opts.MaxExpiration / time.Second); req.ExpirationSeconds > longest {
+		warnings = append(warnings, fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", req.ExpirationSeconds, longest))
+		req.ExpirationSeconds = longest
+	}
+	token, err := i.sign(req, bound)
+	token.Warnings = warnings
+	return token, err
+}
+
+// check looks at a request alone. Kubernetes checks the lifetime so; an empty
+// audience it leaves to its clients to refuse (kubectl does) and would sign,
+// although nobody accepts it.
+// Kubernetes: pkg/apis/authentication/validation/validation.go
+func check(req TokenRequest) []fieldFault {
+	var faults []fieldFault
+	if req.ExpirationSeconds < 600 {
+		faults = append(faults, fieldFault{"spec.expirationSeconds", req.ExpirationSeconds, "may not specify a duration less than 10 minutes"})
+	}
+	if req.ExpirationSeconds > 1<<32 {
+		faults = append(faults, fieldFault{"spec.expirationSeconds", req.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"})
+	}
+	for n, audience := range req.Audiences {
+		if audience == "" {
+			faults = append(faults, fieldFault{fmt.Sprintf("spec.audiences[%d]", n), audience, "must not be an empty string"})
+		}
+	}
+	return faults
+}
+
+// bind adds the claims of the object that the token is bound to.
+func (i *Issuer) bind(bound *Bound, account ServiceAccount, object BoundObject) error {
+	group, version, ok := strings.Cut(object.APIVersion, "/")
+	if !ok {
+		group, version = "", object.APIVersion
+	}
+	var uid string
+	switch {
+	case group == "" && object.Kind == "Pod":
+		pod, ok := i.objects.pod(account.Namespace, object.Name)
+		if !ok {
+			return notFound("pods", object.Name)
+		}
+		if pod.ServiceAccount != account.Name {
+			return badRequest("cannot bind token for serviceaccount %q to pod running with different serviceaccount name.", account.Name)
+		}
+		uid = pod.UID
+		bound.Pod = &Ref{pod.Name, pod.UID}
+		bound.Node = &Ref{pod.Node, pod.NodeUID}
+	case group == "" && object.Kind == "Node":
+		if uid, ok = i.objects.node(object.Name); !ok {
+			return notFound("nodes", object.Name)
+		}
+		bound.Node = &Ref{object.Name, uid}
+	case group == "" && object.Kind == "Secret":
+		return notFound("secrets", object.Name) // the cluster holds none
+	default:
+		return badRequest("cannot bind token to object of type %s/%s, Kind=%s", group, version, object.Kind)
+	}
+	if object.UID != "" && object.UID != uid {
+		return conflict("", object.Kind, object.Name,
+			fmt.Sprintf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", object.UID))
+	}
+	return nil
+}
+
+// sign makes the token of a request that was found good.
+func (i *Issuer) sign(req TokenRequest, bound Bound) (Token, error) {
+	id, err := i.newID()
+	if err != nil {
+		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	issued := i.clock.Now().Truncate(time.Second)
+	expires := issued.Add(time.Duration(req.ExpirationSeconds) * time.Second)
+	claims := Claims{
+		Audience: slices.Clone(req.Audiences), Expiry: expires.Unix(), IssuedAt: issued.Unix(), Issuer: i.url, ID: id,
+		Kubernetes: bound, NotBefore: issued.Unix(), Subject: subject(bound.Namespace, bound.ServiceAccount.Name),
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	raw, key, err := i.keys.Sign(header, payload)
+	if err != nil {
+		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	return Token{Raw: raw, ID: id, KeyID: key.ID, IssuedAt: issued, ExpiresAt: expires, Claims: claims}, nil
+}
+
+// newID makes a jti.
+func (i *Issuer) newID() (string, error) {
+	if i.opts.Random == nil {
+		id, err := uuid.NewRandom()
+		return id.String(), err
+	}
+	i.random.Lock()
+	defer i.random.Unlock()
+	id, err := uuid.NewRandomFromReader(i.opts.Random)
+	return id.String(), err
+}
+
+// minted journals a token.
+func (i *Issuer) minted(t Token) {
+	workload := t.Claims.Kubernetes.Namespace + "/" + t.Claims.Kubernetes.ServiceAccount.Name
+	detail := map[string]string{}
+	if pod := t.Claims.Kubernetes.Pod; pod != nil {
+		detail["pod"] = pod.Name
+	}
+	if node := t.Claims.Kubernetes.Node; node != nil {
+		detail["node"] = node.Name
+	}
+	if len(t.Warnings) > 0 {
+		detail["warning"] = strings.Join(t.Warnings, "; ")
+	}
+	i.journal.Record(journal.Event{
+		Kind: journal.Mint, Outcome: journal.OK, Part: i.opts.Name, Workload: workload,
+		Summary: fmt.Sprintf("token of %s for %s, good for %v", workload, strings.Join(t.Claims.Audience, ", "), t.ExpiresAt.Sub(t.IssuedAt)),
+		Issuer:  t.Claims.Issuer, Subject: t.Claims.Subject, Audience: t.Claims.Audience,
+		Kid: t.KeyID, JTI: t.ID, IssuedAt: &t.IssuedAt, ExpiresAt: &t.ExpiresAt, Detail: detail,
+	})
+}
+
+// refused journals a token that was not minted.
+func (i *Issuer) refused(req TokenRequest, err error) {
+	event := journal.Event{
+		Kind: journal.Mint, Outcome: journal.Failed, Part: i.opts.Name,
+		Workload: req.Namespace + "/" + req.ServiceAccount,
+		Summary:  fmt.Sprintf("no token of %s/%s: %v", req.Namespace, req.ServiceAccount, err),
+		Issuer:   i.url, Subject: subject(req.Namespace, req.ServiceAccount), Audience: req.Audiences,
+	}
+	if status := (*Status)(nil); errors.As(err, &status) {
+		event.Outcome, event.Status, event.Error, event.Message = journal.Denied, status.Code, status.Reason, status.Message
+	}
+	i.journal.Record(event)
+}
