@@ -1,0 +1,154 @@
+// Package graph answers as Microsoft Graph does for what a service principal
+// meets first: the organization, service principals, applications and their
+// federated credentials, read from the directory. It changes nothing, and it
+// knows no users.
+package graph
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/resource"
+)
+
+// Host is where Graph is reached.
+const Host = "graph.microsoft.com"
+
+// appID is Graph's client id, which tokens may name as their audience.
+const appID = "00000003-0000-0000-c000-000000000000"
+
+// Service serves the directory. It is safe for concurrent use.
+type Service struct {
+	directory *directory.Directory
+	validator *resource.Validator
+	clock     clock.Clock
+	journal   *journal.Journal
+	router    *mux.Router
+}
+
+// New makes a service over a directory. Changes of the directory show at once.
+func New(dir *directory.Directory, v *resource.Validator, clk clock.Clock, j *journal.Journal) *Service {
+	s := &Service{directory: dir, validator: v, clock: clk, journal: j}
+	s.router = s.routes()
+	return s
+}
+
+// Handler serves graph.microsoft.com, v1.0 and beta alike.
+func (s *Service) Handler() http.Handler { return httppath.Fold(s.router) }
+
+// route is one thing that can be read.
+type route struct {
+	path  string // in lower case, below the version; an id in parentheses is a key in OData's form
+	verb  string // for people
+	roles []string
+	serve func(*call) (reply, *failure)
+}
+
+// readable lists what is served, with the application permissions that Graph's
+// reference names for it. Those who may write may read.
+func readable() []route {
+	applications := []string{"Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All", "Directory.ReadWrite.All"}
+	organization := []string{"Organization.Read.All", "Organization.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All", "User.Read.All"}
+	return []route{
+		{"/organization", "list organization", organization, (*call).organizations},
+		{"/organization/{id}", "get organization", organization, (*call).organization},
+		{"/me", "get me", nil, (*call).me},
+		{"/me/{rest:.*}", "get me", nil, (*call).me},
+
+		{"/serviceprincipals", "list service principals", applications, (*call).servicePrincipals},
+		{"/serviceprincipals({key})", "get service principal", applications, (*call).servicePrincipal},
+		{"/serviceprincipals/{id}", "get service principal", applications, (*call).servicePrincipal},
+
+		{"/applications", "list applications", applications, (*call).applications},
+		{"/applications({key})", "get application", applications, (*call).application},
+		{"/applications/{id}", "get application", applications, (*call).application},
+		{"/applications({key})/federatedidentitycredentials", "list federated credentials", applications, (*call).federatedCredentials},
+		{"/applications/{id}/federatedidentitycredentials", "list federated credentials", applications, (*call).federatedCredentials},
+		{"/applications({key})/federatedidentitycredentials/{credential}", "get federated credential", applications, (*call).federatedCredential},
+		{"/applications/{id}/federatedidentitycredentials/{credential}", "get federated credential", applications, (*call).federatedCredential},
+		{"/applications({key})/federatedidentitycredentials({credentialkey})", "get federated credential", applications, (*call).federatedCredential},
+		{"/applications/{id}/federatedidentitycredentials({credentialkey})", "get federated credential", applications, (*call).federatedCredential},
+	}
+}
+
+func (s *Service) routes() *mux.Router {
+	router := mux.NewRouter().SkipClean(true)
+	for _, r := range readable() {
+		path := `/{version:v1\.0|beta}` + r.path + `{slash:/?}`
+		router.Path(path).HandlerFunc(func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, r) })
+	}
+	unknown := route{verb: "get something unknown", serve: (*call).unknown}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, unknown) })
+	return router
+}
+
+// call is one request on its way through the checks.
+type call struct {
+	*Service
+	r      *http.Request
+	route  route
+	vars   map[string]string // of the path, in lower case
+	caller resource.Caller
+	checks []journal.Check
+}
+
+// handle makes the checks in order, serves the request and writes down both.
+func (s *Service) handle(w http.ResponseWriter, r *http.Request, to route) {
+	c := &call{Service: s, r: r, route: to, vars: mux.Vars(r)}
+	var refused *resource.Refusal
+	c.caller, c.checks, refused = s.validator.Validate(r.Context(), resource.Bearer(r), resource.Want{
+		Audiences: []string{"https://" + Host, "https://" + Host + "/", appID},
+		Known:     func(tenant string) bool { _, ok := s.directory.Tenant(tenant); return ok },
+	})
+	found, failed := c.answer(refused)
+	event := resource.Access(r, c.caller, c.checks)
+	if refused != nil {
+		resource.Refuse(&event, refused)
+		challenge(w)
+	}
+	s.tell(event, to, failed)
+	s.write(w, r, found, failed)
+}
+
+func (c *call) answer(refused *resource.Refusal) (reply, *failure) {
+	if refused != nil {
+		return nil, unauthorized(refused)
+	}
+	if failed := c.permission(); failed != nil {
+		return nil, failed
+	}
+	if reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead; !reading && len(c.route.roles) > 0 {
+		return nil, readOnly()
+	}
+	return c.route.serve(c)
+}
+
+// permission holds a caller to the application permissions that it has. One that
+// has none at all is let in, and told so in the journal: a directory that was
+// made from a radixconfig names no permissions, and vaults are open then, too.
+func (c *call) permission() *failure {
+	if len(c.route.roles) == 0 {
+		return nil
+	}
+	made := journal.Check{Name: "permission", Expected: strings.Join(c.route.roles, " or "), Presented: strings.Join(c.caller.Roles, ", "), Outcome: journal.Passed}
+	held := slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(c.route.roles, role) })
+	switch {
+	case len(c.caller.Roles) == 0:
+		made.Outcome, made.Presented = journal.Skipped, "none"
+		made.Note = "Nothing is restricted until the identity has app roles in the configuration. Microsoft Graph would answer 403 Authorization_RequestDenied."
+	case !held:
+		made.Outcome = journal.Failed
+	}
+	c.checks = append(c.checks, made)
+	if made.Outcome == journal.Failed {
+		return denied(c.route.roles)
+	}
+	return nil
+}
