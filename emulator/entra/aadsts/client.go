@@ -105,11 +105,6 @@ func UnknownApplication(client, tenant string) *Error {
 	return refuse(700016, "client", client, "tenant", tenant)
 }
 
-// MissingServicePrincipal refuses an application without a service principal.
-func MissingServicePrincipal(client, tenantID string) *Error {
-	return refuse(7000229, "client", client, "tenant", tenantID)
-}
-
 // DisabledApplication refuses a disabled service principal.
 func DisabledApplication(client, name string) *Error {
 	return refuse(7000112, "client", client, "name", name)

@@ -2,8 +2,8 @@ package aadsts
 
 import "net/http"
 
-// service are the refusals that depend on load, policy and place. No check gives
-// them: they are for those who injure a lab on purpose, and for looking up.
+// service are the refusals that depend on load, policy and place. Of these no
+// check gives any: they are there for faults, and for looking up.
 func service() []Entry {
 	return []Entry{
 		{
@@ -80,3 +80,6 @@ func service() []Entry {
 		},
 	}
 }
+
+// Unavailable says that the token service failed itself.
+func Unavailable() *Error { return refuse(90033) }

@@ -1,0 +1,233 @@
+package entra
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // member names are case-sensitive here
+)
+
+// The limits of an assertion. Entra ID's own are not known; a projected token
+// has 1.2 KB, one of GitHub Actions 1.6 KB.
+const (
+	maxAssertion = 32 << 10 // bytes
+	maxNesting   = 16       // levels of JSON
+	maxKeyID     = 1024     // bytes. Source: Kubernetes' external JWT signer allows as many
+)
+
+// assertion is a JWT by which a client authenticates itself. Nothing in it is to
+// be believed before verify.
+type assertion struct {
+	raw    string
+	header header
+
+	issuer, subject, id string // iss, sub, jti
+	audience            audience
+	issuedAt            time.Time // iat; zero: missing
+	notBefore           time.Time // nbf; zero: missing
+	expiresAt           time.Time // exp; zero: missing
+
+	missing string // a claim that every assertion must have and this lacks
+	problem error  // a claim of a wrong type
+}
+
+// header is the part of a JOSE header that is looked at. The raw members would
+// have a key, an address or a meaning of the sender's choice followed: that they
+// are there is noted, what they say is never read.
+type header struct {
+	Type      *string `json:"typ"`
+	Algorithm string  `json:"alg"`
+	KeyID     string  `json:"kid"`
+	X5T       string  `json:"x5t"`
+	X5TS256   string  `json:"x5t#S256"`
+
+	Critical   json.RawMessage `json:"crit"`
+	Unencoded  json.RawMessage `json:"b64"`
+	Key        json.RawMessage `json:"jwk"`
+	KeySetURL  json.RawMessage `json:"jku"`
+	ChainURL   json.RawMessage `json:"x5u"`
+	Compressed json.RawMessage `json:"zip"`
+	Encrypted  json.RawMessage `json:"enc"`
+}
+
+// forbidden names the members that an assertion's header must not have.
+func (h *header) forbidden() []string {
+	var names []string
+	for _, member := range []struct {
+		name  string
+		value json.RawMessage
+	}{
+		{"crit", h.Critical}, {"b64", h.Unencoded}, {"jwk", h.Key}, {"jku", h.KeySetURL},
+		{"x5u", h.ChainURL}, {"zip", h.Compressed}, {"enc", h.Encrypted},
+	} {
+		if member.value != nil {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
+// keyID is what names the signing key: kid, or else a certificate's thumbprint.
+func (a *assertion) keyID() string {
+	for _, id := range []string{a.header.KeyID, a.header.X5T, a.header.X5TS256} {
+		if id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// parseAssertion reads a compact JWS as strictly as can be: three parts in
+// base64url without padding or line breaks, header and payload one JSON object
+// each, UTF-8, no member twice at any level, no deep nesting. A claim of a wrong
+// type is noted, not an error: the header is looked at first.
+func parseAssertion(raw string) (*assertion, error) {
+	if len(raw) > maxAssertion {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are taken", len(raw), maxAssertion)
+	}
+	parts := strings.SplitN(raw, ".", 4)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("a signed JWT has three parts with dots between; this has %d", strings.Count(raw, ".")+1)
+	}
+	head, err := decodeObject(parts[0])
+	if err != nil {
+		return nil, fmt.Errorf("the header: %w", err)
+	}
+	payload, err := decodeObject(parts[1])
+	if err != nil {
+		return nil, fmt.Errorf("the payload: %w", err)
+	}
+	if _, err := decodeBase64(parts[2]); err != nil {
+		return nil, fmt.Errorf("the signature: %w", err)
+	}
+	a := &assertion{raw: raw}
+	if err := json.Unmarshal(head, &a.header); err != nil {
+		return nil, fmt.Errorf("the header: %w", err)
+	}
+	a.problem = a.readClaims(payload)
+	return a, nil
+}
+
+// readClaims reads what the checks look at. null counts as missing.
+func (a *assertion) readClaims(payload []byte) error {
+	var c struct {
+		Issuer    *string  `json:"iss"`
+		Subject   *string  `json:"sub"`
+		Audience  audience `json:"aud"`
+		ID        *string  `json:"jti"`
+		IssuedAt  *instant `json:"iat"`
+		NotBefore *instant `json:"nbf"`
+		ExpiresAt *instant `json:"exp"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return err
+	}
+	switch {
+	case c.Issuer == nil:
+		a.missing = "iss"
+	case c.Subject == nil:
+		a.missing = "sub"
+	case len(c.Audience) == 0:
+		a.missing = "aud"
+	}
+	a.issuer, a.subject, a.id, a.audience = text(c.Issuer), text(c.Subject), text(c.ID), c.Audience
+	a.issuedAt, a.notBefore, a.expiresAt = moment(c.IssuedAt), moment(c.NotBefore), moment(c.ExpiresAt)
+	return nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func moment(i *instant) time.Time {
+	if i == nil {
+		return time.Time{}
+	}
+	return i.Time
+}
+
+// verify checks the signature with a key and none but the given algorithms. It
+// is the only place where an assertion's signature is checked, and nothing
+// remembers its result.
+func (a *assertion) verify(key jose.JSONWebKey, algorithms ...jose.SignatureAlgorithm) error {
+	signed, err := jose.ParseSignedCompact(a.raw, algorithms)
+	if err != nil {
+		return err
+	}
+	_, err = signed.Verify(key)
+	return err
+}
+
+// audience is the aud claim: one string, or a list of them (RFC 7519 §4.1.3).
+type audience []string
+
+func (a audience) String() string { return strings.Join(a, ", ") }
+
+// UnmarshalJSON accepts both forms.
+func (a *audience) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(a))
+}
+
+// instant is a NumericDate in whole seconds up to the year 9999. The fractions
+// that RFC 7519 allows and nobody sends are refused, as are signs and exponents.
+type instant struct{ time.Time }
+
+// UnmarshalJSON reads decimal digits.
+func (i *instant) UnmarshalJSON(data []byte) error {
+	const year9999 = 253402300799
+	n, err := strconv.ParseUint(string(data), 10, 63)
+	if err != nil || n > year9999 {
+		return fmt.Errorf("%s is no time in whole seconds since 1970", clipped(string(data)))
+	}
+	i.Time = time.Unix(int64(n), 0).UTC()
+	return nil
+}
+
+// decodeObject decodes one part of a JWT to the JSON object in it.
+func decodeObject(part string) ([]byte, error) {
+	data, err := decodeBase64(part)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	return data, checkObject(data)
+}
+
+// decodeBase64 decodes base64url (RFC 7515 §2). Go's decoder alone would skip
+// line breaks.
+func decodeBase64(part string) ([]byte, error) {
+	if strings.ContainsAny(part, "\r\n") {
+		return nil, errors.New("there is a line break in it")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(part)
+}
+
+// account is a Kubernetes service account.
+type account struct{ namespace, name string }
+
+// parseSubject reads the subject of a service-account token.
+// Source: Kubernetes: staging/src/k8s.io/apiserver/pkg/authentication/serviceaccount/util.go.
+func parseSubject(subject string) (account, bool) {
+	rest, ok := strings.CutPrefix(subject, "system:serviceaccount:")
+	namespace, name, found := strings.Cut(rest, ":")
+	if !ok || !found || namespace == "" || name == "" || strings.Contains(name, ":") {
+		return account{}, false
+	}
+	return account{namespace, name}, true
+}

@@ -1,0 +1,112 @@
+package entra
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by definition: RFC 7515 §4.1.7
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"slices"
+	"strings"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+// checkOwnSubject: iss is the client already, sub has to be too.
+func checkOwnSubject(_ context.Context, x *exchange) finding {
+	f := finding{expected: x.request.ClientID, presented: x.assertion.subject}
+	if !strings.EqualFold(f.expected, f.presented) {
+		f.refusal = aadsts.SubjectNotClient()
+	}
+	return f
+}
+
+// checkCertificate finds the certificate by the thumbprint in the header: x5t
+// (SHA-1), x5t#S256, or a kid that is the former. Certificates are compared by
+// their hash, so only the one that is used is parsed.
+func checkCertificate(_ context.Context, x *exchange) finding {
+	h := x.assertion.header
+	f := finding{expected: "the thumbprint of a certificate of the application", presented: x.assertion.keyID()}
+	for _, c := range x.principal.Certificates {
+		one, two := sha1.Sum(c.DER), sha256.Sum256(c.DER) //nolint:gosec // see above
+		if !isThumbprint(h.X5TS256, two[:]) && !isThumbprint(h.X5T, one[:]) && !isThumbprint(h.KeyID, one[:]) {
+			continue
+		}
+		parsed, err := x509.ParseCertificate(c.DER)
+		if err != nil {
+			continue // the directory refuses such a certificate
+		}
+		public, ok := parsed.PublicKey.(*rsa.PublicKey)
+		if !ok {
+			f.refusal = aadsts.UnsupportedKey()
+			return f
+		}
+		x.certificate, x.key = c, jose.JSONWebKey{Key: public}
+		f.expected = thumbprint(one[:])
+		return f
+	}
+	f.refusal = aadsts.CertificateNotRegistered(x.principal.ClientID, displayedKey(x.assertion.keyID()))
+	if len(x.principal.Certificates) == 0 {
+		f.note = "the application has no certificate"
+	}
+	return f
+}
+
+// isThumbprint compares a header's value with a certificate's hash. kid is
+// base64url with most libraries and hexadecimal with some.
+func isThumbprint(presented string, hash []byte) bool {
+	return presented != "" && (presented == thumbprint(hash) || strings.EqualFold(presented, hex.EncodeToString(hash)))
+}
+
+func thumbprint(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
+
+// displayedKey is how Entra ID writes a key's id in its texts: a thumbprint as
+// upper-case hexadecimal, anything else as it is.
+func displayedKey(id string) string {
+	if hash, err := base64.RawURLEncoding.DecodeString(id); err == nil && len(hash) == sha1.Size {
+		return strings.ToUpper(hex.EncodeToString(hash))
+	}
+	return id
+}
+
+func checkCertificateTime(_ context.Context, x *exchange) finding {
+	c := x.certificate
+	f := finding{expected: timeSpan(c.Start, c.End), presented: second(x.now)}
+	if !c.ValidAt(x.now) {
+		f.refusal = aadsts.CertificateOutOfTime(displayedKey(x.assertion.keyID()), c.Start, c.End)
+	}
+	return f
+}
+
+func checkOwnSignature(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a signature by the certificate's key", presented: x.assertion.header.Algorithm}
+	if err := x.assertion.verify(x.key, x.algorithms()...); err != nil {
+		f.note = err.Error()
+		f.refusal = aadsts.WrongSignature(displayedKey(x.assertion.keyID()), x.certificate.Start, x.certificate.End)
+	}
+	return f
+}
+
+// checkOwnAudience takes the token endpoint or the issuer of the tenant, in any
+// of the forms that libraries use, at any login host or the one that was asked.
+// Source: entra-docs, docs/identity-platform/certificate-credentials.md; MSAL
+// uses https://login.microsoftonline.com/TENANT/oauth2/v2.0/token or …/v2.0.
+func checkOwnAudience(_ context.Context, x *exchange) finding {
+	f := finding{expected: "https://" + loginHost + "/" + x.tenant.ID + "/oauth2/v2.0/token", presented: x.assertion.audience.String()}
+	u, err := url.Parse(strings.ToLower(f.presented))
+	if err != nil || u.Scheme != "https" || !isLoginHost(u.Host) && u.Host != strings.ToLower(x.request.Host) {
+		f.refusal = aadsts.WrongAssertionAudience()
+		return f
+	}
+	tenant, rest, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
+	forms := []string{"", "v2.0", "oauth2/token", "oauth2/v2.0/token"}
+	if tenant != x.tenant.ID && !slices.Contains(x.tenant.Domains, tenant) || !slices.Contains(forms, rest) {
+		f.refusal = aadsts.WrongAssertionAudience()
+	}
+	return f
+}

@@ -1,0 +1,228 @@
+package entra
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/metadata"
+)
+
+// checkTrusts starts the narrowing: every federated credential is a candidate.
+func checkTrusts(_ context.Context, x *exchange) finding {
+	x.candidates = x.principal.FederatedCredentials
+	f := finding{expected: "at least one federated credential", presented: fmt.Sprint(len(x.candidates))}
+	if len(x.candidates) == 0 {
+		f.refusal = aadsts.NoFederatedCredentials(x.principal.DisplayName)
+	}
+	return f
+}
+
+// checkForeign refuses Entra ID's own tokens, but for those of managed
+// identities that an application of the same tenant trusts.
+// Source: entra-docs, workload-identity-federation-config-app-trust-managed-identity.md.
+// A token of the v2 issuer that nobody trusts was seen to get 700211
+// (AzureAD/microsoft-authentication-library-for-python#739), one of the v1
+// issuer 700222 (AzureAD/microsoft-identity-web#2519).
+func checkForeign(_ context.Context, x *exchange) finding {
+	issuer := x.assertion.issuer
+	f := finding{expected: "an issuer other than Entra ID", presented: issuer}
+	tenant, own := ownIssuer(issuer)
+	if !own {
+		return f
+	}
+	trusted := slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool { return c.Issuer == issuer })
+	switch {
+	case x.principal.Kind == directory.ManagedIdentity, !trusted && strings.HasPrefix(issuer, "https://sts.windows.net/"):
+		f.refusal = aadsts.OwnToken()
+	case !trusted:
+	case tenant != x.tenant.ID:
+		f.refusal = aadsts.OwnTokenOfOtherTenant(issuer)
+	case !x.isManagedIdentity(x.assertion.subject):
+		f.refusal = aadsts.OwnTokenNotOfManagedIdentity()
+	default:
+		f.note = "a managed identity's token, which the application trusts"
+	}
+	return f
+}
+
+func (x *exchange) isManagedIdentity(objectID string) bool {
+	p, ok := x.service.directory.PrincipalByObjectID(x.tenant.ID, objectID)
+	return ok && p.Kind == directory.ManagedIdentity
+}
+
+// ownIssuer reports whether an issuer is Entra ID, and of which tenant.
+func ownIssuer(issuer string) (tenant string, own bool) {
+	if rest, ok := strings.CutPrefix(issuer, "https://sts.windows.net/"); ok {
+		return strings.TrimSuffix(rest, "/"), true
+	}
+	if rest, ok := strings.CutPrefix(issuer, "https://"+loginHost+"/"); ok {
+		return strings.TrimSuffix(rest, "/v2.0"), true
+	}
+	return "", false
+}
+
+// The candidates are narrowed by issuer, then subject, then audience; the first
+// that leaves none says why. Each is compared character by character.
+
+func checkIssuer(_ context.Context, x *exchange) finding {
+	issuer := x.assertion.issuer
+	return x.narrow(issuerOf, equalTo(issuer), issuer, aadsts.NoMatchingIssuer)
+}
+
+func checkSubject(_ context.Context, x *exchange) finding {
+	subject, refuse := x.assertion.subject, aadsts.NoMatchingSubject
+	if slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool { return strings.EqualFold(c.Subject, subject) }) {
+		refuse = aadsts.SubjectDiffersInCase
+	}
+	return x.narrow(subjectOf, equalTo(subject), subject, refuse)
+}
+
+func checkAudience(_ context.Context, x *exchange) finding {
+	audience := x.assertion.audience.String()
+	matches := equalTo(audience)
+	if _, own := ownIssuer(x.assertion.issuer); own && audience == tokenExchangeID {
+		matches = equalTo(directory.DefaultAudience) // Entra ID's own tokens for it name it by its id
+	}
+	return x.narrow(audienceOf, matches, audience, aadsts.NoMatchingAudience)
+}
+
+func issuerOf(c *directory.FederatedCredential) string   { return c.Issuer }
+func subjectOf(c *directory.FederatedCredential) string  { return c.Subject }
+func audienceOf(c *directory.FederatedCredential) string { return c.Audience }
+
+func equalTo(presented string) func(string) bool {
+	return func(own string) bool { return own == presented }
+}
+
+// narrow keeps the candidates whose field matches. When none is left it refuses,
+// and shows what the candidates have; they stay for the explanation.
+func (x *exchange) narrow(field func(*directory.FederatedCredential) string, matches func(string) bool, presented string, refuse func(string) *aadsts.Error) finding {
+	var left []directory.FederatedCredential
+	var others []string
+	for i := range x.candidates {
+		if own := field(&x.candidates[i]); matches(own) {
+			left = append(left, x.candidates[i])
+		} else if !slices.Contains(others, own) {
+			others = append(others, own)
+		}
+	}
+	if len(left) == 0 {
+		return finding{expected: strings.Join(others, " or "), presented: presented, refusal: refuse(presented)}
+	}
+	x.candidates = left
+	return finding{expected: field(&left[0]), presented: presented}
+}
+
+// maxLifetime is how long an external token may be valid.
+// Source: the text of 70023 (1.01:00:00).
+const maxLifetime = 25 * time.Hour
+
+// checkLifetime measures from iat; from nbf, or from now, when that is missing.
+func checkLifetime(_ context.Context, x *exchange) finding {
+	a := x.assertion
+	from := x.now
+	if !a.issuedAt.IsZero() {
+		from = a.issuedAt
+	} else if !a.notBefore.IsZero() {
+		from = a.notBefore
+	}
+	lifetime := a.expiresAt.Sub(from)
+	f := finding{expected: "at most 25h", presented: lifetime.String()}
+	if !a.expiresAt.IsZero() && lifetime > maxLifetime {
+		f.refusal = aadsts.LifetimeTooLong(from, a.expiresAt)
+	}
+	return f
+}
+
+// clockSkew is by how much the clocks may differ. Source: the usual default of
+// Microsoft's token services; logs show failures only well past the expiry.
+const clockSkew = 5 * time.Minute
+
+// checkTime: a token without exp has expired in 1970, as Entra ID's text says.
+func checkTime(_ context.Context, x *exchange) finding {
+	a := x.assertion
+	f := finding{expected: timeSpan(a.notBefore, a.expiresAt), presented: second(x.now)}
+	switch {
+	case !x.now.Before(a.expiresAt.Add(clockSkew)):
+		f.note = "it has expired"
+		if a.expiresAt.IsZero() {
+			f.note = "it has no exp claim"
+		}
+		f.refusal = aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
+	case x.now.Before(a.notBefore.Add(-clockSkew)):
+		f.note, f.refusal = "it is not valid yet", aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
+	}
+	return f
+}
+
+func checkMetadata(ctx context.Context, x *exchange) finding {
+	f := finding{expected: "discovery document and key set of the issuer"}
+	keys, err := x.service.issuers.Keys(ctx, x.assertion.issuer)
+	if err != nil {
+		f.note, f.refusal = err.Error(), aadsts.MetadataUnreachable()
+		return f
+	}
+	f.presented = "read at " + second(keys.FetchedAt) + " from " + keys.URL
+	return f
+}
+
+func checkKey(ctx context.Context, x *exchange) finding {
+	kid := x.assertion.keyID()
+	f := finding{expected: "a key of the issuer", presented: kid}
+	key, err := x.service.issuers.Key(ctx, x.assertion.issuer, kid)
+	switch {
+	case err == nil:
+		x.key = key
+	case errors.Is(err, metadata.ErrNoSuchKey):
+		f.note, f.refusal = err.Error(), aadsts.KeyNotPublished(displayedKey(kid), x.assertion.issuer)
+	default:
+		f.note, f.refusal = err.Error(), aadsts.MetadataUnreachable()
+	}
+	return f
+}
+
+// The sizes of RSA keys that are used, in bits: below, a signature proves
+// nothing; above, verifying one is work that strangers could ask for.
+const minKeyBits, maxKeyBits = 2048, 8192
+
+func checkKeyKind(_ context.Context, x *exchange) finding {
+	f := finding{expected: fmt.Sprintf("an RSA key of %d to %d bits", minKeyBits, maxKeyBits), presented: fmt.Sprintf("%T", x.key.Key)}
+	public, ok := x.key.Key.(*rsa.PublicKey)
+	if ok {
+		f.presented = fmt.Sprintf("an RSA key of %d bits", public.N.BitLen())
+	}
+	if !ok || public.N.BitLen() < minKeyBits || public.N.BitLen() > maxKeyBits {
+		f.refusal = aadsts.UnsupportedKey()
+	}
+	return f
+}
+
+func checkSignature(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a signature by that key", presented: x.assertion.header.Algorithm}
+	if err := x.assertion.verify(x.key, x.algorithms()...); err != nil {
+		f.note, f.refusal = err.Error(), aadsts.WrongFederatedSignature(displayedKey(x.assertion.keyID()))
+	}
+	return f
+}
+
+// timeSpan and second write times for the journal.
+func timeSpan(from, to time.Time) string {
+	switch {
+	case from.IsZero() && to.IsZero():
+		return "at any time"
+	case from.IsZero():
+		return "until " + second(to)
+	case to.IsZero():
+		return "from " + second(from)
+	}
+	return "from " + second(from) + " until " + second(to)
+}
+
+func second(t time.Time) string { return t.UTC().Format(time.RFC3339) }

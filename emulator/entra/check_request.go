@@ -1,0 +1,268 @@
+package entra
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+const (
+	clientCredentials = "client_credentials"
+	// Source: RFC 7523 §2.2.
+	jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	emptyGUID = "00000000-0000-0000-0000-000000000000"
+)
+
+func checkMethod(_ context.Context, x *exchange) finding {
+	f := finding{expected: http.MethodPost, presented: x.request.arrived.method}
+	if f.presented != "" && f.presented != f.expected {
+		f.refusal = aadsts.MethodNotPost(f.presented)
+	}
+	return f
+}
+
+func checkForm(_ context.Context, x *exchange) finding {
+	a := &x.request.arrived
+	return finding{
+		expected: "application/x-www-form-urlencoded", presented: a.contentType,
+		note: a.problem, refusal: a.refusal,
+	}
+}
+
+func checkGrant(_ context.Context, x *exchange) finding {
+	f := finding{expected: clientCredentials, presented: x.request.GrantType}
+	switch f.presented {
+	case f.expected:
+	case "":
+		f.refusal = aadsts.MissingParameter("grant_type")
+	default:
+		f.refusal = aadsts.UnsupportedGrantType(f.presented)
+	}
+	return f
+}
+
+func checkTenant(_ context.Context, x *exchange) finding {
+	asked := x.request.Tenant
+	f := finding{expected: "the id or a domain of a tenant", presented: asked}
+	tenant, ok := x.service.directory.Tenant(asked)
+	switch {
+	case ok:
+		x.tenant = tenant
+		f.expected = tenant.ID
+	case isSharedTenant(asked):
+		f.refusal = aadsts.NoTenant()
+	default:
+		f.refusal = refuseTenant(asked)
+	}
+	return f
+}
+
+// refuseTenant says what is wrong with a tenant that does not exist.
+func refuseTenant(asked string) *aadsts.Error {
+	switch _, isGUID := parseGUID(asked); {
+	case asked == emptyGUID:
+		return aadsts.EmptyTenant(asked)
+	case isGUID || isDomain(asked):
+		return aadsts.UnknownTenant(asked)
+	default:
+		return aadsts.InvalidTenant(asked)
+	}
+}
+
+// isSharedTenant reports whether a tenant stands for many.
+func isSharedTenant(tenant string) bool {
+	switch strings.ToLower(tenant) {
+	case "common", "organizations", "consumers":
+		return true
+	}
+	return false
+}
+
+// isDomain reports whether s has the form of a DNS name with a dot. A single
+// word is refused as invalid, not as unknown (seen: "undefined").
+func isDomain(s string) bool {
+	if len(s) > 253 || !strings.Contains(s, ".") {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// checkScope reads what resource is asked for; whether there is one is looked at
+// last, when the client is known.
+func checkScope(_ context.Context, x *exchange) finding {
+	if x.request.Version == 1 {
+		f := finding{expected: "resource=RESOURCE", presented: x.request.Resource}
+		if x.target.asked = x.request.Resource; x.target.asked == "" {
+			f.refusal = aadsts.MissingParameter("resource")
+		}
+		return f
+	}
+	f := finding{expected: "scope=RESOURCE/.default", presented: clipped(x.request.Scope)}
+	if x.request.Resource != "" {
+		f.presented, f.refusal = "resource="+clipped(x.request.Resource), aadsts.ResourceNotSupported()
+		return f
+	}
+	x.target.asked, f.refusal = resourceOf(x.request.Scope)
+	return f
+}
+
+// maxScope is the longest scope that is looked at, in bytes.
+const maxScope = 4096
+
+// resourceOf is what a v2 scope asks a token for: everything before the last
+// slash of RESOURCE/.default, so that https://database.windows.net//.default
+// asks for https://database.windows.net/ . OpenID scopes, which azidentity
+// always sends along, ask for nothing without a user.
+func resourceOf(scope string) (string, *aadsts.Error) {
+	if scope == "" {
+		return "", aadsts.MissingParameter("scope")
+	}
+	if len(scope) > maxScope {
+		return "", aadsts.InvalidScope(scope)
+	}
+	var resource string
+	var defaults, others int
+	for s := range strings.FieldsSeq(scope) {
+		asked, isDefault := strings.CutSuffix(s, "/.default")
+		switch {
+		case isOpenIDScope(s):
+		case !isDefault || asked == "":
+			others++
+		case resource != "" && asked != resource:
+			return "", aadsts.SeveralResources()
+		default:
+			resource = asked
+			defaults++
+		}
+	}
+	switch {
+	case defaults == 0:
+		return "", aadsts.NotDefaultScope(scope)
+	case others > 0:
+		return "", aadsts.InvalidScope(scope)
+	}
+	return resource, nil
+}
+
+func isOpenIDScope(s string) bool {
+	switch s {
+	case "openid", "offline_access", "profile", "email":
+		return true
+	}
+	return false
+}
+
+// checkClaimsRequest looks at the claims parameter, by which clients say that
+// they understand continuous access evaluation. That a malformed one is refused,
+// and how, is inferred.
+func checkClaimsRequest(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a claims request, JSON", presented: clipped(x.request.Claims)}
+	var asked struct {
+		AccessToken struct {
+			Capabilities struct {
+				Values []string `json:"values"`
+			} `json:"xms_cc"`
+		} `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(x.request.Claims), &asked); err != nil {
+		f.note, f.refusal = err.Error(), aadsts.MalformedRequest()
+	}
+	x.capabilities = asked.AccessToken.Capabilities.Values
+	return f
+}
+
+func checkClientID(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a GUID", presented: clipped(x.request.ClientID)}
+	if x.request.ClientID == "" {
+		f.refusal = aadsts.MissingParameter("client_id")
+	} else if _, ok := parseGUID(x.request.ClientID); !ok || x.request.ClientID == emptyGUID {
+		f.refusal = aadsts.InvalidClientID(x.request.ClientID)
+	}
+	return f
+}
+
+func checkApplication(_ context.Context, x *exchange) finding {
+	f := finding{expected: "an application or managed identity of tenant " + x.tenant.ID, presented: clipped(x.request.ClientID)}
+	principal, ok := x.service.directory.Principal(x.tenant.ID, x.request.ClientID)
+	if ok {
+		x.principal, f.note = principal, kindNote(principal)
+		return f
+	}
+	f.refusal = aadsts.UnknownApplication(x.request.ClientID, x.tenant.DisplayName)
+	if elsewhere, p, ok := x.service.directory.PrincipalElsewhere(x.request.ClientID); ok {
+		f.note = fmt.Sprintf("tenant %s has it (%s)", elsewhere, p.DisplayName)
+		x.hint = fmt.Sprintf("Set AZURE_TENANT_ID to %s, where the application is.", elsewhere)
+	}
+	return f
+}
+
+func kindNote(p *directory.Principal) string {
+	if p.Kind == directory.ManagedIdentity {
+		return "managed identity " + p.DisplayName
+	}
+	return "app registration " + p.DisplayName
+}
+
+func checkEnabled(_ context.Context, x *exchange) finding {
+	if x.principal.Disabled {
+		return finding{expected: "enabled", presented: "disabled", refusal: aadsts.DisabledApplication(x.principal.ClientID, x.principal.DisplayName)}
+	}
+	return finding{expected: "enabled", presented: "enabled"}
+}
+
+func checkCredential(_ context.Context, x *exchange) finding {
+	f := finding{expected: "client_assertion or client_secret"}
+	hasSecret, hasAssertion := x.request.ClientSecret != "", x.request.Assertion != ""
+	switch {
+	case hasSecret && hasAssertion:
+		f.presented, f.refusal = "both", aadsts.SeveralClientCredentials()
+	case hasAssertion:
+		f.presented = "client_assertion"
+	case hasSecret:
+		f.presented = "client_secret"
+	default:
+		f.presented, f.refusal = "neither", aadsts.MissingClientCredential()
+	}
+	return f
+}
+
+func checkAssertionType(_ context.Context, x *exchange) finding {
+	f := finding{expected: jwtBearer, presented: x.request.AssertionType}
+	switch {
+	case f.presented == f.expected:
+	case f.presented == "":
+		f.refusal = aadsts.MissingParameter("client_assertion_type")
+	default:
+		f.note, f.refusal = "Entra ID's own code for this is not known", aadsts.MalformedRequest()
+	}
+	return f
+}
+
+func checkResource(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a resource that tenant " + x.tenant.ID + " knows", presented: x.target.asked}
+	if x.target.asked == "" {
+		return f
+	}
+	target, ok := x.service.resource(x.tenant.ID, x.target.asked)
+	if !ok {
+		f.refusal = aadsts.UnknownResource(x.target.asked, x.tenant.DisplayName)
+		return f
+	}
+	x.target, f.note = target, target.name
+	return f
+}

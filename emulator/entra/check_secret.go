@@ -1,0 +1,52 @@
+package entra
+
+import (
+	"context"
+	"crypto/subtle"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+func checkSecretAllowed(_ context.Context, x *exchange) finding {
+	f := finding{expected: "an app registration", presented: kindNote(x.principal)}
+	if x.principal.Kind == directory.ManagedIdentity {
+		f.refusal = aadsts.SecretOfManagedIdentity(x.principal.ClientID)
+	}
+	return f
+}
+
+// checkSecret compares with every secret of the application, each in a time that
+// does not depend on where they differ. Values never reach the journal.
+func checkSecret(_ context.Context, x *exchange) finding {
+	f := finding{expected: "the value of a secret of the application", presented: "a value"}
+	sent := []byte(x.request.ClientSecret)
+	for i := range x.principal.Secrets {
+		own := &x.principal.Secrets[i]
+		if x.request.ClientSecret == own.ID {
+			f.note = "it is the secret's id, not its value"
+		}
+		if subtle.ConstantTimeCompare(sent, []byte(own.Value)) == 1 && (x.secret == nil || own.ValidAt(x.now)) {
+			x.secret = own // of two with one value the valid one counts
+		}
+	}
+	if x.secret == nil {
+		f.refusal = aadsts.WrongSecret(x.principal.ClientID)
+		if len(x.principal.Secrets) == 0 {
+			f.note = "the application has no secret"
+		}
+	}
+	return f
+}
+
+func checkSecretTime(_ context.Context, x *exchange) finding {
+	f := finding{expected: timeSpan(x.secret.Start, x.secret.End), presented: second(x.now)}
+	switch {
+	case x.secret.ValidAt(x.now):
+	case x.now.Before(x.secret.Start):
+		f.note, f.refusal = "the secret is not valid yet", aadsts.WrongSecret(x.principal.ClientID)
+	default:
+		f.refusal = aadsts.ExpiredSecret(x.principal.ClientID)
+	}
+	return f
+}

@@ -1,0 +1,191 @@
+package entra
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+)
+
+// described is the tenant that a discovery document is about.
+type described struct {
+	host string // that was asked: the endpoints are there
+	path string // first segment of the endpoints: the tenant's id, or common and its like
+	id   string // in the issuer: the tenant's id, or a placeholder
+}
+
+// consumersID is the tenant of personal Microsoft accounts.
+const consumersID = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+// describe finds the tenant of a metadata request. A domain is answered with the
+// tenant's id.
+func (s *Service) describe(r *http.Request) (described, *aadsts.Error) {
+	asked := httppath.Segment(r, 0)
+	d := described{host: endpointHost(r)}
+	if t, ok := s.directory.Tenant(asked); ok {
+		d.path, d.id = t.ID, t.ID
+		return d, nil
+	}
+	if !isSharedTenant(asked) {
+		return d, refuseTenant(asked)
+	}
+	d.path, d.id = strings.ToLower(asked), "{tenantid}" // a template for multi-tenant applications, literally
+	if d.path == "consumers" {
+		d.id = consumersID
+	}
+	return d, nil
+}
+
+func (d described) issuerV2() string { return "https://" + loginHost + "/" + d.id + "/v2.0" }
+
+func (d described) endpoint(path string) string { return "https://" + d.host + "/" + d.path + path }
+
+// endpointHost is the host that a discovery document sends clients to: the one
+// they asked, so that a client with an authority host of its own stays there.
+// sts.windows.net only names issuers.
+func endpointHost(r *http.Request) string {
+	host := strings.TrimSuffix(strings.ToLower(r.Host), ":443")
+	if host == "" || host == "sts.windows.net" || strings.ContainsFunc(host, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune(".-:[]", c))
+	}) {
+		return loginHost
+	}
+	return host
+}
+
+// serveConfiguration answers GET /{tenant}/.well-known/openid-configuration and
+// /{tenant}/v2.0/.well-known/openid-configuration.
+func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, version int) {
+	d, refusal := s.describe(r)
+	switch {
+	case refusal != nil:
+		s.refuseMetadata(w, r, refusal)
+	case version == 1:
+		s.replyMetadata(w, r, configurationOfV1(d))
+	default:
+		s.replyMetadata(w, r, configurationOfV2(d))
+	}
+}
+
+// configurationV2 is the document of the v2.0 endpoints, in Entra ID's order.
+// Source: recorded 2025-02 by Azure/kubelogin.
+type configurationV2 struct {
+	TokenEndpoint         string   `json:"token_endpoint"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	JWKS                  string   `json:"jwks_uri"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	Issuer                string   `json:"issuer"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
+	HTTPLogout            bool     `json:"http_logout_supported"`
+	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	Claims                []string `json:"claims_supported"`
+	KerberosEndpoint      string   `json:"kerberos_endpoint"`
+	configurationOfTheTenant
+}
+
+// configurationOfTheTenant ends both documents.
+type configurationOfTheTenant struct {
+	RegionScope       string `json:"tenant_region_scope,omitempty"` // of one tenant
+	CloudInstanceName string `json:"cloud_instance_name"`
+	CloudGraphHost    string `json:"cloud_graph_host_name"`
+	GraphHost         string `json:"msgraph_host"`
+	RBAC              string `json:"rbac_url"`
+}
+
+func (d described) ofTheTenant() configurationOfTheTenant {
+	t := configurationOfTheTenant{
+		CloudInstanceName: "microsoftonline.com",
+		CloudGraphHost:    "graph.windows.net",
+		GraphHost:         "graph.microsoft.com",
+		RBAC:              "https://pas.windows.net",
+	}
+	if d.path == d.id {
+		t.RegionScope = "WW"
+	}
+	return t
+}
+
+func configurationOfV2(d described) configurationV2 {
+	return configurationV2{
+		TokenEndpoint:         d.endpoint("/oauth2/v2.0/token"),
+		TokenAuthMethods:      []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		JWKS:                  d.endpoint("/discovery/v2.0/keys"),
+		ResponseModes:         []string{"query", "fragment", "form_post"},
+		SubjectTypes:          []string{"pairwise"},
+		SigningAlgorithms:     []string{"RS256"},
+		ResponseTypes:         []string{"code", "id_token", "code id_token", "id_token token"},
+		Scopes:                []string{"openid", "profile", "email", "offline_access"},
+		Issuer:                d.issuerV2(),
+		UserinfoEndpoint:      "https://graph.microsoft.com/oidc/userinfo",
+		AuthorizationEndpoint: d.endpoint("/oauth2/v2.0/authorize"),
+		DeviceEndpoint:        d.endpoint("/oauth2/v2.0/devicecode"),
+		HTTPLogout:            true,
+		FrontchannelLogout:    true,
+		EndSessionEndpoint:    d.endpoint("/oauth2/v2.0/logout"),
+		Claims: []string{"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
+			"aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"},
+		KerberosEndpoint:         d.endpoint("/kerberos"),
+		configurationOfTheTenant: d.ofTheTenant(),
+	}
+}
+
+// configurationV1 is the document of the v1 endpoints. Its members are those of
+// documents quoted in public; their order follows the v2 document, since no
+// recording of this one is at hand.
+type configurationV1 struct {
+	TokenEndpoint         string   `json:"token_endpoint"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	JWKS                  string   `json:"jwks_uri"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	Issuer                string   `json:"issuer"`
+	MultiRefreshToken     bool     `json:"microsoft_multi_refresh_token"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
+	HTTPLogout            bool     `json:"http_logout_supported"`
+	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	Claims                []string `json:"claims_supported"`
+	CheckSessionFrame     string   `json:"check_session_iframe"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	KerberosEndpoint      string   `json:"kerberos_endpoint"`
+	configurationOfTheTenant
+}
+
+func configurationOfV1(d described) configurationV1 {
+	return configurationV1{
+		TokenEndpoint:         d.endpoint("/oauth2/token"),
+		TokenAuthMethods:      []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		JWKS:                  "https://" + d.host + "/common/discovery/keys", // the same for every tenant
+		ResponseModes:         []string{"query", "fragment", "form_post"},
+		SubjectTypes:          []string{"pairwise"},
+		SigningAlgorithms:     []string{"RS256"},
+		ResponseTypes:         []string{"code", "id_token", "code id_token", "token id_token", "token"},
+		Scopes:                []string{"openid"},
+		Issuer:                "https://sts.windows.net/" + d.id + "/",
+		MultiRefreshToken:     true,
+		AuthorizationEndpoint: d.endpoint("/oauth2/authorize"),
+		DeviceEndpoint:        d.endpoint("/oauth2/devicecode"),
+		HTTPLogout:            true,
+		FrontchannelLogout:    true,
+		EndSessionEndpoint:    d.endpoint("/oauth2/logout"),
+		Claims: []string{"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
+			"aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "email", "given_name", "family_name", "nickname"},
+		CheckSessionFrame:        d.endpoint("/oauth2/checksession"),
+		UserinfoEndpoint:         d.endpoint("/openid/userinfo"),
+		KerberosEndpoint:         d.endpoint("/kerberos"),
+		configurationOfTheTenant: d.ofTheTenant(),
+	}
+}

@@ -1,0 +1,119 @@
+// Package entra is the token service: it authenticates clients by federated
+// assertion, secret or certificate, gives out access tokens, and publishes the
+// metadata and keys by which those are found and verified. It does not decide
+// who exists (see directory) nor what a token opens (see resource).
+//
+// It answers exactly as Entra ID does, refusals included (see aadsts). Why it
+// answered so goes to the journal: every check in order with what was expected
+// and presented, and for a federated refusal the credential that came nearest
+// and what to change. The checks are one list; see steps.
+package entra
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/mux"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/metadata"
+)
+
+// Config is what a token service works with. All but Journal and Random are
+// required.
+type Config struct {
+	Directory *directory.Directory // who exists
+	Keys      *keyring.Ring        // what access tokens are signed with; its Identify is KeyID
+	Clock     clock.Clock          // lab time of tokens and replies
+	Issuers   *metadata.Source     // the keys of the issuers that federated credentials name
+
+	Journal *journal.Journal // nil: nothing is written down
+	Random  io.Reader        // trace ids and opaque claims; safe for concurrent use; nil: crypto/rand
+}
+
+// Service is the token service of all tenants of a directory. It is safe for
+// concurrent use and keeps nothing between requests.
+type Service struct {
+	directory *directory.Directory
+	keys      *keyring.Ring
+	clock     clock.Clock
+	issuers   *metadata.Source
+	journal   *journal.Journal
+	random    io.Reader
+
+	steps     []step                // the checks of a token request, in order
+	resources map[string]*wellKnown // Microsoft's own, by identifier in canonical form
+}
+
+// New makes a token service.
+func New(c Config) *Service {
+	s := &Service{
+		directory: c.Directory, keys: c.Keys, clock: c.Clock, issuers: c.Issuers, journal: c.Journal, random: c.Random,
+		resources: indexResources(),
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	s.steps = s.list()
+	return s
+}
+
+// loginHost is the host that tokens and documents name.
+const loginHost = "login.microsoftonline.com"
+
+// LoginHosts returns the hosts that the service answers for.
+// Source: the aliases in the recorded reply of instance discovery.
+func LoginHosts() []string {
+	return []string{loginHost, "login.windows.net", "login.microsoft.com", "sts.windows.net"}
+}
+
+// isLoginHost reports whether host, in lower case, is one of LoginHosts.
+func isLoginHost(host string) bool { return slices.Contains(LoginHosts(), host) }
+
+// Handler answers every path of a login host, in any case and with doubled
+// slashes.
+func (s *Service) Handler() http.Handler {
+	r := mux.NewRouter().SkipClean(true) // cleaning is a redirect, which would turn a POST into a GET
+	r.HandleFunc("/{tenant}/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, 2) })
+	r.HandleFunc("/{tenant}/oauth2/token", func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, 1) })
+	get := r.Methods(http.MethodGet, http.MethodHead).Subrouter()
+	get.HandleFunc("/common/discovery/instance", s.serveInstance)
+	get.HandleFunc("/{tenant}/v2.0/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) { s.serveConfiguration(w, r, 2) })
+	get.HandleFunc("/{tenant}/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) { s.serveConfiguration(w, r, 1) })
+	get.HandleFunc("/{tenant}/discovery/v2.0/keys", func(w http.ResponseWriter, r *http.Request) { s.serveKeys(w, r, 2) })
+	get.HandleFunc("/{tenant}/discovery/keys", func(w http.ResponseWriter, r *http.Request) { s.serveKeys(w, r, 1) })
+	return httppath.Fold(r)
+}
+
+// Exchange gives a client an access token, or says why not as Entra ID would.
+// Either way it writes one event.
+func (s *Service) Exchange(ctx context.Context, r Request) (Token, *aadsts.Error) {
+	x := s.begin(r)
+	x.run(ctx)
+	var token Token
+	if x.refusal == nil {
+		token = x.issue()
+	}
+	s.journal.Record(x.event(token))
+	return token, x.refusal
+}
+
+// Examine makes the checks of a federated exchange on an assertion, all of them
+// even if one fails, and returns what Exchange would have written down. Nothing
+// is issued and nothing is written.
+func (s *Service) Examine(ctx context.Context, tenant, clientID, assertion string) journal.Event {
+	x := s.begin(Request{Tenant: tenant, ClientID: clientID, Assertion: assertion, AssertionType: jwtBearer})
+	x.examining = true
+	x.run(ctx)
+	e := x.event(Token{})
+	e.Time = x.now
+	return e
+}

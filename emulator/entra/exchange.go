@@ -1,0 +1,207 @@
+package entra
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// Request is a token request. An empty field is a parameter that was not sent.
+type Request struct {
+	Version int    // of the endpoint: 1 (/oauth2/token) or 2 (/oauth2/v2.0/token); 0 is 2
+	Host    string // that was asked; "" is login.microsoftonline.com
+	Tenant  string // as in the path: id or domain
+
+	GrantType     string // client_credentials
+	ClientID      string
+	Scope         string // v2: RESOURCE/.default
+	Resource      string // v1
+	ClientSecret  string
+	Assertion     string // client_assertion
+	AssertionType string // client_assertion_type
+	Claims        string // claims request, JSON (OpenID Connect Core §5.5)
+
+	TraceID       uuid.UUID // zero: a new one
+	CorrelationID uuid.UUID // zero: a new one
+
+	arrived arrival
+}
+
+// Token is what a client gets.
+type Token struct {
+	AccessToken string        // compact JWS
+	Resource    string        // its audience as the client named it
+	NotBefore   time.Time     // five minutes ago, as Entra ID dates back
+	ExpiresAt   time.Time     // lab time
+	ExpiresIn   time.Duration // what clients are told, a second less than the truth
+	UTI         string        // its uti claim, by which a resource's log finds the exchange
+}
+
+// exchange is one token request on its way through the checks. What they find
+// they leave here for the later ones.
+type exchange struct {
+	service   *Service
+	request   Request
+	now       time.Time
+	examining bool // every check is made, none answers
+
+	has          state
+	tenant       directory.Tenant
+	target       target               // the resource
+	capabilities []string             // of the client, from the claims parameter
+	principal    *directory.Principal // who asks
+	secret       *directory.Secret    // that was presented
+	assertion    *assertion
+	candidates   []directory.FederatedCredential // those not ruled out yet
+	certificate  directory.Certificate           // that signed the assertion
+	key          jose.JSONWebKey                 // that is to verify it
+
+	checks  []journal.Check
+	refusal *aadsts.Error
+	nearest *journal.Nearest
+	hint    string // goes before the catalogue's remedy
+}
+
+func (s *Service) begin(r Request) *exchange {
+	if r.Version == 0 {
+		r.Version = 2
+	}
+	if r.Host == "" {
+		r.Host = loginHost
+	}
+	if r.TraceID == uuid.Nil {
+		r.TraceID = s.newTraceID()
+	}
+	if r.CorrelationID == uuid.Nil {
+		r.CorrelationID = s.newGUID()
+	}
+	return &exchange{service: s, request: r, now: s.clock.Now(), checks: make([]journal.Check, 0, len(s.steps))}
+}
+
+// run makes the checks in order. The first that fails is the answer; those after
+// it are written down as skipped, or made for the explanation when examining.
+func (x *exchange) run(ctx context.Context) {
+	for i := range x.service.steps {
+		st := &x.service.steps[i]
+		if !x.concerns(st.on) {
+			continue
+		}
+		check := journal.Check{Name: st.name, Outcome: journal.Skipped}
+		if x.has&st.needs == st.needs && (x.refusal == nil || x.examining) {
+			found := st.check(ctx, x)
+			check.Expected, check.Presented, check.Note = found.expected, found.presented, found.note
+			if found.refusal == nil {
+				check.Outcome = journal.Passed
+				x.has |= st.gives
+			} else {
+				check.Outcome = journal.Failed
+				if x.refusal == nil {
+					x.refusal = found.refusal
+				}
+			}
+		}
+		x.checks = append(x.checks, check)
+	}
+	if x.refusal != nil && x.assertion != nil && x.principal != nil && isMismatch(x.refusal.Code) {
+		x.nearest = nearest(x.principal.FederatedCredentials, x.assertion)
+		x.hint = x.trustedElsewhere()
+	}
+}
+
+// concerns reports whether a check belongs to this kind of request.
+func (x *exchange) concerns(on occasion) bool {
+	switch on {
+	case onRequest:
+		return !x.examining
+	case onClaimsRequest:
+		return x.request.Claims != ""
+	case onSecret:
+		return x.request.Assertion == "" && x.request.ClientSecret != ""
+	case onAssertion:
+		return x.request.Assertion != ""
+	case onCertificate:
+		return x.selfSigned()
+	case onFederation:
+		return x.request.Assertion != "" && !x.selfSigned()
+	default:
+		return true
+	}
+}
+
+// selfSigned tells the two kinds of assertion apart as Entra ID does: the issuer
+// of one that a client signs itself is the client.
+func (x *exchange) selfSigned() bool {
+	return x.assertion != nil && x.assertion.issuer != "" && strings.EqualFold(x.assertion.issuer, x.request.ClientID)
+}
+
+// event is the exchange for the journal. It holds ids and claims, no credential.
+func (x *exchange) event(token Token) journal.Event {
+	e := journal.Event{
+		Kind: journal.Exchange, Outcome: journal.Granted, Status: 200,
+		Tenant: x.request.Tenant, ClientID: x.request.ClientID,
+		TraceID: x.request.TraceID.String(), CorrelationID: x.request.CorrelationID.String(),
+		Host: x.request.Host, Method: x.request.arrived.method, Path: x.request.arrived.path,
+		Resource: x.target.asked, Checks: x.checks, Nearest: x.nearest, Detail: x.detail(),
+	}
+	if x.tenant.ID != "" {
+		e.Tenant = x.tenant.ID
+	}
+	who := "client " + x.request.ClientID
+	if p := x.principal; p != nil {
+		e.ClientID, e.ObjectID, e.Identity = p.ClientID, p.ObjectID, p.DisplayName
+		who = p.DisplayName
+	}
+	if a := x.assertion; a != nil {
+		e.Issuer, e.Subject, e.Audience, e.Kid, e.JTI = a.issuer, a.subject, a.audience, a.keyID(), a.id
+		if account, ok := parseSubject(a.subject); ok {
+			e.Workload = account.namespace + "/" + account.name
+			who = e.Workload + " as " + who
+		}
+	}
+	switch {
+	case x.refusal != nil:
+		e.Outcome, e.Status, e.Code, e.Error, e.Message = journal.Denied, x.refusal.Status, x.refusal.Code, x.refusal.OAuth, x.refusal.Error()
+		e.Meaning, e.Remedy = x.refusal.Meaning, strings.TrimSpace(x.hint+" "+x.refusal.Remedy)
+		e.Summary = fmt.Sprintf("%s: %s", who, e.Message)
+	case x.examining:
+		e.Summary = who + ": the assertion would be accepted"
+	default:
+		e.UTI, e.IssuedAt, e.ExpiresAt = token.UTI, &x.now, &token.ExpiresAt
+		e.Summary = fmt.Sprintf("%s: a token for %s, valid %v", who, x.target.asked, token.ExpiresIn)
+	}
+	return e
+}
+
+// detail is what there is no field for.
+func (x *exchange) detail() map[string]string {
+	d := make(map[string]string, 4)
+	if !x.examining {
+		d["endpoint"] = "v2.0"
+		if x.request.Version == 1 {
+			d["endpoint"] = "v1"
+		}
+	}
+	switch {
+	case x.request.Assertion == "" && x.request.ClientSecret != "":
+		d["authentication"] = "client secret"
+	case x.selfSigned():
+		d["authentication"] = "certificate"
+	case x.request.Assertion != "":
+		d["authentication"] = "federated assertion"
+		if len(x.candidates) == 1 && x.has&hasTrust != 0 {
+			d["credential"] = x.candidates[0].Name
+		}
+	}
+	if x.request.arrived.client != "" {
+		d["client"] = x.request.arrived.client
+	}
+	return d
+}

@@ -1,0 +1,199 @@
+package entra
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+// The limits of a token request. Entra ID's own are not known.
+const (
+	maxBody       = 1 << 20 // bytes; the gateway's limit too
+	maxParameters = 100
+	maxName       = 256 // bytes of a parameter's name
+)
+
+// arrival is how a request came over the wire: what the first checks look at.
+type arrival struct {
+	method, path string
+	contentType  string
+	client       string // library and version, if the client says
+	telemetry    bool   // the client is one of the MSAL family
+	echo         string // client-request-id as it was sent
+	problem      string // why the form cannot be used; "" when it can
+	refusal      *aadsts.Error
+}
+
+// readForm reads a token request from HTTP. It refuses nothing: what is wrong is
+// noted for the checks.
+func readForm(r *http.Request) (form, arrival) {
+	a := arrival{method: r.Method, path: r.URL.Path, contentType: r.Header.Get("Content-Type")}
+	if r.Method != http.MethodPost {
+		return nil, a
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
+		a.problem, a.refusal = "the body could not be read: "+err.Error(), aadsts.MalformedRequest()
+		return nil, a
+	}
+	if kind, _, err := mime.ParseMediaType(a.contentType); err != nil || kind != "application/x-www-form-urlencoded" {
+		// Seen: a body of another type is no form, so its parameters are missing.
+		a.problem = fmt.Sprintf("Content-Type is %q, so the body was not read as a form", a.contentType)
+		return nil, a
+	}
+	f, err := parseForm(string(body))
+	if err != nil {
+		a.problem, a.refusal = err.Error(), aadsts.MalformedRequest()
+		var twice duplicate
+		if errors.As(err, &twice) {
+			a.refusal = aadsts.DuplicatedParameter(string(twice))
+		}
+	}
+	return f, a
+}
+
+// form is the parameters of a token request, names in lower case: Entra ID, an
+// ASP.NET service, ignores their case.
+type form map[string]string
+
+// duplicate is the error for a parameter that is there twice.
+type duplicate string
+
+func (d duplicate) Error() string { return fmt.Sprintf("the parameter %q is there twice", string(d)) }
+
+// parseForm reads application/x-www-form-urlencoded text. White space around
+// names and values is dropped, as the real endpoint does: the curl line of the
+// Radix documentation has a line break after nearly every value.
+func parseForm(body string) (form, error) {
+	f := make(form, 8)
+	for pair := range strings.SplitSeq(body, "&") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, err := unescape(rawName)
+		if err != nil {
+			return f, fmt.Errorf("a parameter's name: %w", err)
+		}
+		value, err := unescape(rawValue)
+		if err != nil {
+			return f, fmt.Errorf("the value of %q: %w", clipped(name), err)
+		}
+		if len(name) > maxName {
+			return f, fmt.Errorf("the parameter %q… has a name of %d bytes; at most %d are taken", clipped(name), len(name), maxName)
+		}
+		key := strings.ToLower(name)
+		if _, twice := f[key]; twice {
+			return f, duplicate(name)
+		}
+		if f[key] = value; len(f) > maxParameters {
+			return f, fmt.Errorf("there are more than %d parameters", maxParameters)
+		}
+	}
+	return f, nil
+}
+
+func unescape(s string) (string, error) {
+	s, err := url.QueryUnescape(s)
+	if err != nil {
+		return "", err
+	}
+	if s = strings.TrimSpace(s); !isText(s) {
+		return s, errors.New("it is not text: it has control characters or is not UTF-8")
+	}
+	return s, nil
+}
+
+// isText reports whether s is UTF-8 without control characters other than line
+// breaks and tabs, which some shells leave in a value.
+func isText(s string) bool {
+	for _, r := range s {
+		if r == utf8.RuneError || r == 0x7f || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// clipped is the beginning of a long string, for a sentence.
+func clipped(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// tokenRequest puts a token request together from its form and headers.
+func (s *Service) tokenRequest(r *http.Request, version int, tenant string) Request {
+	f, a := readForm(r)
+	request := Request{
+		Version: version, Host: r.Host, Tenant: tenant,
+		GrantType: f["grant_type"], ClientID: f["client_id"], Scope: f["scope"], Resource: f["resource"],
+		ClientSecret: f["client_secret"], Assertion: f["client_assertion"], AssertionType: f["client_assertion_type"], Claims: f["claims"],
+		TraceID: s.newTraceID(),
+	}
+	if id, secret, ok := r.BasicAuth(); ok {
+		request.authenticateBasic(formDecoded(id), formDecoded(secret), &a)
+	}
+	// Source: MSAL sends these as headers, MSAL Node in the form.
+	sent := func(header, parameter string) string {
+		if v := r.Header.Get(header); v != "" {
+			return v
+		}
+		return f[parameter]
+	}
+	if sku := sent("X-Client-Sku", "x-client-sku"); sku != "" {
+		a.telemetry = true
+		a.client = clipped(strings.TrimSpace(sku + " " + sent("X-Client-Ver", "x-client-ver")))
+	} else {
+		a.client = r.UserAgent()
+	}
+	if id, ok := parseGUID(sent("Client-Request-Id", "client-request-id")); ok {
+		request.CorrelationID, a.echo = id, sent("Client-Request-Id", "client-request-id")
+	} else {
+		request.CorrelationID = s.newGUID()
+	}
+	request.arrived = a
+	return request
+}
+
+// authenticateBasic takes the client's id and secret from the Authorization
+// header (client_secret_basic, RFC 6749 §2.3.1).
+func (r *Request) authenticateBasic(id, secret string, a *arrival) {
+	switch {
+	case r.ClientID != "" && !strings.EqualFold(r.ClientID, id):
+		a.problem, a.refusal = "the Authorization header and the form name different clients", aadsts.MalformedRequest()
+	case r.ClientSecret != "" && r.ClientSecret != secret:
+		a.problem, a.refusal = "the Authorization header and the form have different secrets", aadsts.MalformedRequest()
+	default:
+		r.ClientID, r.ClientSecret = id, secret
+	}
+}
+
+// formDecoded undoes the encoding that RFC 6749 wants inside a Basic header and
+// that many clients leave out.
+func formDecoded(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// parseGUID reads a GUID in its usual form only; uuid.Parse knows others.
+func parseGUID(s string) (uuid.UUID, bool) {
+	if len(s) != 36 {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(s)
+	return id, err == nil
+}

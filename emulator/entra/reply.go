@@ -1,0 +1,140 @@
+package entra
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+)
+
+// serveToken answers the token endpoints.
+func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int) {
+	request := s.tokenRequest(r, version, httppath.Segment(r, 0))
+	token, refusal := s.Exchange(r.Context(), request)
+	h := w.Header()
+	h["Cache-Control"] = []string{"no-store, no-cache"}
+	h["Pragma"] = []string{"no-cache"}
+	h["Expires"] = []string{"-1"}
+	s.commonHeaders(h, request.TraceID, request.arrived.echo)
+	h["Set-Cookie"] = []string{
+		"fpc=" + s.opaque() + "; expires=" + s.clock.Now().AddDate(0, 0, 30).Format(http.TimeFormat) + "; path=/; secure; HttpOnly; SameSite=None",
+		"x-ms-gateway-slice=estsfd; path=/; secure; samesite=none; httponly",
+		"stsservicecookie=estsfd; path=/; secure; samesite=none; httponly",
+	}
+	if request.arrived.telemetry {
+		h["X-Ms-Clitelem"] = []string{telemetry(refusal)}
+	}
+	if refusal != nil {
+		writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), request.TraceID.String(), request.CorrelationID.String()))
+		return
+	}
+	writeBody(w, http.StatusOK, token.reply(version))
+}
+
+// telemetry is x-ms-clitelem, for MSAL clients: version, error code, suberror
+// code, and two measures that are empty without a broker.
+func telemetry(refusal *aadsts.Error) string {
+	code := 0
+	if refusal != nil {
+		code = refusal.Code
+	}
+	return "1," + strconv.Itoa(code) + ",0,,"
+}
+
+// reply is the body of a granted request. The v1 endpoint writes numbers as
+// strings and says more. There is never a scope, which MSAL Go would compare
+// with what it asked for, and no refresh_token.
+func (t Token) reply(version int) []byte {
+	seconds := func(d time.Duration) []byte { return strconv.AppendInt(nil, int64(d/time.Second), 10) }
+	quote := ""
+	if version == 1 {
+		quote = `"`
+	}
+	in := seconds(t.ExpiresIn)
+	b := make([]byte, 0, len(t.AccessToken)+256)
+	b = append(b, `{"token_type":"Bearer","expires_in":`+quote...)
+	b = append(b, in...)
+	b = append(b, quote+`,"ext_expires_in":`+quote...)
+	b = append(b, in...)
+	b = append(b, quote...)
+	if version == 1 {
+		b = append(b, `,"expires_on":"`...)
+		b = strconv.AppendInt(b, t.ExpiresAt.Unix(), 10)
+		b = append(b, `","not_before":"`...)
+		b = strconv.AppendInt(b, t.NotBefore.Unix(), 10)
+		b = append(b, `","resource":`...)
+		b = appendJSON(b, t.Resource)
+	}
+	b = append(b, `,"access_token":"`...)
+	b = append(b, t.AccessToken...)
+	return append(b, '"', '}')
+}
+
+// replyMetadata answers with a discovery document, which caches may keep a day.
+func (s *Service) replyMetadata(w http.ResponseWriter, r *http.Request, document any) {
+	s.metadataHeaders(w, r, s.newTraceID())
+	writeJSON(w, http.StatusOK, document)
+}
+
+// refuseMetadata answers a question about what does not exist. Its headers are
+// those of a document, cacheable (seen 2021-08).
+func (s *Service) refuseMetadata(w http.ResponseWriter, r *http.Request, refusal *aadsts.Error) {
+	traceID, correlationID := s.newTraceID(), s.newGUID()
+	if id, ok := parseGUID(r.Header.Get("Client-Request-Id")); ok {
+		correlationID = id
+	}
+	s.metadataHeaders(w, r, traceID)
+	writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), traceID.String(), correlationID.String()))
+}
+
+func (s *Service) metadataHeaders(w http.ResponseWriter, r *http.Request, traceID uuid.UUID) {
+	h := w.Header()
+	h["Cache-Control"] = []string{"max-age=86400, private"}
+	h["Access-Control-Allow-Origin"] = []string{"*"}
+	h["Access-Control-Allow-Methods"] = []string{"GET, OPTIONS"}
+	echo := r.Header.Get("Client-Request-Id")
+	if _, ok := parseGUID(echo); !ok {
+		echo = ""
+	}
+	s.commonHeaders(h, traceID, echo)
+}
+
+// commonHeaders are those of every reply, as recorded. The client's request id
+// comes back even to those who ask for it not to (Return-Client-Request-Id).
+func (s *Service) commonHeaders(h http.Header, traceID uuid.UUID, echo string) {
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	h["Strict-Transport-Security"] = []string{"max-age=31536000; includeSubDomains"}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	h["P3p"] = []string{`CP="DSP CUR OTPi IND OTRi ONL FIN"`}
+	h["X-Ms-Request-Id"] = []string{traceID.String()}
+	h["X-Ms-Ests-Server"] = []string{"2.1.20106.4 - WUS3 ProdSlices"}
+	h["X-Ms-Srs"] = []string{"1.P"}
+	h["X-Xss-Protection"] = []string{"0"}
+	if echo != "" {
+		h["Client-Request-Id"] = []string{echo}
+	}
+}
+
+// writeJSON writes a value as Entra ID does, without escaping <, > and &.
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil { // the values are structs of strings and numbers
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	writeBody(w, status, bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that went away has no use for the error
+}

@@ -1,0 +1,91 @@
+package entra
+
+import (
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+)
+
+// wellKnown is a resource of Microsoft's that every tenant knows.
+type wellKnown struct {
+	appID    string
+	name     string
+	uris     []string // identifiers, without a trailing slash
+	suffixes []string // hosts below which every name is an identifier: one per account
+	version  int      // of its tokens; 0 is v1
+	graph    bool     // Microsoft Graph: its tokens say more
+}
+
+// tokenExchangeID is the id of the resource that federated credentials name.
+const tokenExchangeID = "fb60f99c-7a34-4190-8149-302f77469936"
+
+// wellKnownResources: the ids are those of Azure's public cloud; AKS, Key Vault
+// and Graph were seen in logs, the others are well-known. All but the token
+// exchange have v1 tokens.
+func wellKnownResources() []wellKnown {
+	return []wellKnown{
+		{appID: "00000003-0000-0000-c000-000000000000", name: "Microsoft Graph", uris: []string{"https://graph.microsoft.com"}, graph: true},
+		{appID: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", name: "Azure Key Vault", uris: []string{"https://vault.azure.net", "https://managedhsm.azure.net"}, suffixes: []string{".vault.azure.net"}},
+		{appID: "e406a681-f3d4-42a8-90b6-c2b029497af1", name: "Azure Storage", uris: []string{"https://storage.azure.com"},
+			suffixes: []string{".blob.core.windows.net", ".queue.core.windows.net", ".table.core.windows.net", ".file.core.windows.net", ".dfs.core.windows.net"}},
+		{appID: "022907d3-0f1b-48f7-badc-1ba6abab6d66", name: "Azure SQL Database", uris: []string{"https://database.windows.net"}},
+		{appID: "797f4846-ba00-4fd7-ba43-dac1f8f63013", name: "Azure Resource Manager", uris: []string{"https://management.azure.com", "https://management.core.windows.net"}},
+		{appID: "6dae42f8-4368-4678-94ff-3960e28e3630", name: "Azure Kubernetes Service AAD Server"},
+		{appID: tokenExchangeID, name: "AAD Token Exchange", uris: []string{directory.DefaultAudience}, version: 2},
+		{appID: "00000002-0000-0000-c000-000000000000", name: "Azure Active Directory Graph", uris: []string{"https://graph.windows.net"}},
+		{appID: "123cd850-d9df-40bd-94d5-c9f07b7fa203", name: "Azure Database for PostgreSQL and MySQL", uris: []string{"https://ossrdbms-aad.database.windows.net"}},
+		{appID: "80a10ef9-8168-493d-abf9-3297c4ef6e3c", name: "Azure Service Bus", uris: []string{"https://servicebus.azure.net"}, suffixes: []string{".servicebus.windows.net"}},
+		{appID: "80369ed6-5f11-4dd9-bef3-692475845e77", name: "Azure Event Hubs", uris: []string{"https://eventhubs.azure.net"}},
+		{appID: "a232010e-820c-4083-83bb-3ace5fc29d0b", name: "Azure Cosmos DB", uris: []string{"https://cosmos.azure.com"}, suffixes: []string{".documents.azure.com"}},
+		{appID: "35ffadb3-7fc1-497e-b61b-381d28e744cc", name: "Azure App Configuration", uris: []string{"https://azconfig.io"}, suffixes: []string{".azconfig.io"}},
+		{appID: "acca5fbb-b7e4-4009-81f1-37e38fd66d78", name: "Azure Cache for Redis", uris: []string{"https://redis.azure.com"}},
+		{appID: "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26", name: "Azure Container Registry", uris: []string{"https://containerregistry.azure.net"}},
+		{appID: "7d312290-28c8-473c-a0ed-8e53749b6d6d", name: "Azure Cognitive Services", uris: []string{"https://cognitiveservices.azure.com"}},
+		{appID: "880da380-985e-4198-81b9-e05b1cc53158", name: "Azure AI Search", uris: []string{"https://search.azure.com"}},
+		{appID: "be14bf7e-8ab4-49b0-9dc6-a0eddd6fa73e", name: "Azure Monitor", uris: []string{"https://monitor.azure.com"}},
+		{appID: "ca7f3f0b-7d91-482c-8e09-c5d840d0eac5", name: "Azure Log Analytics", uris: []string{"https://api.loganalytics.io"}},
+		{appID: "499b84ac-1321-427f-aa17-267ca6975798", name: "Azure DevOps"},
+	}
+}
+
+// indexResources makes the table findable by identifier and by host suffix.
+func indexResources() map[string]*wellKnown {
+	index := map[string]*wellKnown{}
+	for _, w := range wellKnownResources() {
+		for _, key := range append(append([]string{w.appID}, w.uris...), w.suffixes...) {
+			index[key] = &w
+		}
+	}
+	return index
+}
+
+// target is the resource that a token is for.
+type target struct {
+	asked   string // as the client named it: the aud of a v1 token
+	appID   string // the aud of a v2 token
+	name    string
+	version int // of its tokens: 1 or 2
+	graph   bool
+}
+
+// resource finds who is meant by an identifier: an application of the tenant, or
+// one of Microsoft's resources. Case and a trailing slash make no difference to
+// who it is; the token's aud keeps both.
+func (s *Service) resource(tenantID, asked string) (target, bool) {
+	plain := strings.TrimRight(strings.TrimPrefix(asked, "spn:"), "/")
+	for _, uri := range []string{asked, plain} {
+		if p, ok := s.directory.ResourceByURI(tenantID, uri); ok && p.Kind == directory.Application {
+			return target{asked: asked, appID: p.ClientID, name: p.DisplayName, version: max(p.AccessTokenVersion, 1)}, true
+		}
+	}
+	w, ok := s.resources[strings.ToLower(plain)]
+	if host, https := strings.CutPrefix(strings.ToLower(plain), "https://"); !ok && https {
+		if _, suffix, found := strings.Cut(host, "."); found {
+			w, ok = s.resources["."+suffix]
+		}
+	}
+	if !ok {
+		return target{}, false
+	}
+	return target{asked: asked, appID: w.appID, name: w.name, version: max(w.version, 1), graph: w.graph}, true
+}

@@ -1,0 +1,123 @@
+package entra
+
+import (
+	"context"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+// step is one check of a token request.
+type step struct {
+	name  string
+	on    occasion // which requests it belongs to
+	needs state    // what earlier checks must have found
+	gives state    // what passing it establishes
+	check func(context.Context, *exchange) finding
+}
+
+// finding is what a check saw; a refusal makes it a failed one.
+type finding struct {
+	expected, presented, note string
+	refusal                   *aadsts.Error
+}
+
+// occasion is the kind of request that a check belongs to.
+type occasion int
+
+const (
+	always          occasion = iota
+	onRequest                // not when an assertion alone is examined
+	onClaimsRequest          // the client sent the claims parameter
+	onSecret                 // the client sent a secret
+	onAssertion              // the client sent an assertion
+	onCertificate            // … which it signed itself
+	onFederation             // … which somebody else's issuer signed
+)
+
+// state is what is known about a request so far.
+type state int
+
+const (
+	hasTenant state = 1 << iota
+	hasClient       // the principal that asks
+	hasSecret       // that was presented and belongs to the client
+	hasToken        // the assertion, as a JWT
+	hasHeader       // and its header can be followed
+	hasClaims       // and its claims are of the right types
+	hasIssuer       // and a federated credential names its issuer
+	hasTrust        // and one matches it altogether
+	hasKeys         // and the issuer's keys could be read
+	hasKey          // and the one that is to verify it is there
+	hasKind         // of which both parts fit together
+)
+
+// list is the order in which Entra ID checks, as far as it is known
+// (reconstructed from which error wins over which). To add a check, add a line.
+//
+// Trusting comes before fetching: only an issuer that a federated credential of
+// the application names is ever contacted.
+func (s *Service) list() []step {
+	return []step{
+		// the request
+		{"HTTP method", onRequest, 0, 0, checkMethod},
+		{"form", onRequest, 0, 0, checkForm},
+		{"grant type", onRequest, 0, 0, checkGrant},
+		{"tenant", always, 0, hasTenant, checkTenant},
+		{"resource parameter", onRequest, 0, 0, checkScope},
+		{"claims parameter", onClaimsRequest, 0, 0, checkClaimsRequest},
+
+		// who asks
+		{"client id", always, 0, 0, checkClientID},
+		{"application", always, hasTenant, hasClient, checkApplication},
+		{"application enabled", always, hasClient, 0, checkEnabled},
+		{"client credential", onRequest, 0, 0, checkCredential},
+
+		// with a secret
+		{"secret allowed", onSecret, hasClient, 0, checkSecretAllowed},
+		{"secret", onSecret, hasClient, hasSecret, checkSecret},
+		{"secret in time", onSecret, hasSecret, 0, checkSecretTime},
+
+		// with an assertion
+		{"assertion type", onAssertion, 0, 0, checkAssertionType},
+		{"assertion is a JWT", onAssertion, 0, hasToken, checkToken},
+		{"header type", onAssertion, hasToken, 0, checkType},
+		{"header members", onAssertion, hasToken, hasHeader, checkHeader},
+		{"algorithm", onAssertion, hasToken, 0, checkAlgorithm},
+		{"key named", onAssertion, hasToken, 0, checkKeyNamed},
+		{"claims", onAssertion, hasToken, hasClaims, checkClaims},
+
+		// that the client signed itself
+		{"subject is the client", onCertificate, hasClaims, 0, checkOwnSubject},
+		{"certificate registered", onCertificate, hasClient | hasHeader, hasKey, checkCertificate},
+		{"certificate in time", onCertificate, hasKey, 0, checkCertificateTime},
+		{"signature", onCertificate, hasKey, 0, checkOwnSignature},
+		{"audience is the token endpoint", onCertificate, hasTenant | hasClaims, 0, checkOwnAudience},
+		{"valid now", onCertificate, hasClaims, 0, checkTime},
+
+		// that somebody else's issuer signed
+		{"federated credentials exist", onFederation, hasClient, 0, checkTrusts},
+		{"not a token of Entra ID", onFederation, hasClient | hasClaims, 0, checkForeign},
+		{"issuer", onFederation, hasClient | hasClaims, hasIssuer, checkIssuer},
+		{"subject", onFederation, hasIssuer, 0, checkSubject},
+		{"audience", onFederation, hasIssuer, hasTrust, checkAudience},
+		{"lifetime", onFederation, hasClaims, 0, checkLifetime},
+		{"valid now", onFederation, hasClaims, 0, checkTime},
+		{"issuer's metadata", onFederation, hasIssuer, hasKeys, checkMetadata},
+		{"signing key published", onFederation, hasKeys | hasHeader, hasKey, checkKey},
+		{"key fits the algorithm", onFederation, hasKey, hasKind, checkKeyKind},
+		{"signature", onFederation, hasKind, 0, checkSignature},
+
+		// what is asked for
+		{"resource", onRequest, hasTenant, 0, checkResource},
+	}
+}
+
+// isMismatch reports whether a code says that no federated credential matched,
+// so that the nearest one is worth showing.
+func isMismatch(code int) bool {
+	switch code {
+	case 700211, 700212, 700213, 7002138:
+		return true
+	}
+	return false
+}
