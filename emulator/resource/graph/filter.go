@@ -29,11 +29,11 @@ func parseFilter(text string) ([]comparison, error) {
 			return nil, err
 		}
 		all = append(all, c)
-		p.blanks()
+		spaced := p.blanks()
 		if p.done() {
 			return all, nil
 		}
-		if err := p.keyword("and"); err != nil {
+		if err := p.keyword("and", spaced); err != nil {
 			return nil, err
 		}
 	}
@@ -46,10 +46,13 @@ type filterParser struct {
 
 func (p *filterParser) done() bool { return p.at >= len(p.text) }
 
-func (p *filterParser) blanks() {
+// blanks passes over blanks and reports whether there were any.
+func (p *filterParser) blanks() bool {
+	start := p.at
 	for !p.done() && p.text[p.at] == ' ' {
 		p.at++
 	}
+	return p.at > start
 }
 
 func (p *filterParser) fail(expected string) error {
@@ -57,51 +60,45 @@ func (p *filterParser) fail(expected string) error {
 }
 
 func (p *filterParser) comparison() (c comparison, err error) {
-	if c.property, err = p.word("a property"); err != nil {
+	p.blanks()
+	if c.property = p.word(); c.property == "" {
+		return c, p.fail("a property")
+	}
+	if err = p.keyword("eq", p.blanks()); err != nil {
 		return c, err
 	}
-	if err = p.keyword("eq"); err != nil {
-		return c, err
+	if !p.blanks() {
+		return c, p.fail("a blank and a value")
 	}
 	c.value, err = p.literal()
 	return c, err
 }
 
 // word reads an identifier.
-func (p *filterParser) word(expected string) (string, error) {
-	p.blanks()
+func (p *filterParser) word() string {
 	start := p.at
-	for !p.done() && (isWordByte(p.text[p.at])) {
+	for !p.done() && isWordByte(p.text[p.at]) {
 		p.at++
 	}
-	if p.at == start {
-		return "", p.fail(expected)
-	}
-	return p.text[start:p.at], nil
+	return p.text[start:p.at]
 }
 
 func isWordByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
-// keyword reads a word that must be this one, with a blank before and behind.
-func (p *filterParser) keyword(wanted string) error {
-	if p.done() || p.text[p.at] != ' ' {
-		return p.fail("'" + wanted + "'")
-	}
-	p.blanks()
+// keyword reads this word, which must stand apart from what is before it.
+func (p *filterParser) keyword(wanted string, spaced bool) error {
 	start := p.at
-	found, err := p.word("'" + wanted + "'")
-	if err != nil || !strings.EqualFold(found, wanted) || p.done() || p.text[p.at] != ' ' {
-		p.at = start
-		return p.fail("'" + wanted + "'; only eq and and are supported here")
+	if spaced && strings.EqualFold(p.word(), wanted) {
+		return nil
 	}
-	return nil
+	p.at = start
+	return p.fail("'" + wanted + "'; only eq and and are supported here")
 }
 
 // literal reads a string in quotes, true, false, null or a bare GUID.
 func (p *filterParser) literal() (string, error) {
-	p.blanks()
 	if p.done() || p.text[p.at] != '\'' {
 		return p.bare()
 	}

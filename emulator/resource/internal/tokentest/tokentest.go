@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,15 +47,18 @@ type Service struct {
 	Down    atomic.Bool  // the key set cannot be had
 }
 
-// New makes a service with a key of its own.
+// New makes a service. All services of a process have the same key.
 func New(tb testing.TB, clk clock.Clock) *Service {
 	tb.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := key()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return &Service{Key: key, Clock: clk}
 }
+
+// key is made once a process: making one costs as much as a hundred tests.
+var key = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // Source is where resources get the keys from.
 func (s *Service) Source() *metadata.Source {
