@@ -113,7 +113,7 @@ func (l *language) compile(source string, steps, workloads []string) (*program, 
 	}
 	eval, err := l.env.Program(checked,
 		cel.EvalOptions(cel.OptTrackState), // the values of sub-expressions explain a failure
-		cel.InterruptCheckFrequency(1000), cel.CostLimit(50_000_000),
+		cel.InterruptCheckFrequency(1000), cel.CostLimit(10_000_000),
 	)
 	if err != nil {
 		return nil, []expressionError{{line: 1, column: 1, expected: "an expression in CEL", found: err.Error()}}

@@ -314,7 +314,8 @@ func TestLibraryIsInOrder(t *testing.T) {
 }
 
 // FuzzScenario looks for files that make the reader panic or hang, and for
-// scenarios that it takes although they cannot be run.
+// scenarios that it takes although they cannot be run. CEL's parser learns as it
+// goes, so that coverage varies: run it with -fuzzminimizetime=10x.
 func FuzzScenario(f *testing.F) {
 	f.Add([]byte(minimal))
 	entries, err := os.ReadDir("library")

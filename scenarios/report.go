@@ -111,14 +111,17 @@ func (st *stage) ran(name string) bool {
 }
 
 // explain adds the last of the events, and why the last refusal among them was
-// made. One explanation is enough for a scenario.
+// made, or the last grant if a run that is named had only grants. One explanation
+// is enough for a scenario.
 func (st *stage) explain(f *Failure, events []journal.Event) {
 	f.Events = slices.Clone(events[max(0, len(events)-maxEvents):])
+	last, found := journal.Last(events)
 	explained := slices.ContainsFunc(st.outcome.Failures, func(f Failure) bool { return f.Explanation != "" })
-	if last, found := journal.Last(events); found && !explained {
-		var b strings.Builder
-		if journal.Explain(&b, last, st.lab.Journal().Events()) == nil { // a strings.Builder does not fail
-			f.Explanation = b.String()
-		}
+	if !found || explained || last.Outcome == journal.Granted && len(f.Runs) == 0 {
+		return
+	}
+	var b strings.Builder
+	if journal.Explain(&b, last, st.lab.Journal().Events()) == nil { // a strings.Builder does not fail
+		f.Explanation = b.String()
 	}
 }

@@ -98,7 +98,7 @@ func (f Failure) text() string {
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0xfffe {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r == 0xfffe || r == 0xffff {
 			fmt.Fprintf(&b, "\\x%02x", r)
 			continue
 		}

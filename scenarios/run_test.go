@@ -1,0 +1,389 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/scenarios/library"
+)
+
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir) // nobody is left to tell
+	}
+	os.Exit(code)
+}
+
+// client builds wiemu-workload once for all tests.
+func client(t testing.TB) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "wiemu-client-"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", filepath.Join(built.dir, Program), "../cmd/wiemu-workload")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build wiemu-workload: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, Program)
+}
+
+// temporary makes a directory the one for all temporary files, and checks at the
+// end of the test that nothing is left in it.
+func temporary(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v (%v)", left, err)
+		}
+	})
+}
+
+// play runs one scenario whose steps are given.
+func play(t *testing.T, ctx context.Context, head, steps string, opts Options) Outcome {
+	t.Helper()
+	s, err := Parse("test.yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+head+"steps:\n"+steps))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := Run(ctx, []Scenario{s}, opts)
+	if len(report.Scenarios) != 1 || report.Passed+report.Failed != 1 {
+		t.Fatalf("expected one outcome, got %+v", report)
+	}
+	return report.Scenarios[0]
+}
+
+// The library is green, and as fast as issue 3 asks: ten scenarios in ten seconds.
+func TestLibrary(t *testing.T) {
+	program := client(t)
+	temporary(t)
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	report := Run(t.Context(), list, Options{Program: program, Out: &table})
+	if err := report.WriteEnd(&table); err != nil {
+		t.Fatal(err)
+	}
+	if report.ExitCode() != 0 {
+		t.Errorf("the library is not green:\n%s", &table)
+	}
+	t.Logf("\n%s", &table)
+	var simulated time.Duration
+	for i, o := range report.Scenarios {
+		if o.Name != list[i].Metadata.Name {
+			t.Errorf("outcome %d is of %s, not of %s", i, o.Name, list[i].Metadata.Name)
+		}
+		simulated += time.Duration(o.Simulated)
+	}
+	if simulated < 24*time.Hour {
+		t.Errorf("only %v of lab time went by", simulated)
+	}
+	if per := time.Duration(report.Wall) / time.Duration(len(list)); per > time.Second {
+		t.Errorf("a scenario took %v on average, expected less than a second", per)
+	}
+}
+
+// The same scenario gives the same events, but for what is random on purpose.
+func TestRunsAreTheSame(t *testing.T) {
+	program := client(t)
+	temporary(t)
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = slices.DeleteFunc(list, func(s Scenario) bool { return s.Metadata.Name != "key-rotated-properly" })
+	// A last expectation that fails, so that the report shows what the journal has.
+	list[0].Steps = append(list[0].Steps, failing(t, "journal.size() == 0"))
+	keys, err := keyring.OpenPool("", keyring.PoolOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	var seen []string
+	for range 2 {
+		o := Run(t.Context(), list, Options{Program: program, Keys: keys}).Scenarios[0]
+		if len(o.Failures) != 1 {
+			t.Fatalf("expected one failure, got %+v", o.Failures)
+		}
+		lines := o.Failures[0].Values[0].Value
+		for _, e := range o.Failures[0].Events {
+			lines += fmt.Sprintf("\n%s %s %s %s %s %s", e.ID, e.Time, e.Kind, e.Outcome, e.Kid, e.Workload)
+		}
+		seen = append(seen, lines)
+	}
+	if seen[0] != seen[1] {
+		t.Errorf("first:\n%s\nthen:\n%s", seen[0], seen[1])
+	}
+}
+
+// failing is a step that expects what does not hold.
+func failing(t *testing.T, source string) Step {
+	t.Helper()
+	language, err := newLanguage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, errs := language.compile(source, nil, nil)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return Step{Expect: []Expression{{Source: source, program: p}}}
+}
+
+func TestAFailingExpectationFails(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - name: read
+    run: {workload: web, shell: "echo '{\"n\": 7}'; echo oops >&2; exit 3"}
+  - expect:
+      - results.read.exitCode == 3
+      - results.read.exitCode == 0
+      - results.read.json.n == 8 || results.read.stderr == ''
+  - name: never
+    run: {workload: web, shell: exit 0}
+  - expect: [results.never.exitCode == 0]
+`, Options{Program: client(t)})
+	if o.Outcome != Failed || len(o.Failures) != 2 || o.Expectations != 3 {
+		t.Fatalf("expected two failures of three expectations, got %+v", o)
+	}
+	f := o.Failures[1]
+	text := f.text()
+	for _, want := range []string{
+		"test.yaml:13: expectation failed", "results.read.json.n == 8 || results.read.stderr == ''",
+		"results.read.json.n = 7", `results.read.stderr = "oops\n"`,
+		"step read ended with exit code 3", "{\"n\": 7}", "oops", "the journal's last events",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("expected %q in:\n%s", want, text)
+		}
+	}
+}
+
+func TestAFailureIsExplained(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - set: {identity: web, federatedCredential: {subject: "system:serviceaccount:shop:Web-sa"}}
+  - name: read
+    run: {workload: web, command: [wiemu-workload, token, --scope, https://vault.azure.net/.default]}
+  - expect: [results.read.json.ok]
+`, Options{Program: client(t)})
+	if len(o.Failures) != 1 {
+		t.Fatalf("expected one failure, got %+v", o)
+	}
+	text := o.Failures[0].text()
+	for _, want := range []string{
+		"results.read.json.ok = false", "7002138", "system:serviceaccount:shop:Web-sa", "Nearest federated credential",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("expected %q in:\n%s", want, text)
+		}
+	}
+}
+
+func TestEveryChangeOfTheDirectoryHasItsEffect(t *testing.T) {
+	temporary(t)
+	ask := func(name string) string {
+		return "  - {name: " + name + ", run: {workload: web, command: [wiemu-workload, token, --scope, https://vault.azure.net/.default]}}\n"
+	}
+	o := play(t, t.Context(), "", ""+
+		"  - set: {identity: web, disabled: true}\n"+ask("disabled")+
+		"  - set: {identity: b96d264b-7053-4465-a4a7-32be5b0fec49, disabled: false}\n"+ask("enabled")+
+		"  - set: {identity: web, federatedCredential: {audience: api://other}}\n"+ask("audience")+
+		"  - set: {identity: web, addFederatedCredential: {name: second, subject: 'system:serviceaccount:shop:second-sa'}}\n"+
+		"  - set: {identity: web, federatedCredential: {name: second, subject: 'system:serviceaccount:shop:third-sa'}}\n"+
+		"  - set: {identity: web, federatedCredential: {name: second, issuer: 'https://elsewhere.example'}}\n"+
+		"  - set: {identity: web, removeFederatedCredential: second}\n"+
+		"  - set: {identity: web, federatedCredential: {audience: 'api://AzureADTokenExchange'}}\n"+ask("again")+
+		"  - set: {identity: web, deleted: true}\n"+ask("deleted")+
+		`  - expect:
+      - results.disabled.json.code == 7000112
+      - results.enabled.json.ok
+      - results.audience.json.code == 700212
+      - results.again.json.ok
+      - results.deleted.json.code == 700016
+      - journal.filter(e, e.kind == 'directory').size() >= 8
+`, Options{Program: client(t)})
+	if o.Outcome != Passed {
+		t.Errorf("%s", o.Failures[0].text())
+	}
+}
+
+func TestKeysAreCalledByStageOrID(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - {name: first, copyToken: {workload: web}}
+  - {name: second, publish: {}}
+  - {name: third, publish: {issuer: local}}
+  - {name: gone, removeKey: {key: published}}
+  - expect:
+      - results.first.token.kid != ''
+      - results.gone.kid == results.second.kid
+      - results.third.events.exists(e, e.kind == 'key-rotation' && e.kid == results.third.kid)
+  - {name: rotated, rotate: {}}
+  - {name: entra, rotate: {issuer: entra}}
+  - expect:
+      - results.rotated.kid == results.third.kid
+      - results.entra.kid != results.third.kid
+      - results.first.token.audience == ['api://AzureADTokenExchange']
+      - workloads.web.token.subject == 'system:serviceaccount:shop:web-sa'
+      - clock.elapsed == duration('0s') && clock.now == clock.start && clock.now == timestamp('2026-01-05T08:00:00Z')
+  - {name: last, removeKey: {key: signing}}
+`, Options{})
+	if len(o.Failures) != 1 || !strings.Contains(o.Failures[0].text(), "step last") || !strings.Contains(o.Failures[0].Message, "no other key is published") {
+		t.Errorf("expected the removal of the signing key to be refused, got %+v", o.Failures)
+	}
+}
+
+func TestStepsThatCannotBeDone(t *testing.T) {
+	temporary(t)
+	for name, test := range map[string]struct{ step, says string }{
+		"no such key":        {"{removeKey: {}}", "expected a key that is retired, found"},
+		"no such credential": {"{set: {identity: web, removeFederatedCredential: other}}", "found \"other\""},
+		"nobody any more":    {"{set: {identity: 00000000-1111-2222-3333-444444444444, disabled: true}}", "no tenant has an identity"},
+		"too slow":           {"{run: {workload: web, shell: 'exec sleep 60', timeout: 20ms}}", "took longer than 20ms"},
+		"no program":         {"{run: {workload: web, command: [wiemu-workload]}}", "go build github.com/wiemu/wiemu/cmd/wiemu-workload"},
+	} {
+		o := play(t, t.Context(), "", "  - "+test.step+"\n  - expect: ['true']\n", Options{Environ: []string{"PATH=/usr/bin:/bin"}})
+		if len(o.Failures) != 1 || !strings.Contains(o.Failures[0].Message, test.says) || o.Failures[0].Line == 0 {
+			t.Errorf("%s: expected %q, got %+v", name, test.says, o.Failures)
+		}
+	}
+}
+
+func TestAnEscapeFailsUnlessItIsAllowed(t *testing.T) {
+	temporary(t)
+	const steps = `
+  - name: out
+    run: {workload: web, shell: curl --silent --show-error https://example.com/}
+  - expect: [results.out.exitCode != 0]
+`
+	o := play(t, t.Context(), "", steps, Options{})
+	if len(o.Failures) != 1 || !strings.Contains(o.Failures[0].Message, "tried to reach example.com") {
+		t.Errorf("expected an escape to fail, got %+v", o)
+	}
+	if o := play(t, t.Context(), "allowEscapes: true\n", steps, Options{}); o.Outcome != Passed {
+		t.Errorf("an escape that is allowed: %+v", o.Failures)
+	}
+}
+
+func TestTheEnvironmentIsTheWorkloads(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - {name: copy, copyToken: {workload: web}}
+  - name: show
+    run:
+      workload: web
+      token: copy
+      env: {EXTRA: more}
+      shell: |
+        echo "$AZURE_CLIENT_ID/$AZURE_CLIENT_SECRET/$EXTRA/$HOME"
+        cat "$AZURE_FEDERATED_TOKEN_FILE" | cut -d. -f1-2 | tr -d '\n' | wc -c
+        pwd
+  - expect:
+      - results.show.stdout.startsWith('b96d264b-7053-4465-a4a7-32be5b0fec49//more/home\n')
+      - results.show.exitCode == 0
+`, Options{Environ: []string{"AZURE_CLIENT_SECRET=real", "HOME=home", "PATH=" + os.Getenv("PATH")}})
+	if o.Outcome != Passed {
+		t.Error(o.Failures[0].text())
+	}
+}
+
+func TestOrderIsThatOfTheFiles(t *testing.T) {
+	temporary(t)
+	keys, err := keyring.OpenPool("", keyring.PoolOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	var list []Scenario
+	for _, name := range []string{"d", "b", "a", "c"} {
+		s, err := Parse(name, []byte(strings.NewReplacer(
+			"name: minimal", "name: "+name, "command: [wiemu-workload, secret, get, mykeyvault, mysecret]", "shell: 'true'",
+		).Replace(minimal)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, s)
+	}
+	for _, parallel := range []int{1, 4} {
+		var out bytes.Buffer
+		report := Run(t.Context(), list, Options{Parallel: parallel, Out: &out, Keys: keys})
+		var names []string
+		for line := range strings.Lines(out.String()) {
+			names = append(names, strings.Fields(line)[1])
+		}
+		if got := strings.Join(names, ""); got != "dbac" || report.Passed != 4 {
+			t.Errorf("%d at a time: %d passed, printed in the order %s", parallel, report.Passed, got)
+		}
+	}
+}
+
+func TestSince(t *testing.T) {
+	all := []journal.Event{{ID: "1"}, {ID: "2"}, {ID: "3"}}
+	for _, test := range []struct {
+		before []journal.Event
+		want   int
+	}{{nil, 3}, {all[:1], 2}, {all, 0}, {[]journal.Event{{ID: "0"}}, 3}} {
+		if got := since(test.before, all); len(got) != test.want {
+			t.Errorf("since %v: %v", test.before, got)
+		}
+	}
+}
+
+func ExampleRun() {
+	s, err := Parse("hello.yaml", []byte(`
+apiVersion: wiemu.dev/v1
+kind: Scenario
+metadata: {name: hello}
+workloads:
+  - {name: web, namespace: shop, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}
+steps:
+  - advance: 55m
+  - name: hello
+    run: {workload: web, shell: echo I am $AZURE_CLIENT_ID}
+  - expect:
+      - results.hello.stdout == 'I am b96d264b-7053-4465-a4a7-32be5b0fec49\n'
+      - workloads.web.token.expiresAt > clock.now
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	report := Run(context.Background(), []Scenario{s}, Options{})
+	fmt.Println(report.Passed, "passed,", report.Failed, "failed")
+	// Output: 1 passed, 0 failed
+}
+
+// A misspelt name is found before anything runs.
+func ExampleParse() {
+	_, err := Parse("hello.yaml", []byte(strings.Replace(minimal, "results.read", "results.raed", 1)))
+	fmt.Println(err)
+	// Output: hello.yaml:10: steps[1].expect[0]: expected a named step before this one: read, found results.raed (line 10, column 16); did you mean read?
+}
