@@ -31,7 +31,7 @@ func parseNames(opts Options) (names, error) {
 			continue
 		}
 		base, isSuffix := strings.CutPrefix(name, ".")
-		if !isHostName(base) {
+		if !IsHostName(base) {
 			return names{}, fmt.Errorf("the CA's names: expected a host name such as login.microsoftonline.com, or a suffix such as .vault.azure.net, found %q", given)
 		}
 		if isSuffix {
@@ -49,9 +49,10 @@ func parseNames(opts Options) (names, error) {
 	return n, nil
 }
 
-// isHostName reports whether name is one that DNS and certificates can carry:
-// RFC 1123 §2.1, and underscores as they occur in practice.
-func isHostName(name string) bool {
+// IsHostName reports whether name, in lower case and without a final dot, is one
+// that DNS and certificates can carry: RFC 1123 §2.1, and underscores as they
+// occur in practice.
+func IsHostName(name string) bool {
 	if name == "" || len(name) > 253 {
 		return false
 	}
@@ -84,7 +85,7 @@ func (n names) certifies(host string) bool {
 		return true
 	}
 	for _, suffix := range n.suffixes {
-		if strings.HasSuffix(host, suffix) && isHostName(host) {
+		if strings.HasSuffix(host, suffix) && IsHostName(host) {
 			return true
 		}
 	}

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"net/url"
+)
+
+// noProxy are the hosts that a client reaches without a proxy: its own machine.
+const noProxy = "localhost,127.0.0.1,::1"
+
+// Environ is the environment by which programs find the proxy; they are told
+// whom to trust by trust.Bundle. Most read either case of a name (curl only the
+// lower one of http_proxy), so both are set. Java reads none of them: see
+// JavaOptions.
+func Environ(proxyURL string) []string {
+	return []string{
+		"HTTPS_PROXY=" + proxyURL, "https_proxy=" + proxyURL,
+		"HTTP_PROXY=" + proxyURL, "http_proxy=" + proxyURL,
+		"ALL_PROXY=" + proxyURL, "all_proxy=" + proxyURL,
+		"NO_PROXY=" + noProxy, "no_proxy=" + noProxy,
+		// Node.js 22.21 and 24: cli.md, fetch and http.request then heed the others.
+		"NODE_USE_ENV_PROXY=1",
+	}
+}
+
+// JavaOptions are the system properties by which Java finds the proxy ("Java
+// Networking and Proxies"), to be added to JAVA_TOOL_OPTIONS.
+func JavaOptions(proxyURL string) []string {
+	u, err := url.Parse(proxyURL)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	return []string{
+		"-Dhttps.proxyHost=" + u.Hostname(), "-Dhttps.proxyPort=" + u.Port(),
+		"-Dhttp.proxyHost=" + u.Hostname(), "-Dhttp.proxyPort=" + u.Port(),
+		"-Dhttp.nonProxyHosts=localhost|127.*|[::1]", // of https, too
+	}
+}

@@ -1,0 +1,265 @@
+// Package gateway is the lab's front door: one TLS address that answers for every
+// emulated host with a certificate for it, a proxy by which unmodified programs
+// are led there, and the same in memory for tests. It answers nothing itself;
+// what a host says is its handler's.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/trust"
+)
+
+// Route leads the requests for some hosts to a handler.
+type Route struct {
+	// Hosts are names such as "graph.microsoft.com", in any case; one that starts
+	// with a dot stands for every host below it (".vault.azure.net"). Of several
+	// that fit a request the longest counts. Ports are not part of them.
+	Hosts []string
+	// Handler gets requests with the path folded: see package httppath.
+	Handler http.Handler
+}
+
+// Config says what a gateway answers for and where.
+type Config struct {
+	Clock     *clock.Lab       // required: the time in answers; its Advance waits for them
+	Authority *trust.Authority // required: certifies all hosts of Routes
+	Journal   *journal.Journal // where escapes are written down; may be nil
+	Routes    []Route
+
+	// AllowHosts are hosts outside the lab to which the proxy lets clients
+	// through: "example.com", ".example.com" for every host below, either with a
+	// port if only that one is meant ("example.com:443").
+	AllowHosts []string
+
+	Listen      string // of the TLS door; "" is 127.0.0.1:0, a free port
+	ProxyListen string // of the proxy; "" is 127.0.0.1:0
+
+	// Dial reaches allowed and loopback hosts; nil is net.Dialer's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  *slog.Logger // for operators; nil is none
+}
+
+// Gateway answers for the emulated hosts. In memory, through ServeHTTP and
+// Transport, it does so from the beginning; on the network between Start and
+// Close.
+type Gateway struct {
+	clock   *clock.Lab
+	journal *journal.Journal
+	log     *slog.Logger
+	hosts   *hosts
+	router  *mux.Router
+	proxy   *proxy
+
+	listen, proxyListen string
+	door, proxyDoor     *http.Server
+	handed              *handedOver // connections from the proxy to the door
+	fresh               fresh       // connections of the door without a request yet
+	serving             sync.WaitGroup
+
+	mu              sync.Mutex
+	closed          bool
+	listener, outer net.Listener
+}
+
+// The limits of the doors. Time-outs are wall time: they are about input and
+// output.
+const (
+	maxBody   = 1 << 20
+	maxHeader = 64 << 10
+
+	headerTimeout = 10 * time.Second // of the TLS handshake, too
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	dialTimeout   = 10 * time.Second
+)
+
+// New checks the configuration and makes a gateway that is not listening yet.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Clock == nil || cfg.Authority == nil {
+		return nil, errors.New("make a gateway: Clock and Authority are required")
+	}
+	table, err := newHosts(cfg.Routes, cfg.Authority)
+	if err != nil {
+		return nil, fmt.Errorf("make a gateway: %w", err)
+	}
+	allowed, err := parseAllowed(cfg.AllowHosts, table)
+	if err != nil {
+		return nil, fmt.Errorf("make a gateway: %w", err)
+	}
+	g := &Gateway{
+		clock: cfg.Clock, journal: cfg.Journal, log: cfg.Log, hosts: table,
+		listen: cfg.Listen, proxyListen: cfg.ProxyListen, handed: newHandedOver(),
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.router = mux.NewRouter().SkipClean(true) // cleaning would redirect, and lose a POST
+	g.router.NewRoute().MatcherFunc(g.matchHost)
+	g.router.NotFoundHandler = http.HandlerFunc(g.misdirected)
+
+	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
+	g.door = &http.Server{
+		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.fresh.observe,
+		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
+	dial := cfg.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	g.proxy = newProxy(g.hosts, allowed, g.handed.deliver, dial, cfg.Journal, errorLog)
+	g.proxyDoor = &http.Server{
+		Handler: g.proxy, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return g.proxy.life },
+		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		DisableGeneralOptionsHandler: true,
+	}
+	return g, nil
+}
+
+// Start listens on both addresses and returns when clients can connect.
+func (g *Gateway) Start() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.listener != nil {
+		return errors.New("start the gateway: it was started before")
+	}
+	door, err := listen("gateway", g.listen)
+	if err != nil {
+		return err
+	}
+	outer, err := listen("proxy", g.proxyListen)
+	if err != nil {
+		_ = door.Close() // nothing was connected
+		return err
+	}
+	g.listener, g.outer = door, outer
+	g.serve("gateway", func() error { return g.door.ServeTLS(door, "", "") })
+	g.serve("gateway", func() error { return g.door.ServeTLS(g.handed, "", "") })
+	g.serve("proxy", func() error { return g.proxyDoor.Serve(outer) })
+	return nil
+}
+
+func listen(name, address string) (net.Listener, error) {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("open the %s on %s: %w; choose another address (port 0 takes a free port), or stop what uses this one", name, address, err)
+	}
+	return l, nil
+}
+
+func (g *Gateway) serve(name string, serve func() error) {
+	g.serving.Go(func() {
+		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			g.log.Error("a door failed; it takes no more connections", "door", name, "error", err)
+		}
+	})
+}
+
+// Close stops listening, ends the tunnels through the proxy and waits for the
+// requests that are being answered; when ctx ends first, it cuts them off and
+// says so. Closing twice is harmless.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.mu.Lock()
+	started := g.listener != nil
+	again := g.closed
+	g.closed = true
+	g.mu.Unlock()
+	if again {
+		return nil
+	}
+	errs := []error{g.proxyDoor.Close(), g.proxy.close(ctx)}
+	g.fresh.close()
+	if err := g.door.Shutdown(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("close the gateway: requests were still being answered: %w", err), g.door.Close())
+	}
+	if started {
+		g.serving.Wait()
+	}
+	return errors.Join(errs...)
+}
+
+// Address is where the TLS door listens, such as 127.0.0.1:40211; "" before
+// Start.
+func (g *Gateway) Address() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return address(g.listener)
+}
+
+// ProxyURL is what clients are given as their proxy, such as
+// http://127.0.0.1:40212; "" before Start. A proxy that listens on all addresses
+// is named by loopback.
+func (g *Gateway) ProxyURL() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.outer == nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(address(g.outer))
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + address(g.outer)
+}
+
+func address(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// Hosts lists the emulated hosts as they were configured, sorted.
+func (g *Gateway) Hosts() []string { return g.hosts.list() }
+
+// Emulates reports whether the gateway answers for a host, given with or
+// without a port.
+func (g *Gateway) Emulates(host string) bool { return g.hosts.find(host) != nil }
+
+// Escapes counts the attempts of clients to reach, through the proxy, a host
+// that is neither emulated nor allowed. They were refused and are in the
+// journal.
+func (g *Gateway) Escapes() int { return int(g.proxy.escapes.Load()) }
+
+// fresh keeps the connections on which no request has begun: a shutdown would
+// wait seconds for one to come (net/http: Server.closeIdleConns).
+type fresh struct {
+	closing atomic.Bool
+	conns   sync.Map // of net.Conn
+}
+
+func (f *fresh) observe(conn net.Conn, state http.ConnState) {
+	if state != http.StateNew {
+		f.conns.Delete(conn)
+		return
+	}
+	f.conns.Store(conn, nil)
+	if f.closing.Load() {
+		_ = conn.Close() // there is nobody to tell
+	}
+}
+
+func (f *fresh) close() {
+	f.closing.Store(true)
+	f.conns.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close() // nothing was said on it
+		return true
+	})
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// target is where a client of the proxy wants to go.
+type target struct {
+	host string // a name in lower case without a final dot, or an address without brackets
+	port uint16
+}
+
+func (t target) String() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
+
+// parseTarget reads host:port, the request target of a CONNECT (RFC 9112
+// §3.2.3). There is no default port.
+func parseTarget(s string) (target, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return target{}, fmt.Errorf("expected host:port, found %q", s)
+	}
+	number, err := parsePort(port)
+	if err != nil {
+		return target{}, err
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if !isHost(host) {
+		return target{}, fmt.Errorf("expected a host name or an IP address before the port, found %q", s)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String() // ::ffff:127.0.0.1 is 127.0.0.1
+	}
+	return target{host: host, port: number}, nil
+}
+
+// parsePort reads digits: no sign, no name of a service.
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 || s[0] == '+' {
+		return 0, fmt.Errorf("expected a port from 1 to 65535, found %q", s)
+	}
+	return uint16(n), nil
+}
+
+// isLoopback reports whether the target is on the client's own machine.
+func (t target) isLoopback() bool {
+	ip, err := netip.ParseAddr(t.host)
+	return err == nil && ip.IsLoopback() || t.host == "localhost"
+}
+
+// allowed are the hosts outside the lab that clients may reach.
+type allowed []allowedHost
+
+type allowedHost struct {
+	name string // ".example.com" stands for every host below
+	port uint16 // 0: any
+}
+
+func parseAllowed(entries []string, emulated *hosts) (allowed, error) {
+	var list allowed
+	for _, entry := range entries {
+		a, ok := parseAllowedHost(strings.ToLower(entry))
+		if !ok {
+			return nil, fmt.Errorf("allow host %q: expected a name (example.com), a name and a port (example.com:443), or a suffix (.example.com)", entry)
+		}
+		if a.port == 0 || a.port == tlsPort {
+			if emulated.find(a.name) != nil || emulated.suffixes[a.name] != nil {
+				return nil, fmt.Errorf("allow host %q: the lab emulates it, so clients cannot reach the real one as well", entry)
+			}
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func parseAllowedHost(entry string) (a allowedHost, ok bool) {
+	a.name = strings.Trim(entry, "[]")
+	if host, port, err := net.SplitHostPort(entry); err == nil {
+		if a.port, err = parsePort(port); err != nil {
+			return a, false
+		}
+		a.name = host
+	}
+	a.name = strings.TrimSuffix(a.name, ".")
+	if !isHost(strings.TrimPrefix(a.name, ".")) {
+		return a, false
+	}
+	if ip, err := netip.ParseAddr(a.name); err == nil {
+		a.name = ip.Unmap().String()
+	}
+	return a, true
+}
+
+// permits reports whether a client may go to the target.
+func (list allowed) permits(t target) bool {
+	for _, a := range list {
+		if a.port != 0 && a.port != t.port {
+			continue
+		}
+		if t.host == a.name || strings.HasPrefix(a.name, ".") && strings.HasSuffix(t.host, a.name) {
+			return true
+		}
+	}
+	return false
+}
