@@ -53,7 +53,7 @@ func indexResources() map[string]*wellKnown {
 	index := map[string]*wellKnown{}
 	for _, w := range wellKnownResources() {
 		for _, key := range append(append([]string{w.appID}, w.uris...), w.suffixes...) {
-			index[key] = &w
+			index[strings.ToLower(key)] = &w
 		}
 	}
 	return index
