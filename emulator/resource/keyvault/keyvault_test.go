@@ -326,55 +326,6 @@ func TestDatesOfASecretAreAdvice(t *testing.T) {
 	}
 }
 
-func TestPutChangesWhatIsConfigured(t *testing.T) {
-	l := newLab(t, everything())
-	token := l.token(t)
-	before := text(t, l.ask(t, token, "GET /secrets/mysecret?api-version=7.6", ""))
-	access := []keyvault.Access{{ClientID: "*", Permissions: []string{"*"}}}
-	if err := l.service.Put(keyvault.Vault{Name: "mykeyvault", Tenant: tokentest.Tenant, Access: access, Secrets: map[string]string{"mysecret": "hello"}}); err != nil {
-		t.Fatal(err)
-	}
-	if after := text(t, l.ask(t, token, "GET /secrets/mysecret?api-version=7.6", "")); after != before {
-		t.Errorf("the same value made a new version:\n%s\n%s", before, after)
-	}
-	if err := l.service.Put(keyvault.Vault{Name: "mykeyvault", Tenant: tokentest.Tenant, Access: access, Secrets: map[string]string{"mysecret": "bye"}}); err != nil {
-		t.Fatal(err)
-	}
-	if after := text(t, l.ask(t, token, "GET /secrets/mysecret?api-version=7.6", "")); !strings.Contains(after, `"value":"bye"`) {
-		t.Error(after)
-	}
-}
-
-func TestVaultsThatAreRefused(t *testing.T) {
-	good := keyvault.Vault{Name: "good", Tenant: tokentest.Tenant}
-	for _, row := range []struct {
-		name   string
-		change func(*keyvault.Vault)
-		text   string
-	}{
-		{"a name with a dot", func(v *keyvault.Vault) { v.Name = "a.b.c" }, "3 to 24 letters"},
-		{"a name beginning with a digit", func(v *keyvault.Vault) { v.Name = "1abc" }, "letter"},
-		{"a name of 25", func(v *keyvault.Vault) { v.Name = strings.Repeat("a", 25) }, "24"},
-		{"no tenant", func(v *keyvault.Vault) { v.Tenant = "" }, "tenant"},
-		{"access for nobody", func(v *keyvault.Vault) { v.Access = []keyvault.Access{{}} }, "access[0]"},
-		{"an unknown permission", func(v *keyvault.Vault) {
-			v.Access = []keyvault.Access{{ClientID: "*", Permissions: []string{"read"}}}
-		}, `found "read"`},
-		{"a bad secret name", func(v *keyvault.Vault) { v.Secrets = map[string]string{"a_b": "x"} }, "a_b"},
-		{"a secret that is too long", func(v *keyvault.Vault) { v.Secrets = map[string]string{"a": strings.Repeat("x", 26<<10)} }, "25600"},
-	} {
-		l := newLab(t)
-		v := good
-		row.change(&v)
-		if err := l.service.Put(v); err == nil || !strings.Contains(err.Error(), row.text) {
-			t.Errorf("%s: expected %q, found %v", row.name, row.text, err)
-		}
-	}
-	if _, err := keyvault.New([]keyvault.Vault{good, {Name: "GOOD", Tenant: tokentest.Tenant}}, nil, clock.Stopped(tokentest.Start()), nil); err == nil {
-		t.Error("two vaults of one name are accepted")
-	}
-}
-
 func TestManyAtOnce(t *testing.T) {
 	l := newLab(t, everything())
 	token := l.token(t)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
@@ -14,8 +16,8 @@ func (v Vault) check() error {
 	if !validVaultName(v.Name) {
 		return fmt.Errorf("vault %q: name: expected 3 to 24 letters, digits and single hyphens, beginning with a letter and not ending in a hyphen", v.Name)
 	}
-	if v.Tenant == "" {
-		return fmt.Errorf("vault %s: tenant: expected the id of a tenant, found none", v.Name)
+	if uuid.Validate(v.Tenant) != nil {
+		return fmt.Errorf("vault %s: tenant: expected the id of a tenant (a GUID), found %q", v.Name, v.Tenant)
 	}
 	for i, a := range v.Access {
 		if a.ObjectID == "" && a.ClientID == "" {
