@@ -156,7 +156,7 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 			continue
 		}
 		if err := add(i.Name, keyring.Options{
-			Identify:    issuer.KeyID,
+			Identify: issuer.KeyID, Issuer: i.URL,
 			RotateEvery: i.RotateKeysEvery, PublishAhead: i.PublishKeysAhead, RetireAfter: i.RemoveKeysAfter,
 		}); err != nil {
 			return err

@@ -116,9 +116,19 @@ func (s *Service) commonHeaders(h http.Header, traceID uuid.UUID, echo string) {
 	h["X-Ms-Ests-Server"] = []string{"2.1.20106.4 - WUS3 ProdSlices"}
 	h["X-Ms-Srs"] = []string{"1.P"}
 	h["X-Xss-Protection"] = []string{"0"}
+	h["Content-Security-Policy-Report-Only"] = []string{contentPolicy(s.opaque()[:22])}
 	if echo != "" {
 		h["Client-Request-Id"] = []string{echo}
 	}
+}
+
+// contentPolicy is the header for browsers that every reply carries, with a
+// nonce of its own.
+func contentPolicy(nonce string) string {
+	return "object-src 'none'; base-uri 'self'; script-src 'self' 'nonce-" + nonce + "' 'unsafe-inline' 'unsafe-eval' " +
+		"https://*.msauth.net https://*.msftauth.net https://*.msftauthimages.net https://*.msauthimages.net https://*.msidentity.com " +
+		"https://*.microsoftonline-p.com https://*.microsoftazuread-sso.com https://*.azureedge.net https://*.outlook.com https://*.office.com " +
+		"https://*.office365.com https://*.microsoft.com https://*.bing.com 'report-sample'; report-uri https://csp.microsoft.com/report/ESTS-UX-All"
 }
 
 // writeJSON writes a value as Entra ID does, without escaping <, > and &.

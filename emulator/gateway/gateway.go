@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -66,7 +65,7 @@ type Gateway struct {
 	listen, proxyListen string
 	door, proxyDoor     *http.Server
 	handed              *handedOver // connections from the proxy to the door
-	fresh               fresh       // connections of the door without a request yet
+	conns               *conns      // of the door
 	serving             sync.WaitGroup
 
 	mu              sync.Mutex
@@ -102,7 +101,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		clock: cfg.Clock, journal: cfg.Journal, log: cfg.Log, hosts: table,
-		listen: cfg.Listen, proxyListen: cfg.ProxyListen, handed: newHandedOver(),
+		listen: cfg.Listen, proxyListen: cfg.ProxyListen, handed: newHandedOver(), conns: newConns(),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -113,7 +112,7 @@ func New(cfg Config) (*Gateway, error) {
 
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	g.door = &http.Server{
-		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.fresh.observe,
+		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.conns.observe,
 		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 	}
@@ -185,9 +184,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	}
 	errs := []error{g.proxyDoor.Close(), g.proxy.close(ctx)}
-	g.fresh.close()
-	if err := g.door.Shutdown(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("close the gateway: requests were still being answered: %w", err), g.door.Close())
+	if err := g.conns.shutdown(ctx, g.door); err != nil {
+		errs = append(errs, fmt.Errorf("close the gateway: requests were still being answered: %w", err))
 	}
 	if started {
 		g.serving.Wait()
@@ -237,29 +235,3 @@ func (g *Gateway) Emulates(host string) bool { return g.hosts.find(host) != nil 
 // that is neither emulated nor allowed. They were refused and are in the
 // journal.
 func (g *Gateway) Escapes() int { return int(g.proxy.escapes.Load()) }
-
-// fresh keeps the connections on which no request has begun: a shutdown would
-// wait seconds for one to come (net/http: Server.closeIdleConns).
-type fresh struct {
-	closing atomic.Bool
-	conns   sync.Map // of net.Conn
-}
-
-func (f *fresh) observe(conn net.Conn, state http.ConnState) {
-	if state != http.StateNew {
-		f.conns.Delete(conn)
-		return
-	}
-	f.conns.Store(conn, nil)
-	if f.closing.Load() {
-		_ = conn.Close() // there is nobody to tell
-	}
-}
-
-func (f *fresh) close() {
-	f.closing.Store(true)
-	f.conns.Range(func(conn, _ any) bool {
-		_ = conn.(net.Conn).Close() // nothing was said on it
-		return true
-	})
-}

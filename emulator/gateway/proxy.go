@@ -52,7 +52,12 @@ func newProxy(h *hosts, a allowed, deliver func(net.Conn) bool, dial func(contex
 	}
 	p.forward = &httputil.ReverseProxy{
 		Transport: p.transport, FlushInterval: -1, ErrorLog: errorLog,
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.Host = r.In.URL.Host },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.Host = r.In.URL.Host
+			if t, err := plainTarget(r.In); err == nil { // as it was when the target was checked
+				r.Out.URL.Host = t.String() // what was checked is what is dialled
+			}
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			http.Error(w, fmt.Sprintf("wiemu's proxy could not reach %s: %v", r.URL.Host, err), http.StatusBadGateway)
 		},

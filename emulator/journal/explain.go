@@ -136,7 +136,7 @@ func Last(all []Event) (Event, bool) {
 	for i := len(all) - 1; i >= 0; i-- {
 		switch e := all[i]; {
 		case e.Outcome != Denied && e.Outcome != Failed:
-		case e.Kind == Access && e.Status == 401 && e.UTI == "": // the challenge that every Key Vault client asks for
+		case e.Detail["challenge"] != "": // what every Key Vault client asks for first
 		default:
 			return e, true
 		}

@@ -135,7 +135,7 @@ func history(t *testing.T) []journal.Event {
 		}}},
 		Meaning: "The assertion's subject is not trusted.", Remedy: "Add a federated credential for it, or use the right token.",
 	})
-	j.Record(journal.Event{Kind: journal.Access, Outcome: journal.Denied, Status: 401, Summary: "challenge"})
+	j.Record(journal.Event{Kind: journal.Access, Outcome: journal.Denied, Status: 401, Summary: "challenge", Detail: map[string]string{"challenge": "true"}})
 	return j.Events()
 }
 

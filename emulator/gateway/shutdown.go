@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// conns knows what a server's connections are doing, to shut the server down as
+// soon as it is idle. http.Server.Shutdown alone waits five seconds for a
+// connection on which nothing was asked yet, and one second for HTTP/2.
+type conns struct {
+	mu      sync.Mutex
+	closing bool
+	states  map[net.Conn]connState
+}
+
+type connState struct {
+	state http.ConnState
+	since time.Time // wall time: input and output
+}
+
+// flushTime is how long an answer may take from its handler's end to the
+// network: HTTP/2 counts a connection as idle shortly before.
+const flushTime = 50 * time.Millisecond
+
+// pollTime is how often a server is looked at that is not idle.
+const pollTime = 5 * time.Millisecond
+
+func newConns() *conns { return &conns{states: map[net.Conn]connState{}} }
+
+// observe is for http.Server.ConnState.
+func (c *conns) observe(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case state == http.StateClosed || state == http.StateHijacked:
+		delete(c.states, conn)
+	case state == http.StateNew && c.closing:
+		_ = conn.Close() // nothing was said on it
+	default:
+		c.states[conn] = connState{state, time.Now()}
+	}
+}
+
+// shutdown stops a server and waits for the answers that are under way; when ctx
+// ends first it cuts them off and returns its error.
+func (c *conns) shutdown(ctx context.Context, server *http.Server) error {
+	c.closeNew()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Shutdown(ctx) }()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-stopped:
+			if err != nil {
+				_ = server.Close() // err says it
+			}
+			return err
+		case <-timer.C:
+		}
+		wait := c.untilIdle()
+		if wait <= 0 {
+			err := server.Close()
+			cancel()
+			<-stopped
+			return err
+		}
+		timer.Reset(wait)
+	}
+}
+
+// closeNew closes the connections on which nothing was asked, now and later.
+func (c *conns) closeNew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	for conn, s := range c.states {
+		if s.state == http.StateNew {
+			delete(c.states, conn)
+			go conn.Close() //nolint:errcheck // nothing was said on it; a handshake under way may hold it up
+		}
+	}
+}
+
+// untilIdle is how long to wait before asking again; 0 when every answer has
+// been given.
+func (c *conns) untilIdle() (wait time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.states {
+		if s.state == http.StateActive {
+			return pollTime
+		}
+		wait = max(wait, flushTime-time.Since(s.since))
+	}
+	return wait
+}
