@@ -83,7 +83,7 @@ func (c *conns) closeNew() {
 	for conn, s := range c.states {
 		if s.state == http.StateNew {
 			delete(c.states, conn)
-			go conn.Close() //nolint:errcheck // nothing was said on it; a handshake under way may hold it up
+			_ = conn.Close() // nothing was said on it
 		}
 	}
 }
