@@ -3,7 +3,6 @@ SHELL := bash
 BIN := bin
 LINT := go tool -modfile=.ci/lint/go.mod golangci-lint
 FUZZTIME ?= 10s
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -11,6 +10,10 @@ help: ## List the targets
 build: ## Build wiemu, wiemu-server and wiemu-workload into bin/
 	@mkdir -p $(BIN)/volume
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/...
+
+kubectl: ## Build the real kubectl from its Go module into bin/ (minutes, the first time)
+	@mkdir -p $(BIN)
+	cd cmd/wiemu/testdata/kubectl && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" -o $(CURDIR)/$(BIN)/kubectl .
 
 e2e: build ## Run every embedded scenario: the main job, on a machine with Go alone
 	$(BIN)/wiemu scenario run
@@ -43,4 +46,4 @@ lint: ## gofmt, vet for every platform, golangci-lint
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build e2e test bench fuzz lint clean
+.PHONY: help build kubectl e2e test bench fuzz lint clean

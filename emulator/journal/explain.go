@@ -51,26 +51,30 @@ func (p *page) line(format string, args ...any) {
 	}
 }
 
+// checks prints one line for a check that passed and the whole of one that failed.
 func (p *page) checks(checks []Check) {
 	if len(checks) == 0 {
 		return
 	}
 	p.line("\nChecks, in the order they were made:")
+	var skipped []string
 	for _, c := range checks {
-		p.line("  %s %s", mark(c.Outcome), c.Name)
-		if c.Outcome == Failed || c.Expected != "" && c.Expected != c.Presented {
-			if c.Expected != "" {
-				p.line("      expected  %s", c.Expected)
+		switch {
+		case c.Outcome == Skipped && c.Note == "":
+			skipped = append(skipped, c.Name)
+		case c.Outcome == Failed:
+			p.line("  ✗ %s", c.Name)
+			p.line("      expected  %s", c.Expected)
+			p.line("      presented %s", c.Presented)
+			if c.Note != "" {
+				p.line("      %s", c.Note)
 			}
-			if c.Presented != "" {
-				p.line("      presented %s", c.Presented)
-			}
-		} else if c.Presented != "" {
-			p.line("      %s", c.Presented)
+		default:
+			p.line("  %s %s", mark(c.Outcome), strings.TrimRight(fmt.Sprintf("%-28s %s", c.Name, strings.Trim(c.Presented+"; "+c.Note, "; ")), " "))
 		}
-		if c.Note != "" {
-			p.line("      %s", c.Note)
-		}
+	}
+	if len(skipped) > 0 {
+		p.line("  – not made: %s", strings.Join(skipped, ", "))
 	}
 }
 

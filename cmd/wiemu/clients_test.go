@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// command is wiemu as a process, with a home and state of its own.
+type command struct {
+	t    *testing.T
+	path string
+	dir  string
+	env  []string
+}
+
+func newCommand(t *testing.T) *command {
+	t.Helper()
+	c := &command{t: t, path: filepath.Join(t.TempDir(), "wiemu"), dir: t.TempDir()}
+	if out, err := exec.Command("go", "build", "-o", c.path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build wiemu: %v\n%s", err, out)
+	}
+	c.env = append(os.Environ(), "HOME="+c.dir, "WIEMU_STATE_DIR="+filepath.Join(c.dir, "state"), "XDG_CACHE_HOME="+filepath.Join(c.dir, "cache"),
+		"PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	radix, err := os.ReadFile(filepath.Join("..", "..", "docs", "examples", "radixconfig.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "radixconfig.yaml"), radix, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// prepare makes a command that runs in c's directory and environment.
+func (c *command) prepare(name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(c.t.Context(), name, args...)
+	cmd.Dir, cmd.Env = c.dir, c.env
+	return cmd
+}
+
+// output runs a program and returns its standard output; it fails the test if
+// the program does.
+func (c *command) output(name string, args ...string) string {
+	c.t.Helper()
+	cmd := c.prepare(name, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		c.t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return string(out)
+}
+
+// serve starts a server and stops it with the test.
+func (c *command) serve(args ...string) {
+	c.t.Helper()
+	cmd := c.prepare(c.path, append([]string{"serve"}, args...)...)
+	var said bytes.Buffer
+	ready := &waiter{seen: make(chan struct{}), text: []byte("ready;"), into: &said}
+	cmd.Stdout, cmd.Stderr = ready, ready
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	c.t.Cleanup(func() {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			c.t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			c.t.Errorf("wiemu serve ended with %v:\n%s", err, said.Bytes())
+		}
+	})
+	select {
+	case <-ready.seen:
+	case err := <-ended:
+		ended <- nil
+		c.t.Fatalf("wiemu serve ended early: %v\n%s", err, said.Bytes())
+	}
+}
+
+// waiter is a writer that tells when a text has been written.
+type waiter struct {
+	text []byte
+	into *bytes.Buffer
+	seen chan struct{}
+	told bool
+}
+
+func (w *waiter) Write(p []byte) (int, error) {
+	n, err := w.into.Write(p)
+	if !w.told && bytes.Contains(w.into.Bytes(), w.text) {
+		w.told = true
+		close(w.seen)
+	}
+	return n, err
+}
+
+// The real kubectl, which WIEMU_KUBECTL names, asks the issuer for tokens.
+func TestKubectlCreatesTokens(t *testing.T) {
+	kubectl, named := os.LookupEnv("WIEMU_KUBECTL")
+	if !named {
+		need(t, errors.New("WIEMU_KUBECTL names none; make kubectl builds one"), "kubectl")
+	}
+	c := newCommand(t)
+	c.serve("-f", "radixconfig.yaml")
+	if err := os.WriteFile(filepath.Join(c.dir, "config"), []byte(c.output(c.path, "kubeconfig")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(args ...string) (string, error) {
+		out, err := c.prepare(kubectl, append([]string{"--kubeconfig", "config", "create", "token", "-n", "my-radix-app-dev", "--audience", "api://AzureADTokenExchange"}, args...)...).CombinedOutput()
+		return string(out), err
+	}
+	token, err := ask("web-sa")
+	if err != nil {
+		t.Fatalf("kubectl create token: %v\n%s", err, token)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "token"), []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := c.output(c.path, "explain", "--token", "token", "-o", "json"); strings.Contains(said, `"failed"`) {
+		t.Errorf("Entra ID would refuse kubectl's token:\n%s", said)
+	}
+	for name, want := range map[string]struct {
+		args []string
+		text string
+	}{
+		"unknown service account": {[]string{"nobody"}, `serviceaccounts "nobody" not found`},
+		"599 seconds":             {[]string{"web-sa", "--duration", "599s"}, "may not specify a duration less than 10 minutes"},
+	} {
+		if out, err := ask(want.args...); err == nil || !strings.Contains(out, want.text) {
+			t.Errorf("%s: %v\n%s\nwant %q", name, err, out, want.text)
+		}
+	}
+}
+
+// DefaultAzureCredential of @azure/identity reads a secret, with no option set.
+func TestNodeReadsASecret(t *testing.T) {
+	for _, program := range []string{"node", "npm"} {
+		_, err := exec.LookPath(program)
+		need(t, err, program)
+	}
+	c := newCommand(t)
+	for _, name := range []string{"readsecret.mjs", "package.json"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "docs", "examples", "node", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--silent")
+	install.Dir = c.dir
+	if out, err := install.CombinedOutput(); err != nil {
+		need(t, err, "a package registry, npm install said "+string(out))
+	}
+	if got := c.output(c.path, "run", "-f", "radixconfig.yaml", "--env", "dev", "web", "--", "node", "readsecret.mjs"); got != "the secret of wiemu\n" {
+		t.Errorf("node printed %q", got)
+	}
+}
+
+// The README's commands, in order, in one shell, as a reader would type them.
+// make e2e and make test are what .ci/run runs; they would run this test again.
+func TestREADME(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCommand(t)
+	clone := filepath.Join(c.dir, "wiemu")
+	c.output("git", "clone", "--quiet", "--local", root, clone)
+	// What is not committed yet counts, too.
+	c.output("sh", "-c", "cd "+root+" && git ls-files -mo --exclude-standard -z | xargs -0 -r cp --parents -t "+clone)
+	script := "set -e\ncd " + clone + "\n"
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(readme, -1) {
+		if !bytes.HasPrefix(block[1], []byte("make e2e\n")) {
+			script += string(block[1])
+		}
+	}
+	cmd := c.prepare("bash", "-c", script)
+	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+os.Getenv("XDG_CACHE_HOME"), "GOFLAGS=-buildvcs=false", "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"system:serviceaccount:my-radix-app-dev:web-sa",
+		`{"token_type":"Bearer","expires_in":86399,"ext_expires_in":86399,"access_token":"`,
+		"the secret of wiemu",
+		"AADSTS700213",
+		"Nearest federated credential",
+	} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("the README's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "-json", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	if err := json.Unmarshal(out, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values[name]
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/scenarios"
+	"github.com/wiemu/wiemu/scenarios/library"
+)
+
+func newScenario(stateDir *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "scenario",
+		Short: "Run scenarios: files that say what should happen",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newScenarioRun(stateDir), newScenarioList())
+	return cmd
+}
+
+func newScenarioRun(stateDir *string) *cobra.Command {
+	var opts scenarios.Options
+	var format string
+	cmd := &cobra.Command{
+		Use:   "run [FILE...]",
+		Short: "Run scenario files, or without any the ones that are built in",
+		Long: `Run scenarios, each in a lab of its own whose clock moves only by the scenario's
+steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong.`,
+		Example: `  wiemu scenario run
+  wiemu scenario run scenarios/library/*.yaml
+  wiemu scenario run --parallel 1 -o junit my.yaml > report.xml`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := loadScenarios(args)
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
+				return exitCode(2)
+			}
+			dir, err := state.Open(*stateDir)
+			if err != nil {
+				return err
+			}
+			if opts.Keys, err = keyring.OpenPool(dir.KeyDir(), keyring.PoolOptions{}); err != nil {
+				return err
+			}
+			defer opts.Keys.Close()
+			out := cmd.OutOrStdout()
+			if format == "table" {
+				opts.Out = out
+			}
+			report := scenarios.Run(cmd.Context(), list, opts)
+			write := map[string]func(io.Writer) error{"table": report.WriteEnd, "json": report.WriteJSON, "junit": report.WriteJUnit}[format]
+			if err := write(out); err != nil {
+				return err
+			}
+			return passOn(report.ExitCode())
+		},
+	}
+	cmd.Flags().IntVar(&opts.Parallel, "parallel", 0, "scenarios at a time (default: the number of processors)")
+	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
+	addOutput(cmd, &format, "table", "json", "junit")
+	return cmd
+}
+
+func newScenarioList() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "list [FILE...]",
+		Short:   "List scenarios with what they show",
+		Example: "  wiemu scenario list",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := loadScenarios(args)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			out := &lines{w: cmd.OutOrStdout()}
+			for _, s := range list {
+				title, _, _ := strings.Cut(s.Description, "\n")
+				out.print("%-34s %s\n", s.Metadata.Name, title)
+			}
+			return out.err
+		},
+	}
+	addOutput(cmd, &format, "table", "json")
+	return cmd
+}
+
+// loadScenarios reads files, or without any the built-in library.
+func loadScenarios(files []string) ([]scenarios.Scenario, error) {
+	if len(files) == 0 {
+		return scenarios.LoadFS(library.Files())
+	}
+	return scenarios.Load(files...)
+}
