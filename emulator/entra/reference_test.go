@@ -101,6 +101,7 @@ func TestRecordedConversations(t *testing.T) {
 					got = sorted(t, regexp.MustCompile(`"access_token":"[^"]+"`).ReplaceAllString(got, `"access_token":"TEST_ACCESS_TOKEN"`))
 				} else if !isDiscovery {
 					got = strings.ReplaceAll(got, tenantID, recordedTenant)
+					want = strings.Replace(want, `"tenant_region_scope":"NA"`, `"tenant_region_scope":"WW"`, 1) // the recorded tenants' own
 				}
 				if got != want {
 					t.Errorf("%s:\ngot      %s\nrecorded %s", target.Path, got, want)
