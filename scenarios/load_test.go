@@ -225,6 +225,14 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			problems: []string{"steps[1].expect[0]: expected a condition in CEL, found nothing"},
 		},
 		{
+			name: "expectation that YAML takes for a mapping", replace: "results.read.exitCode == 0", by: "results.read.stdout == 'a: b'",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected a condition in CEL, found a mapping; because of the colon in it, put it in quotes or below |-"},
+		},
+		{
+			name: "expectation that YAML takes for a tag", replace: "results.read.exitCode == 0", by: "!results.read.json.ok",
+			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected a condition in CEL, found the YAML tag !results.read.json.ok; because it begins with !"},
+		},
+		{
 			name: "no YAML", replace: "metadata: {name: minimal}", by: "metadata: {name: minimal",
 			problems: []string{"minimal.yaml:", "expected YAML"},
 		},

@@ -42,6 +42,8 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	}
 	if r.opts.Program == "" {
 		r.opts.Program = findProgram()
+	} else if absolute, err := filepath.Abs(r.opts.Program); err == nil { // programs run in directories of their own
+		r.opts.Program = absolute
 	}
 	if r.keys = opts.Keys; r.keys == nil {
 		keys, err := keyring.OpenPool("", keyring.PoolOptions{})

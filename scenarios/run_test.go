@@ -356,34 +356,3 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
-
-func ExampleRun() {
-	s, err := Parse("hello.yaml", []byte(`
-apiVersion: wiemu.dev/v1
-kind: Scenario
-metadata: {name: hello}
-workloads:
-  - {name: web, namespace: shop, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}
-steps:
-  - advance: 55m
-  - name: hello
-    run: {workload: web, shell: echo I am $AZURE_CLIENT_ID}
-  - expect:
-      - results.hello.stdout == 'I am b96d264b-7053-4465-a4a7-32be5b0fec49\n'
-      - workloads.web.token.expiresAt > clock.now
-`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	report := Run(context.Background(), []Scenario{s}, Options{})
-	fmt.Println(report.Passed, "passed,", report.Failed, "failed")
-	// Output: 1 passed, 0 failed
-}
-
-// A misspelt name is found before anything runs.
-func ExampleParse() {
-	_, err := Parse("hello.yaml", []byte(strings.Replace(minimal, "results.read", "results.raed", 1)))
-	fmt.Println(err)
-	// Output: hello.yaml:10: steps[1].expect[0]: expected a named step before this one: read, found results.raed (line 10, column 16); did you mean read?
-}

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -169,7 +170,13 @@ type Expression struct {
 
 // UnmarshalYAMLFile reads the text and keeps its place for later errors.
 func (e *Expression) UnmarshalYAMLFile(v yamlfile.Value) {
-	if v.Decode(&e.Source) {
+	const expected = "a condition in CEL"
+	switch tag := v.Node.ShortTag(); {
+	case v.Node.Kind == yaml.MappingNode:
+		v.Refuse(expected, "", "because of the colon in it, put it in quotes or below |-")
+	case strings.HasPrefix(tag, "!") && !strings.HasPrefix(tag, "!!"):
+		v.Refuse(expected, "the YAML tag "+tag, "because it begins with !, put it in quotes or below |-")
+	case v.Decode(&e.Source):
 		e.node, e.line = v.Node, v.Node.Line
 	}
 }

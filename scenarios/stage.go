@@ -12,6 +12,7 @@ import (
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 )
 
@@ -42,6 +43,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	if st.lab, err = harness.New(ctx, harness.Options{
 		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start)},
 		Dir:      filepath.Join(st.dir, "lab"),
+		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
 	}); err != nil {
 		return fmt.Errorf("open the lab: %w", err)
 	}
