@@ -225,6 +225,18 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			problems: []string{"steps[1].expect[0]: expected a condition in CEL, found nothing"},
 		},
 		{
+			name: "expectation in a folded text", replace: "results.read.exitCode == 0", by: ">-\n        results.read.exitcode\n        == 0",
+			problems: []string{"minimal.yaml:11: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'; did you mean exitCode?"},
+		},
+		{
+			name: "radixconfig that is wrong", replace: "steps:", by: radixconfig("b96d264b") + "steps:",
+			problems: []string{"minimal.yaml:14: radixconfig.spec.components[0].identity.azure.clientId", "b96d264b"},
+		},
+		{
+			name: "workload of another name", replace: "name: web,", by: "name: web-dev,",
+			problems: []string{"workload: expected a workload of this scenario: web-dev, found web"},
+		},
+		{
 			name: "expectation that YAML takes for a mapping", replace: "results.read.exitCode == 0", by: "results.read.stdout == 'a: b'",
 			problems: []string{"minimal.yaml:10: steps[1].expect[0]: expected a condition in CEL, found a mapping; because of the colon in it, put it in quotes or below |-"},
 		},
@@ -258,6 +270,38 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func radixconfig(clientID string) string {
+	return `radixconfig:
+  apiVersion: radix.equinor.com/v1
+  kind: RadixApplication
+  metadata: {name: shop}
+  spec:
+    environments: [{name: dev}, {name: prod}]
+    components:
+      - name: web
+        identity: {azure: {clientId: ` + clientID + `}}
+`
+}
+
+func TestRadixComponentsAreWorkloads(t *testing.T) {
+	const clientID = "1d0b3f2c-5a67-4d8e-9c41-7e2f60a8b915"
+	s, err := Parse("radix.yaml", []byte(strings.Replace(minimal, "steps:", radixconfig(clientID)+"steps:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, a := range s.actors {
+		names = append(names, a.name+" "+a.workload.Namespace+"/"+a.workload.ServiceAccount)
+	}
+	if got := strings.Join(names, ", "); got != "web shop/web-sa, web-dev shop-dev/web-sa, web-prod shop-prod/web-sa" {
+		t.Errorf("workloads: %s", got)
+	}
+	clash := strings.NewReplacer("name: web,", "name: web-dev,", "workload: web", "workload: web-dev", "steps:", radixconfig(clientID)+"steps:").Replace(minimal)
+	if _, err := Parse("radix.yaml", []byte(clash)); err == nil || !strings.Contains(err.Error(), "expected a name that no other workload has, found web-dev") {
+		t.Errorf("a workload in both places: %v", err)
 	}
 }
 

@@ -54,8 +54,8 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 	code, err := process.Run(limited, process.Command{
 		Args: args, Dir: work, Env: env, Stdout: stdout, Stderr: stderr, Background: true, Grace: grace,
 	})
-	*result = Result{Started: result.Started, ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String()}
-	result.JSON = decodeJSON(stdout.Bytes())
+	*result = Result{Started: result.Started, ExitCode: code, Stdout: stdout.kept.String(), Stderr: stderr.kept.String()}
+	result.JSON = decodeJSON(stdout.kept.Bytes())
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -125,12 +125,14 @@ func (st *stage) bin() (string, error) {
 }
 
 // output keeps the beginning of what a program writes.
-type output struct{ bytes.Buffer }
+type output struct {
+	kept bytes.Buffer // not embedded: its ReadFrom would take everything
+}
 
 // Write takes everything and keeps what fits.
 func (o *output) Write(p []byte) (int, error) {
-	if room := maxOutput - o.Len(); room > 0 {
-		_, _ = o.Buffer.Write(p[:min(room, len(p))]) // a bytes.Buffer does not fail
+	if room := maxOutput - o.kept.Len(); room > 0 {
+		_, _ = o.kept.Write(p[:min(room, len(p))]) // a bytes.Buffer does not fail
 	}
 	return len(p), nil
 }

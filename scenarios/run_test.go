@@ -315,6 +315,23 @@ func TestTheEnvironmentIsTheWorkloads(t *testing.T) {
 	}
 }
 
+func TestOutputIsReadAsJSONAndBounded(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - {name: list, run: {workload: web, shell: "echo '[1, 2.5, {\"a\": 1e400}]'"}}
+  - {name: two, run: {workload: web, shell: "echo '{} {}'"}}
+  - {name: text, run: {workload: web, shell: "echo 7"}}
+  - {name: much, run: {workload: web, shell: "head -c 3000000 /dev/zero | tr '\\\\0' x"}}
+  - expect:
+      - results.list.json[0] == 1 && results.list.json[1] == 2.5 && results.list.json[2].a > 1e300
+      - results.two.json == null && results.text.json == null
+      - results.much.stdout.size() == 1048576
+`, Options{})
+	if o.Outcome != Passed {
+		t.Error(o.Failures[0].text())
+	}
+}
+
 func TestOrderIsThatOfTheFiles(t *testing.T) {
 	temporary(t)
 	keys, err := keyring.OpenPool("", keyring.PoolOptions{})
