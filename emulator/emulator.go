@@ -210,7 +210,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) error {
 		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
 	}
 	routes = append(routes, e.issuerRoutes()...)
-	var hosts []string
+	hosts := []string{"." + config.IssuerDomain} // whatever the issuers are called, the CA stays the same
 	for _, r := range routes {
 		hosts = append(hosts, r.Hosts...)
 	}
@@ -236,6 +236,7 @@ func (e *Emulator) issuerRoutes() []gateway.Route {
 			routes = append(routes, gateway.Route{Hosts: []string{host}, Handler: byHost[host]})
 		}
 		path := "/" + strings.Trim(strings.TrimPrefix(strings.TrimPrefix(i.URL(), "https://"), host), "/")
+		path = strings.ToLower(path) // the gateway matches paths in any case
 		byHost[host].Handle(strings.TrimSuffix(path, "/")+"/", i.Discovery())
 	}
 	return routes

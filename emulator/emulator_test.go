@@ -173,7 +173,7 @@ func TestCertificatesAndDateAreRightAfterAJumpOfAYear(t *testing.T) {
 func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	credentials := []config.FederatedCredential{{Name: "green", Issuer: "green", Subject: "system:serviceaccount:my-radix-app-dev:web-sa"}}
 	e := start(t, emulator.Options{Config: config.Config{
-		Issuers:    []config.Issuer{{Name: "blue"}, {Name: "green"}},
+		Issuers:    []config.Issuer{{Name: "blue"}, {Name: "green", URL: "https://Green.example/Cluster/A"}},
 		Identities: []config.Identity{{Principal: config.Principal{Name: "web", ClientID: clientID, FederatedCredentials: &credentials}}},
 	}})
 	for name, want := range map[string]float64{"blue": 700211, "green": 0} {

@@ -24,6 +24,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/projection"
+	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
@@ -53,7 +54,7 @@ type Lab struct {
 func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	l := &Lab{dir: opts.Dir, seed: opts.Seed, workloads: map[string]*Workload{}}
 	if l.dir == "" {
-		if l.dir, err = os.MkdirTemp("", "wiemu-lab-"); err != nil {
+		if l.dir, err = os.MkdirTemp(state.MemoryDir(), "wiemu-lab-"); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
 		}
 		l.remove = append(l.remove, l.dir)

@@ -162,7 +162,16 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, bundle t
 	}); err != nil {
 		return nil, err
 	}
+	if why := l.Emulator().Authority().Renewed(); why != "" {
+		fmt.Fprintln(os.Stderr, "wiemu: a new CA:", why)
+	}
 	return l, l.Declare(files.Workloads())
+}
+
+// bundle is what the programs of a lab trust: its CA alone, and with hosts
+// outside also those that the caller trusts.
+func bundle(files harness.Files) trust.BundleOptions {
+	return trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: os.Getenv("SSL_CERT_FILE")}
 }
 
 // close ends the lab; what it could not clean up is told on standard error.

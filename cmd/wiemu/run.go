@@ -13,7 +13,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/process"
 )
@@ -83,7 +82,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 
 // runOwn runs the command in a lab that lives as long as it.
 func runOwn(ctx context.Context, release func(), stateDir string, files harness.Files, d harness.Declared, command []string, failOnEscape bool) error {
-	l, err := openLab(ctx, stateDir, files, trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0})
+	l, err := openLab(ctx, stateDir, files, bundle(files))
 	if err != nil {
 		return err
 	}

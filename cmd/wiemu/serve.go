@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/state"
 )
 
@@ -28,7 +27,7 @@ kubeconfig, clock and keys are about this lab.`,
 			if err != nil {
 				return err
 			}
-			l, err := openLab(cmd.Context(), *stateDir, files, trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0})
+			l, err := openLab(cmd.Context(), *stateDir, files, bundle(files))
 			if err != nil {
 				return err
 			}

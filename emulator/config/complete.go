@@ -95,6 +95,8 @@ func (c *Config) completeIssuers(p *problems) {
 		}
 		if u, err := url.Parse(i.URL); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			p.add(at+".url", "an https URL without query and fragment", i.URL, "Kubernetes and Entra ID accept no other issuer")
+		} else if u.Port() != "" && !i.External {
+			p.add(at+".url", "a URL without a port", i.URL, "the issuers that wiemu hosts are reached on port 443; an issuer elsewhere needs external: true")
 		}
 		for _, unique := range []string{"name " + i.Name, "url " + i.URL} {
 			if other, taken := seen[unique]; taken {

@@ -96,6 +96,7 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"an unknown issuer":       {"issuers: [{name: blue}]\nidentities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, issuer: bleu, subject: s}]\n", "did you mean blue?"},
 		"an unknown tenant":       {"identities:\n- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, tenant: fabrikam.com}\n", "expected a tenant of this file"},
 		"an http issuer":          {"issuers: [{name: a, url: 'http://a'}]\n", "expected an https URL"},
+		"a hosted issuer's port":  {"issuers: [{name: a, url: 'https://a:8443/'}]\n", "expected a URL without a port"},
 		"two issuers of a name":   {"issuers: [{name: a}, {name: a}]\n", "issuers[0] has too"},
 		"an external with no url": {"issuers: [{name: a, external: true}]\n", "iss claim"},
 		"a vault with a space":    {"vaults: [{name: 'my vault'}]\n", "first label of NAME.vault.azure.net"},

@@ -84,18 +84,37 @@ func (d *Dir) Path() string { return d.path }
 
 func (d *Dir) runs() string { return filepath.Join(d.path, "runs") }
 
+// MemoryDir is a directory whose files are in memory, as those of projected
+// volumes are: $XDG_RUNTIME_DIR, else /dev/shm, else the temporary directory.
+func MemoryDir() string {
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && writable(dir) {
+			return dir
+		}
+	}
+	return os.TempDir()
+}
+
+func writable(dir string) bool {
+	probe, err := os.MkdirTemp(dir, "wiemu-probe-")
+	return err == nil && os.Remove(probe) == nil
+}
+
 // Run is the place of one run: a directory for what lives only as long as the
 // run, and a journal that stays.
 type Run struct {
 	ID      string // start time and process id
-	Dir     string // removed by Close
+	Dir     string // in MemoryDir; removed by Close
 	Journal string // file
 }
+
+// runDir begins the names of runs' directories.
+const runDir = "wiemu-run-"
 
 // NewRun makes the place of a run that starts now.
 func (d *Dir) NewRun() (*Run, error) {
 	id := time.Now().UTC().Format("20060102T150405.000000000") + "-" + strconv.Itoa(os.Getpid()) // wall time: names a run of this machine
-	r := &Run{ID: id, Dir: filepath.Join(d.runs(), id), Journal: filepath.Join(d.runs(), id+".jsonl")}
+	r := &Run{ID: id, Dir: filepath.Join(MemoryDir(), runDir+id), Journal: filepath.Join(d.runs(), id+".jsonl")}
 	if err := os.Mkdir(r.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the run's directory: %w", err)
 	}
@@ -107,25 +126,23 @@ func (r *Run) Close() error { return os.RemoveAll(r.Dir) }
 
 // sweep removes the directories of runs whose process is gone, and old journals.
 func (d *Dir) sweep() error {
-	entries, err := os.ReadDir(d.runs())
+	left, err := filepath.Glob(filepath.Join(MemoryDir(), runDir+"*"))
 	if err != nil {
-		return fmt.Errorf("look through past runs: %w", err)
+		return err
 	}
-	var journals []string
-	for _, e := range entries {
-		path := filepath.Join(d.runs(), e.Name())
-		if strings.HasSuffix(path, ".jsonl") {
-			journals = append(journals, path)
-			continue
-		}
-		_, pid, _ := strings.Cut(e.Name(), "-")
+	for _, path := range left {
+		_, pid, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), runDir), "-")
 		if n, err := strconv.Atoi(pid); err == nil && !alive(n) {
-			if err := os.RemoveAll(path); err != nil {
+			if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrPermission) { // another user's
 				return fmt.Errorf("remove what a killed run left: %w", err)
 			}
 		}
 	}
-	for _, old := range journals[:max(0, len(journals)-kept)] { // ReadDir sorts by name, so by age
+	journals, err := filepath.Glob(filepath.Join(d.runs(), "*.jsonl")) // sorted by name, so by age
+	if err != nil {
+		return err
+	}
+	for _, old := range journals[:max(0, len(journals)-kept)] {
 		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove an old journal: %w", err)
 		}

@@ -1,0 +1,348 @@
+package harness_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/process"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
+
+var web = workload.Workload{
+	Application: "my-radix-app", Environment: "dev", Component: "web",
+	Namespace: "my-radix-app-dev", ServiceAccount: "web-sa", ClientID: clientID,
+}
+
+func Example() {
+	ctx := context.Background()
+	lab, err := harness.New(ctx, harness.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lab.Close(ctx)
+	w, err := lab.Workload(ctx, web, harness.Identity{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Any program: it sees the four variables and a token file that rotates.
+	code, err := process.Run(ctx, process.Command{
+		Args: []string{"sh", "-c", "echo $AZURE_CLIENT_ID; test -s $AZURE_FEDERATED_TOKEN_FILE && echo has a token"},
+		Env:  w.Environ(os.Environ()), Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("exit code", code)
+	// Output:
+	// b96d264b-7053-4465-a4a7-32be5b0fec49
+	// has a token
+	// exit code 0
+}
+
+// keys are made once: a generation costs more than everything else here.
+var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
+
+func newLab(t *testing.T, opts harness.Options) *harness.Lab {
+	t.Helper()
+	pool, err := keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Emulator.Keys = pool.Lease()
+	if opts.Emulator.Clock == nil {
+		opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
+	}
+	lab, err := harness.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := opts.Emulator.Keys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return lab
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestTokenFileIsRefreshedOnLabTime(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	w, err := lab.Workload(t.Context(), web, harness.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := read(t, w.Environment.TokenFile)
+	for _, step := range []struct {
+		by      time.Duration
+		changes bool
+	}{
+		{47 * time.Minute, false}, // 80 % of an hour are 48 minutes
+		{3 * time.Minute, true},   // and up to 90 seconds until the kubelet looks
+		{45 * time.Minute, false},
+		{5 * time.Minute, true},
+	} {
+		before := read(t, w.Environment.TokenFile)
+		if err := lab.Clock().Advance(t.Context(), step.by); err != nil {
+			t.Fatal(err)
+		}
+		if changed := read(t, w.Environment.TokenFile) != before; changed != step.changes {
+			t.Errorf("after %v the token changed: %v, want %v", step.by, changed, step.changes)
+		}
+	}
+	if err := w.Refresh(t.Context()); err != nil || read(t, w.Environment.TokenFile) == first {
+		t.Errorf("refresh on demand: %v", err)
+	}
+}
+
+func TestOnlyDeclaredWorkloadsOfAnIdentityAreTrusted(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	prod := web
+	prod.Environment, prod.Namespace = "prod", "my-radix-app-prod"
+	if err := lab.Declare([]harness.Declared{{Workload: web}, {Workload: prod}}); err != nil {
+		t.Fatal(err)
+	}
+	stranger := web
+	stranger.Namespace = "my-radix-app-test"
+	for _, c := range []struct {
+		w    workload.Workload
+		want int
+	}{{web, 0}, {prod, 0}, {stranger, 700213}} {
+		w, err := lab.Workload(t.Context(), c.w, harness.Identity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := lab.Emulator().Examine(t.Context(), config.DefaultTenant, clientID, read(t, w.Environment.TokenFile))
+		if e.Code != c.want {
+			t.Errorf("%s: code %d, want %d", c.w.Namespace, e.Code, c.want)
+		}
+	}
+	again, err := lab.Workload(t.Context(), web, harness.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := lab.Workload(t.Context(), web, harness.Identity{Audience: "api://other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Environment.TokenFile == other.Environment.TokenFile {
+		t.Error("two audiences share a token file")
+	}
+}
+
+func TestAnotherProcessAttachesThroughTheControlDoor(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	client := &control.Client{URL: lab.Emulator().ControlURL(), Token: lab.Emulator().Token()}
+	d := harness.Declared{Workload: web}
+	env, err := harness.Attach(t.Context(), client, d, []harness.Declared{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if env.ClientID != clientID || read(t, env.TokenFile) == "" {
+		t.Errorf("environment %+v", env)
+	}
+	declared, err := harness.Attached(t.Context(), client)
+	if err != nil || len(declared) != 1 || declared[0].Workload.Component != "web" {
+		t.Errorf("declared %+v %v", declared, err)
+	}
+	if _, err := harness.Attach(t.Context(), client, harness.Declared{Workload: web, Identity: harness.Identity{Issuer: "green"}}, nil); err == nil || !strings.Contains(err.Error(), `issuer "green"`) {
+		t.Errorf("an unknown issuer: %v", err)
+	}
+}
+
+func TestEnvironmentTakesTheCallersIdentityAway(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	w, err := lab.Workload(t.Context(), web, harness.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := []string{"PATH=/bin", "AZURE_CLIENT_SECRET=callers", "AZURE_CLIENT_ID=callers", "https_proxy=http://callers", "JAVA_TOOL_OPTIONS=-Dx=y", "LANG=C"}
+	env := w.Environ(base)
+	for _, v := range env {
+		if strings.Contains(v, "callers") {
+			t.Errorf("left of the caller's: %s", v)
+		}
+	}
+	for _, want := range []string{
+		"PATH=/bin", "LANG=C", "AZURE_CLIENT_ID=" + clientID, "AZURE_TENANT_ID=" + config.DefaultTenant,
+		"AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/", "AZURE_FEDERATED_TOKEN_FILE=" + w.Environment.TokenFile,
+		"HTTPS_PROXY=" + w.Environment.ProxyURL,
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("%s is missing in %q", want, env)
+		}
+	}
+	java := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "JAVA_TOOL_OPTIONS=-Dx=y ") })
+	if java < 0 || strings.Count(env[java], "-Djavax.net.ssl.trustStore=") != 1 || strings.Count(env[java], "-Dhttps.proxyHost=") != 1 {
+		t.Errorf("JAVA_TOOL_OPTIONS are not merged: %q", env)
+	}
+	names := map[string]bool{}
+	for _, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		if names[name] {
+			t.Errorf("%s is there twice", name)
+		}
+		names[name] = true
+	}
+	_, unset := w.Environment.Changes(base)
+	if !slices.Equal(unset, []string{"AZURE_CLIENT_SECRET"}) {
+		t.Errorf("unset %q, want the caller's secret alone: the rest has new values", unset)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	pool, err := keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := harness.New(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{Keys: pool.Lease()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.Workload(t.Context(), web, harness.Identity{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q %v", left, err)
+	}
+}
+
+func TestReadFilesTellsKindsApart(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	radix := write("radixconfig.yaml", read(t, filepath.Join("..", "docs", "examples", "radixconfig.yaml")))
+	own := write("wiemu.yaml", read(t, filepath.Join("..", "docs", "examples", "wiemu.yaml")))
+	files, err := harness.ReadFiles(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := files.Workloads()
+	if len(declared) != 4 || files.ConfigFile != own {
+		t.Errorf("workloads %+v of %s, want two of each file", declared, files.ConfigFile)
+	}
+	for name, c := range map[string]struct {
+		component, environment, want string
+	}{
+		"one of an environment":  {"web", "dev", ""},
+		"one of wiemu.yaml":      {"report", "", ""},
+		"several environments":   {"web", "", "say which with --env"},
+		"an unknown component":   {"wbe", "dev", "expected one of: web --env"},
+		"an unknown environment": {"web", "staging", "expected one of: web --env"},
+	} {
+		_, err := harness.Find(declared, c.component, c.environment)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	for name, c := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"two wiemu.yaml": {[]string{own, own}, "expected one wiemu configuration"},
+		"a Deployment":   {[]string{write("d.yaml", "kind: Deployment\n")}, "expected Configuration or RadixApplication"},
+		"no file":        {[]string{filepath.Join(dir, "none.yaml")}, "none.yaml"},
+		"no YAML":        {[]string{write("b.yaml", "a: [")}, "b.yaml:1"},
+	} {
+		if _, err := harness.ReadFiles(dir, c.files); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := harness.ReadFiles(dir, []string{radix, own}); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkDay is a simulated day of 24 workloads: their token files and their
+// exchanges. BenchmarkDaySignatures is what its RSA signatures alone cost.
+func BenchmarkDay(b *testing.B) {
+	pool, err := keys()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		lab, err := harness.New(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for n := range 24 {
+			w := web
+			w.Namespace = fmt.Sprintf("app-%d-dev", n)
+			if _, err := lab.Workload(b.Context(), w, harness.Identity{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := lab.Clock().Advance(b.Context(), 24*time.Hour); err != nil {
+			b.Fatal(err)
+		}
+		minted := 0
+		for _, e := range lab.Journal().Events() {
+			if e.Kind == journal.Mint {
+				minted++
+			}
+		}
+		b.ReportMetric(float64(minted), "signatures/op")
+		if err := lab.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDaySignatures(b *testing.B) {
+	pool, err := keys()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ring, err := keyring.New(b.Context(), clock.Running(), pool.Lease(), keyring.Options{Name: "bare", Identify: issuer.KeyID})
+	if err != nil {
+		b.Fatal(err)
+	}
+	payload := make([]byte, 700)
+	for b.Loop() {
+		for range 24 * 30 {
+			if _, _, err := ring.Sign(func(keyring.Key) string { return "{}" }, payload); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(24*30, "signatures/op")
+}

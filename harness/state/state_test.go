@@ -1,0 +1,131 @@
+package state_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness/state"
+)
+
+func open(t *testing.T) *state.Dir {
+	t.Helper()
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// past leaves the journal of a run with one refused exchange.
+func past(t *testing.T, dir *state.Dir, trace string) {
+	t.Helper()
+	run, err := dir.NewRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.New(clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)), journal.Options{File: run.Journal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Record(journal.Event{Kind: journal.Exchange, Outcome: journal.Denied, TraceID: trace})
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(run.Dir); !os.IsNotExist(err) {
+		t.Errorf("the run's directory is left: %v", err)
+	}
+}
+
+func TestEventsOfPastRunsAreFound(t *testing.T) {
+	dir := open(t)
+	if _, _, err := dir.Find(""); err == nil || !strings.Contains(err.Error(), "start one with wiemu run") {
+		t.Errorf("without any run: %v", err)
+	}
+	past(t, dir, "first")
+	past(t, dir, "second")
+	for id, want := range map[string]string{"": "second", "first": "first", "1": "second"} {
+		if e, all, err := dir.Find(id); err != nil || e.TraceID != want || len(all) != 1 {
+			t.Errorf("find %q: %+v %v, want the run of %s", id, e, err, want)
+		}
+	}
+	if _, _, err := dir.Find("third"); err == nil || !strings.Contains(err.Error(), `no event with id "third" in the 2 runs`) {
+		t.Errorf("an unknown id: %v", err)
+	}
+}
+
+func TestOpenSweepsWhatKilledRunsLeftAndOldJournals(t *testing.T) {
+	dir := open(t)
+	for range 60 {
+		past(t, dir, "x")
+	}
+	run, err := dir.NewRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	killed := filepath.Join(filepath.Dir(run.Dir), fmt.Sprintf("wiemu-run-20260101T000000.000000000-%d", 1<<22+1)) // no such process: above the kernel's limit
+	if err := os.Mkdir(killed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(dir.Path()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(killed); !os.IsNotExist(err) {
+		t.Errorf("a killed run's directory is left: %v", err)
+	}
+	if _, err := os.Stat(run.Dir); err != nil {
+		t.Errorf("the directory of a run that goes on was removed: %v", err)
+	}
+	if journals, _ := filepath.Glob(filepath.Join(dir.Path(), "runs", "*.jsonl")); len(journals) != 50 {
+		t.Errorf("%d journals are kept, want 50", len(journals))
+	}
+}
+
+func TestOneServerAtATime(t *testing.T) {
+	dir := open(t)
+	if _, running, err := dir.Server(); running || err != nil {
+		t.Errorf("a server runs: %v %v", running, err)
+	}
+	withdraw, err := dir.Announce(state.Server{URL: "http://127.0.0.1:1", Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, running, err := dir.Server(); !running || err != nil || s.Token != "t" {
+		t.Errorf("the announced server is %+v %v %v", s, running, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir.Path(), "server.json")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its token is in a file of mode %v %v, want 0600", info.Mode(), err)
+	}
+	if _, err := dir.Announce(state.Server{}); err == nil || !strings.Contains(err.Error(), "a server runs already") {
+		t.Errorf("a second server: %v", err)
+	}
+	if err := withdraw(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir.Path(), "server.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := dir.Server(); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+func TestOpenNamesTheDirectoryItCannotMake(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(filepath.Join(file, "state")); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+		t.Errorf("%v, want what to do", err)
+	}
+}
