@@ -1,0 +1,85 @@
+//go:build unix
+
+package process
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A relay hands the signals of a foreground command to it.
+type relay struct {
+	family  *family
+	signals chan os.Signal
+	quit    chan struct{} // nil: not started
+	done    chan struct{}
+}
+
+// listen begins to keep signals, so that none is lost or ends wiemu while the
+// child starts.
+func (f *family) listen() *relay {
+	r := &relay{family: f}
+	if f.background {
+		return r
+	}
+	r.signals = make(chan os.Signal, 16)
+	// Notify, not Ignore: an ignored signal would stay ignored in the child.
+	signal.Notify(r.signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	return r
+}
+
+func (r *relay) start() {
+	if r.signals == nil {
+		return
+	}
+	r.quit, r.done = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(r.done)
+		for {
+			select {
+			case s := <-r.signals:
+				r.pass(s.(syscall.Signal))
+			case <-r.quit:
+				return
+			}
+		}
+	}()
+}
+
+func (r *relay) pass(s syscall.Signal) {
+	child := r.family.child
+	fromKeyboard := s == unix.SIGINT || s == unix.SIGQUIT
+	switch {
+	case !fromKeyboard:
+		_ = child.Signal(s)
+	case r.family.ownGroup:
+		_ = unix.Kill(-child.Pid, s) // as a terminal would
+	case !inForeground():
+		_ = child.Signal(s) // it was meant for wiemu alone, so not from the keyboard
+	}
+}
+
+// inForeground tells whether the terminal's keys signal wiemu's process group,
+// and with it the child.
+func inForeground() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+func (r *relay) stop() {
+	if r.signals != nil {
+		signal.Stop(r.signals)
+	}
+	if r.quit != nil {
+		close(r.quit)
+		<-r.done
+	}
+}
