@@ -3,7 +3,7 @@ package entra
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by definition: RFC 7515 §4.1.7
+	"crypto/sha1" // x5t is SHA-1 by definition: RFC 7515 §4.1.7
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -33,7 +33,7 @@ func checkCertificate(_ context.Context, x *exchange) finding {
 	h := x.assertion.header
 	f := finding{expected: "the thumbprint of a certificate of the application", presented: x.assertion.keyID()}
 	for _, c := range x.principal.Certificates {
-		one, two := sha1.Sum(c.DER), sha256.Sum256(c.DER) //nolint:gosec // see above
+		one, two := sha1.Sum(c.DER), sha256.Sum256(c.DER)
 		if !isThumbprint(h.X5TS256, two[:]) && !isThumbprint(h.X5T, one[:]) && !isThumbprint(h.KeyID, one[:]) {
 			continue
 		}

@@ -153,7 +153,7 @@ func checkTime(_ context.Context, x *exchange) finding {
 	case !x.now.Before(a.expiresAt.Add(clockSkew)):
 		f.note = "it has expired"
 		if a.expiresAt.IsZero() {
-			f.note = "it has no exp claim"
+			f.expected, f.note = "an exp claim", "it has none"
 		}
 		f.refusal = aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
 	case x.now.Before(a.notBefore.Add(-clockSkew)):

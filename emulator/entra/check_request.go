@@ -93,13 +93,16 @@ func isDomain(s string) bool {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return false
 		}
-		for _, r := range label {
-			if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-') {
-				return false
-			}
+		if strings.ContainsFunc(label, func(r rune) bool { return !isAlphanumeric(r) && r != '-' }) {
+			return false
 		}
 	}
 	return true
+}
+
+// isAlphanumeric reports whether r is an ASCII letter or digit.
+func isAlphanumeric(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
 // checkScope reads what resource is asked for; whether there is one is looked at
@@ -243,9 +246,9 @@ func checkCredential(_ context.Context, x *exchange) finding {
 
 func checkAssertionType(_ context.Context, x *exchange) finding {
 	f := finding{expected: jwtBearer, presented: x.request.AssertionType}
-	switch {
-	case f.presented == f.expected:
-	case f.presented == "":
+	switch x.request.AssertionType {
+	case jwtBearer:
+	case "":
 		f.refusal = aadsts.MissingParameter("client_assertion_type")
 	default:
 		f.note, f.refusal = "Entra ID's own code for this is not known", aadsts.MalformedRequest()

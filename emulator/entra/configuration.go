@@ -47,7 +47,7 @@ func (d described) endpoint(path string) string { return "https://" + d.host + "
 func endpointHost(r *http.Request) string {
 	host := strings.TrimSuffix(strings.ToLower(r.Host), ":443")
 	if host == "" || host == "sts.windows.net" || strings.ContainsFunc(host, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune(".-:[]", c))
+		return !isAlphanumeric(c) && !strings.ContainsRune(".-:[]", c)
 	}) {
 		return loginHost
 	}

@@ -97,7 +97,7 @@ func (x *exchange) run(ctx context.Context) {
 		check := journal.Check{Name: st.name, Outcome: journal.Skipped}
 		if x.has&st.needs == st.needs && (x.refusal == nil || x.examining) {
 			found := st.check(ctx, x)
-			check.Expected, check.Presented, check.Note = found.expected, found.presented, found.note
+			check.Expected, check.Presented, check.Note = bounded(found.expected), bounded(found.presented), bounded(found.note)
 			if found.refusal == nil {
 				check.Outcome = journal.Passed
 				x.has |= st.gives
@@ -146,22 +146,23 @@ func (x *exchange) selfSigned() bool {
 func (x *exchange) event(token Token) journal.Event {
 	e := journal.Event{
 		Kind: journal.Exchange, Outcome: journal.Granted, Status: 200,
-		Tenant: x.request.Tenant, ClientID: x.request.ClientID,
+		Tenant: bounded(x.request.Tenant), ClientID: bounded(x.request.ClientID),
 		TraceID: x.request.TraceID.String(), CorrelationID: x.request.CorrelationID.String(),
-		Host: x.request.Host, Method: x.request.arrived.method, Path: x.request.arrived.path,
-		Resource: x.target.asked, Checks: x.checks, Nearest: x.nearest, Detail: x.detail(),
+		Host: x.request.Host, Method: x.request.arrived.method, Path: bounded(x.request.arrived.path),
+		Resource: bounded(x.target.asked), Checks: x.checks, Nearest: x.nearest, Detail: x.detail(),
 	}
 	if x.tenant.ID != "" {
 		e.Tenant = x.tenant.ID
 	}
-	who := "client " + x.request.ClientID
+	who := "client " + e.ClientID
 	if p := x.principal; p != nil {
 		e.ClientID, e.ObjectID, e.Identity = p.ClientID, p.ObjectID, p.DisplayName
 		who = p.DisplayName
 	}
 	if a := x.assertion; a != nil {
-		e.Issuer, e.Subject, e.Audience, e.Kid, e.JTI = a.issuer, a.subject, a.audience, a.keyID(), a.id
-		if account, ok := parseSubject(a.subject); ok {
+		e.Issuer, e.Subject, e.Kid, e.JTI = bounded(a.issuer), bounded(a.subject), bounded(a.keyID()), bounded(a.id)
+		e.Audience = boundedAll(a.audience)
+		if account, ok := parseSubject(e.Subject); ok {
 			e.Workload = account.namespace + "/" + account.name
 			who = e.Workload + " as " + who
 		}
@@ -175,9 +176,18 @@ func (x *exchange) event(token Token) journal.Event {
 		e.Summary = who + ": the assertion would be accepted"
 	default:
 		e.UTI, e.IssuedAt, e.ExpiresAt = token.UTI, &x.now, &token.ExpiresAt
-		e.Summary = fmt.Sprintf("%s: a token for %s, valid %v", who, x.target.asked, token.ExpiresIn)
+		e.Summary = fmt.Sprintf("%s: a token for %s, valid %v", who, e.Resource, token.ExpiresIn)
 	}
 	return e
+}
+
+func boundedAll(values []string) []string {
+	const most = 10
+	kept := make([]string, min(len(values), most))
+	for i := range kept {
+		kept[i] = bounded(values[i])
+	}
+	return kept
 }
 
 // detail is what there is no field for.

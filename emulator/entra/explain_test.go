@@ -70,12 +70,10 @@ func TestNearestCredential(t *testing.T) {
 func TestOfSeveralCredentialsTheMostAlikeIsShown(t *testing.T) {
 	l := newLab(t)
 	must(t, l.directory.Update(tenantID, bareID, func(p *directory.Principal) error {
-		for _, c := range []directory.FederatedCredential{
+		p.FederatedCredentials = []directory.FederatedCredential{
 			{Name: "github", Issuer: "https://token.actions.githubusercontent.com", Subject: "repo:a/b", Audience: audience},
 			{Name: "web-prod", Issuer: issuerURL, Subject: "system:serviceaccount:my-radix-app-prod:web-sa", Audience: audience},
 			{Name: "web-qa", Issuer: issuerURL, Subject: "system:serviceaccount:my-radix-app-qa:web-sa", Audience: audience},
-		} {
-			p.FederatedCredentials = append(p.FederatedCredentials, c)
 		}
 		return nil
 	}))
@@ -177,6 +175,35 @@ func TestTheJournalHoldsNoCredential(t *testing.T) {
 	for _, s := range append(sensitive, "a-wrong-secret") {
 		if strings.Contains(text, s) {
 			t.Errorf("the journal has %.20s…", s)
+		}
+	}
+}
+
+// A client can make up anything, but not fill the journal with it.
+func TestEventsAreBounded(t *testing.T) {
+	l := newLab(t)
+	long := strings.Repeat("x", 20_000)
+	for _, do := range []func(*attempt){
+		func(a *attempt) { a.form.Set("client_id", strings.Repeat("x", 900_000)) },
+		func(a *attempt) { a.form.Set("scope", strings.Repeat("x", 900_000)) },
+		func(a *attempt) { a.form.Set("grant_type", strings.Repeat("x", 900_000)) },
+		func(a *attempt) { a.path = "/" + long + "/oauth2/v2.0/token" },
+		func(a *attempt) { a.claims["iss"] = long },
+		func(a *attempt) { a.claims["sub"] = "system:serviceaccount:" + long + ":x" },
+		func(a *attempt) { a.claims["aud"] = long },
+		func(a *attempt) { a.claims["aud"] = strings.Split(strings.Repeat("x ", 5000), " ") },
+		func(a *attempt) { a.claims["jti"] = long },
+		func(a *attempt) { a.jose["typ"] = long },
+		func(a *attempt) { a.jose["kid"] = long },
+		func(a *attempt) { a.jose["alg"] = long },
+	} {
+		a := l.federated()
+		do(a)
+		if got := l.send(t, a); len(got.raw) > 8000 {
+			t.Errorf("a reply of %d bytes", len(got.raw))
+		}
+		if e := marshal(l.last(t)); len(e) > 30_000 {
+			t.Errorf("an event of %d bytes: %.300s", len(e), e)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 )
 
 // The limits of a token request. Entra ID's own are not known.
@@ -36,7 +37,7 @@ type arrival struct {
 // readForm reads a token request from HTTP. It refuses nothing: what is wrong is
 // noted for the checks.
 func readForm(r *http.Request) (form, arrival) {
-	a := arrival{method: r.Method, path: r.URL.Path, contentType: r.Header.Get("Content-Type")}
+	a := arrival{method: r.Method, path: httppath.Original(r), contentType: r.Header.Get("Content-Type")}
 	if r.Method != http.MethodPost {
 		return nil, a
 	}
@@ -125,8 +126,14 @@ func isText(s string) bool {
 }
 
 // clipped is the beginning of a long string, for a sentence.
-func clipped(s string) string {
-	const most = 80
+func clipped(s string) string { return cut(s, 80) }
+
+// bounded is what goes into the journal of a string that a client made up: more
+// than any field of a federated credential can have, and never a megabyte.
+func bounded(s string) string { return cut(s, 1024) }
+
+// cut shortens a string to so many bytes.
+func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

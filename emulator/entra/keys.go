@@ -3,7 +3,7 @@ package entra
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by definition: RFC 7517 §4.8
+	"crypto/sha1" // x5t is SHA-1 by definition: RFC 7517 §4.8
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -33,7 +33,7 @@ func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("make the certificate of a signing key: %w", err)
 	}
-	hash := sha1.Sum(certificate) //nolint:gosec // see above
+	hash := sha1.Sum(certificate)
 	return thumbprint(hash[:]), certificate, nil
 }
 

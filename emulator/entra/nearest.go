@@ -13,12 +13,13 @@ import (
 // one with the fewest fields that differ, and of those the one that takes the
 // fewest edits.
 func nearest(credentials []directory.FederatedCredential, a *assertion) *journal.Nearest {
+	issuer, subject, audience := bounded(a.issuer), bounded(a.subject), bounded(a.audience.String())
 	var best *directory.FederatedCredential
 	var bestScore int
 	for i := range credentials {
 		c := &credentials[i]
 		score := 0
-		for _, pair := range [][2]string{{c.Issuer, a.issuer}, {c.Subject, a.subject}, {c.Audience, a.audience.String()}} {
+		for _, pair := range [][2]string{{c.Issuer, issuer}, {c.Subject, subject}, {c.Audience, audience}} {
 			if pair[0] != pair[1] {
 				score += 10_000 + editDistance(pair[0], pair[1])
 			}
@@ -35,9 +36,9 @@ func nearest(credentials []directory.FederatedCredential, a *assertion) *journal
 		field, expected, presented string
 		explain                    func(expected, presented string) []because
 	}{
-		{"issuer", best.Issuer, a.issuer, explainIssuer},
-		{"subject", best.Subject, a.subject, explainSubject},
-		{"audience", best.Audience, a.audience.String(), explainAudience},
+		{"issuer", best.Issuer, issuer, explainIssuer},
+		{"subject", best.Subject, subject, explainSubject},
+		{"audience", best.Audience, audience, explainAudience},
 	} {
 		if d.expected == d.presented {
 			continue

@@ -117,7 +117,7 @@ func (s *Source) key(ctx context.Context, at place, kid string) (jose.JSONWebKey
 	}
 	newer, err := s.fetch(ctx, at, unknownKey)
 	if err != nil { // the remembered set is still good, so the key is what is missing
-		return jose.JSONWebKey{}, fmt.Errorf("%w; asked again: %v", unknown, err)
+		return jose.JSONWebKey{}, fmt.Errorf("%w; asked again: %s", unknown, err.Error())
 	}
 	if key, ok := newer.Key(kid); ok {
 		return key, nil
