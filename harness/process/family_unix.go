@@ -21,15 +21,23 @@ type family struct {
 	child      *os.Process
 
 	mu     sync.Mutex
-	asked  map[int]int64 // to end: process ids, with the start that makes them unique
-	groups map[int]bool  // that are led by members, and stay theirs when the leader has ended
+	asked  map[int]identity // to end, by process id
+	groups map[int]bool     // that are led by members, and stay theirs when the leader has ended
 }
 
-// A member is a process; start tells it from a later one with its id.
+// A member is a process.
 type member struct {
 	pid, parent, group int
-	start              int64
-	ended              bool // but not yet waited for
+	identity
+	ended bool // but not yet waited for
+}
+
+// An identity tells a process from a later one with its id, and from what it was
+// before it executed another program: a shell that has just forked may lose the
+// signal that asks it to end, and become the program it was to start.
+type identity struct {
+	start   int64
+	program string
 }
 
 func newFamily(background bool) *family {
@@ -98,7 +106,7 @@ func (f *family) reach(s unix.Signal, onlyNew bool) int {
 	before := maps.Clone(f.asked)
 	members := f.members()
 	for _, m := range members {
-		if start, asked := before[m.pid]; !onlyNew || !asked || start != m.start {
+		if !onlyNew || before[m.pid] != m.identity {
 			_ = unix.Kill(m.pid, s)
 		}
 	}
@@ -110,7 +118,7 @@ func (f *family) reach(s unix.Signal, onlyNew bool) int {
 // what a member starts while it is being ended is a member too.
 func (f *family) members() []member {
 	if f.asked == nil {
-		f.asked, f.groups = map[int]int64{}, map[int]bool{}
+		f.asked, f.groups = map[int]identity{}, map[int]bool{}
 		f.groups[f.child.Pid] = f.ownGroup
 	}
 	all := processes()
@@ -118,12 +126,12 @@ func (f *family) members() []member {
 	for grown := true; grown; {
 		grown = false
 		for _, m := range all {
-			start, asked := f.asked[m.pid]
-			if ours[m.pid] || !ours[m.parent] && !f.groups[m.group] && !(asked && start == m.start) {
+			asked, known := f.asked[m.pid]
+			if ours[m.pid] || !ours[m.parent] && !f.groups[m.group] && !(known && asked.start == m.start) {
 				continue
 			}
 			ours[m.pid], grown = true, true
-			f.asked[m.pid] = m.start
+			f.asked[m.pid] = m.identity
 			f.groups[m.pid] = f.groups[m.pid] || m.group == m.pid
 		}
 	}

@@ -29,7 +29,8 @@ func processes() []member {
 	for i, p := range table {
 		all[i] = member{
 			pid: int(p.Proc.P_pid), parent: int(p.Eproc.Ppid), group: int(p.Eproc.Pgid),
-			start: p.Proc.P_starttime.Nano(), ended: p.Proc.P_stat == zombie,
+			identity: identity{start: p.Proc.P_starttime.Nano(), program: unix.ByteSliceToString(p.Proc.P_comm[:])},
+			ended:    p.Proc.P_stat == zombie,
 		}
 	}
 	return all

@@ -44,14 +44,19 @@ func processes() []member {
 			continue // it has ended
 		}
 		// PID (NAME) STATE PARENT GROUP …, and a name may hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+		if open < 0 || end < open {
+			continue
+		}
+		fields := bytes.Fields(stat[end+1:])
 		if len(fields) < 20 {
 			continue
 		}
 		number := func(i int) int64 { n, _ := strconv.ParseInt(string(fields[i]), 10, 64); return n }
 		all = append(all, member{
-			pid: pid, parent: int(number(1)), group: int(number(2)), start: number(19),
-			ended: fields[0][0] == 'Z' || fields[0][0] == 'X',
+			pid: pid, parent: int(number(1)), group: int(number(2)),
+			identity: identity{start: number(19), program: string(stat[open+1 : end])},
+			ended:    fields[0][0] == 'Z' || fields[0][0] == 'X',
 		})
 	}
 	return all
