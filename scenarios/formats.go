@@ -84,8 +84,6 @@ func (o Outcome) junitFailure() *junitFailure {
 	if first.Expression != "" {
 		all.Type = "expectation"
 	}
-	for _, f := range o.Failures {
-		all.Text += f.text()
-	}
+	all.Text += strings.Join(o.texts(), "")
 	return &all
 }

@@ -67,7 +67,7 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 	w := st.workloads[r.Workload]
 	st.lab.Journal().Record(journal.Event{
 		Kind: journal.Run, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount, ClientID: w.ClientID,
-		Summary: fmt.Sprintf("%s ended with exit code %d", args[0], code), Detail: map[string]string{"exitCode": strconv.Itoa(code)},
+		Summary: fmt.Sprintf("%s ended with exit code %d", filepath.Base(args[0]), code), Detail: map[string]string{"exitCode": strconv.Itoa(code)},
 	})
 	// What the emulator was still writing down when the program got its answer.
 	return st.lab.Clock().Advance(ctx, 0)

@@ -97,7 +97,7 @@ func (st *stage) witness(f *Failure, p *program, now state) {
 		named = append(named, r.key)
 		events = append(events, result.Events...)
 		if st.ran(r.key) {
-			f.Runs = append(f.Runs, RunOutput{Step: r.key, ExitCode: result.ExitCode, Stdout: shorten(result.Stdout), Stderr: shorten(result.Stderr)})
+			f.Runs = append(f.Runs, RunOutput{Step: r.key, ExitCode: result.ExitCode, Stdout: shortenTo(maxShownOutput, result.Stdout), Stderr: shortenTo(maxShownOutput, result.Stderr)})
 		}
 	}
 	if len(events) == 0 {

@@ -42,7 +42,7 @@ type Scenario struct {
 	// Config is a wiemu.yaml: tenants, issuers, identities, vaults. Left out: the defaults of wiemu.
 	Config config.Config `yaml:"config,omitempty" json:"config,omitzero"`
 	// RadixConfig is a radixconfig.yaml. Its components and jobs with an identity are workloads called COMPONENT-ENVIRONMENT.
-	RadixConfig *yaml.Node `yaml:"radixconfig,omitempty" json:"radixconfig,omitempty"`
+	RadixConfig *yaml.Node `yaml:"radixconfig,omitempty" json:"-"`
 	// Workloads are service accounts, each with the client id that it uses.
 	Workloads []config.Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
 	// Steps are what happens, in order.
@@ -180,3 +180,6 @@ func (e *Expression) UnmarshalYAMLFile(v yamlfile.Value) {
 		e.node, e.line = v.Node, v.Node.Line
 	}
 }
+
+// MarshalText gives the condition as it is written.
+func (e Expression) MarshalText() ([]byte, error) { return []byte(e.Source), nil }

@@ -3,8 +3,11 @@ package scenarios
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
 )
 
 // WriteTable writes the report for a person: a line for each scenario, then why
@@ -29,8 +32,8 @@ func (r Report) WriteEnd(w io.Writer) error {
 
 func (r Report) writeEnd(p *printer) {
 	for _, o := range r.Scenarios {
-		for _, f := range o.Failures {
-			p.printf("\n%s: %s", o.Name, f.text())
+		for _, text := range o.texts() {
+			p.printf("\n%s: %s", o.Name, text)
 		}
 	}
 	p.printf("\n%d passed, %d failed in %s\n", r.Passed, r.Failed, r.Wall)
@@ -47,6 +50,25 @@ func (o Outcome) writeRow(w io.Writer) {
 
 // String rounds to milliseconds.
 func (s Seconds) String() string { return fmt.Sprintf("%.3fs", time.Duration(s).Seconds()) }
+
+// texts are the scenario's failures as people read them. What an earlier one
+// shows already, a later one does not repeat.
+func (o Outcome) texts() []string {
+	var texts []string
+	ran, recorded := map[string]bool{}, map[string]bool{}
+	for _, f := range o.Failures {
+		f.Runs = slices.DeleteFunc(slices.Clone(f.Runs), func(r RunOutput) bool { return ran[r.Step] })
+		f.Events = slices.DeleteFunc(slices.Clone(f.Events), func(e journal.Event) bool { return recorded[e.ID] })
+		texts = append(texts, f.text())
+		for _, r := range f.Runs {
+			ran[r.Step] = true
+		}
+		for _, e := range f.Events {
+			recorded[e.ID] = true
+		}
+	}
+	return texts
+}
 
 // text is a failure as people read it; it ends in a newline.
 func (f Failure) text() string {

@@ -38,7 +38,7 @@ func (p *program) values(details *cel.EvalDetails) []NamedValue {
 		if !evaluated {
 			return
 		}
-		source, err := cel.ExprToString(e, p.ast.SourceInfo())
+		source, err := cel.ExprToString(e, p.ast.SourceInfo(), cel.FormatWrapOnColumn(maxShownText))
 		if err != nil || seen[source] {
 			return
 		}
@@ -85,7 +85,8 @@ var structural = map[string]bool{
 
 // How much of a value is shown.
 const (
-	maxShownText     = 400 // bytes
+	maxShownText     = 400  // bytes
+	maxShownOutput   = 2000 // bytes, of what a program printed
 	maxShownElements = 8
 )
 
@@ -150,9 +151,11 @@ func showEvent(e journal.Event) string {
 	return fmt.Sprintf("event %s (%s %s: %s)", e.ID, e.Kind, e.Outcome, e.Summary)
 }
 
-func shorten(text string) string {
-	if len(text) <= maxShownText {
+func shorten(text string) string { return shortenTo(maxShownText, text) }
+
+func shortenTo(limit int, text string) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxShownText], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
