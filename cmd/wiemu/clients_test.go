@@ -26,7 +26,11 @@ func newCommand(t *testing.T) *command {
 	if out, err := exec.Command("go", "build", "-o", c.path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build wiemu: %v\n%s", err, out)
 	}
-	c.env = append(os.Environ(), "HOME="+c.dir, "WIEMU_STATE_DIR="+filepath.Join(c.dir, "state"), "XDG_CACHE_HOME="+filepath.Join(c.dir, "cache"),
+	runtime := filepath.Join(c.dir, "runtime")
+	if err := os.Mkdir(runtime, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "HOME="+c.dir, "WIEMU_STATE_DIR="+filepath.Join(c.dir, "state"), "XDG_CACHE_HOME="+filepath.Join(c.dir, "cache"),
 		"PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	radix, err := os.ReadFile(filepath.Join("..", "..", "docs", "examples", "radixconfig.yaml"))
 	if err != nil {

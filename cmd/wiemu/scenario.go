@@ -83,8 +83,8 @@ func newScenarioList() *cobra.Command {
 			}
 			out := &lines{w: cmd.OutOrStdout()}
 			for _, s := range list {
-				title, _, _ := strings.Cut(s.Description, "\n")
-				out.print("%-34s %s\n", s.Metadata.Name, title)
+				title, _, _ := strings.Cut(s.Description, ". ")
+				out.print("%s\n    %s\n", s.Metadata.Name, strings.TrimSpace(title))
 			}
 			return out.err
 		},

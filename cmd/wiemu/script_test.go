@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,8 +26,10 @@ func TestScript(t *testing.T) {
 			env.Setenv("HOME", home)
 			env.Setenv("XDG_CACHE_HOME", keys)
 			env.Setenv("WIEMU_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+			runtime := filepath.Join(env.WorkDir, "runtime") // what runs leave behind would be here
+			env.Setenv("XDG_RUNTIME_DIR", runtime)
 			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+programs)
-			return os.Mkdir(home, 0o755)
+			return errors.Join(os.MkdirAll(home, 0o755), os.Mkdir(runtime, 0o700))
 		},
 	})
 }
