@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/sha1" // x5t is SHA-1 by definition: RFC 7515 §4.1.7
@@ -50,35 +51,50 @@ func checkCertificate(_ context.Context, x *exchange) finding {
 		f.expected = thumbprint(one[:])
 		return f
 	}
-	f.refusal = aadsts.CertificateNotRegistered(x.principal.ClientID, displayedKey(x.assertion.keyID()))
+	f.refusal = aadsts.CertificateNotRegistered(x.principal.ClientID, displayedThumbprint(x.assertion.keyID()))
 	if len(x.principal.Certificates) == 0 {
 		f.note = "the application has no certificate"
 	}
 	return f
 }
 
-// isThumbprint compares a header's value with a certificate's hash. kid is
-// base64url with most libraries and hexadecimal with some.
+// isThumbprint compares a header's value with a certificate's hash.
 func isThumbprint(presented string, hash []byte) bool {
-	return presented != "" && (presented == thumbprint(hash) || strings.EqualFold(presented, hex.EncodeToString(hash)))
+	return presented != "" && bytes.Equal(decodeThumbprint(presented), hash)
 }
+
+// decodeThumbprint reads a hash in the spellings that libraries use: base64url
+// (RFC 7515 §4.1.7), standard base64 with padding (MSAL Go's x5t#S256), and
+// hexadecimal (the kid of some). nil for what is none of them.
+func decodeThumbprint(s string) []byte {
+	if hash, err := hex.DecodeString(s); err == nil && isHashSize(len(hash)) {
+		return hash
+	}
+	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
+	if hash, err := base64.RawURLEncoding.DecodeString(s); err == nil && isHashSize(len(hash)) {
+		return hash
+	}
+	return nil
+}
+
+func isHashSize(n int) bool { return n == sha1.Size || n == sha256.Size }
 
 func thumbprint(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
 
-// displayedKey is how Entra ID writes a key's id in its texts: a thumbprint as
-// upper-case hexadecimal, anything else as it is.
-func displayedKey(id string) string {
-	if hash, err := base64.RawURLEncoding.DecodeString(id); err == nil && len(hash) == sha1.Size {
+// displayedThumbprint is how Entra ID writes a thumbprint in its texts, in
+// upper-case hexadecimal.
+func displayedThumbprint(presented string) string {
+	if hash := decodeThumbprint(presented); hash != nil {
 		return strings.ToUpper(hex.EncodeToString(hash))
 	}
-	return id
+	return presented
 }
 
 func checkCertificateTime(_ context.Context, x *exchange) finding {
 	c := x.certificate
 	f := finding{expected: timeSpan(c.Start, c.End), presented: second(x.now)}
 	if !c.ValidAt(x.now) {
-		f.refusal = aadsts.CertificateOutOfTime(displayedKey(x.assertion.keyID()), c.Start, c.End)
+		f.refusal = aadsts.CertificateOutOfTime(displayedThumbprint(x.assertion.keyID()), c.Start, c.End)
 	}
 	return f
 }
@@ -87,7 +103,7 @@ func checkOwnSignature(_ context.Context, x *exchange) finding {
 	f := finding{expected: "a signature by the certificate's key", presented: x.assertion.header.Algorithm}
 	if err := x.assertion.verify(x.key, x.algorithms()...); err != nil {
 		f.note = err.Error()
-		f.refusal = aadsts.WrongSignature(displayedKey(x.assertion.keyID()), x.certificate.Start, x.certificate.End)
+		f.refusal = aadsts.WrongSignature(displayedThumbprint(x.assertion.keyID()), x.certificate.Start, x.certificate.End)
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package entra
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/sha1" // the size of an x5t: RFC 7515 §4.1.7
 	"errors"
 	"fmt"
 	"slices"
@@ -186,6 +187,15 @@ func checkKey(ctx context.Context, x *exchange) finding {
 		f.note, f.refusal = err.Error(), aadsts.MetadataUnreachable()
 	}
 	return f
+}
+
+// displayedKey is how Entra ID writes a federated kid in its texts: one that is a
+// SHA-1 thumbprint as such (seen), anything else as it is (inferred).
+func displayedKey(kid string) string {
+	if len(decodeThumbprint(kid)) == sha1.Size {
+		return displayedThumbprint(kid)
+	}
+	return kid
 }
 
 // The sizes of RSA keys that are used, in bits: below, a signature proves

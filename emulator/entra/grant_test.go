@@ -78,6 +78,11 @@ func TestGranted(t *testing.T) {
 			a.jose = map[string]any{"typ": "JWT", "alg": "PS256", "x5t#S256": base64.RawURLEncoding.EncodeToString(hash[:])}
 			a.compact = compactPSS
 		}},
+		{"a certificate as MSAL Go names it", (*lab).withCertificate, func(a *attempt) {
+			hash := sha256.Sum256(certificateOf(clusterKey()))
+			a.jose = map[string]any{"typ": "JWT", "alg": "PS256", "x5t#S256": base64.StdEncoding.EncodeToString(hash[:])}
+			a.compact = compactPSS
+		}},
 		{"a certificate named by a hexadecimal kid, with its chain", (*lab).withCertificate, func(a *attempt) {
 			der := certificateOf(clusterKey())
 			hash := sha1.Sum(der)

@@ -319,6 +319,17 @@ func TestUnusableMetadata(t *testing.T) {
 	}
 }
 
+// A kid that is a SHA-1 thumbprint is named as one.
+// Source: Azure/azure-workload-identity#1232.
+func TestAKidThatIsAThumbprintIsShownInHexadecimal(t *testing.T) {
+	l := newLab(t)
+	a := l.federated()
+	a.jose["kid"] = "36GEq14rP2UpuM_OGVMFAUI24pc"
+	if got := l.send(t, a); got.code() != 7000272 || !strings.Contains(got.Text, "identifier DFA184AB5E2B3F6529B8CFCE195305014236E297 used") {
+		t.Error(got.raw)
+	}
+}
+
 // A key that is gone still verifies while the key set is remembered; then the
 // same token is refused. So rotation that is too early fails late.
 func TestAKeyRemovedTooEarly(t *testing.T) {
