@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -311,7 +312,7 @@ func TestTheControlDoorSteersAndAsksForItsToken(t *testing.T) {
 		"an unknown account": second(c.Mint(t.Context(), control.MintRequest{Namespace: "x", ServiceAccount: "y"})),
 		"an unknown field":   c.Do(t.Context(), http.MethodPost, "/v1/tokens", map[string]string{"nam": "x"}, &struct{}{}),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "HTTP 40") {
+		if refusal := (*control.StatusError)(nil); !errors.As(err, &refusal) || refusal.Status/100 != 4 {
 			t.Errorf("%s: %v, want a refusal", name, err)
 		}
 	}

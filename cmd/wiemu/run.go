@@ -129,9 +129,14 @@ func runChild(ctx context.Context, release func(), env harness.Environment, comm
 		return 0, exitCode(130) // interrupted before the command started
 	}
 	release()
-	return process.Run(context.WithoutCancel(ctx), process.Command{
+	code, err := process.Run(context.WithoutCancel(ctx), process.Command{
 		Args: command, Env: env.Environ(os.Environ()), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
+	if start := (*process.Error)(nil); errors.As(err, &start) && start.Code != process.Failed {
+		fmt.Fprintln(os.Stderr, "wiemu:", err) // not wiemu's failure: a shell's code
+		return start.Code, nil
+	}
+	return code, err
 }
 
 func passOn(code int) error {

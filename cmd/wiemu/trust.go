@@ -43,6 +43,6 @@ and never print an issuer of wiemu's.`,
 	}
 	s.addFileFlag(cmd)
 	cmd.Flags().StringArrayVar(&issuers, "issuer", nil, "issuer URL of the real cluster, to the letter; repeatable for clusters side by side (default: the issuers of this lab)")
-	addOutput(cmd, &format, "table", "json", "azcli", "bicep", "terraform")
+	addOutput(cmd, &format, workload.TrustFormats()...)
 	return cmd
 }

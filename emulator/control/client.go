@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,7 +48,8 @@ func (c *Client) Examine(ctx context.Context, req ExamineRequest) (journal.Event
 	return e, c.Do(ctx, http.MethodPost, "/v1/examine", req, &e)
 }
 
-// Do sends in as JSON, unless it is nil, and decodes the answer into out.
+// Do sends in as JSON, unless it is nil, and decodes the answer into out. What
+// the lab refuses is a *StatusError.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -77,7 +79,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		if json.Unmarshal(data, &p) != nil || p.Error == "" {
 			p.Error = string(data)
 		}
-		return fmt.Errorf("%s %s: HTTP %d: %s", method, path, resp.StatusCode, p.Error)
+		return &StatusError{resp.StatusCode, errors.New(p.Error)}
 	}
 	return json.Unmarshal(data, out)
 }
