@@ -71,7 +71,7 @@ func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	}
 	l.remove = append(l.remove, l.path("trust"), l.path("tokens"), l.path("home"))
 	if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
-		return nil, fmt.Errorf("write the trust bundle: %w", err)
+		return nil, err
 	}
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
 	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)

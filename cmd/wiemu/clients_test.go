@@ -66,7 +66,8 @@ func (c *command) output(name string, args ...string) string {
 // serve starts a server and stops it with the test.
 func (c *command) serve(args ...string) {
 	c.t.Helper()
-	cmd := c.prepare(c.path, append([]string{"serve"}, args...)...)
+	cmd := exec.Command(c.path, append([]string{"serve"}, args...)...) // without the test's context, which ends before its cleanup
+	cmd.Dir, cmd.Env = c.dir, c.env
 	var said bytes.Buffer
 	ready := &waiter{seen: make(chan struct{}), text: []byte("ready;"), into: &said}
 	cmd.Stdout, cmd.Stderr = ready, ready
