@@ -1,0 +1,183 @@
+package workload
+
+import (
+	"crypto/sha1" // names, not secrets
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// TrustRow is one federated credential that has to exist: what the Radix console
+// shows under "Azure Federated Credentials Configuration".
+type TrustRow struct {
+	ClientID       string   `json:"clientId"`
+	Name           string   `json:"name"` // a suggestion, unique per client id
+	Issuer         string   `json:"issuer"`
+	Subject        string   `json:"subject"`
+	Audience       string   `json:"audience"`
+	Namespace      string   `json:"namespace"`
+	ServiceAccount string   `json:"serviceAccount"`
+	Application    string   `json:"application,omitempty"`
+	Environment    string   `json:"environment,omitempty"`
+	Component      string   `json:"component,omitempty"`
+	Role           Role     `json:"role,omitempty"`
+	UsedBy         []string `json:"usedBy"` // every workload that the credential serves
+}
+
+// Trust returns the credentials that the workloads need so that each of the
+// issuers is trusted: several while an application moves from one cluster to
+// another. Workloads without a client id need none; those that share identity
+// and subject share a credential, as Entra ID demands.
+func Trust(workloads []Workload, issuers []string) []TrustRow {
+	rows := []TrustRow{}
+	for _, w := range workloads {
+		for i, issuer := range issuers {
+			if w.ClientID == "" {
+				continue
+			}
+			row := TrustRow{
+				ClientID: w.ClientID, Name: w.CredentialName(), Issuer: issuer, Subject: w.Subject(), Audience: Audience,
+				Namespace: w.Namespace, ServiceAccount: w.ServiceAccount,
+				Application: w.Application, Environment: w.Environment, Component: w.Component, Role: w.Role, UsedBy: []string{w.String()},
+			}
+			if i > 0 {
+				row.Name = marked(row.Name, issuer)
+			}
+			at := slices.IndexFunc(rows, func(r TrustRow) bool {
+				return r.ClientID == row.ClientID && r.Issuer == row.Issuer && r.Subject == row.Subject
+			})
+			if at < 0 {
+				if slices.ContainsFunc(rows, func(r TrustRow) bool { return r.ClientID == row.ClientID && r.Name == row.Name }) {
+					row.Name = marked(row.Name, row.Issuer+" "+row.Subject)
+				}
+				rows = append(rows, row)
+			} else if !slices.Contains(rows[at].UsedBy, w.String()) {
+				rows[at].UsedBy = append(rows[at].UsedBy, w.String())
+			}
+		}
+	}
+	return rows
+}
+
+// marked makes a credential's name one for another issuer (or another subject),
+// with the mark by which the Radix CLI tells issuers apart:
+// cmd/validateWorkloadIdentity.go, generateFederatedCredentialName.
+func marked(name, of string) string {
+	sum := sha1.Sum([]byte(strings.ToLower(of)))
+	mark := "_" + hex.EncodeToString(sum[:])[:10]
+	return name[:min(len(name), maxCredentialName-len(mark))] + mark
+}
+
+// TrustFormats are the formats that WriteTrust knows.
+func TrustFormats() []string { return []string{"table", "json", "azcli", "bicep", "terraform"} }
+
+// WriteTrust writes the rows in one of TrustFormats. azcli, bicep and terraform
+// say how to create the credentials in real Azure: they need the https URLs of
+// real issuers, and refuse those of a lab.
+func WriteTrust(w io.Writer, rows []TrustRow, format string) error {
+	switch format {
+	case "table":
+		return writeTable(w, rows)
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(rows)
+	case "azcli", "bicep", "terraform":
+		return writeReal(w, rows, format)
+	}
+	return fmt.Errorf("trust: format %q: expected one of %s", format, strings.Join(TrustFormats(), ", "))
+}
+
+func writeTable(w io.Writer, rows []TrustRow) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ENVIRONMENT\tCOMPONENT\tCLIENT ID\tNAMESPACE\tSERVICE ACCOUNT\tSUBJECT\tAUDIENCE\tNAME\tISSUER")
+	for _, r := range rows {
+		cells := []string{r.Environment, r.Component, r.ClientID, r.Namespace, r.ServiceAccount, r.Subject, r.Audience, r.Name, r.Issuer}
+		for i, cell := range cells {
+			if cell == "" {
+				cells[i] = "-"
+			}
+		}
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	return table.Flush()
+}
+
+// writeReal writes the formats that change something in Azure.
+func writeReal(w io.Writer, rows []TrustRow, format string) error {
+	var issuers []string
+	for _, row := range rows {
+		if !slices.Contains(issuers, row.Issuer) {
+			issuers = append(issuers, row.Issuer)
+		}
+		if err := representable(row); err != nil {
+			return err
+		}
+	}
+	if len(issuers) == 0 {
+		return fmt.Errorf("trust: format %s needs workloads with a client id and the URL of the cluster's issuer; give it with --issuer (Radix console: Cluster Issuer URLs)", format)
+	}
+	for _, issuer := range issuers {
+		if err := realIssuer(issuer); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	p := printer{&b, map[string]string{"azcli": "#", "bicep": "//", "terraform": "#"}[format]}
+	p.remarks(rows, issuers)
+	switch format {
+	case "azcli":
+		writeAzureCLI(p, rows)
+	case "bicep":
+		writeBicep(p, rows)
+	case "terraform":
+		writeTerraform(p, rows)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// realIssuer refuses what cannot be the issuer of a cluster whose tokens Entra ID
+// is to accept.
+func realIssuer(issuer string) error {
+	const fix = "give the cluster's issuer URL with --issuer, to the letter (Radix console: Cluster Issuer URLs)"
+	u, err := url.Parse(issuer)
+	host := ""
+	if err == nil {
+		host = strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	}
+	switch {
+	case issuer == "":
+		return fmt.Errorf("trust: expected the URL of a real issuer, found none; %s", fix)
+	case err != nil || u.Scheme != "https" || host == "" || u.User != nil:
+		return fmt.Errorf("trust: issuer %q: expected an https URL; %s", issuer, fix)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+		return fmt.Errorf("trust: issuer %q: expected a URL without query and fragment; %s", issuer, fix)
+	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return fmt.Errorf("trust: issuer %q: expected a URL without white space; %s", issuer, fix)
+	case host == "wiemu.test" || strings.HasSuffix(host, ".wiemu.test"):
+		return fmt.Errorf("trust: issuer %q exists in this lab only, and real Azure must not trust its name; %s", issuer, fix)
+	case host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1":
+		return fmt.Errorf("trust: issuer %q: Entra ID cannot reach this machine; %s", issuer, fix)
+	}
+	return nil
+}
+
+// representable refuses names that no cluster has, before they reach a script.
+func representable(row TrustRow) error {
+	for what, name := range map[string]string{"namespace": row.Namespace, "service account": row.ServiceAccount} {
+		if !nameForm.MatchString(strings.ReplaceAll(name, ".", "-")) {
+			return fmt.Errorf("trust: %s %q: expected %s", what, name, nameRule)
+		}
+	}
+	if _, err := ParseClientID(row.ClientID); err != nil {
+		return fmt.Errorf("trust: %s: %w", row.Subject, err)
+	}
+	return nil
+}
