@@ -246,7 +246,7 @@ func TestNearestFindsTheNameThatWasMeant(t *testing.T) {
 	for written, meant := range map[string]string{
 		"idenity": "identity", "identiy": "identity", "indentity": "identity", "Identity": "identity",
 		"azur": "azure", "azrue": "azure", "client_id": "clientId", "clientID": "clientId", "clientIdd": "clientId",
-		"nmae": "name", "no": "on", "enviromentConfig": "environmentConfig",
+		"naem": "name", "no": "on", "enviromentConfig": "environmentConfig",
 		"x": "", "": "", "authentication": "", "nnnn": "", "ports": "",
 	} {
 		if got := yamlfile.Nearest(written, known); got != meant {

@@ -127,7 +127,8 @@ func (f *family) members() []member {
 		grown = false
 		for _, m := range all {
 			asked, known := f.asked[m.pid]
-			if ours[m.pid] || !ours[m.parent] && !f.groups[m.group] && !(known && asked.start == m.start) {
+			known = known && asked.start == m.start
+			if ours[m.pid] || !ours[m.parent] && !f.groups[m.group] && !known {
 				continue
 			}
 			ours[m.pid], grown = true, true
