@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -66,18 +65,6 @@ func (o Options) complete() Options {
 		o.MaxLag = max(o.MinLag, 90*time.Second)
 	}
 	return o
-}
-
-// MemoryDir is where volumes are best made: a directory on a file system in
-// memory where the machine has one, as a kubelet's volumes are, and the
-// directory for temporary files elsewhere. Tokens never reach a disk then, and
-// renewing them costs nothing to speak of.
-func MemoryDir() string {
-	const shared = "/dev/shm" // Linux
-	if probe, err := os.MkdirTemp(shared, "wiemu-"); err == nil && os.Remove(probe) == nil {
-		return shared
-	}
-	return os.TempDir()
 }
 
 // Volume is a directory whose token file is kept fresh until Close.

@@ -14,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/projection"
+	"github.com/wiemu/wiemu/harness/state"
 )
 
 var begin = time.Date(2026, 11, 23, 10, 4, 5, 0, time.UTC)
@@ -253,7 +254,7 @@ func TestAReaderNeverSeesAPartOfATokenNorNone(t *testing.T) {
 		raw := strings.Repeat(fmt.Sprintf("%08d.", n), 120) // about as long as a real one
 		return issuer.Token{Raw: raw, IssuedAt: begin, ExpiresAt: begin.Add(time.Hour)}, nil
 	}
-	dir, err := os.MkdirTemp(projection.MemoryDir(), "wiemu-rotations-")
+	dir, err := os.MkdirTemp(state.MemoryDir(), "wiemu-rotations-")
 	if err != nil {
 		t.Fatal(err)
 	}
