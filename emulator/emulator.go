@@ -40,6 +40,7 @@ type Options struct {
 	Keys        *keyring.Pool     // where signing keys come from. nil: a pool in memory
 	Clock       *clock.Lab        // nil: a running clock
 	JournalFile string            // events as JSON lines. "": in memory only
+	KeepEvents  int               // events kept in memory. 0: journal's default
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
 }
 
@@ -116,7 +117,7 @@ func (e *Emulator) Close(ctx context.Context) error {
 }
 
 func (e *Emulator) openJournal(_ context.Context, opts Options) (err error) {
-	e.journal, err = journal.New(e.clock, journal.Options{File: opts.JournalFile})
+	e.journal, err = journal.New(e.clock, journal.Options{File: opts.JournalFile, Keep: opts.KeepEvents})
 	if err == nil {
 		e.onClose(e.journal.Close)
 	}

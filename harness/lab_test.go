@@ -300,7 +300,7 @@ func BenchmarkDay(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		lab, err := harness.New(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
+		lab, err := harness.New(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/state"
 )
 
 // A stage is where one scenario is played: its lab and what came of its steps.
@@ -30,10 +31,14 @@ type stage struct {
 	copies    map[string]string // files, by the name of the copyToken step
 }
 
+// allEvents is more than a scenario's journal comes to: expectations speak of
+// all of it.
+const allEvents = 1_000_000
+
 // play opens a lab, goes through the steps and cleans up. Failed expectations
 // are in the outcome; the error is about the lab itself.
 func (st *stage) play(ctx context.Context) (err error) {
-	if st.dir, err = os.MkdirTemp("", "wiemu-scenario-"); err != nil {
+	if st.dir, err = os.MkdirTemp(state.MemoryDir(), "wiemu-scenario-"); err != nil {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
@@ -41,7 +46,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	keys := st.runner.keys.Lease()
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	if st.lab, err = harness.New(ctx, harness.Options{
-		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start)},
+		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents},
 		Dir:      filepath.Join(st.dir, "lab"),
 		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
 	}); err != nil {

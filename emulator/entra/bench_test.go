@@ -83,6 +83,17 @@ func BenchmarkRSA(b *testing.B) {
 	}
 }
 
+// BenchmarkRSAInParallel is crypto/rsa alone on every processor: what .ci/bench
+// holds the rate of a server against.
+func BenchmarkRSAInParallel(b *testing.B) {
+	b.RunParallel(func(pb *testing.PB) {
+		pair := rsaPair(b)
+		for pb.Next() {
+			pair()
+		}
+	})
+}
+
 // BenchmarkExchangeAgainstRSA shows what an exchange costs beyond its RSA.
 func BenchmarkExchangeAgainstRSA(b *testing.B) {
 	inTurn(b, "rsa", rsaPair(b), "exchange", newLab(b).exchange(b))

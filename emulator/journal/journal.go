@@ -22,7 +22,7 @@ import (
 // Options says where a journal is kept. The zero value keeps it in memory alone.
 type Options struct {
 	File string // one JSON event a line, appended; created 0600. "": none
-	Keep int    // events kept in memory; 0: 10,000
+	Keep int    // events kept in memory; 0: 2,000, which is some 20 MB of exchanges
 }
 
 // Journal is the record of one run. It is safe for concurrent use; a nil
@@ -33,7 +33,7 @@ type Journal struct {
 
 	mu      sync.Mutex
 	last    uint64
-	events  []Event // the newest, oldest first; at most 2*keep before it is cut to keep
+	events  []Event // the newest, oldest first; somewhat more than keep, so that cutting is rare
 	changed chan struct{}
 	file    *os.File
 	failed  error // the first failure to write the file
@@ -43,7 +43,7 @@ type Journal struct {
 func New(clk clock.Clock, opts Options) (*Journal, error) {
 	j := &Journal{clock: clk, keep: opts.Keep, changed: make(chan struct{})}
 	if j.keep <= 0 {
-		j.keep = 10_000
+		j.keep = 2_000
 	}
 	if opts.File == "" {
 		return j, nil
@@ -70,8 +70,10 @@ func (j *Journal) Record(e Event) Event {
 	defer j.mu.Unlock()
 	j.last++
 	e.ID = strconv.FormatUint(j.last, 10)
-	if len(j.events) >= 2*j.keep {
-		j.events = append(j.events[:0], j.events[len(j.events)-j.keep+1:]...)
+	if most := j.keep + j.keep/4; len(j.events) >= most {
+		kept := copy(j.events, j.events[len(j.events)-j.keep+1:])
+		clear(j.events[kept:]) // lets go of what they hold
+		j.events = j.events[:kept]
 	}
 	j.events = append(j.events, e)
 	j.write(e)
