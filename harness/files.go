@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,16 @@ func (f Files) Workloads() []Declared {
 type Declared struct {
 	Workload workload.Workload `json:"workload"`
 	Identity Identity          `json:"identity"`
+}
+
+// WhyNot says why a component of the radixconfig.yaml is no workload of an
+// environment; where the files cannot tell, it returns err.
+func (f Files) WhyNot(component, environment string, err error) error {
+	if len(f.Radix) != 1 || len(f.Config.Workloads) > 0 || environment == "" {
+		return err
+	}
+	_, why := f.Radix[0].Find(component, environment)
+	return cmp.Or(why, err)
 }
 
 // Find returns the declared workload that a component (or a workload's name in

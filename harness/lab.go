@@ -35,6 +35,10 @@ type Options struct {
 	Dir      string // holds trust (the CA bundle) and tokens until Close. "": a temporary directory
 	Bundle   trust.BundleOptions
 	Seed     uint64 // of the kubelet's jitter
+
+	// OnError is told when a token file could not be refreshed; the old token
+	// stays and the next attempt follows. nil: the journal alone is told.
+	OnError func(error)
 }
 
 // Lab is an emulator with the workloads that run against it.
@@ -43,6 +47,7 @@ type Lab struct {
 	dir      string
 	remove   []string // by Close
 	seed     uint64
+	onError  func(error)
 	bundle   trust.Bundle
 
 	mu        sync.Mutex
@@ -52,7 +57,7 @@ type Lab struct {
 
 // New starts a lab. Close it when it is no longer needed.
 func New(ctx context.Context, opts Options) (_ *Lab, err error) {
-	l := &Lab{dir: opts.Dir, seed: opts.Seed, workloads: map[string]*Workload{}}
+	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}}
 	if l.dir == "" {
 		if l.dir, err = os.MkdirTemp(state.MemoryDir(), "wiemu-lab-"); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -248,7 +253,7 @@ func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, fro
 		dir = filepath.Join(l.path("tokens"), fmt.Sprintf("%s_%d", name, n))
 	}
 	return projection.Start(ctx, dir, l.Clock(), mint, projection.Options{
-		File: "azure-identity-token", Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount,
+		File: "azure-identity-token", Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount, OnError: l.onError,
 	})
 }
 

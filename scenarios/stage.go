@@ -14,7 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/state"
+	places "github.com/wiemu/wiemu/harness/state"
 )
 
 // A stage is where one scenario is played: its lab and what came of its steps.
@@ -38,7 +38,7 @@ const allEvents = 1_000_000
 // play opens a lab, goes through the steps and cleans up. Failed expectations
 // are in the outcome; the error is about the lab itself.
 func (st *stage) play(ctx context.Context) (err error) {
-	if st.dir, err = os.MkdirTemp(state.MemoryDir(), "wiemu-scenario-"); err != nil {
+	if st.dir, err = os.MkdirTemp(places.MemoryDir(), "wiemu-scenario-"); err != nil {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()

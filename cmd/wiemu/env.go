@@ -32,11 +32,11 @@ the token file fresh as long as it runs.`,
 			if err != nil {
 				return err
 			}
-			declared, err := s.declared(cmd.Context(), client, files)
+			x, err := attach(cmd.Context(), client, files)
 			if err != nil {
 				return err
 			}
-			d, err := s.pick(declared, strings.Join(args, " "))
+			d, err := s.pick(files, x.declared, strings.Join(args, " "))
 			if err != nil {
 				return err
 			}

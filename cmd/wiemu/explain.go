@@ -82,26 +82,29 @@ func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format stri
 	if err != nil {
 		return err
 	}
-	return s.withControl(cmd, stateDir, func(client *control.Client, declared []harness.Declared, _ func(harness.Declared) error) error {
-		req := control.ExamineRequest{Tenant: s.identity.Tenant, ClientID: s.clientID, Assertion: token}
-		if req.ClientID == "" {
-			if req.ClientID, err = clientOf(token, declared); err != nil {
-				return err
-			}
+	x, err := s.open(cmd, stateDir)
+	if err != nil {
+		return err
+	}
+	defer x.close(cmd.Context())
+	req := control.ExamineRequest{Tenant: s.identity.Tenant, ClientID: s.clientID, Assertion: token}
+	if req.ClientID == "" {
+		if req.ClientID, err = clientOf(token, x.declared); err != nil {
+			return err
 		}
-		if req.Tenant == "" {
-			status, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			req.Tenant = status.Tenant
-		}
-		event, err := client.Examine(cmd.Context(), req)
+	}
+	if req.Tenant == "" {
+		status, err := x.client.Status(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return printEvent(cmd.OutOrStdout(), format, event, nil)
-	})
+		req.Tenant = status.Tenant
+	}
+	event, err := x.client.Examine(cmd.Context(), req)
+	if err != nil {
+		return err
+	}
+	return printEvent(cmd.OutOrStdout(), format, event, nil)
 }
 
 func readToken(stdin io.Reader, file string) (string, error) {

@@ -17,7 +17,7 @@ const failed = 125
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot(stop).ExecuteContext(ctx)
+	err := newRoot().ExecuteContext(ctx)
 	stop()
 	if err == nil {
 		return

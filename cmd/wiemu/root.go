@@ -19,9 +19,8 @@ import (
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
-// newRoot is the command line. release hands interrupts back to the program's
-// default, for the command whose child they are meant for.
-func newRoot(release func()) *cobra.Command {
+// newRoot is the command line.
+func newRoot() *cobra.Command {
 	var stateDir string
 	root := &cobra.Command{
 		Use:   "wiemu",
@@ -38,7 +37,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	}
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
-		newRun(&stateDir, release), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(),
+		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(),
 		newExplain(&stateDir), newKubeconfig(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
 	)
 	return root
@@ -77,7 +76,7 @@ func (s *selection) read(cmd *cobra.Command) (harness.Files, error) {
 }
 
 // pick returns the workload that the flags or the component name.
-func (s *selection) pick(declared []harness.Declared, component string) (harness.Declared, error) {
+func (s *selection) pick(files harness.Files, declared []harness.Declared, component string) (harness.Declared, error) {
 	var d harness.Declared
 	switch {
 	case s.namespace != "" || s.serviceAccount != "":
@@ -93,7 +92,7 @@ func (s *selection) pick(declared []harness.Declared, component string) (harness
 	default:
 		var err error
 		if d, err = harness.Find(declared, component, s.environment); err != nil {
-			return d, err
+			return d, files.WhyNot(component, s.environment, err)
 		}
 	}
 	if s.clientID != "" {
@@ -129,6 +128,52 @@ func needServer(stateDir string) (*control.Client, error) {
 	return c, err
 }
 
+// session is a lab to ask: the running server, or one of this process.
+type session struct {
+	client   *control.Client
+	files    harness.Files
+	declared []harness.Declared // workloads of the files, or where they describe none the server's
+	own      *lab               // nil: the server
+}
+
+// open returns the running server, or where there is none a lab of the files at hand.
+func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) {
+	files, err := s.read(cmd)
+	if err != nil {
+		return nil, err
+	}
+	client, err := server(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if client != nil {
+		return attach(cmd.Context(), client, files)
+	}
+	l, err := openLab(cmd.Context(), stateDir, files)
+	if err != nil {
+		return nil, err
+	}
+	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
+	return &session{client: own, files: files, declared: files.Workloads(), own: l}, nil
+}
+
+// attach is a session with the running server.
+func attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
+	x := &session{client: client, files: files, declared: files.Workloads()}
+	if len(x.declared) > 0 {
+		return x, nil
+	}
+	var err error
+	x.declared, err = harness.Attached(ctx, client)
+	return x, err
+}
+
+func (x *session) close(ctx context.Context) {
+	if x.own != nil {
+		x.own.close(ctx)
+	}
+}
+
 // lab is a lab of this process with the place of its run.
 type lab struct {
 	*harness.Lab
@@ -137,7 +182,7 @@ type lab struct {
 }
 
 // openLab starts a lab with everything that the files describe.
-func openLab(ctx context.Context, stateDir string, files harness.Files, bundle trust.BundleOptions) (_ *lab, err error) {
+func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab, err error) {
 	dir, err := state.Open(stateDir)
 	if err != nil {
 		return nil, err
@@ -158,7 +203,10 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, bundle t
 		Emulator: emulator.Options{
 			Config: files.Config, ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
 		},
-		Dir: l.run.Dir, Bundle: bundle,
+		Dir: l.run.Dir,
+		// With hosts outside, those that the caller trusts are trusted, too.
+		Bundle:  trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: os.Getenv("SSL_CERT_FILE")},
+		OnError: func(err error) { fmt.Fprintln(os.Stderr, "wiemu:", err) },
 	}); err != nil {
 		return nil, err
 	}
@@ -166,12 +214,6 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, bundle t
 		fmt.Fprintln(os.Stderr, "wiemu: a new CA:", why)
 	}
 	return l, l.Declare(files.Workloads())
-}
-
-// bundle is what the programs of a lab trust: its CA alone, and with hosts
-// outside also those that the caller trusts.
-func bundle(files harness.Files) trust.BundleOptions {
-	return trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: os.Getenv("SSL_CERT_FILE")}
 }
 
 // close ends the lab; what it could not clean up is told on standard error.

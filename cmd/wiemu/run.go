@@ -20,7 +20,7 @@ import (
 // shutdownPatience is how long answers under way may take when a lab ends (wall time).
 const shutdownPatience = 3 * time.Second
 
-func newRun(stateDir *string, release func()) *cobra.Command {
+func newRun(stateDir *string) *cobra.Command {
 	var s selection
 	var allow []string
 	var own, failOnEscape bool
@@ -59,7 +59,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 				return err
 			}
 			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
-			d, err := s.pick(files.Workloads(), component)
+			d, err := s.pick(files, files.Workloads(), component)
 			if err != nil {
 				return err
 			}
@@ -68,9 +68,9 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 				return err
 			}
 			if client != nil && !own {
-				return runAttached(cmd.Context(), release, client, files, allow, d, command)
+				return runAttached(cmd.Context(), client, files, allow, d, command)
 			}
-			return runOwn(cmd.Context(), release, *stateDir, files, d, command, failOnEscape)
+			return runOwn(cmd.Context(), *stateDir, files, d, command, failOnEscape)
 		},
 	}
 	s.addFlags(cmd)
@@ -81,8 +81,8 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 }
 
 // runOwn runs the command in a lab that lives as long as it.
-func runOwn(ctx context.Context, release func(), stateDir string, files harness.Files, d harness.Declared, command []string, failOnEscape bool) error {
-	l, err := openLab(ctx, stateDir, files, bundle(files))
+func runOwn(ctx context.Context, stateDir string, files harness.Files, d harness.Declared, command []string, failOnEscape bool) error {
+	l, err := openLab(ctx, stateDir, files)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func runOwn(ctx context.Context, release func(), stateDir string, files harness.
 		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
 		Summary: "started " + filepath.Base(command[0]),
 	})
-	code, err := runChild(ctx, release, w.Environment, command)
+	code, err := runChild(ctx, w.Environment, command)
 	reportRefusals(l.Journal().Events())
 	if escapes := l.Emulator().Escapes(); escapes > 0 && failOnEscape && err == nil {
 		return fmt.Errorf("the application tried %d times to reach a host outside; see above", escapes)
@@ -107,7 +107,7 @@ func runOwn(ctx context.Context, release func(), stateDir string, files harness.
 }
 
 // runAttached runs the command as a workload of the running server.
-func runAttached(ctx context.Context, release func(), client *control.Client, files harness.Files, allow []string, d harness.Declared, command []string) error {
+func runAttached(ctx context.Context, client *control.Client, files harness.Files, allow []string, d harness.Declared, command []string) error {
 	if files.ConfigFile != "" || len(allow) > 0 {
 		return errors.New("a server runs with its own wiemu.yaml and allowed hosts: leave those out here, restart the server with them, or use --own")
 	}
@@ -116,19 +116,19 @@ func runAttached(ctx context.Context, release func(), client *control.Client, fi
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
-	code, err := runChild(ctx, release, env, command)
+	code, err := runChild(ctx, env, command)
 	if err != nil {
 		return err
 	}
 	return passOn(code)
 }
 
-// runChild runs the command; from here on interrupts are the child's.
-func runChild(ctx context.Context, release func(), env harness.Environment, command []string) (int, error) {
+// runChild runs the command. Interrupts are the child's (see process.Run): they
+// do not end the context that it runs in.
+func runChild(ctx context.Context, env harness.Environment, command []string) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, exitCode(130) // interrupted before the command started
 	}
-	release()
 	code, err := process.Run(context.WithoutCancel(ctx), process.Command{
 		Args: command, Env: env.Environ(os.Environ()), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})

@@ -27,7 +27,7 @@ kubeconfig, clock and keys are about this lab.`,
 			if err != nil {
 				return err
 			}
-			l, err := openLab(cmd.Context(), *stateDir, files, bundle(files))
+			l, err := openLab(cmd.Context(), *stateDir, files)
 			if err != nil {
 				return err
 			}

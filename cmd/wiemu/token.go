@@ -14,7 +14,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 )
 
@@ -31,67 +30,34 @@ without one, from a lab of the files at hand whose first keys every later run ha
   wiemu token --namespace my-radix-app-dev --service-account web-sa --audience api://AzureADTokenExchange`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return s.withControl(cmd, *stateDir, func(client *control.Client, declared []harness.Declared, declare func(harness.Declared) error) error {
-				d, err := s.pick(declared, strings.Join(args, " "))
-				if err != nil {
-					return err
-				}
-				if err := declare(d); err != nil {
-					return err
-				}
-				minted, err := mint(ctx, client, d)
-				if err != nil {
-					return err
-				}
-				if decode {
-					return printDecoded(cmd.OutOrStdout(), minted.Token)
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), minted.Token)
+			x, err := s.open(cmd, *stateDir)
+			if err != nil {
 				return err
-			})
+			}
+			defer x.close(cmd.Context())
+			d, err := s.pick(x.files, x.declared, strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			if x.own != nil { // a server's clusters know whom they know
+				if err := x.own.Declare([]harness.Declared{d}); err != nil {
+					return err
+				}
+			}
+			minted, err := mint(cmd.Context(), x.client, d)
+			if err != nil {
+				return err
+			}
+			if decode {
+				return printDecoded(cmd.OutOrStdout(), minted.Token)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), minted.Token)
+			return err
 		},
 	}
 	s.addFlags(cmd)
 	cmd.Flags().BoolVar(&decode, "decode", false, "print the token's header and claims as JSON instead")
 	return cmd
-}
-
-// withControl does something with the running server, or without one with a lab
-// of the files at hand that lives only as long. declared are the workloads that
-// the files or else the server know; declare makes one more known to a lab of
-// our own (a server's clusters know whom they know).
-func (s *selection) withControl(cmd *cobra.Command, stateDir string, do func(client *control.Client, declared []harness.Declared, declare func(harness.Declared) error) error) error {
-	client, err := server(stateDir)
-	if err != nil {
-		return err
-	}
-	files, err := s.read(cmd)
-	if err != nil {
-		return err
-	}
-	if client != nil {
-		declared, err := s.declared(cmd.Context(), client, files)
-		if err != nil {
-			return err
-		}
-		return do(client, declared, func(harness.Declared) error { return nil })
-	}
-	l, err := openLab(cmd.Context(), stateDir, files, trust.BundleOptions{})
-	if err != nil {
-		return err
-	}
-	defer l.close(cmd.Context())
-	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
-	return do(own, files.Workloads(), func(d harness.Declared) error { return l.Declare([]harness.Declared{d}) })
-}
-
-// declared are the workloads of the files, or where they describe none the server's.
-func (s *selection) declared(ctx context.Context, client *control.Client, files harness.Files) ([]harness.Declared, error) {
-	if declared := files.Workloads(); len(declared) > 0 {
-		return declared, nil
-	}
-	return harness.Attached(ctx, client)
 }
 
 func mint(ctx context.Context, client *control.Client, d harness.Declared) (control.Minted, error) {

@@ -28,15 +28,17 @@ and never print an issuer of wiemu's.`,
 			if err != nil {
 				return err
 			}
-			declared := files.Workloads()
 			if len(issuers) == 0 && (format == "table" || format == "json") {
 				if issuers, err = files.Issuers(); err != nil {
 					return err
 				}
 			}
-			workloads := make([]workload.Workload, len(declared))
-			for i, d := range declared {
-				workloads[i] = d.Workload
+			var workloads []workload.Workload
+			for _, d := range files.Workloads() {
+				workloads = append(workloads, d.Workload)
+			}
+			for _, radix := range files.Radix {
+				workloads = append(workloads, radix.Triggers()...)
 			}
 			return workload.WriteTrust(cmd.OutOrStdout(), workload.Trust(workloads, issuers), format)
 		},
