@@ -50,7 +50,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 		if err != nil {
 			return r.failed(list, err)
 		}
-		defer keys.Close()
+		defer func() { _ = keys.Close() }() // in memory: there is nothing to lose
 		r.keys = keys
 	}
 	var group errgroup.Group // no context: one failure stops no other scenario

@@ -100,7 +100,7 @@ func show(value ref.Val) string {
 	case types.Timestamp:
 		return v.Format(time.RFC3339)
 	case types.Duration:
-		return v.Duration.String()
+		return v.String()
 	case *types.Err:
 		return "error: " + v.String()
 	case traits.Lister:

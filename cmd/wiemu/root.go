@@ -226,7 +226,7 @@ func (l *lab) close(ctx context.Context) {
 		}
 	}
 	if l.Lab != nil {
-		tell(l.Lab.Close(ctx))
+		tell(l.Close(ctx))
 	}
 	if l.run != nil {
 		tell(l.run.Close())

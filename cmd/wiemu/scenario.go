@@ -48,7 +48,11 @@ steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong.`
 			if opts.Keys, err = keyring.OpenPool(dir.KeyDir(), keyring.PoolOptions{}); err != nil {
 				return err
 			}
-			defer opts.Keys.Close()
+			defer func() {
+				if err := opts.Keys.Close(); err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
+				}
+			}()
 			out := cmd.OutOrStdout()
 			if format == "table" {
 				opts.Out = out

@@ -85,7 +85,7 @@ func (g *Gateway) recovered(w *answer, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v) // the handler wants the connection cut
 	}
 	g.log.Error("a handler failed", "host", r.Host, "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -68,7 +69,9 @@ func (c *conns) shutdown(ctx context.Context, server *http.Server) error {
 		if wait <= 0 {
 			err := server.Close()
 			cancel()
-			<-stopped
+			if cut := <-stopped; !errors.Is(cut, context.Canceled) { // cut short, as was asked for
+				err = errors.Join(err, cut)
+			}
 			return err
 		}
 		timer.Reset(wait)

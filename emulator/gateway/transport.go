@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -67,7 +68,8 @@ func (t transport) serve(r *http.Request) (_ *http.Response, err error) {
 	defer closeBody(r)
 	w := &memory{header: http.Header{}}
 	defer func() {
-		if v := recover(); v == http.ErrAbortHandler {
+		v := recover()
+		if cut, ok := v.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
 			err = fmt.Errorf("%s cut the connection: %w", r.URL.Host, io.ErrUnexpectedEOF)
 		} else if v != nil {
 			panic(v) // of the gateway itself: those of handlers were recovered

@@ -138,7 +138,7 @@ func (p *proxy) takeOver(w http.ResponseWriter) net.Conn {
 		http.Error(w, "wiemu's proxy speaks HTTP/1.1 only.", http.StatusHTTPVersionNotSupported)
 		return nil
 	}
-	read, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // no more than is there: cannot fail
+	read, _ := buffered.Peek(buffered.Reader.Buffered()) // no more than is there: cannot fail
 	conn = withEarly(conn, read)
 	p.tunnels.keep(conn)
 	return conn

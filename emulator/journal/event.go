@@ -23,11 +23,14 @@ const (
 // Outcome says how an event, or one check of it, ended.
 type Outcome string
 
-// The outcomes of events (first line) and of checks (second line).
+// The outcomes of events and of checks.
 const (
-	OK, Granted, Denied, Failed Outcome = "ok", "granted", "denied", "failed"
-
-	Passed, Skipped Outcome = "passed", "skipped" // a check may also have Failed
+	OK      Outcome = "ok"
+	Granted Outcome = "granted"
+	Denied  Outcome = "denied"
+	Failed  Outcome = "failed"  // an event, or a check
+	Passed  Outcome = "passed"  // a check
+	Skipped Outcome = "skipped" // a check that was not made
 )
 
 // Event is one thing that happened. Which fields are filled depends on its kind;

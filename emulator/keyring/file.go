@@ -116,7 +116,7 @@ func store(file string, key *rsa.PrivateKey, replace bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(whole.Name())
+	defer func() { _ = os.Remove(whole.Name()) }() // a rename has taken it already
 	err = pem.Encode(whole, &pem.Block{Type: pemType, Bytes: der})
 	if err := errors.Join(err, whole.Close()); err != nil {
 		return err

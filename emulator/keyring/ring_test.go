@@ -321,7 +321,7 @@ func TestSignatures(t *testing.T) {
 	if want := "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6I"; !strings.HasPrefix(compact, want) {
 		t.Errorf("the header's order is not kept: %s", compact)
 	}
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
