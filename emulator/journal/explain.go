@@ -27,6 +27,9 @@ func Explain(w io.Writer, e Event, all []Event) error {
 			p.line("  %-15s %s", f.name, f.value)
 		}
 	}
+	if ahead := e.Time.Sub(e.Wall).Round(time.Minute); !e.Wall.IsZero() && ahead.Abs() > time.Minute && e.Kind == Access {
+		p.line("  %-15s %s the machine's: the client's clock did not move, so it may still send a token that has expired here", "lab time is", aheadOf(ahead))
+	}
 	p.checks(e.Checks)
 	p.nearest(e.Nearest)
 	if e.Meaning != "" {
@@ -151,6 +154,13 @@ func Last(all []Event) (Event, bool) {
 		}
 	}
 	return Event{}, false
+}
+
+func aheadOf(d time.Duration) string {
+	if d < 0 {
+		return (-d).String() + " behind"
+	}
+	return d.String() + " ahead of"
 }
 
 func mark(o Outcome) string {

@@ -164,6 +164,23 @@ func TestExplainIsAPageForAPerson(t *testing.T) {
 	}
 }
 
+func TestExplainSaysThatTheClientsClockDidNotMove(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{
+		25 * time.Hour: "25h0m0s ahead of the machine's: the client's clock did not move",
+		-time.Hour:     "1h0m0s behind the machine's",
+		0:              "",
+	} {
+		e := journal.Event{ID: "1", Kind: journal.Access, Outcome: journal.Denied, Time: start.Add(ahead), Wall: start}
+		var got bytes.Buffer
+		if err := journal.Explain(&got, e, nil); err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(got.String(), "lab time is"); said != (want != "") || !strings.Contains(got.String(), want) {
+			t.Errorf("%v ahead: %s", ahead, got.String())
+		}
+	}
+}
+
 func TestAnEventIsFoundByEachOfItsIDs(t *testing.T) {
 	e := journal.Event{ID: "4", TraceID: "t", CorrelationID: "c", JTI: "j", UTI: "u"}
 	for _, id := range []string{"4", "t", "c", "j", "u"} {
