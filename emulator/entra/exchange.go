@@ -171,7 +171,8 @@ func (x *exchange) event(token Token) journal.Event {
 	case x.refusal != nil:
 		e.Outcome, e.Status, e.Code, e.Error, e.Message = journal.Denied, x.refusal.Status, x.refusal.Code, x.refusal.OAuth, x.refusal.Error()
 		e.Meaning, e.Remedy = x.refusal.Meaning, strings.TrimSpace(x.hint+" "+x.refusal.Remedy)
-		e.Summary = fmt.Sprintf("%s: %s", who, e.Message)
+		sentence, _, _ := strings.Cut(e.Message, ". ")
+		e.Summary = who + ": " + sentence
 	case x.examining:
 		e.Summary = who + ": the assertion would be accepted"
 	default:

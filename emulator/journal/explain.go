@@ -13,7 +13,7 @@ import (
 // from it. All is the run that the event belongs to.
 func Explain(w io.Writer, e Event, all []Event) error {
 	p := &page{w: w}
-	p.line("%s %s: %s", mark(e.Outcome), title(e), e.Summary)
+	p.line("%s %s %s: %s", mark(e.Outcome), e.Kind, e.Outcome, e.Summary)
 	p.line("  event %s at %s (lab time)", e.ID, e.Time.Format(time.RFC3339))
 	for _, f := range []struct{ name, value string }{
 		{"workload", e.Workload},
@@ -172,13 +172,6 @@ func mark(o Outcome) string {
 	default:
 		return "–"
 	}
-}
-
-func title(e Event) string {
-	if e.Code != 0 {
-		return fmt.Sprintf("%s %s with AADSTS%d", e.Kind, e.Outcome, e.Code)
-	}
-	return fmt.Sprintf("%s %s", e.Kind, e.Outcome)
 }
 
 func answer(e Event) string {

@@ -122,7 +122,7 @@ func history(t *testing.T) []journal.Event {
 		Kind: journal.Exchange, Outcome: journal.Denied, Kid: "k1", JTI: "j1", Status: 401, Code: 700213, Error: "invalid_client",
 		Workload: "my-radix-app-prod/web-sa", Identity: "my-radix-app_dev_web", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49",
 		TraceID: "0bcd5b76-1e33-47da-951b-c4cfcb641500", CorrelationID: "7af0c04c-0aab-4cbe-8a43-5d0a6a6f4a4e",
-		Summary: "no federated credential for the subject system:serviceaccount:my-radix-app-prod:web-sa",
+		Summary: "AADSTS700213: no federated credential for the subject system:serviceaccount:my-radix-app-prod:web-sa",
 		Checks: []journal.Check{
 			{Name: "tenant", Expected: "a known tenant", Presented: "3aa4a235-b6e2-48d5-9195-7fcf05b459b0", Outcome: journal.Passed},
 			{Name: "issuer", Expected: "https://a/", Presented: "https://a/", Outcome: journal.Passed},
@@ -214,12 +214,12 @@ func TestChainLeadsFromAnAccessBackToTheKey(t *testing.T) {
 func ExampleExplain() {
 	j, _ := journal.New(clock.Stopped(start), journal.Options{})
 	e := j.Record(journal.Event{
-		Kind: journal.Exchange, Outcome: journal.Denied, Code: 700212, Summary: "no federated credential for the audience https://wrong",
+		Kind: journal.Exchange, Outcome: journal.Denied, Code: 700212, Summary: "AADSTS700212: no federated credential for the audience https://wrong",
 		Checks: []journal.Check{{Name: "audience", Expected: "api://AzureADTokenExchange", Presented: "https://wrong", Outcome: journal.Failed}},
 	})
 	_ = journal.Explain(os.Stdout, e, j.Events())
 	// Output:
-	// ✗ exchange denied with AADSTS700212: no federated credential for the audience https://wrong
+	// ✗ exchange denied: AADSTS700212: no federated credential for the audience https://wrong
 	//   event 1 at 2026-01-15T08:00:00Z (lab time)
 	//
 	// Checks, in the order they were made:
