@@ -76,7 +76,8 @@ func FuzzParseForm(f *testing.F) {
 			}
 		}
 		for name, all := range values {
-			if name = strings.ToLower(strings.TrimSpace(name)); len(all) == 1 && got[name] != strings.TrimSpace(all[0]) {
+			// A pair that is all white space is none here, and a value without a name there.
+			if name = strings.ToLower(strings.TrimSpace(name)); name != "" && len(all) == 1 && got[name] != strings.TrimSpace(all[0]) {
 				t.Errorf("%q is %q, elsewhere %q", name, got[name], all[0])
 			}
 		}
