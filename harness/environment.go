@@ -2,6 +2,7 @@ package harness
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,14 +24,12 @@ type Environment struct {
 }
 
 // Environ returns base, cleaned of what would name another identity or lead
-// another way, with the workload's own variables.
+// another way, with the workload's own variables. Doing it twice is doing it once.
 func (e Environment) Environ(base []string) []string {
 	env := process.CleanEnviron(base)
-	env = e.Bundle.Environ(env)
-	env = set(env, gateway.Environ(e.ProxyURL)...)
-	if java := gateway.JavaOptions(e.ProxyURL); len(java) > 0 {
-		env = set(env, "JAVA_TOOL_OPTIONS="+strings.TrimSpace(value(env, "JAVA_TOOL_OPTIONS")+" "+strings.Join(java, " ")))
-	}
+	java := append(e.Bundle.JavaOptions(), gateway.JavaOptions(e.ProxyURL)...)
+	env = set(e.Bundle.Environ(env), gateway.Environ(e.ProxyURL)...)
+	env = set(env, "JAVA_TOOL_OPTIONS="+mergeOptions(value(base, "JAVA_TOOL_OPTIONS"), java))
 	if e.ClientID != "" { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
 		env = set(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
@@ -43,15 +42,14 @@ func (e Environment) Environ(base []string) []string {
 	)
 }
 
-// Changes returns what Environ changes in base: the variables it sets, and the
-// names of those it removes, both sorted.
+// Changes returns the variables that Environ sets, whether base has them so
+// already or not, and the names of those of base that it removes, both sorted.
 func (e Environment) Changes(base []string) (set, unset []string) {
-	env := e.Environ(base)
-	for _, v := range env {
-		if !slices.Contains(base, v) {
-			set = append(set, v)
-		}
+	for _, v := range e.Environ(nil) {
+		name, _, _ := strings.Cut(v, "=")
+		set = append(set, name+"="+value(e.Environ(base), name))
 	}
+	env := e.Environ(base)
 	for _, v := range base {
 		name, _, _ := strings.Cut(v, "=")
 		if !slices.ContainsFunc(env, func(o string) bool { return strings.HasPrefix(o, name+"=") }) {
@@ -61,6 +59,17 @@ func (e Environment) Changes(base []string) (set, unset []string) {
 	slices.Sort(set)
 	slices.Sort(unset)
 	return set, slices.Compact(unset)
+}
+
+// mergeOptions appends options of the form -Dname=value, quoted or not, to a
+// command line, in place of those of the same names.
+func mergeOptions(line string, options []string) string {
+	for _, o := range options {
+		name, _, _ := strings.Cut(strings.Trim(o, `"`), "=")
+		same := regexp.MustCompile(`(^|\s)("` + regexp.QuoteMeta(name) + `=[^"]*"|` + regexp.QuoteMeta(name) + `=\S*)`)
+		line = same.ReplaceAllString(line, "")
+	}
+	return strings.TrimSpace(line + " " + strings.Join(options, " "))
 }
 
 // set replaces variables of env by name, or adds them.

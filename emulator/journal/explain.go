@@ -14,7 +14,9 @@ import (
 func Explain(w io.Writer, e Event, all []Event) error {
 	p := &page{w: w}
 	p.line("%s %s %s: %s", mark(e.Outcome), e.Kind, e.Outcome, e.Summary)
-	p.line("  event %s at %s (lab time)", e.ID, e.Time.Format(time.RFC3339))
+	if e.ID != "" { // one that was only examined is in no journal
+		p.line("  event %s at %s (lab time)", e.ID, e.Time.Format(time.RFC3339))
+	}
 	for _, f := range []struct{ name, value string }{
 		{"workload", e.Workload},
 		{"identity", strings.TrimSpace(e.Identity + " " + e.ClientID)},
@@ -32,6 +34,9 @@ func Explain(w io.Writer, e Event, all []Event) error {
 	}
 	p.checks(e.Checks)
 	p.nearest(e.Nearest)
+	if e.Message != "" && e.Kind != Exchange { // what Entra ID said is the summary already
+		p.line("\n%s", e.Message)
+	}
 	if e.Meaning != "" {
 		p.line("\nWhat it means: %s", e.Meaning)
 	}
@@ -137,8 +142,7 @@ func Chain(e Event, all []Event) []Event {
 }
 
 // Last returns the event that people mean by "the last one": the newest refusal
-// or failure of a token exchange, a resource, a token review or an escape; else
-// the newest exchange or access.
+// or failure, whatever its kind; else the newest exchange or access.
 func Last(all []Event) (Event, bool) {
 	for i := len(all) - 1; i >= 0; i-- {
 		switch e := all[i]; {

@@ -214,23 +214,26 @@ func (e *examination) signature() (expected, presented string, refused Reason) {
 func (e *examination) notBefore() (expected, presented string, refused Reason) {
 	start := e.token.claims.NotBefore.time()
 	ok := !e.now.Add(e.skew).Before(start)
-	return e.at("not before", start), "lab time " + stamp(e.now), unless(ok, NotYetValid)
+	return e.at("valid from before"), stamp(start), unless(ok, NotYetValid)
 }
 
 func (e *examination) expiry() (expected, presented string, refused Reason) {
 	end := e.token.claims.Expiry.time()
 	ok := !end.IsZero() && e.now.Before(end.Add(e.skew))
-	return e.at("before", end), "lab time " + stamp(e.now), unless(ok, Expired)
+	return e.at("valid until after"), stamp(end), unless(ok, Expired)
 }
 
-func (e *examination) at(when string, t time.Time) string {
+func (e *examination) at(when string) string {
+	return fmt.Sprintf("%s lab time %s, give or take %v", when, e.now.Format(time.RFC3339), e.skew)
+}
+
+// stamp shows a time of the token, or that it tells none.
+func stamp(t time.Time) string {
 	if t.IsZero() {
-		return when + " a time that the token does not tell"
+		return "not told"
 	}
-	return fmt.Sprintf("%s %s, give or take %v", when, stamp(t), e.skew)
+	return t.Format(time.RFC3339)
 }
-
-func stamp(t time.Time) string { return t.Format(time.RFC3339) }
 
 // IssuerV1 is the issuer of v1 tokens of a tenant.
 func IssuerV1(tenant string) string { return "https://sts.windows.net/" + tenant + "/" }

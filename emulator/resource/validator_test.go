@@ -110,7 +110,7 @@ func TestRefusals(t *testing.T) {
 		{"a changed signature", parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), resource.BadSignature, ""},
 		{"not valid yet, beyond the skew", mint(tokentest.Claims{"nbf": now + 301}), resource.NotYetValid, "lab time"},
 		{"expired, beyond the skew", mint(tokentest.Claims{"exp": now - 300}), resource.Expired, "lab time"},
-		{"no expiry", mint(tokentest.Claims{"exp": nil}), resource.Expired, "does not tell"},
+		{"no expiry", mint(tokentest.Claims{"exp": nil}), resource.Expired, "not told"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, checks, refused := v.Validate(t.Context(), row.raw, want())
