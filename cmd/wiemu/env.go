@@ -14,6 +14,7 @@ import (
 func newEnv(stateDir *string) *cobra.Command {
 	var s selection
 	var format string
+	var leave bool
 	cmd := &cobra.Command{
 		Use:   "env [COMPONENT]",
 		Short: "Print a workload's environment for a shell or an IDE",
@@ -21,9 +22,14 @@ func newEnv(stateDir *string) *cobra.Command {
 unset those of the caller that would lead elsewhere. The server (wiemu serve) keeps
 the token file fresh as long as it runs.`,
 		Example: `  eval "$(wiemu env web --env dev)"
+  eval "$(wiemu env --unset)"
   wiemu env web --env dev -o dotenv > .env`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if leave {
+				set, _ := harness.Environment{ClientID: "left"}.Changes(nil)
+				return printUnset(cmd.OutOrStdout(), set)
+			}
 			client, err := needServer(*stateDir)
 			if err != nil {
 				return err
@@ -32,15 +38,15 @@ the token file fresh as long as it runs.`,
 			if err != nil {
 				return err
 			}
-			x, err := attach(cmd.Context(), client, files)
+			x, err := s.attach(cmd.Context(), client, files)
 			if err != nil {
 				return err
 			}
-			d, err := s.pick(files, x.declared, strings.Join(args, " "))
+			d, err := s.pick(x.files, x.declared, strings.Join(args, " "))
 			if err != nil {
 				return err
 			}
-			env, err := harness.Attach(cmd.Context(), client, d, files.Workloads())
+			env, err := harness.Attach(cmd.Context(), client, d, x.files.Workloads())
 			if err != nil {
 				return err
 			}
@@ -49,6 +55,7 @@ the token file fresh as long as it runs.`,
 		},
 	}
 	s.addFlags(cmd)
+	cmd.Flags().BoolVar(&leave, "unset", false, "print what takes the variables away again; a server is not needed")
 	addOutput(cmd, &format, "shell", "dotenv", "json")
 	return cmd
 }
@@ -78,3 +85,13 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 
 // quote makes a value one word of a POSIX shell.
 func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
+
+// printUnset takes variables away from a shell.
+func printUnset(w io.Writer, variables []string) error {
+	names := make([]string, len(variables))
+	for i, v := range variables {
+		names[i], _, _ = strings.Cut(v, "=")
+	}
+	_, err := fmt.Fprintln(w, "unset", strings.Join(names, " "))
+	return err
+}

@@ -31,7 +31,7 @@ ID is an event number, or a trace id, correlation id, jti or uti. --last (the
 default) is the last refusal of the newest run, or if there was none its last
 exchange or access. --token makes Entra ID's checks of a service-account token in a
 file (- for standard input) now: on the running server, or without one as the files
-at hand describe the trust.`,
+at hand describe the trust. The exit code is 1 then if the token would be refused.`,
 		Example: `  wiemu explain --last
   wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
   wiemu explain --token "$AZURE_FEDERATED_TOKEN_FILE" -f radixconfig.yaml
@@ -46,6 +46,9 @@ at hand describe the trust.`,
 			}
 			if chosen > 1 {
 				return errors.New("expected one of ID, --last and --token, found several")
+			}
+			if tokenFile == "" && (s.clientID != "" || s.identity.Tenant != "") {
+				return errors.New("--client-id and --tenant go with --token")
 			}
 			if tokenFile != "" {
 				return s.explainToken(cmd, *stateDir, tokenFile, format)
@@ -104,7 +107,10 @@ func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format stri
 	if err != nil {
 		return err
 	}
-	return printEvent(cmd.OutOrStdout(), format, event, nil)
+	if err := printEvent(cmd.OutOrStdout(), format, event, nil); err != nil || event.Outcome == journal.Granted {
+		return err
+	}
+	return exitCode(1)
 }
 
 func readToken(stdin io.Reader, file string) (string, error) {
@@ -132,10 +138,12 @@ func clientOf(token string, declared []harness.Declared) (string, error) {
 	var claims struct {
 		Subject string `json:"sub"`
 	}
-	if parts := strings.Split(token, "."); len(parts) == 3 {
-		if data, err := decodePart(parts[1]); err == nil {
-			_ = json.Unmarshal(data, &claims) // a token that cannot be read has no subject
-		}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", fmt.Errorf("expected a JWT of three parts, found %d; say with --client-id for whom it is sent all the same", len(parts))
+	}
+	if data, err := decodePart(parts[1]); err != nil || json.Unmarshal(data, &claims) != nil {
+		return "", errors.New("expected a JWT whose claims are JSON; say with --client-id for whom it is sent all the same")
 	}
 	for _, d := range declared {
 		if claims.Subject == "system:serviceaccount:"+d.Workload.Namespace+":"+d.Workload.ServiceAccount && d.Workload.ClientID != "" {

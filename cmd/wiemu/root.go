@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
@@ -38,7 +40,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(),
-		newExplain(&stateDir), newKubeconfig(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
+		newExplain(&stateDir), newErrors(), newKubeconfig(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
 	)
 	return root
 }
@@ -59,11 +61,11 @@ func (s *selection) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.environment, "env", "", "Radix environment of the component")
 	cmd.Flags().StringVar(&s.namespace, "namespace", "", "Kubernetes namespace, instead of a component of a file")
 	cmd.Flags().StringVar(&s.serviceAccount, "service-account", "", "Kubernetes service account, with --namespace")
-	cmd.Flags().StringVar(&s.clientID, "client-id", "", "client id of the identity, with --namespace")
+	cmd.Flags().StringVar(&s.clientID, "client-id", "", "client id of the identity (default: the component's)")
 	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "tenant id or domain (default: the first)")
 	cmd.Flags().StringVar(&s.identity.Issuer, "issuer", "", "name of the issuer that signs (default: the first)")
 	cmd.Flags().StringVar(&s.identity.Audience, "audience", "", "what the service-account token is for (default api://AzureADTokenExchange)")
-	cmd.Flags().DurationVar(&s.identity.TokenLifetime, "token-lifetime", 0, "lifetime that the token file asks for, at least 10m (default 1h)")
+	cmd.Flags().DurationVar(&s.identity.TokenLifetime, "token-lifetime", 0, "lifetime of the service-account token, at least 10m (default 1h)")
 }
 
 // read returns the files and every workload they describe.
@@ -132,7 +134,7 @@ func needServer(stateDir string) (*control.Client, error) {
 type session struct {
 	client   *control.Client
 	files    harness.Files
-	declared []harness.Declared // workloads of the files, or where they describe none the server's
+	declared []harness.Declared // workloads of the files and the server's
 	own      *lab               // nil: the server
 }
 
@@ -147,7 +149,7 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 		return nil, err
 	}
 	if client != nil {
-		return attach(cmd.Context(), client, files)
+		return s.attach(cmd.Context(), client, files)
 	}
 	l, err := openLab(cmd.Context(), stateDir, files)
 	if err != nil {
@@ -157,15 +159,19 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 	return &session{client: own, files: files, declared: files.Workloads(), own: l}, nil
 }
 
-// attach is a session with the running server.
-func attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
-	x := &session{client: client, files: files, declared: files.Workloads()}
-	if len(x.declared) > 0 {
-		return x, nil
+// attach is a session with the running server. It has a wiemu.yaml of its own:
+// one that is named here is refused, one that lies about is not read; workloads
+// of a radixconfig.yaml come to those that the server knows.
+func (s *selection) attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
+	if slices.Contains(s.files, files.ConfigFile) {
+		return nil, fmt.Errorf("%s: a server runs with a configuration of its own; restart wiemu serve with this file, or leave it out", files.ConfigFile)
 	}
-	var err error
-	x.declared, err = harness.Attached(ctx, client)
-	return x, err
+	files.Config, files.ConfigFile = config.Config{}, ""
+	declared, err := harness.Attached(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	return &session{client: client, files: files, declared: append(files.Workloads(), declared...)}, nil
 }
 
 func (x *session) close(ctx context.Context) {
@@ -205,7 +211,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 		},
 		Dir: l.run.Dir,
 		// With hosts outside, those that the caller trusts are trusted, too.
-		Bundle:  trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: os.Getenv("SSL_CERT_FILE")},
+		Bundle:  trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: callersRoots()},
 		OnError: func(err error) { fmt.Fprintln(os.Stderr, "wiemu:", err) },
 	}); err != nil {
 		return nil, err
@@ -214,6 +220,15 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 		fmt.Fprintln(os.Stderr, "wiemu: a new CA:", why)
 	}
 	return l, l.Declare(files.Workloads())
+}
+
+// callersRoots is the file with the roots that the caller trusts, if there is one.
+func callersRoots() string {
+	file := os.Getenv("SSL_CERT_FILE")
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
 }
 
 // close ends the lab; what it could not clean up is told on standard error.
@@ -244,7 +259,7 @@ func printJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// output is the flag -o.
+// addOutput adds the flag -o; the first format is the default.
 func addOutput(cmd *cobra.Command, into *string, formats ...string) {
 	cmd.Flags().StringVarP(into, "output", "o", formats[0], "format: "+strings.Join(formats, ", "))
 	check := cmd.PreRunE

@@ -20,10 +20,16 @@ import (
 // shutdownPatience is how long answers under way may take when a lab ends (wall time).
 const shutdownPatience = 3 * time.Second
 
+// runFlags are what wiemu run can be told besides the workload.
+type runFlags struct {
+	allow        []string
+	own          bool
+	failOnEscape bool
+}
+
 func newRun(stateDir *string) *cobra.Command {
 	var s selection
-	var allow []string
-	var own, failOnEscape bool
+	var flags runFlags
 	cmd := &cobra.Command{
 		Use:   "run [flags] [COMPONENT] -- COMMAND [ARGUMENT...]",
 		Short: "Run an unmodified application as a workload",
@@ -39,88 +45,120 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
   wiemu run --env dev --allow-host .example.com web -- node server.js`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			switch dash := cmd.ArgsLenAtDash(); {
-			case dash < 0 || dash == len(args):
-				return errors.New("expected -- and the command to run, such as: wiemu run web -- ./my-app")
-			case dash > 1:
-				return fmt.Errorf("expected one component before --, found %s", strings.Join(args[:dash], " "))
-			}
-			return nil
-		},
+		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			component := ""
-			if cmd.ArgsLenAtDash() == 1 {
-				component = args[0]
-			}
-			command := args[cmd.ArgsLenAtDash():]
-			files, err := s.read(cmd)
-			if err != nil {
-				return err
-			}
-			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
-			d, err := s.pick(files, files.Workloads(), component)
-			if err != nil {
-				return err
-			}
-			client, err := server(*stateDir)
-			if err != nil {
-				return err
-			}
-			if client != nil && !own {
-				return runAttached(cmd.Context(), client, files, allow, d, command)
-			}
-			return runOwn(cmd.Context(), *stateDir, files, d, command, failOnEscape)
+			dash := cmd.ArgsLenAtDash()
+			return s.run(cmd, *stateDir, strings.Join(args[:dash], ""), args[dash:], flags)
 		},
 	}
 	s.addFlags(cmd)
-	cmd.Flags().StringArrayVar(&allow, "allow-host", nil, "host outside that the application may reach, or .example.com for all below it; repeatable. The system's CAs are trusted then, too")
-	cmd.Flags().BoolVar(&own, "own", false, "start a lab for this run although a server runs")
-	cmd.Flags().BoolVar(&failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
+	addAllowHost(cmd, &flags.allow)
+	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
+	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
 	return cmd
 }
 
-// runOwn runs the command in a lab that lives as long as it.
-func runOwn(ctx context.Context, stateDir string, files harness.Files, d harness.Declared, command []string, failOnEscape bool) error {
-	l, err := openLab(ctx, stateDir, files)
+func addAllowHost(cmd *cobra.Command, into *[]string) {
+	cmd.Flags().StringArrayVar(into, "allow-host", nil, "host outside that applications may reach, or .example.com for all below it; repeatable. The system's CAs are trusted then, too")
+}
+
+// runArguments checks that there is at most one component, and a command behind --.
+func runArguments(cmd *cobra.Command, args []string) error {
+	switch dash := cmd.ArgsLenAtDash(); {
+	case dash < 0 || dash == len(args):
+		return errors.New("expected -- and the command to run, such as: wiemu run web -- ./my-app")
+	case dash > 1:
+		return fmt.Errorf("expected one component before --, found %s", strings.Join(args[:dash], " "))
+	}
+	return nil
+}
+
+// run runs the command in the running server's lab, or in one that lives as long as it.
+func (s *selection) run(cmd *cobra.Command, stateDir, component string, command []string, flags runFlags) error {
+	ctx := cmd.Context()
+	files, err := s.read(cmd)
 	if err != nil {
 		return err
+	}
+	client, err := server(stateDir)
+	if err != nil {
+		return err
+	}
+	var ran ended
+	if client != nil && !flags.own {
+		ran, err = s.runAttached(ctx, client, files, component, command, flags)
+	} else {
+		files.Config.AllowHosts = append(files.Config.AllowHosts, flags.allow...)
+		ran, err = s.runOwn(ctx, stateDir, files, component, command)
+	}
+	if err != nil {
+		return err
+	}
+	if escapes := reportRefusals(ran.events); escapes > 0 && flags.failOnEscape {
+		return fmt.Errorf("the application tried %d times to reach a host outside", escapes)
+	}
+	return passOn(ran.code)
+}
+
+// ended is what came of a run.
+type ended struct {
+	code   int
+	events []journal.Event // while it ran
+}
+
+func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.Files, component string, command []string) (ended, error) {
+	d, err := s.pick(files, files.Workloads(), component)
+	if err != nil {
+		return ended{}, err
+	}
+	l, err := openLab(ctx, stateDir, files)
+	if err != nil {
+		return ended{}, err
 	}
 	defer l.close(ctx)
 	w, err := l.Workload(ctx, d.Workload, d.Identity)
 	if err != nil {
-		return err
+		return ended{}, err
 	}
 	l.Journal().Record(journal.Event{
 		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
 		Summary: "started " + filepath.Base(command[0]),
 	})
 	code, err := runChild(ctx, w.Environment, command)
-	reportRefusals(l.Journal().Events())
-	if escapes := l.Emulator().Escapes(); escapes > 0 && failOnEscape && err == nil {
-		return fmt.Errorf("the application tried %d times to reach a host outside; see above", escapes)
-	}
-	if err != nil {
-		return err
-	}
-	return passOn(code)
+	return ended{code, l.Journal().Events()}, err
 }
 
-// runAttached runs the command as a workload of the running server.
-func runAttached(ctx context.Context, client *control.Client, files harness.Files, allow []string, d harness.Declared, command []string) error {
-	if files.ConfigFile != "" || len(allow) > 0 {
-		return errors.New("a server runs with its own wiemu.yaml and allowed hosts: leave those out here, restart the server with them, or use --own")
+func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
+	if len(flags.allow) > 0 {
+		return ended{}, errors.New("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
 	}
-	env, err := harness.Attach(ctx, client, d, files.Workloads())
+	x, err := s.attach(ctx, client, files)
 	if err != nil {
-		return err
+		return ended{}, err
+	}
+	d, err := s.pick(x.files, x.declared, component)
+	if err != nil {
+		return ended{}, err
+	}
+	env, err := harness.Attach(ctx, client, d, x.files.Workloads())
+	if err != nil {
+		return ended{}, err
+	}
+	before, err := client.Events(ctx, "")
+	if err != nil {
+		return ended{}, err
 	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
 	code, err := runChild(ctx, env, command)
 	if err != nil {
-		return err
+		return ended{}, err
 	}
-	return passOn(code)
+	last := ""
+	if len(before) > 0 {
+		last = before[len(before)-1].ID
+	}
+	events, err := client.Events(context.WithoutCancel(ctx), last)
+	return ended{code, events}, err
 }
 
 // runChild runs the command. Interrupts are the child's (see process.Run): they
@@ -146,16 +184,20 @@ func passOn(code int) error {
 	return exitCode(code)
 }
 
-// reportRefusals tells, after the application's own output, what wiemu saw.
-func reportRefusals(events []journal.Event) {
-	escapes := map[string]bool{}
+// reportRefusals tells, after the application's own output, what wiemu saw, and
+// counts the escapes.
+func reportRefusals(events []journal.Event) (escapes int) {
+	told := map[string]bool{}
 	for _, e := range events {
 		switch {
-		case e.Kind == journal.Escape && !escapes[e.Host]:
-			escapes[e.Host] = true
-			fmt.Fprintf(os.Stderr, "wiemu: refused a connection to %s, which wiemu does not emulate; --allow-host %[1]s lets it through\n", e.Host)
+		case e.Kind == journal.Escape:
+			if escapes++; !told[e.Host] {
+				told[e.Host] = true
+				fmt.Fprintf(os.Stderr, "wiemu: refused a connection to %s, which wiemu does not emulate; --allow-host %[1]s lets it through\n", e.Host)
+			}
 		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
 			fmt.Fprintf(os.Stderr, "wiemu: a token request was refused with AADSTS%d; wiemu explain %s says why\n", e.Code, e.TraceID)
 		}
 	}
+	return escapes
 }

@@ -10,6 +10,7 @@ import (
 
 func newServe(stateDir *string) *cobra.Command {
 	var s selection
+	var allow []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Keep a lab running; other commands attach to it",
@@ -23,6 +24,7 @@ kubeconfig, clock and keys are about this lab.`,
 			if err != nil {
 				return err
 			}
+			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
 			dir, err := state.Open(*stateDir)
 			if err != nil {
 				return err
@@ -56,5 +58,6 @@ kubeconfig, clock and keys are about this lab.`,
 		},
 	}
 	s.addFileFlag(cmd)
+	addAllowHost(cmd, &allow)
 	return cmd
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/harness/workload"
@@ -39,6 +41,9 @@ and never print an issuer of wiemu's.`,
 			}
 			for _, radix := range files.Radix {
 				workloads = append(workloads, radix.Triggers()...)
+			}
+			if len(workloads) == 0 {
+				return errors.New("no file describes workloads; name one with -f radixconfig.yaml")
 			}
 			return workload.WriteTrust(cmd.OutOrStdout(), workload.Trust(workloads, issuers), format)
 		},

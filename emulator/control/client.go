@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/wiemu/wiemu/emulator/journal"
 )
@@ -22,6 +23,13 @@ type Client struct {
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
 	return status, c.Do(ctx, http.MethodGet, "/v1/status", nil, &status)
+}
+
+// Events returns the events after the one with the id, oldest first; "" returns
+// all that the lab keeps.
+func (c *Client) Events(ctx context.Context, after string) ([]journal.Event, error) {
+	var events []journal.Event
+	return events, c.Do(ctx, http.MethodGet, "/v1/events?after="+url.QueryEscape(after), nil, &events)
 }
 
 // Advance moves lab time forward by a Go duration, such as 25h.

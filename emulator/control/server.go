@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +159,15 @@ func (s *Server) status(*http.Request) (any, error) {
 	return status, nil
 }
 
-func (s *Server) events(*http.Request) (any, error) { return s.lab.Journal.Events(), nil }
+// events answers with the events after the one that ?after= names.
+func (s *Server) events(r *http.Request) (any, error) {
+	events := s.lab.Journal.Events()
+	after := r.URL.Query().Get("after")
+	if i := slices.IndexFunc(events, func(e journal.Event) bool { return e.ID == after }); i >= 0 {
+		return events[i+1:], nil
+	}
+	return events, nil
+}
 
 // AdvanceRequest asks to move lab time.
 type AdvanceRequest struct {
