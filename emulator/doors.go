@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gorilla/mux"
+
 	"github.com/wiemu/wiemu/emulator/control"
 )
 
@@ -24,14 +26,14 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	if err := e.gateway.Start(); err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
+	clusters := mux.NewRouter().SkipClean(true)
 	for _, i := range e.issuers {
 		prefix := "/clusters/" + i.Name()
-		mux.Handle(prefix+"/", http.StripPrefix(prefix, i.Cluster(e.token)))
+		clusters.PathPrefix(prefix + "/").Handler(http.StripPrefix(prefix, i.Cluster(e.token)))
 	}
 	tlsConfig := &tls.Config{GetCertificate: e.authority.GetCertificate, MinVersion: tls.VersionTLS12}
 	var err error
-	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.onLabTime(mux), tlsConfig); err != nil {
+	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.onLabTime(clusters), tlsConfig); err != nil {
 		return err
 	}
 	e.control = control.NewServer(control.Lab{

@@ -15,12 +15,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/gorilla/mux"
+
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/gateway"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -166,7 +170,8 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 	return nil
 }
 
-const entraRing = "entra"
+// entraRing is the name of Entra ID's ring; config lets no issuer have it.
+const entraRing = config.EntraRing
 
 func (e *Emulator) openIssuers(context.Context, Options) error {
 	for _, c := range e.config.Issuers {
@@ -229,16 +234,15 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) error {
 // issuerRoutes groups the hosted issuers by host: two may share one.
 func (e *Emulator) issuerRoutes() []gateway.Route {
 	var routes []gateway.Route
-	byHost := map[string]*http.ServeMux{}
+	byHost := map[string]*mux.Router{}
 	for _, i := range e.issuers {
 		host := i.Host()
 		if byHost[host] == nil {
-			byHost[host] = http.NewServeMux()
+			byHost[host] = mux.NewRouter().SkipClean(true)
 			routes = append(routes, gateway.Route{Hosts: []string{host}, Handler: byHost[host]})
 		}
-		path := "/" + strings.Trim(strings.TrimPrefix(strings.TrimPrefix(i.URL(), "https://"), host), "/")
-		path = strings.ToLower(path) // the gateway matches paths in any case
-		byHost[host].Handle(strings.TrimSuffix(path, "/")+"/", i.Discovery())
+		publishes := func(r *http.Request, _ *mux.RouteMatch) bool { return i.Publishes(httppath.Original(r)) }
+		byHost[host].MatcherFunc(publishes).Handler(i.Discovery())
 	}
 	return routes
 }
@@ -270,8 +274,8 @@ func (e *Emulator) clientID(tenant, identity string) (string, error) {
 		}
 		known = append(known, p.DisplayName)
 	}
-	if len(identity) == 36 && strings.Count(identity, "-") == 4 {
-		return strings.ToLower(identity), nil // a workload that comes later may bring it
+	if id, err := uuid.Parse(identity); err == nil && len(identity) == 36 {
+		return id.String(), nil // a workload that comes later may bring it
 	}
 	return "", fmt.Errorf("access: expected the name or client id of an identity of the tenant (%s), found %q", strings.Join(known, ", "), identity)
 }

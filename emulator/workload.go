@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,7 +15,8 @@ import (
 
 // Workload is a service account and the client id that it uses.
 type Workload struct {
-	Name           string // names the federated credential, and the managed identity if one is made; "": the service account's
+	Name           string // names the federated credential; "": the service account's
+	Identity       string // names the managed identity, if one is made; "": Name
 	Namespace      string
 	ServiceAccount string
 	ClientID       string // "": the service account exists and nothing trusts it
@@ -26,68 +28,71 @@ type Workload struct {
 // Trust makes the service account in its cluster and, as the workload's owners
 // would have done in Azure, a federated credential for it. A client id that no
 // tenant knows becomes a user-assigned managed identity. An identity whose
-// federated credentials wiemu.yaml lists keeps exactly those.
+// federated credentials wiemu.yaml lists keeps exactly those, and one that
+// trusts the service account already is left as it is.
 func (e *Emulator) Trust(w Workload) error {
+	if err := config.CheckNames(w.Namespace, w.ServiceAccount); err != nil {
+		return err
+	}
 	from, err := e.Issuer(w.Issuer)
 	if err != nil {
 		return err
 	}
-	if w.Name == "" {
-		w.Name = w.ServiceAccount
+	tenant, err := e.Tenant(w.Tenant)
+	if err != nil {
+		return err
 	}
 	annotations := map[string]string{}
 	if w.ClientID != "" {
 		annotations["azure.workload.identity/client-id"] = w.ClientID
 	}
 	from.PutServiceAccount(w.Namespace, w.ServiceAccount, annotations)
-	if w.ClientID == "" {
+	if w.ClientID == "" || e.listsCredentials(w.ClientID) {
 		return nil
 	}
-	tenant, err := e.Tenant(w.Tenant)
-	if err != nil {
-		return err
-	}
-	if e.listsCredentials(w.ClientID) {
-		return nil
-	}
+	w.Name = cmp.Or(w.Name, w.ServiceAccount)
+	subject := "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount
 	credential := directory.FederatedCredential{
-		Name: credentialName(w.Name), Issuer: from.URL(),
-		Subject:  "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount,
-		Audience: w.Audience,
+		ID:   config.StableID("federated credential", w.ClientID, from.URL(), subject),
+		Name: credentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, config.DefaultAudience),
 	}
-	if credential.Audience == "" {
-		credential.Audience = config.DefaultAudience
+	if changed, err := e.addCredential(tenant, w, credential); err != nil {
+		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)
+	} else if changed {
+		e.journal.Record(journal.Event{
+			Kind: journal.Directory, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount,
+			Tenant: tenant, ClientID: w.ClientID, Identity: w.Name, Issuer: credential.Issuer, Subject: subject, Audience: []string{credential.Audience},
+			Summary: fmt.Sprintf("%s trusts %s of %s", w.ClientID, subject, credential.Issuer),
+		})
 	}
-	credential.ID = config.StableID("federated credential", w.ClientID, credential.Issuer, credential.Subject)
-	if _, exists := e.directory.Principal(tenant, w.ClientID); !exists {
-		err = e.directory.Put(tenant, directory.Principal{
+	return nil
+}
+
+// addCredential gives the workload's identity a federated credential, and makes
+// the identity if there is none. It reports whether anything changed.
+func (e *Emulator) addCredential(tenant string, w Workload, credential directory.FederatedCredential) (changed bool, err error) {
+	p, exists := e.directory.Principal(tenant, w.ClientID)
+	if !exists {
+		name := cmp.Or(w.Identity, w.Name)
+		return true, e.directory.Put(tenant, directory.Principal{
 			Kind: directory.ManagedIdentity, ClientID: w.ClientID, ObjectID: config.StableID("service principal", w.ClientID),
-			DisplayName: w.Name, ResourceID: config.ManagedIdentityResourceID(tenant, w.Name),
+			DisplayName: name, ResourceID: config.ManagedIdentityResourceID(tenant, name),
 			FederatedCredentials: []directory.FederatedCredential{credential},
 		})
-	} else {
-		err = e.directory.Update(tenant, w.ClientID, func(p *directory.Principal) error {
-			if slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool {
-				return f.Issuer == credential.Issuer && f.Subject == credential.Subject
-			}) {
-				return nil
-			}
-			for n := 2; slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Name == credential.Name }); n++ {
-				credential.Name = fmt.Sprintf("%s_%d", credentialName(w.Name), n)
-			}
-			p.FederatedCredentials = append(p.FederatedCredentials, credential)
-			return nil
-		})
 	}
-	if err != nil {
-		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)
+	if slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool {
+		return f.Issuer == credential.Issuer && f.Subject == credential.Subject
+	}) {
+		return false, nil
 	}
-	e.journal.Record(journal.Event{
-		Kind: journal.Directory, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount,
-		Tenant: tenant, ClientID: w.ClientID, Identity: w.Name, Issuer: credential.Issuer, Subject: credential.Subject, Audience: []string{credential.Audience},
-		Summary: fmt.Sprintf("%s trusts %s of %s", w.ClientID, credential.Subject, credential.Issuer),
+	return true, e.directory.Update(tenant, w.ClientID, func(p *directory.Principal) error {
+		name := credential.Name
+		for n := 2; slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Name == credential.Name }); n++ {
+			credential.Name = fmt.Sprintf("%s_%d", name, n)
+		}
+		p.FederatedCredentials = append(p.FederatedCredentials, credential)
+		return nil
 	})
-	return nil
 }
 
 // listsCredentials reports whether wiemu.yaml says what the client id trusts.

@@ -16,10 +16,12 @@ import (
 // Files is what a lab was told by files: at most one wiemu.yaml, and any number
 // of radixconfig.yaml.
 type Files struct {
-	Config     config.Config
-	ConfigFile string // "": none
+	Config     config.Config // as it was written
+	ConfigFile string        // "": none
 	Radix      []*workload.RadixConfig
 	Warnings   []yamlfile.Problem // what was passed over
+
+	workloads []config.Workload // of Config, with their defaults filled in
 }
 
 // defaultFiles are read, where they exist, when nobody names a file.
@@ -68,7 +70,11 @@ func (f *Files) add(name string, data []byte) error {
 			return fmt.Errorf("%s and %s: expected one wiemu configuration, found two; merge them", f.ConfigFile, name)
 		}
 		f.ConfigFile = name
-		f.Config, err = config.Parse(name, data)
+		if f.Config, err = config.Parse(name, data); err != nil {
+			return err
+		}
+		completed, err := f.Config.Complete(name)
+		f.workloads = completed.Workloads
 		return err
 	default:
 		return yamlfile.Problems{{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}}
@@ -110,7 +116,7 @@ func (f Files) Workloads() []Declared {
 			all = append(all, Declared{Workload: w})
 		}
 	}
-	for _, w := range f.Config.Workloads {
+	for _, w := range f.workloads {
 		all = append(all, Declared{
 			Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
 			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime},
@@ -128,7 +134,7 @@ type Declared struct {
 // WhyNot says why a component of the radixconfig.yaml is no workload of an
 // environment; where the files cannot tell, it returns err.
 func (f Files) WhyNot(component, environment string, err error) error {
-	if len(f.Radix) != 1 || len(f.Config.Workloads) > 0 || environment == "" {
+	if len(f.Radix) != 1 || len(f.workloads) > 0 || environment == "" {
 		return err
 	}
 	_, why := f.Radix[0].Find(component, environment)

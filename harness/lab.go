@@ -159,7 +159,9 @@ func (l *Lab) Declare(all []Declared) error {
 		if slices.ContainsFunc(l.declared, d.same) {
 			continue
 		}
-		if err := l.emulator.Trust(d.trusted()); err != nil {
+		trusted := d.trusted()
+		trusted.Audience = d.Identity.Audience
+		if err := l.emulator.Trust(trusted); err != nil {
 			return err
 		}
 		l.declared = append(l.declared, d)
@@ -170,11 +172,12 @@ func (l *Lab) Declare(all []Declared) error {
 // same reports whether other is the same service account with the same identity.
 func (d Declared) same(other Declared) bool { return d.trusted() == other.trusted() }
 
-// trusted is the workload as the emulator knows it. The audience is left to the
-// default: what a workload's token is for and what its identity trusts are two things.
+// trusted is the workload as the emulator knows it, but for the audience: what a
+// token is for and what its identity trusts are two things, which only a file
+// that declares both makes one.
 func (d Declared) trusted() emulator.Workload {
 	return emulator.Workload{
-		Name: d.Workload.CredentialName(), Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
+		Name: d.Workload.CredentialName(), Identity: d.Workload.Application, Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
 		ClientID: d.Workload.ClientID, Tenant: d.Identity.Tenant, Issuer: d.Identity.Issuer,
 	}
 }
@@ -221,6 +224,9 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 func (l *Lab) trust(d Declared, tenant string, from *issuer.Issuer) error {
 	_, owned := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
 	if owned && !slices.ContainsFunc(l.declared, d.same) {
+		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
+			return err
+		}
 		from.PutServiceAccount(d.Workload.Namespace, d.Workload.ServiceAccount, nil)
 		return nil
 	}

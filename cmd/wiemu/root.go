@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
@@ -166,7 +165,7 @@ func (s *selection) attach(ctx context.Context, client *control.Client, files ha
 	if slices.Contains(s.files, files.ConfigFile) {
 		return nil, fmt.Errorf("%s: a server runs with a configuration of its own; restart wiemu serve with this file, or leave it out", files.ConfigFile)
 	}
-	files.Config, files.ConfigFile = config.Config{}, ""
+	files = harness.Files{Radix: files.Radix}
 	declared, err := harness.Attached(ctx, client)
 	if err != nil {
 		return nil, err

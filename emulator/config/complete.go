@@ -7,8 +7,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -22,6 +24,27 @@ const (
 	DefaultAudience = "api://AzureADTokenExchange"           // azure-workload-identity: pkg/webhook/consts.go
 	IssuerDomain    = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
 )
+
+// EntraRing is the name of Entra ID's own key ring, beside those of the issuers.
+const EntraRing = "entra"
+
+// What Kubernetes lets namespaces, and service accounts, be called (RFC 1123).
+var (
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+)
+
+// CheckNames says what is wrong with the names of a namespace and a service
+// account. Kubernetes: apimachinery/pkg/util/validation
+func CheckNames(namespace, serviceAccount string) error {
+	if !dnsLabel.MatchString(namespace) {
+		return fmt.Errorf("namespace %q: expected at most 63 lower-case letters, digits and hyphens, the first and last of them a letter or digit", namespace)
+	}
+	if !dnsSubdomain.MatchString(serviceAccount) || len(serviceAccount) > 253 {
+		return fmt.Errorf("service account %q: expected lower-case letters, digits, hyphens and dots, the first and last of them a letter or digit", serviceAccount)
+	}
+	return nil
+}
 
 // names makes ids that are the same in every run.
 var names = uuid.MustParse("5b1d9a52-0f3c-4b0e-9d43-7b6c5f7f1d6e")
@@ -82,9 +105,15 @@ func (c *Config) completeIssuers(p *problems) {
 	seen := map[string]string{}
 	for n := range c.Issuers {
 		i, at := &c.Issuers[n], fmt.Sprintf("issuers[%d]", n)
-		if i.Name == "" || strings.ContainsAny(i.Name, "/ \t") {
-			p.add(at+".name", "a name without spaces and slashes", i.Name, "give the issuer a short name, such as blue")
+		if !dnsLabel.MatchString(i.Name) || i.Name == EntraRing {
+			p.add(at+".name", "lower-case letters, digits and hyphens, and not "+EntraRing, i.Name, "give the issuer a short name, such as blue")
 			continue
+		}
+		if i.RotateKeysEvery != 0 && i.RotateKeysEvery < time.Minute {
+			p.add(at+".rotateKeysEvery", "at least 1m", i.RotateKeysEvery.String(), "")
+		}
+		if i.PublishKeysAhead > i.RotateKeysEvery {
+			p.add(at+".publishKeysAhead", "at most rotateKeysEvery", i.PublishKeysAhead.String(), "")
 		}
 		if i.URL == "" && i.External {
 			p.add(at+".url", "the URL of the external issuer", "nothing", "write the iss claim of its tokens")
@@ -95,10 +124,15 @@ func (c *Config) completeIssuers(p *problems) {
 		}
 		if u, err := url.Parse(i.URL); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			p.add(at+".url", "an https URL without query and fragment", i.URL, "Kubernetes and Entra ID accept no other issuer")
-		} else if u.Port() != "" && !i.External {
-			p.add(at+".url", "a URL without a port", i.URL, "the issuers that wiemu hosts are reached on port 443; an issuer elsewhere needs external: true")
+		} else if (u.Port() != "" || u.User != nil || u.Path != u.EscapedPath()) && !i.External {
+			p.add(at+".url", "a URL of a host and a plain path", i.URL, "the issuers that wiemu hosts are reached on port 443; an issuer elsewhere needs external: true")
 		}
-		for _, unique := range []string{"name " + i.Name, "url " + i.URL} {
+		// Documents are found in any case and with or without a slash at the end.
+		place := "url " + strings.ToLower(strings.TrimRight(i.URL, "/"))
+		if i.External {
+			place = "url " + i.URL
+		}
+		for _, unique := range []string{"name " + i.Name, place} {
 			if other, taken := seen[unique]; taken {
 				p.add(at, "its own name and url", unique+", which "+other+" has too", "rename one of them")
 			}
@@ -172,13 +206,36 @@ func (c *Config) completeVaults(p *problems) {
 	c.Vaults = slices.Clone(c.Vaults)
 	for n := range c.Vaults {
 		v, at := &c.Vaults[n], fmt.Sprintf("vaults[%d]", n)
-		if v.Name == "" || strings.Trim(strings.ToLower(v.Name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			p.add(at+".name", "letters, digits and hyphens", v.Name, "it is the first label of NAME.vault.azure.net")
+		if v.Name == "" || strings.Trim(strings.ToLower(v.Name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(v.Name) < 3 || len(v.Name) > 24 {
+			p.add(at+".name", "3 to 24 letters, digits and hyphens", v.Name, "it is the first label of NAME.vault.azure.net")
 		}
 		c.completeTenant(p, at+".tenant", &v.Tenant)
+		for k, a := range v.Access {
+			c.checkAccess(p, fmt.Sprintf("%s.access[%d]", at, k), a)
+		}
 		if v.Access == nil {
 			v.Access = []Access{{Identity: "*", Permissions: []string{"*"}}}
 		}
+	}
+}
+
+// checkAccess checks that an access entry lets somebody do something.
+func (c *Config) checkAccess(p *problems, at string, a Access) {
+	if len(a.Permissions) == 0 {
+		p.add(at+".permissions", "at least one of get, list, set, delete, recover, purge, or *", "none", "")
+	}
+	if _, err := uuid.Parse(a.Identity); a.Identity == "*" || err == nil {
+		return
+	}
+	var known []string
+	for _, i := range c.Applications {
+		known = append(known, i.Name)
+	}
+	for _, i := range c.Identities {
+		known = append(known, i.Name)
+	}
+	if named := slices.DeleteFunc(slices.Clone(known), func(n string) bool { return n != a.Identity }); len(named) != 1 {
+		p.add(at+".identity", "* or the client id or the name of one identity ("+strings.Join(known, ", ")+")", fmt.Sprintf("%s, which %d have", a.Identity, len(named)), didYouMean(a.Identity, known))
 	}
 }
 
@@ -186,8 +243,11 @@ func (c *Config) completeWorkloads(p *problems) {
 	c.Workloads = slices.Clone(c.Workloads)
 	for n := range c.Workloads {
 		w, at := &c.Workloads[n], fmt.Sprintf("workloads[%d]", n)
-		if w.Namespace == "" || w.ServiceAccount == "" {
-			p.add(at, "namespace and serviceAccount", "one is missing", "they make the subject system:serviceaccount:NAMESPACE:NAME")
+		if err := CheckNames(w.Namespace, w.ServiceAccount); err != nil {
+			p.add(at, "a namespace and a serviceAccount that Kubernetes takes", err.Error(), "they make the subject system:serviceaccount:NAMESPACE:NAME")
+		}
+		if w.TokenLifetime != 0 && w.TokenLifetime < 10*time.Minute {
+			p.add(at+".tokenLifetime", "at least 10m, as in Kubernetes", w.TokenLifetime.String(), "")
 		}
 		p.guid(at+".clientId", &w.ClientID)
 		c.completeTenant(p, at+".tenant", &w.Tenant)

@@ -36,7 +36,7 @@ applications:
 identities:
 - {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, federatedCredentials: []}
 vaults:
-- {name: v1, secrets: {a: b}, access: [{identity: web, permissions: [get]}]}
+- {name: vault-1, secrets: {a: b}, access: [{identity: web, permissions: [get]}]}
 workloads:
 - {namespace: a, serviceAccount: b, clientId: 12345678-1111-2222-3333-444455556666}
 `
@@ -96,7 +96,15 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"an unknown issuer":       {"issuers: [{name: blue}]\nidentities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, issuer: bleu, subject: s}]\n", "did you mean blue?"},
 		"an unknown tenant":       {"identities:\n- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, tenant: fabrikam.com}\n", "expected a tenant of this file"},
 		"an http issuer":          {"issuers: [{name: a, url: 'http://a'}]\n", "expected an https URL"},
-		"a hosted issuer's port":  {"issuers: [{name: a, url: 'https://a:8443/'}]\n", "expected a URL without a port"},
+		"a hosted issuer's port":  {"issuers: [{name: a, url: 'https://a:8443/'}]\n", "expected a URL of a host and a plain path"},
+		"issuers of one place":    {"issuers: [{name: a, url: 'https://a.example/X'}, {name: b, url: 'https://a.example/x/'}]\n", "issuers[0] has too"},
+		"a brace in a path":       {"issuers: [{name: a, url: 'https://a.example/{/'}]\n", "a plain path"},
+		"Entra ID's own name":     {"issuers: [{name: entra}]\n", "not entra"},
+		"a restless issuer":       {"issuers: [{name: a, rotateKeysEvery: 1ms}]\n", "expected at least 1m"},
+		"a path as a namespace":   {"workloads: [{namespace: ../x, serviceAccount: b, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "lower-case letters"},
+		"a short-lived token":     {"workloads: [{namespace: a, serviceAccount: b, tokenLifetime: 1m, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "at least 10m"},
+		"nobody's access":         {"vaults: [{name: vault-1, access: [{identity: nobody, permissions: [get]}]}]\n", "nobody, which 0 have"},
+		"access to nothing":       {"vaults: [{name: vault-1, access: [{identity: '*', permissions: []}]}]\n", "at least one of get"},
 		"two issuers of a name":   {"issuers: [{name: a}, {name: a}]\n", "issuers[0] has too"},
 		"an external with no url": {"issuers: [{name: a, external: true}]\n", "iss claim"},
 		"a vault with a space":    {"vaults: [{name: 'my vault'}]\n", "first label of NAME.vault.azure.net"},

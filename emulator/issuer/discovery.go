@@ -55,6 +55,11 @@ func (i *Issuer) Discovery() http.Handler {
 	})
 }
 
+// Publishes reports whether Discovery answers at a path, which may be in any case.
+func (i *Issuer) Publishes(path string) bool {
+	return strings.EqualFold(path, i.path+configurationPath) || strings.EqualFold(path, i.path+keysPath)
+}
+
 // Kubernetes: pkg/routes/openidmetadata.go
 func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
 	i.publish(w, "application/json", configuration{
