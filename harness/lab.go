@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -59,10 +60,11 @@ type Lab struct {
 func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}}
 	if l.dir == "" {
-		if l.dir, err = os.MkdirTemp(state.MemoryDir(), "wiemu-lab-"); err != nil {
+		if l.dir, err = state.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
 		}
 		l.remove = append(l.remove, l.dir)
+		opts.Emulator.StateDir = cmp.Or(opts.Emulator.StateDir, l.path("state"))
 	} else if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the lab's directory: %w", err)
 	}

@@ -38,7 +38,7 @@ const allEvents = 1_000_000
 // play opens a lab, goes through the steps and cleans up. Failed expectations
 // are in the outcome; the error is about the lab itself.
 func (st *stage) play(ctx context.Context) (err error) {
-	if st.dir, err = os.MkdirTemp(places.MemoryDir(), "wiemu-scenario-"); err != nil {
+	if st.dir, err = places.MakeTemp(); err != nil {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
@@ -46,7 +46,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	keys := st.runner.keys.Lease()
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	if st.lab, err = harness.New(ctx, harness.Options{
-		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents},
+		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, StateDir: filepath.Join(st.dir, "state")},
 		Dir:      filepath.Join(st.dir, "lab"),
 		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
 	}); err != nil {

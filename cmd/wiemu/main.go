@@ -16,6 +16,9 @@ import (
 const failed = 125
 
 func main() {
+	// A closed pipe is an error to clean up after, not a death. (To ignore the
+	// signal would have programs that we run ignore it, too.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRoot().ExecuteContext(ctx)
 	stop()
@@ -25,6 +28,9 @@ func main() {
 	var code exitCode
 	if errors.As(err, &code) {
 		os.Exit(int(code))
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		os.Exit(128 + int(syscall.SIGPIPE)) // whoever reads has had enough: nobody to tell
 	}
 	fmt.Fprintln(os.Stderr, "wiemu:", err)
 	os.Exit(failed)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
@@ -239,11 +240,13 @@ func (l *lab) close(ctx context.Context) {
 			fmt.Fprintln(os.Stderr, "wiemu: while cleaning up:", err)
 		}
 	}
+	worthExplaining := true
 	if l.Lab != nil {
+		_, worthExplaining = journal.Last(l.Journal().Events())
 		tell(l.Close(ctx))
 	}
 	if l.run != nil {
-		tell(l.run.Close())
+		tell(l.run.Close(worthExplaining))
 	}
 	if l.keys != nil {
 		tell(l.keys.Close())

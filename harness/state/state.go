@@ -4,7 +4,6 @@
 package state
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -108,8 +107,14 @@ type Run struct {
 	Journal string // file
 }
 
-// runDir begins the names of runs' directories.
+// runDir begins the names of runs' directories, which end in a process id: what
+// a killed process leaves is found and removed by the next Open.
 const runDir = "wiemu-run-"
+
+// MakeTemp makes a directory in MemoryDir for this process's own use.
+func MakeTemp() (string, error) {
+	return os.MkdirTemp(MemoryDir(), runDir+time.Now().UTC().Format("20060102T150405")+".*-"+strconv.Itoa(os.Getpid())) // wall time: names a run of this machine
+}
 
 // NewRun makes the place of a run that starts now.
 func (d *Dir) NewRun() (*Run, error) {
@@ -121,8 +126,14 @@ func (d *Dir) NewRun() (*Run, error) {
 	return r, nil
 }
 
-// Close removes everything of the run but its journal.
-func (r *Run) Close() error { return os.RemoveAll(r.Dir) }
+// Close removes everything of the run, but its journal if it is to be kept.
+func (r *Run) Close(keepJournal bool) error {
+	err := os.RemoveAll(r.Dir)
+	if !keepJournal {
+		err = errors.Join(err, os.Remove(r.Journal))
+	}
+	return err
+}
 
 // sweep removes the directories of runs whose process is gone, and old journals.
 func (d *Dir) sweep() error {
@@ -130,12 +141,15 @@ func (d *Dir) sweep() error {
 	if err != nil {
 		return err
 	}
+	live := map[string]bool{}
 	for _, path := range left {
+		live[strings.TrimPrefix(filepath.Base(path), runDir)] = true
 		_, pid, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), runDir), "-")
 		if n, err := strconv.Atoi(pid); err == nil && !alive(n) {
 			if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrPermission) { // another user's
 				return fmt.Errorf("remove what a killed run left: %w", err)
 			}
+			delete(live, strings.TrimPrefix(filepath.Base(path), runDir))
 		}
 	}
 	journals, err := filepath.Glob(filepath.Join(d.runs(), "*.jsonl")) // sorted by name, so by age
@@ -143,6 +157,9 @@ func (d *Dir) sweep() error {
 		return err
 	}
 	for _, old := range journals[:max(0, len(journals)-kept)] {
+		if live[strings.TrimSuffix(filepath.Base(old), ".jsonl")] {
+			continue
+		}
 		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove an old journal: %w", err)
 		}
@@ -192,51 +209,4 @@ func readJournal(file string) ([]journal.Event, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return events, nil
-}
-
-// Server is how other commands reach a running server.
-type Server struct {
-	PID   int    `json:"pid"`
-	URL   string `json:"url"`   // of the control door
-	Token string `json:"token"` // of the control and cluster doors
-	Run   string `json:"run"`   // its run's id
-}
-
-func (d *Dir) serverFile() string { return filepath.Join(d.path, "server.json") }
-
-// Announce lets other commands find this process as the running server until
-// withdraw is called. One server at a time has a state directory.
-func (d *Dir) Announce(s Server) (withdraw func() error, err error) {
-	if other, ok, err := d.Server(); err != nil || ok {
-		return nil, errors.Join(err, fmt.Errorf("a server runs already (process %d); stop it, or give this one a state directory of its own with --state-dir", other.PID))
-	}
-	s.PID = os.Getpid()
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	temporary := d.serverFile() + "." + strconv.Itoa(s.PID)
-	if err := os.WriteFile(temporary, data, 0o600); err != nil {
-		return nil, fmt.Errorf("announce the server: %w", err)
-	}
-	if err := os.Rename(temporary, d.serverFile()); err != nil {
-		return nil, errors.Join(fmt.Errorf("announce the server: %w", err), os.Remove(temporary))
-	}
-	return func() error { return os.Remove(d.serverFile()) }, nil
-}
-
-// Server returns the running server, if one has this state directory.
-func (d *Dir) Server() (Server, bool, error) {
-	data, err := os.ReadFile(d.serverFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return Server{}, false, nil
-	}
-	if err != nil {
-		return Server{}, false, fmt.Errorf("look for a running server: %w", err)
-	}
-	var s Server
-	if err := json.Unmarshal(data, &s); err != nil {
-		return Server{}, false, fmt.Errorf("%s: expected what wiemu serve wrote: %w; remove the file", d.serverFile(), err)
-	}
-	return s, alive(s.PID), nil // what a killed server left is overwritten by the next
 }

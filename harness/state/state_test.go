@@ -38,7 +38,7 @@ func past(t *testing.T, dir *state.Dir, trace string) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(run.Dir); !os.IsNotExist(err) {
@@ -72,7 +72,13 @@ func TestOpenSweepsWhatKilledRunsLeftAndOldJournals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer run.Close()
+	defer run.Close(false)
+	if err := os.WriteFile(run.Journal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 60 {
+		past(t, dir, "y")
+	}
 	killed := filepath.Join(filepath.Dir(run.Dir), fmt.Sprintf("wiemu-run-20260101T000000.000000000-%d", 1<<22+1)) // no such process: above the kernel's limit
 	if err := os.Mkdir(killed, 0o700); err != nil {
 		t.Fatal(err)
@@ -86,8 +92,11 @@ func TestOpenSweepsWhatKilledRunsLeftAndOldJournals(t *testing.T) {
 	if _, err := os.Stat(run.Dir); err != nil {
 		t.Errorf("the directory of a run that goes on was removed: %v", err)
 	}
-	if journals, _ := filepath.Glob(filepath.Join(dir.Path(), "runs", "*.jsonl")); len(journals) != 50 {
-		t.Errorf("%d journals are kept, want 50", len(journals))
+	if journals, _ := filepath.Glob(filepath.Join(dir.Path(), "runs", "*.jsonl")); len(journals) != 51 {
+		t.Errorf("%d journals are kept, want 50 and that of the run that goes on", len(journals))
+	}
+	if _, err := os.Stat(run.Journal); err != nil {
+		t.Errorf("the journal of a run that goes on was removed: %v", err)
 	}
 }
 
@@ -111,6 +120,13 @@ func TestOneServerAtATime(t *testing.T) {
 	}
 	if err := withdraw(); err != nil {
 		t.Error(err)
+	}
+	// What a killed server leaves is not taken for a server, whoever has its process id now.
+	if err := os.WriteFile(filepath.Join(dir.Path(), "server.json"), []byte(`{"pid":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, running, err := dir.Server(); running || err != nil {
+		t.Errorf("a killed server runs: %v %v", running, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir.Path(), "server.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
