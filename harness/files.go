@@ -108,6 +108,31 @@ func (f Files) Issuers() ([]string, error) {
 	return urls, nil
 }
 
+// Configuration is the wiemu.yaml with what the radixconfig.yaml files take for
+// granted: the key vaults that they name, each with the secrets that a workload
+// takes from it, whose values are placeholders. A vault of the wiemu.yaml stays
+// as it is there.
+func (f Files) Configuration() config.Config {
+	c := f.Config
+	for _, d := range f.Workloads() {
+		for _, named := range d.Workload.KeyVaults {
+			if c.Vaults == nil {
+				c.Vaults = config.DefaultVaults()
+			}
+			i := slices.IndexFunc(c.Vaults, func(v config.Vault) bool { return strings.EqualFold(v.Name, named.Name) })
+			if i < 0 {
+				i, c.Vaults = len(c.Vaults), append(slices.Clone(c.Vaults), config.Vault{Name: named.Name, Secrets: map[string]string{}})
+			} else if slices.ContainsFunc(f.Config.Vaults, func(v config.Vault) bool { return strings.EqualFold(v.Name, named.Name) }) {
+				continue
+			}
+			for _, item := range named.Items {
+				c.Vaults[i].Secrets[item.Name] = "the placeholder of wiemu for " + item.Name
+			}
+		}
+	}
+	return c
+}
+
 // Workloads returns every workload that the files describe.
 func (f Files) Workloads() []Declared {
 	var all []Declared

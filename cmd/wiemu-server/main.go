@@ -53,7 +53,7 @@ func run(args []string) (err error) {
 			return err
 		}
 	}
-	opts := harness.Options{Dir: *labDir, Emulator: emulator.Options{Config: files.Config, ConfigFile: files.ConfigFile, StateDir: *stateDir}}
+	opts := harness.Options{Dir: *labDir, Emulator: emulator.Options{Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: *stateDir}}
 	if *stateDir != "" {
 		if opts.Emulator.Keys, err = keyring.OpenPool(filepath.Join(*stateDir, "keys"), keyring.PoolOptions{}); err != nil {
 			return err

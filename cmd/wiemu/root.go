@@ -207,7 +207,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 	}
 	if l.Lab, err = harness.New(ctx, harness.Options{
 		Emulator: emulator.Options{
-			Config: files.Config, ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
+			Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
 		},
 		Dir: l.run.Dir,
 		// With hosts outside, those that the caller trusts are trusted, too.

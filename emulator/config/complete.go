@@ -87,7 +87,7 @@ func (c Config) Complete(file string) (Config, error) {
 		c.completePrincipal(&p, fmt.Sprintf("identities[%d]", i), &c.Identities[i].Principal)
 	}
 	if c.Vaults == nil {
-		c.Vaults = []Vault{{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "the secret of wiemu"}}}
+		c.Vaults = DefaultVaults()
 	}
 	c.completeVaults(&p)
 	c.completeWorkloads(&p)
@@ -95,6 +95,12 @@ func (c Config) Complete(file string) (Config, error) {
 		return Config{}, p.all
 	}
 	return c, nil
+}
+
+// DefaultVaults are the vaults of a configuration that says nothing of vaults:
+// the one of the Radix documentation.
+func DefaultVaults() []Vault {
+	return []Vault{{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "the secret of wiemu"}}}
 }
 
 func (c *Config) completeIssuers(p *problems) {
