@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +46,7 @@ type Options struct {
 	Clock       *clock.Lab        // nil: a running clock
 	JournalFile string            // events as JSON lines. "": in memory only
 	KeepEvents  int               // events kept in memory. 0: journal's default
+	Log         *slog.Logger      // for operators. nil: none
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
 }
 
@@ -225,7 +227,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) error {
 	}
 	e.gateway, err = gateway.New(gateway.Config{
 		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts,
-		Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy,
+		Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
 	})
 	router.inside = e.gateway
 	return err

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -53,7 +54,7 @@ func run(args []string) (err error) {
 			return err
 		}
 	}
-	opts := harness.Options{Dir: *labDir, Emulator: emulator.Options{Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: *stateDir}}
+	opts := harness.Options{Dir: *labDir, Emulator: emulator.Options{Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: *stateDir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
 	if *stateDir != "" {
 		if opts.Emulator.Keys, err = keyring.OpenPool(filepath.Join(*stateDir, "keys"), keyring.PoolOptions{}); err != nil {
 			return err

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,6 +105,9 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 			return d, fmt.Errorf("--client-id: %w", err)
 		}
 		d.Workload.ClientID = id
+	}
+	if s.identity.TokenLifetime != 0 && s.identity.TokenLifetime < 10*time.Minute {
+		return d, fmt.Errorf("--token-lifetime: expected at least 10m, as in Kubernetes, found %v", s.identity.TokenLifetime)
 	}
 	d.Identity = d.Identity.With(s.identity)
 	return d, nil
@@ -208,6 +213,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 	if l.Lab, err = harness.New(ctx, harness.Options{
 		Emulator: emulator.Options{
 			Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
+			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		},
 		Dir: l.run.Dir,
 		// With hosts outside, those that the caller trusts are trusted, too.

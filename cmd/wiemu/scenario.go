@@ -15,10 +15,11 @@ import (
 
 func newScenario(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "scenario",
-		Short: "Run scenarios: files that say what should happen",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "scenario",
+		Example: "  wiemu scenario run\n  wiemu scenario list",
+		Short:   "Run scenarios: files that say what should happen",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newScenarioRun(stateDir), newScenarioList())
 	return cmd
@@ -58,6 +59,10 @@ steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong.`
 				opts.Out = out
 			}
 			report := scenarios.Run(cmd.Context(), list, opts)
+			if cmd.Context().Err() != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
+				return exitCode(130)
+			}
 			write := map[string]func(io.Writer) error{"table": report.WriteEnd, "json": report.WriteJSON, "junit": report.WriteJUnit}[format]
 			if err := write(out); err != nil {
 				return err

@@ -41,7 +41,7 @@ func (c *Client) Advance(ctx context.Context, by string) (Status, error) {
 // Rotate lets the next key of a ring sign: an issuer's by name, or entra's.
 func (c *Client) Rotate(ctx context.Context, ring string) (KeyStatus, error) {
 	var key KeyStatus
-	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+ring+"/rotate", nil, &key)
+	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+url.PathEscape(ring)+"/rotate", nil, &key)
 }
 
 // Mint asks for a service-account token.

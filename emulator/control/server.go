@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -51,9 +52,7 @@ func NewServer(lab Lab, token string) *Server {
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
 	s.Handle(http.MethodPost, "/v1/clock/advance", s.advance)
-	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
-	s.Handle(http.MethodDelete, "/v1/keys/{ring}/{kid}", s.remove)
 	s.Handle(http.MethodPost, "/v1/tokens", s.mint)
 	s.Handle(http.MethodPost, "/v1/examine", s.examine)
 	return s
@@ -129,17 +128,18 @@ type Status struct {
 	CA      string         `json:"ca"`     // PEM
 	Tenant  string         `json:"tenant"` // the first
 	Issuers []IssuerStatus `json:"issuers"`
+	Keys    []KeyStatus    `json:"keys"` // published ones, of every ring
 }
 
-// IssuerStatus is an issuer with its keys.
+// IssuerStatus is a hosted issuer.
 type IssuerStatus struct {
-	Name string      `json:"name"`
-	URL  string      `json:"url"`
-	Keys []KeyStatus `json:"keys"`
+	Name string `json:"name"`
+	URL  string `json:"url"`
 }
 
-// KeyStatus is a published key.
+// KeyStatus is a key of a ring: an issuer's by name, or entra's.
 type KeyStatus struct {
+	Ring  string        `json:"ring"`
 	ID    string        `json:"kid"`
 	Stage keyring.Stage `json:"stage"`
 }
@@ -150,11 +150,12 @@ func (s *Server) status(*http.Request) (any, error) {
 		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant,
 	}
 	for _, i := range s.lab.Issuers {
-		is := IssuerStatus{Name: i.Name(), URL: i.URL()}
-		for _, k := range s.lab.Rings[i.Name()].Published() {
-			is.Keys = append(is.Keys, KeyStatus{ID: k.ID, Stage: k.Stage})
+		status.Issuers = append(status.Issuers, IssuerStatus{Name: i.Name(), URL: i.URL()})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.lab.Rings)) {
+		for _, k := range s.lab.Rings[name].Published() {
+			status.Keys = append(status.Keys, KeyStatus{Ring: name, ID: k.ID, Stage: k.Stage})
 		}
-		status.Issuers = append(status.Issuers, is)
 	}
 	return status, nil
 }
@@ -181,7 +182,7 @@ func (s *Server) advance(r *http.Request) (any, error) {
 	}
 	by, err := time.ParseDuration(req.By)
 	if err != nil {
-		return nil, fmt.Errorf("by: expected a duration such as 25h or 90s, found %q", req.By)
+		return nil, fmt.Errorf("expected a duration such as 25h or 90s, at most 292 years, found %q", req.By)
 	}
 	from := s.lab.Clock.Now()
 	if err := s.lab.Clock.Advance(r.Context(), by); err != nil {
@@ -194,39 +195,14 @@ func (s *Server) advance(r *http.Request) (any, error) {
 	return s.status(r)
 }
 
-func (s *Server) ring(r *http.Request) (*keyring.Ring, error) {
-	name := mux.Vars(r)["ring"]
-	if ring, ok := s.lab.Rings[name]; ok {
-		return ring, nil
-	}
-	return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected the name of a hosted issuer, or entra", name)}
-}
-
-func (s *Server) publish(r *http.Request) (any, error) {
-	ring, err := s.ring(r)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ring.Publish(r.Context())
-	return KeyStatus{key.ID, key.Stage}, err
-}
-
 func (s *Server) rotate(r *http.Request) (any, error) {
-	ring, err := s.ring(r)
-	if err != nil {
-		return nil, err
+	name := mux.Vars(r)["ring"]
+	ring, ok := s.lab.Rings[name]
+	if !ok {
+		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
 	}
 	key, err := ring.Rotate(r.Context())
-	return KeyStatus{key.ID, key.Stage}, err
-}
-
-func (s *Server) remove(r *http.Request) (any, error) {
-	ring, err := s.ring(r)
-	if err != nil {
-		return nil, err
-	}
-	kid := mux.Vars(r)["kid"]
-	return KeyStatus{kid, keyring.Removed}, ring.Remove(kid)
+	return KeyStatus{name, key.ID, key.Stage}, err
 }
 
 // MintRequest asks for a service-account token.

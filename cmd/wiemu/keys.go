@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/emulator/control"
+)
+
+func newKeys(stateDir *string) *cobra.Command {
+	var format string
+	show := func(cmd *cobra.Command, keys ...control.KeyStatus) error {
+		if format == "json" {
+			return printJSON(cmd.OutOrStdout(), keys)
+		}
+		out := &lines{w: cmd.OutOrStdout()}
+		for _, k := range keys {
+			out.print("%s  %-9s  %s\n", k.Ring, k.Stage, k.ID)
+		}
+		return out.err
+	}
+	cmd := &cobra.Command{
+		Use:     "keys",
+		Short:   "Show or rotate the running server's signing keys",
+		Example: "  wiemu keys\n  wiemu keys rotate local",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := needServer(*stateDir)
+			if err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return show(cmd, status.Keys...)
+		},
+	}
+	addOutput(cmd, &format, "text", "json")
+	rotate := &cobra.Command{
+		Use:     "rotate [ISSUER | entra]",
+		Short:   "Let the next key sign; the old one stays published",
+		Example: "  wiemu keys rotate\n  wiemu keys rotate entra",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := needServer(*stateDir)
+			if err != nil {
+				return err
+			}
+			ring := strings.Join(args, "")
+			if ring == "" {
+				status, err := client.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				ring = status.Issuers[0].Name
+			}
+			key, err := client.Rotate(cmd.Context(), ring)
+			if err != nil {
+				return err
+			}
+			return show(cmd, key)
+		},
+	}
+	addOutput(rotate, &format, "text", "json")
+	cmd.AddCommand(rotate)
+	return cmd
+}
