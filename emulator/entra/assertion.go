@@ -182,16 +182,20 @@ func (a *audience) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(a))
 }
 
-// instant is a NumericDate in whole seconds up to the year 9999. The fractions
-// that RFC 7519 allows and nobody sends are refused, as are signs and exponents.
+// instant is a NumericDate up to the year 9999. A fraction is let go: RFC 7519
+// §2 allows one, and MSAL for Python writes it. Signs and exponents are refused.
 type instant struct{ time.Time }
 
 // UnmarshalJSON reads decimal digits.
 func (i *instant) UnmarshalJSON(data []byte) error {
 	const year9999 = 253402300799
-	n, err := strconv.ParseUint(string(data), 10, 63)
+	whole, fraction, _ := strings.Cut(string(data), ".")
+	n, err := strconv.ParseUint(whole, 10, 63)
+	if err == nil && fraction != "" {
+		_, err = strconv.ParseUint(fraction[:min(len(fraction), 18)], 10, 64)
+	}
 	if err != nil || n > year9999 {
-		return fmt.Errorf("%s is no time in whole seconds since 1970", clipped(string(data)))
+		return fmt.Errorf("%s is no time in seconds since 1970", clipped(string(data)))
 	}
 	i.Time = time.Unix(int64(n), 0).UTC()
 	return nil

@@ -126,7 +126,8 @@ func TestRefusals(t *testing.T) {
 			{"an issuer that is a number", claim("iss", 1), 50027, 400, "invalid_request"},
 			{"two audiences", claim("aud", []string{audience, "https://vault.azure.net"}), 50027, 400, "invalid_request"},
 			{"an expiry that is text", claim("exp", "1764000000"), 50027, 400, "invalid_request"},
-			{"an expiry with a fraction", claim("exp", json.Number("1764000000.5")), 50027, 400, "invalid_request"},
+			{"an expiry with a fraction, read and long past", claim("exp", json.Number("1764000000.5")), 700024, 401, "invalid_client"},
+			{"an expiry with an exponent", claim("exp", json.Number("1.764e9")), 50027, 400, "invalid_request"},
 			{"an expiry before 1970", claim("exp", -1), 50027, 400, "invalid_request"},
 			{"an expiry beyond all times", claim("exp", json.Number("1e300")), 50027, 400, "invalid_request"},
 
