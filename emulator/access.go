@@ -9,7 +9,6 @@ import (
 	"net/url"
 
 	"github.com/wiemu/wiemu/emulator/clock"
-	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -17,9 +16,6 @@ import (
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
-
-// Config returns the configuration with every default filled in.
-func (e *Emulator) Config() config.Config { return e.config }
 
 // Clock is the lab clock.
 func (e *Emulator) Clock() *clock.Lab { return e.clock }
@@ -53,9 +49,6 @@ func (e *Emulator) Address() string { return e.gateway.Address() }
 
 // ProxyURL is the HTTP proxy through which applications reach the gateway.
 func (e *Emulator) ProxyURL() string { return e.gateway.ProxyURL() }
-
-// Escapes counts the attempts to reach the outside world.
-func (e *Emulator) Escapes() int { return e.gateway.Escapes() }
 
 // ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster.
 func (e *Emulator) ClusterURL(issuer string) string {

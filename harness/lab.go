@@ -115,9 +115,6 @@ func (l *Lab) Clock() *clock.Lab { return l.emulator.Clock() }
 // Journal is the record of what happens in the lab.
 func (l *Lab) Journal() *journal.Journal { return l.emulator.Journal() }
 
-// HTTPClient reaches the emulated hosts as a workload does.
-func (l *Lab) HTTPClient() *http.Client { return l.emulator.HTTPClient() }
-
 // Identity says whose tokens a workload gets beyond what its own file says. The
 // zero value is the first tenant and issuer, Entra ID's audience and one hour.
 type Identity struct {

@@ -27,11 +27,7 @@ that caches a token by the machine's clock keeps it although the lab has aged.`,
   wiemu clock advance 25h`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := needServer(*stateDir)
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(cmd.Context())
+			_, status, err := askServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,11 +27,7 @@ func newKeys(stateDir *string) *cobra.Command {
 		Example: "  wiemu keys\n  wiemu keys rotate local",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := needServer(*stateDir)
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(cmd.Context())
+			_, status, err := askServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -44,18 +41,11 @@ func newKeys(stateDir *string) *cobra.Command {
 		Example: "  wiemu keys rotate\n  wiemu keys rotate entra",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := needServer(*stateDir)
+			client, status, err := askServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
-			ring := strings.Join(args, "")
-			if ring == "" {
-				status, err := client.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				ring = status.Issuers[0].Name
-			}
+			ring := cmp.Or(strings.Join(args, ""), status.Issuers[0].Name)
 			key, err := client.Rotate(cmd.Context(), ring)
 			if err != nil {
 				return err

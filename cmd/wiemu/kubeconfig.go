@@ -19,11 +19,7 @@ func newKubeconfig(stateDir *string) *cobra.Command {
       --audience api://AzureADTokenExchange`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := needServer(*stateDir)
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(cmd.Context())
+			client, status, err := askServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

@@ -135,6 +135,16 @@ func needServer(stateDir string) (*control.Client, error) {
 	return c, err
 }
 
+// askServer returns the running server with what it says of itself.
+func askServer(cmd *cobra.Command, stateDir string) (*control.Client, control.Status, error) {
+	client, err := needServer(stateDir)
+	if err != nil {
+		return nil, control.Status{}, err
+	}
+	status, err := client.Status(cmd.Context())
+	return client, status, err
+}
+
 // session is a lab to ask: the running server, or one of this process.
 type session struct {
 	client   *control.Client

@@ -5,8 +5,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/yamlfile"
@@ -189,18 +187,9 @@ type Workload struct {
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
 }
 
-// Read returns the configuration in a file, checked but not completed. The
-// error, if it is about the content, is a yamlfile.Problems that names every
+// Parse returns the configuration in a file, checked but not completed; file is
+// the name that errors use. The error is a yamlfile.Problems that names every
 // line at fault.
-func Read(file string) (Config, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return Config{}, fmt.Errorf("read the configuration: %w", err)
-	}
-	return Parse(file, data)
-}
-
-// Parse is Read for content that is at hand; file is the name that errors use.
 func Parse(file string, data []byte) (Config, error) {
 	node, err := yamlfile.Parse(file, data)
 	if err != nil {
