@@ -249,7 +249,7 @@ func (p *program) at(e ast.Expr) expressionError {
 
 // holds reports whether the expression is true now. If it is not, it returns the
 // values of what it names; if it cannot be evaluated, an error.
-func (p *program) holds(ctx context.Context, now state) (bool, []NamedValue, error) {
+func (p *program) holds(ctx context.Context, now view) (bool, []NamedValue, error) {
 	value, details, err := p.eval.ContextEval(ctx, map[string]any{
 		"results": now.Results, "journal": now.Journal, "workloads": now.Workloads, "clock": now.Clock,
 	})

@@ -15,7 +15,7 @@ import (
 func TestWhatAConditionNamesIsShown(t *testing.T) {
 	refused := journal.Event{ID: "8", Kind: journal.Exchange, Outcome: journal.Denied, Code: 700211, Summary: "web was refused",
 		Nearest: &journal.Nearest{Differences: []journal.Difference{{Field: "issuer", Kind: "trailing slash"}}}}
-	now := state{
+	now := view{
 		Results: map[string]Result{"read": {ExitCode: 1, Stdout: "out\n", Events: []journal.Event{refused}, JSON: map[string]any{
 			"code": int64(700211), "ok": false, "claims": map[string]any{"aud": []any{"a", "b"}},
 		}}},
@@ -123,12 +123,12 @@ func TestExpressionsAreBounded(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	if _, _, err := p.holds(context.Background(), state{}); err == nil || !strings.Contains(err.Error(), "limit") {
+	if _, _, err := p.holds(context.Background(), view{}); err == nil || !strings.Contains(err.Error(), "limit") {
 		t.Errorf("a hundred million additions: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := p.holds(ctx, state{}); err == nil {
+	if _, _, err := p.holds(ctx, view{}); err == nil {
 		t.Error("a canceled evaluation went on")
 	}
 	if _, errs := language.compile(strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), nil, nil); len(errs) == 0 {
@@ -148,11 +148,11 @@ func TestLongValuesAreShortened(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	_, values, _ := p.holds(context.Background(), state{Results: map[string]Result{"read": {Stdout: strings.Repeat("é", maxOutput)}}})
+	_, values, _ := p.holds(context.Background(), view{Results: map[string]Result{"read": {Stdout: strings.Repeat("é", maxOutput)}}})
 	if len(values) != 1 || len(values[0].Value) > maxShownText+20 {
 		t.Errorf("expected one short value, got %d", len(values))
 	}
-	_, values, _ = p.holds(context.Background(), state{Results: map[string]Result{"read": {}}, Journal: make([]journal.Event, 5000)})
+	_, values, _ = p.holds(context.Background(), view{Results: map[string]Result{"read": {}}, Journal: make([]journal.Event, 5000)})
 	if len(values) != 2 || !strings.HasSuffix(values[1].Value, ", … 5000 in all]") {
 		t.Errorf("expected a list cut short, got %v", values)
 	}

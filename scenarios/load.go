@@ -128,6 +128,11 @@ func (l *loader) add(file string, data []byte, err error) {
 		l.problems = append(l.problems, found...)
 		return
 	}
+	// Another kind of file is told as such, not field by field.
+	if kind := yamlfile.Get(top, "kind"); kind != nil && kind.Value != "" && kind.Value != Kind {
+		l.problems = append(l.problems, yamlfile.Problem{File: file, Line: kind.Line, Expected: "kind " + Kind, Found: kind.Value})
+		return
+	}
 	problems := yamlfile.DecodeNode(file, top, &s)
 	s.file = file
 	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n")}

@@ -37,8 +37,8 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			problems: []string{"minimal.yaml:6: descriptoin: expected one of", "did you mean description?"},
 		},
 		{
-			name: "another kind of file", replace: "kind: Scenario", by: "kind: Configuration",
-			problems: []string{"minimal.yaml:2: kind: expected Scenario, found Configuration"},
+			name: "another kind of file", replace: "kind: Scenario", by: "kind: RadixApplication\nspec: {}",
+			problems: []string{"minimal.yaml:2: expected kind Scenario, found RadixApplication"},
 		},
 		{
 			name: "another version", replace: "wiemu.dev/v1", by: "wiemu.dev/v2",

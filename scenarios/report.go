@@ -86,7 +86,7 @@ const maxEvents = 8
 // witness adds what helps to understand a failed expectation: the output of the
 // runs that it names and what the journal recorded during them, or else what it
 // recorded last.
-func (st *stage) witness(f *Failure, p *program, now state) {
+func (st *stage) witness(f *Failure, p *program, now view) {
 	var events []journal.Event
 	var named []string
 	for _, r := range p.references("results") {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,18 +35,17 @@ type Options struct {
 
 // Run plays scenarios, each in a lab of its own, and returns what came of them
 // in the order given. When ctx ends, programs that are running are killed, and
-// the scenarios that are not finished count as failed.
+// the scenarios that are not finished count as failed. It ends, too, when nobody
+// reads what Options.Out gets.
 func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	began := time.Now() // wall time: what the run cost
-	r := &runner{opts: opts, environ: opts.Environ, report: Report{Scenarios: make([]Outcome, len(list))}}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &runner{opts: opts, stop: stop, environ: opts.Environ, report: Report{Scenarios: make([]Outcome, len(list))}}
 	if r.environ == nil {
 		r.environ = os.Environ()
 	}
-	if r.opts.Program == "" {
-		r.opts.Program = findProgram()
-	} else if absolute, err := filepath.Abs(r.opts.Program); err == nil { // programs run in directories of their own
-		r.opts.Program = absolute
-	}
+	r.opts.Program = opts.program()
 	if r.keys = opts.Keys; r.keys == nil {
 		keys, err := keyring.OpenPool("", keyring.PoolOptions{})
 		if err != nil {
@@ -58,7 +59,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	done := make([]bool, len(list))
 	for i := range list {
 		group.Go(func() error {
-			r.finish(i, r.play(ctx, &list[i]), done)
+			r.finish(ctx, i, r.play(ctx, &list[i]), done)
 			return nil
 		})
 	}
@@ -69,6 +70,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 
 type runner struct {
 	opts    Options
+	stop    func()
 	environ []string
 	keys    *keyring.Pool
 
@@ -97,15 +99,17 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 	return o
 }
 
-// finish keeps an outcome and prints those that are due.
-func (r *runner) finish(i int, o Outcome, done []bool) {
+// finish keeps an outcome and prints those that are due. Scenarios that did not
+// come to their end have nothing to show.
+func (r *runner) finish(ctx context.Context, i int, o Outcome, done []bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Scenarios[i], done[i] = o, true
 	r.report.count(o)
-	for ; r.printed < len(done) && done[r.printed]; r.printed++ {
-		if r.opts.Out != nil {
-			r.report.Scenarios[r.printed].writeRow(r.opts.Out)
+	for ; r.opts.Out != nil && ctx.Err() == nil && r.printed < len(done) && done[r.printed]; r.printed++ {
+		p := printer{w: r.opts.Out}
+		if r.report.Scenarios[r.printed].writeRow(&p); p.err != nil {
+			r.stop()
 		}
 	}
 }
@@ -119,6 +123,40 @@ func (r *runner) failed(list []Scenario, err error) Report {
 		r.report.count(r.report.Scenarios[i])
 	}
 	return r.report
+}
+
+// Check tells what scenarios need and Run would not find. Run itself fails the
+// steps that need it.
+func (o Options) Check(list []Scenario) error {
+	if !slices.ContainsFunc(list, Scenario.startsProgram) {
+		return nil
+	}
+	program := o.program()
+	if program == "" {
+		return errNoProgram
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return fmt.Errorf("find %s: %w", Program, err)
+	}
+	return nil
+}
+
+// startsProgram reports whether a step starts wiemu-workload.
+func (s Scenario) startsProgram() bool {
+	return slices.ContainsFunc(s.Steps, func(s Step) bool {
+		return s.Run != nil && (len(s.Run.Command) > 0 && s.Run.Command[0] == Program || strings.Contains(s.Run.Shell, Program))
+	})
+}
+
+// program is where wiemu-workload is, "" if it is nowhere.
+func (o Options) program() string {
+	if o.Program == "" {
+		return findProgram()
+	}
+	if absolute, err := filepath.Abs(o.Program); err == nil { // programs run in directories of their own
+		return absolute
+	}
+	return o.Program
 }
 
 // findProgram looks for wiemu-workload where it is installed: beside wiemu, or
@@ -142,4 +180,4 @@ func findProgram() string {
 }
 
 // errNoProgram says how to get the client.
-var errNoProgram = fmt.Errorf("%s was not found beside this program nor in PATH; build it with: go build github.com/wiemu/wiemu/cmd/%s", Program, Program)
+var errNoProgram = fmt.Errorf("%s was not found beside this program nor in PATH; build it with make build or go build github.com/wiemu/wiemu/cmd/%[1]s, or name it (wiemu scenario run --workload)", Program)

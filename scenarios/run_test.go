@@ -56,6 +56,7 @@ func temporary(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
+	t.Setenv("XDG_RUNTIME_DIR", dir)
 	t.Cleanup(func() {
 		left, err := os.ReadDir(dir)
 		if err != nil || len(left) > 0 {
@@ -359,6 +360,54 @@ func TestOrderIsThatOfTheFiles(t *testing.T) {
 		if got := strings.Join(names, ""); got != "dbac" || report.Passed != 4 {
 			t.Errorf("%d at a time: %d passed, printed in the order %s", parallel, report.Passed, got)
 		}
+	}
+}
+
+func TestAProgramThatIsMissingIsSaidBeforeAnythingRuns(t *testing.T) {
+	t.Setenv("PATH", "/usr/bin:/bin")
+	needs, err := Parse("minimal.yaml", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := Parse("plain.yaml", []byte(strings.Replace(minimal, "command: [wiemu-workload, secret, get, mykeyvault, mysecret]", "shell: 'true'", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name     string
+		scenario Scenario
+		opts     Options
+		says     string
+	}{
+		{"it is nowhere", needs, Options{}, "make build"},
+		{"it is not where it is said to be", needs, Options{Program: "nowhere/wiemu-workload"}, "nowhere/wiemu-workload"},
+		{"it is there", needs, Options{Program: client(t)}, ""},
+		{"nobody needs it", plain, Options{}, ""},
+	} {
+		if err := test.opts.Check([]Scenario{test.scenario}); (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.says)
+		}
+	}
+}
+
+// closed is an output that nobody reads.
+type closed struct{ writes int }
+
+func (c *closed) Write([]byte) (int, error) {
+	c.writes++
+	return 0, os.ErrClosed
+}
+
+func TestARunEndsWhenNobodyReads(t *testing.T) {
+	temporary(t)
+	s, err := Parse("test.yaml", []byte(strings.Replace(minimal, "command: [wiemu-workload, secret, get, mykeyvault, mysecret]", "shell: 'true'", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &closed{}
+	report := Run(t.Context(), []Scenario{s, s, s}, Options{Parallel: 1, Out: out})
+	if out.writes != 1 || report.Failed != 2 || !strings.Contains(report.Scenarios[1].Failures[0].Message, "not run") {
+		t.Errorf("%d lines were written, and then %+v", out.writes, report)
 	}
 }
 

@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -26,10 +27,14 @@ func TestCancellationCleansUp(t *testing.T) {
 		pids <- strings.Fields(string(text))
 		cancel()
 	}()
+	var shown bytes.Buffer
 	o := play(t, ctx, "", `
   - run: {workload: web, shell: 'sleep 300 & echo $$ $! > "$PIDS"; wait', env: {PIDS: '`+pipe+`'}}
   - expect: ['true']
-`, Options{})
+`, Options{Out: &shown})
+	if shown.Len() > 0 {
+		t.Errorf("a scenario that did not come to its end is shown: %s", &shown)
+	}
 	if o.Outcome != Failed || len(o.Failures) != 1 || !strings.Contains(o.Failures[0].Message, context.Canceled.Error()) {
 		t.Errorf("expected a scenario that was canceled, got %+v", o)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
-	places "github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/harness/state"
 )
 
 // A stage is where one scenario is played: its lab and what came of its steps.
@@ -38,7 +38,7 @@ const allEvents = 1_000_000
 // play opens a lab, goes through the steps and cleans up. Failed expectations
 // are in the outcome; the error is about the lab itself.
 func (st *stage) play(ctx context.Context) (err error) {
-	if st.dir, err = places.MakeTemp(); err != nil {
+	if st.dir, err = state.MakeTemp(); err != nil {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
@@ -141,26 +141,26 @@ func since(before, all []journal.Event) []journal.Event {
 	return all[i+1:] // all of them, should the journal have forgotten the last one
 }
 
-// state is what expectations see now.
-func (st *stage) state() (state, error) {
+// view is what expectations see now.
+func (st *stage) view() (view, error) {
 	now := st.lab.Clock().Now()
-	s := state{
+	v := view{
 		Results: st.results, Journal: st.lab.Journal().Events(), Workloads: make(map[string]WorkloadView, len(st.workloads)),
 		Clock: ClockView{Now: now, Start: st.start, Elapsed: now.Sub(st.start)},
 	}
 	for name, w := range st.workloads {
 		token, err := readToken(w.Environment.TokenFile)
 		if err != nil {
-			return state{}, fmt.Errorf("workload %s: %w", name, err)
+			return view{}, fmt.Errorf("workload %s: %w", name, err)
 		}
-		s.Workloads[name] = WorkloadView{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Token: token}
+		v.Workloads[name] = WorkloadView{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Token: token}
 	}
-	return s, nil
+	return v, nil
 }
 
 // expect evaluates every condition of the step, so that all that fail are seen.
 func (st *stage) expect(ctx context.Context, s *Step) error {
-	now, err := st.state()
+	now, err := st.view()
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ type ClockView struct {
 	Elapsed time.Duration `json:"elapsed"`
 }
 
-// state is everything that an expression can name.
-type state struct {
+// view is everything that an expression can name.
+type view struct {
 	Results   map[string]Result
 	Journal   []journal.Event
 	Workloads map[string]WorkloadView

@@ -32,15 +32,21 @@ func newScenarioRun(stateDir *string) *cobra.Command {
 		Use:   "run [FILE...]",
 		Short: "Run scenario files, or without any the ones that are built in",
 		Long: `Run scenarios, each in a lab of its own whose clock moves only by the scenario's
-steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong.`,
+steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong,
+130 if they were interrupted.`,
 		Example: `  wiemu scenario run
   wiemu scenario run scenarios/library/*.yaml
   wiemu scenario run --parallel 1 -o junit my.yaml > report.xml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := loadScenarios(args)
+			if opts.Parallel < 0 {
+				return fmt.Errorf("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
+			}
+			list, err := loadScenarios(cmd, args)
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
-				return exitCode(2)
+				return err
+			}
+			if err := opts.Check(list); err != nil {
+				return err
 			}
 			dir, err := state.Open(*stateDir)
 			if err != nil {
@@ -81,9 +87,10 @@ func newScenarioList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list [FILE...]",
 		Short:   "List scenarios with what they show",
-		Example: "  wiemu scenario list",
+		Long:    "List scenarios with what they show. The exit code is 2 if a file is wrong.",
+		Example: "  wiemu scenario list\n  wiemu scenario list my.yaml -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := loadScenarios(args)
+			list, err := loadScenarios(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -102,10 +109,16 @@ func newScenarioList() *cobra.Command {
 	return cmd
 }
 
-// loadScenarios reads files, or without any the built-in library.
-func loadScenarios(files []string) ([]scenarios.Scenario, error) {
+// loadScenarios reads files, or without any the built-in library. What is wrong
+// in files is told, and ends with an exit code of its own.
+func loadScenarios(cmd *cobra.Command, files []string) ([]scenarios.Scenario, error) {
 	if len(files) == 0 {
 		return scenarios.LoadFS(library.Files())
 	}
-	return scenarios.Load(files...)
+	list, err := scenarios.Load(files...)
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
+		return nil, exitCode(2)
+	}
+	return list, nil
 }
