@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,7 +53,19 @@ that caches a token by the machine's clock keeps it although the lab has aged.`,
 			return show(cmd, status)
 		},
 	}
+	advance.SetFlagErrorFunc(notBackwards)
 	addOutput(advance, &format, "text", "json")
 	cmd.AddCommand(advance)
 	return cmd
+}
+
+// notBackwards answers a negative duration, which is a flag to cobra.
+func notBackwards(_ *cobra.Command, err error) error {
+	var unknown interface{ GetSpecifiedShortnames() string } // pflag's NotExistError
+	if errors.As(err, &unknown) {
+		if by, wrong := time.ParseDuration(unknown.GetSpecifiedShortnames()); wrong == nil {
+			return fmt.Errorf("advance by -%v: lab time never goes backwards", by)
+		}
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ func newKeys(stateDir *string) *cobra.Command {
 		}
 		out := &lines{w: cmd.OutOrStdout()}
 		for _, k := range keys {
-			out.print("%s  %-9s  %s\n", k.Ring, k.Stage, k.ID)
+			out.print("%s\n", keyLine(k))
 		}
 		return out.err
 	}
@@ -57,3 +58,5 @@ func newKeys(stateDir *string) *cobra.Command {
 	cmd.AddCommand(rotate)
 	return cmd
 }
+
+func keyLine(k control.KeyStatus) string { return fmt.Sprintf("%s  %-9s  %s", k.Ring, k.Stage, k.ID) }

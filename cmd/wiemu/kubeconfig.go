@@ -33,14 +33,19 @@ func writeKubeconfig(w io.Writer, status control.Status, token string) error {
 	out := &lines{w: w}
 	out.print("apiVersion: v1\nkind: Config\ncurrent-context: wiemu-%s\nusers:\n- name: wiemu\n  user:\n    token: %s\nclusters:\n", status.Issuers[0].Name, token)
 	for _, i := range status.Issuers {
-		out.print("- name: wiemu-%s\n  cluster:\n    server: https://%s/clusters/%s\n    certificate-authority-data: %s\n",
-			i.Name, status.Cluster, i.Name, base64.StdEncoding.EncodeToString([]byte(status.CA)))
+		out.print("- name: wiemu-%s\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n",
+			i.Name, clusterURL(status, i), base64.StdEncoding.EncodeToString([]byte(status.CA)))
 	}
 	out.print("contexts:\n")
 	for _, i := range status.Issuers {
 		out.print("- name: wiemu-%s\n  context:\n    cluster: wiemu-%s\n    user: wiemu\n", i.Name, i.Name)
 	}
 	return out.err
+}
+
+// clusterURL is where the API server of an issuer's cluster answers.
+func clusterURL(status control.Status, i control.IssuerStatus) string {
+	return "https://" + status.Cluster + "/clusters/" + i.Name
 }
 
 // lines prints until a write fails.

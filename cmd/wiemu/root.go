@@ -42,7 +42,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(),
-		newExplain(&stateDir), newErrors(), newKubeconfig(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
+		newExplain(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newScenario(&stateDir), newVersion(),
 	)
 	return root
 }
@@ -256,7 +256,7 @@ func (l *lab) close(ctx context.Context) {
 			fmt.Fprintln(os.Stderr, "wiemu: while cleaning up:", err)
 		}
 	}
-	worthExplaining := true
+	worthExplaining := false // nor is a lab that did not open
 	if l.Lab != nil {
 		_, worthExplaining = journal.Last(l.Journal().Events())
 		tell(l.Close(ctx))

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ type Server struct {
 
 // NewServer returns the server for a lab; token is what requests must carry.
 func NewServer(lab Lab, token string) *Server {
-	s := &Server{lab: lab, token: token, router: mux.NewRouter()}
+	s := &Server{lab: lab, token: token, router: mux.NewRouter().UseEncodedPath().SkipClean(true)}
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
 	s.Handle(http.MethodPost, "/v1/clock/advance", s.advance)
@@ -196,7 +197,10 @@ func (s *Server) advance(r *http.Request) (any, error) {
 }
 
 func (s *Server) rotate(r *http.Request) (any, error) {
-	name := mux.Vars(r)["ring"]
+	name, err := url.PathUnescape(mux.Vars(r)["ring"]) // gorilla/mux: as it is in the encoded path
+	if err != nil {
+		return nil, err
+	}
 	ring, ok := s.lab.Rings[name]
 	if !ok {
 		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}

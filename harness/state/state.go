@@ -129,8 +129,11 @@ func (d *Dir) NewRun() (*Run, error) {
 // Close removes everything of the run, but its journal if it is to be kept.
 func (r *Run) Close(keepJournal bool) error {
 	err := os.RemoveAll(r.Dir)
-	if !keepJournal {
-		err = errors.Join(err, os.Remove(r.Journal))
+	if keepJournal {
+		return err
+	}
+	if gone := os.Remove(r.Journal); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
 	}
 	return err
 }
