@@ -256,7 +256,7 @@ func (l *lab) close(ctx context.Context) {
 			fmt.Fprintln(os.Stderr, "wiemu: while cleaning up:", err)
 		}
 	}
-	worthExplaining := false // nor is a lab that did not open
+	worthExplaining := false // a lab that did not open has nothing to explain
 	if l.Lab != nil {
 		_, worthExplaining = journal.Last(l.Journal().Events())
 		tell(l.Close(ctx))

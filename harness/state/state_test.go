@@ -136,6 +136,84 @@ func TestOneServerAtATime(t *testing.T) {
 	}
 }
 
+func TestOfServersThatStartTogetherOneRuns(t *testing.T) {
+	dir := open(t)
+	if err := os.WriteFile(filepath.Join(dir.Path(), "server.json"), fmt.Appendf(nil, `{"pid":%d}`, os.Getpid()), 0o600); err != nil { // a killed one's
+		t.Fatal(err)
+	}
+	type outcome struct {
+		withdraw func() error
+		err      error
+	}
+	outcomes := make(chan outcome)
+	for range 3 {
+		go func() {
+			withdraw, err := dir.Announce(state.Server{})
+			outcomes <- outcome{withdraw, err}
+		}()
+	}
+	var running []func() error
+	for range 3 {
+		switch o := <-outcomes; {
+		case o.err == nil:
+			running = append(running, o.withdraw)
+		case !strings.Contains(o.err.Error(), fmt.Sprintf("a server runs already (process %d)", os.Getpid())):
+			t.Error(o.err)
+		}
+	}
+	if len(running) != 1 {
+		t.Fatalf("%d servers run, want one", len(running))
+	}
+	if err := running[0](); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir.Path(), "server.json*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestARunThatSaysNothingLeavesNothing(t *testing.T) {
+	dir := open(t)
+	for _, recorded := range []bool{true, false} { // false: the lab did not open
+		run, err := dir.NewRun()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if recorded {
+			if err := os.WriteFile(run.Journal, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := run.Close(false); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(run.Journal); !os.IsNotExist(err) {
+			t.Errorf("its journal is left: %v", err)
+		}
+	}
+}
+
+func TestTemporaryDirectoriesAreThisProcesss(t *testing.T) {
+	dir := open(t)
+	temporary, err := state.MakeTemp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := strings.TrimSuffix(temporary, fmt.Sprint(os.Getpid())) + fmt.Sprint(1<<22+1)
+	if err := os.Mkdir(killed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(dir.Path()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(temporary); err != nil {
+		t.Errorf("a directory in use was removed: %v", err)
+	}
+	if _, err := os.Stat(killed); !os.IsNotExist(err) {
+		t.Errorf("a killed process's directory is left: %v", err)
+	}
+}
+
 func TestOpenNamesTheDirectoryItCannotMake(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
