@@ -125,10 +125,15 @@ func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
 	l.advance.Lock()
 	defer l.advance.Unlock()
 	l.mu.Lock()
-	target := l.now().Add(d)
-	l.held, l.holding = l.now(), true
+	from := l.now()
+	target := from.Add(d)
+	if target.After(end) {
+		l.mu.Unlock()
+		return fmt.Errorf("advance the lab clock by %v: lab time ends on %s, with the certificates", d, end.Format(time.DateOnly))
+	}
+	l.held, l.holding = from, true
 	l.mu.Unlock()
-	defer l.resume()
+	defer l.resume(from)
 	for {
 		if err := l.settle(ctx); err != nil {
 			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)
@@ -190,12 +195,17 @@ func (l *Lab) next(target time.Time) *timer {
 	return t
 }
 
-// resume lets a running clock run again after an Advance.
-func (l *Lab) resume() {
+// end is the last day of lab time: the CA is valid until the end of 2099, and a
+// certificate made then has to outlive a week (see package trust).
+var end = time.Date(2099, 12, 1, 0, 0, 0, 0, time.UTC)
+
+// resume lets a running clock run again after an Advance that began at from. The
+// wall time that the Advance took has passed in the lab, too.
+func (l *Lab) resume(from time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.running {
-		l.offset = l.held.Sub(time.Now().Round(0)) // from here on wall time moves the lab again
+		l.offset += l.held.Sub(from)
 		l.holding = false
 		l.setAlarm()
 	}

@@ -57,6 +57,16 @@ func TestAdvanceRefusesToGoBack(t *testing.T) {
 	}
 }
 
+func TestLabTimeEndsWithTheCertificates(t *testing.T) {
+	lab := clock.Stopped(start)
+	if err := lab.Advance(t.Context(), 700_000*time.Hour); err == nil || !strings.Contains(err.Error(), "lab time ends on 2099") {
+		t.Errorf("into 2105: %v", err)
+	}
+	if !lab.Now().Equal(start) {
+		t.Errorf("the refused step moved the clock to %s", lab.Now())
+	}
+}
+
 func TestAdvanceWaitsForRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lab := clock.Stopped(start)

@@ -125,14 +125,15 @@ func (x *exchange) narrow(field func(*directory.FederatedCredential) string, mat
 // Source: the text of 70023 (1.01:00:00).
 const maxLifetime = 25 * time.Hour
 
-// checkLifetime measures from iat; from nbf, or from now, when that is missing.
+// checkLifetime measures from the earliest of iat, nbf and now, so that no claim
+// makes a long life look short.
 func checkLifetime(_ context.Context, x *exchange) finding {
 	a := x.assertion
 	from := x.now
-	if !a.issuedAt.IsZero() {
-		from = a.issuedAt
-	} else if !a.notBefore.IsZero() {
-		from = a.notBefore
+	for _, claimed := range []time.Time{a.notBefore, a.issuedAt} {
+		if !claimed.IsZero() && claimed.Before(from) {
+			from = claimed
+		}
 	}
 	lifetime := a.expiresAt.Sub(from)
 	f := finding{expected: "at most 25h", presented: lifetime.String()}

@@ -185,7 +185,11 @@ func checkClaimsRequest(_ context.Context, x *exchange) finding {
 	if err := json.Unmarshal([]byte(x.request.Claims), &asked); err != nil {
 		f.note, f.refusal = err.Error(), aadsts.MalformedRequest()
 	}
-	x.capabilities = asked.AccessToken.Capabilities.Values
+	for _, c := range asked.AccessToken.Capabilities.Values {
+		if strings.EqualFold(c, "cp1") { // the one capability that Entra ID knows, in the client's spelling
+			x.capabilities = []string{c}
+		}
+	}
 	return f
 }
 
@@ -263,7 +267,7 @@ func checkResource(_ context.Context, x *exchange) finding {
 	}
 	target, ok := x.service.resource(x.tenant.ID, x.target.asked)
 	if !ok {
-		f.refusal = aadsts.UnknownResource(x.target.asked, x.tenant.DisplayName)
+		f.refusal = aadsts.UnknownResource(x.target.asked, x.tenant.ID)
 		return f
 	}
 	x.target, f.note = target, target.name

@@ -177,7 +177,7 @@ func TestRecordedReplies(t *testing.T) {
 // normalise puts in what the recordings have instead of ids, times and tokens.
 // The capture's tenant had no display name, or its capturer took it for the id.
 func normalise(body string) string {
-	body = strings.NewReplacer(appID, "{daemon-app-id}", "tenant named Contoso", "tenant named {tenant-id}").Replace(body)
+	body = strings.NewReplacer(appID, "{daemon-app-id}", tenantID, "{tenant-id}").Replace(body)
 	body = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`).ReplaceAllString(body, "{guid}")
 	body = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`).ReplaceAllString(body, "{timestamp}")
 	body = regexp.MustCompile(`(expires_in":)\d+`).ReplaceAllString(body, `$1"{seconds}"`)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+	"github.com/wiemu/wiemu/emulator/journal"
 )
 
 // serveToken answers the token endpoints.
@@ -89,6 +90,12 @@ func (s *Service) refuseMetadata(w http.ResponseWriter, r *http.Request, refusal
 	if id, ok := parseGUID(r.Header.Get("Client-Request-Id")); ok {
 		correlationID = id
 	}
+	s.journal.Record(journal.Event{
+		Kind: journal.Discovery, Outcome: journal.Denied, Host: r.Host, Method: r.Method, Path: httppath.Original(r), Status: refusal.Status,
+		TraceID: traceID.String(), CorrelationID: correlationID.String(),
+		Code: refusal.Code, Error: refusal.OAuth, Message: refusal.Error(), Meaning: refusal.Meaning, Remedy: refusal.Remedy,
+		Summary: "a client asked for metadata that does not exist",
+	})
 	s.metadataHeaders(w, r, traceID)
 	writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), traceID.String(), correlationID.String()))
 }

@@ -24,16 +24,19 @@ func tlsConfig(authority *trust.Authority) *tls.Config {
 }
 
 // ServeHTTP answers for the host that the request names. The Date of the answer
-// is lab time, and the clock's Advance waits for the answer.
+// is lab time, and the clock's Advance waits for the answer: from when all of the
+// request is there, so that a slow client does not stop the clock.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer g.clock.Begin()()
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)}
 	answer := &answer{ResponseWriter: w}
 	defer g.recovered(answer, r)
 	r, ok := limited(answer, r)
-	if ok {
-		g.router.ServeHTTP(answer, r)
+	if !ok {
+		return
 	}
+	defer g.clock.Begin()()
+	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)} // it may have been a slow body
+	g.router.ServeHTTP(answer, r)
 }
 
 // matchHost is the router's one question.
@@ -52,14 +55,13 @@ func (g *Gateway) misdirected(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, fmt.Sprintf("wiemu does not emulate the host %q. It emulates %s.", r.Host, strings.Join(g.Hosts(), ", ")), http.StatusMisdirectedRequest)
 }
 
-// limited refuses requests with too large a body. A body that does not say how
-// large it is (chunked, or HTTP/2 without a length) is read to find out, so that
-// no handler has to deal with a body that breaks off.
+// limited refuses requests with too large a body, and reads the others' whole,
+// so that no handler has to deal with a body that breaks off or is slow.
 func limited(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	if r.ContentLength >= 0 && r.ContentLength <= maxBody {
+	if r.ContentLength == 0 || r.Body == nil {
 		return r, true
 	}
-	if r.ContentLength < 0 {
+	if r.ContentLength <= maxBody {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		var tooLarge *http.MaxBytesError
 		switch {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Explain writes why the event ended as it did: its checks in order with what
@@ -53,10 +54,23 @@ type page struct {
 	err error
 }
 
+// line writes a line. What clients sent is in it, so nothing may steer a terminal.
 func (p *page) line(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+		_, p.err = io.WriteString(p.w, strings.Map(printable, fmt.Sprintf(format, args...))+"\n")
 	}
+}
+
+func printable(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t':
+		return r
+	case r == '\r':
+		return -1
+	case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // checks prints one line for a check that passed and the whole of one that failed.

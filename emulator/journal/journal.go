@@ -64,6 +64,7 @@ func (j *Journal) Record(e Event) Event {
 	if j == nil {
 		return e
 	}
+	e.bound()
 	e.Time = j.clock.Now()
 	e.Wall = time.Now().Round(0).UTC() // wall time: when it happened on the machine
 	j.mu.Lock()

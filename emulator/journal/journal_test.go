@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -44,6 +45,26 @@ func TestEventsAreNumberedAndTheNewestAreKept(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"17", "18", "19"}, kept); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatClientsSendIsBoundedAndSteersNoTerminal(t *testing.T) {
+	j := open(t, journal.Options{})
+	e := j.Record(journal.Event{
+		Path: strings.Repeat("x", 100_000), Message: strings.Repeat("ä", 100_000), Subject: "\x1b[2J\x1b]0;pwned\a\u202e",
+		Checks:  []journal.Check{{Name: "subject", Presented: "\x1b[31m" + strings.Repeat("y", 100_000), Outcome: journal.Failed}},
+		Detail:  map[string]string{"agent": strings.Repeat("z", 100_000)},
+		Summary: "\x1b[31mred\r\nline",
+	})
+	if data, err := json.Marshal(e); err != nil || len(data) > 16_000 {
+		t.Errorf("an event of %d bytes %v", len(data), err)
+	}
+	var page bytes.Buffer
+	if err := journal.Explain(&page, e, j.Events()); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(page.String(), "\x1b\a\r\u202e") {
+		t.Errorf("control characters in %q", page.String())
 	}
 }
 

@@ -157,15 +157,16 @@ const (
 	unknownKey reason = "unknown kid"
 )
 
-// fetch reads the place anew, once for all who ask meanwhile. It does not end
-// with the first asker's context, since the others still want the answer; the
-// documents' time-outs end it.
+// fetch reads the place anew, once for all who ask meanwhile. It neither ends
+// with the first asker's context, since the others still want the answer (the
+// documents' time-outs end it), nor carries what that context says of the
+// request that led here.
 func (s *Source) fetch(ctx context.Context, at place, why reason) (KeySet, error) {
 	done := s.flights.DoChan(at.String(), func() (any, error) {
 		if known, fresh := s.good(at); fresh {
 			return known, nil // somebody fetched between our look and our turn
 		}
-		keys, err := s.read(context.WithoutCancel(ctx), at)
+		keys, err := s.read(context.Background(), at)
 		s.remember(at, keys, err)
 		s.tell(at, why, keys, err)
 		return keys, err

@@ -82,7 +82,7 @@ func InvalidScope(scope string) *Error { return refuse(70011, "scope", scope) }
 func SeveralResources() *Error { return refuse(700022) }
 
 // UnknownResource refuses a resource that the tenant does not know. tenant is
-// the tenant's display name.
+// the tenant's id, as recorded in 2026-08; older logs have the display name.
 func UnknownResource(resource, tenant string) *Error {
 	return refuse(500011, "resource", resource, "tenant", tenant)
 }
