@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -195,7 +194,7 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 }
 
 // openCloud makes Entra ID, the resources and the gateway before them.
-func (e *Emulator) openCloud(_ context.Context, opts Options) error {
+func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	outside := opts.Outside
 	if outside == nil {
 		outside = &http.Transport{TLSHandshakeTimeout: 10 * time.Second} // wall time: input and output
@@ -205,11 +204,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) error {
 	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers})
 	tokens := resource.NewValidator(e.clock, issuers, resource.Options{})
 
-	vaults, err := e.vaultList()
-	if err != nil {
-		return err
-	}
-	if e.vaults, err = keyvault.New(vaults, tokens, e.clock, e.journal); err != nil {
+	if e.vaults, err = keyvault.New(e.vaultList(), tokens, e.clock, e.journal); err != nil {
 		return err
 	}
 	routes := []gateway.Route{
@@ -238,7 +233,7 @@ func (e *Emulator) issuerRoutes() []gateway.Route {
 	var routes []gateway.Route
 	byHost := map[string]*mux.Router{}
 	for _, i := range e.issuers {
-		host := i.Host()
+		host := strings.ToLower(i.Host())
 		if byHost[host] == nil {
 			byHost[host] = mux.NewRouter().SkipClean(true)
 			routes = append(routes, gateway.Route{Hosts: []string{host}, Handler: byHost[host]})
@@ -249,37 +244,15 @@ func (e *Emulator) issuerRoutes() []gateway.Route {
 	return routes
 }
 
-func (e *Emulator) vaultList() ([]keyvault.Vault, error) {
+func (e *Emulator) vaultList() []keyvault.Vault {
 	vaults := make([]keyvault.Vault, len(e.config.Vaults))
 	for n, v := range e.config.Vaults {
 		vaults[n] = keyvault.Vault{Name: v.Name, Tenant: v.Tenant, Secrets: v.Secrets}
 		for _, a := range v.Access {
-			id, err := e.clientID(v.Tenant, a.Identity)
-			if err != nil {
-				return nil, fmt.Errorf("vault %s: %w", v.Name, err)
-			}
-			vaults[n].Access = append(vaults[n].Access, keyvault.Access{ClientID: id, Permissions: a.Permissions})
+			vaults[n].Access = append(vaults[n].Access, keyvault.Access{ClientID: a.Identity, Permissions: a.Permissions})
 		}
 	}
-	return vaults, nil
-}
-
-// clientID resolves the name of an identity; "*" and client ids stand for themselves.
-func (e *Emulator) clientID(tenant, identity string) (string, error) {
-	if identity == "*" {
-		return identity, nil
-	}
-	var known []string
-	for _, p := range e.directory.Principals(tenant) {
-		if strings.EqualFold(p.ClientID, identity) || p.DisplayName == identity {
-			return p.ClientID, nil
-		}
-		known = append(known, p.DisplayName)
-	}
-	if id, err := uuid.Parse(identity); err == nil && len(identity) == 36 {
-		return id.String(), nil // a workload that comes later may bring it
-	}
-	return "", fmt.Errorf("access: expected the name or client id of an identity of the tenant (%s), found %q", strings.Join(known, ", "), identity)
+	return vaults
 }
 
 // route sends requests for emulated hosts to the gateway, in memory, and the

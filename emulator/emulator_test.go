@@ -171,6 +171,27 @@ func TestCertificatesAndDateAreRightAfterAJumpOfAYear(t *testing.T) {
 	}
 }
 
+// The first request of a lab makes Entra ID fetch keys: how the client spelt its
+// own path must not matter to that.
+func TestAPathThatIsFoldedFetchesKeysAllTheSame(t *testing.T) {
+	e := trusted(t, emulator.Options{})
+	token, err := assertion(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := e.HTTPClient().PostForm("https://login.microsoftonline.com//"+strings.ToUpper(config.DefaultTenant)+"//OAuth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {clientID}, "scope": {"https://vault.azure.net/.default"},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {token},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("HTTP %d", resp.StatusCode)
+	}
+}
+
 func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	credentials := []config.FederatedCredential{{Name: "green", Issuer: "green", Subject: "system:serviceaccount:my-radix-app-dev:web-sa"}}
 	e := start(t, emulator.Options{Config: config.Config{
@@ -198,6 +219,48 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 		if got != want {
 			t.Errorf("a token of %s: error code %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestIssuersOfOneHostAnswerForThemselves(t *testing.T) {
+	e := start(t, emulator.Options{Config: config.Config{Issuers: []config.Issuer{
+		{Name: "root", URL: "https://Clusters.example/"}, {Name: "a", URL: "https://clusters.example/A/"}, {Name: "b", URL: "https://clusters.example/a/b"},
+	}}})
+	for path, want := range map[string]string{
+		"/":     "https://Clusters.example/",
+		"/a/":   "https://clusters.example/A/",
+		"//A":   "https://clusters.example/A/",
+		"/a/B":  "https://clusters.example/a/b",
+		"/a/c/": "",
+	} {
+		resp, err := e.HTTPClient().Get("https://clusters.example" + strings.TrimSuffix(path, "/") + "/.well-known/openid-configuration")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var document struct{ Issuer string }
+		if err := json.NewDecoder(resp.Body).Decode(&document); document.Issuer != want || (err == nil) != (want != "") {
+			t.Errorf("%s: issuer %q (%s, %v), want %q", path, document.Issuer, resp.Status, err, want)
+		}
+	}
+}
+
+func TestWorkloadsOfTheConfigurationAreTrustedOnce(t *testing.T) {
+	e := start(t, emulator.Options{Config: config.Config{Workloads: []config.Workload{
+		{Namespace: "my-radix-app-dev", ServiceAccount: "web-sa", ClientID: clientID},
+	}}})
+	if err := e.Trust(emulator.Workload{Namespace: "my-radix-app-dev", ServiceAccount: "web-sa", ClientID: clientID, Name: "another-name"}); err != nil {
+		t.Fatal(err)
+	}
+	granted(t, e)
+	trusts := 0
+	for _, event := range e.Journal().Events() {
+		if event.Kind == journal.Directory {
+			trusts++
+		}
+	}
+	if trusts != 1 {
+		t.Errorf("%d events of the directory, want one: the second time nothing changed", trusts)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // Workload is a service account and the client id that it uses.
 type Workload struct {
 	Name           string // names the federated credential; "": the service account's
-	Identity       string // names the managed identity, if one is made; "": Name
+	Identity       string // names the managed identity, if one is made; "": the service account's
 	Namespace      string
 	ServiceAccount string
 	ClientID       string // "": the service account exists and nothing trusts it
@@ -73,7 +73,7 @@ func (e *Emulator) Trust(w Workload) error {
 func (e *Emulator) addCredential(tenant string, w Workload, credential directory.FederatedCredential) (changed bool, err error) {
 	p, exists := e.directory.Principal(tenant, w.ClientID)
 	if !exists {
-		name := cmp.Or(w.Identity, w.Name)
+		name := cmp.Or(w.Identity, w.ServiceAccount)
 		return true, e.directory.Put(tenant, directory.Principal{
 			Kind: directory.ManagedIdentity, ClientID: w.ClientID, ObjectID: config.StableID("service principal", w.ClientID),
 			DisplayName: name, ResourceID: config.ManagedIdentityResourceID(tenant, name),

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness/workload"
 )
@@ -52,9 +53,13 @@ func ReadFiles(dir string, names []string) (Files, error) {
 }
 
 func (f *Files) add(name string, data []byte) error {
-	kind, err := kindOf(name, data)
+	root, err := yamlfile.Parse(name, data)
 	if err != nil {
 		return err
+	}
+	var kind string
+	if node := yamlfile.Get(root, "kind"); node != nil {
+		kind = node.Value
 	}
 	switch kind {
 	case workload.RadixKind:
@@ -77,20 +82,8 @@ func (f *Files) add(name string, data []byte) error {
 		f.workloads = completed.Workloads
 		return err
 	default:
-		return yamlfile.Problems{{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}}
+		return yamlfile.Problems{{File: name, Line: yamlfile.Line(root, "kind"), Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}}
 	}
-}
-
-// kindOf returns the value of the top-level field kind.
-func kindOf(name string, data []byte) (string, error) {
-	root, err := yamlfile.Parse(name, data)
-	if err != nil {
-		return "", err
-	}
-	if kind := yamlfile.Get(root, "kind"); kind != nil {
-		return kind.Value, nil
-	}
-	return "", nil
 }
 
 // Issuers returns the URLs of the issuers that the lab hosts.
@@ -110,27 +103,47 @@ func (f Files) Issuers() ([]string, error) {
 
 // Configuration is the wiemu.yaml with what the radixconfig.yaml files take for
 // granted: the key vaults that they name, each with the secrets that a workload
-// takes from it, whose values are placeholders. A vault of the wiemu.yaml stays
-// as it is there.
+// takes from it, whose values are placeholders, open to every identity of the
+// tenant. A vault of the wiemu.yaml stays as it is there; a name that Key Vault
+// would not take is left out, so that asking for it fails as it would in Azure.
 func (f Files) Configuration() config.Config {
 	c := f.Config
 	for _, d := range f.Workloads() {
 		for _, named := range d.Workload.KeyVaults {
+			if !keyvault.ValidVaultName(named.Name) || indexVault(f.Config.Vaults, named.Name) >= 0 {
+				continue
+			}
 			if c.Vaults == nil {
 				c.Vaults = config.DefaultVaults()
 			}
-			i := slices.IndexFunc(c.Vaults, func(v config.Vault) bool { return strings.EqualFold(v.Name, named.Name) })
+			i := indexVault(c.Vaults, named.Name)
 			if i < 0 {
 				i, c.Vaults = len(c.Vaults), append(slices.Clone(c.Vaults), config.Vault{Name: named.Name, Secrets: map[string]string{}})
-			} else if slices.ContainsFunc(f.Config.Vaults, func(v config.Vault) bool { return strings.EqualFold(v.Name, named.Name) }) {
-				continue
 			}
 			for _, item := range named.Items {
-				c.Vaults[i].Secrets[item.Name] = "the placeholder of wiemu for " + item.Name
+				addPlaceholder(c.Vaults[i].Secrets, item)
 			}
 		}
 	}
 	return c
+}
+
+// indexVault finds a vault; Key Vault ignores the case of names.
+func indexVault(vaults []config.Vault, name string) int {
+	return slices.IndexFunc(vaults, func(v config.Vault) bool { return strings.EqualFold(v.Name, name) })
+}
+
+// addPlaceholder gives a secret that is not there yet a value.
+func addPlaceholder(secrets map[string]string, item workload.KeyVaultItem) {
+	if item.Type != "secret" || !keyvault.ValidSecretName(item.Name) {
+		return
+	}
+	for name := range secrets {
+		if strings.EqualFold(name, item.Name) {
+			return
+		}
+	}
+	secrets[item.Name] = "the placeholder of wiemu for " + item.Name
 }
 
 // Workloads returns every workload that the files describe.

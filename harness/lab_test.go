@@ -240,55 +240,90 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestReadFilesTellsKindsApart(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		t.Helper()
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	radix := write("radixconfig.yaml", read(t, filepath.Join("..", "docs", "examples", "radixconfig.yaml")))
-	own := write("wiemu.yaml", read(t, filepath.Join("..", "docs", "examples", "wiemu.yaml")))
-	files, err := harness.ReadFiles(dir, nil)
-	if err != nil {
+func TestNamesThatKubernetesRefusesMakeNoWorkload(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	client := &control.Client{URL: lab.Emulator().ControlURL(), Token: lab.Emulator().Token()}
+	if err := lab.Declare([]harness.Declared{{Workload: web}}); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range []struct{ namespace, account, want string }{
+		{"a", "../../x", "lowercase RFC 1123 subdomain"},
+		{"a", "Web", "lowercase RFC 1123 subdomain"},
+		{"a", strings.Repeat("a", 254), "lowercase RFC 1123 subdomain"},
+		{"a/b", "web-sa", "lowercase RFC 1123 label"},
+		{"a:b", "web-sa", "lowercase RFC 1123 label"},
+		{"a b", "web-sa", "lowercase RFC 1123 label"},
+		{"..", "web-sa", "lowercase RFC 1123 label"},
+		{"", "web-sa", "lowercase RFC 1123 label"},
+		{strings.Repeat("a", 64), "web-sa", "lowercase RFC 1123 label"},
+	} {
+		for _, id := range []string{clientID, "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11", ""} { // known, unknown, none
+			w := workload.Workload{Namespace: c.namespace, ServiceAccount: c.account, ClientID: id}
+			if _, err := lab.Workload(t.Context(), w, harness.Identity{}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q/%q as %q: %v, want %q", c.namespace, c.account, id, err, c.want)
+			}
+		}
+		w := workload.Workload{Namespace: c.namespace, ServiceAccount: c.account}
+		if _, err := harness.Attach(t.Context(), client, harness.Declared{Workload: w}, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q/%q through the control door: %v, want %q", c.namespace, c.account, err, c.want)
+		}
+	}
+}
+
+func TestTheAudienceThatIsTrustedIsTheOneAFileDeclares(t *testing.T) {
+	files := readFiles(t, "workloads:\n- {namespace: a, serviceAccount: own, clientId: "+clientID+", audience: 'api://own'}\n- {namespace: a, serviceAccount: usual, clientId: "+clientID+"}\n")
+	lab := newLab(t, harness.Options{Emulator: emulator.Options{Config: files.Configuration()}})
 	declared := files.Workloads()
-	if len(declared) != 4 || files.ConfigFile != own {
-		t.Errorf("workloads %+v of %s, want two of each file", declared, files.ConfigFile)
+	if err := lab.Declare(declared); err != nil {
+		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
-		component, environment, want string
-	}{
-		"one of an environment":  {"web", "dev", ""},
-		"one of wiemu.yaml":      {"report", "", ""},
-		"several environments":   {"web", "", "say which with --env"},
-		"an unknown component":   {"wbe", "dev", "expected one of: web --env"},
-		"an unknown environment": {"web", "staging", "expected one of: web --env"},
-	} {
-		_, err := harness.Find(declared, c.component, c.environment)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
+	trusts := 0
+	for _, e := range lab.Journal().Events() {
+		if e.Kind == journal.Directory {
+			trusts++
 		}
 	}
+	if trusts != 2 {
+		t.Errorf("%d events of the directory, want one for each workload", trusts)
+	}
 	for name, c := range map[string]struct {
-		files []string
-		want  string
+		component string
+		over      harness.Identity
+		want      int
 	}{
-		"two wiemu.yaml": {[]string{own, own}, "expected one wiemu configuration"},
-		"a Deployment":   {[]string{write("d.yaml", "kind: Deployment\n")}, "expected Configuration or RadixApplication"},
-		"no file":        {[]string{filepath.Join(dir, "none.yaml")}, "none.yaml"},
-		"no YAML":        {[]string{write("b.yaml", "a: [")}, "b.yaml:1"},
+		"declared with an audience":   {"own", harness.Identity{}, 0},
+		"declared with none":          {"usual", harness.Identity{}, 0},
+		"asked for with another":      {"usual", harness.Identity{Audience: "api://other"}, 700212},
+		"asked for with the usual":    {"own", harness.Identity{Audience: config.DefaultAudience}, 700212},
+		"asked for with the declared": {"own", harness.Identity{Audience: "api://own"}, 0},
 	} {
-		if _, err := harness.ReadFiles(dir, c.files); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
+		d, err := harness.Find(declared, c.component, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := lab.Workload(t.Context(), d.Workload, d.Identity.With(c.over))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := lab.Emulator().Examine(t.Context(), config.DefaultTenant, clientID, read(t, w.Environment.TokenFile))
+		if e.Code != c.want {
+			t.Errorf("%s: code %d, want %d", name, e.Code, c.want)
 		}
 	}
-	if _, err := harness.ReadFiles(dir, []string{radix, own}); err != nil {
-		t.Error(err)
+}
+
+func TestAnIdentityIsNamedAfterWhatItServes(t *testing.T) {
+	lab := newLab(t, harness.Options{})
+	prod, alone := web, workload.Workload{Namespace: "a", ServiceAccount: "report-sa", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}
+	prod.Environment, prod.Namespace = "prod", "my-radix-app-prod"
+	if err := lab.Declare([]harness.Declared{{Workload: prod}, {Workload: web}, {Workload: alone}}); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{clientID: "my-radix-app", alone.ClientID: "report-sa"} {
+		p, ok := lab.Emulator().Directory().Principal(config.DefaultTenant, id)
+		if !ok || p.DisplayName != want || !strings.HasSuffix(p.ResourceID, "/"+want) {
+			t.Errorf("%s is %+v, want it named %s", id, p, want)
+		}
 	}
 }
 

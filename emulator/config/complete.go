@@ -1,20 +1,14 @@
 package config
 
 import (
-	"crypto/x509"
-	"encoding/pem"
+	"cmp"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-	"regexp"
+	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
@@ -24,27 +18,6 @@ const (
 	DefaultAudience = "api://AzureADTokenExchange"           // azure-workload-identity: pkg/webhook/consts.go
 	IssuerDomain    = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
 )
-
-// EntraRing is the name of Entra ID's own key ring, beside those of the issuers.
-const EntraRing = "entra"
-
-// What Kubernetes lets namespaces, and service accounts, be called (RFC 1123).
-var (
-	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-)
-
-// CheckNames says what is wrong with the names of a namespace and a service
-// account. Kubernetes: apimachinery/pkg/util/validation
-func CheckNames(namespace, serviceAccount string) error {
-	if !dnsLabel.MatchString(namespace) {
-		return fmt.Errorf("namespace %q: expected at most 63 lower-case letters, digits and hyphens, the first and last of them a letter or digit", namespace)
-	}
-	if !dnsSubdomain.MatchString(serviceAccount) || len(serviceAccount) > 253 {
-		return fmt.Errorf("service account %q: expected lower-case letters, digits, hyphens and dots, the first and last of them a letter or digit", serviceAccount)
-	}
-	return nil
-}
 
 // names makes ids that are the same in every run.
 var names = uuid.MustParse("5b1d9a52-0f3c-4b0e-9d43-7b6c5f7f1d6e")
@@ -67,6 +40,7 @@ func (c Config) Complete(file string) (Config, error) {
 	if c.Kind != "" && c.Kind != Kind {
 		p.add("kind", Kind, c.Kind, "")
 	}
+	c.Listen.check(&p)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: DefaultTenant, Name: "Contoso", Domains: []string{"contoso.onmicrosoft.com"}}}
 	}
@@ -80,17 +54,18 @@ func (c Config) Complete(file string) (Config, error) {
 	}
 	c.completeIssuers(&p)
 	c.Applications, c.Identities = slices.Clone(c.Applications), slices.Clone(c.Identities)
-	for i := range c.Applications {
-		c.completePrincipal(&p, fmt.Sprintf("applications[%d]", i), &c.Applications[i].Principal)
+	for pr, at := range c.principals() {
+		c.completePrincipal(&p, at, pr)
 	}
-	for i := range c.Identities {
-		c.completePrincipal(&p, fmt.Sprintf("identities[%d]", i), &c.Identities[i].Principal)
-	}
+	c.checkPrincipals(&p)
 	if c.Vaults == nil {
 		c.Vaults = DefaultVaults()
 	}
 	c.completeVaults(&p)
 	c.completeWorkloads(&p)
+	if len(p.all) == 0 { // it takes what is complete
+		c.checkDirectory(&p)
+	}
 	if len(p.all) > 0 {
 		return Config{}, p.all
 	}
@@ -105,44 +80,31 @@ func DefaultVaults() []Vault {
 
 func (c *Config) completeIssuers(p *problems) {
 	c.Issuers = slices.Clone(c.Issuers)
+	added := 0
 	if !slices.ContainsFunc(c.Issuers, func(i Issuer) bool { return !i.External }) {
 		c.Issuers = append([]Issuer{{Name: "local"}}, c.Issuers...)
+		added = 1
 	}
-	seen := map[string]string{}
 	for n := range c.Issuers {
-		i, at := &c.Issuers[n], fmt.Sprintf("issuers[%d]", n)
-		if !dnsLabel.MatchString(i.Name) || i.Name == EntraRing {
-			p.add(at+".name", "lower-case letters, digits and hyphens, and not "+EntraRing, i.Name, "give the issuer a short name, such as blue")
-			continue
-		}
-		if i.RotateKeysEvery != 0 && i.RotateKeysEvery < time.Minute {
-			p.add(at+".rotateKeysEvery", "at least 1m", i.RotateKeysEvery.String(), "")
-		}
-		if i.PublishKeysAhead > i.RotateKeysEvery {
-			p.add(at+".publishKeysAhead", "at most rotateKeysEvery", i.PublishKeysAhead.String(), "")
-		}
-		if i.URL == "" && i.External {
-			p.add(at+".url", "the URL of the external issuer", "nothing", "write the iss claim of its tokens")
-			continue
-		}
-		if i.URL == "" { // the shape of an AKS issuer, with its trailing slash
+		if i := &c.Issuers[n]; i.URL == "" && !i.External { // the shape of an AKS issuer, with its trailing slash
 			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, StableID("issuer", i.Name))
 		}
-		if u, err := url.Parse(i.URL); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			p.add(at+".url", "an https URL without query and fragment", i.URL, "Kubernetes and Entra ID accept no other issuer")
-		} else if (u.Port() != "" || u.User != nil || u.Path != u.EscapedPath()) && !i.External {
-			p.add(at+".url", "a URL of a host and a plain path", i.URL, "the issuers that wiemu hosts are reached on port 443; an issuer elsewhere needs external: true")
-		}
-		// Documents are found in any case and with or without a slash at the end.
-		place := "url " + strings.ToLower(strings.TrimRight(i.URL, "/"))
-		if i.External {
-			place = "url " + i.URL
-		}
-		for _, unique := range []string{"name " + i.Name, place} {
-			if other, taken := seen[unique]; taken {
-				p.add(at, "its own name and url", unique+", which "+other+" has too", "rename one of them")
+	}
+	c.checkIssuers(p, added)
+}
+
+// principals are the applications and identities with their places in the file.
+func (c *Config) principals() iter.Seq2[*Principal, string] {
+	return func(yield func(*Principal, string) bool) {
+		for i := range c.Applications {
+			if !yield(&c.Applications[i].Principal, fmt.Sprintf("applications[%d]", i)) {
+				return
 			}
-			seen[unique] = at
+		}
+		for i := range c.Identities {
+			if !yield(&c.Identities[i].Principal, fmt.Sprintf("identities[%d]", i)) {
+				return
+			}
 		}
 	}
 }
@@ -212,49 +174,47 @@ func (c *Config) completeVaults(p *problems) {
 	c.Vaults = slices.Clone(c.Vaults)
 	for n := range c.Vaults {
 		v, at := &c.Vaults[n], fmt.Sprintf("vaults[%d]", n)
-		if v.Name == "" || strings.Trim(strings.ToLower(v.Name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(v.Name) < 3 || len(v.Name) > 24 {
-			p.add(at+".name", "3 to 24 letters, digits and hyphens", v.Name, "it is the first label of NAME.vault.azure.net")
-		}
 		c.completeTenant(p, at+".tenant", &v.Tenant)
-		for k, a := range v.Access {
-			c.checkAccess(p, fmt.Sprintf("%s.access[%d]", at, k), a)
+		v.Access = slices.Clone(v.Access)
+		for k := range v.Access {
+			c.completeAccess(p, fmt.Sprintf("%s.access[%d].identity", at, k), v.Tenant, &v.Access[k].Identity)
 		}
 		if v.Access == nil {
 			v.Access = []Access{{Identity: "*", Permissions: []string{"*"}}}
 		}
 	}
+	c.checkVaults(p)
 }
 
-// checkAccess checks that an access entry lets somebody do something.
-func (c *Config) checkAccess(p *problems, at string, a Access) {
-	if len(a.Permissions) == 0 {
-		p.add(at+".permissions", "at least one of get, list, set, delete, recover, purge, or *", "none", "")
+// completeAccess replaces the name of an identity by its client id. A client id
+// stands for itself: a workload that comes later may bring it.
+func (c *Config) completeAccess(p *problems, at, tenant string, identity *string) {
+	if *identity == "*" {
+		return
 	}
-	if _, err := uuid.Parse(a.Identity); a.Identity == "*" || err == nil {
+	if id, ok := parseGUID(*identity); ok {
+		*identity = id
 		return
 	}
 	var known []string
-	for _, i := range c.Applications {
-		known = append(known, i.Name)
+	for pr := range c.principals() {
+		if pr.Tenant != tenant {
+			continue
+		}
+		if pr.Name == *identity {
+			*identity = pr.ClientID
+			return
+		}
+		known = append(known, pr.Name)
 	}
-	for _, i := range c.Identities {
-		known = append(known, i.Name)
-	}
-	if named := slices.DeleteFunc(slices.Clone(known), func(n string) bool { return n != a.Identity }); len(named) != 1 {
-		p.add(at+".identity", "* or the client id or the name of one identity ("+strings.Join(known, ", ")+")", fmt.Sprintf("%s, which %d have", a.Identity, len(named)), didYouMean(a.Identity, known))
-	}
+	p.add(at, "*, or the name or client id of an identity of the tenant ("+cmp.Or(strings.Join(known, ", "), "there is none")+")", *identity, didYouMean(*identity, known))
 }
 
 func (c *Config) completeWorkloads(p *problems) {
 	c.Workloads = slices.Clone(c.Workloads)
 	for n := range c.Workloads {
 		w, at := &c.Workloads[n], fmt.Sprintf("workloads[%d]", n)
-		if err := CheckNames(w.Namespace, w.ServiceAccount); err != nil {
-			p.add(at, "a namespace and a serviceAccount that Kubernetes takes", err.Error(), "they make the subject system:serviceaccount:NAMESPACE:NAME")
-		}
-		if w.TokenLifetime != 0 && w.TokenLifetime < 10*time.Minute {
-			p.add(at+".tokenLifetime", "at least 10m, as in Kubernetes", w.TokenLifetime.String(), "")
-		}
+		w.check(p, at)
 		p.guid(at+".clientId", &w.ClientID)
 		c.completeTenant(p, at+".tenant", &w.Tenant)
 		if w.Name == "" {
@@ -281,81 +241,6 @@ func (c Config) HostedIssuer(name string) string {
 	return ""
 }
 
-// Directory returns the tenants with their principals. The configuration has
-// been completed; certificate files are looked up from the folder dir.
-func (c Config) Directory(dir string) (*directory.Directory, error) {
-	tenants := make([]directory.Tenant, len(c.Tenants))
-	byID := map[string]*directory.Tenant{}
-	for i, t := range c.Tenants {
-		tenants[i] = directory.Tenant{ID: t.ID, DisplayName: t.Name, Domains: t.Domains}
-		byID[t.ID] = &tenants[i]
-	}
-	for i, a := range c.Applications {
-		p := principal(directory.Application, a.Principal)
-		p.ApplicationObjectID = StableID("application", a.ClientID)
-		p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
-		for n, s := range a.Secrets {
-			p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
-		}
-		for n, file := range a.Certificates {
-			cert, err := readCertificate(filepath.Join(dir, file.File))
-			if err != nil {
-				return nil, fmt.Errorf("applications[%d].certificates[%d].file: %w", i, n, err)
-			}
-			p.Certificates = append(p.Certificates, cert)
-		}
-		byID[a.Tenant].Principals = append(byID[a.Tenant].Principals, p)
-	}
-	for _, m := range c.Identities {
-		p := principal(directory.ManagedIdentity, m.Principal)
-		p.ResourceID = m.ResourceID
-		if p.ResourceID == "" {
-			p.ResourceID = ManagedIdentityResourceID(m.Tenant, m.Name)
-		}
-		byID[m.Tenant].Principals = append(byID[m.Tenant].Principals, p)
-	}
-	return directory.New(tenants...)
-}
-
-func principal(kind directory.Kind, p Principal) directory.Principal {
-	d := directory.Principal{
-		Kind: kind, ClientID: p.ClientID, ObjectID: p.ObjectID, DisplayName: p.Name,
-		Disabled: p.Disabled, TokenLifetime: p.TokenLifetime,
-	}
-	if p.FederatedCredentials != nil {
-		for _, f := range *p.FederatedCredentials {
-			d.FederatedCredentials = append(d.FederatedCredentials, directory.FederatedCredential{
-				ID: StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
-				Issuer: f.Issuer, Subject: f.Subject, Audience: f.Audience,
-			})
-		}
-	}
-	return d
-}
-
-// ManagedIdentityResourceID is the Azure resource id of a managed identity that
-// the configuration gives none.
-func ManagedIdentityResourceID(tenant, name string) string {
-	return fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/%s",
-		StableID("subscription", tenant), name)
-}
-
-func readCertificate(file string) (directory.Certificate, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return directory.Certificate{}, err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return directory.Certificate{}, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", file)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return directory.Certificate{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return directory.Certificate{ID: StableID("certificate", string(cert.Raw)), DER: cert.Raw, Start: cert.NotBefore, End: cert.NotAfter}, nil
-}
-
 // problems gathers what is wrong, so that a person sees all of it at once.
 type problems struct {
 	file string
@@ -371,12 +256,18 @@ func (p *problems) add(field, expected, found, fix string) {
 
 // guid checks that *id is a GUID and writes it in lower case.
 func (p *problems) guid(field string, id *string) {
-	parsed, err := uuid.Parse(*id)
-	if err != nil || len(*id) != 36 {
+	parsed, ok := parseGUID(*id)
+	if !ok {
 		p.add(field, "a GUID such as "+DefaultTenant, *id, "")
 		return
 	}
-	*id = parsed.String()
+	*id = parsed
+}
+
+// parseGUID returns a GUID in lower case. uuid.Parse takes other forms, too.
+func parseGUID(text string) (string, bool) {
+	id, err := uuid.Parse(text)
+	return id.String(), err == nil && len(text) == 36
 }
 
 func didYouMean(name string, known []string) string {

@@ -206,5 +206,6 @@ func Parse(file string, data []byte) (Config, error) {
 	for i := range wrong {
 		wrong[i].Line = yamlfile.Line(node, wrong[i].Field)
 	}
+	wrong.Sort()
 	return c, wrong.Err()
 }

@@ -68,6 +68,9 @@ func TestACompleteFileIsUnderstood(t *testing.T) {
 	if w := done.Workloads[0]; w.Issuer != "blue" || w.Name != "b" {
 		t.Errorf("workload %+v, want the hosted issuer and the service account's name", w)
 	}
+	if a := done.Vaults[0].Access[0]; a.Identity != "b96d264b-7053-4465-a4a7-32be5b0fec49" {
+		t.Errorf("access %+v, want the client id of web", a)
+	}
 	if d, err := done.Directory("."); err != nil {
 		t.Error(err)
 	} else if p, ok := d.Principal(done.Tenants[0].ID, "12345678-1111-2222-3333-444455556666"); !ok || len(p.FederatedCredentials) != 2 || len(p.Secrets) != 1 {
@@ -99,20 +102,43 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"a hosted issuer's port":  {"issuers: [{name: a, url: 'https://a:8443/'}]\n", "expected a URL of a host and a plain path"},
 		"issuers of one place":    {"issuers: [{name: a, url: 'https://a.example/X'}, {name: b, url: 'https://a.example/x/'}]\n", "issuers[0] has too"},
 		"a brace in a path":       {"issuers: [{name: a, url: 'https://a.example/{/'}]\n", "a plain path"},
-		"Entra ID's own name":     {"issuers: [{name: entra}]\n", "not entra"},
+		"Entra ID's own name":     {"issuers: [{name: entra}]\n", "a name that is not entra"},
 		"a restless issuer":       {"issuers: [{name: a, rotateKeysEvery: 1ms}]\n", "expected at least 1m"},
-		"a path as a namespace":   {"workloads: [{namespace: ../x, serviceAccount: b, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "lower-case letters"},
+		"a path as a namespace":   {"workloads: [{namespace: ../x, serviceAccount: b, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "workloads[0].namespace: expected a lowercase RFC 1123 label"},
 		"a short-lived token":     {"workloads: [{namespace: a, serviceAccount: b, tokenLifetime: 1m, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "at least 10m"},
-		"nobody's access":         {"vaults: [{name: vault-1, access: [{identity: nobody, permissions: [get]}]}]\n", "nobody, which 0 have"},
+		"nobody's access":         {"vaults: [{name: vault-1, access: [{identity: nobody, permissions: [get]}]}]\n", "vaults[0].access[0].identity: expected *, or the name or client id of an identity of the tenant (there is none), found nobody"},
 		"access to nothing":       {"vaults: [{name: vault-1, access: [{identity: '*', permissions: []}]}]\n", "at least one of get"},
-		"two issuers of a name":   {"issuers: [{name: a}, {name: a}]\n", "issuers[0] has too"},
-		"an external with no url": {"issuers: [{name: a, external: true}]\n", "iss claim"},
-		"a vault with a space":    {"vaults: [{name: 'my vault'}]\n", "first label of NAME.vault.azure.net"},
-		"another kind":            {"kind: Deployment\n", "expected Configuration, found Deployment"},
-		"another version":         {"apiVersion: v2\n", "expected wiemu.dev/v1, found v2"},
-		"a bad duration":          {"issuers: [{name: a, maxTokenLifetime: a day}]\n", "maxTokenLifetime"},
-		"a workload alone":        {"workloads: [{namespace: a, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "serviceAccount"},
-		"a workload of GitHub's":  {"issuers: [{name: g, url: 'https://g', external: true}]\nworkloads: [{namespace: a, serviceAccount: b, issuer: g, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "an issuer that wiemu hosts"},
+		"a user in a URL":         {"issuers: [{name: a, url: 'https://u:p@a.example/'}]\n", "may not include a user"},
+		"a dot segment":           {"issuers: [{name: a, url: 'https://a.example/../x'}]\n", "a plain path"},
+		"keys published too soon": {"issuers: [{name: a, rotateKeysEvery: 1h, publishKeysAhead: 2h}]\n", "issuers[0].publishKeysAhead: expected at most rotateKeysEvery (1h0m0s), found 2h0m0s"},
+		"a short maximum":         {"issuers: [{name: a, maxTokenLifetime: 1m}]\n", "issuers[0].maxTokenLifetime: expected at least 1h"},
+		"one name twice": {"identities:\n- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\n- {name: web, clientId: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11}\n",
+			"wiemu.yaml:3: identities[1].name: expected one that no other application or identity of the tenant has, found web, which identities[0] has too"},
+		"one client id twice": {"applications:\n- {name: api, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\nidentities:\n- {name: web, clientId: B96D264B-7053-4465-a4a7-32be5b0fec49}\n",
+			"wiemu.yaml:4: identities[0].clientId: expected one that no other"},
+		"Key Vault's own URI": {"applications:\n- name: api\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  identifierUris:\n  - https://Vault.azure.net/\n",
+			"wiemu.yaml:5: applications[0].identifierUris[0]: expected a URI of its own, such as api://api, found https://Vault.azure.net/, which is Azure Key Vault"},
+		"two credentials of a name": {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials:\n  - {name: fc1, subject: a}\n  - {name: fc1, subject: b}\n",
+			"wiemu.yaml:6: identities[0].federatedCredentials[1].name: expected a name of its own"},
+		"a credential of nobody":    {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, subject: ''}]\n", "wiemu.yaml:4: identities[0].federatedCredentials[0].subject: expected a value"},
+		"a token of two days":       {"identities: [{name: web, tokenLifetime: 48h, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "identities[0].tokenLifetime: expected whole seconds, at most 24h"},
+		"one domain twice":          {"tenants:\n- {id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, domains: [a.com]}\n- {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [a.com]}\n", "wiemu.yaml:3: tenants[1].domains: expected a name that no other tenant has"},
+		"an unknown permission":     {"vaults: [{name: vault-1, access: [{identity: '*', permissions: [gte]}]}]\n", "vaults[0].access[0].permissions[0]: expected one of get, list, set, delete, recover, purge, *, found gte; did you mean get?"},
+		"almost a client id":        {"vaults: [{name: vault-1, access: [{identity: b96d264b7053-4465-a4a7-32be5b0fec49-, permissions: [get]}]}]\n", "or the name or client id of an identity"},
+		"a name of another tenant":  {"tenants: [{id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0}, {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [b.com]}]\nidentities: [{name: web, tenant: b.com, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\nvaults:\n- {name: vault-1, access: [{identity: web, permissions: [get]}]}\n", "wiemu.yaml:4: vaults[0].access[0].identity"},
+		"a vault of two letters":    {"vaults: [{name: kv}]\n", "expected 3 to 24 letters"},
+		"a vault twice":             {"vaults: [{name: vault-1}, {name: Vault-1}]\n", "Vault-1, which vaults[0] has too"},
+		"a secret with a slash":     {"vaults: [{name: vault-1, secrets: {a/b: c}}]\n", "vaults[0].secrets.a/b: expected a name of 1 to 127 letters"},
+		"secrets alike":             {"vaults:\n- name: vault-1\n  secrets:\n    A: b\n    a: b\n", "wiemu.yaml:5: vaults[0].secrets.a: expected names that differ in more than case"},
+		"an address without a port": {"listen: {gateway: localhost}\n", "wiemu.yaml:1: listen.gateway: expected host:port"},
+		"two issuers of a name":     {"issuers: [{name: a}, {name: a}]\n", "issuers[0] has too"},
+		"an external with no url":   {"issuers: [{name: a, external: true}]\n", "issuers[0].url: expected the URL of the external issuer"},
+		"a vault with a space":      {"vaults: [{name: 'my vault'}]\n", "first label of NAME.vault.azure.net"},
+		"another kind":              {"kind: Deployment\n", "expected Configuration, found Deployment"},
+		"another version":           {"apiVersion: v2\n", "expected wiemu.dev/v1, found v2"},
+		"a bad duration":            {"issuers: [{name: a, maxTokenLifetime: a day}]\n", "maxTokenLifetime"},
+		"a workload alone":          {"workloads: [{namespace: a, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "serviceAccount"},
+		"a workload of GitHub's":    {"issuers: [{name: g, url: 'https://g', external: true}]\nworkloads: [{namespace: a, serviceAccount: b, issuer: g, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "an issuer that wiemu hosts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Parse("wiemu.yaml", []byte(c.file))

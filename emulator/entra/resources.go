@@ -59,6 +59,28 @@ func indexResources() map[string]*wellKnown {
 	return index
 }
 
+// findResource finds the resource of Microsoft's that an identifier names, or nil.
+func findResource(index map[string]*wellKnown, identifier string) *wellKnown {
+	identifier = strings.ToLower(strings.TrimRight(identifier, "/"))
+	if w, ok := index[identifier]; ok {
+		return w
+	}
+	host, https := strings.CutPrefix(identifier, "https://")
+	if _, suffix, found := strings.Cut(host, "."); https && found {
+		return index["."+suffix]
+	}
+	return nil
+}
+
+// MicrosoftResource returns the name of the resource of Microsoft's, known to
+// every tenant, that an identifier URI names; "" if it names none.
+func MicrosoftResource(uri string) string {
+	if w := findResource(indexResources(), uri); w != nil {
+		return w.name
+	}
+	return ""
+}
+
 // target is the resource that a token is for.
 type target struct {
 	asked   string // as the client named it: the aud of a v1 token
@@ -78,13 +100,8 @@ func (s *Service) resource(tenantID, asked string) (target, bool) {
 			return target{asked: asked, appID: p.ClientID, name: p.DisplayName, version: max(p.AccessTokenVersion, 1)}, true
 		}
 	}
-	w, ok := s.resources[strings.ToLower(plain)]
-	if host, https := strings.CutPrefix(strings.ToLower(plain), "https://"); !ok && https {
-		if _, suffix, found := strings.Cut(host, "."); found {
-			w, ok = s.resources["."+suffix]
-		}
-	}
-	if !ok {
+	w := findResource(s.resources, plain)
+	if w == nil {
 		return target{}, false
 	}
 	return target{asked: asked, appID: w.appID, name: w.name, version: max(w.version, 1), graph: w.graph}, true

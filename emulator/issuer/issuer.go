@@ -48,26 +48,14 @@ type Issuer struct {
 
 // New makes the issuer that signs with keys and calls itself rawURL, which
 // becomes iss as it is: whether it ends in a slash matters to everybody who
-// compares it. rawURL must be https, with a host and without user, query or
-// fragment (Kubernetes: pkg/serviceaccount/openidmetadata.go).
+// compares it. rawURL is as [ParseURL] wants it.
 func New(rawURL string, keys *keyring.Ring, clk clock.Clock, opts Options) (*Issuer, error) {
-	u, err := url.Parse(rawURL)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("issuer: %w", err)
-	case u.Scheme != "https":
-		return nil, fmt.Errorf("issuer URL must use https scheme, got: %s", rawURL)
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("issuer URL has no host, got: %s", rawURL)
-	case u.User != nil:
-		return nil, fmt.Errorf("issuer URL may not include a user, got: %s", u.Redacted())
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, fmt.Errorf("issuer URL may not include a query, got: %s", rawURL)
-	case u.Fragment != "" || strings.Contains(rawURL, "#"):
-		return nil, fmt.Errorf("issuer URL may not include a fragment, got: %s", rawURL)
-	case opts.MaxExpiration < 0 || opts.MaxExpiration > 0 && opts.MaxExpiration < time.Hour:
-		// Kubernetes: pkg/controlplane/apiserver/options/options.go
-		return nil, fmt.Errorf("issuer %s: the maximum token expiration of %v is shorter than 1h0m0s", rawURL, opts.MaxExpiration)
+	u, err := ParseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if opts.MaxExpiration != 0 && opts.MaxExpiration < ShortestMaxExpiration {
+		return nil, fmt.Errorf("issuer %s: the maximum token expiration of %v is shorter than %v", rawURL, opts.MaxExpiration, ShortestMaxExpiration)
 	}
 	if opts.Name == "" {
 		opts.Name, _, _ = strings.Cut(u.Hostname(), ".")
@@ -87,6 +75,31 @@ func New(rawURL string, keys *keyring.Ring, clk clock.Clock, opts Options) (*Iss
 	}
 	i.objects.init(rawURL)
 	return i, nil
+}
+
+// ShortestMaxExpiration is the least that Options.MaxExpiration can be.
+// Kubernetes: pkg/controlplane/apiserver/options/options.go
+const ShortestMaxExpiration = time.Hour
+
+// ParseURL parses the URL of an issuer: https, with a host and without user,
+// query or fragment. Kubernetes: pkg/serviceaccount/openidmetadata.go
+func ParseURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("issuer: %w", err)
+	case u.Scheme != "https":
+		return nil, fmt.Errorf("issuer URL must use https scheme, got: %s", rawURL)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("issuer URL has no host, got: %s", rawURL)
+	case u.User != nil:
+		return nil, fmt.Errorf("issuer URL may not include a user, got: %s", u.Redacted())
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, fmt.Errorf("issuer URL may not include a query, got: %s", rawURL)
+	case u.Fragment != "" || strings.Contains(rawURL, "#"):
+		return nil, fmt.Errorf("issuer URL may not include a fragment, got: %s", rawURL)
+	}
+	return u, nil
 }
 
 // URL returns the issuer as it stands in iss.

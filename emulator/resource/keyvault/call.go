@@ -167,7 +167,7 @@ func isNumber(s string) bool {
 }
 
 func (c *call) secretName([]Access) *failure {
-	if c.name == "" || validSecretName(c.name) {
+	if c.name == "" || ValidSecretName(c.name) {
 		return nil
 	}
 	c.check("secret name", "1 to 127 letters, digits and hyphens", c.name, false)

@@ -13,8 +13,8 @@ import (
 
 // check says what is wrong with a configured vault.
 func (v Vault) check() error {
-	if !validVaultName(v.Name) {
-		return fmt.Errorf("vault %q: name: expected 3 to 24 letters, digits and single hyphens, beginning with a letter and not ending in a hyphen", v.Name)
+	if !ValidVaultName(v.Name) {
+		return fmt.Errorf("vault %q: name: expected %s", v.Name, VaultNameRule)
 	}
 	if uuid.Validate(v.Tenant) != nil {
 		return fmt.Errorf("vault %s: tenant: expected the id of a tenant (a GUID), found %q", v.Name, v.Tenant)
@@ -30,8 +30,8 @@ func (v Vault) check() error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Secrets)) {
-		if !validSecretName(name) {
-			return fmt.Errorf("vault %s: secret %q: expected a name of 1 to 127 letters, digits and hyphens", v.Name, name)
+		if !ValidSecretName(name) {
+			return fmt.Errorf("vault %s: secret %q: expected a name of %s", v.Name, name, SecretNameRule)
 		}
 		if len(v.Secrets[name]) > maxValue {
 			return fmt.Errorf("vault %s: secret %s: expected a value of at most %d bytes, found %d", v.Name, name, maxValue, len(v.Secrets[name]))
@@ -40,16 +40,22 @@ func (v Vault) check() error {
 	return nil
 }
 
-// validVaultName follows the naming rules of Microsoft.KeyVault/vaults.
-func validVaultName(s string) bool {
+// What names are made of, for the text of errors.
+const (
+	VaultNameRule  = "3 to 24 letters, digits and single hyphens, beginning with a letter and not ending in a hyphen"
+	SecretNameRule = "1 to 127 letters, digits and hyphens"
+)
+
+// ValidVaultName follows the naming rules of Microsoft.KeyVault/vaults.
+func ValidVaultName(s string) bool {
 	if len(s) < 3 || len(s) > 24 || strings.Contains(s, "--") || strings.HasSuffix(s, "-") || !isLetter(s[0]) {
 		return false
 	}
 	return onlyNameBytes(s)
 }
 
-// validSecretName follows Key Vault's ^[0-9a-zA-Z-]{1,127}$.
-func validSecretName(s string) bool { return len(s) >= 1 && len(s) <= 127 && onlyNameBytes(s) }
+// ValidSecretName follows Key Vault's ^[0-9a-zA-Z-]{1,127}$.
+func ValidSecretName(s string) bool { return len(s) >= 1 && len(s) <= 127 && onlyNameBytes(s) }
 
 func onlyNameBytes(s string) bool {
 	for i := range len(s) {

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+)
+
+// Directory returns the tenants with their principals. The configuration has
+// been completed; certificate files are looked up from the folder dir.
+func (c Config) Directory(dir string) (*directory.Directory, error) {
+	tenants := c.tenants()
+	byID := map[string]*directory.Tenant{}
+	for i := range tenants {
+		byID[tenants[i].ID] = &tenants[i]
+	}
+	for i, a := range c.Applications {
+		p := a.principal()
+		for n, file := range a.Certificates {
+			cert, err := readCertificate(filepath.Join(dir, file.File))
+			if err != nil {
+				return nil, fmt.Errorf("applications[%d].certificates[%d].file: %w", i, n, err)
+			}
+			p.Certificates = append(p.Certificates, cert)
+		}
+		byID[a.Tenant].Principals = append(byID[a.Tenant].Principals, p)
+	}
+	for _, m := range c.Identities {
+		byID[m.Tenant].Principals = append(byID[m.Tenant].Principals, m.principal())
+	}
+	return directory.New(tenants...)
+}
+
+// checkDirectory lets the directory judge the tenants and principals, all but
+// their certificates, whose files are read when a lab starts.
+func (c *Config) checkDirectory(p *problems) {
+	d, err := directory.New(c.tenants()...)
+	if err != nil {
+		p.addDirectory(err, func(e *directory.Error) string {
+			for i := len(c.Tenants) - 1; i > 0; i-- { // of two with one id the later is at fault
+				if c.Tenants[i].ID == e.Tenant {
+					return fmt.Sprintf("tenants[%d]", i)
+				}
+			}
+			return "tenants[0]"
+		})
+		return
+	}
+	for i, a := range c.Applications {
+		p.addDirectory(d.Put(a.Tenant, a.principal()), func(*directory.Error) string { return fmt.Sprintf("applications[%d]", i) })
+	}
+	for i, m := range c.Identities {
+		p.addDirectory(d.Put(m.Tenant, m.principal()), func(*directory.Error) string { return fmt.Sprintf("identities[%d]", i) })
+	}
+}
+
+// addDirectory adds what the directory finds wrong below the place it is about.
+func (p *problems) addDirectory(err error, place func(*directory.Error) string) {
+	if err == nil {
+		return
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, err := range joined.Unwrap() {
+			p.addDirectory(err, place)
+		}
+		return
+	}
+	if e := (*directory.Error)(nil); errors.As(err, &e) {
+		p.add(place(e)+"."+e.Field, e.Expected, e.Found, "")
+	}
+}
+
+// tenants are the tenants without their principals.
+func (c Config) tenants() []directory.Tenant {
+	tenants := make([]directory.Tenant, len(c.Tenants))
+	for i, t := range c.Tenants {
+		tenants[i] = directory.Tenant{ID: t.ID, DisplayName: t.Name, Domains: t.Domains}
+	}
+	return tenants
+}
+
+// principal is the application without its certificates.
+func (a Application) principal() directory.Principal {
+	p := principal(directory.Application, a.Principal)
+	p.ApplicationObjectID = StableID("application", a.ClientID)
+	p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
+	for n, s := range a.Secrets {
+		p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
+	}
+	return p
+}
+
+func (m Identity) principal() directory.Principal {
+	p := principal(directory.ManagedIdentity, m.Principal)
+	p.ResourceID = m.ResourceID
+	if p.ResourceID == "" {
+		p.ResourceID = ManagedIdentityResourceID(m.Tenant, m.Name)
+	}
+	return p
+}
+
+func principal(kind directory.Kind, p Principal) directory.Principal {
+	d := directory.Principal{
+		Kind: kind, ClientID: p.ClientID, ObjectID: p.ObjectID, DisplayName: p.Name,
+		Disabled: p.Disabled, TokenLifetime: p.TokenLifetime,
+	}
+	if p.FederatedCredentials != nil {
+		for _, f := range *p.FederatedCredentials {
+			d.FederatedCredentials = append(d.FederatedCredentials, directory.FederatedCredential{
+				ID: StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
+				Issuer: f.Issuer, Subject: f.Subject, Audience: f.Audience,
+			})
+		}
+	}
+	return d
+}
+
+// ManagedIdentityResourceID is the Azure resource id of a managed identity that
+// the configuration gives none.
+func ManagedIdentityResourceID(tenant, name string) string {
+	return fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/%s",
+		StableID("subscription", tenant), name)
+}
+
+func readCertificate(file string) (directory.Certificate, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return directory.Certificate{}, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return directory.Certificate{}, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", file)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return directory.Certificate{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return directory.Certificate{ID: StableID("certificate", string(cert.Raw)), DER: cert.Raw, Start: cert.NotBefore, End: cert.NotAfter}, nil
+}

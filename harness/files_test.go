@@ -1,0 +1,126 @@
+package harness_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/harness"
+)
+
+func TestReadFilesTellsKindsApart(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	radix := write("radixconfig.yaml", read(t, filepath.Join("..", "docs", "examples", "radixconfig.yaml")))
+	own := write("wiemu.yaml", read(t, filepath.Join("..", "docs", "examples", "wiemu.yaml")))
+	files, err := harness.ReadFiles(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := files.Workloads()
+	if len(declared) != 4 || files.ConfigFile != own {
+		t.Errorf("workloads %+v of %s, want two of each file", declared, files.ConfigFile)
+	}
+	for name, c := range map[string]struct {
+		component, environment, want string
+	}{
+		"one of an environment":  {"web", "dev", ""},
+		"one of wiemu.yaml":      {"report", "", ""},
+		"several environments":   {"web", "", "say which with --env"},
+		"an unknown component":   {"wbe", "dev", "expected one of: web --env"},
+		"an unknown environment": {"web", "staging", "expected one of: web --env"},
+	} {
+		_, err := harness.Find(declared, c.component, c.environment)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	for name, c := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"two wiemu.yaml": {[]string{own, own}, "expected one wiemu configuration"},
+		"a Deployment":   {[]string{write("d.yaml", "apiVersion: apps/v1\nkind: Deployment\n")}, "d.yaml:2: kind: expected Configuration or RadixApplication"},
+		"no file":        {[]string{filepath.Join(dir, "none.yaml")}, "none.yaml"},
+		"no YAML":        {[]string{write("b.yaml", "a: [")}, "b.yaml:1"},
+	} {
+		if _, err := harness.ReadFiles(dir, c.files); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := harness.ReadFiles(dir, []string{radix, own}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWorkloadWithoutANameIsCalledAsItsServiceAccount(t *testing.T) {
+	declared := readFiles(t, "workloads: [{namespace: a, serviceAccount: report-sa, clientId: "+clientID+"}]\n").Workloads()
+	if _, err := harness.Find(declared, "report-sa", ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := harness.Find(declared, "reprot", ""); err == nil || !strings.Contains(err.Error(), "expected one of: report-sa") {
+		t.Errorf("%v, want the name that it has", err)
+	}
+}
+
+func TestVaultsThatARadixConfigNamesAreThere(t *testing.T) {
+	const radix = `apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: shop}
+spec:
+  environments: [{name: dev}]
+  components:
+  - name: web
+    identity: {azure: {clientId: ` + clientID + `}}
+    secretRefs:
+      azureKeyVaults:
+      - {name: Shop-Vault, useAzureIdentity: true, items: [{name: Pass, envVar: A}, {name: pass, envVar: B}, {name: tls, type: cert, envVar: C}]}
+      - {name: own-vault, useAzureIdentity: true, items: [{name: other, envVar: D}]}
+      - {name: kv, useAzureIdentity: true, items: [{name: x, envVar: E}]}
+`
+	for name, c := range map[string]struct{ own, want string }{
+		"beside the default": {"", "map[Shop-Vault:map[Pass:the placeholder of wiemu for Pass] mykeyvault:map[mysecret:the secret of wiemu] own-vault:map[other:the placeholder of wiemu for other]]"},
+		"beside those of wiemu.yaml": {"vaults: [{name: Own-Vault, secrets: {mine: x}}]\n",
+			"map[Own-Vault:map[mine:x] Shop-Vault:map[Pass:the placeholder of wiemu for Pass]]"},
+	} {
+		completed, err := readFiles(t, c.own, radix).Configuration().Complete("wiemu.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]map[string]string{}
+		for _, v := range completed.Vaults {
+			got[v.Name] = v.Secrets
+			if v.Access[0].Identity != "*" {
+				t.Errorf("%s: %s is open to %+v, want everybody of the tenant", name, v.Name, v.Access)
+			}
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, want %s", name, got, c.want)
+		}
+	}
+}
+
+// readFiles reads the files of a directory: the first becomes wiemu.yaml, the second radixconfig.yaml.
+func readFiles(t *testing.T, contents ...string) harness.Files {
+	t.Helper()
+	dir := t.TempDir()
+	for i, content := range contents {
+		if err := os.WriteFile(filepath.Join(dir, []string{"wiemu.yaml", "radixconfig.yaml"}[i]), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := harness.ReadFiles(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
