@@ -15,7 +15,7 @@ func newServe(stateDir *string) *cobra.Command {
 		Use:   "serve",
 		Short: "Keep a lab running; other commands attach to it",
 		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
-kubeconfig, clock and keys are about this lab.`,
+status, kubeconfig, clock and keys are about this lab.`,
 		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
   eval "$(wiemu env web --env dev)"     # in another terminal`,
 		Args: cobra.NoArgs,
