@@ -202,7 +202,9 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	router := &route{outside: outside}
 	issuers := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal})
 	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers})
-	tokens := resource.NewValidator(e.clock, issuers, resource.Options{})
+	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
+	own := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
+	tokens := resource.NewValidator(e.clock, own, resource.Options{})
 
 	if e.vaults, err = keyvault.New(e.vaultList(), tokens, e.clock, e.journal); err != nil {
 		return err

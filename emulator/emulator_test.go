@@ -192,6 +192,40 @@ func TestAPathThatIsFoldedFetchesKeysAllTheSame(t *testing.T) {
 	}
 }
 
+func TestAResourceTakesTokensOfANewKeyAtOnce(t *testing.T) {
+	e := trusted(t, emulator.Options{Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))})
+	ring, err := e.KeyRing("entra")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		token, err := assertion(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := exchange(e.HTTPClient(), token, "https://vault.azure.net/.default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://mykeyvault.vault.azure.net/secrets/mysecret?api-version=7.6", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+reply["access_token"].(string))
+		resp, err := e.HTTPClient().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("HTTP %d after a rotation", resp.StatusCode)
+		}
+		if _, err := ring.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	credentials := []config.FederatedCredential{{Name: "green", Issuer: "green", Subject: "system:serviceaccount:my-radix-app-dev:web-sa"}}
 	e := start(t, emulator.Options{Config: config.Config{

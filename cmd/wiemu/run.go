@@ -193,7 +193,7 @@ func reportRefusals(events []journal.Event) (escapes int) {
 		case e.Kind == journal.Escape:
 			if escapes++; !told[e.Host] {
 				told[e.Host] = true
-				fmt.Fprintf(os.Stderr, "wiemu: refused a connection to %s, which wiemu does not emulate; --allow-host %[1]s lets it through\n", e.Host)
+				fmt.Fprintf(os.Stderr, "wiemu: %s. %s\n", e.Summary, e.Remedy)
 			}
 		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
 			fmt.Fprintf(os.Stderr, "wiemu: a token request was refused with AADSTS%d; wiemu explain %s says why\n", e.Code, e.TraceID)

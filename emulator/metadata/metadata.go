@@ -42,7 +42,7 @@ type Options struct {
 	Transport http.RoundTripper
 
 	CacheLifetime time.Duration // lab time that fetched keys are used; 0: DefaultCacheLifetime
-	RefetchAfter  time.Duration // lab time between two fetches because of an unknown kid; 0: DefaultRefetchAfter
+	RefetchAfter  time.Duration // lab time between two fetches because of an unknown kid; 0: DefaultRefetchAfter; less: none
 	MaxBytes      int64         // size of one document; 0: DefaultMaxBytes
 	Timeout       time.Duration // machine time for one document; 0: DefaultTimeout
 
