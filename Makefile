@@ -21,14 +21,14 @@ e2e: build ## Run every embedded scenario: the main job, on a machine with Go al
 test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs a C compiler)
 	go vet ./...
 	go test -race ./...
-	$(MAKE) fuzz FUZZTIME=3s
+	$(MAKE) fuzz FUZZTIME=5000x
 	$(BIN)/wiemu scenario run
 
 bench: build ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
 	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
 	.ci/bench $(BIN)
 
-fuzz: ## Run every fuzz target for FUZZTIME (10s)
+fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of runs: 5000x)
 	@go list ./... | while read -r package; do \
 		go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
 			echo "fuzz $$package $$target"; \
