@@ -42,7 +42,7 @@ func (c *conns) observe(conn net.Conn, state http.ConnState) {
 	case state == http.StateNew && c.closing:
 		_ = conn.Close() // nothing was said on it
 	default:
-		c.states[conn] = connState{state, time.Now()}
+		c.states[conn] = connState{state, time.Now()} // wall time: input and output
 	}
 }
 
