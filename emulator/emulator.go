@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -28,6 +29,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/managedidentity"
 	"github.com/wiemu/wiemu/emulator/metadata"
 	"github.com/wiemu/wiemu/emulator/resource"
 	"github.com/wiemu/wiemu/emulator/resource/graph"
@@ -62,10 +64,17 @@ type Emulator struct {
 	vaults    *keyvault.Service
 	gateway   *gateway.Gateway
 	control   *control.Server
+	machines  *managedidentity.Service
 	cluster   *door
 	steering  *door
 	token     string         // bearer token of the cluster and control doors
 	cleanup   []func() error // in the order in which things were opened
+
+	machineDoors struct {
+		sync.Mutex
+		open []*door
+		imds *door // one of them
+	}
 }
 
 // Start opens every door and returns when they answer. What was opened is
@@ -106,7 +115,11 @@ func (e *Emulator) onClose(f func() error) { e.cleanup = append(e.cleanup, f) }
 // removes what was temporary.
 func (e *Emulator) Close(ctx context.Context) error {
 	var errs []error
-	for _, d := range []*door{e.cluster, e.steering} {
+	e.machineDoors.Lock()
+	doors := append(e.machineDoors.open, e.cluster, e.steering)
+	e.machineDoors.open, e.machineDoors.imds = nil, nil
+	e.machineDoors.Unlock()
+	for _, d := range doors {
 		if d != nil {
 			errs = append(errs, d.close(ctx))
 		}
@@ -224,9 +237,12 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	}
 	e.gateway, err = gateway.New(gateway.Config{
 		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts,
-		Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
+		Metadata: e.metadata, Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
 	})
 	router.inside = e.gateway
+	e.machines = managedidentity.New(managedidentity.Config{
+		Entra: e.entra, Directory: e.directory, Clock: e.clock, Journal: e.journal, Login: router, Unavailable: e.config.ManagedIdentity.Unavailable,
+	})
 	return err
 }
 

@@ -171,6 +171,7 @@ func (a Access) check(p *problems, at string) {
 const minTokenLifetime = 10 * time.Minute
 
 func (w Workload) check(p *problems, at string) {
+	w.checkAccess(p, at)
 	if !validNamespace(w.Namespace) {
 		p.add(at+".namespace", labelRule, w.Namespace, "")
 	}

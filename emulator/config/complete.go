@@ -63,6 +63,7 @@ func (c Config) Complete(file string) (Config, error) {
 	}
 	c.completeVaults(&p)
 	c.completeWorkloads(&p)
+	c.completeManagedIdentity(&p)
 	if len(p.all) == 0 { // it takes what is complete
 		c.checkDirectory(&p)
 	}

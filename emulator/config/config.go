@@ -37,6 +37,8 @@ type Config struct {
 	Vaults []Vault `yaml:"vaults,omitempty" json:"vaults,omitempty"`
 	// Workloads are service accounts and the client id that each uses, for workloads that no radixconfig.yaml describes.
 	Workloads []Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
+	// ManagedIdentity is about the machines of workloads that use a managed identity.
+	ManagedIdentity ManagedIdentity `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitzero"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }
@@ -185,6 +187,8 @@ type Workload struct {
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
 	// TokenLifetime is what the projected volume asks for. Left out: 1h.
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
+	// ManagedIdentity is how its machine hands out tokens of managed identities. Left out: it is a pod, which has none.
+	ManagedIdentity string `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitempty" jsonschema:"enum=imds,enum=app-service,enum=sidecar"`
 }
 
 // Parse returns the configuration in a file, checked but not completed; file is

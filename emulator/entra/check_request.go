@@ -236,6 +236,9 @@ func checkCredential(_ context.Context, x *exchange) finding {
 	f := finding{expected: "client_assertion or client_secret"}
 	hasSecret, hasAssertion := x.request.ClientSecret != "", x.request.Assertion != ""
 	switch {
+	case x.request.host != nil:
+		f.expected, f.presented = "a managed identity assigned to the host", x.request.host.Service
+		f.note = "Azure itself vouches for it"
 	case hasSecret && hasAssertion:
 		f.presented, f.refusal = "both", aadsts.SeveralClientCredentials()
 	case hasAssertion:

@@ -33,6 +33,7 @@ type Request struct {
 	CorrelationID uuid.UUID // zero: a new one
 
 	arrived arrival
+	host    *Host // vouches for the client; nil: the client proves itself
 }
 
 // Token is what a client gets.
@@ -201,6 +202,8 @@ func (x *exchange) detail() map[string]string {
 		}
 	}
 	switch {
+	case x.request.host != nil:
+		d["endpoint"], d["authentication"] = x.request.host.Service, "managed identity"
 	case x.request.Assertion == "" && x.request.ClientSecret != "":
 		d["authentication"] = "client secret"
 	case x.selfSigned():

@@ -82,6 +82,9 @@ func (x *exchange) claimsV1(t Token) []byte {
 		}
 		c.text("xms_ftd", x.service.opaque())
 	}
+	if x.request.host != nil {
+		c.text("xms_az_rid", x.request.host.ResourceID)
+	}
 	c.text("xms_mirid", managedIdentityResource(p))
 	return c.end()
 }
@@ -110,9 +113,9 @@ func (x *exchange) claimsV2(t Token) []byte {
 }
 
 // strength is how the client authenticated itself: 1 a secret, 2 a certificate
-// or an assertion.
+// or an assertion, as Azure's hosts present for managed identities.
 func (x *exchange) strength() string {
-	if x.request.Assertion == "" {
+	if x.request.Assertion == "" && x.request.host == nil {
 		return "1"
 	}
 	return "2"

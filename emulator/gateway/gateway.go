@@ -43,6 +43,11 @@ type Config struct {
 	// port if only that one is meant ("example.com:443").
 	AllowHosts []string
 
+	// Metadata returns what answers http://169.254.169.254/ for clients of the
+	// proxy, as the instance metadata service of an Azure machine does. Left out,
+	// or nil: nothing is there, and asking is an escape.
+	Metadata func() http.Handler
+
 	Listen      string // of the TLS door; "" is 127.0.0.1:0, a free port
 	ProxyListen string // of the proxy; "" is 127.0.0.1:0
 
@@ -121,6 +126,7 @@ func New(cfg Config) (*Gateway, error) {
 		dial = new(net.Dialer).DialContext
 	}
 	g.proxy = newProxy(g.hosts, allowed, g.handed.deliver, dial, cfg.Journal, errorLog)
+	g.proxy.metadata = cfg.Metadata
 	g.proxyDoor = &http.Server{
 		Handler: g.proxy, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return g.proxy.life },
 		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,

@@ -32,6 +32,8 @@ type proxy struct {
 	journal *journal.Journal
 	escapes atomic.Int64
 
+	metadata func() http.Handler // see Config
+
 	life      context.Context // ends with the proxy, and with it dialling and forwarding
 	end       context.CancelFunc
 	tunnels   *tunnels
@@ -134,6 +136,12 @@ func (p *proxy) plain(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		http.Error(w, fmt.Sprintf("This is wiemu's proxy. Name it to a program as its HTTPS_PROXY and HTTP_PROXY; it serves nothing itself (%v).", err), http.StatusBadRequest)
 		return
+	}
+	if t.host == imds && t.port == 80 && p.metadata != nil {
+		if h := p.metadata(); h != nil {
+			h.ServeHTTP(w, received(r))
+			return
+		}
 	}
 	switch {
 	case p.hosts.find(t.host) != nil && (t.port == 80 || t.port == tlsPort):

@@ -1,0 +1,23 @@
+package entra
+
+import (
+	"context"
+
+	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+)
+
+// Host is an Azure resource that vouches for the managed identities assigned to
+// it, such as a virtual machine with its metadata service.
+type Host struct {
+	Service    string // which vouches, for the journal: "IMDS"
+	ResourceID string // Azure's, the xms_az_rid claim; "": none
+}
+
+// ExchangeForHost gives a managed identity an access token for what runs on an
+// Azure host. Azure itself proves who asks, so the application presents no
+// credential; everything else is checked and written down as in Exchange.
+// Resource is as in the v1 endpoint.
+func (s *Service) ExchangeForHost(ctx context.Context, r Request, h Host) (Token, *aadsts.Error) {
+	r.Version, r.GrantType, r.host = 1, clientCredentials, &h
+	return s.Exchange(ctx, r)
+}
