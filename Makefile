@@ -5,7 +5,7 @@ LINT := go tool -modfile=.ci/lint/go.mod golangci-lint
 FUZZTIME ?= 10s
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 build: ## Build wiemu, wiemu-server and wiemu-workload into bin/
 	@mkdir -p $(BIN)/volume
@@ -23,6 +23,15 @@ test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs 
 	go test -race ./...
 	$(MAKE) fuzz FUZZTIME=5000x
 	$(BIN)/wiemu scenario run
+
+conformance: build ## The official clients against bin/wiemu; FLAGS="--run REGEX --mode proxy -o json"
+	go run ./scenarios/conformance $(FLAGS)
+
+conformance-table: ## ... and write the table of README.md
+	$(MAKE) conformance FLAGS=--update-table
+
+conformance-update: ## ... with the newest versions that run here, pinned
+	$(MAKE) conformance FLAGS="--update --update-table"
 
 bench: build ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
 	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
@@ -46,4 +55,4 @@ lint: ## gofmt, vet for every platform, golangci-lint
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e test bench fuzz lint clean
+.PHONY: help build kubectl e2e test conformance conformance-table conformance-update bench fuzz lint clean

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// write makes a directory with files from a map of path to content.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const good = "name: curl\npackage: curl\nneeds: [curl]\nversion: curl --version\nrun: bash client.sh\nmodes: [proxy]\nrefusal: AADSTS700213\n"
+
+func TestBadClientFiles(t *testing.T) {
+	for name, row := range map[string]struct{ file, want string }{
+		"empty":              {"", "name: expected text, found nothing; give the row of the table a name"},
+		"unknown field":      {good + "instal: true\n", `client.yaml:8: instal: expected one of`},
+		"misspelt field":     {good + "instal: true\n", "did you mean install?"},
+		"unknown mode":       {strings.Replace(good, "[proxy]", "[proxy, sandbox]", 1), `client.yaml:6: modes[1]: expected proxy or isolate, found text "sandbox"`},
+		"no mode":            {strings.Replace(good, "[proxy]", "[]", 1), "client.yaml:6: modes: expected proxy, isolate or both, found none"},
+		"no proxy and proxy": {good + "without-proxy: true\n", "client.yaml:6: modes: expected isolate alone, found proxy"},
+		"no refusal":         {strings.Replace(good, "AADSTS700213", "", 1), "client.yaml:7: refusal: expected text, found nothing"},
+		"no such file":       {good + "with: [../go.mod]\n", "client.yaml:8: with: expected files relative to client.yaml, found ../go.mod, which is missing"},
+		"syntax":             {good + "note: [\n", "client.yaml:"},
+		"a list":             {"- name: curl\n", "expected a mapping"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := readClients(write(t, map[string]string{"curl/client.yaml": row.file}))
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%v\nwant it to say %s", err, row.want)
+			}
+		})
+	}
+}
+
+func TestClientsAreToldApart(t *testing.T) {
+	_, err := readClients(write(t, map[string]string{"a/client.yaml": good, "b/client.yaml": good}))
+	if err == nil || !strings.Contains(err.Error(), `b/client.yaml: name: expected a name of its own, found "curl", which is that of`) {
+		t.Errorf("two clients of one name: %v", err)
+	}
+	if _, err := readClients(t.TempDir()); err == nil || !strings.Contains(err.Error(), "found none") {
+		t.Errorf("no clients: %v", err)
+	}
+	clients := []Client{{Name: "azure-identity (Python)", Dir: "/clients/python"}, {Name: "curl", Dir: "/clients/curl"}}
+	for expression, want := range map[string]int{"Python": 1, "^python$": 1, ".": 2, "java": 0} {
+		if got := chosen(clients, regexp.MustCompile(expression)); len(got) != want {
+			t.Errorf("-run %s chose %d clients, want %d", expression, len(got), want)
+		}
+	}
+}
+
+// Every client of the repository is in the README's table.
+func TestClientsOfTheRepository(t *testing.T) {
+	clients, err := readClients("clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		if strings.Contains(string(readme), "| client | version |") && !strings.Contains(string(readme), "\n| "+c.Name+" |") {
+			t.Errorf("%s is not in the README's table; make conformance-table writes it", c.Name)
+		}
+	}
+}
