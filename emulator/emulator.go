@@ -34,6 +34,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/resource"
 	"github.com/wiemu/wiemu/emulator/resource/graph"
 	"github.com/wiemu/wiemu/emulator/resource/keyvault"
+	"github.com/wiemu/wiemu/emulator/tokenproxy"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
 
@@ -70,10 +71,16 @@ type Emulator struct {
 	token     string         // bearer token of the cluster and control doors
 	cleanup   []func() error // in the order in which things were opened
 
-	machineDoors struct {
+	stateDir string
+	pool     *keyring.Pool // where later keys come from
+	bindings *tokenproxy.Proxy
+
+	extraDoors struct { // opened when they are asked for
 		sync.Mutex
-		open []*door
-		imds *door // one of them
+		open             []*door
+		imds, tokenProxy *door // of them
+		clusterCA        *trust.Authority
+		rings            []*keyring.Ring
 	}
 }
 
@@ -99,8 +106,9 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		}
 		e.onClose(func() error { return os.RemoveAll(opts.StateDir) })
 	}
+	e.stateDir = opts.StateDir
 	for _, step := range []func(context.Context, Options) error{
-		e.openJournal, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.openDoors,
+		e.openJournal, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.openDoors,
 	} {
 		if err := step(ctx, opts); err != nil {
 			return nil, err
@@ -115,10 +123,11 @@ func (e *Emulator) onClose(f func() error) { e.cleanup = append(e.cleanup, f) }
 // removes what was temporary.
 func (e *Emulator) Close(ctx context.Context) error {
 	var errs []error
-	e.machineDoors.Lock()
-	doors := append(e.machineDoors.open, e.cluster, e.steering)
-	e.machineDoors.open, e.machineDoors.imds = nil, nil
-	e.machineDoors.Unlock()
+	e.extraDoors.Lock()
+	doors := append(e.extraDoors.open, e.cluster, e.steering)
+	rings := e.extraDoors.rings
+	e.extraDoors.open, e.extraDoors.imds, e.extraDoors.tokenProxy, e.extraDoors.rings = nil, nil, nil, nil
+	e.extraDoors.Unlock()
 	for _, d := range doors {
 		if d != nil {
 			errs = append(errs, d.close(ctx))
@@ -126,6 +135,9 @@ func (e *Emulator) Close(ctx context.Context) error {
 	}
 	if e.gateway != nil {
 		errs = append(errs, e.gateway.Close(ctx))
+	}
+	for _, ring := range rings {
+		ring.Close()
 	}
 	for _, f := range slices.Backward(e.cleanup) {
 		errs = append(errs, f())
@@ -157,6 +169,7 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 		}
 		e.onClose(pool.Close)
 	}
+	e.pool = pool
 	add := func(name string, o keyring.Options) error {
 		o.Name, o.Journal = name, e.journal
 		ring, err := keyring.New(ctx, e.clock, pool, o)
@@ -227,6 +240,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		{Hosts: []string{"graph.microsoft.com"}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
 		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
 	}
+	e.openBindings(e.pool, router)
 	routes = append(routes, e.issuerRoutes()...)
 	hosts := []string{"." + config.IssuerDomain} // whatever the issuers are called, the CA stays the same
 	for _, r := range routes {
@@ -249,7 +263,10 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 // issuerRoutes groups the hosted issuers by host: two may share one.
 func (e *Emulator) issuerRoutes() []gateway.Route {
 	var routes []gateway.Route
-	byHost := map[string]*mux.Router{}
+	bindings := mux.NewRouter().SkipClean(true)
+	routes = append(routes, gateway.Route{Hosts: []string{bindingHost}, Handler: bindings})
+	bindings.MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool { return e.bindings.Publishes(httppath.Original(r)) }).Handler(e.bindings.Discovery())
+	byHost := map[string]*mux.Router{bindingHost: bindings}
 	for _, i := range e.issuers {
 		host := strings.ToLower(i.Host())
 		if byHost[host] == nil {

@@ -50,18 +50,18 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 	if err != nil {
 		return MachineDoor{}, err
 	}
-	e.machineDoors.Lock()
-	defer e.machineDoors.Unlock()
+	e.extraDoors.Lock()
+	defer e.extraDoors.Unlock()
 	own, err := openDoor("machine", "", e.onLabTime(answers), nil)
 	if err != nil {
 		return MachineDoor{}, err
 	}
-	e.machineDoors.open = append(e.machineDoors.open, own)
-	if e.machineDoors.imds == nil {
-		if e.machineDoors.imds, err = openDoor("metadata", "", e.onLabTime(e.machines.Shared()), nil); err != nil {
+	e.extraDoors.open = append(e.extraDoors.open, own)
+	if e.extraDoors.imds == nil {
+		if e.extraDoors.imds, err = openDoor("metadata", "", e.onLabTime(e.machines.Shared()), nil); err != nil {
 			return MachineDoor{}, err
 		}
-		e.machineDoors.open = append(e.machineDoors.open, e.machineDoors.imds)
+		e.extraDoors.open = append(e.extraDoors.open, e.extraDoors.imds)
 	}
 	return MachineDoor{Address: own.address(), Header: made.Header}, nil
 }
@@ -70,12 +70,12 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 // what 169.254.169.254:80 answers, for all machines together; "" while there is
 // no machine.
 func (e *Emulator) IMDSAddress() string {
-	e.machineDoors.Lock()
-	defer e.machineDoors.Unlock()
-	if e.machineDoors.imds == nil {
+	e.extraDoors.Lock()
+	defer e.extraDoors.Unlock()
+	if e.extraDoors.imds == nil {
 		return ""
 	}
-	return e.machineDoors.imds.address()
+	return e.extraDoors.imds.address()
 }
 
 // metadata is what answers 169.254.169.254 in the proxy; nil while there is no

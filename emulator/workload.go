@@ -73,12 +73,7 @@ func (e *Emulator) Trust(w Workload) error {
 func (e *Emulator) addCredential(tenant string, w Workload, credential directory.FederatedCredential) (changed bool, err error) {
 	p, exists := e.directory.Principal(tenant, w.ClientID)
 	if !exists {
-		name := cmp.Or(w.Identity, w.ServiceAccount)
-		return true, e.directory.Put(tenant, directory.Principal{
-			Kind: directory.ManagedIdentity, ClientID: w.ClientID, ObjectID: config.StableID("service principal", w.ClientID),
-			DisplayName: name, ResourceID: config.ManagedIdentityResourceID(tenant, name),
-			FederatedCredentials: []directory.FederatedCredential{credential},
-		})
+		return true, e.makeIdentity(tenant, w, []directory.FederatedCredential{credential})
 	}
 	if slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool {
 		return f.Issuer == credential.Issuer && f.Subject == credential.Subject

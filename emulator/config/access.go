@@ -44,4 +44,60 @@ func (w Workload) checkAccess(p *problems, at string) {
 	if kinds := managedidentity.Kinds(); w.ManagedIdentity != "" && !slices.Contains(kinds, w.ManagedIdentity) {
 		p.add(at+".managedIdentity", strings.Join(kinds, ", ")+", or left out", w.ManagedIdentity, didYouMean(w.ManagedIdentity, kinds))
 	}
+	if forms := IdentityBindingForms(); w.IdentityBinding != "" && !slices.Contains(forms, w.IdentityBinding) {
+		p.add(at+".identityBinding", strings.Join(forms, ", ")+", or left out", w.IdentityBinding, didYouMean(w.IdentityBinding, forms))
+	}
+	if w.IdentityBinding != "" && w.ManagedIdentity != "" && w.ManagedIdentity != string(managedidentity.Sidecar) {
+		p.add(at+".identityBinding", "identityBinding or managedIdentity", "both", "a machine has no service-account token to exchange")
+	}
+}
+
+// IdentityBinding lets service accounts of a cluster use a managed identity through the cluster's identity-binding proxy.
+type IdentityBinding struct {
+	// Identity is the name or client id of a managed identity under identities.
+	Identity string `yaml:"identity" json:"identity"`
+	// Issuer is the name of the issuer whose cluster it is. Left out: the first that wiemu hosts.
+	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
+	// ServiceAccounts are those that may use the identity, each NAMESPACE/NAME.
+	ServiceAccounts []string `yaml:"serviceAccounts" json:"serviceAccounts"`
+
+	// Tenant is the identity's, filled in.
+	Tenant string `yaml:"-" json:"-"`
+}
+
+// The ways in which a workload is told the CA of the identity-binding proxy.
+const (
+	CAFile = "ca-file" // AZURE_KUBERNETES_CA_FILE, as AKS does
+	CAData = "ca-data" // AZURE_KUBERNETES_CA_DATA
+)
+
+// IdentityBindingForms are the values of a workload's identityBinding.
+func IdentityBindingForms() []string { return []string{CAFile, CAData} }
+
+// completeBindings replaces names by client ids and issuers by their names.
+func (c *Config) completeBindings(p *problems) {
+	c.IdentityBindings = slices.Clone(c.IdentityBindings)
+	var known []string
+	for _, i := range c.Identities {
+		known = append(known, i.Name)
+	}
+	for n := range c.IdentityBindings {
+		b, at := &c.IdentityBindings[n], fmt.Sprintf("identityBindings[%d]", n)
+		if i := slices.IndexFunc(c.Identities, func(i Identity) bool { return i.Name == b.Identity || strings.EqualFold(i.ClientID, b.Identity) }); i >= 0 {
+			b.Identity, b.Tenant = c.Identities[i].ClientID, c.Identities[i].Tenant
+		} else {
+			p.add(at+".identity", "the name or client id of a managed identity under identities", b.Identity, didYouMean(b.Identity, known))
+		}
+		hosted := c.HostedIssuer(b.Issuer)
+		if hosted == "" {
+			p.add(at+".issuer", "the name of an issuer that wiemu hosts", b.Issuer, "")
+		}
+		b.Issuer = hosted
+		for k, account := range b.ServiceAccounts {
+			namespace, name, _ := strings.Cut(account, "/")
+			if !validNamespace(namespace) || !validServiceAccount(name) {
+				p.add(fmt.Sprintf("%s.serviceAccounts[%d]", at, k), "NAMESPACE/NAME of a service account", account, "")
+			}
+		}
+	}
 }

@@ -64,6 +64,7 @@ func (c Config) Complete(file string) (Config, error) {
 	c.completeVaults(&p)
 	c.completeWorkloads(&p)
 	c.completeManagedIdentity(&p)
+	c.completeBindings(&p)
 	if len(p.all) == 0 { // it takes what is complete
 		c.checkDirectory(&p)
 	}

@@ -39,6 +39,8 @@ type Config struct {
 	Workloads []Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
 	// ManagedIdentity is about the machines of workloads that use a managed identity.
 	ManagedIdentity ManagedIdentity `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitzero"`
+	// IdentityBindings say who may use which managed identity through the identity-binding proxy. An identity that none names lets in the workloads with its client id.
+	IdentityBindings []IdentityBinding `yaml:"identityBindings,omitempty" json:"identityBindings,omitempty"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }
@@ -189,6 +191,8 @@ type Workload struct {
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
 	// ManagedIdentity is how its machine hands out tokens of managed identities. Left out: it is a pod, which has none.
 	ManagedIdentity string `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitempty" jsonschema:"enum=imds,enum=app-service,enum=sidecar"`
+	// IdentityBinding says that it goes through its cluster's identity-binding proxy, and how it is told the proxy's CA. Left out: it does not.
+	IdentityBinding string `yaml:"identityBinding,omitempty" json:"identityBinding,omitempty" jsonschema:"enum=ca-file,enum=ca-data"`
 }
 
 // Parse returns the configuration in a file, checked but not completed; file is

@@ -1,0 +1,305 @@
+package tokenproxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// maxBody is how long a token request may be, in bytes, as at Entra ID.
+const maxBody = 1 << 20
+
+// call is one request on its way through the checks. What they find they leave
+// here for the later ones.
+type call struct {
+	proxy   *Proxy
+	request *http.Request
+	form    url.Values
+
+	cluster  *issuer.Issuer
+	review   issuer.ReviewStatus
+	account  [2]string // namespace and name
+	tenant   directory.Tenant
+	identity *directory.Principal
+
+	checks []journal.Check
+}
+
+// refusal is what the proxy answers instead of passing a request on.
+type refusal struct {
+	status int
+	code   string // OAuth error
+	text   string
+	remedy string
+}
+
+// step is one check of a token request. It says what was expected and presented.
+type step struct {
+	name  string
+	check func(*call) (expected, presented string, _ *refusal)
+}
+
+func steps() []step {
+	return []step{
+		{"assertion present", checkAssertion},
+		{"the cluster's token for " + Audience, checkToken},
+		{"managed identity", checkIdentity},
+		{"identity binding", checkBinding},
+	}
+}
+
+// ServeHTTP passes the login host's requests on to it: discovery documents as
+// they are, token requests with an assertion that Entra ID takes.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{proxy: p, request: r}
+	if c.cluster = p.clusterOf(r); c.cluster == nil {
+		http.Error(w, "This is the identity-binding proxy of wiemu's clusters. Ask for a cluster by the TLS server name in AZURE_KUBERNETES_SNI_NAME.", http.StatusMisdirectedRequest)
+		return
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		p.pass(w, r, r.URL.Path, nil)
+		return
+	}
+	if err := c.read(w); err != nil {
+		c.refuse(w, refusal{http.StatusBadRequest, "invalid_request", "The request's body is no form: " + err.Error() + ".", "Send a token request as to Entra ID."})
+		return
+	}
+	for _, s := range steps() {
+		expected, presented, no := s.check(c)
+		check := journal.Check{Name: s.name, Expected: expected, Presented: clipped(presented), Outcome: journal.Passed}
+		if no != nil {
+			check.Outcome = journal.Failed
+			c.checks = append(c.checks, check)
+			c.refuse(w, *no)
+			return
+		}
+		c.checks = append(c.checks, check)
+	}
+	assertion, err := c.swap()
+	if err != nil {
+		c.refuse(w, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The proxy could not sign: " + err.Error() + ".", ""})
+		return
+	}
+	c.form.Set("client_assertion", assertion)
+	path := r.URL.Path
+	if path == "" || path == "/" { // AKS's documentation sends curl there
+		path = "/" + c.tenant.ID + "/oauth2/v2.0/token"
+	}
+	p.pass(w, r, path, []byte(c.form.Encode()))
+}
+
+// clusterOf is the cluster that the client asked for in the TLS handshake.
+func (p *Proxy) clusterOf(r *http.Request) *issuer.Issuer {
+	if r.TLS == nil {
+		return nil
+	}
+	return p.clusters[strings.ToLower(r.TLS.ServerName)]
+}
+
+func (c *call) read(w http.ResponseWriter) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, c.request.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	c.form, err = url.ParseQuery(string(body))
+	if err == nil && c.request.Method != http.MethodPost {
+		err = errors.New("the method is " + c.request.Method)
+	}
+	return err
+}
+
+func checkAssertion(c *call) (expected, presented string, _ *refusal) {
+	if c.form.Get("client_assertion") == "" {
+		return "client_assertion", "none", &refusal{http.StatusBadRequest, "invalid_request",
+			"The request has no client_assertion: the identity-binding proxy passes on requests with a service-account token only.",
+			"Use WorkloadIdentityCredential with the token file of AZURE_FEDERATED_TOKEN_FILE."}
+	}
+	return "client_assertion", "present", nil
+}
+
+// checkToken asks the cluster whose token it is, as AKS does with a TokenReview.
+func checkToken(c *call) (expected, presented string, _ *refusal) {
+	c.review = c.cluster.Review(c.form.Get("client_assertion"), []string{Audience})
+	expected = "a service-account token of " + c.cluster.URL() + " for " + Audience
+	if !c.review.Authenticated {
+		presented = c.review.Error
+		return expected, presented, &refusal{http.StatusUnauthorized, "invalid_client",
+			"The cluster does not accept the client_assertion as a service-account token with audience " + Audience + ": " + presented,
+			"Project the token with audience " + Audience + ": wiemu run --identity-binding does, and so does AKS's webhook for pods annotated azure.workload.identity/use-identity-binding."}
+	}
+	parts := strings.Split(c.review.User.Username, ":") // system:serviceaccount:NAMESPACE:NAME
+	c.account = [2]string{parts[2], parts[3]}
+	return expected, c.review.User.Username, nil
+}
+
+func checkIdentity(c *call) (expected, presented string, _ *refusal) {
+	presented = c.form.Get("client_id")
+	tenant := httppath.Segment(c.request, 0)
+	if tenant == "" {
+		tenant = c.proxy.tenantOf(presented)
+	}
+	var known bool
+	if c.tenant, known = c.proxy.config.Directory.Tenant(tenant); known {
+		c.identity, known = c.proxy.config.Directory.Principal(c.tenant.ID, presented)
+	}
+	expected = "client_id of a managed identity of the tenant"
+	if !known || c.identity.Kind != directory.ManagedIdentity {
+		return expected, presented, &refusal{http.StatusForbidden, "unauthorized_client",
+			fmt.Sprintf("There is no identity binding for client id '%s' in tenant '%s'.", clipped(presented), clipped(tenant)),
+			"Set AZURE_CLIENT_ID and AZURE_TENANT_ID to those of a managed identity; identity bindings are not for app registrations."}
+	}
+	return expected, presented, nil
+}
+
+// tenantOf is the tenant of a bound identity, for requests that name none.
+func (p *Proxy) tenantOf(clientID string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.bindings {
+		if strings.EqualFold(b.ClientID, clientID) {
+			return b.Tenant
+		}
+	}
+	return ""
+}
+
+func checkBinding(c *call) (expected, presented string, _ *refusal) {
+	wanted := Binding{c.cluster.Name(), c.account[0], c.account[1], c.tenant.ID, strings.ToLower(c.identity.ClientID)}
+	expected = "a binding of service account " + c.account[0] + "/" + c.account[1] + " to " + c.identity.ClientID
+	ok, others := c.proxy.bound(wanted)
+	if ok {
+		return expected, "bound", nil
+	}
+	presented = "none"
+	if len(others) > 0 {
+		presented = "one to " + strings.Join(others, ", ")
+	}
+	// Kubernetes: staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage
+	return expected, presented, &refusal{http.StatusForbidden, "unauthorized_client",
+		fmt.Sprintf("User %q cannot use-managed-identity resource %q in API group \"cid.wi.aks.azure.com\" at the cluster scope.", c.review.User.Username, c.identity.ClientID),
+		"Bind the service account: a ClusterRole with verb use-managed-identity, API group cid.wi.aks.azure.com and the client id as resource, and a ClusterRoleBinding to the account. In wiemu.yaml list it under identityBindings."}
+}
+
+// swapLifetime is that of the tokens that the proxy makes: one use.
+const swapLifetime = 10 * time.Minute
+
+// swap makes the assertion that goes to Entra ID and writes it down.
+func (c *call) swap() (string, error) {
+	p := c.proxy
+	p.mu.Lock()
+	keys := p.keys
+	p.mu.Unlock()
+	now := p.config.Clock.Now().Truncate(time.Second)
+	expires := now.Add(swapLifetime)
+	claims := struct {
+		Audience  []string `json:"aud"`
+		Expiry    int64    `json:"exp"`
+		IssuedAt  int64    `json:"iat"`
+		Issuer    string   `json:"iss"`
+		ID        string   `json:"jti"`
+		NotBefore int64    `json:"nbf"`
+		Subject   string   `json:"sub"`
+	}{
+		[]string{directory.DefaultAudience}, expires.Unix(), now.Unix(), p.IssuerURL(c.tenant.ID, c.identity.ClientID),
+		uuid.NewString(), now.Unix(), strings.ToLower(c.identity.ClientID),
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	raw, key, err := keys.Sign(func(k keyring.Key) string { return `{"alg":"RS256","kid":"` + k.ID + `"}` }, payload)
+	if err != nil {
+		return "", err
+	}
+	e := c.event()
+	e.Kind, e.Outcome, e.Issuer, e.Subject, e.Audience = journal.Mint, journal.OK, claims.Issuer, claims.Subject, claims.Audience
+	e.Kid, e.JTI, e.IssuedAt, e.ExpiresAt = key.ID, claims.ID, &now, &expires
+	e.Summary = fmt.Sprintf("identity binding: the token of %s swapped for one of %s", e.Workload, c.identity.DisplayName)
+	p.config.Journal.Record(e)
+	return raw, nil
+}
+
+// pass sends a request to the login host and its answer back. The host that the
+// client meant is lost on the way: it is the public cloud's.
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, path string, body []byte) {
+	target := url.URL{Scheme: "https", Host: "login.microsoftonline.com", Path: path, RawQuery: r.URL.RawQuery}
+	out, err := http.NewRequestWithContext(r.Context(), r.Method, target.String(), bytes.NewReader(body))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for name, values := range r.Header {
+		if name != "Connection" && name != "Content-Length" && name != "Accept-Encoding" {
+			out.Header[name] = values
+		}
+	}
+	resp, err := p.config.Login.RoundTrip(out)
+	if err != nil {
+		http.Error(w, "the identity-binding proxy could not reach the login host: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body) // who does not read the answer is gone
+}
+
+// refuse answers and writes down why.
+func (c *call) refuse(w http.ResponseWriter, no refusal) {
+	e := c.event()
+	e.Kind, e.Outcome, e.Status, e.Error, e.Message = journal.Exchange, journal.Denied, no.status, no.code, no.text
+	e.Summary = "identity-binding proxy: " + no.text
+	e.Meaning = "The proxy of the cluster refused the request; Entra ID was not asked."
+	e.Remedy = no.remedy
+	c.proxy.config.Journal.Record(e)
+	body, err := json.Marshal(map[string]string{"error": no.code, "error_description": no.text})
+	if err != nil { // strings always marshal
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(no.status)
+	_, _ = w.Write(body) // who does not read the answer is gone
+}
+
+// event is the call for the journal.
+func (c *call) event() journal.Event {
+	e := journal.Event{
+		Part: "identity-binding proxy", ClientID: c.form.Get("client_id"), Tenant: c.tenant.ID, Host: c.request.Host,
+		Method: c.request.Method, Path: c.request.URL.Path, Checks: c.checks,
+	}
+	if c.account[0] != "" {
+		e.Workload = c.account[0] + "/" + c.account[1]
+	}
+	if c.identity != nil {
+		e.Identity = c.identity.DisplayName
+	}
+	return e
+}
+
+// clipped bounds what a client sent.
+func clipped(s string) string {
+	const most = 512
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
