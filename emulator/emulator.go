@@ -212,6 +212,9 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		e.issuers = append(e.issuers, i)
 	}
 	for _, w := range e.config.Workloads {
+		if w.IdentityBinding != "" { // bound when there is a proxy; see bindConfigured
+			continue
+		}
 		if err := e.Trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name}); err != nil {
 			return err
 		}

@@ -113,8 +113,17 @@ func (e *Emulator) makeIdentity(tenant string, w Workload, trusts []directory.Fe
 	})
 }
 
-// bindConfigured makes the bindings of wiemu.yaml.
+// bindConfigured makes the bindings of wiemu.yaml: those listed, and those of the
+// workloads that use one.
 func (e *Emulator) bindConfigured(ctx context.Context, _ Options) error {
+	for _, w := range e.config.Workloads {
+		if w.IdentityBinding == "" {
+			continue
+		}
+		if err := e.BindIdentity(ctx, Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer}); err != nil {
+			return err
+		}
+	}
 	for _, b := range e.config.IdentityBindings {
 		from, err := e.Issuer(b.Issuer)
 		if err != nil {

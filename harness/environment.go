@@ -21,6 +21,9 @@ type Environment struct {
 	ProxyURL      string       `json:"proxyUrl"`
 	Bundle        trust.Bundle `json:"bundle"`
 	ConfigDir     string       `json:"configDir"` // for the logins and settings of command-line tools
+
+	Machine    *MachineAccess    `json:"machine,omitempty"`    // of a workload that uses a managed identity
+	TokenProxy *TokenProxyAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
 }
 
 // Environ returns base, cleaned of what would name another identity or lead
@@ -33,10 +36,12 @@ func (e Environment) Environ(base []string) []string {
 	if e.ClientID != "" { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
 		env = set(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
+	if !e.Machine.replacesTokenFile() {
+		env = set(env, "AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile, "AZURE_AUTHORITY_HOST="+e.AuthorityHost)
+	}
+	env = set(env, append(e.Machine.environ(), e.TokenProxy.environ()...)...)
 	return set(env,
 		"AZURE_TENANT_ID="+e.TenantID,
-		"AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile,
-		"AZURE_AUTHORITY_HOST="+e.AuthorityHost,
 		"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
 		"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
 	)

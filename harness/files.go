@@ -157,7 +157,8 @@ func (f Files) Workloads() []Declared {
 	for _, w := range f.workloads {
 		all = append(all, Declared{
 			Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
-			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime},
+			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
+				ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding},
 		})
 	}
 	return all

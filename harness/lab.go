@@ -23,6 +23,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/tokenproxy"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/projection"
 	"github.com/wiemu/wiemu/harness/state"
@@ -122,6 +123,9 @@ type Identity struct {
 	Issuer        string        `json:"issuer,omitempty"`        // name of a hosted issuer
 	Audience      string        `json:"audience,omitempty"`      // of the service-account token
 	TokenLifetime time.Duration `json:"tokenLifetime,omitempty"` // what the projected volume asks for
+
+	ManagedIdentity string `json:"managedIdentity,omitempty"` // imds, app-service or sidecar: it runs on a machine with a managed identity
+	IdentityBinding string `json:"identityBinding,omitempty"` // ca-file or ca-data: it uses its cluster's identity-binding proxy
 }
 
 // With returns the identity with the fields that over sets taken from there.
@@ -137,6 +141,18 @@ func (id Identity) With(over Identity) Identity {
 	}
 	if over.TokenLifetime != 0 {
 		id.TokenLifetime = over.TokenLifetime
+	}
+	if over.ManagedIdentity != "" {
+		id.ManagedIdentity, id.IdentityBinding = over.ManagedIdentity, ""
+	}
+	if over.IdentityBinding != "" {
+		id.IdentityBinding = over.IdentityBinding
+		if over.ManagedIdentity == "" {
+			id.ManagedIdentity = ""
+		}
+		if over.Audience == "" && (id.Audience == "" || id.Audience == config.DefaultAudience) {
+			id.Audience = tokenproxy.Audience
+		}
 	}
 	return id
 }
@@ -158,14 +174,22 @@ func (l *Lab) Declare(all []Declared) error {
 		if slices.ContainsFunc(l.declared, d.same) {
 			continue
 		}
-		trusted := d.trusted()
-		trusted.Audience = d.Identity.Audience
-		if err := l.emulator.Trust(trusted); err != nil {
+		if err := l.declare(d); err != nil {
 			return err
 		}
 		l.declared = append(l.declared, d)
 	}
 	return nil
+}
+
+// declare makes the trust in one workload: a federated credential, or a binding.
+func (l *Lab) declare(d Declared) error {
+	trusted := d.trusted()
+	if d.Identity.IdentityBinding != "" {
+		return l.emulator.BindIdentity(context.Background(), trusted)
+	}
+	trusted.Audience = d.Identity.Audience
+	return l.emulator.Trust(trusted)
 }
 
 // same reports whether other is the same service account with the same identity.
@@ -191,6 +215,9 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if known, ok := l.workloads[key]; ok {
 		return known, nil
 	}
+	if err := id.checkAccess(w.ClientID); err != nil {
+		return nil, err
+	}
 	tenant, err := l.emulator.Tenant(id.Tenant)
 	if err != nil {
 		return nil, err
@@ -199,7 +226,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := l.trust(Declared{w, id}, tenant, from); err != nil {
+	if err := l.trust(ctx, Declared{w, id}, tenant, from); err != nil {
 		return nil, err
 	}
 	volume, err := l.project(ctx, w, id, from)
@@ -213,6 +240,9 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
 		return nil, errors.Join(err, volume.Close())
 	}
+	if err := l.access(admitted, id); err != nil {
+		return nil, errors.Join(err, volume.Close())
+	}
 	l.workloads[key] = admitted
 	return admitted, nil
 }
@@ -220,7 +250,10 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 // trust makes the trust in a workload that was not declared. An identity that is
 // there already has its owners, who decided whom it trusts; one that is not
 // could not be used for anything.
-func (l *Lab) trust(d Declared, tenant string, from *issuer.Issuer) error {
+func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer.Issuer) error {
+	if d.Identity.IdentityBinding != "" {
+		return l.bind(ctx, d, tenant, from)
+	}
 	_, owned := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
 	if owned && !slices.ContainsFunc(l.declared, d.same) {
 		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
@@ -236,7 +269,11 @@ func (l *Lab) trust(d Declared, tenant string, from *issuer.Issuer) error {
 // service account.
 func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, from *issuer.Issuer) (*projection.Volume, error) {
 	audience := id.Audience
-	if audience == "" {
+	switch {
+	case audience != "":
+	case id.IdentityBinding != "":
+		audience = tokenproxy.Audience
+	default:
 		audience = config.DefaultAudience
 	}
 	component := w.Component

@@ -27,8 +27,8 @@ the token file fresh as long as it runs.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if leave {
-				set, _ := harness.Environment{ClientID: "left"}.Changes(nil)
-				return printUnset(cmd.OutOrStdout(), set)
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "unset", strings.Join(harness.Variables(), " "))
+				return err
 			}
 			client, err := needServer(*stateDir)
 			if err != nil {
@@ -55,6 +55,7 @@ the token file fresh as long as it runs.`,
 		},
 	}
 	s.addFlags(cmd)
+	s.addAccessFlags(cmd)
 	cmd.Flags().BoolVar(&leave, "unset", false, "print what takes the variables away again; a server is not needed")
 	addOutput(cmd, &format, "shell", "dotenv", "json")
 	return cmd
@@ -85,13 +86,3 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 
 // quote makes a value one word of a POSIX shell.
 func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
-
-// printUnset takes variables away from a shell.
-func printUnset(w io.Writer, variables []string) error {
-	names := make([]string, len(variables))
-	for i, v := range variables {
-		names[i], _, _ = strings.Cut(v, "=")
-	}
-	_, err := fmt.Fprintln(w, "unset", strings.Join(names, " "))
-	return err
-}

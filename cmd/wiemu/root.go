@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -68,6 +69,13 @@ func (s *selection) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.identity.Issuer, "issuer", "", "name of the issuer that signs (default: the first)")
 	cmd.Flags().StringVar(&s.identity.Audience, "audience", "", "what the service-account token is for (default api://AzureADTokenExchange)")
 	cmd.Flags().DurationVar(&s.identity.TokenLifetime, "token-lifetime", 0, "lifetime of the service-account token, at least 10m (default 1h)")
+}
+
+// addAccessFlags adds those that say how a workload comes to its tokens.
+func (s *selection) addAccessFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.identity.ManagedIdentity, "managed-identity", "", "run on a machine with the managed identity instead of in a pod: imds (virtual machine), app-service; or in a pod with azure-workload-identity's proxy: sidecar")
+	cmd.Flags().StringVar(&s.identity.IdentityBinding, "identity-binding", "", "use AKS's identity-binding proxy; its CA comes in a file, or with =ca-data in a variable")
+	cmd.Flags().Lookup("identity-binding").NoOptDefVal = config.CAFile
 }
 
 // read returns the files and every workload they describe.

@@ -44,6 +44,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		Example: `  wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
+  wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
   wiemu run --env dev --allow-host .example.com web -- node server.js`,
 		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,6 +53,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		},
 	}
 	s.addFlags(cmd)
+	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
 	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
@@ -196,6 +198,10 @@ func reportRefusals(events []journal.Event) (escapes int) {
 				fmt.Fprintf(os.Stderr, "wiemu: %s. %s\n", e.Summary, e.Remedy)
 			}
 		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
+			if e.Code == 0 { // not by Entra ID
+				fmt.Fprintf(os.Stderr, "wiemu: %s %s\n", e.Summary, e.Remedy)
+				continue
+			}
 			fmt.Fprintf(os.Stderr, "wiemu: a token request was refused with AADSTS%d; wiemu explain %s says why\n", e.Code, e.TraceID)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/tokenproxy"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
@@ -222,7 +223,11 @@ func (c *Config) completeWorkloads(p *problems) {
 		if w.Name == "" {
 			w.Name = w.ServiceAccount
 		}
-		if w.Audience == "" {
+		switch {
+		case w.Audience != "":
+		case w.IdentityBinding != "":
+			w.Audience = tokenproxy.Audience
+		default:
 			w.Audience = DefaultAudience
 		}
 		w.Issuer = c.HostedIssuer(w.Issuer)

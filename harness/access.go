@@ -1,0 +1,145 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/managedidentity"
+)
+
+// MachineAccess is how a workload that uses a managed identity finds its
+// machine.
+type MachineAccess struct {
+	Kind    managedidentity.Kind `json:"kind"`
+	Address string               `json:"address"` // host:port of what 169.254.169.254:80 is there
+	Header  string               `json:"header"`  // App Service's IDENTITY_HEADER
+}
+
+// TokenProxyAccess is how a workload finds its cluster's identity-binding proxy.
+type TokenProxyAccess struct {
+	URL     string `json:"url"`
+	SNIName string `json:"sniName"`
+	CAFile  string `json:"caFile,omitempty"`
+	CAData  string `json:"caData,omitempty"` // PEM, instead of the file
+}
+
+// environ are the variables of a machine. On a virtual machine there are none;
+// this one, which the SDKs read for pod identity's sake, tells programs apart
+// that share one 169.254.169.254. The last is App Service's.
+// MSAL Go: apps/managedidentity/managedidentity.go
+func (m *MachineAccess) environ() []string {
+	switch {
+	case m == nil:
+		return nil
+	case m.Kind == managedidentity.AppService:
+		return []string{"IDENTITY_ENDPOINT=http://" + m.Address + managedidentity.AppServicePath, "IDENTITY_HEADER=" + m.Header}
+	default:
+		return []string{"AZURE_POD_IDENTITY_AUTHORITY_HOST=http://" + m.Address}
+	}
+}
+
+// replacesTokenFile reports whether a workload has no token file of its own.
+func (m *MachineAccess) replacesTokenFile() bool {
+	return m != nil && m.Kind != managedidentity.Sidecar
+}
+
+// environ are the variables that AKS's webhook injects for identity bindings.
+// azure-workload-identity: pkg/webhook/consts.go
+func (p *TokenProxyAccess) environ() []string {
+	if p == nil {
+		return nil
+	}
+	env := []string{"AZURE_KUBERNETES_TOKEN_PROXY=" + p.URL, "AZURE_KUBERNETES_SNI_NAME=" + p.SNIName}
+	if p.CAData != "" {
+		return append(env, "AZURE_KUBERNETES_CA_DATA="+p.CAData)
+	}
+	return append(env, "AZURE_KUBERNETES_CA_FILE="+p.CAFile)
+}
+
+// Variables are the names of everything that Environ may set, sorted.
+func Variables() []string {
+	var names []string
+	for _, e := range []Environment{
+		{ClientID: "set", TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
+		{ClientID: "set", TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
+	} {
+		for _, v := range e.Environ(nil) {
+			name, _, _ := strings.Cut(v, "=")
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// checkAccess says what is wrong with how an identity is used.
+func (id Identity) checkAccess(clientID string) error {
+	if kinds := managedidentity.Kinds(); id.ManagedIdentity != "" && !slices.Contains(kinds, id.ManagedIdentity) {
+		return fmt.Errorf("managed identity %q: expected one of %s", id.ManagedIdentity, strings.Join(kinds, ", "))
+	}
+	if forms := config.IdentityBindingForms(); id.IdentityBinding != "" && !slices.Contains(forms, id.IdentityBinding) {
+		return fmt.Errorf("identity binding %q: expected one of %s", id.IdentityBinding, strings.Join(forms, ", "))
+	}
+	switch {
+	case id.ManagedIdentity != "" && id.IdentityBinding != "":
+		return errors.New("managed identity and identity binding: expected one of the two; with an identity binding an application uses its token file, through another proxy than a sidecar's")
+	case clientID == "" && id.IdentityBinding != "":
+		return errors.New("identity binding: expected a client id, which is what a service account is bound to")
+	}
+	return nil
+}
+
+// access gives an admitted workload its machine and its identity-binding proxy.
+func (l *Lab) access(w *Workload, id Identity) error {
+	if id.ManagedIdentity != "" {
+		kind := managedidentity.Kind(id.ManagedIdentity)
+		door, err := l.emulator.AddMachine(emulator.Machine{
+			Kind: kind, Name: w.Namespace + "/" + w.ServiceAccount, Tenant: w.Environment.TenantID,
+			ClientID: w.ClientID, TokenFile: w.Environment.TokenFile,
+		})
+		if err != nil {
+			return err
+		}
+		w.Environment.Machine = &MachineAccess{Kind: kind, Address: door.Address, Header: door.Header}
+	}
+	if id.IdentityBinding == "" {
+		return nil
+	}
+	proxy, err := l.emulator.TokenProxy(id.Issuer)
+	if err != nil {
+		return err
+	}
+	w.Environment.TokenProxy = &TokenProxyAccess{URL: proxy.URL, SNIName: proxy.SNIName}
+	if id.IdentityBinding == config.CAData {
+		w.Environment.TokenProxy.CAData = string(proxy.CA)
+		return nil
+	}
+	file := filepath.Join(l.path("trust"), "cluster-ca.crt")
+	w.Environment.TokenProxy.CAFile = file
+	if err := os.WriteFile(file, proxy.CA, 0o600); err != nil {
+		return fmt.Errorf("write the CA of the identity-binding proxy: %w", err)
+	}
+	return nil
+}
+
+// bind lets a service account use its identity by an identity binding. Whom an
+// identity lets in that is there already was decided by its owners.
+func (l *Lab) bind(ctx context.Context, d Declared, tenant string, from *issuer.Issuer) error {
+	_, owned := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
+	if owned && !slices.ContainsFunc(l.declared, d.same) {
+		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
+			return err
+		}
+		from.PutServiceAccount(d.Workload.Namespace, d.Workload.ServiceAccount, nil)
+		return nil
+	}
+	return l.emulator.BindIdentity(ctx, d.trusted())
+}
