@@ -13,7 +13,8 @@ build: ## Build wiemu, wiemu-server and wiemu-workload into bin/
 
 kubectl: ## Build the real kubectl from its Go module into bin/ (minutes, the first time)
 	@mkdir -p $(BIN)
-	cd cmd/wiemu/testdata/kubectl && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" -o $(CURDIR)/$(BIN)/kubectl .
+	cd cmd/wiemu/testdata/kubectl && version=$$(go list -m -f '{{.Version}}' k8s.io/kubectl) && \
+		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${version#v0}" -o $(CURDIR)/$(BIN)/kubectl .
 
 e2e: build ## Run every embedded scenario: the main job, on a machine with Go alone
 	$(BIN)/wiemu scenario run

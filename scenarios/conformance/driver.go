@@ -33,7 +33,7 @@ func newDriver(o options, progress io.Writer) (*driver, error) {
 	}
 	d := &driver{options: o, progress: progress}
 	// The wiemu under test first, and with it the kubectl that make kubectl builds.
-	d.environ = slices.Clip(append(os.Environ(), "PATH="+filepath.Dir(o.wiemu)+string(os.PathListSeparator)+os.Getenv("PATH"))) // clipped: clients append to it at once
+	d.environ = append(os.Environ(), "PATH="+filepath.Dir(o.wiemu)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	d.isolated = sync.OnceValue(d.probe)
 	var err error
 	d.cache, err = openCache(o.cache, d.environ)
@@ -96,7 +96,7 @@ func (d *driver) one(ctx context.Context, c Client) Result {
 			result = d.mode(ctx, c, m, dir)
 		}
 		r.Modes[m] = result
-		d.say("%-8s %-36s %-14s %-8s %5.1fs", result.Outcome, c.Name, r.Version, m, result.Seconds)
+		d.say("%-8s %-52s %-18s %-8s %5.1fs", result.Outcome, c.Name, r.Version, m, result.Seconds)
 		if result.Why != "" {
 			d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
@@ -124,7 +124,7 @@ func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, 
 		return "", Failed, err
 	}
 	if !before {
-		d.say("install  %-60s %5.1fs", c.Name, r.InstallSeconds)
+		d.say("install  %-80s %5.1fs", c.Name, r.InstallSeconds)
 	}
 	out, err := d.cache.bash(ctx, c, dir, c.Version)
 	if err != nil {
@@ -172,11 +172,10 @@ func (d *driver) probe() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	cmd := exec.Command(d.wiemu, "run", "--isolate", "--namespace", "probe", "--service-account", "probe", "--", "true")
-	cmd.Dir, cmd.Env = dir, append(d.environ, "WIEMU_STATE_DIR="+dir)
+	cmd.Dir, cmd.Env = dir, slices.Concat(d.environ, []string{"WIEMU_STATE_DIR=" + dir})
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("wiemu run --isolate does not work here: %s", strings.TrimSpace(string(out)))
+		return errors.Join(fmt.Errorf("wiemu run --isolate does not work here: %s", strings.TrimSpace(string(out))), os.RemoveAll(dir))
 	}
-	return nil
+	return os.RemoveAll(dir)
 }

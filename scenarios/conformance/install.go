@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -86,18 +87,8 @@ func (c *Cache) installed(ctx context.Context, client Client, runtime string) (d
 	if err != nil {
 		return "", false, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
-	if err := os.CopyFS(dir, os.DirFS(client.Dir)); err != nil {
-		return "", false, err
-	}
-	if strings.TrimSpace(client.Install) != "" {
-		if out, err := c.bash(ctx, client, dir, client.Install); err != nil {
-			return "", false, fmt.Errorf("install: %w\n%s", err, lastLines(out, 30))
-		}
+	if err := c.install(ctx, client, dir); err != nil {
+		return "", false, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := os.WriteFile(finished+".new", []byte(filepath.Base(dir)), 0o644); err != nil {
 		return "", false, err
@@ -105,11 +96,21 @@ func (c *Cache) installed(ctx context.Context, client Client, runtime string) (d
 	return dir, false, os.Rename(finished+".new", finished)
 }
 
+func (c *Cache) install(ctx context.Context, client Client, dir string) error {
+	if err := os.CopyFS(dir, os.DirFS(client.Dir)); err != nil {
+		return err
+	}
+	if out, err := c.bash(ctx, client, dir, client.Install); err != nil {
+		return fmt.Errorf("install: %w\n%s", err, lastLines(out, 30))
+	}
+	return nil
+}
+
 // bash runs one of the client's commands in a directory and returns what it printed.
 func (c *Cache) bash(ctx context.Context, client Client, dir, command string) (string, error) {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
-	cmd.Env = append(c.Environ, "WIEMU_CONFORMANCE_SOURCE="+client.Dir)
+	cmd.Env = slices.Concat(c.Environ, []string{"WIEMU_CONFORMANCE_SOURCE=" + client.Dir})
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

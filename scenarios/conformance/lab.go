@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +40,7 @@ func startLab(ctx context.Context, wiemu string, environ []string, radixconfig s
 	}
 	l := &Lab{
 		wiemu: wiemu, dir: dir, said: &bytes.Buffer{}, ended: make(chan error, 1),
-		environ: append(environ, "WIEMU_STATE_DIR="+filepath.Join(dir, "state")),
+		environ: slices.Concat(environ, []string{"WIEMU_STATE_DIR=" + filepath.Join(dir, "state")}),
 	}
 	args := []string{"serve", "-f", radixconfig}
 	if own := filepath.Join(client.Dir, "wiemu.yaml"); exists(own) {
@@ -79,8 +80,11 @@ func startLab(ctx context.Context, wiemu string, environ []string, radixconfig s
 		return nil, errors.Join(err, l.Close())
 	}
 	s, running, err := states.Server()
-	if err != nil || !running {
-		return nil, errors.Join(fmt.Errorf("wiemu serve is ready but not to be found (%v)", err), l.Close())
+	if err == nil && !running {
+		err = errors.New("wiemu serve is ready but not to be found")
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	l.Client = &control.Client{URL: s.URL, Token: s.Token}
 	return l, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -65,10 +66,13 @@ func writeTable(w io.Writer, results []Result) error {
 	for _, r := range results {
 		note := ""
 		if r.Note != "" {
-			notes = append(notes, strings.Join(strings.Fields(r.Note), " "))
-			note = fmt.Sprintf("[%d]", len(notes))
+			text := strings.Join(strings.Fields(r.Note), " ")
+			if !slices.Contains(notes, text) {
+				notes = append(notes, text)
+			}
+			note = fmt.Sprintf("[%d]", slices.Index(notes, text)+1)
 		}
-		proxy := sign[r.Modes[Proxy].Outcome]
+		proxy := sign[r.Modes[Proxy].Outcome] // none: it was not asked for
 		if r.WithoutProxy {
 			proxy = "ignores it"
 		}
