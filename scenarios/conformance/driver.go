@@ -134,10 +134,11 @@ func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, 
 	return dir, "", nil
 }
 
-// missing are the programs that the client needs and this machine lacks.
+// missing are the programs that the client needs and this machine lacks. Beside
+// PATH they are looked for beside wiemu, and where WIEMU_KUBECTL or its like says.
 func (d *driver) missing(c Client) (programs []string) {
 	for _, p := range c.Needs {
-		if exists(filepath.Join(filepath.Dir(d.wiemu), p)) {
+		if exists(filepath.Join(filepath.Dir(d.wiemu), p)) || exists(os.Getenv("WIEMU_"+strings.ToUpper(p))) {
 			continue
 		}
 		if _, err := exec.LookPath(p); err != nil {
