@@ -24,6 +24,10 @@ func TestEachScenarioFailsWithoutItsCause(t *testing.T) {
 			"- advance: 24h", "- advance: 30m",
 			"results.stale.json.code == 700024",
 		},
+		"identity-binding-not-enabled": {
+			"--credential, default,", "--credential, binding,",
+			"results.by_default.json.code == 700211",
+		},
 		"issuer-trailing-slash": {
 			"2b7f4c1d9e60\n          subject", "2b7f4c1d9e60/\n          subject",
 			"results.read.json.code == 700211",
@@ -35,6 +39,10 @@ func TestEachScenarioFailsWithoutItsCause(t *testing.T) {
 		"key-rotated-properly": {
 			"{name: rotated, rotate: {}}", "{name: rotated, rotate: {}}\n  - {removeKey: {key: retired}}",
 			"results.read_rotated.exitCode == 0",
+		},
+		"managed-identity-unnamed": {
+			"assigned: [monitoring]", "assigned: []",
+			"results.unnamed.exitCode == 1",
 		},
 		"token-rotated": {
 			"- advance: 3m", "- advance: 30s",

@@ -139,7 +139,10 @@ func (c *checker) world() {
 		c.actor(field, actor{
 			name:     cmp.Or(w.Name, w.ServiceAccount), // as Complete does
 			workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
-			identity: harness.Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime},
+			identity: harness.Identity{
+				Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
+				ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
+			},
 		})
 	}
 	c.radix()

@@ -3,7 +3,7 @@
 // Graph with its workload identity. Scenarios start it, and so may anybody who
 // wants to know whether an identity works.
 //
-// It sets no option of the SDK. What it is told, it is told as any application
+// It sets no option of the SDK, unless --credential asks for one. What it is told, it is told as any application
 // in a pod is: by AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE
 // and AZURE_AUTHORITY_HOST, and outside of a pod by HTTPS_PROXY and
 // SSL_CERT_FILE.
@@ -38,8 +38,10 @@ const usage = `Use a workload identity the way an application does, and print wh
   wiemu-workload graph GET PATH          ask Microsoft Graph, such as /v1.0/organization
 
 Options, between the command and its arguments:
-  --credential NAME   workload (WorkloadIdentityCredential, the default) or
-                      default (DefaultAzureCredential)
+  --credential NAME   workload (WorkloadIdentityCredential, the default),
+                      default (DefaultAzureCredential),
+                      managed (ManagedIdentityCredential with AZURE_CLIENT_ID), or
+                      binding (WorkloadIdentityCredential with EnableAzureProxy)
   --print-token       token: print the access token itself too
 `
 
@@ -117,8 +119,12 @@ func parse(args []string) (command, error) {
 		c.credential = workloadCredential
 	case "default":
 		c.credential = defaultCredential
+	case "managed":
+		c.credential = managedCredential
+	case "binding":
+		c.credential = bindingCredential
 	default:
-		return command{}, fmt.Errorf("--credential: expected workload or default, found %q", *credential)
+		return command{}, fmt.Errorf("--credential: expected workload, default, managed or binding, found %q", *credential)
 	}
 	switch name := args[0]; {
 	case name == "-h" || name == "--help" || name == "help":
@@ -149,4 +155,19 @@ func workloadCredential() (azcore.TokenCredential, error) {
 // defaultCredential tries every credential the SDK knows, in its order.
 func defaultCredential() (azcore.TokenCredential, error) {
 	return azidentity.NewDefaultAzureCredential(nil)
+}
+
+// managedCredential asks the machine for the user-assigned identity that the
+// environment names, or for whichever it has.
+func managedCredential() (azcore.TokenCredential, error) {
+	var options azidentity.ManagedIdentityCredentialOptions
+	if id := os.Getenv("AZURE_CLIENT_ID"); id != "" {
+		options.ID = azidentity.ClientID(id)
+	}
+	return azidentity.NewManagedIdentityCredential(&options)
+}
+
+// bindingCredential opts in to AKS's identity bindings.
+func bindingCredential() (azcore.TokenCredential, error) {
+	return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{EnableAzureProxy: true})
 }

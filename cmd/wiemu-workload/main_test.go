@@ -26,6 +26,8 @@ func TestCommandLine(t *testing.T) {
 		{args: "secret get mykeyvault mysecret --credential=workload"},
 		{args: "token --scope https://vault.azure.net/.default"},
 		{args: "token --print-token --scope https://vault.azure.net/.default"},
+		{args: "token --credential managed --scope https://vault.azure.net/.default"},
+		{args: "secret --credential binding get mykeyvault mysecret"},
 		{args: "graph GET /v1.0/organization"},
 		{args: "", says: "expected a command"},
 		{args: "secrets get a b", says: `found "secrets"`},
@@ -33,7 +35,7 @@ func TestCommandLine(t *testing.T) {
 		{args: "secret set a b", says: "expected get VAULT NAME"},
 		{args: "token", says: "expected --scope"},
 		{args: "graph POST /v1.0/organization", says: "expected GET PATH"},
-		{args: "token --scope x --credential cli", says: `expected workload or default, found "cli"`},
+		{args: "token --scope x --credential cli", says: `expected workload, default, managed or binding, found "cli"`},
 		{args: "token --scop x", says: "not defined"},
 	} {
 		_, err := parse(strings.Fields(test.args))

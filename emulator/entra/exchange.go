@@ -114,6 +114,9 @@ func (x *exchange) run(ctx context.Context) {
 	if x.refusal != nil && x.assertion != nil && x.principal != nil && isMismatch(x.refusal.Code) {
 		x.nearest = nearest(x.principal.FederatedCredentials, x.assertion)
 		x.hint = x.trustedElsewhere()
+		if x.assertion.audience.String() == identityBindingAudience {
+			x.hint = identityBindingHint
+		}
 	}
 }
 

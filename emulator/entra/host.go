@@ -21,3 +21,12 @@ func (s *Service) ExchangeForHost(ctx context.Context, r Request, h Host) (Token
 	r.Version, r.GrantType, r.host = 1, clientCredentials, &h
 	return s.Exchange(ctx, r)
 }
+
+// The tokens of AKS's identity bindings are for the cluster's proxy, which an
+// application has to be told to use.
+// Source: azidentity's TROUBLESHOOTING.md; package tokenproxy.
+const (
+	identityBindingAudience = "api://AKSIdentityBinding"
+	identityBindingHint     = "The token is for AKS's identity-binding proxy, and the application sent it to Entra ID itself: " +
+		"use WorkloadIdentityCredential and switch its proxy on (EnableAzureProxy in Go, enableAzureProxy in JavaScript, enable_azure_proxy in Python); DefaultAzureCredential never uses it."
+)
