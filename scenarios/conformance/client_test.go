@@ -75,7 +75,7 @@ func TestClientsOfTheRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range clients {
-		if strings.Contains(string(readme), "| client | version |") && !strings.Contains(string(readme), "\n| "+c.Name+" |") {
+		if !strings.Contains(string(readme), "\n| "+c.Name+" |") {
 			t.Errorf("%s is not in the README's table; make conformance-table writes it", c.Name)
 		}
 	}

@@ -76,7 +76,7 @@ func writeTable(w io.Writer, results []Result) error {
 		if r.WithoutProxy {
 			proxy = "ignores it"
 		}
-		row := []string{r.Client, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], r.rotated(), "`" + r.Refusal + "`", note}
+		row := []string{r.Client, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], r.rotated(), r.refused(), note}
 		for i, cell := range row {
 			row[i] = strings.ReplaceAll(cell, "|", `\|`)
 		}
@@ -104,6 +104,16 @@ func (r Result) rotated() string {
 		}
 	}
 	return ran
+}
+
+// refused is what the client said when it was refused, if it was.
+func (r Result) refused() string {
+	for _, m := range r.Modes {
+		if m.Outcome == Passed {
+			return "`" + r.Refusal + "`"
+		}
+	}
+	return sign[NotMeant]
 }
 
 // writeJSON writes the results for programs.

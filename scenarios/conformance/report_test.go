@@ -12,7 +12,7 @@ var results = []Result{
 	{Client: "curl", Version: "8.1.2", Runtime: "bash 5.2", Refusal: "AADSTS700213", Note: "The lines of\nthe documentation.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"},
 	}},
-	{Client: "msal-node", Version: "7.2.3", Runtime: "Node 20", Refusal: "a|b", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
+	{Client: "msal|node", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: NotMeant}, Isolate: {Outcome: Failed, Why: "it ended"},
 	}},
 	{Client: "wget", Refusal: "AADSTS700213", Note: "The lines of the documentation.", Modes: map[Mode]ModeResult{
@@ -22,8 +22,8 @@ var results = []Result{
 
 const table = "| client | version | runtime | proxy | `--isolate` | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|\n" +
 	"| curl | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | `AADSTS700213` | [1] |\n" +
-	"| msal-node | 7.2.3 | Node 20 | ignores it | ✗ | ✗ | `a\\|b` | [2] |\n" +
-	"| wget | – | – | left out | – | – | `AADSTS700213` | [1] |\n" +
+	"| msal\\|node | 7.2.3 | Node 20 | ignores it | ✗ | ✗ | – | [2] |\n" +
+	"| wget | – | – | left out | – | – | – | [1] |\n" +
 	"\n1. The lines of the documentation.\n2. Node 20.\n"
 
 func TestTable(t *testing.T) {
