@@ -124,7 +124,7 @@ func (e *Emulator) onClose(f func() error) { e.cleanup = append(e.cleanup, f) }
 func (e *Emulator) Close(ctx context.Context) error {
 	var errs []error
 	e.extraDoors.Lock()
-	doors := append(e.extraDoors.open, e.cluster, e.steering)
+	doors := slices.Concat(e.extraDoors.open, []*door{e.cluster, e.steering})
 	rings := e.extraDoors.rings
 	e.extraDoors.open, e.extraDoors.imds, e.extraDoors.tokenProxy, e.extraDoors.rings = nil, nil, nil, nil
 	e.extraDoors.Unlock()

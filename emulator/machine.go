@@ -57,7 +57,7 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 		return MachineDoor{}, err
 	}
 	e.extraDoors.open = append(e.extraDoors.open, own)
-	if e.extraDoors.imds == nil {
+	if e.extraDoors.imds == nil && m.Kind != managedidentity.AppService {
 		if e.extraDoors.imds, err = openDoor("metadata", "", e.onLabTime(e.machines.Shared()), nil); err != nil {
 			return MachineDoor{}, err
 		}
@@ -68,7 +68,7 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 
 // IMDSAddress is the host:port of a plain HTTP door on loopback that answers
 // what 169.254.169.254:80 answers, for all machines together; "" while there is
-// no machine.
+// no machine that has one (App Service has none).
 func (e *Emulator) IMDSAddress() string {
 	e.extraDoors.Lock()
 	defer e.extraDoors.Unlock()

@@ -171,6 +171,10 @@ func (x *exchange) event(token Token) journal.Event {
 			who = e.Workload + " as " + who
 		}
 	}
+	if h := x.request.host; h != nil {
+		e.Workload = h.Workload
+		who = e.Workload + " as " + who
+	}
 	switch {
 	case x.refusal != nil:
 		e.Outcome, e.Status, e.Code, e.Error, e.Message = journal.Denied, x.refusal.Status, x.refusal.Code, x.refusal.OAuth, x.refusal.Error()

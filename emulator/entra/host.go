@@ -10,6 +10,7 @@ import (
 // it, such as a virtual machine with its metadata service.
 type Host struct {
 	Service    string // which vouches, for the journal: "IMDS"
+	Workload   string // what runs there, for the journal
 	ResourceID string // Azure's, the xms_az_rid claim; "": none
 }
 

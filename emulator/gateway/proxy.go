@@ -201,7 +201,7 @@ func (p *proxy) escape(t target, r *http.Request) (reason, explanation string) {
 		why = "is loopback, and the client is on another machine than wiemu"
 		reason, remedy = "use NO_PROXY", "Let the application reach its own machine directly: NO_PROXY=localhost,127.0.0.1,::1."
 	case t.host == imds:
-		remedy = "If the application is meant to use its workload identity, see why the exchange before this was refused, or why there was none."
+		remedy = "If the application is meant to use its workload identity, see why the exchange before this was refused, or why there was none; if it is meant to use a managed identity, run it with --managed-identity imds."
 	}
 	reason = fmt.Sprintf("%s %s; %s", t, why, reason)
 	explanation = fmt.Sprintf("wiemu refused this connection: %s %s.\n%s", t, why, remedy)

@@ -210,7 +210,7 @@ func (m *machine) token(ctx context.Context, p *directory.Principal, resource, s
 	result.trace[15] = 0 // as Entra ID's request ids end
 	result.token, result.refusal = m.service.config.Entra.ExchangeForHost(ctx, entra.Request{
 		Tenant: m.Tenant, ClientID: p.ClientID, Resource: resource, TraceID: result.trace, CorrelationID: result.correlation,
-	}, entra.Host{Service: service, ResourceID: m.ResourceID})
+	}, entra.Host{Service: service, Workload: m.Name, ResourceID: m.ResourceID})
 	if result.refusal == nil {
 		if len(m.cache) >= maxCached {
 			clear(m.cache)
