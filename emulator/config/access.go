@@ -47,8 +47,8 @@ func (w Workload) checkAccess(p *problems, at string) {
 	if forms := IdentityBindingForms(); w.IdentityBinding != "" && !slices.Contains(forms, w.IdentityBinding) {
 		p.add(at+".identityBinding", strings.Join(forms, ", ")+", or left out", w.IdentityBinding, didYouMean(w.IdentityBinding, forms))
 	}
-	if w.IdentityBinding != "" && w.ManagedIdentity != "" && w.ManagedIdentity != string(managedidentity.Sidecar) {
-		p.add(at+".identityBinding", "identityBinding or managedIdentity", "both", "a machine has no service-account token to exchange")
+	if w.IdentityBinding != "" && w.ManagedIdentity != "" {
+		p.add(at+".identityBinding", "identityBinding or managedIdentity", "both", "a machine has no service-account token for the proxy, and the sidecar does not use it")
 	}
 }
 

@@ -120,7 +120,7 @@ func (s *Service) Shared() http.Handler {
 		all := slices.DeleteFunc(slices.Clone(s.machines), func(m *machine) bool { return m.Kind == AppService })
 		s.mu.Unlock()
 		for _, m := range all {
-			if found, _ := selectorOf(r).find(m.assigned()); len(all) == 1 || len(found) > 0 && !selectorOf(r).empty() {
+			if len(all) == 1 || m.isMeant(selectorOf(r)) {
 				m.ServeHTTP(w, r)
 				return
 			}
@@ -129,13 +129,22 @@ func (s *Service) Shared() http.Handler {
 	})
 }
 
+// isMeant reports whether a request that names an identity is for this machine.
+func (m *machine) isMeant(sel selector) bool {
+	if m.Kind == Sidecar {
+		return sel.clientID != "" && strings.EqualFold(sel.clientID, m.ClientID)
+	}
+	found, _ := sel.find(m.assigned())
+	return !sel.empty() && len(found) > 0
+}
+
 // together is one machine with everything that is assigned to several.
 func (s *Service) together(all []*machine) *machine {
 	m := &machine{Machine: Machine{Kind: IMDS, Name: "wiemu"}, service: s, cache: map[cacheKey]entra.Token{}}
 	for _, other := range all {
 		m.Tenant = other.Tenant
-		for _, id := range other.Identities {
-			if !slices.Contains(m.Identities, id) {
+		for _, id := range append(slices.Clone(other.Identities), other.ClientID) {
+			if id != "" && !slices.Contains(m.Identities, id) {
 				m.Identities = append(m.Identities, id)
 			}
 		}

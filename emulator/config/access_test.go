@@ -1,0 +1,63 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/emulator/config"
+)
+
+const identities = `identities:
+- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}
+- {name: monitoring, clientId: 0b1d1e9c-6f0a-4c44-9b12-6f2f3b1d9a01}
+`
+
+func TestIdentitiesOfMachinesAndBindingsAreFoundByName(t *testing.T) {
+	c, err := config.Parse("wiemu.yaml", []byte(identities+`managedIdentity: {assigned: [monitoring], unavailable: [404, 429]}
+identityBindings: [{identity: web, serviceAccounts: [dev/web-sa]}]
+workloads:
+- {namespace: dev, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, identityBinding: ca-data}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := c.Complete("wiemu.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := done.ManagedIdentity.Assigned[0]; got != "0b1d1e9c-6f0a-4c44-9b12-6f2f3b1d9a01" {
+		t.Errorf("assigned %s", got)
+	}
+	if b := done.IdentityBindings[0]; b.Identity != "b96d264b-7053-4465-a4a7-32be5b0fec49" || b.Tenant != config.DefaultTenant || b.Issuer != "local" {
+		t.Errorf("binding %+v", b)
+	}
+	if got := done.Workloads[0].Audience; got != "api://AKSIdentityBinding" {
+		t.Errorf("audience %s", got)
+	}
+	if c.ManagedIdentity.Assigned[0] != "monitoring" {
+		t.Error("completing changed the original")
+	}
+}
+
+func TestBadMachinesAndBindingsAreTold(t *testing.T) {
+	const workload = "workloads:\n- {namespace: dev, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, "
+	for name, c := range map[string]struct{ file, want string }{
+		"nobody is assigned":         {"managedIdentity: {assigned: [monitorin]}\n", "wiemu.yaml:4: managedIdentity.assigned[0]: expected the name or client id of a managed identity under identities, found monitorin; did you mean monitoring?"},
+		"a status of another kind":   {"managedIdentity: {unavailable: [418]}\n", "managedIdentity.unavailable[0]: expected 404, 410, 429, 500 or 503, found 418"},
+		"a binding of nobody":        {"identityBindings: [{identity: wbe, serviceAccounts: []}]\n", "identityBindings[0].identity: expected the name or client id of a managed identity"},
+		"a binding of a bad name":    {"identityBindings: [{identity: web, serviceAccounts: [web-sa]}]\n", "identityBindings[0].serviceAccounts[0]: expected NAMESPACE/NAME"},
+		"a binding of no cluster":    {"identityBindings: [{identity: web, issuer: blue, serviceAccounts: []}]\n", "identityBindings[0].issuer: expected the name of an issuer that wiemu hosts, found blue"},
+		"an unknown machine":         {workload + "managedIdentity: imd}\n", "wiemu.yaml:5: workloads[0].managedIdentity: expected imds, app-service, sidecar, or left out, found imd; did you mean imds?"},
+		"an unknown form":            {workload + "identityBinding: file}\n", "workloads[0].identityBinding: expected ca-file, ca-data, or left out"},
+		"a machine and a binding":    {workload + "identityBinding: ca-file, managedIdentity: imds}\n", "expected identityBinding or managedIdentity, found both"},
+		"a sidecar and a binding":    {workload + "identityBinding: ca-file, managedIdentity: sidecar}\n", "expected identityBinding or managedIdentity, found both"},
+		"an application is assigned": {"applications: [{name: app, clientId: 7d4b7e0e-2b43-4c58-8d20-0f5b1de0ac02}]\nmanagedIdentity: {assigned: [app]}\n", "managedIdentity.assigned[0]: expected the name or client id of a managed identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("wiemu.yaml", []byte(identities+c.file))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
