@@ -24,15 +24,21 @@ func need(t *testing.T, program string) {
 	}
 }
 
-// The curl client, and what the driver says of ones that are not as they should be.
-func TestDriverTellsWhatAClientDoes(t *testing.T) {
-	need(t, "bash")
-	need(t, "curl")
-	wiemu := filepath.Join(t.TempDir(), "wiemu")
+func build(t *testing.T) (wiemu string) {
+	t.Helper()
+	wiemu = filepath.Join(t.TempDir(), "wiemu")
 	if out, err := exec.Command("go", "build", "-o", wiemu, "github.com/wiemu/wiemu/cmd/wiemu").CombinedOutput(); err != nil {
 		t.Fatalf("build wiemu: %v\n%s", err, out)
 	}
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	return wiemu
+}
+
+// The curl client, and what the driver says of ones that are not as they should be.
+func TestDriverTellsWhatAClientDoes(t *testing.T) {
+	need(t, "bash")
+	need(t, "curl")
+	wiemu := build(t)
 	script, err := os.ReadFile(filepath.Join("clients", "curl", "client.sh"))
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +71,42 @@ func TestDriverTellsWhatAClientDoes(t *testing.T) {
 			}
 			if row.want == "" && !strings.Contains(out.String(), `"rotated": true`) {
 				t.Errorf("printed %s", out.String())
+			}
+		})
+	}
+}
+
+// A machine on which wiemu cannot isolate leaves that mode out and says why; on
+// one where it can, both the trusted and the refused run are isolated.
+func TestIsolation(t *testing.T) {
+	need(t, "bash")
+	need(t, "curl")
+	wiemu := build(t)
+	for name, row := range map[string]struct{ probe, want, said string }{
+		"cannot": {"echo 'no user namespaces here' >&2; exit 125", "nothing was run", "left out: curl, isolate: wiemu run --isolate does not work here: no user namespaces here"},
+		"can":    {"exit 0", "", "1 passed, 0 failed, 0 skipped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// A wiemu that takes --isolate for nothing, but tells that it was there.
+			dir := write(t, map[string]string{"wiemu": `#!/bin/bash
+[[ "$*" != *--namespace\ probe* ]] || { ` + row.probe + `; }
+[[ "$1 $2" != "run --isolate" ]] || { echo isolated >> "$(dirname "$0")/runs"; set -- run "${@:3}"; }
+exec ` + wiemu + ` "$@"
+`})
+			if err := os.Chmod(filepath.Join(dir, "wiemu"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			clients := filepath.Join(dir, "clients")
+			if err := os.CopyFS(filepath.Join(clients, "curl"), os.DirFS(filepath.Join("clients", "curl"))); err != nil {
+				t.Fatal(err)
+			}
+			var progress bytes.Buffer
+			err := run(t.Context(), []string{"-mode", "isolate", "-root", filepath.Join("..", ".."), "-wiemu", filepath.Join(dir, "wiemu"), "-clients", clients, "-cache", t.TempDir()}, &bytes.Buffer{}, &progress)
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) || !strings.Contains(progress.String(), row.said) {
+				t.Errorf("%v; said\n%s\nwant %s", err, progress.String(), row.said)
+			}
+			if runs, _ := os.ReadFile(filepath.Join(dir, "runs")); row.want == "" && string(runs) != "isolated\nisolated\n" {
+				t.Errorf("isolated runs: %q, want two", runs)
 			}
 		})
 	}
