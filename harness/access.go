@@ -64,6 +64,44 @@ func (p *TokenProxyAccess) environ() []string {
 	return append(env, "AZURE_KUBERNETES_CA_FILE="+p.CAFile)
 }
 
+// Where a workload in a network of its own finds what Relays lead to: Azure's
+// metadata service, and the API server of a cluster, through which AKS serves the
+// proxy (azure-aks-docs: identity-bindings.md).
+const (
+	metadataAddress   = "169.254.169.254"
+	clusterAPIAddress = "10.0.0.1"
+)
+
+// Inside is the environment as it reads in a network of its own, which loopback
+// addresses of this machine do not lead out of.
+func (e Environment) Inside() Environment {
+	if e.Machine != nil {
+		inside := *e.Machine
+		inside.Address = metadataAddress
+		e.Machine = &inside
+	}
+	if e.TokenProxy != nil {
+		inside := *e.TokenProxy
+		inside.URL = "https://" + clusterAPIAddress
+		e.TokenProxy = &inside
+	}
+	return e
+}
+
+// Relays are the addresses of such a network at which something of this machine
+// has to answer, and where that is; both are host:port. They come before what is
+// relayed by server name.
+func (e Environment) Relays() map[string]string {
+	relays := map[string]string{}
+	if e.Machine != nil {
+		relays[metadataAddress+":80"] = e.Machine.Address
+	}
+	if e.TokenProxy != nil {
+		relays[clusterAPIAddress+":443"] = strings.TrimPrefix(e.TokenProxy.URL, "https://")
+	}
+	return relays
+}
+
 // Variables are the names of everything that Environ may set, sorted.
 func Variables() []string {
 	var names []string

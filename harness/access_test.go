@@ -1,6 +1,7 @@
 package harness_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -70,5 +71,25 @@ func TestAnIdentityIsUsedInOneWay(t *testing.T) {
 	file := harness.Identity{ManagedIdentity: "imds", Audience: "api://AzureADTokenExchange"}
 	if got := file.With(harness.Identity{IdentityBinding: "ca-file"}); got.ManagedIdentity != "" || got.Audience != "api://AKSIdentityBinding" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatLeadsOutOfANetworkOfItsOwn(t *testing.T) {
+	e := harness.Environment{
+		Machine:    &harness.MachineAccess{Kind: "app-service", Address: "127.0.0.1:4711"},
+		TokenProxy: &harness.TokenProxyAccess{URL: "https://127.0.0.1:4712", CAFile: "ca.crt"},
+	}
+	want := map[string]string{"169.254.169.254:80": "127.0.0.1:4711", "10.0.0.1:443": "127.0.0.1:4712"}
+	if got := e.Relays(); !maps.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	env := e.Inside().Environ(nil)
+	for _, v := range []string{"IDENTITY_ENDPOINT=http://169.254.169.254/msi/token", "AZURE_KUBERNETES_TOKEN_PROXY=https://10.0.0.1"} {
+		if !slices.Contains(env, v) {
+			t.Errorf("%s is missing in %v", v, env)
+		}
+	}
+	if e.Machine.Address != "127.0.0.1:4711" || len(harness.Environment{}.Relays()) > 0 {
+		t.Error("the original changed, or something leads out of a pod")
 	}
 }
