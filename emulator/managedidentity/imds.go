@@ -88,11 +88,11 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if status := m.nextUnavailable(); status != 0 {
-		u := unavailable(status)
+		o := outageOf(status)
 		if status == http.StatusTooManyRequests {
 			w.Header().Set("Retry-After", "1")
 		}
-		refuse(status, u.code, u.text, u.meaning, "Retry with exponential back-off, as the SDKs do; wiemu.yaml asked for this answer (managedIdentity.unavailable).")
+		refuse(status, o.code, o.text, o.meaning, "Retry with exponential back-off, as the SDKs do; wiemu.yaml asked for this answer (managedIdentity.unavailable).")
 		return
 	}
 	switch {
@@ -129,18 +129,23 @@ func orNone(known []string) string {
 	return strings.Join(known, ", ")
 }
 
-// unavailable is how IMDS answers while it cannot.
-// Source: how-to-use-vm-token.md, "Error handling"; the text of 429 is from logs.
-func unavailable(status int) struct{ code, text, meaning string } {
+// outage is how IMDS answers while it cannot hand out tokens.
+type outage struct{ code, text, meaning string }
+
+// outageOf is what an HTTP status means there.
+// Source: how-to-use-vm-token.md, "Error handling"; the text of 429 is from logs,
+// the codes of 404 and 410 are inferred.
+func outageOf(status int) outage {
+	const updating = "IMDS is being updated; it is back in less than 70 seconds."
 	switch status {
 	case http.StatusNotFound:
-		return struct{ code, text, meaning string }{"not_found", "IMDS endpoint is updating.", "IMDS is being updated; it is back in less than 70 seconds."}
+		return outage{"not_found", "IMDS endpoint is updating.", updating}
 	case http.StatusGone:
-		return struct{ code, text, meaning string }{"gone", "IMDS is going through updates and will be available within 70 seconds.", "IMDS is being updated; it is back in less than 70 seconds."}
+		return outage{"gone", "IMDS is going through updates and will be available within 70 seconds.", updating}
 	case http.StatusTooManyRequests:
-		return struct{ code, text, meaning string }{"invalid_request", "Temporarily throttled, too many requests", "IMDS answers some requests a second and refuses the rest."}
+		return outage{"invalid_request", "Temporarily throttled, too many requests", "IMDS answers some requests a second and refuses the rest."}
 	default:
-		return struct{ code, text, meaning string }{"unknown", "Failed to retrieve token from the Active directory.", fmt.Sprintf("IMDS answered with %d.", status)}
+		return outage{"unknown", "Failed to retrieve token from the Active directory.", fmt.Sprintf("IMDS answered with %d.", status)}
 	}
 }
 
