@@ -21,7 +21,7 @@ const (
 func checkMethod(_ context.Context, x *exchange) finding {
 	f := finding{expected: http.MethodPost, presented: x.request.arrived.method}
 	if f.presented != "" && f.presented != f.expected {
-		f.refusal = aadsts.MethodNotPost(f.presented)
+		f.refusal = aadsts.WrongMethod(f.expected, f.presented)
 	}
 	return f
 }
@@ -90,14 +90,17 @@ func isDomain(s string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		if strings.ContainsFunc(label, func(r rune) bool { return !isAlphanumeric(r) && r != '-' }) {
+		if !isLabel(label) {
 			return false
 		}
 	}
 	return true
+}
+
+// isLabel reports whether s can stand between the dots of a DNS name.
+func isLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !isAlphanumeric(r) && r != '-' })
 }
 
 // isAlphanumeric reports whether r is an ASCII letter or digit.

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"net"
 	"net/http"
 	"strings"
 
@@ -45,13 +46,23 @@ func (d described) endpoint(path string) string { return "https://" + d.host + "
 // they asked, so that a client with an authority host of its own stays there.
 // sts.windows.net only names issuers.
 func endpointHost(r *http.Request) string {
-	host := strings.TrimSuffix(strings.ToLower(r.Host), ":443")
+	host := plainHost(r.Host)
 	if host == "" || host == "sts.windows.net" || strings.ContainsFunc(host, func(c rune) bool {
 		return !isAlphanumeric(c) && !strings.ContainsRune(".-:[]", c)
 	}) {
 		return loginHost
 	}
 	return host
+}
+
+// plainHost is a host with its port as addresses spell it: in lower case, without
+// a final dot and without the port that https has anyway.
+func plainHost(hostport string) string {
+	host := strings.TrimSuffix(strings.ToLower(hostport), ":443")
+	if name, port, err := net.SplitHostPort(host); err == nil && !strings.Contains(name, ":") {
+		return strings.TrimSuffix(name, ".") + ":" + port
+	}
+	return strings.TrimSuffix(host, ".")
 }
 
 // serveConfiguration answers GET /{tenant}/.well-known/openid-configuration and

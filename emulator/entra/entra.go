@@ -78,19 +78,25 @@ func LoginHosts() []string {
 // isLoginHost reports whether host, in lower case, is one of LoginHosts.
 func isLoginHost(host string) bool { return slices.Contains(LoginHosts(), host) }
 
-// Handler answers every path of a login host, in any case and with doubled
-// slashes.
+// Handler answers every path of a login host, in any case, with doubled slashes
+// and with or without a final one.
 func (s *Service) Handler() http.Handler {
 	r := mux.NewRouter().SkipClean(true) // cleaning is a redirect, which would turn a POST into a GET
-	r.HandleFunc("/{tenant}/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, 2) })
-	r.HandleFunc("/{tenant}/oauth2/token", func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, 1) })
-	get := r.Methods(http.MethodGet, http.MethodHead).Subrouter()
-	get.HandleFunc("/common/discovery/instance", s.serveInstance)
-	get.HandleFunc("/{tenant}/v2.0/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) { s.serveConfiguration(w, r, 2) })
-	get.HandleFunc("/{tenant}/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) { s.serveConfiguration(w, r, 1) })
-	get.HandleFunc("/{tenant}/discovery/v2.0/keys", func(w http.ResponseWriter, r *http.Request) { s.serveKeys(w, r, 2) })
-	get.HandleFunc("/{tenant}/discovery/keys", func(w http.ResponseWriter, r *http.Request) { s.serveKeys(w, r, 1) })
-	return httppath.Fold(r)
+	r.NotFoundHandler = http.HandlerFunc(s.serveNothing)
+	versioned := func(serve func(http.ResponseWriter, *http.Request, int), version int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { serve(w, r, version) }
+	}
+	document := func(path string, serve http.HandlerFunc) { r.HandleFunc(path, s.readOnly(serve)) }
+	r.HandleFunc("/{tenant}/oauth2/v2.0/token", versioned(s.serveToken, 2))
+	r.HandleFunc("/{tenant}/oauth2/token", versioned(s.serveToken, 1))
+	document("/common/discovery/instance", s.serveInstance)
+	document("/common/userrealm", s.serveUserRealm)
+	document("/common/userrealm/{user}", s.serveUserRealm)
+	document("/{tenant}/v2.0/.well-known/openid-configuration", versioned(s.serveConfiguration, 2))
+	document("/{tenant}/.well-known/openid-configuration", versioned(s.serveConfiguration, 1))
+	document("/{tenant}/discovery/v2.0/keys", versioned(s.serveKeys, 2))
+	document("/{tenant}/discovery/keys", versioned(s.serveKeys, 1))
+	return httppath.Fold(withoutFinalSlash(r))
 }
 
 // Exchange gives a client an access token, or says why not as Entra ID would.

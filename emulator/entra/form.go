@@ -41,6 +41,9 @@ func readForm(r *http.Request) (form, arrival) {
 	if r.Method != http.MethodPost {
 		return nil, a
 	}
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		a.problem, a.refusal = "the body could not be read: "+err.Error(), aadsts.MalformedRequest()
@@ -115,10 +118,14 @@ func unescape(s string) (string, error) {
 }
 
 // isText reports whether s is UTF-8 without control characters other than line
-// breaks and tabs, which some shells leave in a value.
+// breaks and tabs, which some shells leave in a value. U+FFFD is a character as
+// any other when a client encoded it.
 func isText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
 	for _, r := range s {
-		if r == utf8.RuneError || r == 0x7f || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
+		if r == 0x7f || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
 			return false
 		}
 	}

@@ -47,10 +47,10 @@ func (s *Service) serveInstance(w http.ResponseWriter, r *http.Request) {
 		s.refuseMetadata(w, r, aadsts.UnknownInstance())
 		return
 	}
-	host := strings.ToLower(endpoint.Host)
+	host := plainHost(endpoint.Host)
 	known := knownInstances()
 	if !slices.ContainsFunc(known, func(i instance) bool { return slices.Contains(i.Aliases, host) }) {
-		if host != strings.ToLower(r.Host) {
+		if host != plainHost(r.Host) {
 			s.refuseMetadata(w, r, aadsts.UnknownInstance())
 			return
 		}

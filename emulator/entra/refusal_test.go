@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 			{"an unknown application", set("client_id", "12345678-0000-4000-8000-000000000000"), 700016, 400, "unauthorized_client"},
 			{"an application of another tenant", set("client_id", elsewhere), 700016, 400, "unauthorized_client"},
 			{"a disabled application", set("client_id", disabledID), 7000112, 400, "unauthorized_client"},
-			{"no credential", func(a *attempt) { a.form.Set("client_assertion", "") }, 7000218, 401, "invalid_client"},
+			{"no credential", func(a *attempt) { a.form.Set("client_assertion", "") }, 7000216, 401, "invalid_client"},
 			{"a secret as well", func(a *attempt) {
 				a.form.Set("client_assertion", compact(a.jose, a.claims, a.key))
 				a.form.Set("client_secret", "x")

@@ -11,7 +11,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
-	"github.com/wiemu/wiemu/emulator/journal"
 )
 
 // serveToken answers the token endpoints.
@@ -23,11 +22,7 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int
 	h["Pragma"] = []string{"no-cache"}
 	h["Expires"] = []string{"-1"}
 	s.commonHeaders(h, request.TraceID, request.arrived.echo)
-	h["Set-Cookie"] = []string{
-		"fpc=" + s.opaque() + "; expires=" + s.clock.Now().AddDate(0, 0, 30).Format(http.TimeFormat) + "; path=/; secure; HttpOnly; SameSite=None",
-		"x-ms-gateway-slice=estsfd; path=/; secure; samesite=none; httponly",
-		"stsservicecookie=estsfd; path=/; secure; samesite=none; httponly",
-	}
+	s.setCookies(h)
 	if request.arrived.telemetry {
 		h["X-Ms-Clitelem"] = []string{telemetry(refusal)}
 	}
@@ -86,23 +81,25 @@ func (s *Service) replyMetadata(w http.ResponseWriter, r *http.Request, document
 // refuseMetadata answers a question about what does not exist. Its headers are
 // those of a document, cacheable (seen 2021-08).
 func (s *Service) refuseMetadata(w http.ResponseWriter, r *http.Request, refusal *aadsts.Error) {
-	traceID, correlationID := s.newTraceID(), s.newGUID()
-	if id, ok := parseGUID(r.Header.Get("Client-Request-Id")); ok {
-		correlationID = id
-	}
-	s.journal.Record(journal.Event{
-		Kind: journal.Discovery, Outcome: journal.Denied, Host: r.Host, Method: r.Method, Path: httppath.Original(r), Status: refusal.Status,
-		TraceID: traceID.String(), CorrelationID: correlationID.String(),
-		Code: refusal.Code, Error: refusal.OAuth, Message: refusal.Error(), Meaning: refusal.Meaning, Remedy: refusal.Remedy,
-		Summary: "a client asked for metadata that does not exist",
-	})
+	traceID, correlationID := s.refused(r, refusal, refusal.Status, "a client asked for metadata that does not exist")
 	s.metadataHeaders(w, r, traceID)
 	writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), traceID.String(), correlationID.String()))
+}
+
+// setCookies sets those of the service and of the gateway before it, as recorded
+// with a token.
+func (s *Service) setCookies(h http.Header, more ...string) {
+	cookies := append(make([]string, 0, 4), "fpc="+s.opaque()+"; expires="+s.clock.Now().AddDate(0, 0, 30).Format(http.TimeFormat)+"; path=/; secure; HttpOnly; SameSite=None")
+	cookies = append(cookies, more...)
+	h["Set-Cookie"] = append(cookies,
+		"x-ms-gateway-slice=estsfd; path=/; secure; samesite=none; httponly",
+		"stsservicecookie=estsfd; path=/; secure; samesite=none; httponly")
 }
 
 func (s *Service) metadataHeaders(w http.ResponseWriter, r *http.Request, traceID uuid.UUID) {
 	h := w.Header()
 	h["Cache-Control"] = []string{"max-age=86400, private"}
+	s.setCookies(h, "esctx="+s.opaque()+"; domain=.login.microsoftonline.com; path=/; secure; HttpOnly; SameSite=None")
 	h["Access-Control-Allow-Origin"] = []string{"*"}
 	h["Access-Control-Allow-Methods"] = []string{"GET, OPTIONS"}
 	echo := r.Header.Get("Client-Request-Id")

@@ -66,7 +66,7 @@ func findResource(index map[string]*wellKnown, identifier string) *wellKnown {
 		return w
 	}
 	host, https := strings.CutPrefix(identifier, "https://")
-	if _, suffix, found := strings.Cut(host, "."); https && found {
+	if account, suffix, found := strings.Cut(host, "."); https && found && isLabel(account) {
 		return index["."+suffix]
 	}
 	return nil

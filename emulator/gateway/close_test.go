@@ -33,7 +33,7 @@ func (s slow) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func TestCloseWaitsForAnswers(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		handler := newSlow()
-		g, authority := fixture(t, Config{Routes: []Route{{[]string{"slow.test"}, handler}}})
+		g, authority := fixture(t, Config{Routes: []Route{{Hosts: []string{"slow.test"}, Handler: handler}}})
 		if err := g.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 func TestCloseGivesUp(t *testing.T) {
 	handler := newSlow()
 	defer close(handler.end)
-	g, authority := fixture(t, Config{Routes: []Route{{[]string{"slow.test"}, handler}}})
+	g, authority := fixture(t, Config{Routes: []Route{{Hosts: []string{"slow.test"}, Handler: handler}}})
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestCloseGivesUp(t *testing.T) {
 func TestAdvanceWaitsForAnswers(t *testing.T) {
 	handler := newSlow()
 	lab := clock.Stopped(labTime)
-	g, _ := fixture(t, Config{Clock: lab, Routes: []Route{{[]string{"slow.test"}, handler}}})
+	g, _ := fixture(t, Config{Clock: lab, Routes: []Route{{Hosts: []string{"slow.test"}, Handler: handler}}})
 	answered := make(chan error, 1)
 	go func() {
 		response, err := (&http.Client{Transport: g.Transport()}).Get("https://slow.test/")
@@ -213,8 +213,8 @@ func goroutines() (n int) {
 
 func BenchmarkServeHTTP(b *testing.B) {
 	g, _ := fixture(b, Config{Routes: []Route{
-		{[]string{"login.microsoftonline.com"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
-		{[]string{".vault.azure.net"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
+		{Hosts: []string{"login.microsoftonline.com"}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
+		{Hosts: []string{".vault.azure.net"}, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
 	}})
 	for name, host := range map[string]string{"exact": "login.microsoftonline.com", "suffix": "mykeyvault.vault.azure.net"} {
 		b.Run(name, func(b *testing.B) {
@@ -241,7 +241,7 @@ func (d discard) WriteHeader(int)             {}
 // net/http server with the same certificate.
 func BenchmarkTLS(b *testing.B) {
 	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	g, authority := started(b, Config{Routes: []Route{{[]string{"login.microsoftonline.com"}, empty}}})
+	g, authority := started(b, Config{Routes: []Route{{Hosts: []string{"login.microsoftonline.com"}, Handler: empty}}})
 	bare := &http.Server{Handler: empty, TLSConfig: &tls.Config{GetCertificate: authority.GetCertificate}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -29,6 +29,9 @@ type Route struct {
 	Hosts []string
 	// Handler gets requests with the path folded: see package httppath.
 	Handler http.Handler
+	// Unreadable answers, instead of Handler, requests whose body is too long or
+	// breaks off. Left out: plain text says so.
+	Unreadable http.Handler
 }
 
 // Config says what a gateway answers for and where.

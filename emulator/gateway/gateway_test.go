@@ -287,16 +287,16 @@ func TestNewRefuses(t *testing.T) {
 		{"no clock", Config{Authority: authority}, "Clock and Authority"},
 		{"no authority", Config{Clock: lab}, "Clock and Authority"},
 		{"no handler", Config{Routes: []Route{{Hosts: []string{"a.test"}}}}, "no handler"},
-		{"a port", Config{Routes: []Route{{[]string{"a.test:443"}, h}}}, `without a port, such as graph.microsoft.com or .vault.azure.net, found "a.test:443"`},
-		{"a wildcard", Config{Routes: []Route{{[]string{"*.b.test"}, h}}}, `found "*.b.test"`},
-		{"two handlers", Config{Routes: []Route{{[]string{"a.test"}, h}, {[]string{"A.test"}, h}}}, "A.test has two handlers"},
-		{"a name of another CA", Config{Routes: []Route{{[]string{"c.test"}, h}}}, "does not certify c.test"},
-		{"a suffix of another CA", Config{Routes: []Route{{[]string{".test"}, h}}}, "does not certify .test"},
+		{"a port", Config{Routes: []Route{{Hosts: []string{"a.test:443"}, Handler: h}}}, `without a port, such as graph.microsoft.com or .vault.azure.net, found "a.test:443"`},
+		{"a wildcard", Config{Routes: []Route{{Hosts: []string{"*.b.test"}, Handler: h}}}, `found "*.b.test"`},
+		{"two handlers", Config{Routes: []Route{{Hosts: []string{"a.test"}, Handler: h}, {Hosts: []string{"A.test"}, Handler: h}}}, "A.test has two handlers"},
+		{"a name of another CA", Config{Routes: []Route{{Hosts: []string{"c.test"}, Handler: h}}}, "does not certify c.test"},
+		{"a suffix of another CA", Config{Routes: []Route{{Hosts: []string{".test"}, Handler: h}}}, "does not certify .test"},
 		{"an allowed URL", Config{AllowHosts: []string{"https://example.com/"}}, `allow host "https://example.com/": expected a name`},
 		{"an allowed port alone", Config{AllowHosts: []string{":443"}}, `allow host ":443"`},
 		{"an allowed port that is none", Config{AllowHosts: []string{"example.com:https"}}, `allow host "example.com:https"`},
-		{"an allowed host that is emulated", Config{Routes: []Route{{[]string{"a.test"}, h}}, AllowHosts: []string{"A.test"}}, "the lab emulates it"},
-		{"an allowed suffix that is emulated", Config{Routes: []Route{{[]string{".b.test"}, h}}, AllowHosts: []string{".b.test:443"}}, "the lab emulates it"},
+		{"an allowed host that is emulated", Config{Routes: []Route{{Hosts: []string{"a.test"}, Handler: h}}, AllowHosts: []string{"A.test"}}, "the lab emulates it"},
+		{"an allowed suffix that is emulated", Config{Routes: []Route{{Hosts: []string{".b.test"}, Handler: h}}, AllowHosts: []string{".b.test:443"}}, "the lab emulates it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if !strings.HasPrefix(test.name, "no clock") && !strings.HasPrefix(test.name, "no auth") {

@@ -16,10 +16,12 @@ import (
 type hosts struct {
 	exact    map[string]http.Handler
 	suffixes map[string]http.Handler // with their leading dot
+
+	unreadable map[string]http.Handler // what answers for exact hosts when a body cannot be read
 }
 
 func newHosts(routes []Route, authority *trust.Authority) (*hosts, error) {
-	h := &hosts{exact: map[string]http.Handler{}, suffixes: map[string]http.Handler{}}
+	h := &hosts{exact: map[string]http.Handler{}, suffixes: map[string]http.Handler{}, unreadable: map[string]http.Handler{}}
 	for _, route := range routes {
 		if route.Handler == nil {
 			return nil, fmt.Errorf("the route of %q has no handler", route.Hosts)
@@ -41,6 +43,9 @@ func newHosts(routes []Route, authority *trust.Authority) (*hosts, error) {
 				return nil, fmt.Errorf("route: the CA does not certify %s; open it with this name", given)
 			}
 			index[name] = handler
+			if route.Unreadable != nil {
+				h.unreadable[name] = httppath.Fold(route.Unreadable)
+			}
 		}
 	}
 	return h, nil

@@ -30,7 +30,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)}
 	answer := &answer{ResponseWriter: w}
 	defer g.recovered(answer, r)
-	r, ok := limited(answer, r)
+	r, ok := g.limited(answer, r)
 	if !ok {
 		return
 	}
@@ -57,7 +57,7 @@ func (g *Gateway) misdirected(w http.ResponseWriter, r *http.Request) {
 
 // limited refuses requests with too large a body, and reads the others' whole,
 // so that no handler has to deal with a body that breaks off or is slow.
-func limited(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+func (g *Gateway) limited(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	if r.ContentLength == 0 || r.Body == nil {
 		return r, true
 	}
@@ -70,14 +70,26 @@ func limited(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 			read.Body, read.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 			return read, true
 		case !errors.As(err, &tooLarge):
-			w.Header().Set("Connection", "close")
-			http.Error(w, "wiemu could not read the request's body to its end.", http.StatusBadRequest)
+			g.unreadable(w, r, "wiemu could not read the request's body to its end.", http.StatusBadRequest)
 			return nil, false
 		}
 	}
-	w.Header().Set("Connection", "close") // rather than read it all (HTTP/2 ends the stream alone)
-	http.Error(w, fmt.Sprintf("wiemu takes request bodies of up to %d bytes.", maxBody), http.StatusRequestEntityTooLarge)
+	g.unreadable(w, r, fmt.Sprintf("wiemu takes request bodies of up to %d bytes.", maxBody), http.StatusRequestEntityTooLarge)
 	return nil, false
+}
+
+// unreadable answers a request whose body is not there: in the words of its host
+// if it has any.
+func (g *Gateway) unreadable(w http.ResponseWriter, r *http.Request, text string, status int) {
+	w.Header().Set("Connection", "close") // rather than read it all (HTTP/2 ends the stream alone)
+	own := g.hosts.unreadable[hostOf(r.Host)]
+	if own == nil {
+		http.Error(w, text, status)
+		return
+	}
+	bare := r.WithContext(r.Context())
+	bare.Body, bare.ContentLength = http.NoBody, 0
+	own.ServeHTTP(w, bare)
 }
 
 // recovered turns a panic of a handler into an answer: 500 if none has begun,

@@ -39,7 +39,7 @@ func TestTransportIsLikeTheNetwork(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 		}
 	})
-	g, authority := started(t, Config{Routes: []Route{{[]string{"a.test"}, handler}}})
+	g, authority := started(t, Config{Routes: []Route{{Hosts: []string{"a.test"}, Handler: handler}}})
 	network, memory := client(t, g, authority, false), &http.Client{Transport: g.Transport()}
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		for _, path := range []string{"", "/json?q=%41&r", "/text", "/flushed", "/empty", "/nothing", "/early", "/a%2Fb//C"} {
@@ -134,7 +134,7 @@ func TestTransportInSynctest(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		})
-		g, _ := fixture(t, Config{Clock: clock.Running(), Routes: []Route{{[]string{"a.test"}, handler}}})
+		g, _ := fixture(t, Config{Clock: clock.Running(), Routes: []Route{{Hosts: []string{"a.test"}, Handler: handler}}})
 		for _, test := range []struct {
 			patience time.Duration
 			want     error

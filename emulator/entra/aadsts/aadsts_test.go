@@ -15,7 +15,7 @@ var at = time.Date(2025, 12, 19, 16, 45, 40, 345193300, time.UTC)
 func refusals() map[*Error]string {
 	const learn = " Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
 	return map[*Error]string{
-		MethodNotPost("GET"):                   "AADSTS900561: The endpoint only accepts POST requests. Received a GET request.",
+		WrongMethod("POST", "GET"):             "AADSTS900561: The endpoint only accepts POST requests. Received a GET request.",
 		MalformedRequest():                     "AADSTS9002313: Invalid request. Request is malformed or invalid.",
 		DuplicatedParameter("scope"):           "AADSTS9000411: The request is not properly formatted. The parameter 'scope' is duplicated.",
 		MissingParameter("scope"):              "AADSTS900144: The request body must contain the following parameter: 'scope'.",
@@ -34,7 +34,7 @@ func refusals() map[*Error]string {
 		InvalidClientID("x"):                   "AADSTS700038: x is not a valid application identifier.",
 		UnknownApplication("c", "t"):           "AADSTS700016: Application with identifier 'c' was not found in the directory 't'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
 		DisabledApplication("c", "n"):          "AADSTS7000112: Application 'c'(n) is disabled.",
-		MissingClientCredential():              "AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+		MissingClientCredential():              "AADSTS7000216: 'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
 		SeveralClientCredentials():             "AADSTS9002324: Request should not contain more than one client credential parameters, this includes 'client_secret', 'client_assertion' and 'request' parameters.",
 		WrongSecret("c"):                       "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app 'c'.",
 		ExpiredSecret("c"):                     "AADSTS7000222: The provided client secret keys for app 'c' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.",

@@ -40,9 +40,9 @@ func clients() []Entry {
 		{
 			Code: 7000218, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
 			Text:       "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-			Meaning:    "The client did not authenticate itself.",
-			Remedy:     "Send client_assertion (the content of AZURE_FEDERATED_TOKEN_FILE) with client_assertion_type. If it was sent, the file was empty.",
-			Source:     "recorded 2024-12; see 7000216",
+			Meaning:    "The client did not authenticate itself, with a grant type other than client_credentials.",
+			Remedy:     "Register the application as a public client if it signs users in; a workload sends grant_type=client_credentials.",
+			Source:     "error reports to 2024-12, all of them for authorization codes, device codes and passwords; for client_credentials see 7000216",
 			Confidence: Seen,
 		},
 		{
@@ -50,7 +50,7 @@ func clients() []Entry {
 			Text:       "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
 			Meaning:    "The client did not authenticate itself.",
 			Remedy:     "Send client_assertion (the content of AZURE_FEDERATED_TOKEN_FILE) with client_assertion_type. If it was sent, the file was empty.",
-			Source:     "error reports, e.g. MicrosoftDocs/azure-docs#30777 (2019); when Entra gives this and when 7000218 is not known",
+			Source:     "MicrosoftDocs/azure-docs#30777, microsoftgraph/microsoft-graph-docs-contrib#6430 (2019); no report has 7000218 for client_credentials",
 			Confidence: Seen,
 		},
 		{
@@ -111,7 +111,7 @@ func DisabledApplication(client, name string) *Error {
 }
 
 // MissingClientCredential refuses a client that does not authenticate itself.
-func MissingClientCredential() *Error { return refuse(7000218) }
+func MissingClientCredential() *Error { return refuse(7000216) }
 
 // SeveralClientCredentials refuses a client that authenticates itself twice.
 func SeveralClientCredentials() *Error { return refuse(9002324) }

@@ -8,8 +8,8 @@ func requests() []Entry {
 		{
 			Code: 900561, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
 			Text:       "The endpoint only accepts {allowed} requests. Received a {method} request.",
-			Meaning:    "The token endpoint was asked with another HTTP method than POST.",
-			Remedy:     "Send a POST request with a form as its body. A client that follows a redirect turns a POST into a GET.",
+			Meaning:    "An endpoint was asked with another HTTP method than it allows: the token endpoint takes POST, metadata GET.",
+			Remedy:     "Send a token request as a POST with a form as its body. A client that follows a redirect turns a POST into a GET.",
 			Source:     "entra-docs error code reference; the JSON form of the reply is inferred, a browser gets a page",
 			Confidence: Documented,
 		},
@@ -64,8 +64,11 @@ func requests() []Entry {
 	}
 }
 
-// MethodNotPost refuses a request that is not a POST.
-func MethodNotPost(method string) *Error { return refuse(900561, "allowed", "POST", "method", method) }
+// WrongMethod refuses a request that is made with another method than the
+// endpoint allows.
+func WrongMethod(allowed, method string) *Error {
+	return refuse(900561, "allowed", allowed, "method", method)
+}
 
 // MalformedRequest refuses a body that is no form, or one that contradicts itself.
 func MalformedRequest() *Error { return refuse(9002313) }
