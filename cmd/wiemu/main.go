@@ -10,12 +10,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/wiemu/wiemu/harness/isolation"
 )
 
 // failed is the exit code when wiemu itself fails, as with env(1) and docker run.
 const failed = 125
 
 func main() {
+	if isolation.IsInside() {
+		isolation.Inside()
+	}
 	// A closed pipe is an error to clean up after, not a death. (To ignore the
 	// signal would have programs that we run ignore it, too.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

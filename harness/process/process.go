@@ -41,9 +41,19 @@ type Command struct {
 	// what it leaves running is ended with it.
 	Background bool
 
+	// Isolation has the child start in namespaces of its own: see package
+	// isolation. nil: it shares ours.
+	Isolation Isolation
+
 	// Grace is the time, of the wall clock, between asking the child to end and
 	// making it. 0: 5 s.
 	Grace time.Duration
+}
+
+// Isolation prepares a command to start in namespaces, and explains why one did not.
+type Isolation interface {
+	Prepare(*exec.Cmd) error
+	StartFailed(error) error
 }
 
 // Run runs a command and returns its exit code: the child's own, or 128 and the
@@ -106,9 +116,17 @@ func run(ctx context.Context, c Command, path string) (int, error) {
 	}
 	family := newFamily(c.Background)
 	family.prepare(cmd)
+	if c.Isolation != nil {
+		if err := c.Isolation.Prepare(cmd); err != nil {
+			return Failed, err
+		}
+	}
 	relay := family.listen()
 	defer relay.stop()
 	if err := cmd.Start(); err != nil {
+		if c.Isolation != nil {
+			return Failed, c.Isolation.StartFailed(err)
+		}
 		return startFailure(c.Args[0], path, err)
 	}
 	if err := family.adopt(cmd.Process); err != nil {

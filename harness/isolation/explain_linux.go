@@ -1,0 +1,43 @@
+package isolation
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// explain makes an *Error of what the system refused, with what is known to be
+// the cause on this machine.
+func explain(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Step: step, Err: err, Remedy: remedy(err) + " Or run without --isolate: programs then reach the lab through its proxy."}
+}
+
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS):
+		return "The limit of user namespaces is reached: raise it (sudo sysctl -w user.max_user_namespaces=15000), or run as root."
+	case setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+		return "AppArmor keeps unprivileged programs from using the namespaces that they may make (Ubuntu 23.10 and later): " +
+			"permit it (sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0), give wiemu an AppArmor profile with the rule \"userns,\", or run as root."
+	case setting("kernel/unprivileged_userns_clone") == "0":
+		return "This kernel gives user namespaces to root only: permit them (sudo sysctl -w kernel.unprivileged_userns_clone=1), or run as root."
+	case setting("user/max_user_namespaces") == "0":
+		return "User namespaces are turned off: permit them (sudo sysctl -w user.max_user_namespaces=15000), or run as root."
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return "The system does not permit it. In a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or --privileged."
+	case errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS):
+		return "This kernel may be without user namespaces (CONFIG_USER_NS)."
+	}
+	return "wiemu could not lay out the program's view of this machine."
+}
+
+// setting reads a kernel setting; "" if there is none. Source: proc_sys(5).
+func setting(name string) string {
+	data, _ := os.ReadFile("/proc/sys/" + name)
+	return strings.TrimSpace(string(data))
+}

@@ -1,0 +1,137 @@
+package isolation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names under which this program is executed again, inside the namespaces.
+const (
+	insideName = "wiemu: lay out the isolated program"
+	dialName   = "wiemu: connect to the isolated program"
+)
+
+// The files that a program inside inherits.
+const (
+	controlFile = 3
+	publishFile = 4
+)
+
+// IsInside reports whether this process is one that an Isolation started, to lay
+// out its namespaces. Whoever isolates programs asks this first thing in main,
+// and if so calls Inside.
+func IsInside() bool { return len(os.Args) > 0 && (os.Args[0] == insideName || os.Args[0] == dialName) }
+
+// Inside lays out the namespaces that this process was started in, and becomes
+// the program. It does not return.
+func Inside() {
+	runtime.LockOSThread() // what follows changes the thread that becomes the program
+	if os.Args[0] == dialName {
+		dialInside()
+	}
+	control := os.NewFile(controlFile, "control")
+	step, err := inside(control)
+	r := report{Step: step, Problem: err.Error()}
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		r.Errno = int(number)
+		r.Problem = ""
+		if path := (*os.PathError)(nil); errors.As(err, &path) {
+			r.Problem = path.Op + " " + path.Path
+		}
+	}
+	if message, err := json.Marshal(r); err == nil {
+		_ = unix.Send(controlFile, message, unix.MSG_NOSIGNAL) // nobody else to tell
+	}
+	os.Exit(125) //nolint:forbidigo // there is no caller
+}
+
+// inside returns only what went wrong, and in which step.
+func inside(control *os.File) (step string, err error) {
+	var p plan
+	message := make([]byte, 64<<10)
+	n, _, err := receive(control, message, nil)
+	if err == nil {
+		err = json.Unmarshal(message[:n], &p)
+	}
+	if err != nil {
+		return "read the plan", err
+	}
+	var sockets map[string]*os.File
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"bring up the network", layNetwork},
+		{"mount what a pod sees", func() error { return layFiles(p) }},
+		{"open the lab's ports", func() (err error) { sockets, err = openSockets(p); return err }},
+		{"start the connector of published ports", func() error { return startDialer(p) }},
+		{"hand over the lab's ports", func() error { return sendSockets(sockets) }},
+		{"wait for the lab", func() error { return awaitLeave(control, message) }},
+		{"give up capabilities", dropCapabilities},
+	} {
+		if err := s.do(); err != nil {
+			return s.name, err
+		}
+	}
+	for _, fd := range []int{controlFile, publishFile} {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC) // publishFile may not be open
+	}
+	// Executing may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return "tie the program to wiemu", err
+	}
+	return "execute " + p.Command, unix.Exec(p.Command, os.Args[1:], os.Environ())
+}
+
+func sendSockets(sockets map[string]*os.File) error {
+	var r report
+	var fds []int
+	for name, file := range sockets {
+		r.Sockets = append(r.Sockets, name)
+		fds = append(fds, int(file.Fd()))
+	}
+	message, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := unix.Sendmsg(controlFile, message, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
+		return err
+	}
+	for _, file := range sockets {
+		_ = file.Close() // the lab's now
+	}
+	return nil
+}
+
+func awaitLeave(control *os.File, message []byte) error {
+	n, _, err := receive(control, message, nil)
+	if err == nil && n == 0 {
+		err = errors.New("wiemu is gone")
+	}
+	return err
+}
+
+// startDialer starts the process that connects to the program's ports from
+// inside. Its starter ends at once, so that it is nobody's child here: the
+// program must not find children that it did not start.
+func startDialer(p plan) error {
+	if !p.Publish {
+		return nil
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{dialName, "start"}
+	cmd.ExtraFiles = []*os.File{os.NewFile(publishFile, "publish")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("start it: %w", err)
+	}
+	return nil
+}

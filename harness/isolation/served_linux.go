@@ -1,0 +1,231 @@
+package isolation
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+)
+
+// served are the sockets of a program's namespaces, answered from outside.
+type served struct {
+	proxy     string // host:port
+	names     *names
+	closers   []io.Closer
+	listening sync.WaitGroup
+	attempts  *attempts
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]bool
+}
+
+// serveInside begins to answer on the sockets, which it owns from here.
+func serveInside(files map[string]*os.File, p plan) (*served, error) {
+	s := &served{proxy: p.Proxy, names: newNames(), conns: map[net.Conn]bool{}}
+	var errs []error
+	for name, file := range files {
+		errs = append(errs, s.serve(name, file, p))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(fmt.Errorf("isolate the program: answer its sockets: %w", err), s.close())
+	}
+	return s, nil
+}
+
+func (s *served) serve(name string, file *os.File, p plan) error {
+	switch name {
+	case watchSocket:
+		s.attempts = watch(file, s, p.Ports)
+		return nil
+	case dnsSocket:
+		defer file.Close() // net.FilePacketConn has its own
+		conn, err := net.FilePacketConn(file)
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, conn)
+		s.listening.Go(func() { s.names.answerPackets(conn) })
+		return nil
+	}
+	defer file.Close() // as above
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, listener)
+	answer := s.lead
+	switch name {
+	case dnsStream:
+		answer = s.names.answerStream
+	case metadataSocket:
+		answer = func(conn net.Conn) { s.join(conn, p.Metadata) }
+	}
+	s.listening.Go(func() { s.accept(listener, answer) })
+	return nil
+}
+
+// accept answers every connection until the listener is closed.
+func (s *served) accept(l net.Listener, answer func(net.Conn)) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if !s.keep(conn) {
+			continue
+		}
+		s.listening.Go(func() {
+			defer s.drop(conn)
+			answer(conn)
+		})
+	}
+}
+
+// keep remembers a connection, to close it; it closes it at once when all is closed.
+func (s *served) keep(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return false
+	}
+	s.conns[conn] = true
+	return true
+}
+
+func (s *served) drop(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+	_ = conn.Close() // the other side learns it from its next read
+}
+
+// lead hands a connection of the program to the lab's proxy, by the name that its
+// address was given out for. What the proxy refuses, and thereby writes down, is
+// reset: to the program the network has failed.
+func (s *served) lead(conn net.Conn) {
+	to, err := netip.ParseAddrPort(conn.LocalAddr().String()) // which is where the program wanted to go
+	if err != nil || to.Addr().Unmap().IsLoopback() {
+		reset(conn) // the program's own machine, where nobody listens
+		return
+	}
+	server, err := s.connect(http.MethodConnect, s.names.target(to))
+	if err != nil {
+		reset(conn)
+		return
+	}
+	defer s.drop(server)
+	pipe(conn, server)
+}
+
+// join connects a connection of the program with an address outside.
+func (s *served) join(conn net.Conn, address string) {
+	server, err := dialer("tcp", address)
+	if err != nil || !s.keep(server) {
+		reset(conn)
+		return
+	}
+	defer s.drop(server)
+	pipe(conn, server)
+}
+
+// errRefused is that the proxy refused a target.
+var errRefused = errors.New("refused by the lab's proxy")
+
+// connect asks the proxy for a target. The connection is among those that close
+// ends.
+func (s *served) connect(method, target string) (net.Conn, error) {
+	conn, err := dialer("tcp", s.proxy)
+	if err != nil {
+		return nil, err
+	}
+	if !s.keep(conn) {
+		return nil, net.ErrClosed
+	}
+	uri := target
+	if method != http.MethodConnect {
+		uri = "http://" + target + "/"
+	}
+	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, uri, target)
+	var answer *http.Response
+	read := bufio.NewReader(conn)
+	if err == nil {
+		answer, err = http.ReadResponse(read, &http.Request{Method: method})
+	}
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errRefused
+	}
+	if err != nil {
+		s.drop(conn)
+		return nil, err
+	}
+	return &early{Conn: conn, read: read}, nil // the server may have spoken already
+}
+
+// early is a connection of which some was read already.
+type early struct {
+	net.Conn
+	read *bufio.Reader
+}
+
+func (e *early) Read(b []byte) (int, error) { return e.read.Read(b) }
+
+func (e *early) CloseWrite() error { return closeWrite(e.Conn) }
+
+// pipe copies both ways until both sides have ended, or one has broken.
+func pipe(client, server net.Conn) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pour(server, client)
+	}()
+	pour(client, server)
+	<-done
+}
+
+// pour copies one way.
+func pour(to, from net.Conn) {
+	if _, err := io.Copy(to, from); err != nil {
+		_, _ = to.Close(), from.Close() // both directions learn it
+		return
+	}
+	_ = closeWrite(to) // the other side may be gone already
+}
+
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// reset ends a connection as a network that has failed does.
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // an unset option ends it less abruptly
+	}
+	_ = conn.Close()
+}
+
+// close ends everything, once all attempts have been reported.
+func (s *served) close() error {
+	var errs []error
+	if s.attempts != nil {
+		errs = append(errs, s.attempts.close())
+	}
+	s.mu.Lock()
+	s.closed = true
+	for conn := range s.conns {
+		_ = conn.Close() // whoever serves it drops it
+	}
+	s.mu.Unlock()
+	errs = append(errs, closeAll(s.closers))
+	s.listening.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,143 @@
+package isolation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tlsPort = 443
+	dnsPort = 53
+)
+
+// metadataService is Azure's instance metadata service, on port 80.
+const metadataService = "169.254.169.254:80"
+
+// resolver is the name server of the namespace; any address would do.
+var resolver = netip.MustParseAddr("198.18.0.1")
+
+// The names of the sockets that are handed out of the namespace; those of ports
+// are tcp:PORT.
+const (
+	dnsSocket      = "dns"
+	dnsStream      = "dns-stream"
+	metadataSocket = "metadata"
+	watchSocket    = "watch"
+)
+
+// openSockets opens the ports that the lab answers, and what sees attempts to
+// reach others.
+func openSockets(p plan) (map[string]*os.File, error) {
+	sockets := map[string]*os.File{}
+	add := func(name string, file *os.File, err error) error {
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		sockets[name] = file
+		return nil
+	}
+	var errs []error
+	for _, port := range p.Ports {
+		file, err := listenFile(fmt.Sprintf(":%d", port))
+		errs = append(errs, add(fmt.Sprintf("tcp:%d", port), file, err))
+	}
+	file, err := listenFile(fmt.Sprintf("0.0.0.0:%d", dnsPort))
+	errs = append(errs, add(dnsStream, file, err))
+	file, err = packetFile(fmt.Sprintf("0.0.0.0:%d", dnsPort))
+	errs = append(errs, add(dnsSocket, file, err))
+	if p.Metadata != "" {
+		file, err = listenFile(metadataService)
+		errs = append(errs, add(metadataSocket, file, err))
+	}
+	file, err = watchFile()
+	errs = append(errs, add(watchSocket, file, err))
+	return sockets, errors.Join(errs...)
+}
+
+func listenFile(address string) (*os.File, error) {
+	network := "tcp"
+	if !strings.HasPrefix(address, ":") {
+		network = "tcp4"
+	}
+	l, err := new(net.ListenConfig).Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return l.(*net.TCPListener).File()
+}
+
+func packetFile(address string) (*os.File, error) {
+	c, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp4", address)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.(*net.UDPConn).File()
+}
+
+// watchFile opens a socket that sees the first packet of every TCP connection and
+// every UDP packet that arrives on loopback, which is all that there is.
+// Source: packet(7).
+func watchFile() (*os.File, error) {
+	filter, err := bpf.Assemble(watched)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // no protocol yet: nothing arrives before the filter is set
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), watchSocket)
+	raw := make([]unix.SockFilter, len(filter))
+	for i, f := range filter {
+		raw[i] = unix.SockFilter{Code: f.Op, Jt: f.Jt, Jf: f.Jf, K: f.K}
+	}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(raw)), Filter: &raw[0]}); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	const all = unix.ETH_P_ALL>>8 | unix.ETH_P_ALL&0xff<<8 // in network order
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all}); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// watched passes what watchFile is for. Packets begin with their IP header.
+var watched = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType}, // 0: it arrives; loopback shows it leaving as well
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_HOST, SkipTrue: 20},
+	bpf.LoadAbsolute{Off: 0, Size: 1}, // 2: the version of IP
+	bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 6, SkipTrue: 10},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 4, SkipTrue: 16},
+
+	bpf.LoadAbsolute{Off: 9, Size: 1}, // 6: IPv4: the protocol
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_UDP, SkipTrue: 15},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 13},
+	bpf.LoadAbsolute{Off: 6, Size: 2}, // 9: not a later fragment
+	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 11},
+	bpf.LoadMemShift{Off: 0},
+	bpf.LoadIndirect{Off: 13, Size: 1}, // 12: the flags of TCP
+	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12},
+	bpf.Jump{Skip: 5},
+
+	bpf.LoadAbsolute{Off: 6, Size: 1}, // 15: IPv6: the next header
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 4},
+	bpf.LoadAbsolute{Off: 53, Size: 1},
+	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12},
+
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x02, SkipTrue: 2}, // 20: SYN without ACK
+	bpf.RetConstant{Val: 0},                                // 21
+	bpf.RetConstant{Val: 0},                                // 22
+	bpf.RetConstant{Val: 128},                              // 23: enough for the headers
+}

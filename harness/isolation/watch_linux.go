@@ -1,0 +1,128 @@
+package isolation
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// attempts sees what the program tries to reach on ports that the lab does not
+// answer, and tells the lab's proxy, which writes it down.
+type attempts struct {
+	socket  *os.File
+	lab     *served
+	ports   []uint16 // that are answered
+	found   chan attempt
+	reading sync.WaitGroup
+	telling sync.WaitGroup
+}
+
+// attempt is one that failed.
+type attempt struct {
+	method string // in which the proxy is told of it
+	from   uint16 // port
+	to     netip.AddrPort
+}
+
+// connectUDP is what a proxy of UDP is asked with; the lab's knows none and
+// refuses it (RFC 9298 gives the name).
+const connectUDP = "CONNECT-UDP"
+
+// maxAttempts that wait to be told; more are not counted.
+const maxAttempts = 1 << 12
+
+func watch(socket *os.File, lab *served, ports []uint16) *attempts {
+	a := &attempts{socket: socket, lab: lab, ports: ports, found: make(chan attempt, maxAttempts)}
+	a.reading.Go(a.read)
+	a.telling.Go(a.tell)
+	return a
+}
+
+func (a *attempts) read() {
+	packet := make([]byte, 256)
+	for {
+		size, err := a.socket.Read(packet)
+		if err != nil {
+			return
+		}
+		a.see(packet[:size])
+	}
+}
+
+func (a *attempts) see(packet []byte) {
+	seen, ok := parseAttempt(packet)
+	if !ok || seen.to.Addr().IsLoopback() || seen.to.Addr().IsMulticast() {
+		return
+	}
+	if seen.method == http.MethodConnect && slices.Contains(a.ports, seen.to.Port()) || seen.to.Port() == dnsPort || seen.from == dnsPort {
+		return // answered, or an answer
+	}
+	select {
+	case a.found <- seen:
+	default:
+	}
+}
+
+// parseAttempt reads the head of an IP packet that carries TCP or UDP.
+func parseAttempt(p []byte) (attempt, bool) {
+	var protocol byte
+	var to netip.Addr
+	var header int
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4:
+		protocol, header = p[9], int(p[0]&0xf)*4
+		to = netip.AddrFrom4([4]byte(p[16:20]))
+	case len(p) >= 40 && p[0]>>4 == 6:
+		protocol, header = p[6], 40
+		to = netip.AddrFrom16([16]byte(p[24:40])).Unmap()
+	default:
+		return attempt{}, false
+	}
+	if len(p) < header+4 {
+		return attempt{}, false
+	}
+	method := http.MethodConnect
+	if protocol == unix.IPPROTO_UDP {
+		method = connectUDP
+	}
+	return attempt{method, binary.BigEndian.Uint16(p[header:]), netip.AddrPortFrom(to, binary.BigEndian.Uint16(p[header+2:]))}, true
+}
+
+func (a *attempts) tell() {
+	for seen := range a.found {
+		if conn, err := a.lab.connect(seen.method, a.lab.names.target(seen.to)); err == nil {
+			a.lab.drop(conn) // allowed, but on a port that is not answered
+		}
+	}
+}
+
+// close sees what has arrived, and waits until it is told.
+func (a *attempts) close() error {
+	raw, err := a.socket.SyscallConn()
+	if err == nil {
+		packet := make([]byte, 256)
+		err = raw.Read(func(fd uintptr) bool {
+			for {
+				size, err := unix.Read(int(fd), packet)
+				if err != nil && !errors.Is(err, unix.EINTR) {
+					return true
+				}
+				a.see(packet[:max(size, 0)])
+			}
+		})
+	}
+	err = errors.Join(err, a.socket.Close())
+	a.reading.Wait()
+	close(a.found)
+	a.telling.Wait()
+	return err
+}
+
+func portText(port uint16) string { return strconv.Itoa(int(port)) }
