@@ -90,3 +90,7 @@ func (d *door) close(ctx context.Context) error {
 	}
 	return err
 }
+
+// OpenPorts are those, besides 443, on which applications are let through to
+// allowed hosts outside.
+func (e *Emulator) OpenPorts() []uint16 { return e.gateway.OpenPorts() }

@@ -235,7 +235,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	}
 	admitted := &Workload{Workload: w, volume: volume, issuer: from, Environment: Environment{
 		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: "https://login.microsoftonline.com/",
-		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"),
+		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
 	}}
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
 		return nil, errors.Join(err, volume.Close())

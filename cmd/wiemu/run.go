@@ -14,7 +14,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/isolation"
 	"github.com/wiemu/wiemu/harness/process"
+	"github.com/wiemu/wiemu/harness/state"
 )
 
 // shutdownPatience is how long answers under way may take when a lab ends (wall time).
@@ -25,6 +27,8 @@ type runFlags struct {
 	allow        []string
 	own          bool
 	failOnEscape bool
+	isolate      bool
+	publish      []string
 }
 
 func newRun(stateDir *string) *cobra.Command {
@@ -38,6 +42,10 @@ the environment that its pod would have, against an Entra ID and resources on th
 machine. The token file is kept fresh as a kubelet does. AZURE_*, proxy and CA
 variables of the caller are replaced; no login of the caller's is used or touched.
 
+With --isolate (Linux) the application has a pod's view of the world, without root
+and without Docker: every host name leads to the lab and nowhere else, so that
+programs work which know nothing of proxies, and nothing can escape.
+
 While wiemu serve runs, the application is a workload of that server (unless --own).
 The exit code is the application's; 125 if wiemu itself failed, 126 and 127 as in a
 shell. Afterwards wiemu explain tells why a token was granted or refused.`,
@@ -45,7 +53,8 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
-  wiemu run --env dev --allow-host .example.com web -- node server.js`,
+  wiemu run --env dev --allow-host .example.com web -- node server.js
+  wiemu run --env dev --isolate -p 8080 web -- java -jar app.jar`,
 		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
@@ -57,6 +66,8 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 	addAllowHost(cmd, &flags.allow)
 	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
+	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
+	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
 	return cmd
 }
 
@@ -78,6 +89,9 @@ func runArguments(cmd *cobra.Command, args []string) error {
 // run runs the command in the running server's lab, or in one that lives as long as it.
 func (s *selection) run(cmd *cobra.Command, stateDir, component string, command []string, flags runFlags) error {
 	ctx := cmd.Context()
+	if len(flags.publish) > 0 && !flags.isolate {
+		return errors.New("--publish: it goes with --isolate; without it the application's ports are this machine's")
+	}
 	files, err := s.read(cmd)
 	if err != nil {
 		return err
@@ -91,7 +105,7 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 		ran, err = s.runAttached(ctx, client, files, component, command, flags)
 	} else {
 		files.Config.AllowHosts = append(files.Config.AllowHosts, flags.allow...)
-		ran, err = s.runOwn(ctx, stateDir, files, component, command)
+		ran, err = s.runOwn(ctx, stateDir, files, component, command, flags)
 	}
 	if err != nil {
 		return err
@@ -108,7 +122,7 @@ type ended struct {
 	events []journal.Event // while it ran
 }
 
-func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.Files, component string, command []string) (ended, error) {
+func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
 	d, err := s.pick(files, files.Workloads(), component)
 	if err != nil {
 		return ended{}, err
@@ -126,7 +140,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
 		Summary: "started " + filepath.Base(command[0]),
 	})
-	code, err := runChild(ctx, w.Environment, command)
+	code, err := runChild(ctx, w.Environment, command, flags)
 	return ended{code, l.Journal().Events()}, err
 }
 
@@ -151,7 +165,7 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 		return ended{}, err
 	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
-	code, err := runChild(ctx, env, command)
+	code, err := runChild(ctx, env, command, flags)
 	if err != nil {
 		return ended{}, err
 	}
@@ -165,18 +179,61 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 
 // runChild runs the command. Interrupts are the child's (see process.Run): they
 // do not end the context that it runs in.
-func runChild(ctx context.Context, env harness.Environment, command []string) (int, error) {
+func runChild(ctx context.Context, env harness.Environment, command []string, flags runFlags) (code int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, exitCode(130) // interrupted before the command started
 	}
-	code, err := process.Run(context.WithoutCancel(ctx), process.Command{
-		Args: command, Env: env.Environ(os.Environ()), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	})
+	c := process.Command{Args: command, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	if flags.isolate {
+		inside, end, err := isolate(&env, flags.publish)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { // what it says of the start counts more than the exit code of what did not start
+			if why := end(); why != nil {
+				code, err = 0, why
+			}
+		}()
+		c.Isolation = inside
+	}
+	c.Env = env.Environ(os.Environ())
+	code, err = process.Run(context.WithoutCancel(ctx), c)
 	if start := (*process.Error)(nil); errors.As(err, &start) && start.Code != process.Failed {
 		fmt.Fprintln(os.Stderr, "wiemu:", err) // not wiemu's failure: a shell's code
 		return start.Code, nil
 	}
 	return code, err
+}
+
+// isolate prepares namespaces for a process with the environment, which it
+// changes to how things are in there.
+func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation, end func() error, err error) {
+	dir, err := state.MakeTemp()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	opts := isolation.Options{
+		Dir: dir, Tokens: filepath.Dir(env.TokenFile), TokenFile: filepath.Base(env.TokenFile),
+		Roots: env.Bundle.Roots, ProxyURL: env.ProxyURL, Ports: env.OpenPorts, Leads: env.Leads(),
+	}
+	for _, p := range publish {
+		publication, err := isolation.ParsePublication(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		opts.Publish = append(opts.Publish, publication)
+	}
+	i, err := isolation.Start(opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	env.Isolated, env.TokenFile = true, opts.TokenPath()
+	return i, func() error { return errors.Join(i.Close(), os.RemoveAll(dir)) }, nil
 }
 
 func passOn(code int) error {

@@ -240,6 +240,10 @@ func (g *Gateway) Hosts() []string { return g.hosts.list() }
 // without a port.
 func (g *Gateway) Emulates(host string) bool { return g.hosts.find(host) != nil }
 
+// OpenPorts are those, besides 443, on which the proxy lets clients through to
+// allowed hosts: the ones that these are allowed with, and 80 for those without.
+func (g *Gateway) OpenPorts() []uint16 { return g.proxy.allowed.ports() }
+
 // Escapes counts the attempts of clients to reach, through the proxy, a host
 // that is neither emulated nor allowed. They were refused and are in the
 // journal.

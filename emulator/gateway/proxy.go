@@ -17,6 +17,9 @@ import (
 // tlsPort is the one port on which hosts are emulated.
 const tlsPort = 443
 
+// plainPort is that of HTTP in clear text.
+const plainPort = 80
+
 // imds is Azure's instance metadata service.
 const imds = "169.254.169.254"
 

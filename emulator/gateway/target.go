@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,6 +94,21 @@ func parseAllowedHost(entry string) (a allowedHost, ok bool) {
 		a.name = ip.Unmap().String()
 	}
 	return a, true
+}
+
+// ports are those, besides that of TLS, on which some host may be reached.
+func (list allowed) ports() []uint16 {
+	var ports []uint16
+	for _, a := range list {
+		switch {
+		case a.port == 0:
+			ports = append(ports, plainPort)
+		case a.port != tlsPort:
+			ports = append(ports, a.port)
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
 }
 
 // permits reports whether a client may go to the target.

@@ -28,9 +28,9 @@ type Options struct {
 	Roots     string // required: PEM file that becomes the system's trusted roots
 	ProxyURL  string // required: the lab's proxy, which all connections are handed to
 
-	// MetadataAddress is the host:port outside that answers for 169.254.169.254:80;
-	// "" leaves that address without an answer.
-	MetadataAddress string
+	// Leads are addresses inside, as IP:port, and what is reached there outside,
+	// such as 169.254.169.254:80 to where a lab's metadata service listens.
+	Leads map[string]string
 	// Ports are those, besides 443, on which hosts outside the lab may be reached,
 	// if the proxy allows them. The program cannot listen on them itself.
 	Ports []uint16

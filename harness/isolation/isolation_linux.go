@@ -126,7 +126,7 @@ func (i *Isolation) Close() error {
 	}
 	i.closed = true
 	i.mu.Unlock()
-	_ = i.inside.Close()                                    // so that serve sees the end, if nothing started
+	_ = i.inside.Close()                                   // so that serve sees the end, if nothing started
 	_ = unix.Shutdown(int(i.control.Fd()), unix.SHUT_RDWR) // the same
 	i.ready.Wait()
 	errs := []error{i.failed, i.control.Close()}

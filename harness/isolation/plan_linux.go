@@ -10,14 +10,14 @@ import (
 
 // plan is what the namespaces are told to lay out.
 type plan struct {
-	Command  string   `json:"command"` // path of the program
-	Run      string   `json:"run"`     // directory where the new /run is made
-	Tokens   string   `json:"tokens"`  // directory that becomes TokenDir
-	Files    []bound  `json:"files"`   // what else looks different inside
-	Ports    []uint16 `json:"ports"`   // that are answered on any address
-	Metadata string   `json:"metadata,omitempty"`
-	Proxy    string   `json:"proxy"`
-	Publish  bool     `json:"publish,omitempty"`
+	Command string            `json:"command"` // path of the program
+	Run     string            `json:"run"`     // directory where the new /run is made
+	Tokens  string            `json:"tokens"`  // directory that becomes TokenDir
+	Files   []bound           `json:"files"`   // what else looks different inside
+	Ports   []uint16          `json:"ports"`   // that are answered on any address
+	Leads   map[string]string `json:"leads,omitempty"`
+	Proxy   string            `json:"proxy"`
+	Publish bool              `json:"publish,omitempty"`
 }
 
 // bound is a file or directory that is seen in another's place, if that exists.
@@ -47,7 +47,7 @@ func newPlan(o Options) (plan, error) {
 	}
 	p := plan{
 		Run: in("run"), Tokens: o.Tokens, Ports: append([]uint16{tlsPort}, o.Ports...),
-		Metadata: o.MetadataAddress, Proxy: proxy.Host, Publish: len(o.Publish) > 0,
+		Leads: o.Leads, Proxy: proxy.Host, Publish: len(o.Publish) > 0,
 		Files: []bound{{in("hosts"), "/etc/hosts"}, {in("resolv.conf"), "/etc/resolv.conf"}, {certs, "/etc/ssl/certs"}},
 	}
 	for _, file := range rootFiles() {

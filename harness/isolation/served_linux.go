@@ -41,7 +41,7 @@ func serveInside(files map[string]*os.File, p plan) (*served, error) {
 func (s *served) serve(name string, file *os.File, p plan) error {
 	switch name {
 	case watchSocket:
-		s.attempts = watch(file, s, p.Ports)
+		s.attempts = watch(file, s, p)
 		return nil
 	case dnsSocket:
 		defer file.Close() // net.FilePacketConn has its own
@@ -60,11 +60,11 @@ func (s *served) serve(name string, file *os.File, p plan) error {
 	}
 	s.closers = append(s.closers, listener)
 	answer := s.lead
-	switch name {
-	case dnsStream:
+	if name == dnsStream {
 		answer = s.names.answerStream
-	case metadataSocket:
-		answer = func(conn net.Conn) { s.join(conn, p.Metadata) }
+	}
+	if outside, ok := p.Leads[name]; ok {
+		answer = func(conn net.Conn) { s.join(conn, outside) }
 	}
 	s.listening.Go(func() { s.accept(listener, answer) })
 	return nil

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -18,19 +17,15 @@ const (
 	dnsPort = 53
 )
 
-// metadataService is Azure's instance metadata service, on port 80.
-const metadataService = "169.254.169.254:80"
-
 // resolver is the name server of the namespace; any address would do.
 var resolver = netip.MustParseAddr("198.18.0.1")
 
-// The names of the sockets that are handed out of the namespace; those of ports
-// are tcp:PORT.
+// The names of the sockets that are handed out of the namespace. Those of ports
+// that are answered on any address are :PORT; those of leads the address.
 const (
-	dnsSocket      = "dns"
-	dnsStream      = "dns-stream"
-	metadataSocket = "metadata"
-	watchSocket    = "watch"
+	dnsSocket   = "dns"
+	dnsStream   = "dns-stream"
+	watchSocket = "watch"
 )
 
 // openSockets opens the ports that the lab answers, and what sees attempts to
@@ -46,28 +41,25 @@ func openSockets(p plan) (map[string]*os.File, error) {
 	}
 	var errs []error
 	for _, port := range p.Ports {
-		file, err := listenFile(fmt.Sprintf(":%d", port))
-		errs = append(errs, add(fmt.Sprintf("tcp:%d", port), file, err))
+		name := fmt.Sprintf(":%d", port)
+		file, err := listenFile(name)
+		errs = append(errs, add(name, file, err))
+	}
+	for address := range p.Leads {
+		file, err := listenFile(address)
+		errs = append(errs, add(address, file, err))
 	}
 	file, err := listenFile(fmt.Sprintf("0.0.0.0:%d", dnsPort))
 	errs = append(errs, add(dnsStream, file, err))
 	file, err = packetFile(fmt.Sprintf("0.0.0.0:%d", dnsPort))
 	errs = append(errs, add(dnsSocket, file, err))
-	if p.Metadata != "" {
-		file, err = listenFile(metadataService)
-		errs = append(errs, add(metadataSocket, file, err))
-	}
 	file, err = watchFile()
 	errs = append(errs, add(watchSocket, file, err))
 	return sockets, errors.Join(errs...)
 }
 
 func listenFile(address string) (*os.File, error) {
-	network := "tcp"
-	if !strings.HasPrefix(address, ":") {
-		network = "tcp4"
-	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), network, address)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +129,7 @@ var watched = []bpf.Instruction{
 	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12},
 
 	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x02, SkipTrue: 2}, // 20: SYN without ACK
-	bpf.RetConstant{Val: 0},                                // 21
-	bpf.RetConstant{Val: 0},                                // 22
-	bpf.RetConstant{Val: 128},                              // 23: enough for the headers
+	bpf.RetConstant{Val: 0},                                 // 21
+	bpf.RetConstant{Val: 0},                                 // 22
+	bpf.RetConstant{Val: 128},                               // 23: enough for the headers
 }

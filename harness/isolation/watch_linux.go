@@ -18,7 +18,7 @@ import (
 type attempts struct {
 	socket  *os.File
 	lab     *served
-	ports   []uint16 // that are answered
+	plan    plan // what is answered
 	found   chan attempt
 	reading sync.WaitGroup
 	telling sync.WaitGroup
@@ -38,8 +38,8 @@ const connectUDP = "CONNECT-UDP"
 // maxAttempts that wait to be told; more are not counted.
 const maxAttempts = 1 << 12
 
-func watch(socket *os.File, lab *served, ports []uint16) *attempts {
-	a := &attempts{socket: socket, lab: lab, ports: ports, found: make(chan attempt, maxAttempts)}
+func watch(socket *os.File, lab *served, p plan) *attempts {
+	a := &attempts{socket: socket, lab: lab, plan: p, found: make(chan attempt, maxAttempts)}
 	a.reading.Go(a.read)
 	a.telling.Go(a.tell)
 	return a
@@ -61,7 +61,8 @@ func (a *attempts) see(packet []byte) {
 	if !ok || seen.to.Addr().IsLoopback() || seen.to.Addr().IsMulticast() {
 		return
 	}
-	if seen.method == http.MethodConnect && slices.Contains(a.ports, seen.to.Port()) || seen.to.Port() == dnsPort || seen.from == dnsPort {
+	_, led := a.plan.Leads[seen.to.String()]
+	if seen.method == http.MethodConnect && (led || slices.Contains(a.plan.Ports, seen.to.Port())) || seen.to.Port() == dnsPort || seen.from == dnsPort {
 		return // answered, or an answer
 	}
 	select {
