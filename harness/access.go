@@ -72,9 +72,12 @@ const (
 	clusterAPIAddress = "10.0.0.1"
 )
 
-// Inside is the environment as it reads in a network of its own, which loopback
-// addresses of this machine do not lead out of.
-func (e Environment) Inside() Environment {
+// Inside is the environment as it reads in namespaces of its own (see package
+// isolation), which loopback addresses of this machine do not lead out of and in
+// which the emulated hosts are reached without a proxy. tokenFile is where the
+// token file is there.
+func (e Environment) Inside(tokenFile string) Environment {
+	e.TokenFile, e.ProxyURL = tokenFile, ""
 	if e.Machine != nil {
 		inside := *e.Machine
 		inside.Address = metadataAddress

@@ -83,7 +83,7 @@ func TestWhatLeadsOutOfANetworkOfItsOwn(t *testing.T) {
 	if got := e.Relays(); !maps.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
-	env := e.Inside().Environ(nil)
+	env := e.Inside("/var/run/secrets/azure/tokens/azure-identity-token").Environ(nil)
 	for _, v := range []string{"IDENTITY_ENDPOINT=http://169.254.169.254/msi/token", "AZURE_KUBERNETES_TOKEN_PROXY=https://10.0.0.1"} {
 		if !slices.Contains(env, v) {
 			t.Errorf("%s is missing in %v", v, env)

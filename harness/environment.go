@@ -1,14 +1,12 @@
 package harness
 
 import (
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/gateway"
-	"github.com/wiemu/wiemu/emulator/managedidentity"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/process"
 )
@@ -27,9 +25,6 @@ type Environment struct {
 	// OpenPorts are those, besides 443, on which the lab lets programs through to
 	// hosts outside.
 	OpenPorts []uint16 `json:"openPorts,omitempty"`
-	// Isolated is for a process that has the emulated hosts for its network, and
-	// so needs no proxy: see package isolation.
-	Isolated bool `json:"isolated,omitempty"`
 
 	Machine    *MachineAccess    `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	TokenProxy *TokenProxyAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
@@ -41,7 +36,7 @@ func (e Environment) Environ(base []string) []string {
 	env := process.CleanEnviron(base)
 	env = e.Bundle.Environ(env)
 	java := e.Bundle.JavaOptions()
-	if !e.Isolated {
+	if e.ProxyURL != "" {
 		java = append(java, gateway.JavaOptions(e.ProxyURL)...)
 		env = set(env, gateway.Environ(e.ProxyURL)...)
 	}
@@ -58,25 +53,6 @@ func (e Environment) Environ(base []string) []string {
 		"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
 		"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
 	)
-}
-
-// Leads are the addresses, besides those of emulated hosts, that the environment
-// names: they are to answer the process wherever it runs. The metadata service
-// answers at its own address as well.
-func (e Environment) Leads() map[string]string {
-	leads := map[string]string{}
-	if e.Machine != nil {
-		leads[e.Machine.Address] = e.Machine.Address
-		if e.Machine.Kind != managedidentity.AppService {
-			leads["169.254.169.254:80"] = e.Machine.Address
-		}
-	}
-	if e.TokenProxy != nil {
-		if u, err := url.Parse(e.TokenProxy.URL); err == nil {
-			leads[u.Host] = u.Host
-		}
-	}
-	return leads
 }
 
 // Changes returns the variables that Environ sets, whether base has them so

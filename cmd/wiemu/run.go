@@ -219,7 +219,7 @@ func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation
 	}()
 	opts := isolation.Options{
 		Dir: dir, Tokens: filepath.Dir(env.TokenFile), TokenFile: filepath.Base(env.TokenFile),
-		Roots: env.Bundle.Roots, ProxyURL: env.ProxyURL, Ports: env.OpenPorts, Leads: env.Leads(),
+		Roots: env.Bundle.Roots, ProxyURL: env.ProxyURL, Ports: env.OpenPorts, Leads: env.Relays(),
 	}
 	for _, p := range publish {
 		publication, err := isolation.ParsePublication(p)
@@ -232,7 +232,7 @@ func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation
 	if err != nil {
 		return nil, nil, err
 	}
-	env.Isolated, env.TokenFile = true, opts.TokenPath()
+	*env = env.Inside(opts.TokenPath())
 	return i, func() error { return errors.Join(i.Close(), os.RemoveAll(dir)) }, nil
 }
 

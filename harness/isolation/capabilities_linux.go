@@ -29,6 +29,11 @@ func dropCapabilities() error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return err
 	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
 	for c := range unix.CAP_LAST_CAP + 1 {
 		if slices.Contains(kept, c) && os.Getuid() == 0 {
 			continue
@@ -37,7 +42,8 @@ func dropCapabilities() error {
 			return err
 		}
 	}
-	return nil
+	data[0].Inheritable, data[1].Inheritable = 0, 0 // which a program of root's would get
+	return unix.Capset(&header, &data[0])
 }
 
 // mappings keep every user and group what they are: all that there are here if

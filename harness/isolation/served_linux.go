@@ -14,7 +14,8 @@ import (
 
 // served are the sockets of a program's namespaces, answered from outside.
 type served struct {
-	proxy     string // host:port
+	proxy     string            // host:port
+	leads     map[string]string // see Options
 	names     *names
 	closers   []io.Closer
 	listening sync.WaitGroup
@@ -27,7 +28,7 @@ type served struct {
 
 // serveInside begins to answer on the sockets, which it owns from here.
 func serveInside(files map[string]*os.File, p plan) (*served, error) {
-	s := &served{proxy: p.Proxy, names: newNames(), conns: map[net.Conn]bool{}}
+	s := &served{proxy: p.Proxy, leads: p.Leads, names: newNames(), conns: map[net.Conn]bool{}}
 	var errs []error
 	for name, file := range files {
 		errs = append(errs, s.serve(name, file, p))
@@ -62,9 +63,6 @@ func (s *served) serve(name string, file *os.File, p plan) error {
 	answer := s.lead
 	if name == dnsStream {
 		answer = s.names.answerStream
-	}
-	if outside, ok := p.Leads[name]; ok {
-		answer = func(conn net.Conn) { s.join(conn, outside) }
 	}
 	s.listening.Go(func() { s.accept(listener, answer) })
 	return nil
@@ -106,13 +104,19 @@ func (s *served) drop(conn net.Conn) {
 	_ = conn.Close() // the other side learns it from its next read
 }
 
-// lead hands a connection of the program to the lab's proxy, by the name that its
+// lead connects a connection of the program with what answers at its address
+// outside, or hands it to the lab's proxy, by the name that its
 // address was given out for. What the proxy refuses, and thereby writes down, is
 // reset: to the program the network has failed.
 func (s *served) lead(conn net.Conn) {
 	to, err := netip.ParseAddrPort(conn.LocalAddr().String()) // which is where the program wanted to go
-	if err != nil || to.Addr().Unmap().IsLoopback() {
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	if err != nil || to.Addr().IsLoopback() {
 		reset(conn) // the program's own machine, where nobody listens
+		return
+	}
+	if outside, ok := s.leads[to.String()]; ok {
+		s.join(conn, outside)
 		return
 	}
 	server, err := s.connect(http.MethodConnect, s.names.target(to))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -46,6 +47,9 @@ func openSockets(p plan) (map[string]*os.File, error) {
 		errs = append(errs, add(name, file, err))
 	}
 	for address := range p.Leads {
+		if to, err := netip.ParseAddrPort(address); err == nil && slices.Contains(p.Ports, to.Port()) {
+			continue // it arrives there
+		}
 		file, err := listenFile(address)
 		errs = append(errs, add(address, file, err))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,21 +107,22 @@ func (a *attempts) tell() {
 
 // close sees what has arrived, and waits until it is told.
 func (a *attempts) close() error {
-	raw, err := a.socket.SyscallConn()
-	if err == nil {
+	err := a.socket.SetReadDeadline(time.Unix(0, 0)) // wall time: ends the reading
+	a.reading.Wait()
+	raw, why := a.socket.SyscallConn()
+	if why == nil {
 		packet := make([]byte, 256)
-		err = raw.Read(func(fd uintptr) bool {
+		why = raw.Control(func(fd uintptr) {
 			for {
 				size, err := unix.Read(int(fd), packet)
 				if err != nil && !errors.Is(err, unix.EINTR) {
-					return true
+					return // nothing is left
 				}
 				a.see(packet[:max(size, 0)])
 			}
 		})
 	}
-	err = errors.Join(err, a.socket.Close())
-	a.reading.Wait()
+	err = errors.Join(err, why, a.socket.Close())
 	close(a.found)
 	a.telling.Wait()
 	return err
