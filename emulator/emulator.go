@@ -239,7 +239,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: entra.LoginHosts(), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
+		{Hosts: append(entra.LoginHosts(), entra.RegionalHosts), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
 		{Hosts: []string{"graph.microsoft.com"}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
 		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
 	}

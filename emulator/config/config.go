@@ -94,6 +94,10 @@ type Application struct {
 	AppRoles []string `yaml:"appRoles,omitempty" json:"appRoles,omitempty"`
 	// AccessTokenVersion is the version of tokens for this application: requestedAccessTokenVersion in its manifest.
 	AccessTokenVersion int `yaml:"accessTokenVersion,omitempty" json:"accessTokenVersion,omitempty" jsonschema:"enum=1,enum=2"`
+	// AppRoleAssignmentRequired says that only those with an app role get tokens for this application.
+	AppRoleAssignmentRequired bool `yaml:"appRoleAssignmentRequired,omitempty" json:"appRoleAssignmentRequired,omitempty"`
+	// PublicClient says that the application is a public client, which has no credentials: allowPublicClient in its manifest.
+	PublicClient bool `yaml:"publicClient,omitempty" json:"publicClient,omitempty"`
 	// Secrets are the client secrets.
 	Secrets []Secret `yaml:"secrets,omitempty" json:"secrets,omitempty"`
 	// Certificates are the client certificates.

@@ -90,6 +90,7 @@ func (a Application) principal() directory.Principal {
 	p := principal(directory.Application, a.Principal)
 	p.ApplicationObjectID = StableID("application", a.ClientID)
 	p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
+	p.AssignmentRequired, p.PublicClient = a.AppRoleAssignmentRequired, a.PublicClient
 	for n, s := range a.Secrets {
 		p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
 	}

@@ -45,8 +45,10 @@ type Principal struct {
 	IdentifierURIs      []string `json:"identifierUris,omitempty"`      // names under which others ask for tokens for it; unique in the tenant, case ignored
 	AppRoles            []string `json:"appRoles,omitempty"`            // application permissions granted to it: the roles claim of its tokens
 
-	TokenLifetime      time.Duration `json:"tokenLifetime,omitempty"`      // of access tokens given to it, in JSON as nanoseconds; 0: see Lifetime
-	AccessTokenVersion int           `json:"accessTokenVersion,omitempty"` // of tokens for it as a resource: 0 and 1 are v1, 2 is v2
+	TokenLifetime      time.Duration `json:"tokenLifetime,omitempty"`             // of access tokens given to it, in JSON as nanoseconds; 0: see Lifetime
+	AssignmentRequired bool          `json:"appRoleAssignmentRequired,omitempty"` // who asks for a token for it needs an app role
+	PublicClient       bool          `json:"publicClient,omitempty"`              // it has no credentials, so it gets no token without a user
+	AccessTokenVersion int           `json:"accessTokenVersion,omitempty"`        // of tokens for it as a resource: 0 and 1 are v1, 2 is v2
 
 	FederatedCredentials []FederatedCredential `json:"federatedCredentials,omitempty"` // at most MaxFederatedCredentials
 	Secrets              []Secret              `json:"secrets,omitempty"`              // applications only

@@ -254,6 +254,24 @@ func checkCredential(_ context.Context, x *exchange) finding {
 	return f
 }
 
+func checkConfidential(_ context.Context, x *exchange) finding {
+	if x.principal.PublicClient {
+		return finding{expected: "a confidential client", presented: "a public client", refusal: aadsts.PublicClient()}
+	}
+	return finding{expected: "a confidential client", presented: "a confidential client"}
+}
+
+// checkRegion refuses applications at a regional endpoint, which serves managed
+// identities and Microsoft's own services. That it takes the federated assertion
+// of a managed identity is inferred from the text of 100007.
+func checkRegion(_ context.Context, x *exchange) finding {
+	f := finding{expected: "a managed identity", presented: kindNote(x.principal)}
+	if x.principal.Kind != directory.ManagedIdentity {
+		f.refusal = aadsts.RegionalOnly()
+	}
+	return f
+}
+
 func checkAssertionType(_ context.Context, x *exchange) finding {
 	f := finding{expected: jwtBearer, presented: x.request.AssertionType}
 	switch x.request.AssertionType {
@@ -277,5 +295,19 @@ func checkResource(_ context.Context, x *exchange) finding {
 		return f
 	}
 	x.target, f.note = target, target.name
+	return f
+}
+
+// checkAssigned looks whether the token would carry an app role, if the resource
+// demands one.
+func checkAssigned(_ context.Context, x *exchange) finding {
+	if !x.target.assigned {
+		return finding{expected: "anybody", presented: x.principal.DisplayName}
+	}
+	f := finding{expected: "an app role of " + x.target.name, presented: strings.Join(x.roles(), " ")}
+	if f.presented == "" {
+		f.presented = "none"
+		f.refusal = aadsts.NotAssigned(x.principal.ClientID, x.principal.DisplayName, x.target.appID, x.target.name)
+	}
 	return f
 }

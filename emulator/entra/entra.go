@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -74,6 +75,14 @@ const loginHost = "login.microsoftonline.com"
 func LoginHosts() []string {
 	return []string{loginHost, "login.windows.net", "login.microsoft.com", "sts.windows.net"}
 }
+
+// RegionalHosts is below which the regional endpoints are, REGION.login.microsoft.com,
+// that clients use who set AZURE_REGIONAL_AUTHORITY_NAME.
+// Source: MSAL Go, apps/internal/oauth/ops/authority.
+const RegionalHosts = ".login.microsoft.com"
+
+// isRegional reports whether a host is a regional endpoint.
+func isRegional(hostport string) bool { return strings.HasSuffix(plainHost(hostport), RegionalHosts) }
 
 // isLoginHost reports whether host, in lower case, is one of LoginHosts.
 func isLoginHost(host string) bool { return slices.Contains(LoginHosts(), host) }

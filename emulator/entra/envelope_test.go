@@ -156,3 +156,13 @@ func TestHostsBelowASuffix(t *testing.T) {
 		}
 	}
 }
+
+// Regional endpoints serve managed identities, and their documents stay there.
+func TestRegionalEndpointForAManagedIdentity(t *testing.T) {
+	l := newLab(t)
+	a := l.federated()
+	a.host = "westeurope.login.microsoft.com"
+	if got := l.send(t, a); got.status != http.StatusOK {
+		t.Errorf("%d: %s", got.status, got.raw)
+	}
+}

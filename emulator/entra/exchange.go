@@ -127,6 +127,8 @@ func (x *exchange) concerns(on occasion) bool {
 		return !x.examining
 	case onClaimsRequest:
 		return x.request.Claims != ""
+	case onRegion:
+		return !x.examining && isRegional(x.request.Host)
 	case onSecret:
 		return x.request.Assertion == "" && x.request.ClientSecret != ""
 	case onAssertion:

@@ -37,6 +37,8 @@ const (
 	bareID     = "33333333-aaaa-4bbb-8ccc-444444444444" // an app registration with nothing
 	disabledID = "55555555-aaaa-4bbb-8ccc-666666666666"
 	apiID      = "77777777-aaaa-4bbb-8ccc-888888888888" // a resource with v2 tokens
+	publicID   = "bbbbbbbb-aaaa-4bbb-8ccc-222222222222" // a public client
+	closedID   = "bbbbbbbb-aaaa-4bbb-8ccc-444444444444" // a resource for those with a role
 	elsewhere  = "99999999-aaaa-4bbb-8ccc-aaaaaaaaaaaa" // in another tenant
 
 	issuerURL = "https://europe.oic.wiemu.test/tenant/cluster/"
@@ -107,6 +109,8 @@ func tenant() directory.Tenant {
 	return directory.Tenant{
 		ID: tenantID, DisplayName: "Contoso", Domains: []string{"contoso.onmicrosoft.com"},
 		Principals: []directory.Principal{
+			{Kind: directory.Application, ClientID: publicID, DisplayName: "phone", PublicClient: true},
+			{Kind: directory.Application, ClientID: closedID, DisplayName: "closed", AssignmentRequired: true},
 			{
 				Kind: directory.ManagedIdentity, ClientID: identityID, DisplayName: "my-radix-app", FederatedCredentials: []directory.FederatedCredential{trust},
 				ResourceID: "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/my-radix-app",
@@ -182,6 +186,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type attempt struct {
 	method  string
 	path    string
+	host    string // "": login.microsoftonline.com
 	form    url.Values
 	header  http.Header
 	body    string // instead of the form
@@ -261,6 +266,9 @@ func (a *attempt) request() *http.Request {
 	}
 	r := httptest.NewRequest(a.method, "https://login.microsoftonline.com/", strings.NewReader(body))
 	r.URL.Path = a.path
+	if a.host != "" {
+		r.Host = a.host
+	}
 	r.Header = a.header
 	return r
 }

@@ -70,6 +70,7 @@ func TestRefusals(t *testing.T) {
 			{"two resources", set("scope", "https://graph.microsoft.com/.default https://vault.azure.net/.default"), 700022, 400, "invalid_scope"},
 			{"an endless scope", set("scope", strings.Repeat("x/.default ", 1000)), 70011, 400, "invalid_scope"},
 			{"an unknown resource", set("scope", "api://not-a-registered-resource/.default"), 500011, 400, "invalid_resource"},
+			{"a resource that demands a role", set("scope", closedID+"/.default"), 501051, 400, "invalid_grant"},
 			{"a claims request that is no JSON", set("claims", "{"), 9002313, 400, "invalid_request"},
 
 			// who asks
@@ -174,6 +175,8 @@ func TestRefusals(t *testing.T) {
 			{"a wrong secret", set("client_secret", "wrong"), 7000215, 401, "invalid_client"},
 			{"the secret's id", set("client_secret", "aaaaaaaa-0000-4000-8000-000000000001"), 7000215, 401, "invalid_client"},
 			{"an expired secret", set("client_secret", "an-expired-secret"), 7000222, 401, "invalid_client"},
+			{"a public client", func(a *attempt) { a.form.Set("client_id", publicID) }, 700025, 401, "invalid_client"},
+			{"an application at a regional endpoint", func(a *attempt) { a.host = "westeurope.login.microsoft.com" }, 100007, 400, "invalid_request"},
 			{"an application without secrets", set("client_id", bareID), 7000215, 401, "invalid_client"},
 			{"a managed identity", set("client_id", identityID), 7000232, 401, "invalid_client"},
 			{"another client in the Authorization header", func(a *attempt) { a.header.Set("Authorization", basic(bareID, secret)) }, 9002313, 400, "invalid_request"},

@@ -24,7 +24,7 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int
 	s.commonHeaders(h, request.TraceID, request.arrived.echo)
 	s.setCookies(h)
 	if request.arrived.telemetry {
-		h["X-Ms-Clitelem"] = []string{telemetry(refusal)}
+		h["X-Ms-Clitelem"] = []string{aadsts.Telemetry(codeOf(refusal))}
 	}
 	if refusal != nil {
 		writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), request.TraceID.String(), request.CorrelationID.String()))
@@ -33,14 +33,11 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int
 	writeBody(w, http.StatusOK, token.reply(version))
 }
 
-// telemetry is x-ms-clitelem, for MSAL clients: version, error code, suberror
-// code, and two measures that are empty without a broker.
-func telemetry(refusal *aadsts.Error) string {
-	code := 0
-	if refusal != nil {
-		code = refusal.Code
+func codeOf(refusal *aadsts.Error) int {
+	if refusal == nil {
+		return 0
 	}
-	return "1," + strconv.Itoa(code) + ",0,,"
+	return refusal.Code
 }
 
 // reply is the body of a granted request. The v1 endpoint writes numbers as

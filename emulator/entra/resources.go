@@ -88,6 +88,8 @@ type target struct {
 	name    string
 	version int // of its tokens: 1 or 2
 	graph   bool
+
+	assigned bool // only clients with an app role get a token
 }
 
 // resource finds who is meant by an identifier: an application of the tenant, or
@@ -97,7 +99,7 @@ func (s *Service) resource(tenantID, asked string) (target, bool) {
 	plain := strings.TrimRight(strings.TrimPrefix(asked, "spn:"), "/")
 	for _, uri := range []string{asked, plain} {
 		if p, ok := s.directory.ResourceByURI(tenantID, uri); ok && p.Kind == directory.Application {
-			return target{asked: asked, appID: p.ClientID, name: p.DisplayName, version: max(p.AccessTokenVersion, 1)}, true
+			return target{asked: asked, appID: p.ClientID, name: p.DisplayName, version: max(p.AccessTokenVersion, 1), assigned: p.AssignmentRequired}, true
 		}
 	}
 	w := findResource(s.resources, plain)

@@ -28,6 +28,7 @@ const (
 	always          occasion = iota
 	onRequest                // not when an assertion alone is examined
 	onClaimsRequest          // the client sent the claims parameter
+	onRegion                 // a regional endpoint was asked
 	onSecret                 // the client sent a secret
 	onAssertion              // the client sent an assertion
 	onCertificate            // … which it signed itself
@@ -38,17 +39,18 @@ const (
 type state int
 
 const (
-	hasTenant state = 1 << iota
-	hasClient       // the principal that asks
-	hasSecret       // that was presented and belongs to the client
-	hasToken        // the assertion, as a JWT
-	hasHeader       // and its header can be followed
-	hasClaims       // and its claims are of the right types
-	hasIssuer       // and a federated credential names its issuer
-	hasTrust        // and one matches it altogether
-	hasKeys         // and the issuer's keys could be read
-	hasKey          // and the one that is to verify it is there
-	hasKind         // of which both parts fit together
+	hasTenant   state = 1 << iota
+	hasClient         // the principal that asks
+	hasSecret         // that was presented and belongs to the client
+	hasToken          // the assertion, as a JWT
+	hasHeader         // and its header can be followed
+	hasClaims         // and its claims are of the right types
+	hasIssuer         // and a federated credential names its issuer
+	hasTrust          // and one matches it altogether
+	hasKeys           // and the issuer's keys could be read
+	hasKey            // and the one that is to verify it is there
+	hasResource       // that is asked for
+	hasKind           // of which both parts fit together
 )
 
 // list is the order in which Entra ID checks, as far as it is known
@@ -71,6 +73,8 @@ func (s *Service) list() []step {
 		{"application", always, hasTenant, hasClient, checkApplication},
 		{"application enabled", always, hasClient, 0, checkEnabled},
 		{"client credential", onRequest, 0, 0, checkCredential},
+		{"confidential client", onRequest, hasClient, 0, checkConfidential},
+		{"regional endpoint", onRegion, hasClient, 0, checkRegion},
 
 		// with a secret
 		{"secret allowed", onSecret, hasClient, 0, checkSecretAllowed},
@@ -108,7 +112,8 @@ func (s *Service) list() []step {
 		{"signature", onFederation, hasKind, 0, checkSignature},
 
 		// what is asked for
-		{"resource", onRequest, hasTenant, 0, checkResource},
+		{"resource", onRequest, hasTenant, hasResource, checkResource},
+		{"role assigned", onRequest, hasResource | hasClient, 0, checkAssigned},
 	}
 }
 

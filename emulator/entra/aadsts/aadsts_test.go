@@ -62,7 +62,28 @@ func refusals() map[*Error]string {
 		NotInTime(at, time.Time{}, at):         "AADSTS700024: Client assertion is not within its valid time range. Current time: 2025-12-19T16:45:40.3451933Z, assertion valid from 1970-01-01T00:00:00.0000000Z, expiry time of assertion 2025-12-19T16:45:40.3451933Z. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
 		MetadataUnreachable():                  "AADSTS501661: Request to External OIDC endpoint failed.",
 		KeyNotPublished("AB", "i"):             "AADSTS7000272: The certificate with identifier AB used to sign the federated credential could not be found in the metadata of identity provider i. Please validate that your Identity Provider's metadata exposes the key used to sign the incoming token.",
+		PublicClient():                         "AADSTS700025: Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+		NotAssigned("c", "n", "r", "m"):        "AADSTS501051: Application 'c'(n) is not assigned to a role for the application 'r'(m).",
+		RegionalOnly():                         "AADSTS100007: Microsoft Entra Regional ONLY supports auth either for MSIs OR for requests from MSAL using SN+I.",
 		Unavailable():                          "AADSTS90033: A transient error has occurred. Please try again.",
+	}
+}
+
+// A code can be given, or the catalogue says why not.
+func TestEveryCodeHasAConstructorOrAReason(t *testing.T) {
+	made := map[int]bool{}
+	for refusal := range refusals() {
+		made[refusal.Code] = true
+	}
+	for _, e := range Catalogue() {
+		if made[e.Code] == (e.Never != "") {
+			t.Errorf("%d: a constructor: %v, never: %q", e.Code, made[e.Code], e.Never)
+		}
+	}
+	for code := range never() {
+		if _, ok := Lookup(code); !ok {
+			t.Errorf("%d is never given, and not in the catalogue", code)
+		}
 	}
 }
 

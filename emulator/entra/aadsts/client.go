@@ -65,7 +65,7 @@ func clients() []Entry {
 			Code: 700025, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
 			Text:       "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
 			Meaning:    "The application is a public client, which has no credentials.",
-			Remedy:     "Register the application as a confidential client (allowPublicClient false).",
+			Remedy:     "Register the application as a confidential client (allowPublicClient false; in wiemu.yaml publicClient).",
 			Source:     "entra-docs error code reference",
 			Confidence: Documented,
 		},
@@ -104,6 +104,9 @@ func InvalidClientID(client string) *Error { return refuse(700038, "client", cli
 func UnknownApplication(client, tenant string) *Error {
 	return refuse(700016, "client", client, "tenant", tenant)
 }
+
+// PublicClient refuses a credential of an application that has none.
+func PublicClient() *Error { return refuse(700025) }
 
 // DisabledApplication refuses a disabled service principal.
 func DisabledApplication(client, name string) *Error {

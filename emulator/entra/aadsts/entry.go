@@ -1,6 +1,9 @@
 package aadsts
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Confidence says how well a fact about Entra ID is known.
 type Confidence string
@@ -15,15 +18,21 @@ const (
 // Entry is what the catalogue knows about one code.
 type Entry struct {
 	Code       int        `json:"code"`
-	OAuth      string     `json:"error"`      // RFC 6749 §5.2, and some of Entra's own
-	Status     int        `json:"status"`     // HTTP
-	Text       string     `json:"text"`       // with {placeholders}
-	URI        bool       `json:"errorUri"`   // whether the reply carries error_uri: Entra has a page for the code
-	Meaning    string     `json:"meaning"`    // in one or two sentences
-	Remedy     string     `json:"remedy"`     // what to look at and change
-	Source     string     `json:"source"`     // of code and text
-	Confidence Confidence `json:"confidence"` // of code, text and status
+	OAuth      string     `json:"error"`           // RFC 6749 §5.2, and some of Entra's own
+	Status     int        `json:"status"`          // HTTP
+	Text       string     `json:"text"`            // with {placeholders}
+	URI        bool       `json:"errorUri"`        // whether the reply carries error_uri: Entra has a page for the code
+	Meaning    string     `json:"meaning"`         // in one or two sentences
+	Remedy     string     `json:"remedy"`          // what to look at and change
+	Source     string     `json:"source"`          // of code and text
+	Confidence Confidence `json:"confidence"`      // of code, text and status
+	Never      string     `json:"never,omitempty"` // why wiemu's token service does not give it; "": it can
 }
+
+// Telemetry is the header x-ms-clitelem that MSAL clients get with the code:
+// version, error code, suberror code, and two measures that are empty without a
+// broker. Code 0 is that of a granted request.
+func Telemetry(code int) string { return "1," + strconv.Itoa(code) + ",0,," }
 
 // The errors and statuses of the table. invalid_client is 401 everywhere since
 // October 2023; nearly everything else is 400.
@@ -43,7 +52,12 @@ const (
 // Catalogue returns every entry, in the order in which Entra ID's checks can
 // give them. The slice is the caller's.
 func Catalogue() []Entry {
-	return slices.Concat(requests(), tenants(), resources(), clients(), tokens(), certificates(), federated(), service())
+	all := slices.Concat(requests(), tenants(), resources(), clients(), tokens(), certificates(), federated(), service())
+	why := never()
+	for i := range all {
+		all[i].Never = why[all[i].Code]
+	}
+	return all
 }
 
 // Lookup returns the entry of a code.

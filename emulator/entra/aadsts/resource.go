@@ -65,11 +65,16 @@ func resources() []Entry {
 			Code: 501051, OAuth: invalidGrant, Status: http.StatusBadRequest, URI: true,
 			Text:       "Application '{client}'({clientName}) is not assigned to a role for the application '{resource}'({resourceName}).",
 			Meaning:    "The resource demands that callers are assigned a role, and this one is not.",
-			Remedy:     "Assign an app role of the resource to the caller's service principal, or switch \"assignment required\" off.",
+			Remedy:     "Assign an app role of the resource to the caller's service principal, or switch \"assignment required\" off (appRoleAssignmentRequired in wiemu.yaml).",
 			Source:     "well-known text; the status is inferred",
 			Confidence: Inferred,
 		},
 	}
+}
+
+// NotAssigned refuses a client without a role of a resource that demands one.
+func NotAssigned(client, clientName, resource, resourceName string) *Error {
+	return refuse(501051, "client", client, "clientName", clientName, "resource", resource, "resourceName", resourceName)
 }
 
 // NotDefaultScope refuses a scope without /.default.

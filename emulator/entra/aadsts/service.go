@@ -2,8 +2,7 @@ package aadsts
 
 import "net/http"
 
-// service are the refusals that depend on load, policy and place. Of these no
-// check gives any: they are there for faults, and for looking up.
+// service are the refusals that depend on load, policy and place.
 func service() []Entry {
 	return []Entry{
 		{
@@ -80,6 +79,9 @@ func service() []Entry {
 		},
 	}
 }
+
+// RegionalOnly refuses an application at a regional endpoint.
+func RegionalOnly() *Error { return refuse(100007) }
 
 // Unavailable says that the token service failed itself.
 func Unavailable() *Error { return refuse(90033) }
