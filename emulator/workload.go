@@ -3,7 +3,6 @@ package emulator
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -54,7 +53,7 @@ func (e *Emulator) Trust(w Workload) error {
 	subject := "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount
 	credential := directory.FederatedCredential{
 		ID:   config.StableID("federated credential", w.ClientID, from.URL(), subject),
-		Name: credentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, config.DefaultAudience),
+		Name: directory.CredentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, config.DefaultAudience),
 	}
 	if changed, err := e.addCredential(tenant, w, credential); err != nil {
 		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)
@@ -83,7 +82,8 @@ func (e *Emulator) addCredential(tenant string, w Workload, credential directory
 	return true, e.directory.Update(tenant, w.ClientID, func(p *directory.Principal) error {
 		name := credential.Name
 		for n := 2; slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Name == credential.Name }); n++ {
-			credential.Name = fmt.Sprintf("%s_%d", name, n)
+			suffix := fmt.Sprintf("_%d", n)
+			credential.Name = name[:min(len(name), directory.MaxCredentialName-len(suffix))] + suffix
 		}
 		p.FederatedCredentials = append(p.FederatedCredentials, credential)
 		return nil
@@ -97,17 +97,6 @@ func (e *Emulator) listsCredentials(clientID string) bool {
 	}
 	return slices.ContainsFunc(e.config.Applications, func(a config.Application) bool { return lists(a.Principal) }) ||
 		slices.ContainsFunc(e.config.Identities, func(i config.Identity) bool { return lists(i.Principal) })
-}
-
-var notInCredentialNames = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
-
-// credentialName is a name that Entra ID takes: 3 to 120 letters, digits, hyphens and underscores.
-func credentialName(name string) string {
-	name = strings.Trim(notInCredentialNames.ReplaceAllString(name, "-"), "-_")
-	for len(name) < 3 {
-		name += "-fc"
-	}
-	return name[:min(len(name), 110)]
 }
 
 // Tenant returns the id of the tenant that an id or domain names; "" is the first.

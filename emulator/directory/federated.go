@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -75,6 +76,18 @@ func validIssuer(issuer string) bool {
 	u, err := url.Parse(issuer)
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil &&
 		!strings.ContainsAny(issuer, "?#") && issuer == strings.TrimSpace(issuer)
+}
+
+var notInCredentialName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// CredentialName makes a name for a federated credential of the names of what it
+// is for, as Entra ID takes it: APP_ENV_COMPONENT.
+func CredentialName(of ...string) string {
+	name := strings.TrimLeft(notInCredentialName.ReplaceAllString(strings.Join(of, "_"), "-"), "-_")
+	if len(name) < MinCredentialName {
+		name = "fc-" + name
+	}
+	return name[:min(len(name), MaxCredentialName)]
 }
 
 // validCredentialName reports whether name matches [A-Za-z0-9][A-Za-z0-9_-]{2,119}.

@@ -9,11 +9,16 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
-// nearest is the federated credential that comes closest to an assertion: the
-// one with the fewest fields that differ, and of those the one that takes the
-// fewest edits.
+// nearest is the federated credential that comes closest to an assertion.
 func nearest(credentials []directory.FederatedCredential, a *assertion) *journal.Nearest {
-	issuer, subject, audience := bounded(a.issuer), bounded(a.subject), bounded(a.audience.String())
+	return Nearest(credentials, bounded(a.issuer), bounded(a.subject), bounded(a.audience.String()))
+}
+
+// Nearest is the federated credential that comes closest to a token with this
+// issuer, subject and audience: the one with the fewest fields that differ, and
+// of those the one that takes the fewest edits. It is nil if there is none, and
+// has no differences if one matches.
+func Nearest(credentials []directory.FederatedCredential, issuer, subject, audience string) *journal.Nearest {
 	var best *directory.FederatedCredential
 	var bestScore int
 	for i := range credentials {

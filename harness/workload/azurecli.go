@@ -19,20 +19,71 @@ managed_identity() {
   az ad sp show --id "$1" --query 'alternativeNames' --output tsv | tr '\t' '\n' |
     grep -i '/providers/Microsoft.ManagedIdentity/userAssignedIdentities/' || true
 }`)
+	found := identity{subscription: `"$(echo "$id" | cut -d/ -f3)"`, group: `"$(echo "$id" | cut -d/ -f5)"`, name: `"${id##*/}"`}
+	indent := strings.NewReplacer("\n", "\n  ")
 	for _, row := range rows {
 		p.title(row)
 		p.line("id=$(managed_identity %s)", shellQuote(row.ClientID))
 		p.line(`if [ -n "$id" ]; then`)
-		p.line(`  az identity federated-credential create --subscription "$(echo "$id" | cut -d/ -f3)" \`)
-		p.line(`    --resource-group "$(echo "$id" | cut -d/ -f5)" --identity-name "${id##*/}" \`)
-		p.line(`    --name %s --audiences %s \`, shellQuote(row.Name), shellQuote(row.Audience))
-		p.line(`    --issuer %s \`, shellQuote(row.Issuer))
-		p.line(`    --subject %s`, shellQuote(row.Subject))
+		p.line(`  %s`, indent.Replace(found.write("create", row)))
 		p.line(`else`)
-		p.line(`  az ad app federated-credential create --id %s \`, shellQuote(row.ClientID))
-		p.line(`    --parameters %s`, shellQuote(parameters(row)))
+		p.line(`  %s`, indent.Replace(Holder{ClientID: row.ClientID}.Create(row)))
 		p.line(`fi`)
 	}
+}
+
+// Holder is who has federated credentials in real Azure: a managed identity if
+// it has a resource id, otherwise an app registration.
+type Holder struct {
+	ClientID   string
+	ResourceID string // /subscriptions/…/userAssignedIdentities/NAME
+}
+
+// Create is the az command that creates a federated credential.
+func (h Holder) Create(row TrustRow) string {
+	if id, ok := h.identity(); ok {
+		return id.write("create", row)
+	}
+	return "az ad app federated-credential create --id " + shellQuote(h.ClientID) + " \\\n  --parameters " + shellQuote(parameters(row))
+}
+
+// Update is the az command that gives the federated credential row.Name the
+// issuer, subject and audience of the row.
+func (h Holder) Update(row TrustRow) string {
+	if id, ok := h.identity(); ok {
+		return id.write("update", row)
+	}
+	return "az ad app federated-credential update --id " + shellQuote(h.ClientID) + " --federated-credential-id " + shellQuote(row.Name) +
+		" \\\n  --parameters " + shellQuote(parameters(row))
+}
+
+// Delete is the az command that removes a federated credential.
+func (h Holder) Delete(name string) string {
+	if id, ok := h.identity(); ok {
+		return id.command("delete") + " \\\n  --name " + shellQuote(name) + " --yes"
+	}
+	return "az ad app federated-credential delete --id " + shellQuote(h.ClientID) + " --federated-credential-id " + shellQuote(name)
+}
+
+// identity takes the resource id apart.
+func (h Holder) identity() (identity, bool) {
+	parts := strings.Split(h.ResourceID, "/") // "", subscriptions, ID, resourceGroups, GROUP, providers, …, NAME
+	if len(parts) != 9 {
+		return identity{}, false
+	}
+	return identity{subscription: shellQuote(parts[2]), group: shellQuote(parts[4]), name: shellQuote(parts[8])}, true
+}
+
+// identity names a managed identity; its fields are words of a shell.
+type identity struct{ subscription, group, name string }
+
+func (i identity) command(verb string) string {
+	return "az identity federated-credential " + verb + " --subscription " + i.subscription + " \\\n  --resource-group " + i.group + " --identity-name " + i.name
+}
+
+func (i identity) write(verb string, row TrustRow) string {
+	return i.command(verb) + " \\\n  --name " + shellQuote(row.Name) + " --audiences " + shellQuote(row.Audience) +
+		" \\\n  --issuer " + shellQuote(row.Issuer) + " \\\n  --subject " + shellQuote(row.Subject)
 }
 
 // parameters is what az ad app federated-credential create takes.

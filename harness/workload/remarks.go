@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/wiemu/wiemu/emulator/directory"
 )
 
 // A printer writes lines of a language with its comments.
@@ -26,9 +28,6 @@ func (p printer) remark(format string, args ...any) {
 	p.line("%s %s", p.comment, text)
 }
 
-// Entra ID: at most 20 federated credentials for an application or managed identity.
-const maxCredentials = 20
-
 // remarks says, at the head of the output, what people trip over.
 func (p printer) remarks(rows []TrustRow, issuers []string) {
 	p.remark("Federated credentials, printed by wiemu trust. Issuer, subject and audience are compared")
@@ -47,8 +46,8 @@ func (p printer) remarks(rows []TrustRow, issuers []string) {
 	}
 	counted := map[string]int{}
 	for _, row := range rows {
-		if counted[row.ClientID]++; counted[row.ClientID] == maxCredentials+1 {
-			p.remark("CHECK: client id %s needs more than %d credentials, the most that Entra ID allows.", row.ClientID, maxCredentials)
+		if counted[row.ClientID]++; counted[row.ClientID] == directory.MaxFederatedCredentials+1 {
+			p.remark("CHECK: client id %s needs more than %d credentials, the most that Entra ID allows.", row.ClientID, directory.MaxFederatedCredentials)
 		}
 	}
 }

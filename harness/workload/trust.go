@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/wiemu/wiemu/emulator/directory"
 )
 
 // TrustRow is one federated credential that has to exist: what the Radix console
@@ -46,14 +48,14 @@ func Trust(workloads []Workload, issuers []string) []TrustRow {
 				Application: w.Application, Environment: w.Environment, Component: w.Component, Role: w.Role, UsedBy: []string{w.String()},
 			}
 			if i > 0 {
-				row.Name = marked(row.Name, issuer)
+				row.Name = Marked(row.Name, issuer)
 			}
 			at := slices.IndexFunc(rows, func(r TrustRow) bool {
 				return r.ClientID == row.ClientID && r.Issuer == row.Issuer && r.Subject == row.Subject
 			})
 			if at < 0 {
 				if slices.ContainsFunc(rows, func(r TrustRow) bool { return r.ClientID == row.ClientID && r.Name == row.Name }) {
-					row.Name = marked(row.Name, row.Issuer+" "+row.Subject)
+					row.Name = Marked(row.Name, row.Issuer+" "+row.Subject)
 				}
 				rows = append(rows, row)
 			} else if !slices.Contains(rows[at].UsedBy, w.String()) {
@@ -64,13 +66,13 @@ func Trust(workloads []Workload, issuers []string) []TrustRow {
 	return rows
 }
 
-// marked makes a credential's name one for another issuer (or another subject),
+// Marked makes a credential's name one for another issuer (or another subject),
 // with the mark by which the Radix CLI tells issuers apart:
 // cmd/validateWorkloadIdentity.go, generateFederatedCredentialName.
-func marked(name, of string) string {
+func Marked(name, of string) string {
 	sum := sha1.Sum([]byte(strings.ToLower(of)))
 	mark := "_" + hex.EncodeToString(sum[:])[:10]
-	return name[:min(len(name), maxCredentialName-len(mark))] + mark
+	return name[:min(len(name), directory.MaxCredentialName-len(mark))] + mark
 }
 
 // TrustFormats are the formats that WriteTrust knows.
@@ -124,7 +126,7 @@ func writeReal(w io.Writer, rows []TrustRow, format string) error {
 		return fmt.Errorf("trust: format %s needs workloads with a client id and the URL of the cluster's issuer; give it with --issuer (Radix console: Cluster Issuer URLs)", format)
 	}
 	for _, issuer := range issuers {
-		if err := realIssuer(issuer); err != nil {
+		if err := RealIssuer(issuer); err != nil {
 			return err
 		}
 	}
@@ -143,9 +145,9 @@ func writeReal(w io.Writer, rows []TrustRow, format string) error {
 	return err
 }
 
-// realIssuer refuses what cannot be the issuer of a cluster whose tokens Entra ID
+// RealIssuer refuses what cannot be the issuer of a cluster whose tokens Entra ID
 // is to accept.
-func realIssuer(issuer string) error {
+func RealIssuer(issuer string) error {
 	const fix = "give the cluster's issuer URL with --issuer, to the letter (Radix console: Cluster Issuer URLs)"
 	u, err := url.Parse(issuer)
 	host := ""

@@ -7,9 +7,10 @@ package workload
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/directory"
 )
 
 // Audience is what a service-account token has to be for when it is presented
@@ -66,8 +67,7 @@ func (w Workload) Subject() string {
 }
 
 // CredentialName is the name to give the workload's federated credential:
-// APP_ENV_COMPONENT as the Radix documentation suggests, made to fit what Entra
-// ID accepts (3 to 120 letters, digits, - and _).
+// APP_ENV_COMPONENT as the Radix documentation suggests.
 func (w Workload) CredentialName() string {
 	parts := []string{w.Application, w.Environment, w.Component}
 	if w.Role == Trigger { // one credential serves every trigger of the application
@@ -76,14 +76,8 @@ func (w Workload) CredentialName() string {
 	if w.Application == "" {
 		parts = []string{w.Namespace, w.ServiceAccount}
 	}
-	name := notInCredentialName.ReplaceAllString(strings.Join(parts, "_"), "-")
-	return name[:min(len(name), maxCredentialName)]
+	return directory.CredentialName(parts...)
 }
-
-// Entra ID: federatedIdentityCredential.name, 3 to 120 URL-friendly characters.
-const maxCredentialName = 120
-
-var notInCredentialName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 // String names the workload for messages: web in dev.
 func (w Workload) String() string {
