@@ -207,7 +207,15 @@ func TestWhatTheTokenSays(t *testing.T) {
 		{"Graph for a client with capabilities", func(a *attempt) {
 			a.form.Set("scope", "https://graph.microsoft.com/.default")
 			a.form.Set("claims", `{"access_token":{"xms_cc":{"values":["cp1"]}}}`)
-		}, map[string]any{"xms_cc": []any{"cp1"}}},
+		}, map[string]any{"xms_cc": []any{"cp1"}, "xms_ssm": "1", "exp": float64(start.Unix() + 86400)}},
+		{"a vault for a client with capabilities", func(a *attempt) { a.form.Set("claims", `{"access_token":{"xms_cc":{"values":["CP1"]}}}`) },
+			map[string]any{"xms_cc": nil, "xms_ssm": nil, "exp": float64(start.Unix() + 3600)}},
+		{"a GUID at the v2.0 endpoint", scope("cfa8b339-82a2-471a-a3c9-0fc0be7a4093/.default"), map[string]any{"aud": "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"}},
+		{"a GUID at the v1 endpoint", func(a *attempt) {
+			a.path = "/" + tenantID + "/oauth2/token"
+			a.form.Del("scope")
+			a.form.Set("resource", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093")
+		}, map[string]any{"aud": "spn:cfa8b339-82a2-471a-a3c9-0fc0be7a4093"}},
 		{"an application with v2 tokens", scope("api://contoso/api/.default"), map[string]any{
 			"aud": apiID, "iss": "https://login.microsoftonline.com/" + tenantID + "/v2.0", "ver": "2.0", "azp": appID, "azpacr": "1", "appid": nil, "idtyp": nil, "roles": []any{"User.Read.All"}}},
 	} {

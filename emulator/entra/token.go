@@ -21,7 +21,7 @@ const backDated = 5 * time.Minute
 
 // issue makes the access token that passing all checks has earned.
 func (x *exchange) issue() Token {
-	lifetime := x.principal.Lifetime().Truncate(time.Second)
+	lifetime := x.lifetime().Truncate(time.Second)
 	t := Token{
 		Resource:  x.target.asked,
 		NotBefore: x.now.Add(-backDated).Truncate(time.Second),
@@ -42,6 +42,37 @@ func (x *exchange) issue() Token {
 	return t
 }
 
+// evaluatedLifetime is that of a token which its resource evaluates continuously:
+// it need not be short, since it can be taken back.
+// Source: entra-docs, docs/identity/conditional-access/concept-continuous-access-evaluation-workload.md.
+const evaluatedLifetime = 24 * time.Hour
+
+// lifetime is that of the principal, or a day for a token that is evaluated
+// continuously and whose principal has no lifetime of its own.
+func (x *exchange) lifetime() time.Duration {
+	if x.evaluated() && x.principal.TokenLifetime == 0 {
+		return evaluatedLifetime
+	}
+	return x.principal.Lifetime()
+}
+
+// evaluated reports whether the token is evaluated continuously: the client said
+// that it understands claims challenges. Graph alone does it, and for
+// applications alone.
+func (x *exchange) evaluated() bool {
+	return x.target.graph && len(x.capabilities) > 0 && x.principal.Kind == directory.Application
+}
+
+// audienceV1 is the aud of a v1 token: the resource as the client named it. For a
+// bare GUID the v1 endpoint puts "spn:" before it.
+// Source: kubelogin's option --legacy; argocd-vault-plugin#621.
+func (x *exchange) audienceV1() string {
+	if _, bare := parseGUID(x.target.asked); bare && x.request.Version == 1 && x.request.host == nil {
+		return "spn:" + x.target.asked
+	}
+	return x.target.asked
+}
+
 // headerV1 and headerV2 are Entra ID's headers, member for member in its order.
 func headerV1(k keyring.Key) string {
 	return `{"typ":"JWT","alg":"RS256","x5t":"` + k.ID + `","kid":"` + k.ID + `"}`
@@ -54,7 +85,7 @@ func headerV2(k keyring.Key) string { return `{"typ":"JWT","alg":"RS256","kid":"
 func (x *exchange) claimsV1(t Token) []byte {
 	p, issuer := x.principal, "https://sts.windows.net/"+x.tenant.ID+"/"
 	c := newClaims()
-	c.text("aud", x.target.asked)
+	c.text("aud", x.audienceV1())
 	c.text("iss", issuer)
 	c.times(t)
 	c.text("aio", x.service.opaque())
@@ -77,8 +108,8 @@ func (x *exchange) claimsV1(t Token) []byte {
 	c.text("ver", "1.0")
 	if x.target.graph {
 		c.list("wids", []string{"0997a1d0-0d1d-4acb-b408-d5ca73121e90"}) // what every principal has that has no role
-		if p.Kind == directory.Application {
-			c.list("xms_cc", x.capabilities) // Graph alone evaluates continuously, and for applications alone
+		if x.evaluated() {
+			c.list("xms_cc", x.capabilities)
 		}
 		c.text("xms_ftd", x.service.opaque())
 	}
@@ -86,6 +117,9 @@ func (x *exchange) claimsV1(t Token) []byte {
 		c.text("xms_az_rid", x.request.host.ResourceID)
 	}
 	c.text("xms_mirid", managedIdentityResource(p))
+	if x.evaluated() {
+		c.text("xms_ssm", "1") // seen by name only; its place and value are inferred
+	}
 	return c.end()
 }
 
