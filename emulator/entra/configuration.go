@@ -79,28 +79,52 @@ func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, ver
 	}
 }
 
-// configurationV2 is the document of the v2.0 endpoints, in Entra ID's order.
-// Source: recorded 2025-02 by Azure/kubelogin.
-type configurationV2 struct {
-	TokenEndpoint         string   `json:"token_endpoint"`
-	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
-	JWKS                  string   `json:"jwks_uri"`
-	ResponseModes         []string `json:"response_modes_supported"`
-	SubjectTypes          []string `json:"subject_types_supported"`
-	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
-	ResponseTypes         []string `json:"response_types_supported"`
-	Scopes                []string `json:"scopes_supported"`
-	Issuer                string   `json:"issuer"`
-	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
-	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+// The documents of both versions are made of the same parts, in Entra ID's order;
+// what only one has stands between them.
+// Source of v2: recorded 2025-02 by Azure/kubelogin. The members of v1 are those of
+// documents quoted in public; their order follows v2, since no recording is at hand.
+type (
+	configurationV2 struct {
+		configurationOfTokens
+		RequestURIParameter bool   `json:"request_uri_parameter_supported"`
+		UserinfoEndpoint    string `json:"userinfo_endpoint"`
+		configurationOfUsers
+		KerberosEndpoint string `json:"kerberos_endpoint"`
+		configurationOfTheTenant
+	}
+
+	configurationV1 struct {
+		configurationOfTokens
+		MultiRefreshToken bool `json:"microsoft_multi_refresh_token"`
+		configurationOfUsers
+		CheckSessionFrame string `json:"check_session_iframe"`
+		UserinfoEndpoint  string `json:"userinfo_endpoint"`
+		KerberosEndpoint  string `json:"kerberos_endpoint"`
+		configurationOfTheTenant
+	}
+)
+
+// configurationOfTokens begins both documents.
+type configurationOfTokens struct {
+	TokenEndpoint     string   `json:"token_endpoint"`
+	TokenAuthMethods  []string `json:"token_endpoint_auth_methods_supported"`
+	JWKS              string   `json:"jwks_uri"`
+	ResponseModes     []string `json:"response_modes_supported"`
+	SubjectTypes      []string `json:"subject_types_supported"`
+	SigningAlgorithms []string `json:"id_token_signing_alg_values_supported"`
+	ResponseTypes     []string `json:"response_types_supported"`
+	Scopes            []string `json:"scopes_supported"`
+	Issuer            string   `json:"issuer"`
+}
+
+// configurationOfUsers is about signing users in and out.
+type configurationOfUsers struct {
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 	HTTPLogout            bool     `json:"http_logout_supported"`
 	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
 	Claims                []string `json:"claims_supported"`
-	KerberosEndpoint      string   `json:"kerberos_endpoint"`
-	configurationOfTheTenant
 }
 
 // configurationOfTheTenant ends both documents.
@@ -125,75 +149,53 @@ func (d described) ofTheTenant() configurationOfTheTenant {
 	return t
 }
 
-func configurationOfV2(d described) configurationV2 {
-	return configurationV2{
-		TokenEndpoint:         d.endpoint("/oauth2/v2.0/token"),
-		TokenAuthMethods:      []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
-		JWKS:                  d.endpoint("/discovery/v2.0/keys"),
-		ResponseModes:         []string{"query", "fragment", "form_post"},
-		SubjectTypes:          []string{"pairwise"},
-		SigningAlgorithms:     []string{"RS256"},
-		ResponseTypes:         []string{"code", "id_token", "code id_token", "id_token token"},
-		Scopes:                []string{"openid", "profile", "email", "offline_access"},
-		Issuer:                d.issuerV2(),
-		UserinfoEndpoint:      "https://graph.microsoft.com/oidc/userinfo",
-		AuthorizationEndpoint: d.endpoint("/oauth2/v2.0/authorize"),
-		DeviceEndpoint:        d.endpoint("/oauth2/v2.0/devicecode"),
+func (d described) ofTokens(oauth, jwks, issuer string, responses, scopes []string) configurationOfTokens {
+	return configurationOfTokens{
+		TokenEndpoint:     d.endpoint(oauth + "/token"),
+		TokenAuthMethods:  []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		JWKS:              jwks,
+		ResponseModes:     []string{"query", "fragment", "form_post"},
+		SubjectTypes:      []string{"pairwise"},
+		SigningAlgorithms: []string{"RS256"},
+		ResponseTypes:     responses,
+		Scopes:            scopes,
+		Issuer:            issuer,
+	}
+}
+
+// ofUsers lists the claims of id tokens: those of both versions and more.
+func (d described) ofUsers(oauth string, more ...string) configurationOfUsers {
+	return configurationOfUsers{
+		AuthorizationEndpoint: d.endpoint(oauth + "/authorize"),
+		DeviceEndpoint:        d.endpoint(oauth + "/devicecode"),
 		HTTPLogout:            true,
 		FrontchannelLogout:    true,
-		EndSessionEndpoint:    d.endpoint("/oauth2/v2.0/logout"),
-		Claims: []string{"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
-			"aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"},
+		EndSessionEndpoint:    d.endpoint(oauth + "/logout"),
+		Claims: append([]string{"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
+			"aud", "exp", "iat", "auth_time", "acr"}, more...),
+	}
+}
+
+func configurationOfV2(d described) configurationV2 {
+	const oauth = "/oauth2/v2.0"
+	return configurationV2{
+		configurationOfTokens: d.ofTokens(oauth, d.endpoint("/discovery/v2.0/keys"), d.issuerV2(),
+			[]string{"code", "id_token", "code id_token", "id_token token"}, []string{"openid", "profile", "email", "offline_access"}),
+		UserinfoEndpoint:         "https://graph.microsoft.com/oidc/userinfo",
+		configurationOfUsers:     d.ofUsers(oauth, "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"),
 		KerberosEndpoint:         d.endpoint("/kerberos"),
 		configurationOfTheTenant: d.ofTheTenant(),
 	}
 }
 
-// configurationV1 is the document of the v1 endpoints. Its members are those of
-// documents quoted in public; their order follows the v2 document, since no
-// recording of this one is at hand.
-type configurationV1 struct {
-	TokenEndpoint         string   `json:"token_endpoint"`
-	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
-	JWKS                  string   `json:"jwks_uri"`
-	ResponseModes         []string `json:"response_modes_supported"`
-	SubjectTypes          []string `json:"subject_types_supported"`
-	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
-	ResponseTypes         []string `json:"response_types_supported"`
-	Scopes                []string `json:"scopes_supported"`
-	Issuer                string   `json:"issuer"`
-	MultiRefreshToken     bool     `json:"microsoft_multi_refresh_token"`
-	AuthorizationEndpoint string   `json:"authorization_endpoint"`
-	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
-	HTTPLogout            bool     `json:"http_logout_supported"`
-	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
-	EndSessionEndpoint    string   `json:"end_session_endpoint"`
-	Claims                []string `json:"claims_supported"`
-	CheckSessionFrame     string   `json:"check_session_iframe"`
-	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
-	KerberosEndpoint      string   `json:"kerberos_endpoint"`
-	configurationOfTheTenant
-}
-
 func configurationOfV1(d described) configurationV1 {
+	const oauth = "/oauth2"
+	keys := "https://" + d.host + "/common/discovery/keys" // the same for every tenant
 	return configurationV1{
-		TokenEndpoint:         d.endpoint("/oauth2/token"),
-		TokenAuthMethods:      []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
-		JWKS:                  "https://" + d.host + "/common/discovery/keys", // the same for every tenant
-		ResponseModes:         []string{"query", "fragment", "form_post"},
-		SubjectTypes:          []string{"pairwise"},
-		SigningAlgorithms:     []string{"RS256"},
-		ResponseTypes:         []string{"code", "id_token", "code id_token", "token id_token", "token"},
-		Scopes:                []string{"openid"},
-		Issuer:                "https://sts.windows.net/" + d.id + "/",
-		MultiRefreshToken:     true,
-		AuthorizationEndpoint: d.endpoint("/oauth2/authorize"),
-		DeviceEndpoint:        d.endpoint("/oauth2/devicecode"),
-		HTTPLogout:            true,
-		FrontchannelLogout:    true,
-		EndSessionEndpoint:    d.endpoint("/oauth2/logout"),
-		Claims: []string{"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
-			"aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "email", "given_name", "family_name", "nickname"},
+		configurationOfTokens: d.ofTokens(oauth, keys, "https://sts.windows.net/"+d.id+"/",
+			[]string{"code", "id_token", "code id_token", "token id_token", "token"}, []string{"openid"}),
+		MultiRefreshToken:        true,
+		configurationOfUsers:     d.ofUsers(oauth, "amr", "nonce", "email", "given_name", "family_name", "nickname"),
 		CheckSessionFrame:        d.endpoint("/oauth2/checksession"),
 		UserinfoEndpoint:         d.endpoint("/openid/userinfo"),
 		KerberosEndpoint:         d.endpoint("/kerberos"),
