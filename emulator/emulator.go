@@ -32,6 +32,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/managedidentity"
 	"github.com/wiemu/wiemu/emulator/metadata"
 	"github.com/wiemu/wiemu/emulator/resource"
+	"github.com/wiemu/wiemu/emulator/resource/arm"
 	"github.com/wiemu/wiemu/emulator/resource/graph"
 	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 	"github.com/wiemu/wiemu/emulator/tokenproxy"
@@ -242,6 +243,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		{Hosts: append(entra.LoginHosts(), entra.RegionalHosts), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
 		{Hosts: []string{"graph.microsoft.com"}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
 		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
+		{Hosts: arm.Hosts(), Handler: arm.New(e.subscriptions(), e.directory, tokens, e.clock, e.journal).Handler()},
 	}
 	e.openBindings(e.pool, router)
 	routes = append(routes, e.issuerRoutes()...)
@@ -305,4 +307,13 @@ func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.inside.Transport().RoundTrip(req)
 	}
 	return r.outside.RoundTrip(req)
+}
+
+// subscriptions are those of the configuration.
+func (e *Emulator) subscriptions() []arm.Subscription {
+	all := make([]arm.Subscription, len(e.config.Subscriptions))
+	for i, s := range e.config.Subscriptions {
+		all[i] = arm.Subscription{ID: s.ID, Name: s.Name, Tenant: s.Tenant}
+	}
+	return all
 }

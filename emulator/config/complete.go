@@ -63,6 +63,7 @@ func (c Config) Complete(file string) (Config, error) {
 		c.Vaults = DefaultVaults()
 	}
 	c.completeVaults(&p)
+	c.completeSubscriptions(&p)
 	c.completeWorkloads(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)

@@ -35,6 +35,8 @@ type Config struct {
 	Identities []Identity `yaml:"identities,omitempty" json:"identities,omitempty"`
 	// Vaults are key vaults with their secrets. Left out: vault mykeyvault with secret mysecret.
 	Vaults []Vault `yaml:"vaults,omitempty" json:"vaults,omitempty"`
+	// Subscriptions are the Azure subscriptions that Azure CLI finds when it logs in. Left out: none.
+	Subscriptions []Subscription `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty"`
 	// Workloads are service accounts and the client id that each uses, for workloads that no radixconfig.yaml describes.
 	Workloads []Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
 	// ManagedIdentity is about the machines of workloads that use a managed identity.
