@@ -6,7 +6,7 @@ PATH=$PWD/venv/bin:$PATH
 round() {
   az login --service-principal -u "$AZURE_CLIENT_ID" --tenant "$AZURE_TENANT_ID" --federated-token "$(cat "$AZURE_FEDERATED_TOKEN_FILE")" --allow-no-subscriptions --output none 2>&1 || exit 1
   local answer
-  answer=$(az keyvault secret show -n mysecret --vault-name mykeyvault --query value -o tsv) || exit 1
+  answer=$(az keyvault secret show -n mysecret --vault-name mykeyvault --query value -o tsv 2>&1) || { echo "$answer"; exit 1; }
   echo "secret $answer"
   az account get-access-token --scope https://graph.microsoft.com/.default --query tokenType -o tsv 2>&1 | grep -qx Bearer || exit 1
   echo "graph ok"
