@@ -78,7 +78,7 @@ func LoginHosts() []string {
 
 // RegionalHosts is below which the regional endpoints are, REGION.login.microsoft.com,
 // that clients use who set AZURE_REGIONAL_AUTHORITY_NAME.
-// Source: MSAL Go, apps/internal/oauth/ops/authority.
+// Source: the host that MSAL composes; Azure's firewall rules name it, too.
 const RegionalHosts = ".login.microsoft.com"
 
 // isRegional reports whether a host is a regional endpoint.

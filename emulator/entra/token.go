@@ -118,7 +118,7 @@ func (x *exchange) claimsV1(t Token) []byte {
 	}
 	c.text("xms_mirid", managedIdentityResource(p))
 	if x.evaluated() {
-		c.text("xms_ssm", "1") // seen by name only; its place and value are inferred
+		c.text("xms_ssm", "1") // seen in tests of Azure CLI and azure-identity, for users; for applications inferred
 	}
 	return c.end()
 }

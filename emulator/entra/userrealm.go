@@ -8,7 +8,8 @@ import (
 )
 
 // userRealm says how the users of a domain sign in, in Entra ID's order.
-// Source: the replies in the tests of MSAL Go and MSAL.NET (api-version 1.0).
+// Source: the realm discovery reply in a log of Windows' sign-in (AadCloudAPPlugin
+// 1015) for a managed domain; the reply for an unknown domain is inferred.
 type userRealm struct {
 	Version       string `json:"ver"`
 	AccountType   string `json:"account_type"`
