@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,10 +37,10 @@ type started struct {
 	said  *bytes.Buffer
 }
 
-func (c *command) startRun(child string) started {
+func (c *command) startRun(mode, child string) started {
 	c.t.Helper()
 	s := started{
-		Cmd:   c.prepare(c.path, "run", "-f", "radixconfig.yaml", "--env", "dev", "web", "--", "bash", "-c", child),
+		Cmd:   c.prepare(c.path, slices.Concat([]string{"run"}, strings.Fields(mode), []string{"-f", "radixconfig.yaml", "--env", "dev", "web", "--", "bash", "-c", child})...),
 		ended: make(chan error, 1), said: &bytes.Buffer{},
 	}
 	ready := &waiter{seen: make(chan struct{}), text: []byte("ready\n"), into: s.said}
@@ -96,29 +97,40 @@ func TestEndings(t *testing.T) {
 			func(s started) error { return syscall.Kill(s.child, syscall.SIGKILL) }, 137,
 		},
 	} {
-		t.Run(ending.name, func(t *testing.T) {
-			s := c.startRun(ending.child)
-			if len(c.left()) == 0 {
-				t.Error("the run has no directory while it runs: this test looks in the wrong place")
-			}
-			if err := ending.end(s); err != nil {
-				t.Fatal(err)
-			}
-			if got := s.code(); got != ending.want {
-				t.Errorf("exit code %d, want %d\n%s", got, ending.want, s.said)
-			}
-			if left := c.left(); len(left) > 0 {
-				t.Errorf("left behind: %q", left)
-			}
-		})
+		for _, mode := range modes {
+			t.Run(ending.name+mode, func(t *testing.T) {
+				s := c.startRun(mode, ending.child)
+				if len(c.left()) == 0 {
+					t.Error("the run has no directory while it runs: this test looks in the wrong place")
+				}
+				if err := ending.end(s); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.code(); got != ending.want {
+					t.Errorf("exit code %d, want %d\n%s", got, ending.want, s.said)
+				}
+				if left := c.left(); len(left) > 0 {
+					t.Errorf("left behind: %q", left)
+				}
+			})
+		}
 	}
 }
+
+// modes are the flags with which children end in the same way.
+var modes = []string{"", " --isolate"}
 
 // A killed wiemu cannot clean up; its child dies with it, and the next run
 // removes what it left.
 func TestKilledRunIsCleanedUpByTheNext(t *testing.T) {
+	for _, mode := range modes {
+		t.Run("run"+mode, func(t *testing.T) { testKilledRun(t, mode) })
+	}
+}
+
+func testKilledRun(t *testing.T, mode string) {
 	c := newCommand(t)
-	s := c.startRun("echo $$ ready; exec sleep 600")
+	s := c.startRun(mode, "echo $$ ready; exec sleep 600")
 	if err := s.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/wiemu/wiemu/harness/isolation"
 )
 
 func TestMain(m *testing.M) {
+	if isolation.IsInside() {
+		isolation.Inside()
+	}
 	testscript.Main(m, map[string]func(){"wiemu": main})
 }
 
