@@ -65,6 +65,14 @@ func (h Holder) Delete(name string) string {
 	return "az ad app federated-credential delete --id " + shellQuote(h.ClientID) + " --federated-credential-id " + shellQuote(name)
 }
 
+// List is the az command that lists the federated credentials.
+func (h Holder) List() string {
+	if id, ok := h.identity(); ok {
+		return id.command("list") + " --output json"
+	}
+	return "az ad app federated-credential list --id " + shellQuote(h.ClientID) + " --output json"
+}
+
 // identity takes the resource id apart.
 func (h Holder) identity() (identity, bool) {
 	parts := strings.Split(h.ResourceID, "/") // "", subscriptions, ID, resourceGroups, GROUP, providers, …, NAME

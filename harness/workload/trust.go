@@ -127,7 +127,7 @@ func writeReal(w io.Writer, rows []TrustRow, format string) error {
 	}
 	for _, issuer := range issuers {
 		if err := RealIssuer(issuer); err != nil {
-			return err
+			return fmt.Errorf("trust: %w", err)
 		}
 	}
 	var b strings.Builder
@@ -156,17 +156,17 @@ func RealIssuer(issuer string) error {
 	}
 	switch {
 	case issuer == "":
-		return fmt.Errorf("trust: expected the URL of a real issuer, found none; %s", fix)
+		return fmt.Errorf("expected the URL of a real issuer, found none; %s", fix)
 	case err != nil || u.Scheme != "https" || host == "" || u.User != nil:
-		return fmt.Errorf("trust: issuer %q: expected an https URL; %s", issuer, fix)
+		return fmt.Errorf("issuer %q: expected an https URL; %s", issuer, fix)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
-		return fmt.Errorf("trust: issuer %q: expected a URL without query and fragment; %s", issuer, fix)
+		return fmt.Errorf("issuer %q: expected a URL without query and fragment; %s", issuer, fix)
 	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return fmt.Errorf("trust: issuer %q: expected a URL without white space; %s", issuer, fix)
+		return fmt.Errorf("issuer %q: expected a URL without white space; %s", issuer, fix)
 	case host == "wiemu.test" || strings.HasSuffix(host, ".wiemu.test"):
-		return fmt.Errorf("trust: issuer %q exists in this lab only, and real Azure must not trust its name; %s", issuer, fix)
+		return fmt.Errorf("issuer %q exists in this lab only, and real Azure must not trust its name; %s", issuer, fix)
 	case host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1":
-		return fmt.Errorf("trust: issuer %q: Entra ID cannot reach this machine; %s", issuer, fix)
+		return fmt.Errorf("issuer %q: Entra ID cannot reach this machine; %s", issuer, fix)
 	}
 	return nil
 }
