@@ -25,6 +25,9 @@ test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs 
 	$(MAKE) fuzz FUZZTIME=5000x
 	$(BIN)/wiemu scenario run
 
+accuracy: ## How many replies are Entra ID's, request by request; FLAGS="-o json"
+	go run ./scenarios/accuracy $(FLAGS)
+
 conformance: build ## The official clients against bin/wiemu; FLAGS="--run REGEX --mode proxy -o json"
 	go run ./scenarios/conformance $(FLAGS)
 
@@ -56,4 +59,4 @@ lint: ## gofmt, vet for every platform, golangci-lint
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e test conformance conformance-table conformance-update bench fuzz lint clean
+.PHONY: help build kubectl e2e test accuracy conformance conformance-table conformance-update bench fuzz lint clean

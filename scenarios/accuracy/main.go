@@ -1,0 +1,275 @@
+// Accuracy asks an emulator of Entra ID what is in accuracy.yaml and compares the
+// answers with what Entra ID answers. Without -target it asks wiemu itself.
+//
+//	make accuracy
+//	go run ./scenarios/accuracy -o json
+//	go run ./scenarios/accuracy -setup                the directory to make in another emulator
+//	go run ./scenarios/accuracy -target https://localhost:8443 -insecure \
+//	    -set tenant=… -set app=… -set secret=…        and to ask it
+//
+// With -target, -issuer-listen HOST:PORT serves the issuer's metadata in clear
+// text there, for emulators that fetch it at the URL of -set issuer=….
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
+)
+
+//go:embed accuracy.yaml
+var builtIn []byte
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "accuracy:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	over := map[string]string{}
+	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
+	target := flags.String("target", "", "URL of another emulator's login host")
+	insecure := flags.Bool("insecure", false, "do not check the target's certificate")
+	issuerListen := flags.String("issuer-listen", "", "HOST:PORT where the issuer's metadata is served for the target")
+	only := flags.String("run", "", "only the cases whose names match this regular expression")
+	format := flags.String("o", "table", "table or json")
+	setup := flags.Bool("setup", false, "print the directory that the cases need, as a wiemu.yaml")
+	flags.Func("set", "NAME=VALUE: another value for a variable of the table; repeatable", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("expected NAME=VALUE")
+		}
+		over[name] = value
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	matches, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if *format != "table" && *format != "json" {
+		return fmt.Errorf("-o: expected table or json, found %q", *format)
+	}
+	t, err := readTable("accuracy.yaml", builtIn, over)
+	if err != nil {
+		return err
+	}
+	if *setup {
+		_, err := io.WriteString(out, t.fill(t.Setup))
+		return err
+	}
+	keys, err := newKeys()
+	if err != nil {
+		return err
+	}
+	var asked asked
+	if *target == "" {
+		asked, err = wiemu(ctx, t, keys)
+	} else {
+		asked, err = other(t, keys, *target, *issuerListen, *insecure)
+	}
+	if err != nil {
+		return err
+	}
+	defer asked.close()
+	results, err := t.ask(ctx, asked, keys, matches)
+	if err != nil {
+		return err
+	}
+	if *format == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(results)
+	} else {
+		err = print(out, results)
+	}
+	if differ := len(results) - count(results, true); err == nil && differ > 0 {
+		err = fmt.Errorf("%d of %d replies differ from Entra ID's", differ, len(results))
+	}
+	return err
+}
+
+// asked is who answers the requests.
+type asked struct {
+	base   string
+	client *http.Client
+	close  func()
+}
+
+// wiemu is an emulator of this process, which finds the issuer in memory.
+func wiemu(ctx context.Context, t Table, keys Keys) (asked, error) {
+	c, err := config.Parse("setup of accuracy.yaml", []byte(t.fill(t.Setup)))
+	if err != nil {
+		return asked{}, err
+	}
+	issuer, err := t.issuer(keys)
+	if err != nil {
+		return asked{}, err
+	}
+	dir, err := os.MkdirTemp("", "wiemu-accuracy-")
+	if err != nil {
+		return asked{}, err
+	}
+	e, err := emulator.Start(ctx, emulator.Options{Config: c, StateDir: dir, Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}})
+	if err != nil {
+		return asked{}, errors.Join(err, os.RemoveAll(dir))
+	}
+	return asked{"https://login.microsoftonline.com", &http.Client{Transport: e.Transport()}, func() {
+		_ = e.Close(context.Background()) // the answers are known
+		_ = os.RemoveAll(dir)
+	}}, nil
+}
+
+// inMemory is the network outside: one issuer, and nobody else.
+type inMemory struct {
+	host   string
+	issuer http.Handler
+}
+
+// RoundTrip implements http.RoundTripper.
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != m.host {
+		return nil, fmt.Errorf("no such host %s", r.URL.Host)
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	m.issuer.ServeHTTP(w, r)
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(strings.NewReader(w.body.String())), Request: r,
+	}, nil
+}
+
+type recorder struct {
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (w *recorder) Header() http.Header         { return w.header }
+func (w *recorder) WriteHeader(status int)      { w.status = status }
+func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
+
+// patience with another emulator (wall time).
+const patience = 20 * time.Second
+
+// other is another emulator.
+func other(t Table, keys Keys, target, issuerListen string, insecure bool) (asked, error) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12}} //nolint:gosec // asked for
+	a := asked{strings.TrimSuffix(target, "/"), &http.Client{Transport: transport, Timeout: patience}, transport.CloseIdleConnections}
+	if issuerListen == "" {
+		return a, nil
+	}
+	issuer, err := t.issuer(keys)
+	if err != nil {
+		return asked{}, err
+	}
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", issuerListen)
+	if err != nil {
+		return asked{}, fmt.Errorf("-issuer-listen: %w", err)
+	}
+	server := &http.Server{Handler: issuer, ReadHeaderTimeout: patience}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	a.close = func() { _ = server.Close(); transport.CloseIdleConnections() }
+	return a, nil
+}
+
+// ask makes every request whose name matches.
+func (t Table) ask(ctx context.Context, a asked, keys Keys, matches *regexp.Regexp) ([]Result, error) {
+	var results []Result
+	for _, c := range t.Cases {
+		if !matches.MatchString(c.Name) {
+			continue
+		}
+		r, err := t.request(c, a.base, keys, time.Now()) // wall time, on which wiemu's clock runs here, too
+		if err != nil {
+			return nil, err
+		}
+		result := Result{Name: c.Name, Source: c.Source, Confidence: c.Confidence}
+		if resp, err := a.client.Do(r.WithContext(ctx)); err != nil {
+			result.Differences = []string{err.Error()}
+		} else if got, err := read(resp); err != nil {
+			result.Differences = []string{err.Error()}
+		} else {
+			result.Differences = t.differences(c.Reply, got)
+		}
+		result.Same = len(result.Differences) == 0
+		results = append(results, result)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	if len(results) == 0 {
+		return nil, errors.New("no case matches")
+	}
+	return results, nil
+}
+
+// Result is what came of a case.
+type Result struct {
+	Name        string   `json:"name"`
+	Same        bool     `json:"same"`
+	Confidence  string   `json:"confidence"`
+	Source      string   `json:"source"`
+	Differences []string `json:"differences,omitempty"`
+}
+
+func count(results []Result, same bool) int {
+	n := 0
+	for _, r := range results {
+		if r.Same == same {
+			n++
+		}
+	}
+	return n
+}
+
+// print writes a line for each case, what differs below it, and the score.
+func print(out io.Writer, results []Result) error {
+	scores := map[string][2]int{}
+	var text strings.Builder
+	for _, r := range results {
+		mark, score := "✗", scores[r.Confidence]
+		if score[1]++; r.Same {
+			mark = "✓"
+			score[0]++
+		}
+		scores[r.Confidence] = score
+		fmt.Fprintf(&text, "%s %-58s %s\n", mark, r.Name, r.Confidence)
+		for _, d := range r.Differences {
+			fmt.Fprintf(&text, "    %s\n", d)
+		}
+	}
+	fmt.Fprintf(&text, "\n%d of %d replies are Entra ID's", count(results, true), len(results))
+	for _, confidence := range []string{"recorded", "documented", "inferred"} {
+		if s := scores[confidence]; s[1] > 0 {
+			fmt.Fprintf(&text, "; %s %d of %d", confidence, s[0], s[1])
+		}
+	}
+	_, err := io.WriteString(out, text.String()+"\n")
+	return err
+}
