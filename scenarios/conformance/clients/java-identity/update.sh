@@ -1,4 +1,4 @@
-# Pins the newest releases of pom.xml's dependencies that can be resolved here: some
+# Pins the newest releases that pom.xml of this directory can depend on and that resolve: some
 # were published without all that they depend on.
 set -euo pipefail
 ignored='.*-.*' # alpha, beta
