@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
@@ -28,7 +30,12 @@ type Options struct {
 // Check compares what the workloads need with what the directory has. Its error
 // is about the issuers, not about the workloads.
 func Check(workloads []Workload, d *Directory, o Options) (Report, error) {
-	c := check{directory: d, issuers: o.Issuers, needed: map[trust]bool{}, planned: map[*Holder][]string{}, mended: map[*Holder][]string{}, by: map[trust]string{}}
+	c := check{directory: d, needed: map[trust]bool{}, planned: map[*Holder][]string{}, mended: map[*Holder][]string{}, by: map[trust]string{}}
+	for _, issuer := range o.Issuers {
+		if !slices.Contains(c.issuers, issuer) {
+			c.issuers = append(c.issuers, issuer)
+		}
+	}
 	if len(c.issuers) == 0 {
 		c.issuers = d.Issuers
 	}
@@ -163,7 +170,8 @@ var (
 // account checks what has nothing to do with federated credentials.
 func (c *check) account(w Workload, h *Holder) []Finding {
 	var found []Finding
-	if tenant := c.directory.tenant(w.Tenant); tenant != "" && h.Tenant != "" && !strings.EqualFold(tenant, h.Tenant) {
+	tenant := c.directory.tenant(w.Tenant)
+	if _, err := uuid.Parse(tenant); err == nil && h.Tenant != "" && tenant != h.Tenant { // a domain that no file explains may be right
 		found = append(found, Finding{
 			Severity: Error, Kind: WrongTenant, Code: unknownClient, Text: fmt.Sprintf("it asks tenant %s, but %s is of tenant %s", w.Tenant, h, h.Tenant),
 			Fix: "write " + h.Tenant + " where the tenant is named: the annotation " + tenantIDAnnotation + " or AZURE_TENANT_ID",

@@ -126,6 +126,19 @@ func TestWhatIsMissingOrWrongIsFound(t *testing.T) {
 		}, nil, []string{"error issuer 700211", "warning orphan"}, []string{
 			"az identity federated-credential create --subscription 11111111-2222-3333-4444-555555555555 \\\n    --resource-group shop --identity-name api-id",
 			"--name x --yes"}},
+		{"a managed identity, as az prints it", "", map[string]string{
+			"identities.json": list(`{"clientId": "` + client + `", "tenantId": "` + tenant + `", "name": "api-id", "id": "` + identityID + `", "principalId": "0b7e0a43-7a5d-4a19-9d0a-3d0f31b0a001", "tags": {}}`),
+			"trust.json": "[]\n" + list(`{"id": "`+identityID+`/federatedIdentityCredentials/api", "name": "api", "resourceGroup": "shop", "systemData": null, "type": "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+				"issuer": "`+oldCluster+`", "subject": "`+apiSubject+`", "audiences": ["`+audience+`"]}`),
+		}, nil, nil, []string{"✓ api trusts"}},
+		{"a managed identity, known by its service principal", "", map[string]string{
+			client + ".json": "[]",
+			"sp.json":        `{"appId": "` + client + `", "servicePrincipalType": "ManagedIdentity", "accountEnabled": true, "displayName": "api-id", "alternativeNames": ["isExplicit=True", "` + identityID + `"]}`,
+		}, nil, []string{"error untrusted 70025"}, []string{"managed identity api-id has no federated credential", "--resource-group shop --identity-name api-id"}},
+		{"a tenant by a domain that no file explains", api("azure.workload.identity/tenant-id: contoso.onmicrosoft.com"), map[string]string{
+			client + ".json":  list(right()),
+			"identities.json": list(`{"clientId": "` + client + `", "tenantId": "` + tenant + `", "name": "api-id", "id": "` + identityID + `"}`),
+		}, nil, nil, nil},
 		{"credentials that were not exported", "", map[string]string{"identities.json": list(`{"clientId": "` + client + `", "name": "api-id", "id": "` + identityID + `"}`)}, nil,
 			[]string{"error not exported"}, []string{"az identity federated-credential list", "> " + client + ".json"}},
 		{"Graph's applications with what they trust", "", map[string]string{"apps.json": `{"value": [{"appId": "` + client + `", "displayName": "web", "federatedIdentityCredentials": [` + right() + `]}]}`}, nil, nil, nil},
@@ -191,6 +204,51 @@ items:
 				}
 			}
 		})
+	}
+}
+
+// A wiemu.yaml says of itself which issuers there are, and where it lists no
+// credentials a lab makes them.
+func TestAConfigurationIsADirectory(t *testing.T) {
+	dir := written(t, map[string]string{"wiemu.yaml": `
+tenants: [{id: ` + tenant + `, domains: [contoso.example]}, {id: 11111111-2222-3333-4444-555555555555}]
+issuers: [{name: old}, {name: new}]
+identities:
+  - name: listed
+    clientId: ` + client + `
+    disabled: true
+    federatedCredentials: [{name: api, issuer: old, subject: "system:serviceaccount:shop:api"}]
+  - {name: unlisted, clientId: 22222222-2222-3333-4444-555555555555}
+workloads:
+  - {namespace: shop, serviceAccount: api, clientId: ` + client + `, tenant: contoso.example}
+  - {namespace: shop, serviceAccount: api, clientId: ` + client + `, issuer: new}
+  - {namespace: shop, serviceAccount: web, clientId: 22222222-2222-3333-4444-555555555555}
+  - {namespace: shop, serviceAccount: job, clientId: 33333333-2222-3333-4444-555555555555}
+  - {namespace: shop, serviceAccount: vm, clientId: 33333333-2222-3333-4444-555555555555, managedIdentity: imds}
+`})
+	file := filepath.Join(dir, "wiemu.yaml")
+	demand, err := preflight.ReadDemand([]string{file}, preflight.DemandOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory, err := preflight.ReadDirectory([]string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := preflight.Check(demand.Workloads, directory, preflight.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"error disabled 7000112", "error disabled 7000112", "error second issuer 700211", "warning not exported", "warning unknown client id"}
+	if got := kinds(report); !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	for _, v := range report.Workloads {
+		for _, f := range v.Findings {
+			if f.Command != "" {
+				t.Errorf("%s: a command for real Azure, of a lab: %s", v.Name, f.Command)
+			}
+		}
 	}
 }
 

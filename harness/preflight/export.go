@@ -87,7 +87,7 @@ func (e *export) read(file string, data []byte) error {
 		case errors.Is(err, io.EOF) && n > 0:
 			return nil
 		case errors.Is(err, io.EOF):
-			return exportProblem(file, "", "the JSON that az prints", "an empty file", "export it again; az writes errors elsewhere")
+			return exportProblem(file, "", "the JSON that az prints", "an empty file", "export it again, or remove the file: az writes errors elsewhere, and knows the federated credentials of a managed identity under az identity only")
 		case err != nil:
 			return exportProblem(file, "", "the JSON that az prints", fmt.Sprintf("%v at byte %d", err, values.InputOffset()), "export it with -o json")
 		}

@@ -1,5 +1,5 @@
-# Pins the newest releases that pom.xml of this directory can depend on and that resolve: some
-# were published without all that they depend on.
+# Pins in the pom.xml of the working directory the newest releases that can be installed:
+# some were published without all that they depend on.
 set -euo pipefail
 ignored='.*-.*' # alpha, beta
 newest() { mvn -q -B versions:use-latest-releases -DprocessDependencyManagement=false "-Dmaven.version.ignore=$ignored"; }
