@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -160,10 +161,15 @@ func (r *Ring) Sign(header func(Key) string, payload []byte) (compact string, ke
 	token = append(token, '.')
 	token = encoding.AppendEncode(token, payload)
 	digest := sha256.Sum256(token)
+	// A signature is the longest thing that a server does at a stretch. Before it
+	// and after it, whoever waits for the processor gets it: without this, with as
+	// many connections as keep it busy, one request in a hundred waited for 50 ms.
+	runtime.Gosched()
 	signature, err := rsa.SignPKCS1v15(nil, key.Private, crypto.SHA256, digest[:])
 	if err != nil {
 		return "", Key{}, fmt.Errorf("key ring %s: sign with %s: %w", r.opts.Name, key.ID, err)
 	}
+	runtime.Gosched()
 	token = append(token, '.')
 	return string(encoding.AppendEncode(token, signature)), key, nil
 }
