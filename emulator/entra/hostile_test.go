@@ -126,7 +126,9 @@ func TestHostileAssertions(t *testing.T) {
 		}), 50027},
 		{"a signature that was cut", whole(func(s string) string { return s[:len(s)-22] }), 700027},
 		{"a signature of zeros", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(make([]byte, 256)) }), 700027},
-		{"a signature with a byte more", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(append([]byte{0}, signatureOf(s)...)) }), 700027},
+		{"a signature with a byte more", whole(func(s string) string {
+			return s[:strings.LastIndex(s, ".")+1] + b64(append([]byte{0}, signatureOf(s)...))
+		}), 700027},
 		{"a signature of a hundred kilobytes", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(make([]byte, 100_000)) }), 50027},
 		{"bits behind the end of the signature", whole(func(s string) string { return s[:len(s)-1] + string(nextInAlphabet(s[len(s)-1])) }), 50027},
 	}
