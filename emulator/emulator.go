@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gorilla/mux"
 
@@ -227,10 +226,16 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	outside := opts.Outside
 	if outside == nil {
-		outside = &http.Transport{TLSHandshakeTimeout: 10 * time.Second} // wall time: input and output
+		outside = transportTo(anybodyPublic, nil)
 	}
 	router := &route{outside: outside}
-	issuers := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal})
+	external, err := e.externalIssuers(opts)
+	if err != nil {
+		return err
+	}
+	issuers := metadata.New(e.clock, metadata.Options{
+		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return external[issuer] },
+	})
 	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
 	own := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})

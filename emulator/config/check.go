@@ -70,6 +70,7 @@ func (i Issuer) check(p *problems, at string) {
 		p.add(at+".name", "lower-case letters, digits and hyphens", i.Name, "give the issuer a short name, such as blue")
 	}
 	i.checkURL(p, at+".url")
+	i.checkReach(p, at)
 	if i.MaxTokenLifetime != 0 && i.MaxTokenLifetime < issuer.ShortestMaxExpiration {
 		p.add(at+".maxTokenLifetime", "at least 1h, as in Kubernetes", i.MaxTokenLifetime.String(), "")
 	}

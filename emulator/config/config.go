@@ -77,6 +77,14 @@ type Issuer struct {
 	URL string `yaml:"url,omitempty" json:"url,omitempty" jsonschema:"format=uri"`
 	// External says that the issuer is not ours: its keys are fetched over the network and wiemu mints nothing for it.
 	External bool `yaml:"external,omitempty" json:"external,omitempty"`
+	// Server is where an external issuer is reached instead of at its URL, such as https://127.0.0.1:6443 for a cluster's API server.
+	Server string `yaml:"server,omitempty" json:"server,omitempty" jsonschema:"format=uri"`
+	// CA is a PEM file, looked up from the folder of this file, with the roots that an external issuer's certificate is checked against. Left out: the system's.
+	CA string `yaml:"ca,omitempty" json:"ca,omitempty"`
+	// BearerTokenFile holds the token that an external issuer wants to see, as an API server does, which answers strangers with 403. It is sent to the server, else to the host of the URL, and nowhere else.
+	BearerTokenFile string `yaml:"bearerTokenFile,omitempty" json:"bearerTokenFile,omitempty"`
+	// CacheLifetime is how long Entra ID remembers the issuer's keys, in lab time. Left out: 1h.
+	CacheLifetime time.Duration `yaml:"cacheLifetime,omitempty" json:"cacheLifetime,omitempty" jsonschema:"type=string,example=24h"`
 	// MaxTokenLifetime is the longest lifetime a token gets. Left out: 24h, as on AKS.
 	MaxTokenLifetime time.Duration `yaml:"maxTokenLifetime,omitempty" json:"maxTokenLifetime,omitempty" jsonschema:"type=string,example=24h"`
 	// RotateKeysEvery is how often another key starts to sign. Left out: only on demand.

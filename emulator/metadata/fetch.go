@@ -11,8 +11,9 @@ import (
 // read fetches the discovery document, if the place has one, and the key set.
 func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 	found := KeySet{Issuer: at.issuer, URL: at.jwks}
+	by := s.access(at).Transport
 	if at.issuer != "" {
-		data, err := s.get(ctx, at.first())
+		data, err := s.get(ctx, by, at.first())
 		if err != nil {
 			return KeySet{}, err
 		}
@@ -22,7 +23,7 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 		}
 		found.URL = d.JWKS
 	}
-	data, err := s.get(ctx, found.URL)
+	data, err := s.get(ctx, by, found.URL)
 	if err != nil {
 		return KeySet{}, err
 	}
@@ -36,8 +37,8 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 // get reads one document: https, one answer of status 200, not too big, not too
 // slow. It talks to the transport itself, so there are no redirects and no
 // cookies.
-func (s *Source) get(ctx context.Context, address string) ([]byte, error) {
-	if s.opts.Transport == nil {
+func (s *Source) get(ctx context.Context, by http.RoundTripper, address string) ([]byte, error) {
+	if by == nil {
 		return nil, errors.New("there is no network to reach issuers by")
 	}
 	if !isHTTPS(address) {
@@ -50,7 +51,7 @@ func (s *Source) get(ctx context.Context, address string) ([]byte, error) {
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	response, err := s.opts.Transport.RoundTrip(request)
+	response, err := by.RoundTrip(request)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: %w", address, err)
 	}

@@ -40,6 +40,8 @@ const (
 type Options struct {
 	// Transport carries the requests; redirects are not followed.
 	Transport http.RoundTripper
+	// For says what is different for an issuer; nil: nothing.
+	For func(issuer string) Access
 
 	CacheLifetime time.Duration // lab time that fetched keys are used; 0: DefaultCacheLifetime
 	RefetchAfter  time.Duration // lab time between two fetches because of an unknown kid; 0: DefaultRefetchAfter; less: none
@@ -47,6 +49,25 @@ type Options struct {
 	Timeout       time.Duration // machine time for one document; 0: DefaultTimeout
 
 	Journal *journal.Journal
+}
+
+// Access is how one issuer is reached, where that differs from Options.
+type Access struct {
+	Transport     http.RoundTripper // nil: that of Options
+	CacheLifetime time.Duration     // 0: that of Options
+}
+
+// access is how the documents of a place are reached.
+func (s *Source) access(at place) Access {
+	var a Access
+	if s.opts.For != nil && at.issuer != "" {
+		a = s.opts.For(at.issuer)
+	}
+	if a.Transport == nil {
+		a.Transport = s.opts.Transport
+	}
+	a.CacheLifetime = cmp.Or(a.CacheLifetime, s.opts.CacheLifetime)
+	return a
 }
 
 // Why there is no key. Both come wrapped in what was tried and what was found.
@@ -143,7 +164,7 @@ func (s *Source) good(at place) (keys KeySet, fresh bool) {
 	known := s.sets[at.String()]
 	s.mu.RUnlock()
 	now := s.clock.Now()
-	if known.keys.FetchedAt.IsZero() || now.Sub(known.keys.FetchedAt) >= s.opts.CacheLifetime {
+	if known.keys.FetchedAt.IsZero() || now.Sub(known.keys.FetchedAt) >= s.access(at).CacheLifetime {
 		return KeySet{}, false
 	}
 	return known.keys, now.Sub(known.tried) < s.opts.RefetchAfter

@@ -1,0 +1,145 @@
+package emulator
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/metadata"
+)
+
+// externalIssuers says how the issuers of the configuration that are not ours
+// are reached, by URL. An issuer that only a federated credential names is
+// reached as Entra ID would: at a public address, and trusting the system's CAs.
+func (e *Emulator) externalIssuers(opts Options) (map[string]metadata.Access, error) {
+	all := map[string]metadata.Access{}
+	for n, i := range e.config.Issuers {
+		if !i.External {
+			continue
+		}
+		to, err := reach(i, filepath.Dir(opts.ConfigFile), opts.Outside)
+		if err != nil {
+			return nil, fmt.Errorf("issuers[%d] (%s): %w", n, i.Name, err)
+		}
+		all[i.URL] = metadata.Access{Transport: to, CacheLifetime: i.CacheLifetime}
+	}
+	return all, nil
+}
+
+// external carries requests for the documents of one issuer.
+type external struct {
+	host   string   // of the issuer's URL
+	server *url.URL // that is asked instead; may be nil
+	token  string   // file; "": none
+	http.RoundTripper
+}
+
+// reach makes the way to an external issuer. Files are looked up from dir.
+func reach(i config.Issuer, dir string, outside http.RoundTripper) (http.RoundTripper, error) {
+	at, err := url.Parse(i.URL)
+	if err != nil {
+		return nil, err
+	}
+	x := &external{host: at.Host, RoundTripper: outside}
+	if i.Server != "" {
+		if x.server, err = url.Parse(i.Server); err != nil {
+			return nil, err
+		}
+	}
+	if i.BearerTokenFile != "" {
+		x.token = from(dir, i.BearerTokenFile)
+		if _, err := os.Stat(x.token); err != nil {
+			return nil, fmt.Errorf("bearerTokenFile: %w", err)
+		}
+	}
+	var roots *x509.CertPool
+	if i.CA != "" {
+		pem, err := os.ReadFile(from(dir, i.CA))
+		if err != nil {
+			return nil, fmt.Errorf("ca: %w", err)
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca: %s holds no PEM certificate", i.CA)
+		}
+	}
+	if outside == nil || roots != nil {
+		x.RoundTripper = transportTo(anybodyNear, roots)
+	}
+	return x, nil
+}
+
+// from is a file looked up from a folder.
+func from(dir, file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
+}
+
+// RoundTrip sends a request to the issuer's server, with the bearer token if it
+// goes where that is meant for. The file is read each time: such tokens rotate.
+func (x *external) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if x.server != nil {
+		r.URL.Scheme, r.URL.Host, r.Host = x.server.Scheme, x.server.Host, ""
+	}
+	if x.token != "" && (x.server != nil || strings.EqualFold(r.URL.Host, x.host)) {
+		token, err := os.ReadFile(x.token)
+		if err != nil {
+			return nil, fmt.Errorf("bearerTokenFile: %w", err)
+		}
+		r.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
+	}
+	return x.RoundTripper.RoundTrip(r)
+}
+
+// transportTo connects to addresses that are permitted, over TLS.
+func transportTo(permitted func(netip.Addr) error, roots *x509.CertPool) http.RoundTripper {
+	dialer := &net.Dialer{
+		Timeout: 10 * time.Second, // wall time: input and output
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			return permitted(to.Addr().Unmap())
+		},
+	}
+	return &http.Transport{
+		DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, // wall time, as above
+	}
+}
+
+// anybodyNear permits what a configuration may mean: also this machine and its
+// networks, but no metadata service.
+func anybodyNear(to netip.Addr) error {
+	if to.IsLinkLocalUnicast() || to.IsMulticast() || to.IsUnspecified() {
+		return fmt.Errorf("%s is no address of an issuer", to)
+	}
+	return nil
+}
+
+// shared is the address space of carriers (RFC 6598), which Azure uses within, too.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// anybodyPublic permits public addresses: a federated credential must not make a
+// way into this machine or its networks.
+func anybodyPublic(to netip.Addr) error {
+	if to.IsLoopback() || to.IsPrivate() || shared.Contains(to) {
+		return fmt.Errorf("%s is not a public address; if the issuer is meant to be there, add it to issuers in wiemu.yaml, with external: true", to)
+	}
+	return anybodyNear(to)
+}
