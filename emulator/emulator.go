@@ -236,7 +236,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	issuers := metadata.New(e.clock, metadata.Options{
 		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return external[issuer] },
 	})
-	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers})
+	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
 	own := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
 	tokens := resource.NewValidator(e.clock, own, resource.Options{})

@@ -42,6 +42,7 @@ func (c Config) Complete(file string) (Config, error) {
 		p.add("kind", Kind, c.Kind, "")
 	}
 	c.Listen.check(&p)
+	c.Limits.check(&p)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: DefaultTenant, Name: "Contoso", Domains: []string{"contoso.onmicrosoft.com"}}}
 	}
@@ -57,6 +58,16 @@ func (c Config) Complete(file string) (Config, error) {
 	c.Applications, c.Identities = slices.Clone(c.Applications), slices.Clone(c.Identities)
 	for pr, at := range c.principals() {
 		c.completePrincipal(&p, at, pr)
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		a.OtherTenants = slices.Clone(a.OtherTenants)
+		for n := range a.OtherTenants {
+			at := fmt.Sprintf("applications[%d].otherTenants[%d]", i, n)
+			if c.completeTenant(&p, at, &a.OtherTenants[n]); a.OtherTenants[n] == a.Tenant {
+				p.add(at, "another tenant than the application's own", a.Tenant, "remove it")
+			}
+		}
 	}
 	c.checkPrincipals(&p)
 	if c.Vaults == nil {

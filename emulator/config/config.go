@@ -43,6 +43,8 @@ type Config struct {
 	ManagedIdentity ManagedIdentity `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitzero"`
 	// IdentityBindings say who may use which managed identity through the identity-binding proxy. An identity that none names lets in the workloads with its client id.
 	IdentityBindings []IdentityBinding `yaml:"identityBindings,omitempty" json:"identityBindings,omitempty"`
+	// Limits are how much Entra ID puts up with in a minute of lab time. Left out: everything.
+	Limits Limits `yaml:"limits,omitempty" json:"limits,omitzero"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }
@@ -98,6 +100,10 @@ type Issuer struct {
 // Application is an app registration with its service principal.
 type Application struct {
 	Principal `yaml:",inline"`
+	// OtherTenants are the ids or domains of further tenants in which a multi-tenant application has a service principal.
+	OtherTenants []string `yaml:"otherTenants,omitempty" json:"otherTenants,omitempty"`
+	// NoServicePrincipal says that it is registered only, so that no token is given out.
+	NoServicePrincipal bool `yaml:"noServicePrincipal,omitempty" json:"noServicePrincipal,omitempty"`
 	// IdentifierURIs are the application ID URIs by which tokens for this application are asked for.
 	IdentifierURIs []string `yaml:"identifierUris,omitempty" json:"identifierUris,omitempty"`
 	// AppRoles are the values of the roles that this application offers.
@@ -146,7 +152,9 @@ type FederatedCredential struct {
 	// Issuer is the name of an issuer of this file, or an issuer URL to the letter.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Subject is the service account: system:serviceaccount:NAMESPACE:NAME.
-	Subject string `yaml:"subject" json:"subject"`
+	Subject string `yaml:"subject,omitempty" json:"subject,omitempty"`
+	// ClaimsMatchingExpression makes it a flexible credential, which has no subject. Only applications have them, and only for GitHub Actions, GitLab and HCP Terraform.
+	ClaimsMatchingExpression *ClaimsMatchingExpression `yaml:"claimsMatchingExpression,omitempty" json:"claimsMatchingExpression,omitempty"`
 	// Audience is what the assertion is for. Left out: api://AzureADTokenExchange.
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
 }

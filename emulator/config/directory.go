@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 )
@@ -29,6 +30,9 @@ func (c Config) Directory(dir string) (*directory.Directory, error) {
 			p.Certificates = append(p.Certificates, cert)
 		}
 		byID[a.Tenant].Principals = append(byID[a.Tenant].Principals, p)
+		for _, tenant := range a.OtherTenants {
+			byID[tenant].Principals = append(byID[tenant].Principals, elsewhere(p))
+		}
 	}
 	for _, m := range c.Identities {
 		byID[m.Tenant].Principals = append(byID[m.Tenant].Principals, m.principal())
@@ -85,12 +89,21 @@ func (c Config) tenants() []directory.Tenant {
 	return tenants
 }
 
+// elsewhere is the application's service principal in another tenant: one of its
+// own for the same application, with the same credentials.
+func elsewhere(p directory.Principal) directory.Principal {
+	p.ObjectID, p.NoServicePrincipal = "", false
+	p.FederatedCredentials = slices.Clone(p.FederatedCredentials)
+	p.Secrets, p.Certificates = slices.Clone(p.Secrets), slices.Clone(p.Certificates)
+	return p
+}
+
 // principal is the application without its certificates.
 func (a Application) principal() directory.Principal {
 	p := principal(directory.Application, a.Principal)
 	p.ApplicationObjectID = StableID("application", a.ClientID)
 	p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
-	p.AssignmentRequired, p.PublicClient = a.AppRoleAssignmentRequired, a.PublicClient
+	p.AssignmentRequired, p.PublicClient, p.NoServicePrincipal = a.AppRoleAssignmentRequired, a.PublicClient, a.NoServicePrincipal
 	for n, s := range a.Secrets {
 		p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
 	}
@@ -113,10 +126,14 @@ func principal(kind directory.Kind, p Principal) directory.Principal {
 	}
 	if p.FederatedCredentials != nil {
 		for _, f := range *p.FederatedCredentials {
-			d.FederatedCredentials = append(d.FederatedCredentials, directory.FederatedCredential{
+			c := directory.FederatedCredential{
 				ID: StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
 				Issuer: f.Issuer, Subject: f.Subject, Audience: f.Audience,
-			})
+			}
+			if f.ClaimsMatchingExpression != nil {
+				c.ClaimsMatching = f.ClaimsMatchingExpression.Value
+			}
+			d.FederatedCredentials = append(d.FederatedCredentials, c)
 		}
 	}
 	return d

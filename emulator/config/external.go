@@ -20,3 +20,30 @@ func (i Issuer) checkReach(p *problems, at string) {
 		p.add(at+".cacheLifetime", "a duration from 1s", fmt.Sprint(i.CacheLifetime), "")
 	}
 }
+
+// ClaimsMatchingExpression says what a flexible federated credential trusts.
+type ClaimsMatchingExpression struct {
+	// Value is the expression, such as claims['sub'] matches 'repo:contoso/*'.
+	Value string `yaml:"value" json:"value"`
+	// LanguageVersion is 1.
+	LanguageVersion int `yaml:"languageVersion,omitempty" json:"languageVersion,omitempty" jsonschema:"enum=1"`
+}
+
+// Limits are counts in a minute of lab time; 0 is no limit.
+type Limits struct {
+	// Requests of a tenant beyond this number are answered with 429, AADSTS90055 and Retry-After.
+	Requests int `yaml:"requests,omitempty" json:"requests,omitempty" jsonschema:"minimum=0"`
+	// SameRequest is the number of equal requests (client, resource and credential) beyond which a client is told that it loops: AADSTS50196.
+	SameRequest int `yaml:"sameRequest,omitempty" json:"sameRequest,omitempty" jsonschema:"minimum=0"`
+}
+
+func (l Limits) check(p *problems) {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"limits.requests", l.Requests}, {"limits.sameRequest", l.SameRequest}} {
+		if f.value < 0 {
+			p.add(f.name, "a number from 1, or nothing", fmt.Sprint(f.value), "")
+		}
+	}
+}

@@ -18,25 +18,29 @@ const (
 )
 
 // checkFederated applies the rules to all federated credentials of a principal.
-func (p *problems) checkFederated(credentials []FederatedCredential) {
+func (p *problems) checkFederated(credentials []FederatedCredential, kind Kind) {
 	if n := len(credentials); n > MaxFederatedCredentials {
 		p.add(ErrLimit, at("federatedCredentials"), fmt.Sprintf("at most %d", MaxFederatedCredentials), fmt.Sprint(n))
 		return
 	}
 	for i, c := range credentials {
-		p.checkCredential(i, c)
+		p.checkCredential(i, c, kind)
 		for j, earlier := range credentials[:i] {
 			p.checkDistinct(i, c, j, earlier)
 		}
 	}
 }
 
-func (p *problems) checkCredential(i int, c FederatedCredential) {
+func (p *problems) checkCredential(i int, c FederatedCredential, kind Kind) {
 	field := func(name string) path { return path{"federatedCredentials", i, name} }
 	p.checkID(field("id"), c.ID)
 	p.expect(validCredentialName(c.Name), field("name"), "3 to 120 letters, digits, - or _, the first a letter or digit", c.Name)
 	p.expect(validIssuer(c.Issuer), field("issuer"), "an https URL exactly as the iss claim has it, without query or fragment", c.Issuer)
-	p.expect(c.Subject != "", field("subject"), "a value", c.Subject)
+	if c.ClaimsMatching != "" {
+		p.checkFlexible(i, c, kind)
+	} else {
+		p.expect(c.Subject != "", field("subject"), "a value", c.Subject)
+	}
 	p.expect(c.Subject == strings.TrimSpace(c.Subject), field("subject"), "no white space around it", c.Subject)
 	p.expect(c.Audience != "", field("audience"), "a value, usually "+DefaultAudience, c.Audience)
 	for _, text := range [...]struct{ name, value string }{
@@ -65,8 +69,8 @@ func (p *problems) checkDistinct(i int, c FederatedCredential, j int, earlier Fe
 	if c.ID == earlier.ID {
 		taken("id", "an id", c.ID)
 	}
-	if c.Issuer == earlier.Issuer && c.Subject == earlier.Subject {
-		taken("subject", "a combination of issuer and subject", c.Subject)
+	if c.Issuer == earlier.Issuer && c.Trusted() == earlier.Trusted() {
+		taken("subject", "a combination of issuer and subject", c.Trusted())
 	}
 }
 

@@ -47,6 +47,7 @@ type Principal struct {
 
 	TokenLifetime      time.Duration `json:"tokenLifetime,omitempty"`             // of access tokens given to it, in JSON as nanoseconds; 0: see Lifetime
 	AssignmentRequired bool          `json:"appRoleAssignmentRequired,omitempty"` // who asks for a token for it needs an app role
+	NoServicePrincipal bool          `json:"noServicePrincipal,omitempty"`        // it is registered only: no token is given out
 	PublicClient       bool          `json:"publicClient,omitempty"`              // it has no credentials, so it gets no token without a user
 	AccessTokenVersion int           `json:"accessTokenVersion,omitempty"`        // of tokens for it as a resource: 0 and 1 are v1, 2 is v2
 
@@ -67,16 +68,27 @@ func (p *Principal) Lifetime() time.Duration {
 	}
 }
 
-// FederatedCredential is the trust in one subject of one issuer. All three of
+// FederatedCredential is the trust in one subject of one issuer, or, if it is a
+// flexible one, in those that an expression matches. All three of
 // Issuer, Subject and Audience match exactly and case-sensitively; a trailing
 // slash counts.
 type FederatedCredential struct {
 	ID          string `json:"id"` // GUID; "": derived from the principal and Name
 	Name        string `json:"name"`
 	Issuer      string `json:"issuer"`
-	Subject     string `json:"subject"`
+	Subject     string `json:"subject,omitempty"`
 	Audience    string `json:"audience"` // exactly one; usually DefaultAudience
 	Description string `json:"description,omitempty"`
+
+	ClaimsMatching string `json:"claimsMatchingExpression,omitempty"` // instead of Subject; see ParseExpression
+}
+
+// Trusted is the subject, or the expression of a flexible credential.
+func (c *FederatedCredential) Trusted() string {
+	if c.ClaimsMatching != "" {
+		return c.ClaimsMatching
+	}
+	return c.Subject
 }
 
 // DefaultAudience is what a federated credential expects in the aud claim unless

@@ -78,7 +78,7 @@ func (p *Principal) check(tenantID string) error {
 		found.expect(len(uri) <= 255 && strings.Contains(uri, ":") && !strings.ContainsAny(uri, " \t\r\n"),
 			path{"identifierUris", i, ""}, "a URI of at most 255 characters, like api://name", uri)
 	}
-	found.checkFederated(p.FederatedCredentials)
+	found.checkFederated(p.FederatedCredentials, p.Kind)
 	found.checkOwnCredentials(p)
 	if p.Kind == ManagedIdentity {
 		found.checkManagedIdentity(p)

@@ -33,6 +33,8 @@ type assertion struct {
 	notBefore           time.Time // nbf; zero: missing
 	expiresAt           time.Time // exp; zero: missing
 
+	workflow *string // job_workflow_ref, GitHub's; nil: missing
+
 	missing string // a claim that every assertion must have and this lacks
 	problem error  // a claim of a wrong type
 }
@@ -121,6 +123,7 @@ func (a *assertion) readClaims(payload []byte) error {
 		Subject   *string  `json:"sub"`
 		Audience  audience `json:"aud"`
 		ID        *string  `json:"jti"`
+		Workflow  *string  `json:"job_workflow_ref"`
 		IssuedAt  *instant `json:"iat"`
 		NotBefore *instant `json:"nbf"`
 		ExpiresAt *instant `json:"exp"`
@@ -133,12 +136,24 @@ func (a *assertion) readClaims(payload []byte) error {
 		a.missing = "iss"
 	case c.Subject == nil:
 		a.missing = "sub"
-	case len(c.Audience) == 0:
+	case len(c.Audience) == 0 || len(c.Audience) == 1 && c.Audience[0] == "":
 		a.missing = "aud"
 	}
+	a.workflow = c.Workflow
 	a.issuer, a.subject, a.id, a.audience = text(c.Issuer), text(c.Subject), text(c.ID), c.Audience
 	a.issuedAt, a.notBefore, a.expiresAt = moment(c.IssuedAt), moment(c.NotBefore), moment(c.ExpiresAt)
 	return nil
+}
+
+// claim is one that flexible federated credentials look at.
+func (a *assertion) claim(name string) (string, bool) {
+	switch {
+	case name == "sub":
+		return a.subject, true
+	case name == "job_workflow_ref" && a.workflow != nil:
+		return *a.workflow, true
+	}
+	return "", false
 }
 
 func text(s *string) string {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	jose "github.com/go-jose/go-jose/v4"
+
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/metadata"
@@ -74,41 +76,54 @@ func ownIssuer(issuer string) (tenant string, own bool) {
 
 func checkIssuer(_ context.Context, x *exchange) finding {
 	issuer := x.assertion.issuer
-	return x.narrow(issuerOf, equalTo(issuer), issuer, aadsts.NoMatchingIssuer)
+	return x.narrow(issuerOf, equal(issuerOf, issuer), issuer, aadsts.NoMatchingIssuer)
 }
 
 func checkSubject(_ context.Context, x *exchange) finding {
 	subject, refuse := x.assertion.subject, aadsts.NoMatchingSubject
-	if slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool { return strings.EqualFold(c.Subject, subject) }) {
+	if slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool {
+		return c.ClaimsMatching == "" && strings.EqualFold(c.Subject, subject)
+	}) {
 		refuse = aadsts.SubjectDiffersInCase
 	}
-	return x.narrow(subjectOf, equalTo(subject), subject, refuse)
+	return x.narrow(subjectOf, x.trusts, subject, refuse)
 }
 
 func checkAudience(_ context.Context, x *exchange) finding {
 	audience := x.assertion.audience.String()
-	matches := equalTo(audience)
+	matches := equal(audienceOf, audience)
 	if _, own := ownIssuer(x.assertion.issuer); own && audience == tokenExchangeID {
-		matches = equalTo(directory.DefaultAudience) // Entra ID's own tokens for it name it by its id
+		matches = equal(audienceOf, directory.DefaultAudience) // Entra ID's own tokens for it name it by its id
 	}
 	return x.narrow(audienceOf, matches, audience, aadsts.NoMatchingAudience)
 }
 
 func issuerOf(c *directory.FederatedCredential) string   { return c.Issuer }
-func subjectOf(c *directory.FederatedCredential) string  { return c.Subject }
+func subjectOf(c *directory.FederatedCredential) string  { return c.Trusted() }
 func audienceOf(c *directory.FederatedCredential) string { return c.Audience }
 
-func equalTo(presented string) func(string) bool {
-	return func(own string) bool { return own == presented }
+func equal(field func(*directory.FederatedCredential) string, presented string) func(*directory.FederatedCredential) bool {
+	return func(c *directory.FederatedCredential) bool { return field(c) == presented }
+}
+
+// trusts reports whether a credential's subject, or its expression, matches the
+// assertion.
+func (x *exchange) trusts(c *directory.FederatedCredential) bool {
+	if c.ClaimsMatching == "" {
+		return c.Subject == x.assertion.subject
+	}
+	e, err := directory.ParseExpression(c.ClaimsMatching)
+	return err == nil && e.Matches(x.assertion.claim)
 }
 
 // narrow keeps the candidates whose field matches. When none is left it refuses,
 // and shows what the candidates have; they stay for the explanation.
-func (x *exchange) narrow(field func(*directory.FederatedCredential) string, matches func(string) bool, presented string, refuse func(string) *aadsts.Error) finding {
+func (x *exchange) narrow(field func(*directory.FederatedCredential) string, matches func(*directory.FederatedCredential) bool, presented string, refuse func(string) *aadsts.Error) finding {
 	var left []directory.FederatedCredential
 	var others []string
 	for i := range x.candidates {
-		if own := field(&x.candidates[i]); matches(own) {
+		own := field(&x.candidates[i])
+		if matches(&x.candidates[i]) {
 			left = append(left, x.candidates[i])
 		} else if !slices.Contains(others, own) {
 			others = append(others, own)
@@ -208,6 +223,10 @@ func checkKeyKind(_ context.Context, x *exchange) finding {
 	public, ok := x.key.Key.(*rsa.PublicKey)
 	if ok {
 		f.presented = fmt.Sprintf("an RSA key of %d bits", public.N.BitLen())
+	}
+	if a := x.key.Algorithm; a != "" && a != string(jose.RS256) { // RFC 7517 §4.4
+		f.presented += " for " + a
+		ok = false
 	}
 	if !ok || public.N.BitLen() < minKeyBits || public.N.BitLen() > maxKeyBits {
 		f.refusal = aadsts.UnsupportedKey()

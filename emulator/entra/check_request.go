@@ -211,6 +211,10 @@ func checkApplication(_ context.Context, x *exchange) finding {
 	principal, ok := x.service.directory.Principal(x.tenant.ID, x.request.ClientID)
 	if ok {
 		x.principal, f.note = principal, kindNote(principal)
+		if principal.NoServicePrincipal {
+			f.note += ", without a service principal"
+			f.refusal = aadsts.NoServicePrincipal(principal.ClientID, x.tenant.ID)
+		}
 		return f
 	}
 	f.refusal = aadsts.UnknownApplication(x.request.ClientID, x.tenant.DisplayName)

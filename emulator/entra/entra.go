@@ -36,12 +36,13 @@ type Config struct {
 	Clock     clock.Clock          // lab time of tokens and replies
 	Issuers   *metadata.Source     // the keys of the issuers that federated credentials name
 
+	Limits  Limits           // of requests; the zero value is none
 	Journal *journal.Journal // nil: nothing is written down
 	Random  io.Reader        // trace ids and opaque claims; safe for concurrent use; nil: crypto/rand
 }
 
 // Service is the token service of all tenants of a directory. It is safe for
-// concurrent use and keeps nothing between requests.
+// concurrent use and keeps nothing between requests but their number.
 type Service struct {
 	directory *directory.Directory
 	keys      *keyring.Ring
@@ -49,6 +50,8 @@ type Service struct {
 	issuers   *metadata.Source
 	journal   *journal.Journal
 	random    io.Reader
+	limits    Limits
+	counted   counters
 
 	steps     []step                // the checks of a token request, in order
 	resources map[string]*wellKnown // Microsoft's own, by identifier in canonical form
@@ -58,7 +61,7 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		directory: c.Directory, keys: c.Keys, clock: c.Clock, issuers: c.Issuers, journal: c.Journal, random: c.Random,
-		resources: indexResources(),
+		limits: c.Limits, resources: indexResources(),
 	}
 	if s.random == nil {
 		s.random = rand.Reader

@@ -125,6 +125,8 @@ func (x *exchange) concerns(on occasion) bool {
 	switch on {
 	case onRequest:
 		return !x.examining
+	case onLimited:
+		return !x.examining && x.request.host == nil && x.service.limits != Limits{}
 	case onClaimsRequest:
 		return x.request.Claims != ""
 	case onRegion:

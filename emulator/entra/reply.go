@@ -27,6 +27,9 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int
 		h["X-Ms-Clitelem"] = []string{aadsts.Telemetry(codeOf(refusal))}
 	}
 	if refusal != nil {
+		if refusal.RetryAfter > 0 { // RFC 9110 §10.2.3
+			h["Retry-After"] = []string{strconv.FormatInt(int64((refusal.RetryAfter+time.Second-1)/time.Second), 10)}
+		}
 		writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), request.TraceID.String(), request.CorrelationID.String()))
 		return
 	}

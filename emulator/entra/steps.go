@@ -28,6 +28,7 @@ const (
 	always          occasion = iota
 	onRequest                // not when an assertion alone is examined
 	onClaimsRequest          // the client sent the claims parameter
+	onLimited                // not when an assertion alone is examined, and there are limits
 	onRegion                 // a regional endpoint was asked
 	onSecret                 // the client sent a secret
 	onAssertion              // the client sent an assertion
@@ -65,6 +66,7 @@ func (s *Service) list() []step {
 		{"form", onRequest, 0, 0, checkForm},
 		{"grant type", onRequest, 0, 0, checkGrant},
 		{"tenant", always, 0, hasTenant, checkTenant},
+		{"throttling", onLimited, hasTenant, 0, checkThrottling},
 		{"resource parameter", onRequest, 0, 0, checkScope},
 		{"claims parameter", onClaimsRequest, 0, 0, checkClaimsRequest},
 
@@ -72,6 +74,7 @@ func (s *Service) list() []step {
 		{"client id", always, 0, 0, checkClientID},
 		{"application", always, hasTenant, hasClient, checkApplication},
 		{"application enabled", always, hasClient, 0, checkEnabled},
+		{"request loop", onLimited, hasClient, 0, checkLoop},
 		{"client credential", onRequest, 0, 0, checkCredential},
 		{"confidential client", onRequest, hasClient, 0, checkConfidential},
 		{"regional endpoint", onRegion, hasClient, 0, checkRegion},

@@ -105,6 +105,11 @@ func UnknownApplication(client, tenant string) *Error {
 	return refuse(700016, "client", client, "tenant", tenant)
 }
 
+// NoServicePrincipal refuses an application that has none in the tenant.
+func NoServicePrincipal(client, tenantID string) *Error {
+	return refuse(7000229, "client", client, "tenant", tenantID)
+}
+
 // PublicClient refuses a credential of an application that has none.
 func PublicClient() *Error { return refuse(700025) }
 

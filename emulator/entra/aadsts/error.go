@@ -12,7 +12,8 @@ import (
 // in. Only the constructors make one.
 type Error struct {
 	Entry
-	Message string // the entry's text with its placeholders filled
+	Message    string        // the entry's text with its placeholders filled
+	RetryAfter time.Duration // when to ask again, lab time; 0: not told
 }
 
 // Error returns the code and the text as they stand in error_description.

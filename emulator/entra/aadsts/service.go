@@ -1,6 +1,9 @@
 package aadsts
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // service are the refusals that depend on load, policy and place.
 func service() []Entry {
@@ -79,6 +82,16 @@ func service() []Entry {
 		},
 	}
 }
+
+// TooManyRequests refuses a tenant that has asked too often, for a while.
+func TooManyRequests(retryAfter time.Duration) *Error {
+	e := refuse(90055)
+	e.RetryAfter = retryAfter
+	return e
+}
+
+// RequestLoop refuses a client that asks the same again and again.
+func RequestLoop() *Error { return refuse(50196) }
 
 // RegionalOnly refuses an application at a regional endpoint.
 func RegionalOnly() *Error { return refuse(100007) }
