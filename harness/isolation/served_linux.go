@@ -160,7 +160,7 @@ func (s *served) connect(method, target string) (net.Conn, error) {
 	var answer *http.Response
 	read := bufio.NewReader(conn)
 	if err == nil {
-		answer, err = http.ReadResponse(read, &http.Request{Method: method})
+		answer, err = http.ReadResponse(read, &http.Request{Method: method}) //nolint:bodyclose // it is the connection, which is closed
 	}
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = errRefused

@@ -67,7 +67,7 @@ func listenFile(address string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // the file is another reference to it
 	return l.(*net.TCPListener).File()
 }
 
@@ -76,7 +76,7 @@ func packetFile(address string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // as above
 	return c.(*net.UDPConn).File()
 }
 
