@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -22,6 +23,9 @@ func (e *Emulator) Clock() *clock.Lab { return e.clock }
 
 // Journal is the record of what happens in this emulator.
 func (e *Emulator) Journal() *journal.Journal { return e.journal }
+
+// Cloud is the Azure cloud that is emulated.
+func (e *Emulator) Cloud() cloud.Cloud { return e.cloud }
 
 // Directory holds the tenants; changes to it take effect at the next request.
 func (e *Emulator) Directory() *directory.Directory { return e.directory }

@@ -38,7 +38,7 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	}
 	e.control = control.NewServer(control.Lab{
 		Clock: e.clock, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
-		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Tenant: e.config.Tenants[0].ID,
+		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
 	e.steering, err = openDoor("control", e.config.Listen.Control, e.control, nil)
 	return err

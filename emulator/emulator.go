@@ -19,6 +19,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
@@ -55,6 +56,7 @@ type Options struct {
 // Emulator is a running lab of servers.
 type Emulator struct {
 	config    config.Config
+	cloud     cloud.Cloud
 	clock     *clock.Lab
 	journal   *journal.Journal
 	directory *directory.Directory
@@ -91,7 +93,8 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Emulator{config: completed, clock: opts.Clock, rings: map[string]*keyring.Ring{}}
+	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
+	e := &Emulator{config: completed, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}}
 	if e.clock == nil {
 		e.clock = clock.Running()
 	}
@@ -236,19 +239,19 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	issuers := metadata.New(e.clock, metadata.Options{
 		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return external[issuer] },
 	})
-	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
+	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
 	own := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
-	tokens := resource.NewValidator(e.clock, own, resource.Options{})
+	tokens := resource.NewValidator(e.clock, own, resource.Options{Cloud: e.cloud})
 
 	if e.vaults, err = keyvault.New(e.vaultList(), tokens, e.clock, e.journal); err != nil {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: append(entra.LoginHosts(), entra.RegionalHosts), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
-		{Hosts: []string{"graph.microsoft.com"}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
-		{Hosts: []string{".vault.azure.net"}, Handler: e.vaults.Handler()},
-		{Hosts: arm.Hosts(), Handler: arm.New(e.subscriptions(), e.directory, tokens, e.clock, e.journal).Handler()},
+		{Hosts: e.cloud.LoginHosts(), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
+		{Hosts: []string{e.cloud.Graph}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
+		{Hosts: []string{"." + e.cloud.Vault}, Handler: e.vaults.Handler()},
+		{Hosts: e.cloud.Management, Handler: arm.New(e.subscriptions(), e.directory, tokens, e.clock, e.journal).Handler()},
 	}
 	e.openBindings(e.pool, router)
 	routes = append(routes, e.issuerRoutes()...)

@@ -30,7 +30,7 @@ type TokenProxy struct {
 // openBindings makes the identity-binding proxy, without its door.
 func (e *Emulator) openBindings(keys *keyring.Pool, login *route) {
 	e.bindings = tokenproxy.New(tokenproxy.Config{
-		Clusters: e.issuers, Directory: e.directory, Clock: e.clock, Journal: e.journal, Login: login, Host: bindingHost,
+		Clusters: e.issuers, Directory: e.directory, Cloud: e.cloud, Clock: e.clock, Journal: e.journal, Login: login, Host: bindingHost,
 		Keys: func(ctx context.Context) (*keyring.Ring, error) {
 			ring, err := keyring.New(ctx, e.clock, keys, keyring.Options{Name: "identity bindings", Identify: issuer.KeyID, Journal: e.journal})
 			if err == nil {

@@ -53,7 +53,7 @@ func (e *Emulator) Trust(w Workload) error {
 	subject := "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount
 	credential := directory.FederatedCredential{
 		ID:   config.StableID("federated credential", w.ClientID, from.URL(), subject),
-		Name: directory.CredentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, config.DefaultAudience),
+		Name: directory.CredentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, e.cloud.TokenExchange),
 	}
 	if changed, err := e.addCredential(tenant, w, credential); err != nil {
 		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)

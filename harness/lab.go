@@ -234,7 +234,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 		return nil, err
 	}
 	admitted := &Workload{Workload: w, volume: volume, issuer: from, Environment: Environment{
-		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: "https://login.microsoftonline.com/",
+		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: l.emulator.Cloud().Authority(),
 		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
 	}}
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
@@ -274,7 +274,7 @@ func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, fro
 	case id.IdentityBinding != "":
 		audience = tokenproxy.Audience
 	default:
-		audience = config.DefaultAudience
+		audience = l.emulator.Cloud().TokenExchange
 	}
 	component := w.Component
 	if component == "" {

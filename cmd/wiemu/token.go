@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/harness"
 )
@@ -63,7 +62,11 @@ without one, from a lab of the files at hand whose first keys every later run ha
 func mint(ctx context.Context, client *control.Client, d harness.Declared) (control.Minted, error) {
 	audience := d.Identity.Audience
 	if audience == "" {
-		audience = config.DefaultAudience
+		status, err := client.Status(ctx)
+		if err != nil {
+			return control.Minted{}, err
+		}
+		audience = status.Audience
 	}
 	return client.Mint(ctx, control.MintRequest{
 		Issuer: d.Identity.Issuer, Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,

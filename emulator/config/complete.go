@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/tokenproxy"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
@@ -19,6 +20,13 @@ const (
 	DefaultAudience = "api://AzureADTokenExchange"           // azure-workload-identity: pkg/webhook/consts.go
 	IssuerDomain    = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
 )
+
+// TokenAudience is what service-account tokens are for in the cloud of the
+// configuration: DefaultAudience in the public one.
+func (c Config) TokenAudience() string {
+	in, _ := cloud.Named(c.Cloud) // Complete tells of one that there is not
+	return in.TokenExchange
+}
 
 // names makes ids that are the same in every run.
 var names = uuid.MustParse("5b1d9a52-0f3c-4b0e-9d43-7b6c5f7f1d6e")
@@ -41,6 +49,12 @@ func (c Config) Complete(file string) (Config, error) {
 	if c.Kind != "" && c.Kind != Kind {
 		p.add("kind", Kind, c.Kind, "")
 	}
+	in, known := cloud.Named(c.Cloud)
+	if !known {
+		p.add("cloud", "one of "+strings.Join(cloud.Names(), ", "), c.Cloud, didYouMean(c.Cloud, cloud.Names()))
+		in = cloud.Public()
+	}
+	c.Cloud = in.Name
 	c.Listen.check(&p)
 	c.Limits.check(&p)
 	if len(c.Tenants) == 0 {
@@ -142,7 +156,7 @@ func (c *Config) completePrincipal(p *problems, at string, pr *Principal) {
 	for i := range credentials {
 		f := &credentials[i]
 		if f.Audience == "" {
-			f.Audience = DefaultAudience
+			f.Audience = c.TokenAudience()
 		}
 		f.Issuer = c.issuerURL(p, fmt.Sprintf("%s.federatedCredentials[%d].issuer", at, i), f.Issuer)
 	}
@@ -240,7 +254,7 @@ func (c *Config) completeWorkloads(p *problems) {
 		case w.IdentityBinding != "":
 			w.Audience = tokenproxy.Audience
 		default:
-			w.Audience = DefaultAudience
+			w.Audience = c.TokenAudience()
 		}
 		w.Issuer = c.HostedIssuer(w.Issuer)
 		if w.Issuer == "" {

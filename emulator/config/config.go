@@ -25,6 +25,8 @@ type Config struct {
 	Kind string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=Configuration"`
 	// Listen holds the addresses of the doors; a door left out takes a free port on loopback.
 	Listen Listen `yaml:"listen,omitempty" json:"listen,omitzero"`
+	// Cloud is the Azure cloud: its hosts, issuers and audiences. Left out: AzureCloud, the public one.
+	Cloud string `yaml:"cloud,omitempty" json:"cloud,omitempty" jsonschema:"enum=AzureCloud,enum=AzureUSGovernment,enum=AzureChinaCloud"`
 	// Tenants are the directories. The first is the default of everything that names none. Left out: one tenant.
 	Tenants []Tenant `yaml:"tenants,omitempty" json:"tenants,omitempty"`
 	// Issuers are the clusters' token issuers. The first is the default of everything that names none. Left out: one issuer that wiemu hosts, named "local".

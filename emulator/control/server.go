@@ -38,6 +38,8 @@ type Lab struct {
 	Cluster string // address
 	CA      []byte // PEM
 	Tenant  string // the first
+
+	Audience string // of service-account tokens that are exchanged
 }
 
 // Server answers at the control door. Every request needs the bearer token.
@@ -119,15 +121,18 @@ func Decode(r *http.Request, into any) error {
 
 // Status is what a lab says of itself.
 type Status struct {
-	PID     int            `json:"pid"`
-	Now     time.Time      `json:"now"`    // lab time
-	Runs    bool           `json:"runs"`   // whether lab time moves by itself
-	Events  int            `json:"events"` // in the journal
-	Gateway string         `json:"gateway"`
-	Proxy   string         `json:"proxy"`
-	Cluster string         `json:"cluster"`
-	CA      string         `json:"ca"`     // PEM
-	Tenant  string         `json:"tenant"` // the first
+	PID     int       `json:"pid"`
+	Now     time.Time `json:"now"`    // lab time
+	Runs    bool      `json:"runs"`   // whether lab time moves by itself
+	Events  int       `json:"events"` // in the journal
+	Gateway string    `json:"gateway"`
+	Proxy   string    `json:"proxy"`
+	Cluster string    `json:"cluster"`
+	CA      string    `json:"ca"`     // PEM
+	Tenant  string    `json:"tenant"` // the first
+
+	Audience string `json:"audience"` // of service-account tokens that are exchanged
+
 	Issuers []IssuerStatus `json:"issuers"`
 	Keys    []KeyStatus    `json:"keys"` // published ones, of every ring
 }
@@ -148,7 +153,7 @@ type KeyStatus struct {
 func (s *Server) status(*http.Request) (any, error) {
 	status := Status{
 		PID: os.Getpid(), Now: s.lab.Clock.Now(), Runs: s.lab.Clock.Runs(), Events: len(s.lab.Journal.Events()),
-		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant,
+		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant, Audience: s.lab.Audience,
 	}
 	for _, i := range s.lab.Issuers {
 		status.Issuers = append(status.Issuers, IssuerStatus{Name: i.Name(), URL: i.URL()})

@@ -113,9 +113,9 @@ func checkOwnSignature(_ context.Context, x *exchange) finding {
 // Source: entra-docs, docs/identity-platform/certificate-credentials.md; MSAL
 // uses https://login.microsoftonline.com/TENANT/oauth2/v2.0/token or …/v2.0.
 func checkOwnAudience(_ context.Context, x *exchange) finding {
-	f := finding{expected: "https://" + loginHost + "/" + x.tenant.ID + "/oauth2/v2.0/token", presented: x.assertion.audience.String()}
+	f := finding{expected: x.service.cloud.Authority() + x.tenant.ID + "/oauth2/v2.0/token", presented: x.assertion.audience.String()}
 	u, err := url.Parse(strings.ToLower(f.presented))
-	if err != nil || u.Scheme != "https" || !isLoginHost(u.Host) && u.Host != strings.ToLower(x.request.Host) {
+	if err != nil || u.Scheme != "https" || !x.service.cloud.IsLogin(u.Host) && u.Host != strings.ToLower(x.request.Host) {
 		f.refusal = aadsts.WrongAssertionAudience()
 		return f
 	}

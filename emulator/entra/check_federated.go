@@ -36,13 +36,13 @@ func checkTrusts(_ context.Context, x *exchange) finding {
 func checkForeign(_ context.Context, x *exchange) finding {
 	issuer := x.assertion.issuer
 	f := finding{expected: "an issuer other than Entra ID", presented: issuer}
-	tenant, own := ownIssuer(issuer)
+	tenant, own := x.service.ownIssuer(issuer)
 	if !own {
 		return f
 	}
 	trusted := slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool { return c.Issuer == issuer })
 	switch {
-	case x.principal.Kind == directory.ManagedIdentity, !trusted && strings.HasPrefix(issuer, "https://sts.windows.net/"):
+	case x.principal.Kind == directory.ManagedIdentity, !trusted && strings.HasPrefix(issuer, "https://"+x.service.cloud.STS+"/"):
 		f.refusal = aadsts.OwnToken()
 	case !trusted:
 	case tenant != x.tenant.ID:
@@ -61,11 +61,11 @@ func (x *exchange) isManagedIdentity(objectID string) bool {
 }
 
 // ownIssuer reports whether an issuer is Entra ID, and of which tenant.
-func ownIssuer(issuer string) (tenant string, own bool) {
-	if rest, ok := strings.CutPrefix(issuer, "https://sts.windows.net/"); ok {
+func (s *Service) ownIssuer(issuer string) (tenant string, own bool) {
+	if rest, ok := strings.CutPrefix(issuer, "https://"+s.cloud.STS+"/"); ok {
 		return strings.TrimSuffix(rest, "/"), true
 	}
-	if rest, ok := strings.CutPrefix(issuer, "https://"+loginHost+"/"); ok {
+	if rest, ok := strings.CutPrefix(issuer, s.cloud.Authority()); ok {
 		return strings.TrimSuffix(rest, "/v2.0"), true
 	}
 	return "", false
@@ -92,8 +92,8 @@ func checkSubject(_ context.Context, x *exchange) finding {
 func checkAudience(_ context.Context, x *exchange) finding {
 	audience := x.assertion.audience.String()
 	matches := equal(audienceOf, audience)
-	if _, own := ownIssuer(x.assertion.issuer); own && audience == tokenExchangeID {
-		matches = equal(audienceOf, directory.DefaultAudience) // Entra ID's own tokens for it name it by its id
+	if _, own := x.service.ownIssuer(x.assertion.issuer); own && audience == tokenExchangeID {
+		matches = equal(audienceOf, x.service.cloud.TokenExchange) // Entra ID's own tokens for it name it by its id
 	}
 	return x.narrow(audienceOf, matches, audience, aadsts.NoMatchingAudience)
 }

@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 )
 
 // described is the tenant that a discovery document is about.
 type described struct {
+	cloud.Cloud
 	host string // that was asked: the endpoints are there
 	path string // first segment of the endpoints: the tenant's id, or common and its like
 	id   string // in the issuer: the tenant's id, or a placeholder
@@ -23,7 +25,7 @@ const consumersID = "9188040d-6c67-4c5b-b112-36a304b66dad"
 // tenant's id.
 func (s *Service) describe(r *http.Request) (described, *aadsts.Error) {
 	asked := httppath.Segment(r, 0)
-	d := described{host: endpointHost(r)}
+	d := described{Cloud: s.cloud, host: s.endpointHost(r)}
 	if t, ok := s.directory.Tenant(asked); ok {
 		d.path, d.id = t.ID, t.ID
 		return d, nil
@@ -38,19 +40,19 @@ func (s *Service) describe(r *http.Request) (described, *aadsts.Error) {
 	return d, nil
 }
 
-func (d described) issuerV2() string { return "https://" + loginHost + "/" + d.id + "/v2.0" }
+func (d described) issuerV2() string { return d.IssuerV2(d.id) }
 
 func (d described) endpoint(path string) string { return "https://" + d.host + "/" + d.path + path }
 
 // endpointHost is the host that a discovery document sends clients to: the one
 // they asked, so that a client with an authority host of its own stays there.
-// sts.windows.net only names issuers.
-func endpointHost(r *http.Request) string {
+// The host of v1 issuers only names those.
+func (s *Service) endpointHost(r *http.Request) string {
 	host := plainHost(r.Host)
-	if host == "" || host == "sts.windows.net" || strings.ContainsFunc(host, func(c rune) bool {
+	if host == "" || host == s.cloud.STS || strings.ContainsFunc(host, func(c rune) bool {
 		return !isAlphanumeric(c) && !strings.ContainsRune(".-:[]", c)
 	}) {
-		return loginHost
+		return s.cloud.Login
 	}
 	return host
 }
@@ -138,13 +140,13 @@ type configurationOfTheTenant struct {
 
 func (d described) ofTheTenant() configurationOfTheTenant {
 	t := configurationOfTheTenant{
-		CloudInstanceName: "microsoftonline.com",
-		CloudGraphHost:    "graph.windows.net",
-		GraphHost:         "graph.microsoft.com",
-		RBAC:              "https://pas.windows.net",
+		CloudInstanceName: d.Instance,
+		CloudGraphHost:    d.AADGraph,
+		GraphHost:         d.Graph,
+		RBAC:              d.RBAC,
 	}
 	if d.path == d.id {
-		t.RegionScope = "WW"
+		t.RegionScope = d.RegionScope
 	}
 	return t
 }
@@ -181,7 +183,7 @@ func configurationOfV2(d described) configurationV2 {
 	return configurationV2{
 		configurationOfTokens: d.ofTokens(oauth, d.endpoint("/discovery/v2.0/keys"), d.issuerV2(),
 			[]string{"code", "id_token", "code id_token", "id_token token"}, []string{"openid", "profile", "email", "offline_access"}),
-		UserinfoEndpoint:         "https://graph.microsoft.com/oidc/userinfo",
+		UserinfoEndpoint:         "https://" + d.Graph + "/oidc/userinfo",
 		configurationOfUsers:     d.ofUsers(oauth, "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"),
 		KerberosEndpoint:         d.endpoint("/kerberos"),
 		configurationOfTheTenant: d.ofTheTenant(),
@@ -192,7 +194,7 @@ func configurationOfV1(d described) configurationV1 {
 	const oauth = "/oauth2"
 	keys := "https://" + d.host + "/common/discovery/keys" // the same for every tenant
 	return configurationV1{
-		configurationOfTokens: d.ofTokens(oauth, keys, "https://sts.windows.net/"+d.id+"/",
+		configurationOfTokens: d.ofTokens(oauth, keys, d.IssuerV1(d.id),
 			[]string{"code", "id_token", "code id_token", "token id_token", "token"}, []string{"openid"}),
 		MultiRefreshToken:        true,
 		configurationOfUsers:     d.ofUsers(oauth, "amr", "nonce", "email", "given_name", "family_name", "nickname"),

@@ -14,12 +14,11 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
@@ -36,6 +35,7 @@ type Config struct {
 	Clock     clock.Clock          // lab time of tokens and replies
 	Issuers   *metadata.Source     // the keys of the issuers that federated credentials name
 
+	Cloud   cloud.Cloud      // the zero value is the public one
 	Limits  Limits           // of requests; the zero value is none
 	Journal *journal.Journal // nil: nothing is written down
 	Random  io.Reader        // trace ids and opaque claims; safe for concurrent use; nil: crypto/rand
@@ -50,6 +50,7 @@ type Service struct {
 	issuers   *metadata.Source
 	journal   *journal.Journal
 	random    io.Reader
+	cloud     cloud.Cloud
 	limits    Limits
 	counted   counters
 
@@ -61,8 +62,12 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		directory: c.Directory, keys: c.Keys, clock: c.Clock, issuers: c.Issuers, journal: c.Journal, random: c.Random,
-		limits: c.Limits, resources: indexResources(),
+		cloud: c.Cloud, limits: c.Limits,
 	}
+	if s.cloud.IsZero() {
+		s.cloud = cloud.Public()
+	}
+	s.resources = indexResources(s.cloud)
 	if s.random == nil {
 		s.random = rand.Reader
 	}
@@ -70,25 +75,8 @@ func New(c Config) *Service {
 	return s
 }
 
-// loginHost is the host that tokens and documents name.
-const loginHost = "login.microsoftonline.com"
-
-// LoginHosts returns the hosts that the service answers for.
-// Source: the aliases in the recorded reply of instance discovery.
-func LoginHosts() []string {
-	return []string{loginHost, "login.windows.net", "login.microsoft.com", "sts.windows.net"}
-}
-
-// RegionalHosts is below which the regional endpoints are, REGION.login.microsoft.com,
-// that clients use who set AZURE_REGIONAL_AUTHORITY_NAME.
-// Source: the host that MSAL composes; Azure's firewall rules name it, too.
-const RegionalHosts = ".login.microsoft.com"
-
-// isRegional reports whether a host is a regional endpoint.
-func isRegional(hostport string) bool { return strings.HasSuffix(plainHost(hostport), RegionalHosts) }
-
-// isLoginHost reports whether host, in lower case, is one of LoginHosts.
-func isLoginHost(host string) bool { return slices.Contains(LoginHosts(), host) }
+// Cloud is the one that the service is of.
+func (s *Service) Cloud() cloud.Cloud { return s.cloud }
 
 // Handler answers every path of a login host, in any case, with doubled slashes
 // and with or without a final one.

@@ -76,7 +76,7 @@ func (s *Service) begin(r Request) *exchange {
 		r.Version = 2
 	}
 	if r.Host == "" {
-		r.Host = loginHost
+		r.Host = s.cloud.Login
 	}
 	if r.TraceID == uuid.Nil {
 		r.TraceID = s.newTraceID()
@@ -130,7 +130,7 @@ func (x *exchange) concerns(on occasion) bool {
 	case onClaimsRequest:
 		return x.request.Claims != ""
 	case onRegion:
-		return !x.examining && isRegional(x.request.Host)
+		return !x.examining && x.service.cloud.IsRegional(plainHost(x.request.Host))
 	case onSecret:
 		return x.request.Assertion == "" && x.request.ClientSecret != ""
 	case onAssertion:

@@ -69,7 +69,7 @@ func (s *Service) serveKeys(w http.ResponseWriter, r *http.Request, version int)
 			Chain:    []string{base64.StdEncoding.EncodeToString(k.Certificate)},
 		}
 		if version == 2 {
-			key.CloudInstance, key.Issuer = "microsoftonline.com", d.issuerV2()
+			key.CloudInstance, key.Issuer = d.Instance, d.issuerV2()
 		}
 		keys = append(keys, key)
 	}

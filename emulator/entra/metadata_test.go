@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/cloud"
 )
 
 func TestConfigurationV2(t *testing.T) {
@@ -118,7 +118,7 @@ func TestInstanceDiscovery(t *testing.T) {
 	discover := func(version, endpoint string) reply {
 		return l.get(t, "/common/discovery/instance?"+url.Values{"api-version": {version}, "authorization_endpoint": {endpoint}}.Encode())
 	}
-	for _, host := range append(entra.LoginHosts(), "login.microsoftonline.us") {
+	for _, host := range append(cloud.Public().Aliases, "login.microsoftonline.us") {
 		got := discover("1.1", "https://"+host+"/contoso.com/oauth2/v2.0/authorize")
 		if want := `{"tenant_discovery_endpoint":"https://` + host + `/contoso.com/v2.0/.well-known/openid-configuration","api-version":"1.1","metadata":[{"preferred_network":"login.microsoftonline.com",`; !strings.HasPrefix(got.raw, want) {
 			t.Errorf("%s: %s", host, got.raw)

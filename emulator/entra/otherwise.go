@@ -68,7 +68,7 @@ func (s *Service) Unreadable() http.Handler {
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, refusal *aadsts.Error, status int, summary string) {
 	traceID, correlationID := s.refused(r, refusal, status, summary)
 	s.errorHeaders(w, r, traceID)
-	writeJSON(w, status, refusal.Reply(s.clock.Now(), traceID.String(), correlationID.String()))
+	writeJSON(w, status, refusal.Reply(s.cloud.Login, s.clock.Now(), traceID.String(), correlationID.String()))
 }
 
 // refused writes a refusal down that no check of a token request gave, and

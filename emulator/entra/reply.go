@@ -30,7 +30,7 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int
 		if refusal.RetryAfter > 0 { // RFC 9110 §10.2.3
 			h["Retry-After"] = []string{strconv.FormatInt(int64((refusal.RetryAfter+time.Second-1)/time.Second), 10)}
 		}
-		writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), request.TraceID.String(), request.CorrelationID.String()))
+		writeJSON(w, refusal.Status, refusal.Reply(s.cloud.Login, s.clock.Now(), request.TraceID.String(), request.CorrelationID.String()))
 		return
 	}
 	writeBody(w, http.StatusOK, token.reply(version))
@@ -83,7 +83,7 @@ func (s *Service) replyMetadata(w http.ResponseWriter, r *http.Request, document
 func (s *Service) refuseMetadata(w http.ResponseWriter, r *http.Request, refusal *aadsts.Error) {
 	traceID, correlationID := s.refused(r, refusal, refusal.Status, "a client asked for metadata that does not exist")
 	s.metadataHeaders(w, r, traceID)
-	writeJSON(w, refusal.Status, refusal.Reply(s.clock.Now(), traceID.String(), correlationID.String()))
+	writeJSON(w, refusal.Status, refusal.Reply(s.cloud.Login, s.clock.Now(), traceID.String(), correlationID.String()))
 }
 
 // setCookies sets those of the service and of the gateway before it, as recorded
@@ -99,7 +99,7 @@ func (s *Service) setCookies(h http.Header, more ...string) {
 func (s *Service) metadataHeaders(w http.ResponseWriter, r *http.Request, traceID uuid.UUID) {
 	h := w.Header()
 	h["Cache-Control"] = []string{"max-age=86400, private"}
-	s.setCookies(h, "esctx="+s.opaque()+"; domain=.login.microsoftonline.com; path=/; secure; HttpOnly; SameSite=None")
+	s.setCookies(h, "esctx="+s.opaque()+"; domain=."+s.cloud.Login+"; path=/; secure; HttpOnly; SameSite=None")
 	h["Access-Control-Allow-Origin"] = []string{"*"}
 	h["Access-Control-Allow-Methods"] = []string{"GET, OPTIONS"}
 	echo := r.Header.Get("Client-Request-Id")

@@ -3,6 +3,7 @@ package entra
 import (
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/directory"
 )
 
@@ -22,17 +23,17 @@ const tokenExchangeID = "fb60f99c-7a34-4190-8149-302f77469936"
 // wellKnownResources: the ids are those of Azure's public cloud; AKS, Key Vault
 // and Graph were seen in logs, the others are well-known. All but the token
 // exchange have v1 tokens.
-func wellKnownResources() []wellKnown {
+func wellKnownResources(c cloud.Cloud) []wellKnown {
 	return []wellKnown{
-		{appID: "00000003-0000-0000-c000-000000000000", name: "Microsoft Graph", uris: []string{"https://graph.microsoft.com"}, graph: true},
-		{appID: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", name: "Azure Key Vault", uris: []string{"https://vault.azure.net", "https://managedhsm.azure.net"}, suffixes: []string{".vault.azure.net"}},
+		{appID: "00000003-0000-0000-c000-000000000000", name: "Microsoft Graph", uris: []string{"https://" + c.Graph}, graph: true},
+		{appID: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", name: "Azure Key Vault", uris: []string{"https://" + c.Vault, "https://managedhsm" + strings.TrimPrefix(c.Vault, "vault")}, suffixes: []string{"." + c.Vault}},
 		{appID: "e406a681-f3d4-42a8-90b6-c2b029497af1", name: "Azure Storage", uris: []string{"https://storage.azure.com"},
-			suffixes: []string{".blob.core.windows.net", ".queue.core.windows.net", ".table.core.windows.net", ".file.core.windows.net", ".dfs.core.windows.net"}},
-		{appID: "022907d3-0f1b-48f7-badc-1ba6abab6d66", name: "Azure SQL Database", uris: []string{"https://database.windows.net"}},
-		{appID: "797f4846-ba00-4fd7-ba43-dac1f8f63013", name: "Azure Resource Manager", uris: []string{"https://management.azure.com", "https://management.core.windows.net"}},
+			suffixes: []string{".blob." + c.Storage, ".queue." + c.Storage, ".table." + c.Storage, ".file." + c.Storage, ".dfs." + c.Storage}},
+		{appID: "022907d3-0f1b-48f7-badc-1ba6abab6d66", name: "Azure SQL Database", uris: []string{"https://" + c.SQL}},
+		{appID: "797f4846-ba00-4fd7-ba43-dac1f8f63013", name: "Azure Resource Manager", uris: []string{"https://" + c.Management[0], "https://" + c.Management[1]}},
 		{appID: "6dae42f8-4368-4678-94ff-3960e28e3630", name: "Azure Kubernetes Service AAD Server"},
-		{appID: tokenExchangeID, name: "AAD Token Exchange", uris: []string{directory.DefaultAudience}, version: 2},
-		{appID: "00000002-0000-0000-c000-000000000000", name: "Azure Active Directory Graph", uris: []string{"https://graph.windows.net"}},
+		{appID: tokenExchangeID, name: "AAD Token Exchange", uris: []string{c.TokenExchange}, version: 2},
+		{appID: "00000002-0000-0000-c000-000000000000", name: "Azure Active Directory Graph", uris: []string{"https://" + c.AADGraph}},
 		{appID: "123cd850-d9df-40bd-94d5-c9f07b7fa203", name: "Azure Database for PostgreSQL and MySQL", uris: []string{"https://ossrdbms-aad.database.windows.net"}},
 		{appID: "80a10ef9-8168-493d-abf9-3297c4ef6e3c", name: "Azure Service Bus", uris: []string{"https://servicebus.azure.net"}, suffixes: []string{".servicebus.windows.net"}},
 		{appID: "80369ed6-5f11-4dd9-bef3-692475845e77", name: "Azure Event Hubs", uris: []string{"https://eventhubs.azure.net"}},
@@ -49,9 +50,9 @@ func wellKnownResources() []wellKnown {
 }
 
 // indexResources makes the table findable by identifier and by host suffix.
-func indexResources() map[string]*wellKnown {
+func indexResources(c cloud.Cloud) map[string]*wellKnown {
 	index := map[string]*wellKnown{}
-	for _, w := range wellKnownResources() {
+	for _, w := range wellKnownResources(c) {
 		for _, key := range append(append([]string{w.appID}, w.uris...), w.suffixes...) {
 			index[strings.ToLower(key)] = &w
 		}
@@ -75,7 +76,7 @@ func findResource(index map[string]*wellKnown, identifier string) *wellKnown {
 // MicrosoftResource returns the name of the resource of Microsoft's, known to
 // every tenant, that an identifier URI names; "" if it names none.
 func MicrosoftResource(uri string) string {
-	if w := findResource(indexResources(), uri); w != nil {
+	if w := findResource(indexResources(cloud.Public()), uri); w != nil {
 		return w.name
 	}
 	return ""

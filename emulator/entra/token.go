@@ -83,7 +83,7 @@ func headerV2(k keyring.Key) string { return `{"typ":"JWT","alg":"RS256","kid":"
 // claimsV1 is the payload of a v1 token, in the order of the real ones.
 // Source: a token recorded by azure-sdk-for-js (2021), decoded.
 func (x *exchange) claimsV1(t Token) []byte {
-	p, issuer := x.principal, "https://sts.windows.net/"+x.tenant.ID+"/"
+	p, issuer := x.principal, x.service.cloud.IssuerV1(x.tenant.ID)
 	c := newClaims()
 	c.text("aud", x.audienceV1())
 	c.text("iss", issuer)
@@ -129,7 +129,7 @@ func (x *exchange) claimsV2(t Token) []byte {
 	p := x.principal
 	c := newClaims()
 	c.text("aud", x.target.appID)
-	c.text("iss", "https://"+loginHost+"/"+x.tenant.ID+"/v2.0")
+	c.text("iss", x.service.cloud.IssuerV2(x.tenant.ID))
 	c.times(t)
 	c.text("aio", x.service.opaque())
 	c.text("azp", p.ClientID)

@@ -68,7 +68,7 @@ func (m *machine) serveAppService(w http.ResponseWriter, r *http.Request) {
 	}
 	t := m.token(r.Context(), fitting[0], q.resource, q.service)
 	if t.refusal != nil {
-		reply := t.refusal.Reply(m.now(), t.trace.String(), t.correlation.String())
+		reply := t.refusal.Reply(m.service.config.Entra.Cloud().Login, m.now(), t.trace.String(), t.correlation.String())
 		writeJSON(w, t.refusal.Status, appServiceError{t.refusal.Status, reply.Description})
 		return
 	}

@@ -107,7 +107,7 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 	}
 	t := m.token(r.Context(), fitting[0], q.resource, q.service)
 	if t.refusal != nil { // Entra ID's answer passes through
-		writeJSON(w, t.refusal.Status, t.refusal.Reply(m.now(), t.trace.String(), t.correlation.String()))
+		writeJSON(w, t.refusal.Status, t.refusal.Reply(m.service.config.Entra.Cloud().Login, m.now(), t.trace.String(), t.correlation.String()))
 		return
 	}
 	m.granted(q, t)

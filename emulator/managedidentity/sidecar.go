@@ -98,7 +98,7 @@ func (m *machine) federated(r *http.Request, clientID, scope string) (entra.Toke
 		"client_id": {clientID}, "grant_type": {"client_credentials"}, "scope": {scope + " openid offline_access profile"}, "client_info": {"1"},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {string(assertion)},
 	}
-	endpoint := "https://login.microsoftonline.com/" + m.Tenant + "/oauth2/v2.0/token"
+	endpoint := m.service.config.Entra.Cloud().Authority() + m.Tenant + "/oauth2/v2.0/token"
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return entra.Token{}, err

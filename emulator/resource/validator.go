@@ -15,6 +15,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/metadata"
 )
@@ -25,7 +26,8 @@ const DefaultSkew = 5 * time.Minute
 
 // Options has a useful zero value.
 type Options struct {
-	Skew time.Duration // allowed before nbf and after exp; 0: DefaultSkew
+	Skew  time.Duration // allowed before nbf and after exp; 0: DefaultSkew
+	Cloud cloud.Cloud   // whose tokens are taken; the zero value is the public one
 }
 
 // Validator checks access tokens as Azure's resources do: offline, with the
@@ -34,12 +36,24 @@ type Validator struct {
 	clock clock.Clock
 	keys  *metadata.Source
 	skew  time.Duration
+	cloud cloud.Cloud
 }
 
 // NewValidator makes a validator that gets the tenants' keys from keys and the
 // time from clk.
 func NewValidator(clk clock.Clock, keys *metadata.Source, opts Options) *Validator {
-	return &Validator{clock: clk, keys: keys, skew: cmp.Or(opts.Skew, DefaultSkew)}
+	if opts.Cloud.IsZero() {
+		opts.Cloud = cloud.Public()
+	}
+	return &Validator{clock: clk, keys: keys, skew: cmp.Or(opts.Skew, DefaultSkew), cloud: opts.Cloud}
+}
+
+// Cloud is the one whose tokens are taken.
+func (v *Validator) Cloud() cloud.Cloud {
+	if v == nil {
+		return cloud.Public()
+	}
+	return v.cloud
 }
 
 // Want is what a resource demands of a token.
@@ -177,9 +191,9 @@ func (e *examination) tenant() (expected, presented string, refused Reason) {
 }
 
 func (e *examination) issuer() (expected, presented string, refused Reason) {
-	expected = IssuerV1(e.token.claims.Tenant)
+	expected = e.cloud.IssuerV1(e.token.claims.Tenant)
 	if e.token.claims.Version == "2.0" {
-		expected = "https://login.microsoftonline.com/" + e.token.claims.Tenant + "/v2.0"
+		expected = e.cloud.IssuerV2(e.token.claims.Tenant)
 	}
 	return expected, e.token.claims.Issuer, unless(e.token.claims.Issuer == expected, WrongIssuer)
 }
@@ -191,7 +205,7 @@ func (e *examination) audience() (expected, presented string, refused Reason) {
 }
 
 func (e *examination) signingKey() (expected, presented string, refused Reason) {
-	address := "https://login.microsoftonline.com/" + e.token.claims.Tenant + "/discovery/keys"
+	address := e.cloud.Authority() + e.token.claims.Tenant + "/discovery/keys"
 	expected, presented = "a key of "+address, e.token.kid
 	e.key, e.cause = e.keys.KeyAt(e.ctx, address, e.token.kid)
 	switch {
@@ -234,6 +248,3 @@ func stamp(t time.Time) string {
 	}
 	return t.Format(time.RFC3339)
 }
-
-// IssuerV1 is the issuer of v1 tokens of a tenant.
-func IssuerV1(tenant string) string { return "https://sts.windows.net/" + tenant + "/" }

@@ -215,7 +215,7 @@ func (c *call) swap() (string, error) {
 		NotBefore int64    `json:"nbf"`
 		Subject   string   `json:"sub"`
 	}{
-		[]string{directory.DefaultAudience}, expires.Unix(), now.Unix(), p.IssuerURL(c.tenant.ID, c.identity.ClientID),
+		[]string{p.config.Cloud.TokenExchange}, expires.Unix(), now.Unix(), p.IssuerURL(c.tenant.ID, c.identity.ClientID),
 		uuid.NewString(), now.Unix(), strings.ToLower(c.identity.ClientID),
 	}
 	payload, err := json.Marshal(claims)
@@ -235,9 +235,9 @@ func (c *call) swap() (string, error) {
 }
 
 // pass sends a request to the login host and its answer back. The host that the
-// client meant is lost on the way: it is the public cloud's.
+// client meant is lost on the way: it is the cloud's.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, path string, body []byte) {
-	target := url.URL{Scheme: "https", Host: "login.microsoftonline.com", Path: path, RawQuery: r.URL.RawQuery}
+	target := url.URL{Scheme: "https", Host: p.config.Cloud.Login, Path: path, RawQuery: r.URL.RawQuery}
 	out, err := http.NewRequestWithContext(r.Context(), r.Method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -47,6 +48,7 @@ func SNIDomain() string { return sniDomain }
 type Config struct {
 	Clusters  []*issuer.Issuer
 	Directory *directory.Directory
+	Cloud     cloud.Cloud
 	Clock     clock.Clock
 	Journal   *journal.Journal
 	Login     http.RoundTripper // reaches the login host
@@ -144,7 +146,7 @@ func (p *Proxy) federate(b Binding, url string) error {
 	return p.config.Directory.Update(b.Tenant, b.ClientID, func(identity *directory.Principal) error {
 		if !slices.ContainsFunc(identity.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Issuer == url }) {
 			identity.FederatedCredentials = append(identity.FederatedCredentials, directory.FederatedCredential{
-				Name: CredentialName, Issuer: url, Subject: b.ClientID, Audience: directory.DefaultAudience,
+				Name: CredentialName, Issuer: url, Subject: b.ClientID, Audience: p.config.Cloud.TokenExchange,
 			})
 		}
 		return nil

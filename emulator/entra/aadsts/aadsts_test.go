@@ -134,7 +134,7 @@ func TestReply(t *testing.T) {
 		{MissingParameter("scope"), `{"error":"invalid_request","error_description":"AADSTS900144: The request body must contain the following parameter: 'scope'. Trace ID: t Correlation ID: c Timestamp: 2025-12-19 16:45:40Z","error_codes":[900144],"timestamp":"2025-12-19 16:45:40Z","trace_id":"t","correlation_id":"c","error_uri":"https://login.microsoftonline.com/error?code=900144"}`},
 		{MetadataUnreachable(), `{"error":"invalid_request","error_description":"AADSTS501661: Request to External OIDC endpoint failed. Trace ID: t Correlation ID: c Timestamp: 2025-12-19 16:45:40Z","error_codes":[501661],"timestamp":"2025-12-19 16:45:40Z","trace_id":"t","correlation_id":"c"}`},
 	} {
-		got, err := json.Marshal(r.refusal.Reply(at, "t", "c"))
+		got, err := json.Marshal(r.refusal.Reply("login.microsoftonline.com", at, "t", "c"))
 		if err != nil || strings.ReplaceAll(string(got), `\u0026`, "&") != r.want {
 			t.Errorf("got  %s\nwant %s", got, r.want)
 		}

@@ -33,7 +33,9 @@ type Reply struct {
 // Reply makes the body that tells a client of the refusal at a time (lab time).
 // The ids stand behind the text with single spaces between; it was CR LF until
 // October 2023.
-func (e *Error) Reply(at time.Time, traceID, correlationID string) Reply {
+//
+// host is the login host, which has a page for the code.
+func (e *Error) Reply(host string, at time.Time, traceID, correlationID string) Reply {
 	timestamp := at.UTC().Format("2006-01-02 15:04:05Z")
 	reply := Reply{
 		Error:         e.OAuth,
@@ -44,7 +46,7 @@ func (e *Error) Reply(at time.Time, traceID, correlationID string) Reply {
 		CorrelationID: correlationID,
 	}
 	if e.URI {
-		reply.URI = "https://login.microsoftonline.com/error?code=" + strconv.Itoa(e.Code)
+		reply.URI = "https://" + host + "/error?code=" + strconv.Itoa(e.Code)
 	}
 	return reply
 }

@@ -17,15 +17,16 @@ import (
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
-// Hosts are where Resource Manager is reached. The second is the older one.
-func Hosts() []string { return []string{"management.azure.com", "management.core.windows.net"} }
-
 // audiences are what tokens for Resource Manager may be for, in the order in
 // which it names them itself.
 // Source: InvalidAuthenticationTokenAudience in many logs.
-var audiences = []string{
-	"https://management.core.windows.net/", "https://management.core.windows.net",
-	"https://management.azure.com/", "https://management.azure.com",
+func (s *Service) audiences() []string {
+	hosts := s.validator.Cloud().Management
+	var all []string
+	for _, host := range []string{hosts[1], hosts[0]} {
+		all = append(all, "https://"+host+"/", "https://"+host)
+	}
+	return all
 }
 
 // appID is Resource Manager's client id, which tokens may name as their audience.
@@ -100,7 +101,7 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, to route) {
 	var refused *resource.Refusal
 	if !to.public {
 		c.caller, c.checks, refused = s.validator.Validate(r.Context(), resource.Bearer(r), resource.Want{
-			Audiences: append(slices.Clone(audiences), appID),
+			Audiences: append(s.audiences(), appID),
 			Known:     func(tenant string) bool { _, ok := s.directory.Tenant(tenant); return ok },
 		})
 	}

@@ -31,26 +31,28 @@ type authentication struct {
 	IdentityProvider string   `json:"identityProvider"`
 }
 
-// endpoints are those of the public cloud: a list up to 2022-09-01's version, one
+// endpoints are those of the lab's cloud, in what is emulated, else of the public one: a list up to 2022-09-01's version, one
 // object before.
 func (c *call) endpoints() (any, *failure) {
+	in := c.validator.Cloud()
+	at := func(host string) string { return "https://" + host + "/" }
 	public := cloud{
 		Portal: "https://portal.azure.com",
 		Authentication: authentication{
-			LoginEndpoint: "https://login.microsoftonline.com", Audiences: []string{"https://management.core.windows.net/", "https://management.azure.com/"},
+			LoginEndpoint: "https://" + in.Login, Audiences: []string{at(in.Management[1]), at(in.Management[0])},
 			Tenant: "common", IdentityProvider: "AAD",
 		},
-		Media: "https://rest.media.azure.net", GraphAudience: "https://graph.windows.net/", Graph: "https://graph.windows.net/", Name: "AzureCloud",
+		Media: "https://rest.media.azure.net", GraphAudience: at(in.AADGraph), Graph: at(in.AADGraph), Name: in.Name,
 		Suffixes: map[string]string{
-			"azureDataLakeStoreFileSystem": "azuredatalakestore.net", "acrLoginServer": "azurecr.io", "sqlServerHostname": "database.windows.net",
-			"azureDataLakeAnalyticsCatalogAndJob": "azuredatalakeanalytics.net", "keyVaultDns": "vault.azure.net", "storage": "core.windows.net",
+			"azureDataLakeStoreFileSystem": "azuredatalakestore.net", "acrLoginServer": "azurecr.io", "sqlServerHostname": in.SQL,
+			"azureDataLakeAnalyticsCatalogAndJob": "azuredatalakeanalytics.net", "keyVaultDns": in.Vault, "storage": in.Storage,
 			"azureFrontDoorEndpointSuffix": "azurefd.net", "storageSyncEndpointSuffix": "afs.azure.net", "mhsmDns": "managedhsm.azure.net",
 			"mysqlServerEndpoint": "mysql.database.azure.com", "postgresqlServerEndpoint": "postgres.database.azure.com",
 			"mariadbServerEndpoint": "mariadb.database.azure.com", "synapseAnalytics": "dev.azuresynapse.net", "attestationEndpoint": "attest.azure.net",
 		},
-		Batch: "https://batch.core.windows.net/", Resources: "https://management.azure.com/",
+		Batch: "https://batch.core.windows.net/", Resources: at(in.Management[0]),
 		VMImages: "https://raw.githubusercontent.com/Azure/azure-rest-api-specs/master/arm-compute/quickstart-templates/aliases.json",
-		SQL:      "https://management.core.windows.net:8443/", DataLake: "https://datalake.azure.net/", MSGraph: "https://graph.microsoft.com/",
+		SQL:      "https://management.core.windows.net:8443/", DataLake: "https://datalake.azure.net/", MSGraph: at(in.Graph),
 		Synapse: "https://dev.azuresynapse.net", LogAnalytics: "https://api.loganalytics.io", Attestation: "https://attest.azure.net",
 		ReleaseNotes: "https://gallery.azure.com/",
 	}

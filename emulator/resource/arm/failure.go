@@ -35,7 +35,7 @@ func (c *call) unauthorized(refused *resource.Refusal) *failure {
 	case resource.WrongAudience:
 		f.code = "InvalidAuthenticationTokenAudience"
 		f.message = fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
-			refused.Presented, strings.Join(audiences, "','"))
+			refused.Presented, strings.Join(c.audiences(), "','"))
 	case resource.Expired:
 		f.code = "ExpiredAuthenticationToken"
 		f.message = fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
@@ -45,7 +45,7 @@ func (c *call) unauthorized(refused *resource.Refusal) *failure {
 	case resource.UnknownKey, resource.BadSignature:
 		f.message = "The access token validation failed. Could not verify the signature of the token."
 	}
-	f.challenge = fmt.Sprintf(`Bearer authorization_uri="https://login.microsoftonline.com/%s", error="invalid_token", error_description="%s"`, tenantOr(c.caller.Tenant, "common"), challengeText(refused, f.message))
+	f.challenge = fmt.Sprintf(`Bearer authorization_uri="%s%s", error="invalid_token", error_description="%s"`, c.validator.Cloud().Authority(), tenantOr(c.caller.Tenant, "common"), challengeText(refused, f.message))
 	return f
 }
 
@@ -65,11 +65,12 @@ func challengeText(refused *resource.Refusal, message string) string {
 }
 
 func (c *call) wrongTenant(of string) *failure {
+	in := c.validator.Cloud()
 	return &failure{
 		status: http.StatusUnauthorized, code: "InvalidAuthenticationTokenTenant",
-		message: fmt.Sprintf("The access token is from the wrong issuer 'https://sts.windows.net/%s/'. It must match the tenant 'https://sts.windows.net/%s/' associated with this subscription. "+
+		message: fmt.Sprintf("The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription. "+
 			"Please use the authority (URL) 'https://login.windows.net/%s' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, "+
-			"but information about new tenant could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.", c.caller.Tenant, of, of),
+			"but information about new tenant could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.", in.IssuerV1(c.caller.Tenant), in.IssuerV1(of), of),
 		challenge: fmt.Sprintf(`Bearer authorization_uri="https://login.windows.net/%s", error="invalid_token", error_description="The authentication scheme of 'Bearer' is not supported."`, of),
 		meaning:   "The token was given out by another tenant than the subscription's.",
 		remedy:    "Ask for the token in the subscription's tenant.",

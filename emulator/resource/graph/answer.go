@@ -15,8 +15,8 @@ import (
 type reply entity
 
 // challenge tells a client that a token is needed, and where to get one.
-func challenge(w http.ResponseWriter) {
-	w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="`+appID+`"`)
+func (s *Service) challenge(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+s.validator.Cloud().Authority()+`common/oauth2/authorize", client_id="`+appID+`"`)
 }
 
 // write sends an answer with the headers that Graph sends.

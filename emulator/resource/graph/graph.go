@@ -18,9 +18,6 @@ import (
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
-// Host is where Graph is reached.
-const Host = "graph.microsoft.com"
-
 // appID is Graph's client id, which tokens may name as their audience.
 const appID = "00000003-0000-0000-c000-000000000000"
 
@@ -40,7 +37,10 @@ func New(dir *directory.Directory, v *resource.Validator, clk clock.Clock, j *jo
 	return s
 }
 
-// Handler serves graph.microsoft.com, v1.0 and beta alike.
+// host is where Graph is reached.
+func (s *Service) host() string { return s.validator.Cloud().Graph }
+
+// Handler serves Graph's host, v1.0 and beta alike.
 func (s *Service) Handler() http.Handler { return httppath.Fold(s.router) }
 
 // route is one thing that can be read.
@@ -104,14 +104,14 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, to route) {
 	c := &call{Service: s, r: r, route: to, vars: mux.Vars(r)}
 	var refused *resource.Refusal
 	c.caller, c.checks, refused = s.validator.Validate(r.Context(), resource.Bearer(r), resource.Want{
-		Audiences: []string{"https://" + Host, "https://" + Host + "/", appID},
+		Audiences: []string{"https://" + s.host(), "https://" + s.host() + "/", appID},
 		Known:     func(tenant string) bool { _, ok := s.directory.Tenant(tenant); return ok },
 	})
 	found, failed := c.answer(refused)
 	event := resource.Access(r, c.caller, c.checks)
 	if refused != nil {
 		resource.Refuse(&event, refused)
-		challenge(w)
+		s.challenge(w)
 	}
 	s.tell(event, to, failed)
 	s.write(w, r, found, failed)

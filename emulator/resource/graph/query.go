@@ -149,7 +149,7 @@ func (c *call) context(what string, q query, suffix string) property {
 	if q.names != nil {
 		what += "(" + strings.Join(q.names, ",") + ")"
 	}
-	return property{"@odata.context", fmt.Sprintf("https://%s/%s/$metadata#%s%s", Host, c.version(), what, suffix)}
+	return property{"@odata.context", fmt.Sprintf("https://%s/%s/$metadata#%s%s", c.host(), c.version(), what, suffix)}
 }
 
 // nextLink is the address of the page after the key.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/cloud"
 )
 
 // What every answer says about the service.
@@ -42,6 +44,6 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body any) {
 
 // challenge tells a client where to get a token and for what. Its exact form
 // matters: clients split it at blanks and commas.
-func challenge(w http.ResponseWriter, tenant string) {
-	w.Header().Set("WWW-Authenticate", `Bearer authorization="https://login.microsoftonline.com/`+tenant+`", resource="https://`+Domain+`"`)
+func challenge(w http.ResponseWriter, c cloud.Cloud, tenant string) {
+	w.Header().Set("WWW-Authenticate", `Bearer authorization="`+c.Authority()+tenant+`", resource="https://`+c.Vault+`"`)
 }

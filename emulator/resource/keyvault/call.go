@@ -59,6 +59,8 @@ func (s *Service) routes() *mux.Router {
 
 // call is one request on its way through the checks.
 type call struct {
+	validator *resource.Validator
+
 	r      *http.Request
 	op     operation
 	vault  *vault
@@ -73,7 +75,7 @@ type call struct {
 func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 	host, v := s.find(r.Host)
 	if v == nil {
-		failed := noSuchVault(host)
+		failed := noSuchVault(host, s.validator.Cloud().Vault)
 		event := resource.Access(r, resource.Caller{}, []journal.Check{{
 			Name: "vault", Expected: "a configured vault", Presented: host, Outcome: journal.Failed,
 		}})
@@ -81,7 +83,7 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 		answer(w, r, failed.status, failed.body())
 		return
 	}
-	c := &call{r: r, op: op, vault: v, now: s.clock.Now()}
+	c := &call{validator: s.validator, r: r, op: op, vault: v, now: s.clock.Now()}
 	if vars := mux.Vars(r); vars["name"] != "" {
 		c.name = httppath.Segment(r, 1)
 		if vars["version"] != "" {
@@ -89,9 +91,9 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 		}
 	}
 	tenant, access := v.rules()
-	refused := c.authenticate(s.validator, tenant)
+	refused := c.authenticate(tenant)
 	if refused != nil {
-		challenge(w, tenant)
+		challenge(w, c.validator.Cloud(), tenant)
 	}
 	status, body, failed := c.answer(access, tenant, refused)
 	if failed != nil {
@@ -111,9 +113,9 @@ func (v *vault) rules() (tenant string, access []Access) {
 	return v.tenant, v.access
 }
 
-func (c *call) authenticate(validator *resource.Validator, tenant string) (refused *resource.Refusal) {
-	c.caller, c.checks, refused = validator.Validate(c.r.Context(), resource.Bearer(c.r), resource.Want{
-		Audiences: []string{"https://" + Domain, appID},
+func (c *call) authenticate(tenant string) (refused *resource.Refusal) {
+	c.caller, c.checks, refused = c.validator.Validate(c.r.Context(), resource.Bearer(c.r), resource.Want{
+		Audiences: []string{"https://" + c.validator.Cloud().Vault, appID},
 		Tenant:    tenant,
 	})
 	return refused
@@ -122,7 +124,7 @@ func (c *call) authenticate(validator *resource.Validator, tenant string) (refus
 // answer is what the client gets: the first check that fails says it.
 func (c *call) answer(access []Access, tenant string, refused *resource.Refusal) (int, any, *failure) {
 	if refused != nil {
-		return 0, nil, unauthorized(refused, tenant, c.caller)
+		return 0, nil, c.unauthorized(refused, tenant)
 	}
 	for _, look := range []func([]Access) *failure{c.apiVersion, c.secretName, c.permission} {
 		if failed := look(access); failed != nil {

@@ -37,14 +37,14 @@ func (f *failure) body() any {
 	}{c}
 }
 
-// unauthorized says in Key Vault's words why a token was refused. Claimed is what
-// the token says, true or not.
+// unauthorized says in Key Vault's words why a token was refused. What the token
+// says of its issuer is told, true or not.
 // Seen: AKV10000 (azure-sdk-for-js recordings, 2021), AKV10022 (2024), AKV10032
 // (azure-cli#11871), AKV10046 (terraform-provider-azurerm#30912, 2026), S2S12086
 // (azure-sdk-for-python#27266, 2022), IDX numbers after "Error validating token"
 // (azure-sdk-for-python#12368). Which IDX number goes with which fault is from
 // Microsoft.IdentityModel's own list.
-func unauthorized(refused *resource.Refusal, tenant string, claimed resource.Caller) *failure {
+func (c *call) unauthorized(refused *resource.Refusal, tenant string) *failure {
 	message := ""
 	switch refused.Reason {
 	case resource.Missing:
@@ -52,7 +52,7 @@ func unauthorized(refused *resource.Refusal, tenant string, claimed resource.Cal
 	case resource.WrongAudience:
 		message = fmt.Sprintf("AKV10022: Invalid audience. Expected %s, found: %s.", refused.Expected, refused.Presented)
 	case resource.WrongTenant, resource.WrongIssuer, resource.WrongType:
-		message = fmt.Sprintf("AKV10032: Invalid issuer. Expected one of %s, found %s.", resource.IssuerV1(tenant), claimed.Issuer)
+		message = fmt.Sprintf("AKV10032: Invalid issuer. Expected one of %s, found %s.", c.validator.Cloud().IssuerV1(tenant), c.caller.Issuer)
 	case resource.UnknownKey, resource.KeysUnreachable:
 		message = "AKV10046: Unable to resolve the key used for signature validation."
 	case resource.Expired:
@@ -133,10 +133,10 @@ func badParameter(format string, args ...any) *failure {
 
 // noSuchVault answers for a host that no vault has. In Azure the name would not
 // even resolve.
-func noSuchVault(name string) *failure {
+func noSuchVault(name, domain string) *failure {
 	return &failure{
 		status: http.StatusNotFound, code: "VaultNotFound",
-		message: fmt.Sprintf("There is no key vault %q here. In Azure the host name %s.%s would not resolve.", name, name, Domain),
+		message: fmt.Sprintf("There is no key vault %q here. In Azure the host name %s.%s would not resolve.", name, name, domain),
 		meaning: "The client asked for a vault that is not configured.",
 		remedy:  "Check the vault's name in the client, or add it to vaults in the configuration.",
 	}

@@ -20,12 +20,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
-// Domain is the suffix of every vault's host name.
-const Domain = "vault.azure.net"
-
 // Vault is a key vault of a tenant, as it is configured.
 type Vault struct {
-	Name    string            // 3 to 24 letters, digits and hyphens; the host is NAME.vault.azure.net
+	Name    string            // 3 to 24 letters, digits and hyphens; the first label of its host
 	Tenant  string            // GUID of the tenant whose tokens open it
 	Access  []Access          // who may do what; nobody who is not named
 	Secrets map[string]string // name → value
@@ -109,7 +106,7 @@ func (s *Service) find(host string) (name string, v *vault) {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	name = strings.TrimSuffix(host, "."+Domain)
+	name = strings.TrimSuffix(host, "."+s.validator.Cloud().Vault)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return name, s.vaults[name]
