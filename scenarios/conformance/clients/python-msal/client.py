@@ -7,9 +7,12 @@ import msal
 import requests
 
 
-def application():
+def assertion():
     with open(os.environ["AZURE_FEDERATED_TOKEN_FILE"]) as file:
-        assertion = file.read()
+        return file.read()
+
+
+def application():
     return msal.ConfidentialClientApplication(
         os.environ["AZURE_CLIENT_ID"],
         authority=os.environ["AZURE_AUTHORITY_HOST"] + os.environ["AZURE_TENANT_ID"],
