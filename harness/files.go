@@ -82,7 +82,7 @@ func (f *Files) add(name string, data []byte) error {
 		f.workloads = completed.Workloads
 		return err
 	default:
-		return yamlfile.Problems{{File: name, Line: yamlfile.Line(root, "kind"), Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}}
+		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}.At(root)}
 	}
 }
 

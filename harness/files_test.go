@@ -49,7 +49,7 @@ func TestReadFilesTellsKindsApart(t *testing.T) {
 		want  string
 	}{
 		"two wiemu.yaml": {[]string{own, own}, "expected one wiemu configuration"},
-		"a Deployment":   {[]string{write("d.yaml", "apiVersion: apps/v1\nkind: Deployment\n")}, "d.yaml:2: kind: expected Configuration or RadixApplication"},
+		"a Deployment":   {[]string{write("d.yaml", "apiVersion: apps/v1\nkind: Deployment\n")}, "d.yaml:2:7: kind: expected Configuration or RadixApplication"},
 		"no file":        {[]string{filepath.Join(dir, "none.yaml")}, "none.yaml"},
 		"no YAML":        {[]string{write("b.yaml", "a: [")}, "b.yaml:1"},
 	} {

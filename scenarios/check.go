@@ -41,8 +41,8 @@ func (c *checker) add(field, expected, found, fix string) {
 		found = "nothing"
 	}
 	c.problems = append(c.problems, yamlfile.Problem{
-		File: c.scenario.file, Line: yamlfile.Line(c.top, field), Field: field, Expected: expected, Found: found, Fix: fix,
-	})
+		File: c.scenario.file, Field: field, Expected: expected, Found: found, Fix: fix,
+	}.At(c.top))
 }
 
 // adopt reports the problems of a part of the file that another room reads, and
@@ -57,8 +57,7 @@ func (c *checker) adopt(err error, rename func(field string) string) bool {
 	}
 	for _, p := range problems {
 		p.File, p.Field = c.scenario.file, rename(p.Field)
-		p.Line = yamlfile.Line(c.top, p.Field)
-		c.problems = append(c.problems, p)
+		c.problems = append(c.problems, p.At(c.top))
 	}
 	return true
 }

@@ -206,11 +206,8 @@ func (c *checker) expect(field string, s *Step) {
 		e.program = p
 		for _, x := range errs {
 			line, column := c.place(e, x)
-			if column > 0 {
-				x.found += fmt.Sprintf(" (line %d, column %d)", line, column)
-			}
 			c.problems = append(c.problems, yamlfile.Problem{
-				File: c.scenario.file, Line: line, Field: fmt.Sprintf("%s[%d]", field, i),
+				File: c.scenario.file, Line: line, Column: column, Field: fmt.Sprintf("%s[%d]", field, i),
 				Expected: x.expected, Found: x.found, Fix: x.fix,
 			})
 		}

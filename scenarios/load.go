@@ -130,7 +130,7 @@ func (l *loader) add(file string, data []byte, err error) {
 	}
 	// Another kind of file is told as such, not field by field.
 	if kind := yamlfile.Get(top, "kind"); kind != nil && kind.Value != "" && kind.Value != Kind {
-		l.problems = append(l.problems, yamlfile.Problem{File: file, Line: kind.Line, Expected: "kind " + Kind, Found: kind.Value})
+		l.problems = append(l.problems, yamlfile.Problem{File: file, Line: kind.Line, Column: kind.Column, Expected: "kind " + Kind, Found: kind.Value})
 		return
 	}
 	problems := yamlfile.DecodeNode(file, top, &s)
@@ -152,9 +152,9 @@ func (l *loader) add(file string, data []byte, err error) {
 	}
 	if other, taken := l.names[s.Metadata.Name]; taken {
 		l.problems = append(l.problems, yamlfile.Problem{
-			File: file, Line: yamlfile.Line(top, "metadata.name"), Field: "metadata.name",
+			File: file, Field: "metadata.name",
 			Expected: "a name of its own", Found: fmt.Sprintf("%s, which %s has too", s.Metadata.Name, other), Fix: "rename one of them",
-		})
+		}.At(top))
 		return
 	}
 	l.names[s.Metadata.Name] = file

@@ -42,12 +42,12 @@ workloads:
 func TestBadMachinesAndBindingsAreTold(t *testing.T) {
 	const workload = "workloads:\n- {namespace: dev, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, "
 	for name, c := range map[string]struct{ file, want string }{
-		"nobody is assigned":         {"managedIdentity: {assigned: [monitorin]}\n", "wiemu.yaml:4: managedIdentity.assigned[0]: expected the name or client id of a managed identity under identities, found monitorin; did you mean monitoring?"},
+		"nobody is assigned":         {"managedIdentity: {assigned: [monitorin]}\n", "wiemu.yaml:4:30: managedIdentity.assigned[0]: expected the name or client id of a managed identity under identities, found monitorin; did you mean monitoring?"},
 		"a status of another kind":   {"managedIdentity: {unavailable: [418]}\n", "managedIdentity.unavailable[0]: expected 404, 410, 429, 500 or 503, found 418"},
 		"a binding of nobody":        {"identityBindings: [{identity: wbe, serviceAccounts: []}]\n", "identityBindings[0].identity: expected the name or client id of a managed identity"},
 		"a binding of a bad name":    {"identityBindings: [{identity: web, serviceAccounts: [web-sa]}]\n", "identityBindings[0].serviceAccounts[0]: expected NAMESPACE/NAME"},
 		"a binding of no cluster":    {"identityBindings: [{identity: web, issuer: blue, serviceAccounts: []}]\n", "identityBindings[0].issuer: expected the name of an issuer that wiemu hosts, found blue"},
-		"an unknown machine":         {workload + "managedIdentity: imd}\n", "wiemu.yaml:5: workloads[0].managedIdentity: expected imds, app-service, sidecar, or left out, found imd; did you mean imds?"},
+		"an unknown machine":         {workload + "managedIdentity: imd}\n", "wiemu.yaml:5:109: workloads[0].managedIdentity: expected imds, app-service, sidecar, or left out, found imd; did you mean imds?"},
 		"an unknown form":            {workload + "identityBinding: file}\n", "workloads[0].identityBinding: expected ca-file, ca-data, or left out"},
 		"a machine and a binding":    {workload + "identityBinding: ca-file, managedIdentity: imds}\n", "expected identityBinding or managedIdentity, found both"},
 		"a sidecar and a binding":    {workload + "identityBinding: ca-file, managedIdentity: sidecar}\n", "expected identityBinding or managedIdentity, found both"},

@@ -236,7 +236,7 @@ func Parse(file string, data []byte) (Config, error) {
 		return Config{}, err
 	}
 	for i := range wrong {
-		wrong[i].Line = yamlfile.Line(node, wrong[i].Field)
+		wrong[i] = wrong[i].At(node)
 	}
 	wrong.Sort()
 	return c, wrong.Err()

@@ -95,7 +95,7 @@ func TestAnEmptyFileIsALabOfTheDefaults(t *testing.T) {
 func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 	for name, c := range map[string]struct{ file, want string }{
 		"a misspelt field":        {"vaults:\n- {nme: v1}\n", "wiemu.yaml:2"},
-		"no GUID":                 {"tenants:\n- id: contoso\n", "wiemu.yaml:2: tenants[0].id: expected a GUID"},
+		"no GUID":                 {"tenants:\n- id: contoso\n", "wiemu.yaml:2:7: tenants[0].id: expected a GUID"},
 		"an unknown issuer":       {"issuers: [{name: blue}]\nidentities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, issuer: bleu, subject: s}]\n", "did you mean blue?"},
 		"an unknown tenant":       {"identities:\n- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49, tenant: fabrikam.com}\n", "expected a tenant of this file"},
 		"an http issuer":          {"issuers: [{name: a, url: 'http://a'}]\n", "expected an https URL"},
@@ -113,24 +113,24 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"keys published too soon": {"issuers: [{name: a, rotateKeysEvery: 1h, publishKeysAhead: 2h}]\n", "issuers[0].publishKeysAhead: expected at most rotateKeysEvery (1h0m0s), found 2h0m0s"},
 		"a short maximum":         {"issuers: [{name: a, maxTokenLifetime: 1m}]\n", "issuers[0].maxTokenLifetime: expected at least 1h"},
 		"one name twice": {"identities:\n- {name: web, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\n- {name: web, clientId: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11}\n",
-			"wiemu.yaml:3: identities[1].name: expected one that no other application or identity of the tenant has, found web, which identities[0] has too"},
+			"wiemu.yaml:3:10: identities[1].name: expected one that no other application or identity of the tenant has, found web, which identities[0] has too"},
 		"one client id twice": {"applications:\n- {name: api, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\nidentities:\n- {name: web, clientId: B96D264B-7053-4465-a4a7-32be5b0fec49}\n",
-			"wiemu.yaml:4: identities[0].clientId: expected one that no other"},
+			"wiemu.yaml:4:25: identities[0].clientId: expected one that no other"},
 		"Key Vault's own URI": {"applications:\n- name: api\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  identifierUris:\n  - https://Vault.azure.net/\n",
-			"wiemu.yaml:5: applications[0].identifierUris[0]: expected a URI of its own, such as api://api, found https://Vault.azure.net/, which is Azure Key Vault"},
+			"wiemu.yaml:5:5: applications[0].identifierUris[0]: expected a URI of its own, such as api://api, found https://Vault.azure.net/, which is Azure Key Vault"},
 		"two credentials of a name": {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials:\n  - {name: fc1, subject: a}\n  - {name: fc1, subject: b}\n",
-			"wiemu.yaml:6: identities[0].federatedCredentials[1].name: expected a name of its own"},
-		"a credential of nobody":    {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, subject: ''}]\n", "wiemu.yaml:4: identities[0].federatedCredentials[0].subject: expected a value"},
+			"wiemu.yaml:6:12: identities[0].federatedCredentials[1].name: expected a name of its own"},
+		"a credential of nobody":    {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, subject: ''}]\n", "wiemu.yaml:4:47: identities[0].federatedCredentials[0].subject: expected a value"},
 		"a token of two days":       {"identities: [{name: web, tokenLifetime: 48h, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "identities[0].tokenLifetime: expected whole seconds, at most 24h"},
-		"one domain twice":          {"tenants:\n- {id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, domains: [a.com]}\n- {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [a.com]}\n", "wiemu.yaml:3: tenants[1].domains: expected a name that no other tenant has"},
+		"one domain twice":          {"tenants:\n- {id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, domains: [a.com]}\n- {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [a.com]}\n", "wiemu.yaml:3:55: tenants[1].domains: expected a name that no other tenant has"},
 		"an unknown permission":     {"vaults: [{name: vault-1, access: [{identity: '*', permissions: [gte]}]}]\n", "vaults[0].access[0].permissions[0]: expected one of get, list, set, delete, recover, purge, *, found gte; did you mean get?"},
 		"almost a client id":        {"vaults: [{name: vault-1, access: [{identity: b96d264b7053-4465-a4a7-32be5b0fec49-, permissions: [get]}]}]\n", "or the name or client id of an identity"},
-		"a name of another tenant":  {"tenants: [{id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0}, {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [b.com]}]\nidentities: [{name: web, tenant: b.com, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\nvaults:\n- {name: vault-1, access: [{identity: web, permissions: [get]}]}\n", "wiemu.yaml:4: vaults[0].access[0].identity"},
+		"a name of another tenant":  {"tenants: [{id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0}, {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [b.com]}]\nidentities: [{name: web, tenant: b.com, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\nvaults:\n- {name: vault-1, access: [{identity: web, permissions: [get]}]}\n", "wiemu.yaml:4:39: vaults[0].access[0].identity"},
 		"a vault of two letters":    {"vaults: [{name: kv}]\n", "expected 3 to 24 letters"},
 		"a vault twice":             {"vaults: [{name: vault-1}, {name: Vault-1}]\n", "Vault-1, which vaults[0] has too"},
 		"a secret with a slash":     {"vaults: [{name: vault-1, secrets: {a/b: c}}]\n", "vaults[0].secrets.a/b: expected a name of 1 to 127 letters"},
-		"secrets alike":             {"vaults:\n- name: vault-1\n  secrets:\n    A: b\n    a: b\n", "wiemu.yaml:5: vaults[0].secrets.a: expected names that differ in more than case"},
-		"an address without a port": {"listen: {gateway: localhost}\n", "wiemu.yaml:1: listen.gateway: expected host:port"},
+		"secrets alike":             {"vaults:\n- name: vault-1\n  secrets:\n    A: b\n    a: b\n", "wiemu.yaml:5:8: vaults[0].secrets.a: expected names that differ in more than case"},
+		"an address without a port": {"listen: {gateway: localhost}\n", "wiemu.yaml:1:19: listen.gateway: expected host:port"},
 		"two issuers of a name":     {"issuers: [{name: a}, {name: a}]\n", "issuers[0] has too"},
 		"an external with no url":   {"issuers: [{name: a, external: true}]\n", "issuers[0].url: expected the URL of the external issuer"},
 		"a vault with a space":      {"vaults: [{name: 'my vault'}]\n", "first label of NAME.vault.azure.net"},
@@ -201,5 +201,5 @@ func ExampleParse() {
 	_, err := config.Parse("wiemu.yaml", []byte("vaults:\n- name: v1\n  sekrets: {a: b}\n"))
 	fmt.Println(err)
 	// Output:
-	// wiemu.yaml:3: vaults[0].sekrets: expected one of access, name, secrets, tenant, found an unknown field; did you mean secrets?
+	// wiemu.yaml:3:3: vaults[0].sekrets: expected one of access, name, secrets, tenant, found an unknown field; did you mean secrets?
 }

@@ -41,7 +41,7 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 		return documents[0], nil
 	}
 	return nil, Problems{{
-		File: file, Line: documents[1].Line,
+		File: file, Line: documents[1].Line, Column: documents[1].Column,
 		Expected: "one YAML document", Found: fmt.Sprintf("%d", len(documents)),
 		Fix: "put what follows --- into a file of its own",
 	}}
@@ -122,7 +122,7 @@ type resolution struct {
 
 func (r *resolver) problem(node *yaml.Node, field, expected, found, fix string) {
 	r.problems = append(r.problems, Problem{
-		File: r.file, Line: node.Line, Field: field, Expected: expected, Found: found, Fix: fix,
+		File: r.file, Line: node.Line, Column: node.Column, Field: field, Expected: expected, Found: found, Fix: fix,
 	})
 }
 

@@ -20,13 +20,30 @@ func Get(node *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// Line is the line of the value that a path such as tenants[0].name leads to,
-// below a top node from [Parse]. Where the file does not go all the way, it is
-// the line of the last value that is there: a missing field is reported at the
-// mapping that lacks it. It is 0 for a nil node.
+// At is the problem at the place of its field below a top node from [Parse].
+// Where the file does not go all the way, that is the place of the last value that
+// is there: a missing field is reported at the mapping that lacks it.
+func (p Problem) At(top *yaml.Node) Problem {
+	p.Line, p.Column = 0, 0
+	if node := at(top, p.Field); node != nil {
+		p.Line, p.Column = node.Line, node.Column
+	}
+	return p
+}
+
+// Line is the line of the value that a path such as tenants[0].name leads to, or
+// as in [Problem.At] of the last one on the way. It is 0 for a nil node.
 func Line(top *yaml.Node, field string) int {
+	if node := at(top, field); node != nil {
+		return node.Line
+	}
+	return 0
+}
+
+// at is the last value that is there on the way to a field.
+func at(top *yaml.Node, field string) *yaml.Node {
 	if top == nil {
-		return 0
+		return nil
 	}
 	node := top
 	for field != "" {
@@ -45,7 +62,7 @@ func Line(top *yaml.Node, field string) int {
 		}
 		node = next
 	}
-	return node.Line
+	return node
 }
 
 // cutStep takes the first step off a path that [Join] made: a key, or the index

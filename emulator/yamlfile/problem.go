@@ -13,6 +13,10 @@ type Problem struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"` // 1 is the first line; 0 when the problem has no place
 
+	// Column is where in the line it begins, in characters; 1 is the first, 0 when
+	// it is not known.
+	Column int `json:"column,omitempty"`
+
 	// Field is the path to the value, such as spec.components[0].identity.azure;
 	// empty for the file as a whole.
 	Field string `json:"field,omitempty"`
@@ -27,13 +31,16 @@ type Problem struct {
 
 // Error gives the problem on one line:
 //
-//	wiemu.yaml:12: tenants[0].id: expected a UUID, found text "contoso"; write the tenant's id
+//	wiemu.yaml:12:7: tenants[0].id: expected a UUID, found text "contoso"; write the tenant's id
 func (p Problem) Error() string {
 	var b strings.Builder
 	if p.File != "" {
 		b.WriteString(p.File)
 		if p.Line > 0 {
 			fmt.Fprintf(&b, ":%d", p.Line)
+			if p.Column > 0 {
+				fmt.Fprintf(&b, ":%d", p.Column)
+			}
 		}
 		b.WriteString(": ")
 	}
@@ -97,7 +104,7 @@ func (p Problems) Warnings() []Problem {
 	return warnings
 }
 
-// Sort orders the problems by line, keeping the order of those on one line.
+// Sort orders the problems by line and column, keeping the order of those at one place.
 func (p Problems) Sort() {
-	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 }

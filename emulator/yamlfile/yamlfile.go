@@ -1,5 +1,5 @@
 // Package yamlfile reads YAML that people write: strictly, and with every
-// problem told at once, each with its file, line, field, what was expected,
+// problem told at once, each with its file, line, column, field, what was expected,
 // what was found, and how to put it right. It does not know what the files
 // mean; see emulator/config, scenarios and harness/workload.
 //
@@ -151,7 +151,7 @@ func (v Value) Warn(expected, found, fix string) { v.problem(expected, found, fi
 func (v Value) problem(expected, found, fix string, warning bool) {
 	p := Problem{File: v.file, Field: v.field, Expected: expected, Found: found, Fix: fix, Warning: warning}
 	if v.Node != nil {
-		p.Line = v.Node.Line
+		p.Line, p.Column = v.Node.Line, v.Node.Column
 	}
 	if p.Found == "" {
 		p.Found = Describe(v.Node)

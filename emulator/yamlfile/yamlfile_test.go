@@ -117,42 +117,42 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		{"a misspelt field is told its spelling", "inner: {inner: {clientID: x}}",
 			`found an unknown field; did you mean clientId?`},
 		{"an unquoted number is not a name", "name: 1e5",
-			`f:1: name: expected text, found number 1e5; put it in quotes: "1e5"`},
+			`f:1:7: name: expected text, found number 1e5; put it in quotes: "1e5"`},
 		{"a word of YAML 1.1 is not a bool", "\"on\": yes",
-			`f:1: on: expected true or false, found text "yes"; write true`},
+			`f:1:7: on: expected true or false, found text "yes"; write true`},
 		{"a quoted bool is not a bool", "\"on\": \"true\"",
-			`f:1: on: expected true or false, found text "true"; write it without quotes`},
+			`f:1:7: on: expected true or false, found text "true"; write it without quotes`},
 		{"a number needs its unit", "lifetime: 3600",
-			`f:1: lifetime: expected a duration such as 90s, 10m or 1h30m, found number 3600; give the unit: 3600s`},
+			`f:1:11: lifetime: expected a duration such as 90s, 10m or 1h30m, found number 3600; give the unit: 3600s`},
 		{"days are written in hours", "lifetime: 1d",
-			`f:1: lifetime: expected a duration such as 90s, 10m or 1h30m, found text "1d"; write days in hours: a day is 24h`},
+			`f:1:11: lifetime: expected a duration such as 90s, 10m or 1h30m, found text "1d"; write days in hours: a day is 24h`},
 		{"a number may be too large", "small: 256",
-			`f:1: small: expected a whole number of at most 8 bits, not negative, found number 256`},
+			`f:1:8: small: expected a whole number of at most 8 bits, not negative, found number 256`},
 		{"a quoted number is not a number", "count: '3'",
-			`f:1: count: expected a whole number of at most 64 bits, found text "3"; write it without quotes`},
+			`f:1:8: count: expected a whole number of at most 64 bits, found text "3"; write it without quotes`},
 		{"a time is RFC 3339", "start: tomorrow",
-			`f:1: start: expected a time such as 2026-11-23T10:04:05Z, found text "tomorrow"; write it as RFC 3339, with Z or an offset, or as a date alone`},
+			`f:1:8: start: expected a time such as 2026-11-23T10:04:05Z, found text "tomorrow"; write it as RFC 3339, with Z or an offset, or as a date alone`},
 		{"a type says what it accepts", "level: middle",
-			`f:1: level: expected low or high, found text "middle"`},
+			`f:1:8: level: expected low or high, found text "middle"`},
 		{"a list has dashes", "names: a",
-			`f:1: names: expected a list, found text "a"; put "- " in front, even of a single element`},
+			`f:1:8: names: expected a list, found text "a"; put "- " in front, even of a single element`},
 		{"a mapping has none", "inner:\n- name: a",
-			`f:2: inner: expected a mapping, found a list; remove the - in front`},
+			`f:2:1: inner: expected a mapping, found a list; remove the - in front`},
 		{"an element is named by its index", "inner:\n  vaults:\n  - a\n  - {name: [], secrets: {x: 1}}",
-			"f:4: inner.vaults[1].name: expected text, found a list\n" +
-				`f:4: inner.vaults[1].secrets.x: expected text, found number 1; put it in quotes: "1"`},
+			"f:4:12: inner.vaults[1].name: expected text, found a list\n" +
+				`f:4:29: inner.vaults[1].secrets.x: expected text, found number 1; put it in quotes: "1"`},
 		{"a key is given once", "name: a\nname: b",
-			`f:2: name: expected every key once, found it is also on line 1; remove one of the two`},
+			`f:2:1: name: expected every key once, found it is also on line 1; remove one of the two`},
 		{"a key is text", "? [a]\n: b",
-			`f:1: expected a key that is text, found a list; quote it if it is meant as text, such as "{name}"`},
+			`f:1:3: expected a key that is text, found a list; quote it if it is meant as text, such as "{name}"`},
 		{"a file is one document", "name: a\n---\nname: b",
-			`f:3: expected one YAML document, found 2; put what follows --- into a file of its own`},
+			`f:3:1: expected one YAML document, found 2; put what follows --- into a file of its own`},
 		{"a tab is no indentation", "inner:\n\tname: a",
 			`f:2: expected YAML, found found character that cannot start any token; indent with spaces, not tabs, and quote text that begins with a special character`},
 		{"an alias does not contain itself", "anything: &a [*a]",
-			`f:1: anything[0]: expected an alias of something else, found *a inside of what it names; write the value out`},
+			`f:1:15: anything[0]: expected an alias of something else, found *a inside of what it names; write the value out`},
 		{"a merge key names a mapping", "inner: {<<: x}",
-			`f:1: inner.<<: expected a mapping, found text "x"; name an anchor of a mapping, or quote "<<" if it is meant as a key`},
+			`f:1:13: inner.<<: expected a mapping, found text "x"; name an anchor of a mapping, or quote "<<" if it is meant as a key`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := yamlfile.Decode("f", []byte(test.file), new(lab))
@@ -282,8 +282,8 @@ lifetime: 3600
 	}
 	fmt.Println(yamlfile.Decode("wiemu.yaml", []byte(file), &into))
 	// Output:
-	// wiemu.yaml:2: clientID: expected one of clientId, lifetime, name, found an unknown field; did you mean clientId?
-	// wiemu.yaml:3: lifetime: expected a duration such as 90s, 10m or 1h30m, found number 3600; give the unit: 3600s
+	// wiemu.yaml:2:1: clientID: expected one of clientId, lifetime, name, found an unknown field; did you mean clientId?
+	// wiemu.yaml:3:11: lifetime: expected a duration such as 90s, 10m or 1h30m, found number 3600; give the unit: 3600s
 }
 
 // FuzzDecode: whatever the file, the answer is a value or problems that can be

@@ -124,18 +124,18 @@ func (m *manifests) object(file string, node *yaml.Node, depth int) yamlfile.Pro
 	switch kind {
 	case "":
 		return yamlfile.Problems{{
-			File: file, Line: node.Line, Field: "kind", Expected: "a Kubernetes object, a radixconfig.yaml or a wiemu.yaml", Found: "no kind",
+			File: file, Line: node.Line, Column: node.Column, Field: "kind", Expected: "a Kubernetes object, a radixconfig.yaml or a wiemu.yaml", Found: "no kind",
 			Fix: "templates have to be rendered first: helm template, kustomize build",
 		}}
 	case "List", "ServiceAccountList", "PodList", "DeploymentList", "StatefulSetList", "DaemonSetList", "ReplicaSetList", "JobList", "CronJobList":
 		var list listObject
 		problems = decode(&list)
 		if depth == maxNesting {
-			return yamlfile.Problems{{File: file, Line: node.Line, Field: "items", Expected: "objects", Found: fmt.Sprintf("lists in lists, %d deep", depth)}}
+			return yamlfile.Problems{{File: file, Line: node.Line, Column: node.Column, Field: "items", Expected: "objects", Found: fmt.Sprintf("lists in lists, %d deep", depth)}}
 		}
 		for i, item := range list.Items {
 			if item == nil {
-				problems = append(problems, yamlfile.Problem{File: file, Line: node.Line, Field: fmt.Sprintf("items[%d]", i), Expected: "an object", Found: "nothing"})
+				problems = append(problems, yamlfile.Problem{File: file, Line: node.Line, Column: node.Column, Field: fmt.Sprintf("items[%d]", i), Expected: "an object", Found: "nothing"})
 				continue
 			}
 			problems = append(problems, m.object(file, item, depth+1)...)

@@ -48,10 +48,10 @@ func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Proble
 		return nil, nil, err
 	}
 	if kind := yamlfile.Get(top, "kind"); kind == nil || kind.Value != RadixKind {
-		return nil, nil, yamlfile.Problems{{
-			File: name, Line: yamlfile.Line(top, "kind"), Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(kind),
+		return nil, nil, yamlfile.Problems{yamlfile.Problem{
+			File: name, Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(kind),
 			Fix: "check that this is the radixconfig.yaml of an application",
-		}}
+		}.At(top)}
 	}
 	var file applicationFile
 	r := reader{file: name, top: top, problems: yamlfile.DecodeTolerant(name, top, &file, unknownField)}
@@ -169,8 +169,8 @@ func (r *reader) refuse(field, expected, found, fix string) {
 		return
 	}
 	r.problems = append(r.problems, yamlfile.Problem{
-		File: r.file, Line: yamlfile.Line(r.top, field), Field: field, Expected: expected, Found: found, Fix: fix,
-	})
+		File: r.file, Field: field, Expected: expected, Found: found, Fix: fix,
+	}.At(r.top))
 }
 
 func (r *reader) read(file *applicationFile) *RadixConfig {

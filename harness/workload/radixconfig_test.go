@@ -223,7 +223,7 @@ func TestKeyVaultsAreMergedPerEnvironment(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, spec, want string }{
 		{"identity misspelt on a component", "  components: [{name: web, idenity: {azure: {clientId: " + webID + "}}}]",
-			"radixconfig.yaml:6: spec.components[0].idenity: expected one of"},
+			"radixconfig.yaml:6:28: spec.components[0].idenity: expected one of"},
 		{"identity misspelt on a job", "  jobs: [{name: web, Identity: {azure: {clientId: " + webID + "}}}]", "did you mean identity?"},
 		{"identity misspelt in an environment", "  components: [{name: web, environmentConfig: [{environment: dev, identiy: {azure: }}]}]", "did you mean identity?"},
 		{"identity misspelt in a sub-pipeline", "  build: {subPipeline: {indentity: }}", "did you mean identity?"},
@@ -236,7 +236,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"identity left out", "  components: [{name: web, azure: {clientId: " + webID + "}}]", "spec.components[0].azure: expected identity where Radix looks for it"},
 		{"identity on the environment", "  identity: {azure: {clientId: " + webID + "}}", "spec.identity: expected identity where Radix looks for it"},
 		{"a client id that is no UUID", "  components:\n  - name: web\n    identity:\n      azure:\n        clientId: my-app\n",
-			`radixconfig.yaml:10: spec.components[0].identity.azure.clientId: expected a client id (a UUID), found text "my-app"; the Azure portal shows it`},
+			`radixconfig.yaml:10:19: spec.components[0].identity.azure.clientId: expected a client id (a UUID), found text "my-app"; the Azure portal shows it`},
 		{"a client id that YAML takes for a number", "  components: [{name: web, identity: {azure: {clientId: 12345678901234567890123456789012}}}]", "expected text, found number"},
 		{"a client id with a space", "  components: [{name: web, identity: {azure: {clientId: \" " + webID + "\"}}}]", "expected a client id (a UUID), found text"},
 		{"no client id", "  components: [{name: web, identity: {azure: {}}}]", "identity.azure.clientId: expected a client id (a UUID), found nothing"},
@@ -290,11 +290,11 @@ func TestWhatIsPassedOverWithAWarning(t *testing.T) {
 		got = append(got, w.Error())
 	}
 	want := []string{
-		"radixconfig.yaml:7: warning: spec.newFeature: an unknown field, passed over",
-		"radixconfig.yaml:11: warning: spec.components[0].replica: an unknown field, passed over; did you mean replicas?",
-		"radixconfig.yaml:12: warning: spec.components[0].newer: an unknown field that holds an identity, passed over",
-		"radixconfig.yaml:15: warning: spec.components[1].identity: expected azure.clientId, found an identity without it, which is none; add it, or remove identity",
-		"radixconfig.yaml:17: warning: spec.components[2].identity.azure.clientId: expected the client id of an identity, found the all-zero UUID, which Entra ID refuses (AADSTS700038); the Azure portal shows it as Client ID of the managed identity or Application (client) ID of the app registration",
+		"radixconfig.yaml:7:3: warning: spec.newFeature: an unknown field, passed over",
+		"radixconfig.yaml:11:5: warning: spec.components[0].replica: an unknown field, passed over; did you mean replicas?",
+		"radixconfig.yaml:12:5: warning: spec.components[0].newer: an unknown field that holds an identity, passed over",
+		"radixconfig.yaml:15:15: warning: spec.components[1].identity: expected azure.clientId, found an identity without it, which is none; add it, or remove identity",
+		"radixconfig.yaml:17:34: warning: spec.components[2].identity.azure.clientId: expected the client id of an identity, found the all-zero UUID, which Entra ID refuses (AADSTS700038); the Azure portal shows it as Client ID of the managed identity or Application (client) ID of the app registration",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -306,10 +306,10 @@ func TestWhatIsPassedOverWithAWarning(t *testing.T) {
 
 func TestFilesThatAreNoRadixConfiguration(t *testing.T) {
 	for name, test := range map[string]struct{ file, want string }{
-		"another kind":      {"kind: Deployment\n", `f:1: kind: expected RadixApplication, found text "Deployment"`},
-		"an empty file":     {"", "f:1: kind: expected RadixApplication, found nothing"},
-		"a list":            {"- a\n", "f:1: kind: expected RadixApplication, found nothing"},
-		"another version":   {"kind: RadixApplication\napiVersion: v2\nmetadata: {name: a}\nspec: {environments: [{name: dev}]}\n", `f:2: apiVersion: expected radix.equinor.com/v1, found text "v2"`},
+		"another kind":      {"kind: Deployment\n", `f:1:7: kind: expected RadixApplication, found text "Deployment"`},
+		"an empty file":     {"", "f:1:1: kind: expected RadixApplication, found nothing"},
+		"a list":            {"- a\n", "f:1:1: kind: expected RadixApplication, found nothing"},
+		"another version":   {"kind: RadixApplication\napiVersion: v2\nmetadata: {name: a}\nspec: {environments: [{name: dev}]}\n", `f:2:13: apiVersion: expected radix.equinor.com/v1, found text "v2"`},
 		"no environments":   {"kind: RadixApplication\napiVersion: radix.equinor.com/v1\nmetadata: {name: a}\nspec: {}\n", "spec.environments: expected the application's environments, found none"},
 		"broken syntax":     {"kind: RadixApplication\n  x: [", "f:2: expected YAML"},
 		"the reserved name": {"kind: RadixApplication\napiVersion: radix.equinor.com/v1\nmetadata: {name: a}\nspec: {environments: [{name: app}]}\n", "found app, which Radix reserves"},

@@ -29,9 +29,9 @@ const good = "name: curl\npackage: curl\nneeds: [curl]\nversion: curl --version\
 func TestBadClientFiles(t *testing.T) {
 	for name, row := range map[string]struct{ file, want string }{
 		"empty":              {"", "name: expected text, found nothing; give the row of the table a name"},
-		"unknown field":      {good + "instal: true\n", `client.yaml:8: instal: expected one of`},
+		"unknown field":      {good + "instal: true\n", `client.yaml:8:1: instal: expected one of`},
 		"misspelt field":     {good + "instal: true\n", "did you mean install?"},
-		"unknown mode":       {strings.Replace(good, "[proxy]", "[proxy, sandbox]", 1), `client.yaml:6: modes[1]: expected proxy or isolate, found text "sandbox"`},
+		"unknown mode":       {strings.Replace(good, "[proxy]", "[proxy, sandbox]", 1), `client.yaml:6:16: modes[1]: expected proxy or isolate, found text "sandbox"`},
 		"no mode":            {strings.Replace(good, "[proxy]", "[]", 1), "client.yaml:6: modes: expected proxy, isolate or both, found none"},
 		"no proxy and proxy": {good + "without-proxy: true\n", "client.yaml:6: modes: expected isolate alone, found proxy"},
 		"no refusal":         {strings.Replace(good, "AADSTS700213", "", 1), "client.yaml:7: refusal: expected text, found nothing"},
