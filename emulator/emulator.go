@@ -191,7 +191,7 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 			continue
 		}
 		if err := add(i.Name, keyring.Options{
-			Identify: issuer.KeyID, Issuer: i.URL,
+			Identify: issuer.KeyID, Issuer: i.URL, Algorithm: i.KeyAlgorithm,
 			RotateEvery: i.RotateKeysEvery, PublishAhead: i.PublishKeysAhead, RetireAfter: i.RemoveKeysAfter,
 		}); err != nil {
 			return err
@@ -232,12 +232,12 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		outside = transportTo(anybodyPublic, nil)
 	}
 	router := &route{outside: outside}
-	external, err := e.externalIssuers(opts)
+	access, err := e.issuerAccess(opts)
 	if err != nil {
 		return err
 	}
 	issuers := metadata.New(e.clock, metadata.Options{
-		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return external[issuer] },
+		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return access[issuer] },
 	})
 	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.

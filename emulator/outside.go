@@ -20,20 +20,23 @@ import (
 	"github.com/wiemu/wiemu/emulator/metadata"
 )
 
-// externalIssuers says how the issuers of the configuration that are not ours
-// are reached, by URL. An issuer that only a federated credential names is
+// issuerAccess says how the issuers of the configuration are reached and
+// remembered, by URL. An issuer that only a federated credential names is
 // reached as Entra ID would: at a public address, and trusting the system's CAs.
-func (e *Emulator) externalIssuers(opts Options) (map[string]metadata.Access, error) {
+func (e *Emulator) issuerAccess(opts Options) (map[string]metadata.Access, error) {
 	all := map[string]metadata.Access{}
 	for n, i := range e.config.Issuers {
+		how := metadata.Access{CacheLifetime: i.CacheLifetime, RefetchAfter: i.RefetchAfter}
 		if !i.External {
+			all[i.URL] = how
 			continue
 		}
 		to, err := reach(i, filepath.Dir(opts.ConfigFile), opts.Outside)
 		if err != nil {
 			return nil, fmt.Errorf("issuers[%d] (%s): %w", n, i.Name, err)
 		}
-		all[i.URL] = metadata.Access{Transport: to, CacheLifetime: i.CacheLifetime}
+		how.Transport = to
+		all[i.URL] = how
 	}
 	return all, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
@@ -71,6 +72,12 @@ func (i Issuer) check(p *problems, at string) {
 	}
 	i.checkURL(p, at+".url")
 	i.checkReach(p, at)
+	switch known := keyring.Algorithms(); {
+	case i.KeyAlgorithm != "" && i.External:
+		p.add(at+".keyAlgorithm", "nothing, as the issuer is external", i.KeyAlgorithm, "its own keys say it")
+	case i.KeyAlgorithm != "" && !slices.Contains(known, i.KeyAlgorithm):
+		p.add(at+".keyAlgorithm", "one of "+strings.Join(known, ", "), i.KeyAlgorithm, didYouMean(i.KeyAlgorithm, known))
+	}
 	if i.MaxTokenLifetime != 0 && i.MaxTokenLifetime < issuer.ShortestMaxExpiration {
 		p.add(at+".maxTokenLifetime", "at least 1h, as in Kubernetes", i.MaxTokenLifetime.String(), "")
 	}

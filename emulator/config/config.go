@@ -89,6 +89,10 @@ type Issuer struct {
 	BearerTokenFile string `yaml:"bearerTokenFile,omitempty" json:"bearerTokenFile,omitempty"`
 	// CacheLifetime is how long Entra ID remembers the issuer's keys, in lab time. Left out: 1h.
 	CacheLifetime time.Duration `yaml:"cacheLifetime,omitempty" json:"cacheLifetime,omitempty" jsonschema:"type=string,example=24h"`
+	// RefetchAfter is how long Entra ID waits, in lab time, before it reads the issuer's keys again because of a kid that it does not know. Left out: 1m.
+	RefetchAfter time.Duration `yaml:"refetchAfter,omitempty" json:"refetchAfter,omitempty" jsonschema:"type=string,example=10m"`
+	// KeyAlgorithm is what the issuer's keys sign with. Left out: RS256, the only one that Entra ID accepts.
+	KeyAlgorithm string `yaml:"keyAlgorithm,omitempty" json:"keyAlgorithm,omitempty" jsonschema:"enum=RS256,enum=ES256"`
 	// MaxTokenLifetime is the longest lifetime a token gets. Left out: 24h, as on AKS.
 	MaxTokenLifetime time.Duration `yaml:"maxTokenLifetime,omitempty" json:"maxTokenLifetime,omitempty" jsonschema:"type=string,example=24h"`
 	// RotateKeysEvery is how often another key starts to sign. Left out: only on demand.

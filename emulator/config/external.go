@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"time"
 )
 
 // checkReach says what is wrong with how an issuer is reached: only external
@@ -16,8 +17,13 @@ func (i Issuer) checkReach(p *problems, at string) {
 	if u, err := url.Parse(i.Server); i.Server != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "") {
 		p.add(at+".server", "https://HOST:PORT", i.Server, "the path is that of the URL")
 	}
-	if i.CacheLifetime < 0 {
-		p.add(at+".cacheLifetime", "a duration from 1s", fmt.Sprint(i.CacheLifetime), "")
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"cacheLifetime", i.CacheLifetime}, {"refetchAfter", i.RefetchAfter}} {
+		if f.value < 0 {
+			p.add(at+"."+f.name, "a duration from 1s", fmt.Sprint(f.value), "")
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" // x5t is SHA-1 by definition: RFC 7517 §4.8
@@ -18,8 +19,12 @@ import (
 // self-signed certificate, both x5t and kid. One key always gets the same
 // certificate, so a lab that starts again with its keys publishes the same JWKS.
 // It is the Identify of the service's key ring.
-func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
-	fingerprint := sha256.Sum256(x509.MarshalPKCS1PublicKey(&key.PublicKey))
+func KeyID(key crypto.Signer) (id string, certificate []byte, err error) {
+	public, ok := key.Public().(*rsa.PublicKey)
+	if !ok {
+		return "", nil, fmt.Errorf("make the certificate of a signing key: Entra ID signs with RSA keys, this is a %T", key)
+	}
+	fingerprint := sha256.Sum256(x509.MarshalPKCS1PublicKey(public))
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(fingerprint[:16]),
 		Subject:      pkix.Name{CommonName: "accounts.accesscontrol.windows.net"}, // as the real ones
@@ -29,7 +34,7 @@ func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
 
 		SignatureAlgorithm: x509.SHA256WithRSA, // PKCS #1 v1.5, which uses no randomness
 	}
-	certificate, err = x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	certificate, err = x509.CreateCertificate(rand.Reader, template, template, public, key)
 	if err != nil {
 		return "", nil, fmt.Errorf("make the certificate of a signing key: %w", err)
 	}

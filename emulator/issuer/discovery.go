@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,14 +68,25 @@ func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
 		JWKSURI:       strings.TrimRight(i.url, "/") + keysPath,
 		ResponseTypes: []string{"id_token"},
 		SubjectTypes:  []string{"public"},
-		SigningAlgs:   []string{string(jose.RS256)},
+		SigningAlgs:   i.algorithms(),
 	})
+}
+
+// algorithms are those of the published keys, sorted.
+// Kubernetes: pkg/serviceaccount/openidmetadata.go
+func (i *Issuer) algorithms() []string {
+	var all []string
+	for _, k := range i.keys.Published() {
+		all = append(all, k.Algorithm())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	var set jose.JSONWebKeySet
 	for _, k := range i.keys.Published() {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.Private.PublicKey, KeyID: k.ID, Algorithm: string(jose.RS256), Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.Private.Public(), KeyID: k.ID, Algorithm: k.Algorithm(), Use: "sig"})
 	}
 	i.publish(w, "application/jwk-set+json", set)
 }

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"crypto/rsa"
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +43,7 @@ func TestTheJWKSIsKubeAPIServers(t *testing.T) {
 	}
 	var keys []string
 	for _, k := range c.ring.Published() {
-		keys = append(keys, `{"use":"sig","kty":"RSA","kid":"`+k.ID+`","alg":"RS256","n":"`+base64.RawURLEncoding.EncodeToString(k.Private.N.Bytes())+`","e":"AQAB"}`)
+		keys = append(keys, `{"use":"sig","kty":"RSA","kid":"`+k.ID+`","alg":"RS256","n":"`+base64.RawURLEncoding.EncodeToString(k.Private.Public().(*rsa.PublicKey).N.Bytes())+`","e":"AQAB"}`)
 	}
 	if len(keys) != 3 || c.ring.Published()[1].Stage != keyring.Published {
 		t.Fatalf("the ring holds %d keys", len(keys))
@@ -53,6 +54,26 @@ func TestTheJWKSIsKubeAPIServers(t *testing.T) {
 	}
 	if ct, cc := got.Header().Get("Content-Type"), got.Header().Get("Cache-Control"); ct != "application/jwk-set+json" || cc != "public, max-age=600" {
 		t.Errorf("Content-Type %q, Cache-Control %q", ct, cc)
+	}
+}
+
+func TestDiscoveryOfEllipticKeys(t *testing.T) {
+	c := newCluster(t, testURL, Options{})
+	ring, err := keyring.New(t.Context(), c.clock, made.Lease(), keyring.Options{Name: "ec", Identify: KeyID, Algorithm: keyring.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	i, err := New(testURL, ring, c.clock, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := strings.TrimPrefix(testURL, "https://radix-dev.oic.wiemu.test")
+	if got := ask(t, i.Discovery(), http.MethodGet, path+".well-known/openid-configuration").Body.String(); !strings.Contains(got, `"id_token_signing_alg_values_supported":["ES256"]`) {
+		t.Errorf("the document says %s", got)
+	}
+	if got := ask(t, i.Discovery(), http.MethodGet, path+"openid/v1/jwks").Body.String(); !strings.Contains(got, `{"use":"sig","kty":"EC","kid":"`+ring.Signing().ID+`","crv":"P-256","alg":"ES256","x":"`) {
+		t.Errorf("the JWKS is %s", got)
 	}
 }
 

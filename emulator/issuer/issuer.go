@@ -6,7 +6,7 @@
 package issuer
 
 import (
-	"crypto/rsa"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -119,8 +119,8 @@ func (i *Issuer) Keys() *keyring.Ring { return i.keys }
 // half, DER SubjectPublicKeyInfo. It makes no certificate. It is what
 // keyring.Options.Identify is for an issuer's ring.
 // Kubernetes: pkg/serviceaccount/jwt.go keyIDFromPublicKey
-func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+func KeyID(key crypto.Signer) (id string, certificate []byte, err error) {
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return "", nil, fmt.Errorf("name a key: %w", err)
 	}
@@ -129,7 +129,7 @@ func KeyID(key *rsa.PrivateKey) (id string, certificate []byte, err error) {
 }
 
 // header is the JOSE header of every token: no typ, nothing but these two.
-// Kubernetes: pkg/serviceaccount/jwt.go signerFromRSAPrivateKey
+// Kubernetes: pkg/serviceaccount/jwt.go signerFromRSAPrivateKey, signerFromECDSAPrivateKey
 func header(key keyring.Key) string {
-	return `{"alg":"RS256","kid":"` + key.ID + `"}`
+	return `{"alg":"` + key.Algorithm() + `","kid":"` + key.ID + `"}`
 }

@@ -133,7 +133,7 @@ func TestAnIssuerURL(t *testing.T) {
 func TestAKeyIsNamedByTheHashOfItsPublicHalf(t *testing.T) {
 	c := newCluster(t, testURL, Options{})
 	key := c.ring.Signing()
-	der, err := x509.MarshalPKIXPublicKey(&key.Private.PublicKey)
+	der, err := x509.MarshalPKIXPublicKey(key.Private.Public())
 	if err != nil {
 		t.Fatal(err)
 	}

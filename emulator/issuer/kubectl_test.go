@@ -72,7 +72,7 @@ func TestKubectl(t *testing.T) {
 				t.Fatal(err)
 			}
 			var claims Claims
-			if err := token.Claims(&c.ring.Signing().Private.PublicKey, &claims); err != nil {
+			if err := token.Claims(c.ring.Signing().Private.Public(), &claims); err != nil {
 				t.Fatal(err)
 			}
 			if claims.Audience[0] != row.audience || claims.Expiry-claims.IssuedAt != int64(row.lifetime/time.Second) {

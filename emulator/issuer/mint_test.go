@@ -48,7 +48,7 @@ func TestWhatATokenSays(t *testing.T) {
 				t.Fatalf("kid %q is not in the JWKS", parsed.Headers[0].KeyID)
 			}
 			var claims jwt.Claims
-			if err := parsed.Claims(&key.Private.PublicKey, &claims); err != nil {
+			if err := parsed.Claims(key.Private.Public(), &claims); err != nil {
 				t.Fatal(err)
 			}
 			if claims.Issuer != testURL || claims.Subject != "system:serviceaccount:my-radix-app-dev:web-sa" || !slices.Equal(claims.Audience, row.audience) {

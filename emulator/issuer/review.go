@@ -111,7 +111,7 @@ func (r *review) parse(token string) error {
 	if err != nil || json.Unmarshal(payload, &r.claims) != nil || r.claims.Issuer != r.issuer.url {
 		return errNotOurs
 	}
-	r.signed, err = jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	r.signed, err = jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		return errNotOurs
 	}
@@ -135,7 +135,7 @@ func (r *review) signature() (expected, presented string, err error) {
 		if r.kid != "" && r.kid != k.ID {
 			continue
 		}
-		if _, err = r.signed.Verify(&k.Private.PublicKey); err == nil {
+		if _, err = r.signed.Verify(k.Private.Public()); err == nil {
 			return "by " + k.ID, "by " + k.ID, nil
 		}
 	}

@@ -2,7 +2,7 @@ package keyring_test
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"fmt"
 	"log"
 	"time"
@@ -25,7 +25,7 @@ func Example() {
 	number := 0
 	ring, err := keyring.New(ctx, lab, pool, keyring.Options{
 		Name: "radix-dev",
-		Identify: func(*rsa.PrivateKey) (string, []byte, error) {
+		Identify: func(crypto.Signer) (string, []byte, error) {
 			number++
 			return fmt.Sprint("key-", number), nil, nil
 		},

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -202,9 +203,15 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
-	private, err := r.pool.Take(ctx)
+	made, err := r.pool.Take(ctx)
 	if err != nil {
 		return Key{}, fmt.Errorf("key ring %s: take a key: %w", r.opts.Name, err)
+	}
+	var private crypto.Signer = made
+	if r.opts.Algorithm == ES256 {
+		if private, err = ellipticKey(made); err != nil {
+			return Key{}, fmt.Errorf("key ring %s: %w", r.opts.Name, err)
+		}
 	}
 	id, certificate, err := r.opts.Identify(private)
 	if err != nil {

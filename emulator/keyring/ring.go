@@ -7,13 +7,13 @@ package keyring
 import (
 	"context"
 	"crypto"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +36,9 @@ const (
 // Key is a key and where it is in its life. Times are lab time, zero while the
 // stage has not been reached (or was skipped).
 type Key struct {
-	ID          string          // kid
-	Private     *rsa.PrivateKey // shared, never changed; nil once removed
-	Certificate []byte          // DER; nil unless the ring's Identify makes one
+	ID          string        // kid
+	Private     crypto.Signer // an *rsa.PrivateKey, or an *ecdsa.PrivateKey on P-256; shared, never changed; nil once removed
+	Certificate []byte        // DER; nil unless the ring's Identify makes one
 	Stage       Stage
 
 	PublishedAt, SigningAt, RetiredAt, RemovedAt time.Time
@@ -50,7 +50,9 @@ type Options struct {
 	Issuer string // whose tokens the keys sign, for journal events; may be ""
 
 	// Identify names a key and may make a certificate (DER) for it.
-	Identify func(*rsa.PrivateKey) (id string, certificate []byte, err error)
+	Identify func(crypto.Signer) (id string, certificate []byte, err error)
+
+	Algorithm string // what keys sign with: RS256, or ES256, which Entra ID refuses. "": RS256
 
 	RotateEvery  time.Duration // a key signs this long; 0: until Rotate is called
 	PublishAhead time.Duration // the next key is published this long before it signs; at most RotateEvery
@@ -85,6 +87,8 @@ func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring,
 		return nil, errors.New("key ring: it has no name")
 	case opts.Identify == nil:
 		return nil, fmt.Errorf("key ring %s: Identify is missing", opts.Name)
+	case opts.Algorithm != "" && !slices.Contains(Algorithms(), opts.Algorithm):
+		return nil, fmt.Errorf("key ring %s: algorithm %q: expected one of %s", opts.Name, opts.Algorithm, strings.Join(Algorithms(), ", "))
 	case opts.RotateEvery < 0 || opts.PublishAhead < 0 || opts.RetireAfter < 0:
 		return nil, fmt.Errorf("key ring %s: its schedule has a negative duration", opts.Name)
 	case opts.RotateEvery > 0 && opts.PublishAhead > opts.RotateEvery:
@@ -148,9 +152,8 @@ func (r *Ring) Key(id string) (Key, bool) {
 // without their private part.
 func (r *Ring) Keys() []Key { return slices.Clone(*r.keys.Load()) }
 
-// Sign signs payload with the signing key, by exactly one RSASSA-PKCS1-v1_5
-// signature with SHA-256 (RS256, RFC 7518 §3.3), and returns the compact JWS
-// (RFC 7515 §7.1) and the key. header returns the JOSE header, JSON, for that
+// Sign signs payload with the signing key, by exactly one signature of its
+// algorithm, and returns the compact JWS (RFC 7515 §7.1) and the key. header returns the JOSE header, JSON, for that
 // key. Its bytes are signed as they are: go-jose sorts a header's names, and
 // Entra ID does not.
 func (r *Ring) Sign(header func(Key) string, payload []byte) (compact string, key Key, err error) {
@@ -158,7 +161,7 @@ func (r *Ring) Sign(header func(Key) string, payload []byte) (compact string, ke
 	text := header(key)
 	encoding := base64.RawURLEncoding
 	size := encoding.EncodedLen(len(text)) + 1 + encoding.EncodedLen(len(payload))
-	token := make([]byte, 0, size+1+encoding.EncodedLen(key.Private.Size()))
+	token := make([]byte, 0, size+1+encoding.EncodedLen(bits/8))
 	token = encoding.AppendEncode(token, []byte(text))
 	token = append(token, '.')
 	token = encoding.AppendEncode(token, payload)
@@ -169,7 +172,7 @@ func (r *Ring) Sign(header func(Key) string, payload []byte) (compact string, ke
 	// hundred waited for 50 ms.
 	r.turns <- struct{}{}
 	runtime.Gosched()
-	signature, err := rsa.SignPKCS1v15(nil, key.Private, crypto.SHA256, digest[:])
+	signature, err := sign(key.Private, digest[:])
 	<-r.turns
 	if err != nil {
 		return "", Key{}, fmt.Errorf("key ring %s: sign with %s: %w", r.opts.Name, key.ID, err)

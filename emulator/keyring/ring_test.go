@@ -1,7 +1,7 @@
 package keyring
 
 import (
-	"crypto/rsa"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -36,9 +36,10 @@ func TestMain(m *testing.M) {
 }
 
 // identify names a key by the first bytes of its public key's hash.
-func identify(key *rsa.PrivateKey) (string, []byte, error) {
-	sum := sha256.Sum256(x509.MarshalPKCS1PublicKey(&key.PublicKey))
-	return hex.EncodeToString(sum[:4]), nil, nil
+func identify(key crypto.Signer) (string, []byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:4]), nil, err
 }
 
 // bench is a ring on a stopped clock, with its journal.
@@ -224,7 +225,7 @@ func TestARingIsRefused(t *testing.T) {
 		{"without a way to name keys", Options{Name: "r"}, "Identify"},
 		{"that publishes longer ahead than keys sign", Options{Name: "r", Identify: identify, RotateEvery: time.Hour, PublishAhead: 2 * time.Hour}, "2h0m0s"},
 		{"with a negative duration", Options{Name: "r", Identify: identify, RetireAfter: -1}, "negative"},
-		{"whose keys cannot be named", Options{Name: "r", Identify: func(*rsa.PrivateKey) (string, []byte, error) { return "", nil, errors.New("no name for it") }}, "no name for it"},
+		{"whose keys cannot be named", Options{Name: "r", Identify: func(crypto.Signer) (string, []byte, error) { return "", nil, errors.New("no name for it") }}, "no name for it"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := New(t.Context(), clock.Stopped(start), made.Lease(), row.opts)
@@ -244,7 +245,7 @@ func TestAFailedStepOfTheScheduleIsToldAndTriedAgain(t *testing.T) {
 	fail := false
 	ring, err := New(t.Context(), clk, made.Lease(), Options{
 		Name: "r", RotateEvery: time.Hour, Journal: j,
-		Identify: func(key *rsa.PrivateKey) (string, []byte, error) {
+		Identify: func(key crypto.Signer) (string, []byte, error) {
 			if fail {
 				return "", nil, errors.New("out of names")
 			}
@@ -325,7 +326,7 @@ func TestSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload, err := signed.Verify(&key.Private.PublicKey)
+	payload, err := signed.Verify(key.Private.Public())
 	if err != nil || string(payload) != `{"a":1}` {
 		t.Errorf("verified %q, %v", payload, err)
 	}

@@ -55,6 +55,7 @@ type Options struct {
 type Access struct {
 	Transport     http.RoundTripper // nil: that of Options
 	CacheLifetime time.Duration     // 0: that of Options
+	RefetchAfter  time.Duration     // 0: that of Options
 }
 
 // access is how the documents of a place are reached.
@@ -67,6 +68,7 @@ func (s *Source) access(at place) Access {
 		a.Transport = s.opts.Transport
 	}
 	a.CacheLifetime = cmp.Or(a.CacheLifetime, s.opts.CacheLifetime)
+	a.RefetchAfter = cmp.Or(a.RefetchAfter, s.opts.RefetchAfter)
 	return a
 }
 
@@ -163,11 +165,11 @@ func (s *Source) good(at place) (keys KeySet, fresh bool) {
 	s.mu.RLock()
 	known := s.sets[at.String()]
 	s.mu.RUnlock()
-	now := s.clock.Now()
-	if known.keys.FetchedAt.IsZero() || now.Sub(known.keys.FetchedAt) >= s.access(at).CacheLifetime {
+	now, how := s.clock.Now(), s.access(at)
+	if known.keys.FetchedAt.IsZero() || now.Sub(known.keys.FetchedAt) >= how.CacheLifetime {
 		return KeySet{}, false
 	}
-	return known.keys, now.Sub(known.tried) < s.opts.RefetchAfter
+	return known.keys, now.Sub(known.tried) < how.RefetchAfter
 }
 
 // reason says why metadata is fetched.

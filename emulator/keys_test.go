@@ -1,0 +1,98 @@
+package emulator_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// code is what Entra ID says to a token that the first issuer mints now: 0 when
+// it grants.
+func code(t *testing.T, e *emulator.Emulator) int {
+	t.Helper()
+	token, err := assertion(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := exchange(e.HTTPClient(), token, "https://vault.azure.net/.default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if codes, ok := reply["error_codes"].([]any); ok {
+		return int(codes[0].(float64))
+	}
+	if reply["access_token"] == nil {
+		t.Fatalf("neither a token nor a code: %v", reply)
+	}
+	return 0
+}
+
+func TestEntraRemembersTheKeysOfAHostedIssuer(t *testing.T) {
+	rotate := func(t *testing.T, e *emulator.Emulator) {
+		ring, err := e.KeyRing("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ring.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		name   string
+		issuer config.Issuer
+		after  time.Duration // the rotation, which follows the first exchange at once
+		code   int
+	}{
+		{"a new kid is looked for when a minute has passed", config.Issuer{}, time.Minute, 0},
+		{"but not before", config.Issuer{}, 59 * time.Second, 7000272},
+		{"refetchAfter makes that longer", config.Issuer{RefetchAfter: 10 * time.Minute}, 9 * time.Minute, 7000272},
+		{"and ends it", config.Issuer{RefetchAfter: 10 * time.Minute}, 10 * time.Minute, 0},
+		{"cacheLifetime alone does not", config.Issuer{CacheLifetime: 24 * time.Hour}, time.Minute, 0},
+		{"both keep a copy for a day", config.Issuer{CacheLifetime: 24 * time.Hour, RefetchAfter: 24 * time.Hour}, 24*time.Hour - time.Second, 7000272},
+		{"and no longer", config.Issuer{CacheLifetime: 24 * time.Hour, RefetchAfter: 24 * time.Hour}, 24 * time.Hour, 0},
+		{"a short cacheLifetime comes before refetchAfter", config.Issuer{CacheLifetime: time.Second, RefetchAfter: time.Hour}, time.Second, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.issuer.Name = "blue"
+			e := trusted(t, emulator.Options{Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)), Config: config.Config{Issuers: []config.Issuer{row.issuer}}})
+			if got := code(t, e); got != 0 {
+				t.Fatalf("before the rotation: %d", got)
+			}
+			rotate(t, e)
+			if err := e.Clock().Advance(t.Context(), row.after); err != nil {
+				t.Fatal(err)
+			}
+			if got := code(t, e); got != row.code {
+				t.Errorf("%v after the rotation: code %d, want %d", row.after, got, row.code)
+			}
+		})
+	}
+}
+
+func TestEntraRefusesEllipticKeys(t *testing.T) {
+	for _, row := range []struct {
+		algorithm string
+		code      int
+	}{{keyring.RS256, 0}, {keyring.ES256, 5002738}} {
+		e := trusted(t, emulator.Options{Config: config.Config{Issuers: []config.Issuer{{Name: "blue", KeyAlgorithm: row.algorithm}}}})
+		if got := code(t, e); got != row.code {
+			t.Errorf("%s: code %d, want %d", row.algorithm, got, row.code)
+		}
+		token, err := assertion(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blue, err := e.Issuer("blue")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if review := blue.Review(token, []string{config.DefaultAudience}); !review.Authenticated {
+			t.Errorf("%s: the cluster itself says %s", row.algorithm, fmt.Sprint(review.Error))
+		}
+	}
+}
