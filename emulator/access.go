@@ -12,6 +12,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -23,6 +24,9 @@ func (e *Emulator) Clock() *clock.Lab { return e.clock }
 
 // Journal is the record of what happens in this emulator.
 func (e *Emulator) Journal() *journal.Journal { return e.journal }
+
+// Faults are what goes wrong on purpose.
+func (e *Emulator) Faults() *fault.Set { return e.faults }
 
 // Cloud is the Azure cloud that is emulated.
 func (e *Emulator) Cloud() cloud.Cloud { return e.cloud }

@@ -24,6 +24,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -51,6 +52,8 @@ type Options struct {
 	KeepEvents  int               // events kept in memory. 0: journal's default
 	Log         *slog.Logger      // for operators. nil: none
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
+	Faults      []fault.Fault     // injected before the doors open
+	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
 }
 
 // Emulator is a running lab of servers.
@@ -59,6 +62,7 @@ type Emulator struct {
 	cloud     cloud.Cloud
 	clock     *clock.Lab
 	journal   *journal.Journal
+	faults    *fault.Set
 	directory *directory.Directory
 	authority *trust.Authority
 	issuers   []*issuer.Issuer
@@ -111,7 +115,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 	}
 	e.stateDir = opts.StateDir
 	for _, step := range []func(context.Context, Options) error{
-		e.openJournal, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.openDoors,
+		e.openJournal, e.openFaults, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.openDoors,
 	} {
 		if err := step(ctx, opts); err != nil {
 			return nil, err
@@ -155,6 +159,16 @@ func (e *Emulator) openJournal(_ context.Context, opts Options) (err error) {
 		e.onClose(e.journal.Close)
 	}
 	return err
+}
+
+func (e *Emulator) openFaults(_ context.Context, opts Options) error {
+	e.faults = fault.New(e.clock, e.journal, opts.Seed)
+	for _, f := range opts.Faults {
+		if _, err := e.faults.Inject(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Emulator) openDirectory(_ context.Context, opts Options) (err error) {

@@ -193,7 +193,7 @@ var (
 	kinds = []string{
 		string(journal.Run), string(journal.KeyRotation), string(journal.Mint), string(journal.Projection),
 		string(journal.Discovery), string(journal.TokenReview), string(journal.Exchange), string(journal.Access),
-		string(journal.Escape), string(journal.Directory), string(journal.Clock),
+		string(journal.Escape), string(journal.Directory), string(journal.Clock), string(journal.Fault),
 	}
 	outcomes = []string{
 		string(journal.OK), string(journal.Granted), string(journal.Denied), string(journal.Failed),

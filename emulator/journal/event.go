@@ -24,6 +24,7 @@ const (
 	Escape      Kind = "escape"       // a client tried to reach the outside world
 	Directory   Kind = "directory"    // tenants, applications or credentials changed
 	Clock       Kind = "clock"        // lab time was moved
+	Fault       Kind = "fault"        // a fault was injected, hit or cleared
 )
 
 // Outcome says how an event, or one check of it, ended.
