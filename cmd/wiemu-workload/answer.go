@@ -1,15 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
 )
 
 // An Answer is what the program prints.
@@ -34,29 +34,37 @@ type Answer struct {
 // refusal makes an answer of what went wrong.
 func refusal(err error) Answer {
 	var denied *azidentity.AuthenticationFailedError
+	var byMSAL msalerrors.CallErr
 	var refused *azcore.ResponseError
-	var graph *graphError
+	var plain *httpError
+	var response *http.Response
 	switch {
-	case errors.As(err, &denied) && denied.RawResponse != nil:
-		return byTokenService(denied.RawResponse, err)
-	case errors.As(err, &refused) && refused.RawResponse != nil:
-		answer := byService(refused.StatusCode, body(refused.RawResponse), err)
-		answer.Host = host(refused.RawResponse)
-		if answer.Reason == "" {
-			answer.Reason = refused.ErrorCode
-		}
-		return answer
-	case errors.As(err, &graph):
-		answer := byService(graph.status, graph.body, err)
-		answer.Host = strings.TrimPrefix(graphHost, "https://")
-		return answer
+	case errors.As(err, &denied):
+		response = denied.RawResponse
+	case errors.As(err, &byMSAL):
+		response = byMSAL.Resp
+	case errors.As(err, &refused):
+		response = refused.RawResponse
+	case errors.As(err, &plain):
+		response = plain.response
 	}
-	return Answer{Error: err.Error()}
+	if response == nil {
+		return Answer{Error: err.Error()}
+	}
+	text := body(response)
+	answer, said := byTokenService(text, err)
+	if !said {
+		answer = byService(text, err)
+	}
+	answer.Status, answer.Host = response.StatusCode, host(response)
+	if refused != nil {
+		answer.Reason = cmp.Or(answer.Reason, refused.ErrorCode)
+	}
+	return answer
 }
 
-// byTokenService reads Entra ID's error object.
-func byTokenService(response *http.Response, err error) Answer {
-	answer := Answer{Error: err.Error(), Status: response.StatusCode, Host: host(response)}
+// byTokenService reads Entra ID's error object, if the body is one.
+func byTokenService(body []byte, err error) (Answer, bool) {
 	var said struct {
 		Error         string `json:"error"`
 		Description   string `json:"error_description"`
@@ -64,20 +72,19 @@ func byTokenService(response *http.Response, err error) Answer {
 		TraceID       string `json:"trace_id"`
 		CorrelationID string `json:"correlation_id"`
 	}
-	if json.Unmarshal(body(response), &said) != nil || said.Error == "" {
-		return answer
+	if json.Unmarshal(body, &said) != nil || said.Error == "" {
+		return Answer{Error: err.Error()}, false
 	}
-	answer.Error, answer.Reason = said.Description, said.Error
-	answer.TraceID, answer.CorrelationID = said.TraceID, said.CorrelationID
+	answer := Answer{Error: said.Description, Reason: said.Error, TraceID: said.TraceID, CorrelationID: said.CorrelationID}
 	if len(said.Codes) > 0 {
 		answer.Code = said.Codes[0]
 	}
-	return answer
+	return answer, true
 }
 
 // byService reads the error object that Key Vault and Microsoft Graph share.
-func byService(status int, body []byte, err error) Answer {
-	answer := Answer{Error: err.Error(), Status: status}
+func byService(body []byte, err error) Answer {
+	answer := Answer{Error: err.Error()}
 	var said struct {
 		Error struct {
 			Code    string `json:"code"`
@@ -88,17 +95,6 @@ func byService(status int, body []byte, err error) Answer {
 		answer.Error, answer.Reason = said.Error.Message, said.Error.Code
 	}
 	return answer
-}
-
-// graphError is Microsoft Graph's refusal.
-type graphError struct {
-	status int
-	body   []byte
-}
-
-// Error gives the status; [byService] reads the rest.
-func (e *graphError) Error() string {
-	return fmt.Sprintf("Microsoft Graph answered %d %s", e.status, http.StatusText(e.status))
 }
 
 // body returns the body of a response, which the SDK has kept.

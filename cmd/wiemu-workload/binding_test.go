@@ -42,7 +42,7 @@ func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	credential, err := bindingCredential()
+	credential, err := options{credential: "binding"}.newCredential()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
 		}
 	}
 	write(nil)
-	if _, err := bindingCredential(); err == nil || !strings.Contains(err.Error(), "is empty") {
+	if _, err := (options{credential: "binding"}).newCredential(); err == nil || !strings.Contains(err.Error(), "is empty") {
 		t.Errorf("a program that starts while the file is empty: %v", err)
 	}
 }

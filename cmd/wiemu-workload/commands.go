@@ -5,24 +5,30 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
 
-// secret reads the newest version of a secret. A vault is a name, or a URL for
-// one that is not in the public cloud.
-func secret(vault, name string) func(context.Context, azcore.TokenCredential) (Answer, error) {
-	if !strings.Contains(vault, "://") {
-		vault = "https://" + vault + ".vault.azure.net"
+// An action is what the program does with a credential.
+type action func(context.Context, azcore.TokenCredential) (Answer, error)
+
+// vaultURL is where a vault is: a name stands for one in the public cloud, a URL
+// for itself.
+func vaultURL(vault string) string {
+	if strings.Contains(vault, "://") {
+		return vault
 	}
+	return "https://" + vault + ".vault.azure.net"
+}
+
+// secret reads the newest version of a secret.
+func secret(vault, name string) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
-		client, err := azsecrets.NewClient(vault, credential, nil)
+		client, err := azsecrets.NewClient(vaultURL(vault), credential, nil)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -42,7 +48,7 @@ func secret(vault, name string) func(context.Context, azcore.TokenCredential) (A
 }
 
 // token gets an access token and shows what is in it.
-func token(scope string, whole bool) func(context.Context, azcore.TokenCredential) (Answer, error) {
+func token(scope string, whole bool) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
 		got, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 		if err != nil {
@@ -83,7 +89,7 @@ const (
 
 // graph asks Microsoft Graph without its SDK, which would be larger than all of
 // this program.
-func graph(path string) func(context.Context, azcore.TokenCredential) (Answer, error) {
+func graph(path string) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
 		got, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graphScope}})
 		if err != nil {
@@ -94,19 +100,10 @@ func graph(path string) func(context.Context, azcore.TokenCredential) (Answer, e
 			return Answer{}, err
 		}
 		request.Header.Set("Authorization", "Bearer "+got.Token)
-		client := http.Client{Timeout: 30 * time.Second} // wall time: a server that does not answer
-		response, err := client.Do(request)
-		if err != nil {
-			return Answer{}, err
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-		if err != nil {
-			return Answer{}, fmt.Errorf("read the answer of Microsoft Graph: %w", err)
-		}
-		if response.StatusCode >= 300 {
-			return Answer{}, &graphError{status: response.StatusCode, body: body}
-		}
-		return Answer{Value: json.RawMessage(body), Status: response.StatusCode}, nil
+		answer := Answer{Status: http.StatusOK}
+		var said json.RawMessage
+		err = call(request, &said)
+		answer.Value = said
+		return answer, err
 	}
 }

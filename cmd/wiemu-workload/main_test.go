@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -29,13 +31,27 @@ func TestCommandLine(t *testing.T) {
 		{args: "token --credential managed --scope https://vault.azure.net/.default"},
 		{args: "secret --credential binding get mykeyvault mysecret"},
 		{args: "graph GET /v1.0/organization"},
+		{args: "secret --scope https://vault.azure.net/.default get mykeyvault mysecret"},
+		{args: "secret --credential assertion --assertion once --keep-token --retry 3 get mykeyvault mysecret"},
+		{args: "token --credential msal --authority https://login.microsoftonline.com/t --scope s"},
+		{args: "watch secret get mykeyvault mysecret"},
+		{args: "watch --every 30s --for 26h --times 9 --fresh graph GET /v1.0/organization"},
+		{args: "--credential default watch token --scope s"},
 		{args: "", says: "expected a command"},
 		{args: "secrets get a b", says: `found "secrets"`},
 		{args: "secret get a", says: "expected get VAULT NAME"},
 		{args: "secret set a b", says: "expected get VAULT NAME"},
 		{args: "token", says: "expected --scope"},
 		{args: "graph POST /v1.0/organization", says: "expected GET PATH"},
-		{args: "token --scope x --credential cli", says: `expected workload, default, managed or binding, found "cli"`},
+		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, managed, msal, post, workload, found "cli"`},
+		{args: "token --scope x --credential post --assertion twice", says: `expected one of file, managed, once, found "twice"`},
+		{args: "token --scope x --assertion once", says: "expected --credential assertion, msal or post"},
+		{args: "token --scope x --credential assertion --authority https://x", says: "expected --credential msal or post"},
+		{args: "token --scope x --every 1m", says: "--every: expected watch before the command"},
+		{args: "watch --every 0s token --scope x", says: "--every: expected a duration above zero"},
+		{args: "watch --times -1 token --scope x", says: "expected nothing below zero"},
+		{args: "watch", says: "expected a command"},
+		{args: "watch watch token --scope x", says: `found "watch"`},
 		{args: "token --scop x", says: "not defined"},
 	} {
 		_, err := parse(strings.Fields(test.args))
@@ -97,8 +113,14 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			name: "Graph refuses",
-			err:  &graphError{status: 403, body: []byte(`{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}`)},
+			err:  &httpError{response(403, "https://graph.microsoft.com/v1.0/organization", `{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}`)},
 			want: Answer{Error: "Insufficient privileges", Reason: "Authorization_RequestDenied", Status: 403, Host: "graph.microsoft.com"},
+		},
+		{
+			name: "the token service refuses MSAL",
+			err:  fmt.Errorf("exchange: %w", msalerrors.CallErr{Resp: response(401, "https://login.microsoftonline.com/t/oauth2/v2.0/token", entra)}),
+			want: Answer{Error: "AADSTS700213: No matching federated identity record found", Code: 700213, Reason: "invalid_client",
+				Status: 401, Host: "login.microsoftonline.com", TraceID: "t", CorrelationID: "c"},
 		},
 		{
 			name: "something else",

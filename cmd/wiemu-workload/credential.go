@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// options say how the program comes to its access tokens. The zero value of each
+// is what a careful application does.
+type options struct {
+	credential string // a name of credentials
+	assertion  string // a name of assertions
+	authority  string // of --credential msal and post; "": composed from the environment
+	keepToken  bool
+	retry      int
+}
+
+// credentials are the ways in which applications come to a credential.
+var credentials = map[string]func(options) (azcore.TokenCredential, error){
+	// Reads everything from the environment, as an application in a pod does.
+	"workload": func(options) (azcore.TokenCredential, error) {
+		return azidentity.NewWorkloadIdentityCredential(nil)
+	},
+	// Tries every credential the SDK knows, in its order.
+	"default": func(options) (azcore.TokenCredential, error) {
+		return azidentity.NewDefaultAzureCredential(nil)
+	},
+	"managed": func(options) (azcore.TokenCredential, error) { return managedCredential(os.Getenv("AZURE_CLIENT_ID")) },
+	// Opts in to AKS's identity bindings.
+	"binding": func(options) (azcore.TokenCredential, error) {
+		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{EnableAzureProxy: true})
+	},
+	// Brings its assertion itself.
+	"assertion": func(o options) (azcore.TokenCredential, error) {
+		assertion, err := assertions[o.assertion]()
+		if err != nil {
+			return nil, err
+		}
+		return azidentity.NewClientAssertionCredential(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), assertion, nil)
+	},
+	"msal": newMSAL,
+	"post": newHandWritten,
+}
+
+// credential is the one that the options name, with the habits that they name.
+func (o options) newCredential() (azcore.TokenCredential, error) {
+	credential, err := credentials[o.credential](o)
+	if err != nil {
+		return nil, err
+	}
+	if o.retry > 0 {
+		credential = &retrying{of: credential, times: o.retry}
+	}
+	if o.keepToken {
+		credential = &keeping{of: credential}
+	}
+	return credential, nil
+}
+
+// managedCredential asks the machine for a user-assigned identity, or without a
+// client id for whichever it has.
+func managedCredential(clientID string) (azcore.TokenCredential, error) {
+	var options azidentity.ManagedIdentityCredentialOptions
+	if clientID != "" {
+		options.ID = azidentity.ClientID(clientID)
+	}
+	return azidentity.NewManagedIdentityCredential(&options)
+}
+
+// An assertion is what an application presents as its own proof of who it is.
+type assertion = func(context.Context) (string, error)
+
+// assertions are the ways in which applications come to their assertion.
+var assertions = map[string]func() (assertion, error){
+	// Reads the token file each time an assertion is needed, as it must be.
+	"file": func() (assertion, error) { return readTokenFile, nil },
+	// Reads it at the start and keeps what was in it.
+	"once": func() (assertion, error) {
+		token, err := readTokenFile(context.Background())
+		return func(context.Context) (string, error) { return token, nil }, err
+	},
+	// Gets a token of the machine's managed identity for the token exchange.
+	"managed": func() (assertion, error) {
+		machine, err := managedCredential("")
+		return func(ctx context.Context) (string, error) {
+			token, err := machine.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"api://AzureADTokenExchange/.default"}})
+			return token.Token, err
+		}, err
+	},
+}
+
+func readTokenFile(context.Context) (string, error) {
+	token, err := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
+	return strings.TrimSpace(string(token)), err
+}
+
+// retrying tries again when there is no token. The SDK does so by itself only when
+// the token service has trouble (429, 5xx), not when it refuses. Between two
+// attempts it waits, each time twice as long.
+type retrying struct {
+	of    azcore.TokenCredential
+	times int
+}
+
+// firstWait is how long it waits before the second attempt.
+const firstWait = 100 * time.Millisecond
+
+// GetToken tries until it has a token, or has tried often enough.
+func (r *retrying) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := r.of.GetToken(ctx, o)
+	for n := 0; n < r.times && err != nil && ctx.Err() == nil; n++ {
+		select {
+		case <-time.After(firstWait << min(n, 8)):
+		case <-ctx.Done():
+		}
+		token, err = r.of.GetToken(ctx, o)
+	}
+	return token, err
+}
+
+// keeping gets an access token once and gives out that one for good, as a program
+// does that logs in when it starts.
+type keeping struct {
+	of   azcore.TokenCredential
+	mu   sync.Mutex
+	kept azcore.AccessToken
+}
+
+// GetToken returns the first token that there was.
+func (k *keeping) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.kept.Token != "" {
+		return k.kept, nil
+	}
+	token, err := k.of.GetToken(ctx, o)
+	k.kept = token
+	return token, err
+}
