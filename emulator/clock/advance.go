@@ -1,0 +1,161 @@
+package clock
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Follower is somebody outside of this process who lives on the lab's time, such
+// as a program in lockstep.
+type Follower interface {
+	// Next returns the earliest lab time at which it has something to do, if it
+	// waits for a time.
+	Next() (time.Time, bool)
+	// Turn is called when lab time has moved, after every Watch was told, and
+	// returns when the follower has done what it had to do then. It must not
+	// advance the clock.
+	Turn(ctx context.Context) error
+}
+
+// follower is one Follow: the same Follower may follow twice.
+type follower struct{ Follower }
+
+// Follow lets f take part in every Advance until leave is called.
+func (l *Lab) Follow(f Follower) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := &follower{f}
+	l.followers = append(l.followers, entry)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.followers = slices.DeleteFunc(l.followers, func(other *follower) bool { return other == entry })
+	}
+}
+
+func (l *Lab) following() []*follower {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.followers)
+}
+
+// Advance moves lab time forward by d, whether the clock runs or stands still,
+// and lets it do the same afterwards. On the way it stops at every timer that
+// falls due and at every time for which a follower waits. While it stops, Now()
+// stands; the timers' callbacks run in order, each after the requests in flight
+// are answered; then the followers have their turn, all at once, and what they
+// asked is answered. An Advance by zero is one such stop.
+//
+// Stops for followers alone are no closer together than a second or a thousandth
+// of d, whichever is more: a program that looks at the clock ten times a second
+// is not given its turn a million times on the way to the next day.
+//
+// Advance returns early, with the clock where it got to, when ctx ends or a
+// follower fails. A negative d is refused: lab time never goes backwards.
+func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
+	return l.move(ctx, func(now time.Time) (time.Time, error) {
+		switch {
+		case d < 0:
+			return now, fmt.Errorf("advance the lab clock by %v: lab time never goes backwards", d)
+		case now.Add(d).After(end):
+			return now, fmt.Errorf("advance the lab clock by %v: lab time ends on %s, with the certificates", d, end.Format(time.DateOnly))
+		}
+		return now.Add(d), nil
+	})
+}
+
+// AdvanceTo moves lab time forward to the given time, as Advance does.
+func (l *Lab) AdvanceTo(ctx context.Context, at time.Time) error {
+	at = at.Round(0).UTC()
+	return l.move(ctx, func(now time.Time) (time.Time, error) {
+		switch {
+		case at.Before(now):
+			return now, fmt.Errorf("set the lab clock to %s: it is %s already, and lab time never goes backwards", at.Format(time.RFC3339), now.Format(time.RFC3339))
+		case at.After(end):
+			return now, fmt.Errorf("set the lab clock to %s: lab time ends on %s, with the certificates", at.Format(time.RFC3339), end.Format(time.DateOnly))
+		}
+		return at, nil
+	})
+}
+
+// move advances to what goal makes of the present time.
+func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, error)) error {
+	l.advance.Lock()
+	defer l.advance.Unlock()
+	now := l.Now()
+	target, err := goal(now)
+	if err != nil {
+		return err
+	}
+	l.hold(true)
+	defer l.hold(false)
+	gap := max(time.Second, target.Sub(now)/1000)
+	for {
+		if err := l.stop(ctx); err != nil {
+			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)
+		}
+		if !l.step(target, gap) {
+			return nil
+		}
+	}
+}
+
+// hold lets the clock stand still for an Advance, and go on as it did after it.
+// The time that the Advance takes does not pass in the lab.
+func (l *Lab) hold(still bool) {
+	l.change(func(s *Setting) {
+		l.held, s.Speed = still, l.speed
+		if still {
+			s.Speed = 0
+		}
+	})
+}
+
+// stop lets everything happen that happens at the time at which the clock stands.
+func (l *Lab) stop(ctx context.Context) error {
+	for {
+		if err := l.settle(ctx); err != nil {
+			return err
+		}
+		t := l.due()
+		if t == nil {
+			break
+		}
+		t.f()
+	}
+	followers := l.following()
+	if len(followers) == 0 {
+		return nil
+	}
+	turns, together := errgroup.WithContext(ctx)
+	for _, f := range followers {
+		turns.Go(func() error { return f.Turn(together) })
+	}
+	if err := turns.Wait(); err != nil {
+		return fmt.Errorf("a program on the lab clock: %w", err)
+	}
+	return l.settle(ctx)
+}
+
+// step moves on to the next stop; it reports whether there is one by target.
+func (l *Lab) step(target time.Time, gap time.Duration) bool {
+	until := target
+	for _, f := range l.following() {
+		if next, waits := f.Next(); waits {
+			until = earliest(until, latest(next, l.Now().Add(gap)))
+		}
+	}
+	more := false
+	l.change(func(s *Setting) {
+		if len(l.waiting) > 0 && !l.waiting[0].due.After(until) {
+			until, more = l.waiting[0].due, true
+		}
+		more = more || until.After(s.Now)
+		s.Now = latest(s.Now, until)
+	})
+	return more
+}
