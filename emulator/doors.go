@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -33,15 +34,85 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	}
 	tlsConfig := &tls.Config{GetCertificate: e.authority.GetCertificate, MinVersion: tls.VersionTLS12}
 	var err error
-	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.onLabTime(clusters), tlsConfig); err != nil {
+	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.behind(ClusterDoor, clusters), tlsConfig); err != nil {
 		return err
 	}
 	e.control = control.NewServer(control.Lab{
 		Clock: e.clock, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
-	e.steering, err = openDoor("control", e.config.Listen.Control, e.control, nil)
+	e.steering, err = openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
 	return err
+}
+
+// The names of the doors. Each machine has one of its own: MachineDoors and the
+// workload's namespace/service account; alone it is that of all machines together.
+const (
+	GatewayDoor  = "gateway"
+	ClusterDoor  = "cluster"
+	ControlDoor  = "control"
+	BindingsDoor = "bindings" // AKS's identity-binding proxy
+	MachineDoors = "machine "
+)
+
+// Answer answers a request in memory as the door of that name would; it reports
+// whether there is such a door.
+func (e *Emulator) Answer(door string, w http.ResponseWriter, r *http.Request) bool {
+	h := e.answers.get(door)
+	if h != nil {
+		h.ServeHTTP(w, r)
+	}
+	return h != nil
+}
+
+// answers holds what answers at each door, and who looks on.
+type answers struct {
+	observe func(door string, next http.Handler) http.Handler
+
+	mu  sync.Mutex
+	all map[string]http.Handler
+}
+
+// at is what a door is observed with, nil when nobody looks on.
+func (a *answers) at(door string) func(http.Handler) http.Handler {
+	if a.observe == nil {
+		return nil
+	}
+	return func(next http.Handler) http.Handler { return a.observe(door, next) }
+}
+
+func (a *answers) put(door string, h http.Handler) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all == nil {
+		a.all = map[string]http.Handler{}
+	}
+	a.all[door] = h
+}
+
+func (a *answers) get(door string) http.Handler {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all[door]
+}
+
+// steered is what answers at the control door.
+func (e *Emulator) steered(h http.Handler) http.Handler {
+	if observed := e.answers.at(ControlDoor); observed != nil {
+		h = observed(h)
+	}
+	e.answers.put(ControlDoor, h)
+	return h
+}
+
+// behind is what answers at another door: observed, and on lab time.
+func (e *Emulator) behind(door string, h http.Handler) http.Handler {
+	if observed := e.answers.at(door); observed != nil {
+		h = observed(h)
+	}
+	h = e.onLabTime(h)
+	e.answers.put(door, h)
+	return h
 }
 
 // onLabTime lets answers carry lab time and lets Advance wait for them.

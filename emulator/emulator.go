@@ -54,6 +54,11 @@ type Options struct {
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
 	Faults      []fault.Fault     // injected before the doors open
 	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
+
+	// Observe stands before what answers at a door, and sees every request and
+	// its answer in the clear, steering included; but not how the lab's rooms ask
+	// each other. nil: nobody looks on.
+	Observe func(door string, next http.Handler) http.Handler
 }
 
 // Emulator is a running lab of servers.
@@ -74,7 +79,8 @@ type Emulator struct {
 	machines  *managedidentity.Service
 	cluster   *door
 	steering  *door
-	token     string         // bearer token of the cluster and control doors
+	token     string // bearer token of the cluster and control doors
+	answers   answers
 	cleanup   []func() error // in the order in which things were opened
 
 	stateDir string
@@ -98,7 +104,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
-	e := &Emulator{config: completed, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}}
+	e := &Emulator{config: completed, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
 	if e.clock == nil {
 		e.clock = clock.Running()
 	}
@@ -278,9 +284,10 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	}
 	e.gateway, err = gateway.New(gateway.Config{
 		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts,
-		Metadata: e.metadata, Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
+		Metadata: e.metadata, Observe: e.answers.at(GatewayDoor), Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
 	})
 	router.inside = e.gateway
+	e.answers.put(GatewayDoor, e.gateway)
 	e.machines = managedidentity.New(managedidentity.Config{
 		Entra: e.entra, Directory: e.directory, Clock: e.clock, Journal: e.journal, Login: router, Unavailable: e.config.ManagedIdentity.Unavailable,
 	})
@@ -326,7 +333,7 @@ type route struct {
 
 func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.inside.Emulates(req.URL.Hostname()) {
-		return r.inside.Transport().RoundTrip(req)
+		return r.inside.Inner().RoundTrip(req)
 	}
 	return r.outside.RoundTrip(req)
 }

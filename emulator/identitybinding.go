@@ -58,7 +58,7 @@ func (e *Emulator) TokenProxy(issuerName string) (TokenProxy, error) {
 			return TokenProxy{}, fmt.Errorf("make the CA of the identity-binding proxy: %w", err)
 		}
 		tlsConfig := &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12}
-		d, err := openDoor("identity-binding proxy", "", e.onLabTime(e.bindings), tlsConfig)
+		d, err := openDoor("identity-binding proxy", "", e.behind(BindingsDoor, e.bindings), tlsConfig)
 		if err != nil {
 			return TokenProxy{}, err
 		}

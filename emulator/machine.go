@@ -52,13 +52,13 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 	}
 	e.extraDoors.Lock()
 	defer e.extraDoors.Unlock()
-	own, err := openDoor("machine", "", e.onLabTime(answers), nil)
+	own, err := openDoor("machine", "", e.behind(MachineDoors+m.Name, answers), nil)
 	if err != nil {
 		return MachineDoor{}, err
 	}
 	e.extraDoors.open = append(e.extraDoors.open, own)
 	if e.extraDoors.imds == nil && m.Kind != managedidentity.AppService {
-		if e.extraDoors.imds, err = openDoor("metadata", "", e.onLabTime(e.machines.Shared()), nil); err != nil {
+		if e.extraDoors.imds, err = openDoor("metadata", "", e.behind(MachineDoors, e.machines.Shared()), nil); err != nil {
 			return MachineDoor{}, err
 		}
 		e.extraDoors.open = append(e.extraDoors.open, e.extraDoors.imds)
@@ -84,5 +84,5 @@ func (e *Emulator) metadata() http.Handler {
 	if e.IMDSAddress() == "" {
 		return nil
 	}
-	return e.onLabTime(e.machines.Shared())
+	return e.answers.get(MachineDoors)
 }

@@ -51,6 +51,11 @@ type Config struct {
 	// or nil: nothing is there, and asking is an escape.
 	Metadata func() http.Handler
 
+	// Observe stands before what answers requests that come from applications, and
+	// sees both; those by which the lab's rooms ask each other pass it by. nil:
+	// nobody looks on.
+	Observe func(http.Handler) http.Handler
+
 	Listen      string // of the TLS door; "" is 127.0.0.1:0, a free port
 	ProxyListen string // of the proxy; "" is 127.0.0.1:0
 
@@ -68,6 +73,7 @@ type Gateway struct {
 	log     *slog.Logger
 	hosts   *hosts
 	router  *mux.Router
+	front   http.Handler // the router, observed
 	proxy   *proxy
 
 	listen, proxyListen string
@@ -117,6 +123,10 @@ func New(cfg Config) (*Gateway, error) {
 	g.router = mux.NewRouter().SkipClean(true) // cleaning would redirect, and lose a POST
 	g.router.NewRoute().MatcherFunc(g.matchHost)
 	g.router.NotFoundHandler = http.HandlerFunc(g.misdirected)
+	g.front = g.router
+	if cfg.Observe != nil {
+		g.front = cfg.Observe(g.router)
+	}
 
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	g.door = &http.Server{

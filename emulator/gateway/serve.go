@@ -26,7 +26,10 @@ func tlsConfig(authority *trust.Authority) *tls.Config {
 // ServeHTTP answers for the host that the request names. The Date of the answer
 // is lab time, and the clock's Advance waits for the answer: from when all of the
 // request is there, so that a slow client does not stop the clock.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.lead(g.front, w, r) }
+
+// lead leads a request to the router, or to what stands before it.
+func (g *Gateway) lead(to http.Handler, w http.ResponseWriter, r *http.Request) {
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)}
 	answer := &answer{ResponseWriter: w}
 	defer g.recovered(answer, r)
@@ -36,7 +39,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer g.clock.Begin()()
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)} // it may have been a slow body
-	g.router.ServeHTTP(answer, r)
+	to.ServeHTTP(answer, r)
 }
 
 // matchHost is the router's one question.

@@ -17,9 +17,15 @@ import (
 // network: the same answers, with no connection, no handshake and no goroutine
 // left behind, so that it works inside testing/synctest. A host that is not
 // emulated is an error, as is a URL that is not https on port 443.
-func (g *Gateway) Transport() http.RoundTripper { return transport{g} }
+func (g *Gateway) Transport() http.RoundTripper { return transport{g, g.front} }
 
-type transport struct{ gateway *Gateway }
+// Inner is Transport for the lab's own rooms, which Config.Observe does not see.
+func (g *Gateway) Inner() http.RoundTripper { return transport{g, g.router} }
+
+type transport struct {
+	gateway *Gateway
+	to      http.Handler
+}
 
 // RoundTrip implements http.RoundTripper. It returns when the request's context
 // ends, though a handler that does not heed its context runs on.
@@ -75,7 +81,7 @@ func (t transport) serve(r *http.Request) (_ *http.Response, err error) {
 			panic(v) // of the gateway itself: those of handlers were recovered
 		}
 	}()
-	t.gateway.ServeHTTP(w, received(r))
+	t.gateway.lead(t.to, w, received(r))
 	return w.response(r), nil
 }
 

@@ -35,6 +35,7 @@ type Journal struct {
 	last    uint64
 	events  []Event // the newest, oldest first; somewhat more than keep, so that cutting is rare
 	changed chan struct{}
+	watch   func(Event)
 	file    *os.File
 	failed  error // the first failure to write the file
 }
@@ -78,6 +79,9 @@ func (j *Journal) Record(e Event) Event {
 	}
 	j.events = append(j.events, e)
 	j.write(e)
+	if j.watch != nil {
+		j.watch(e)
+	}
 	close(j.changed)
 	j.changed = make(chan struct{})
 	return e
@@ -132,6 +136,14 @@ func (j *Journal) Await(ctx context.Context, match func(Event) bool) (Event, err
 			return Event{}, fmt.Errorf("journal: none of %d events is the awaited one: %w", looked, ctx.Err())
 		}
 	}
+}
+
+// Watch has f told of every event from now on, in order. One f at a time; it must
+// not call the journal. nil: nobody is told any more.
+func (j *Journal) Watch(f func(Event)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watch = f
 }
 
 // Close ends the file and reports the first failure to write it.
