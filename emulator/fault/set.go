@@ -30,11 +30,14 @@ type Set struct {
 	mu     sync.Mutex
 	last   int // ordinal of the newest fault
 	active []*injected
+
+	watchers []*watcher
 }
 
 type injected struct {
 	Active
-	kind Kind
+	kind  Kind
+	edges edges
 }
 
 // New makes a set without faults. Seed is for faults with a probability that name
@@ -58,12 +61,14 @@ func (s *Set) Inject(f Fault) (id string, err error) {
 	}
 	s.mu.Lock()
 	s.last++
-	a := &injected{Active{ID: "f" + strconv.Itoa(s.last), Fault: f, Since: s.clock.Now()}, kind}
+	a := &injected{Active: Active{ID: "f" + strconv.Itoa(s.last), Fault: f, Since: s.clock.Now()}, kind: kind}
 	s.active = append(s.active, a)
 	s.some.Store(true)
+	s.schedule(a)
 	e := a.event("injected")
 	s.mu.Unlock()
 	s.journal.Record(e)
+	s.changed(a)
 	return a.ID, nil
 }
 
@@ -100,14 +105,27 @@ func (s *Set) Restore(faults []Active) error {
 		}
 		last = max(last, n)
 		a.Fault = f
-		all = append(all, &injected{a, kind})
+		all = append(all, &injected{Active: a, kind: kind})
 	}
+	if err := s.restore(all, last); err != nil {
+		return err
+	}
+	for _, a := range all {
+		s.changed(a)
+	}
+	return nil
+}
+
+func (s *Set) restore(all []*injected, last int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range all {
 		if slices.ContainsFunc(s.active, func(other *injected) bool { return other.ID == a.ID }) {
 			return fmt.Errorf("fault %s is there already", a.ID)
 		}
+	}
+	for _, a := range all {
+		s.schedule(a)
 	}
 	s.active = append(s.active, all...)
 	s.last = max(s.last, last)
@@ -127,11 +145,14 @@ func (s *Set) Clear(id string) error {
 		s.mu.Unlock()
 		return fmt.Errorf("fault %q: expected the id of one that is injected: %s", id, cmp.Or(strings.Join(known, ", "), "there is none"))
 	}
-	e := s.active[i].event("cleared")
+	a := s.active[i]
+	e := a.event("cleared")
+	a.edges.stop()
 	s.active = slices.Delete(s.active, i, i+1)
 	s.some.Store(len(s.active) > 0)
 	s.mu.Unlock()
 	s.journal.Record(e)
+	s.changed(a)
 	return nil
 }
 
