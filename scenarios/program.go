@@ -55,7 +55,7 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 		Args: args, Dir: work, Env: env, Stdout: stdout, Stderr: stderr, Background: true, Grace: grace,
 	})
 	*result = Result{Started: result.Started, ExitCode: code, Stdout: stdout.kept.String(), Stderr: stderr.kept.String()}
-	result.JSON = decodeJSON(stdout.kept.Bytes())
+	result.JSON, result.Lines = decodeJSON(stdout.kept.Bytes()), decodeLines(stdout.kept.Bytes())
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -150,6 +150,24 @@ func decodeJSON(text []byte) any {
 		return nil
 	}
 	return wholeNumbers(v)
+}
+
+// decodeLines reads an object or a list a line; nil if there is a line of anything
+// else, but for a last one that is not finished yet.
+func decodeLines(text []byte) []any {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	var values []any
+	for i, line := range lines {
+		v := decodeJSON(line)
+		if v == nil && i == len(lines)-1 {
+			break
+		}
+		if v == nil {
+			return nil
+		}
+		values = append(values, v)
+	}
+	return values
 }
 
 func wholeNumbers(v any) any {

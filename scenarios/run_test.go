@@ -322,10 +322,14 @@ func TestOutputIsReadAsJSONAndBounded(t *testing.T) {
   - {name: list, run: {workload: web, shell: "echo '[1, 2.5, {\"a\": 1e400}]'"}}
   - {name: two, run: {workload: web, shell: "echo '{} {}'"}}
   - {name: text, run: {workload: web, shell: "echo 7"}}
+  - {name: lines, run: {workload: web, shell: "echo '{\"n\": 1}'; echo '{\"n\": 2}'; printf '{\"n\"'"}}
+  - {name: mixed, run: {workload: web, shell: "echo '{}'; echo text; echo '{}'"}}
   - {name: much, run: {workload: web, shell: "head -c 3000000 /dev/zero | tr '\\\\0' x"}}
   - expect:
       - results.list.json[0] == 1 && results.list.json[1] == 2.5 && results.list.json[2].a > 1e300
       - results.two.json == null && results.text.json == null
+      - results.lines.json == null && results.lines.lines.map(l, l.n) == [1, 2]
+      - results.list.lines == [results.list.json] && results.mixed.lines.size() == 0
       - results.much.stdout.size() == 1048576
 `, Options{})
 	if o.Outcome != Passed {

@@ -15,6 +15,7 @@ type Result struct {
 	Stdout   string          `json:"stdout,omitempty"`  // of a run
 	Stderr   string          `json:"stderr,omitempty"`  // of a run
 	JSON     any             `json:"json,omitempty"`    // of a run whose standard output is JSON
+	Lines    []any           `json:"lines,omitempty"`   // of a run whose standard output is JSON, one object or list a line
 	Kid      string          `json:"kid,omitempty"`     // of the key that a rotate, publish or removeKey was about
 	Token    Token           `json:"token,omitzero"`    // of a copyToken
 	Events   []journal.Event `json:"events,omitempty"`  // what the journal recorded during the step
