@@ -45,7 +45,7 @@ steps:
   - expect: [clock.elpased == duration('55m')]
 `))
 	fmt.Println(err)
-	// Output: typo.yaml:6:19: steps[1].expect[0]: expected an expression in CEL, found undefined field 'elpased'; did you mean elapsed?
+	// Output: typo.yaml:6:20: steps[1].expect[0]: expected an expression in CEL, found undefined field 'elpased'; did you mean elapsed?
 }
 
 // The scenarios that come with wiemu, with a line for each as it is done.

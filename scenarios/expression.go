@@ -129,6 +129,9 @@ var quotedName = regexp.MustCompile(`(?:undeclared reference to|undefined field)
 func (l *language) explain(e *common.Error) expressionError {
 	x := expressionError{line: max(e.Location.Line(), 1), column: e.Location.Column() + 1, expected: "an expression in CEL"}
 	x.found, _, _ = strings.Cut(e.Message, " (")
+	if strings.HasPrefix(e.Message, "undefined field") { // CEL places it at its dot
+		x.column++
+	}
 	if name := quotedName.FindStringSubmatch(e.Message); name != nil {
 		if meant := yamlfile.Nearest(name[1], l.names); meant != "" && meant != name[1] {
 			x.fix = fmt.Sprintf("did you mean %s?", meant)
@@ -244,7 +247,11 @@ func (p *program) checkConstants() []expressionError {
 // at is the place of a part of the expression.
 func (p *program) at(e ast.Expr) expressionError {
 	place := p.ast.SourceInfo().GetStartLocation(e.ID())
-	return expressionError{line: max(place.Line(), 1), column: place.Column() + 1}
+	x := expressionError{line: max(place.Line(), 1), column: place.Column() + 1}
+	if e.Kind() == ast.SelectKind { // CEL places it at its dot
+		x.column++
+	}
+	return x
 }
 
 // holds reports whether the expression is true now. If it is not, it returns the

@@ -186,11 +186,11 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "expectation about an unknown step", replace: "results.read.exitCode", by: "results.raed.exitCode",
-			problems: []string{"minimal.yaml:10:16: steps[1].expect[0]: expected a named step before this one: read, found results.raed; did you mean read?"},
+			problems: []string{"minimal.yaml:10:17: steps[1].expect[0]: expected a named step before this one: read, found results.raed; did you mean read?"},
 		},
 		{
 			name: "expectation about an unknown field", replace: "results.read.exitCode", by: "results.read.exitcode",
-			problems: []string{"minimal.yaml:10:21: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'; did you mean exitCode?"},
+			problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'; did you mean exitCode?"},
 		},
 		{
 			name: "expectation about an unknown variable", replace: "results.read.exitCode == 0", by: "result.read.exitCode == 0",
@@ -214,11 +214,11 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "expectation over several lines", replace: "results.read.exitCode == 0", by: "|-\n        results.read.exitCode == 0\n          && results.read.exitcode == 0",
-			problems: []string{"minimal.yaml:12:26: steps[1].expect[0]"},
+			problems: []string{"minimal.yaml:12:27: steps[1].expect[0]"},
 		},
 		{
 			name: "expectation in quotes", replace: "results.read.exitCode == 0", by: `"!results.read.exitcode"`,
-			problems: []string{"minimal.yaml:10:23: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'"},
+			problems: []string{"minimal.yaml:10:24: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'"},
 		},
 		{
 			name: "expectation that is empty", replace: "results.read.exitCode == 0", by: "",
@@ -316,7 +316,7 @@ func TestProblemsOfAllFilesAreToldAtOnce(t *testing.T) {
 		t.Fatal("expected an error")
 	}
 	for _, want := range []string{
-		"a.yaml:10:16: steps[1].expect[0]",
+		"a.yaml:10:17: steps[1].expect[0]",
 		"c.yaml:3:18: metadata.name: expected a name of its own, found minimal, which " + filepath.Join(dir, "b.yaml") + " has too",
 		"missing.yaml: expected a scenario file or a directory of them, found nothing of that name",
 	} {

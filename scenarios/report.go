@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,23 +12,52 @@ import (
 
 // The outcomes of a scenario.
 const (
-	Passed = "passed"
-	Failed = "failed"
+	Passed  = "passed"
+	Failed  = "failed"
+	Skipped = "skipped" // not run, because another one failed: see Options.FailFast
 )
 
 // Report is what came of a run.
 type Report struct {
+	Started   time.Time `json:"started,omitzero"` // on the machine's clock, as is the next
+	Wall      Seconds   `json:"seconds"`
 	Passed    int       `json:"passed"`
 	Failed    int       `json:"failed"`
-	Wall      Seconds   `json:"seconds"`   // on the machine's clock
+	Skipped   int       `json:"skipped"`
 	Scenarios []Outcome `json:"scenarios"` // in the order in which they were given
+}
+
+// Flaky is a scenario that passed in some of its runs and failed in others.
+type Flaky struct {
+	Name   string `json:"name"`
+	Passed int    `json:"passed"`
+	Failed int    `json:"failed"`
+}
+
+// Flaky lists the scenarios that both passed and failed, in their order.
+func (r Report) Flaky() []Flaky {
+	var all []Flaky
+	for _, o := range r.Scenarios {
+		i := slices.IndexFunc(all, func(f Flaky) bool { return f.Name == o.Name })
+		if i < 0 {
+			i, all = len(all), append(all, Flaky{Name: o.Name})
+		}
+		switch o.Outcome {
+		case Passed:
+			all[i].Passed++
+		case Failed:
+			all[i].Failed++
+		}
+	}
+	return slices.DeleteFunc(all, func(f Flaky) bool { return f.Passed == 0 || f.Failed == 0 })
 }
 
 // Outcome is what came of one scenario.
 type Outcome struct {
 	Name         string    `json:"name"`
+	Run          int       `json:"run,omitempty"` // which one of several runs, from 1; 0: the only one
 	File         string    `json:"file"`
-	Outcome      string    `json:"outcome"`          // passed or failed
+	Outcome      string    `json:"outcome"`          // passed, failed or skipped
 	Expectations int       `json:"expectations"`     // that were looked at
 	Simulated    Seconds   `json:"simulatedSeconds"` // lab time that went by
 	Wall         Seconds   `json:"seconds"`          // on the machine's clock
@@ -73,11 +103,22 @@ func (r Report) ExitCode() int {
 }
 
 func (r *Report) count(o Outcome) {
-	if o.Outcome == Passed {
+	switch o.Outcome {
+	case Passed:
 		r.Passed++
-	} else {
+	case Skipped:
+		r.Skipped++
+	default:
 		r.Failed++
 	}
+}
+
+// title tells the runs of a scenario apart.
+func (o Outcome) title() string {
+	if o.Run == 0 {
+		return o.Name
+	}
+	return fmt.Sprintf("%s#%d", o.Name, o.Run)
 }
 
 // maxEvents is how many events a failure shows.

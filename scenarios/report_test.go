@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // sample is a report with one of everything.
 func sample() Report {
 	at := defaultStart.Add(time.Hour)
-	r := Report{Wall: Seconds(2345678 * time.Microsecond), Scenarios: []Outcome{
+	r := Report{Started: at, Wall: Seconds(2345678 * time.Microsecond), Scenarios: []Outcome{
 		{Name: "happy-path", File: "happy-path.yaml", Outcome: Passed, Expectations: 6, Wall: Seconds(321 * time.Millisecond)},
 		{Name: "wrong-subject", File: "library/wrong-subject.yaml", Outcome: Failed, Expectations: 2, Simulated: Seconds(time.Hour), Wall: Seconds(1200 * time.Millisecond), Failures: []Failure{
 			{
@@ -34,6 +35,11 @@ func sample() Report {
 		{Name: "escape", File: "escape.yaml", Outcome: Failed, Failures: []Failure{
 			{File: "escape.yaml", Message: "a program tried to reach example.com, which is not emulated; allow it with allowEscapes: true"},
 		}},
+		{Name: "now-and-then", Run: 1, File: "now-and-then.yaml", Outcome: Passed, Expectations: 1, Wall: Seconds(10 * time.Millisecond)},
+		{Name: "now-and-then", Run: 2, File: "now-and-then.yaml", Outcome: Failed, Expectations: 1, Wall: Seconds(10 * time.Millisecond), Failures: []Failure{
+			{File: "now-and-then.yaml", Line: 9, Message: "expectation failed", Expression: "results.ask.stdout == '```'"},
+		}},
+		{Name: "never", File: "never.yaml", Outcome: Skipped},
 	}}
 	for _, o := range r.Scenarios {
 		r.count(o)
@@ -44,6 +50,7 @@ func sample() Report {
 func TestReports(t *testing.T) {
 	for name, write := range map[string]func(Report, io.Writer) error{
 		"report.txt": Report.WriteTable, "report.json": Report.WriteJSON, "report.xml": Report.WriteJUnit,
+		"report.md": Report.WriteSummary, "report.annotations": annotate,
 	} {
 		var b bytes.Buffer
 		if err := write(sample(), &b); err != nil {
@@ -61,6 +68,35 @@ func TestReports(t *testing.T) {
 		if err := write(sample(), fullDisk{}); err == nil {
 			t.Errorf("%s: a failing writer went unnoticed", name)
 		}
+	}
+}
+
+// annotate writes the sample's annotations; one of its files is not in the repository.
+func annotate(r Report, w io.Writer) error {
+	return Annotations{W: w, Path: func(file string) string {
+		if file == "escape.yaml" {
+			return ""
+		}
+		return "some, where/" + file
+	}}.Report(r)
+}
+
+func TestProblemsAreAnnotated(t *testing.T) {
+	_, problems := Parse("typo.yaml", []byte(strings.Replace(minimal, "read.exitCode", "raed.exitCode", 1)))
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{problems, "::error file=typo.yaml,line=10,col=17,title=not a scenario that can be run::steps[1].expect[0]: expected a named step before this one: read, found results.raed; did you mean read?\n"},
+		{errors.New("something else"), ""},
+	} {
+		var b strings.Builder
+		if err := (Annotations{W: &b, Path: func(file string) string { return file }}).Problems(test.err); err != nil || b.String() != test.want {
+			t.Errorf("%v: %v\n%s", test.err, err, b.String())
+		}
+	}
+	if err := (Annotations{W: fullDisk{}, Path: func(string) string { return "" }}).Problems(problems); err == nil {
+		t.Error("a failing writer went unnoticed")
 	}
 }
 

@@ -31,17 +31,31 @@ type Options struct {
 	Keys     *keyring.Pool // where signing keys come from; nil: a pool in memory
 	Out      io.Writer     // a line for each scenario, in order, as soon as it and those before it are done; nil: none
 	Environ  []string      // what programs inherit before it is cleaned; nil: os.Environ()
+
+	Timeout  time.Duration  // how long a scenario may take on the machine's clock; 0: 10 minutes
+	FailFast bool           // after a failure no further scenario is begun: they are skipped
+	Progress func(Progress) // told, one call at a time, when a scenario begins or ends; nil: nobody is
 }
+
+// Progress is how far a run has come.
+type Progress struct {
+	Scenarios int // to run
+	Done      int
+	Failed    int      // of those that are done
+	Running   []string // their names, the one that began first in front
+}
+
+const defaultPatience = 10 * time.Minute // wall time, for a scenario
 
 // Run plays scenarios, each in a lab of its own, and returns what came of them
 // in the order given. When ctx ends, programs that are running are killed, and
 // the scenarios that are not finished count as failed. It ends, too, when nobody
 // reads what Options.Out gets.
 func Run(ctx context.Context, list []Scenario, opts Options) Report {
-	began := time.Now() // wall time: what the run cost
+	began := time.Now() // wall time: when it was and what it cost
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &runner{opts: opts, stop: stop, environ: opts.Environ, report: Report{Scenarios: make([]Outcome, len(list))}}
+	r := &runner{opts: opts, stop: stop, environ: opts.Environ, report: Report{Started: began.UTC().Truncate(time.Millisecond), Scenarios: make([]Outcome, len(list))}}
 	if r.environ == nil {
 		r.environ = os.Environ()
 	}
@@ -77,15 +91,23 @@ type runner struct {
 	mu      sync.Mutex
 	report  Report
 	printed int
+	done    int
+	running []string
 }
 
 // play runs one scenario from beginning to end.
 func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 	began := time.Now() // wall time: what the scenario cost
-	o := Outcome{Name: s.Metadata.Name, File: s.file}
+	o := Outcome{Name: s.Metadata.Name, Run: s.run, File: s.file}
 	if err := ctx.Err(); err != nil {
 		o.Failures = []Failure{{File: s.file, Message: "not run: " + err.Error()}}
+	} else if !r.begin(o) {
+		o.Outcome = Skipped
+		return o
 	} else {
+		patience := cmp.Or(max(r.opts.Timeout, 0), defaultPatience)
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
+		defer cancel()
 		st := stage{runner: r, scenario: s, outcome: &o, results: map[string]Result{}, copies: map[string]string{}}
 		if err := st.play(ctx); err != nil {
 			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
@@ -99,6 +121,25 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 	return o
 }
 
+// begin reports whether the scenario is to be run, and tells that it is.
+func (r *runner) begin(o Outcome) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opts.FailFast && r.report.Failed > 0 {
+		return false
+	}
+	r.running = append(r.running, o.title())
+	r.progress()
+	return true
+}
+
+// progress tells how far the run has come; r.mu is held.
+func (r *runner) progress() {
+	if r.opts.Progress != nil {
+		r.opts.Progress(Progress{Scenarios: len(r.report.Scenarios), Done: r.done, Failed: r.report.Failed, Running: slices.Clone(r.running)})
+	}
+}
+
 // finish keeps an outcome and prints those that are due. Scenarios that did not
 // come to their end have nothing to show.
 func (r *runner) finish(ctx context.Context, i int, o Outcome, done []bool) {
@@ -106,19 +147,22 @@ func (r *runner) finish(ctx context.Context, i int, o Outcome, done []bool) {
 	defer r.mu.Unlock()
 	r.report.Scenarios[i], done[i] = o, true
 	r.report.count(o)
+	r.done++
+	r.running = slices.DeleteFunc(r.running, func(name string) bool { return name == o.title() })
 	for ; r.opts.Out != nil && ctx.Err() == nil && r.printed < len(done) && done[r.printed]; r.printed++ {
 		p := printer{w: r.opts.Out}
 		if r.report.Scenarios[r.printed].writeRow(&p); p.err != nil {
 			r.stop()
 		}
 	}
+	r.progress()
 }
 
 // failed is the report of a run that could not begin.
 func (r *runner) failed(list []Scenario, err error) Report {
 	for i, s := range list {
 		r.report.Scenarios[i] = Outcome{
-			Name: s.Metadata.Name, File: s.file, Outcome: Failed, Failures: []Failure{{File: s.file, Message: err.Error()}},
+			Name: s.Metadata.Name, Run: s.run, File: s.file, Outcome: Failed, Failures: []Failure{{File: s.file, Message: err.Error()}},
 		}
 		r.report.count(r.report.Scenarios[i])
 	}

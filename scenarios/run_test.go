@@ -426,3 +426,24 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
+
+func TestProgressIsTold(t *testing.T) {
+	temporary(t)
+	green, err := Parse("green.yaml", []byte(strings.Replace(minimal, "command: [wiemu-workload, secret, get, mykeyvault, mysecret]", "shell: 'true'", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	red := green
+	red.Metadata.Name = "red"
+	red.Steps = append(slices.Clone(green.Steps), failing(t, "journal == []"))
+	var told []string
+	report := Run(t.Context(), []Scenario{green, red, green}, Options{Parallel: 1, FailFast: true, Progress: func(p Progress) {
+		told = append(told, fmt.Sprintf("%d/%d %d %s", p.Done, p.Scenarios, p.Failed, strings.Join(p.Running, " ")))
+	}})
+	if got := strings.Join(told, "|"); got != "0/3 0 minimal|1/3 0 |1/3 0 red|2/3 1 |3/3 1 " {
+		t.Errorf("told %s", got)
+	}
+	if report.Passed != 1 || report.Failed != 1 || report.Skipped != 1 || report.ExitCode() != 1 {
+		t.Errorf("%+v", report)
+	}
+}

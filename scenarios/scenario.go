@@ -49,6 +49,7 @@ type Scenario struct {
 	Steps []Step `yaml:"steps" json:"steps" jsonschema:"minItems=1"`
 
 	file   string        // where it was read from
+	run    int           // which one of several runs, from 1; 0: the only one
 	world  config.Config // Config with all workloads, completed
 	actors []actor       // the workloads, in the order of the file
 }

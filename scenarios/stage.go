@@ -60,6 +60,9 @@ func (st *stage) play(ctx context.Context) (err error) {
 		s := &st.scenario.Steps[i]
 		result, err := st.step(ctx, s)
 		if err != nil {
+			if ctx.Err() != nil { // say what ended it, not what was under way
+				err = context.Cause(ctx)
+			}
 			st.fail(s, err)
 			break
 		}

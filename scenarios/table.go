@@ -33,33 +33,57 @@ func (r Report) WriteEnd(w io.Writer) error {
 func (r Report) writeEnd(p *printer) {
 	for _, o := range r.Scenarios {
 		for _, text := range o.texts() {
-			p.printf("\n%s: %s", o.Name, text)
+			p.printf("\n%s: %s", o.title(), text)
 		}
 	}
-	p.printf("\n%d passed, %d failed in %s\n", r.Passed, r.Failed, r.Wall)
+	p.printf("\n%s in %s\n", r.counts(), r.Wall)
+	for _, f := range r.Flaky() {
+		p.printf("flaky: %s passed %d of %d times\n", f.Name, f.Passed, f.Passed+f.Failed)
+	}
+}
+
+// counts is how many passed and failed.
+func (r Report) counts() string {
+	counts := fmt.Sprintf("%d passed, %d failed", r.Passed, r.Failed)
+	if r.Skipped > 0 {
+		counts += fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	return counts
 }
 
 // writeRow writes the scenario's line.
 func (o Outcome) writeRow(w io.Writer) {
+	if o.Outcome == Skipped {
+		fmt.Fprintf(w, "- %-40s skipped\n", o.title())
+		return
+	}
 	mark := "✓"
 	if o.Outcome != Passed {
 		mark = "✗"
 	}
-	fmt.Fprintf(w, "%s %-40s %3d expectations  %10s of lab time  %7s\n", mark, o.Name, o.Expectations, time.Duration(o.Simulated), o.Wall)
+	fmt.Fprintf(w, "%s %-40s %3d expectations  %10s of lab time  %7s\n", mark, o.title(), o.Expectations, time.Duration(o.Simulated), o.Wall)
 }
 
 // String rounds to milliseconds.
 func (s Seconds) String() string { return fmt.Sprintf("%.3fs", time.Duration(s).Seconds()) }
 
-// texts are the scenario's failures as people read them. What an earlier one
-// shows already, a later one does not repeat.
+// texts are the scenario's failures as people read them.
 func (o Outcome) texts() []string {
 	var texts []string
+	for _, f := range o.unrepeated() {
+		texts = append(texts, f.text())
+	}
+	return texts
+}
+
+// unrepeated are the failures without what an earlier one shows already.
+func (o Outcome) unrepeated() []Failure {
+	failures := slices.Clone(o.Failures)
 	ran, recorded := map[string]bool{}, map[string]bool{}
-	for _, f := range o.Failures {
+	for i := range failures {
+		f := &failures[i]
 		f.Runs = slices.DeleteFunc(slices.Clone(f.Runs), func(r RunOutput) bool { return ran[r.Step] })
 		f.Events = slices.DeleteFunc(slices.Clone(f.Events), func(e journal.Event) bool { return recorded[e.ID] })
-		texts = append(texts, f.text())
 		for _, r := range f.Runs {
 			ran[r.Step] = true
 		}
@@ -67,52 +91,64 @@ func (o Outcome) texts() []string {
 			recorded[e.ID] = true
 		}
 	}
-	return texts
+	return failures
 }
 
 // text is a failure as people read it; it ends in a newline.
 func (f Failure) text() string {
-	var b strings.Builder
-	if f.File != "" {
-		b.WriteString(f.File)
-		if f.Line > 0 {
-			fmt.Fprintf(&b, ":%d", f.Line)
-		}
-		b.WriteString(": ")
+	return f.place() + printable(f.reason()+f.evidence()+section("explanation", f.Explanation))
+}
+
+// place is the file and line, as a prefix.
+func (f Failure) place() string {
+	switch {
+	case f.File == "":
+		return ""
+	case f.Line == 0:
+		return f.File + ": "
 	}
-	fmt.Fprintf(&b, "%s\n", f.Message)
-	section := func(title, text string) {
-		if text = strings.TrimRight(text, "\n"); text == "" {
-			return
-		}
-		if title != "" {
-			fmt.Fprintf(&b, "  %s\n", title)
-		}
-		for line := range strings.SplitSeq(text, "\n") {
-			if line != "" {
-				line = "    " + line
-			}
-			b.WriteString(line + "\n")
-		}
-	}
-	section("", f.Expression)
+	return fmt.Sprintf("%s:%d: ", f.File, f.Line)
+}
+
+// reason is what was expected, and what was found.
+func (f Failure) reason() string {
 	var values strings.Builder
 	for _, v := range f.Values {
 		fmt.Fprintf(&values, "%s = %s\n", v.Expression, v.Value)
 	}
-	section("where", values.String())
+	return f.Message + "\n" + section("", f.Expression) + section("where", values.String())
+}
+
+// evidence is what programs printed and the journal recorded.
+func (f Failure) evidence() string {
+	var b strings.Builder
 	for _, r := range f.Runs {
 		fmt.Fprintf(&b, "  step %s ended with exit code %d\n", r.Step, r.ExitCode)
-		section("its output", r.Stdout)
-		section("its error output", r.Stderr)
+		b.WriteString(section("its output", r.Stdout) + section("its error output", r.Stderr))
 	}
 	var events strings.Builder
 	for _, e := range f.Events {
 		fmt.Fprintf(&events, "%5s  %s  %-12s %-8s %s\n", e.ID, e.Time.Format(time.DateTime), e.Kind, e.Outcome, e.Summary)
 	}
-	section("the journal's last events", events.String())
-	section("explanation", f.Explanation)
-	return printable(b.String())
+	return b.String() + section("the journal's last events", events.String())
+}
+
+// section is a text below its title, indented; nothing, if it is empty.
+func section(title, text string) string {
+	if text = strings.TrimRight(text, "\n"); text == "" {
+		return ""
+	}
+	var b strings.Builder
+	if title != "" {
+		fmt.Fprintf(&b, "  %s\n", title)
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if line != "" {
+			line = "    " + line
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
 // printable shows control characters, which programs print and terminals and XML

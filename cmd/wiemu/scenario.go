@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,23 +29,40 @@ func newScenario(stateDir *string) *cobra.Command {
 
 func newScenarioRun(stateDir *string) *cobra.Command {
 	var opts scenarios.Options
+	var chosen choice
 	var format string
 	cmd := &cobra.Command{
-		Use:   "run [FILE...]",
+		Use:   "run [FILE|DIRECTORY...]",
 		Short: "Run scenario files, or without any the ones that are built in",
 		Long: `Run scenarios, each in a lab of its own whose clock moves only by the scenario's
-steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong,
-130 if they were interrupted.`,
+steps. A directory stands for the YAML files in it. The exit code is 0 if all
+passed, 1 if one failed, 2 if a file is wrong or none was selected, 130 if they
+were interrupted.
+
+In GitHub Actions, failures are also annotations at the lines of the files, and
+the job's summary has them.`,
 		Example: `  wiemu scenario run
-  wiemu scenario run scenarios/library/*.yaml
-  wiemu scenario run --parallel 1 -o junit my.yaml > report.xml`,
+  wiemu scenario run scenarios/ --run '^key-' --fail-fast
+  wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
+  wiemu scenario run my.yaml --count 20`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Parallel < 0 {
 				return fmt.Errorf("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
 			}
+			if opts.Timeout < 0 {
+				return fmt.Errorf("--timeout: expected a duration above zero, found %v", opts.Timeout)
+			}
+			selection, err := chosen.parse()
+			if err != nil {
+				return err
+			}
 			list, err := loadScenarios(cmd, args)
 			if err != nil {
 				return err
+			}
+			if list, err = selection.Of(list); err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
+				return exitCode(2)
 			}
 			if err := opts.Check(list); err != nil {
 				return err
@@ -61,25 +80,63 @@ steps. The exit code is 0 if all passed, 1 if one failed, 2 if a file is wrong,
 				}
 			}()
 			out := cmd.OutOrStdout()
+			var line *progress
 			if format == "table" {
 				opts.Out = out
+				if line = newProgress(out); line != nil {
+					opts.Out, opts.Progress = line, line.show
+				}
 			}
 			report := scenarios.Run(cmd.Context(), list, opts)
+			line.end()
 			if cmd.Context().Err() != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
 				return exitCode(130)
 			}
 			write := map[string]func(io.Writer) error{"table": report.WriteEnd, "json": report.WriteJSON, "junit": report.WriteJUnit}[format]
-			if err := write(out); err != nil {
+			if err := errors.Join(write(out), newGitHub(cmd.ErrOrStderr()).report(report)); err != nil {
 				return err
 			}
 			return passOn(report.ExitCode())
 		},
 	}
 	cmd.Flags().IntVar(&opts.Parallel, "parallel", 0, "scenarios at a time (default: the number of processors)")
+	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 0, "how long a scenario may take on the machine's clock (default 10m)")
+	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "begin no further scenario after one has failed")
+	chosen.addFlags(cmd)
 	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	addOutput(cmd, &format, "table", "json", "junit")
 	return cmd
+}
+
+// choice is which scenarios are run, as flags say it.
+type choice struct {
+	run, shard string
+	count      int
+}
+
+func (c *choice) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.run, "run", "", "only scenarios whose name matches this regular expression")
+	cmd.Flags().StringVar(&c.shard, "shard", "", "only this part of them, such as 2/5: the second of five")
+	cmd.Flags().IntVar(&c.count, "count", 1, "run each this often, to find those that fail now and then")
+}
+
+func (c *choice) parse() (s scenarios.Selection, err error) {
+	if c.run != "" {
+		if s.Names, err = regexp.Compile(c.run); err != nil {
+			return s, fmt.Errorf("--run: expected a regular expression: %w", err)
+		}
+	}
+	if c.shard != "" {
+		if s.Shard, err = scenarios.ParseShard(c.shard); err != nil {
+			return s, fmt.Errorf("--shard: %w", err)
+		}
+	}
+	if c.count < 1 {
+		return s, fmt.Errorf("--count: expected a number above zero, found %d", c.count)
+	}
+	s.Count = c.count
+	return s, nil
 }
 
 func newScenarioList() *cobra.Command {
@@ -116,7 +173,7 @@ func loadScenarios(cmd *cobra.Command, files []string) ([]scenarios.Scenario, er
 		return scenarios.LoadFS(library.Files())
 	}
 	list, err := scenarios.Load(files...)
-	if err != nil {
+	if err = newGitHub(cmd.ErrOrStderr()).problems(err); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
 		return nil, exitCode(2)
 	}
