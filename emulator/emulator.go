@@ -194,7 +194,7 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 	}
 	e.pool = pool
 	add := func(name string, o keyring.Options) error {
-		o.Name, o.Journal = name, e.journal
+		o.Name, o.Journal, o.Faults = name, e.journal, e.faults
 		ring, err := keyring.New(ctx, e.clock, pool, o)
 		if err != nil {
 			return fmt.Errorf("make the key ring of %s: %w", name, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
@@ -19,6 +20,12 @@ func code(t *testing.T, e *emulator.Emulator) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return codeOf(t, e, token)
+}
+
+// codeOf is what Entra ID says to a token.
+func codeOf(t *testing.T, e *emulator.Emulator, token string) int {
+	t.Helper()
 	reply, err := exchange(e.HTTPClient(), token, "https://vault.azure.net/.default")
 	if err != nil {
 		t.Fatal(err)
@@ -96,3 +103,61 @@ func TestEntraRefusesEllipticKeys(t *testing.T) {
 		}
 	}
 }
+
+// What Entra ID says, hours later, about a token that was minted before a rotation
+// went wrong, and about one that was minted after it.
+func TestEntraWhenARotationGoesWrong(t *testing.T) {
+	inject := func(name string, parameters map[string]string) fault.Fault {
+		return fault.Fault{Name: name, Parameters: parameters, For: fault.Selector{Issuer: "blue"}}
+	}
+	for _, row := range []struct {
+		name     string
+		fault    fault.Fault
+		after    time.Duration // the rotation
+		old, new int
+	}{
+		{"a good rotation", fault.Fault{}, time.Minute, 0, 0},
+		{"a key that signs before it is published", inject(fault.SignBeforePublish, nil), time.Minute, 0, 7000272},
+		{"is published in the end", inject(fault.SignBeforePublish, nil), 10 * time.Minute, 0, 0},
+		{"a key that retires early is remembered for a while", inject(fault.RetireEarly, nil), time.Minute - time.Second, 0, 7000272},
+		{"until Entra ID looks again, also for another key", inject(fault.RetireEarly, nil), time.Hour, 7000272, 0},
+		{"a reused kid is not looked for again", inject(fault.KidReused, nil), 59 * time.Minute, 0, wrongSignature},
+		{"until the copy is an hour old", inject(fault.KidReused, nil), time.Hour, wrongSignature, 0},
+		{"EC keys", inject(fault.ECKeys, nil), time.Hour, 0, 5002738},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e := trusted(t, emulator.Options{Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)), Config: config.Config{Issuers: []config.Issuer{{Name: "blue"}}}})
+			before, err := assertion(t.Context(), e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := codeOf(t, e, before); got != 0 {
+				t.Fatalf("before the rotation: %d", got)
+			}
+			if row.fault.Name != "" {
+				if _, err := e.Faults().Inject(row.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ring, err := e.KeyRing("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ring.Rotate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Clock().Advance(t.Context(), row.after); err != nil {
+				t.Fatal(err)
+			}
+			if got := code(t, e); got != row.new {
+				t.Errorf("a new token: code %d, want %d", got, row.new)
+			}
+			if got := codeOf(t, e, before); got != row.old {
+				t.Errorf("an old token: code %d, want %d", got, row.old)
+			}
+		})
+	}
+}
+
+// wrongSignature is what a signature by another key gets.
+const wrongSignature = 700027

@@ -59,4 +59,10 @@ func newKeys(stateDir *string) *cobra.Command {
 	return cmd
 }
 
-func keyLine(k control.KeyStatus) string { return fmt.Sprintf("%s  %-9s  %s", k.Ring, k.Stage, k.ID) }
+func keyLine(k control.KeyStatus) string {
+	line := fmt.Sprintf("%s  %-9s  %s", k.Ring, k.Stage, k.ID)
+	if k.Unpublished {
+		line += "  (not in the JWKS)"
+	}
+	return line
+}

@@ -148,6 +148,8 @@ type KeyStatus struct {
 	Ring  string        `json:"ring"`
 	ID    string        `json:"kid"`
 	Stage keyring.Stage `json:"stage"`
+
+	Unpublished bool `json:"unpublished,omitempty"` // it signs and is not in the JWKS: see fault.SignBeforePublish
 }
 
 func (s *Server) status(*http.Request) (any, error) {
@@ -159,8 +161,8 @@ func (s *Server) status(*http.Request) (any, error) {
 		status.Issuers = append(status.Issuers, IssuerStatus{Name: i.Name(), URL: i.URL()})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.lab.Rings)) {
-		for _, k := range s.lab.Rings[name].Published() {
-			status.Keys = append(status.Keys, KeyStatus{Ring: name, ID: k.ID, Stage: k.Stage})
+		for _, k := range s.lab.Rings[name].Usable() {
+			status.Keys = append(status.Keys, keyStatus(name, k))
 		}
 	}
 	return status, nil
@@ -211,7 +213,11 @@ func (s *Server) rotate(r *http.Request) (any, error) {
 		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
 	}
 	key, err := ring.Rotate(r.Context())
-	return KeyStatus{name, key.ID, key.Stage}, err
+	return keyStatus(name, key), err
+}
+
+func keyStatus(ring string, k keyring.Key) KeyStatus {
+	return KeyStatus{Ring: ring, ID: k.ID, Stage: k.Stage, Unpublished: k.PublishedAt.IsZero()}
 }
 
 // MintRequest asks for a service-account token.

@@ -121,7 +121,7 @@ func (r *review) parse(token string) error {
 
 func (r *review) signingKey() (expected, presented string, err error) {
 	var ids []string
-	for _, k := range r.issuer.keys.Published() {
+	for _, k := range r.issuer.keys.Usable() {
 		ids = append(ids, k.ID)
 	}
 	if r.kid != "" && !slices.Contains(ids, r.kid) {
@@ -131,7 +131,7 @@ func (r *review) signingKey() (expected, presented string, err error) {
 }
 
 func (r *review) signature() (expected, presented string, err error) {
-	for _, k := range r.issuer.keys.Published() {
+	for _, k := range r.issuer.keys.Usable() {
 		if r.kid != "" && r.kid != k.ID {
 			continue
 		}

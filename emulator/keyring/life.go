@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -53,16 +55,17 @@ func (r *Ring) Remove(id string) error {
 		if !ok {
 			return fmt.Errorf("key ring %s: key %s signs and no other key is published; publish one or rotate first", r.opts.Name, id)
 		}
-		r.sign(next)
+		r.sign(next, fault.Hit{})
 		r.plan()
 	}
-	r.remove(id, "on demand")
+	r.remove(key.ordinal, "on demand")
 	return nil
 }
 
 // Close stops the schedule; the keys stay usable. It waits for no key.
 func (r *Ring) Close() {
 	r.end() // a change that waits for the pool gives up
+	r.unsee()
 	r.change.Lock()
 	defer r.change.Unlock()
 	if r.next != nil {
@@ -70,6 +73,9 @@ func (r *Ring) Close() {
 	}
 	for _, t := range r.leave {
 		t.Stop()
+	}
+	for _, s := range r.show {
+		s.stop()
 	}
 }
 
@@ -135,54 +141,88 @@ func (r *Ring) publish(ctx context.Context) (Key, error) {
 	}
 	key.Stage = Published
 	r.put(key)
-	r.tell(key, "", fmt.Sprintf("key %s of %s is published", key.ID, r.opts.Name), nil)
+	r.tell(key, "", fmt.Sprintf("key %s of %s is published", key.ID, r.opts.Name), nil, fault.Hit{})
 	return key, nil
 }
 
 func (r *Ring) rotate(ctx context.Context) (Key, error) {
+	early, unpublished := r.hit(fault.SignBeforePublish)
+	reused, again := r.hit(fault.KidReused)
 	key, ok := r.waiting()
-	if !ok {
+	if !ok || unpublished || again { // both need a key that nobody has seen
 		var err error
 		if key, err = r.take(ctx); err != nil {
 			return Key{}, err
 		}
 	}
-	return r.sign(key), nil
+	if unpublished {
+		key.PublishedAt = time.Time{}
+		r.publishLater(key, early)
+	}
+	if !again {
+		return r.sign(key, early), nil
+	}
+	old := r.Signing()
+	key.ID = old.ID
+	key = r.sign(key, reused)
+	r.remove(old.ordinal, "another key has its id")
+	return key, nil
 }
 
-// sign makes a key the signing one and retires the one before it.
-func (r *Ring) sign(key Key) Key {
+// sign makes a key the signing one and retires the one before it. The hit, if
+// there is one, is why the key is as it is.
+func (r *Ring) sign(key Key, hit fault.Hit) Key {
 	now := r.clock.Now()
 	old, from := r.Signing(), key.Stage
 	key.Stage, key.SigningAt = Signing, now
 	old.Stage, old.RetiredAt = Retired, now
 	r.put(old, key)
-	r.tell(key, from, fmt.Sprintf("key %s of %s signs from now on", key.ID, r.opts.Name), map[string]string{"previous": old.ID})
-	r.tell(old, Signing, fmt.Sprintf("key %s of %s is retired: in the JWKS still, signing no more", old.ID, r.opts.Name), map[string]string{"next": key.ID})
-	if r.opts.RetireAfter > 0 {
-		r.leave[old.ID] = r.clock.AfterFunc(r.opts.RetireAfter, func() { r.removeBySchedule(old.ID) })
+	signs := fmt.Sprintf("key %s of %s signs from now on", key.ID, r.opts.Name)
+	if key.PublishedAt.IsZero() {
+		signs += " and is not in the JWKS"
+	}
+	r.tell(key, from, signs, map[string]string{"previous": old.ID}, hit)
+	early, soon := r.hit(fault.RetireEarly)
+	r.tell(old, Signing, fmt.Sprintf("key %s of %s is retired: in the JWKS still, signing no more", old.ID, r.opts.Name), map[string]string{"next": key.ID}, early)
+	after := r.opts.RetireAfter
+	if soon {
+		after = early.Duration("after")
+	}
+	switch {
+	case soon && after == 0:
+		r.remove(old.ordinal, early.String())
+	case after > 0:
+		r.leave[old.ordinal] = r.clock.AfterFunc(after, func() { r.removeBySchedule(old.ordinal) })
 	}
 	return key
 }
 
-func (r *Ring) removeBySchedule(id string) {
+func (r *Ring) removeBySchedule(ordinal int) {
 	r.change.Lock()
 	defer r.change.Unlock()
-	if _, ok := r.Key(id); ok && r.life.Err() == nil {
-		r.remove(id, "schedule")
+	if r.life.Err() == nil {
+		r.remove(ordinal, "schedule")
 	}
 }
 
-func (r *Ring) remove(id, why string) {
-	if t := r.leave[id]; t != nil {
-		t.Stop()
-		delete(r.leave, id)
+// remove takes a key away, unless it is gone already.
+func (r *Ring) remove(ordinal int, why string) {
+	key := (*r.keys.Load())[ordinal]
+	if key.Stage == Removed {
+		return
 	}
-	key, _ := r.Key(id)
+	if t := r.leave[ordinal]; t != nil {
+		t.Stop()
+		delete(r.leave, ordinal)
+	}
+	if s, hidden := r.show[ordinal]; hidden {
+		s.stop()
+		delete(r.show, ordinal)
+	}
 	from := key.Stage
 	key.Stage, key.RemovedAt, key.Private = Removed, r.clock.Now(), nil
 	r.put(key)
-	r.tell(key, from, fmt.Sprintf("key %s of %s is removed from the JWKS", id, r.opts.Name), map[string]string{"why": why})
+	r.tell(key, from, fmt.Sprintf("key %s of %s is removed from the JWKS", key.ID, r.opts.Name), map[string]string{"why": why}, fault.Hit{})
 }
 
 // waiting returns the oldest key that is published and does not sign.
@@ -208,7 +248,7 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 		return Key{}, fmt.Errorf("key ring %s: take a key: %w", r.opts.Name, err)
 	}
 	var private crypto.Signer = made
-	if r.opts.Algorithm == ES256 {
+	if r.elliptic() {
 		if private, err = ellipticKey(made); err != nil {
 			return Key{}, fmt.Errorf("key ring %s: %w", r.opts.Name, err)
 		}
@@ -217,15 +257,15 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("key ring %s: identify a key: %w", r.opts.Name, err)
 	}
-	return Key{ID: id, Private: private, Certificate: certificate, PublishedAt: r.clock.Now()}, nil
+	return Key{ID: id, Private: private, Certificate: certificate, PublishedAt: r.clock.Now(), ordinal: len(*r.keys.Load())}, nil
 }
 
-// put replaces the keys that have the same ids, or appends them.
+// put replaces keys, or appends a new one.
 func (r *Ring) put(changed ...Key) {
 	keys := slices.Clone(*r.keys.Load())
 	for _, c := range changed {
-		if i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == c.ID }); i >= 0 {
-			keys[i] = c
+		if c.ordinal < len(keys) {
+			keys[c.ordinal] = c
 		} else {
 			keys = append(keys, c)
 		}
@@ -233,8 +273,8 @@ func (r *Ring) put(changed ...Key) {
 	r.keys.Store(&keys)
 }
 
-// tell journals a key's new stage.
-func (r *Ring) tell(key Key, from Stage, summary string, detail map[string]string) {
+// tell journals a key's new stage, and the fault that is why.
+func (r *Ring) tell(key Key, from Stage, summary string, detail map[string]string, hit fault.Hit) {
 	if detail == nil {
 		detail = map[string]string{}
 	}
@@ -242,8 +282,10 @@ func (r *Ring) tell(key Key, from Stage, summary string, detail map[string]strin
 	if from != "" {
 		detail["from"] = string(from)
 	}
-	r.opts.Journal.Record(journal.Event{
+	e := journal.Event{
 		Kind: journal.KeyRotation, Outcome: journal.OK, Part: r.opts.Name, Issuer: r.opts.Issuer,
 		Kid: key.ID, Summary: summary, Detail: detail,
-	})
+	}
+	hit.Note(&e)
+	r.opts.Journal.Record(e)
 }

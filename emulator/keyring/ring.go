@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -41,7 +42,11 @@ type Key struct {
 	Certificate []byte        // DER; nil unless the ring's Identify makes one
 	Stage       Stage
 
+	// PublishedAt is zero, too, for a key that signs although it is not in the
+	// JWKS: see fault.SignBeforePublish.
 	PublishedAt, SigningAt, RetiredAt, RemovedAt time.Time
+
+	ordinal int // within the ring; ids may come twice: see fault.KidReused
 }
 
 // Options describes a ring. Name and Identify are required.
@@ -59,6 +64,7 @@ type Options struct {
 	RetireAfter  time.Duration // a retired key stays in the JWKS this long; 0: until Remove is called
 
 	Journal *journal.Journal
+	Faults  *fault.Set // what goes wrong when keys change; nil: nothing
 }
 
 // Ring is a set of keys of which one signs. It is safe for concurrent use;
@@ -71,13 +77,15 @@ type Ring struct {
 	life context.Context // ends with Close
 	end  context.CancelFunc
 
-	keys atomic.Pointer[[]Key] // in the order of their ids' appearance; replaced, never changed
+	keys atomic.Pointer[[]Key] // in the order of their appearance; replaced, never changed
 
 	turns chan struct{} // to sign; as many as there are processors
 
 	change sync.Mutex // one change at a time; guards timers
 	next   clock.Timer
-	leave  map[string]clock.Timer // retired keys on their way out, by id
+	leave  map[int]clock.Timer // retired keys on their way out, by ordinal
+	show   map[int]shown       // keys that sign unpublished, by ordinal
+	unsee  func()              // ends the watch of the faults
 }
 
 // New makes a ring whose first key, taken from pool, signs at once. Close it.
@@ -94,7 +102,7 @@ func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring,
 	case opts.RotateEvery > 0 && opts.PublishAhead > opts.RotateEvery:
 		return nil, fmt.Errorf("key ring %s: a key would be published %v before it signs although keys sign for %v only; publish at most that long ahead", opts.Name, opts.PublishAhead, opts.RotateEvery)
 	}
-	r := &Ring{clock: clk, pool: pool, opts: opts, leave: map[string]clock.Timer{}, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	r := &Ring{clock: clk, pool: pool, opts: opts, leave: map[int]clock.Timer{}, show: map[int]shown{}, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.keys.Store(new([]Key))
 
@@ -108,6 +116,7 @@ func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring,
 	key.Stage, key.SigningAt = Signing, key.PublishedAt
 	r.put(key)
 	r.plan()
+	r.unsee = opts.Faults.Watch(fault.AtRotation, r.subject(), r.publishHidden)
 	return r, nil
 }
 
@@ -118,22 +127,21 @@ func (r *Ring) Signing() Key {
 
 // Published returns what belongs in the JWKS: the key that signs, then those
 // that will, in the order in which they were published, then the retired ones,
-// newest first.
+// newest first. A key that signs unpublished is not among them.
 func (r *Ring) Published() []Key {
 	all := *r.keys.Load()
-	published := make([]Key, 1, len(all))
-	for _, k := range all {
-		switch k.Stage {
-		case Signing:
-			published[0] = k
-		case Published:
+	published := make([]Key, 0, len(all))
+	add := func(k Key, stage Stage) {
+		if k.Stage == stage && !k.PublishedAt.IsZero() {
 			published = append(published, k)
 		}
 	}
+	add(signing(all), Signing)
+	for _, k := range all {
+		add(k, Published)
+	}
 	for _, k := range slices.Backward(all) {
-		if k.Stage == Retired {
-			published = append(published, k)
-		}
+		add(k, Retired)
 	}
 	return published
 }
@@ -141,11 +149,23 @@ func (r *Ring) Published() []Key {
 // Key returns the key with an id if it belongs in the JWKS.
 func (r *Ring) Key(id string) (Key, bool) {
 	for _, k := range *r.keys.Load() {
-		if k.ID == id && k.Stage != Removed {
+		if k.ID == id && k.Stage != Removed && !k.PublishedAt.IsZero() {
 			return k, true
 		}
 	}
 	return Key{}, false
+}
+
+// Usable returns the keys whose signatures the ring's owner still accepts: those
+// that Published returns, and one that signs unpublished.
+func (r *Ring) Usable() []Key {
+	usable := r.Published()
+	for _, k := range *r.keys.Load() {
+		if k.Stage != Removed && k.PublishedAt.IsZero() {
+			usable = append(usable, k)
+		}
+	}
+	return usable
 }
 
 // Keys returns every key that the ring has had, oldest first; removed ones
