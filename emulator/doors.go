@@ -30,15 +30,16 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	clusters := mux.NewRouter().SkipClean(true)
 	for _, i := range e.issuers {
 		prefix := "/clusters/" + i.Name()
-		clusters.PathPrefix(prefix + "/").Handler(http.StripPrefix(prefix, i.Cluster(e.token)))
+		clusters.PathPrefix(prefix + "/").Handler(dated(e.clock.Part(i.Name()), http.StripPrefix(prefix, i.Cluster(e.token))))
 	}
 	tlsConfig := &tls.Config{GetCertificate: e.authority.GetCertificate, MinVersion: tls.VersionTLS12}
 	var err error
 	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.behind(ClusterDoor, clusters), tlsConfig); err != nil {
 		return err
 	}
+	e.time = control.NewTimekeeper(e.clock, e.journal, e.parts())
 	e.control = control.NewServer(control.Lab{
-		Clock: e.clock, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
+		Time: e.time, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
 	e.steering, err = openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
@@ -117,9 +118,9 @@ func (e *Emulator) behind(door string, h http.Handler) http.Handler {
 
 // onLabTime lets answers carry lab time and lets Advance wait for them.
 func (e *Emulator) onLabTime(next http.Handler) http.Handler {
+	next = dated(e.clock, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer e.clock.Begin()()
-		w.Header().Set("Date", e.clock.Now().Format(http.TimeFormat))
 		next.ServeHTTP(w, r)
 	})
 }

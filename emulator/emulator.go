@@ -66,6 +66,7 @@ type Emulator struct {
 	config    config.Config
 	cloud     cloud.Cloud
 	clock     *clock.Lab
+	time      *control.Timekeeper
 	journal   *journal.Journal
 	faults    *fault.Set
 	directory *directory.Directory
@@ -195,7 +196,7 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 	e.pool = pool
 	add := func(name string, o keyring.Options) error {
 		o.Name, o.Journal, o.Faults = name, e.journal, e.faults
-		ring, err := keyring.New(ctx, e.clock, pool, o)
+		ring, err := keyring.New(ctx, e.clock.Part(name), pool, o)
 		if err != nil {
 			return fmt.Errorf("make the key ring of %s: %w", name, err)
 		}
@@ -228,7 +229,7 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		if c.External {
 			continue
 		}
-		i, err := issuer.New(c.URL, e.rings[c.Name], e.clock, issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: e.journal})
+		i, err := issuer.New(c.URL, e.rings[c.Name], e.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: e.journal})
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", c.Name, err)
 		}
@@ -256,22 +257,23 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	issuers := metadata.New(e.clock, metadata.Options{
+	entraTime, resourceTime := e.clock.Part(clock.Entra), e.clock.Part(clock.Resources)
+	issuers := metadata.New(entraTime, metadata.Options{
 		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return access[issuer] },
 	})
-	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: e.clock, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
+	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: entraTime, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
-	own := metadata.New(e.clock, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
-	tokens := resource.NewValidator(e.clock, own, resource.Options{Cloud: e.cloud})
+	own := metadata.New(resourceTime, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
+	tokens := resource.NewValidator(resourceTime, own, resource.Options{Cloud: e.cloud})
 
-	if e.vaults, err = keyvault.New(e.vaultList(), tokens, e.clock, e.journal); err != nil {
+	if e.vaults, err = keyvault.New(e.vaultList(), tokens, resourceTime, e.journal); err != nil {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: e.cloud.LoginHosts(), Handler: e.entra.Handler(), Unreadable: e.entra.Unreadable()},
-		{Hosts: []string{e.cloud.Graph}, Handler: graph.New(e.directory, tokens, e.clock, e.journal).Handler()},
-		{Hosts: []string{"." + e.cloud.Vault}, Handler: e.vaults.Handler()},
-		{Hosts: e.cloud.Management, Handler: arm.New(e.subscriptions(), e.directory, tokens, e.clock, e.journal).Handler()},
+		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.entra.Handler()), Unreadable: dated(entraTime, e.entra.Unreadable())},
+		{Hosts: []string{e.cloud.Graph}, Handler: dated(resourceTime, graph.New(e.directory, tokens, resourceTime, e.journal).Handler())},
+		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.vaults.Handler())},
+		{Hosts: e.cloud.Management, Handler: dated(resourceTime, arm.New(e.subscriptions(), e.directory, tokens, resourceTime, e.journal).Handler())},
 	}
 	e.openBindings(e.pool, router)
 	routes = append(routes, e.issuerRoutes()...)
@@ -308,7 +310,7 @@ func (e *Emulator) issuerRoutes() []gateway.Route {
 			routes = append(routes, gateway.Route{Hosts: []string{host}, Handler: byHost[host]})
 		}
 		publishes := func(r *http.Request, _ *mux.RouteMatch) bool { return i.Publishes(httppath.Original(r)) }
-		byHost[host].MatcherFunc(publishes).Handler(i.Discovery())
+		byHost[host].MatcherFunc(publishes).Handler(dated(e.clock.Part(i.Name()), i.Discovery()))
 	}
 	return routes
 }

@@ -5,10 +5,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
@@ -23,6 +25,10 @@ var verbs = []struct {
 }{
 	{"run", func(s *Step) bool { return s.Run != nil }, (*checker).run},
 	{"advance", func(s *Step) bool { return s.Advance != nil }, (*checker).advance},
+	{"setClock", func(s *Step) bool { return s.SetClock != nil }, (*checker).setClock},
+	{"speed", func(s *Step) bool { return s.Speed != nil }, (*checker).speed},
+	{"freeze", func(s *Step) bool { return s.Freeze }, func(*checker, string, *Step) {}},
+	{"skew", func(s *Step) bool { return s.Skew != nil }, (*checker).skew},
 	{"rotate", func(s *Step) bool { return s.Rotate != nil }, func(c *checker, field string, s *Step) { c.keyRing(field, s.Rotate.Issuer) }},
 	{"publish", func(s *Step) bool { return s.Publish != nil }, func(c *checker, field string, s *Step) { c.keyRing(field, s.Publish.Issuer) }},
 	{"removeKey", func(s *Step) bool { return s.RemoveKey != nil }, (*checker).removeKey},
@@ -104,17 +110,37 @@ func (c *checker) advance(field string, s *Step) {
 	}
 }
 
-func (c *checker) keyRing(field, name string) {
-	if name == "" {
-		return
+func (c *checker) setClock(field string, s *Step) {
+	if start := c.scenario.Clock.Start; s.SetClock.Before(start) {
+		c.add(field, "a time after "+start.UTC().Format(time.RFC3339), s.SetClock.Format(time.RFC3339), "lab time never goes backwards; clock.start says when the scenario starts")
 	}
-	known := []string{"entra"}
+}
+
+func (c *checker) speed(field string, s *Step) {
+	if err := clock.CheckSpeed(*s.Speed); err != nil {
+		c.add(field, "a number greater than 0 and at most 100000, such as 600", fmt.Sprint(*s.Speed), "freeze: true lets the clock stand still")
+	}
+}
+
+func (c *checker) skew(field string, s *Step) {
+	c.one(field+".part", "a part of the lab that has a clock", s.Skew.Part, append(clock.Reserved(), c.hosted()...))
+}
+
+func (c *checker) keyRing(field, name string) {
+	if name != "" {
+		c.one(field+".issuer", "an issuer that wiemu hosts", name, append([]string{clock.Entra}, c.hosted()...))
+	}
+}
+
+// hosted are the names of the issuers that wiemu hosts.
+func (c *checker) hosted() []string {
+	var names []string
 	for _, i := range c.scenario.world.Issuers {
 		if !i.External {
-			known = append(known, i.Name)
+			names = append(names, i.Name)
 		}
 	}
-	c.one(field+".issuer", "an issuer that wiemu hosts", name, known)
+	return names
 }
 
 // stages are the words for a key to remove; anything else is a key id.

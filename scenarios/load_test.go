@@ -74,7 +74,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "two things in a step", replace: "  - name: read\n", by: "  - name: read\n    advance: 5m\n",
-			problems: []string{"minimal.yaml:7:5: steps[0]: expected exactly one of run, advance, rotate", "found run and advance; make a step of each", "steps[1].expect[0]"},
+			problems: []string{"minimal.yaml:7:5: steps[0]: expected exactly one of run, advance, ", "found run and advance; make a step of each", "steps[1].expect[0]"},
 		},
 		{
 			name: "nothing in a step", replace: "  - expect:", by: "  - name: idle\n  - expect:",
@@ -127,6 +127,18 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		{
 			name: "back in time", replace: "  - expect:", by: "  - advance: -5m\n  - expect:",
 			problems: []string{"steps[1].advance: expected a duration above zero, such as 55m, found -5m0s; lab time never goes backwards"},
+		},
+		{
+			name: "back before the start", replace: "  - expect:", by: "  - setClock: 2025-12-31T09:00:00Z\n  - expect:",
+			problems: []string{"steps[1].setClock: expected a time after 2026-01-05T08:00:00Z, found 2025-12-31T09:00:00Z; lab time never goes backwards"},
+		},
+		{
+			name: "no speed", replace: "  - expect:", by: "  - speed: 0\n  - expect:",
+			problems: []string{"steps[1].speed: expected a number greater than 0 and at most 100000, such as 600, found 0; freeze: true lets the clock stand still"},
+		},
+		{
+			name: "skew of nobody", replace: "  - expect:", by: "  - skew: {part: entre, by: 5m}\n  - expect:",
+			problems: []string{"steps[1].skew.part: expected a part of the lab that has a clock: entra, resources, workloads, local, found entre; did you mean entra?"},
 		},
 		{
 			name: "unknown issuer", replace: "  - expect:", by: "  - rotate: {issuer: locl}\n  - expect:",

@@ -262,12 +262,38 @@ func TestKeysAreCalledByStageOrID(t *testing.T) {
 	}
 }
 
+func TestTheClockIsSetSpedUpFrozenAndSkewed(t *testing.T) {
+	temporary(t)
+	o := play(t, t.Context(), "", `
+  - {name: noon, setClock: '2026-01-05T12:00:00Z'}
+  - expect:
+      - clock.now == timestamp('2026-01-05T12:00:00Z') && clock.elapsed == duration('4h')
+      - workloads.web.token.issuedAt > clock.start
+  - {name: skewed, skew: {part: local, by: -3h}}
+  - advance: 1h # the kubelet asks for a token of a cluster that is slow
+  - expect:
+      - workloads.web.token.issuedAt < timestamp('2026-01-05T10:00:00Z')
+      - results.skewed.events.exists(e, e.kind == 'clock' && e.summary == 'the clock of local is 3h0m0s behind lab time')
+  - speed: 36000 # ten hours in a second
+  - {name: slept, run: {workload: web, shell: sleep 0.1}}
+  - {name: frozen, freeze: true}
+  - {name: again, run: {workload: web, shell: sleep 0.01}}
+  - expect:
+      - results.slept.finished - results.slept.started >= duration('1h')
+      - results.again.finished == results.again.started && clock.now == results.frozen.finished
+`, Options{})
+	if len(o.Failures) != 0 {
+		t.Errorf("%+v", o.Failures)
+	}
+}
+
 func TestStepsThatCannotBeDone(t *testing.T) {
 	temporary(t)
 	for name, test := range map[string]struct{ step, says string }{
 		"no such key":        {"{removeKey: {}}", "expected a key that is retired, found"},
 		"no such credential": {"{set: {identity: web, removeFederatedCredential: other}}", "found \"other\""},
 		"nobody any more":    {"{set: {identity: 00000000-1111-2222-3333-444444444444, disabled: true}}", "no tenant has an identity"},
+		"back in time":       {"{setClock: '2026-01-05T08:00:00Z'}\n  - advance: 1h\n  - {setClock: '2026-01-05T08:30:00Z'}", "it is 2026-01-05T09:00:00Z already"},
 		"too slow":           {"{run: {workload: web, shell: 'exec sleep 60', timeout: 20ms}}", "took longer than 20ms"},
 		"no program":         {"{run: {workload: web, command: [wiemu-workload]}}", "go build github.com/wiemu/wiemu/cmd/wiemu-workload"},
 	} {

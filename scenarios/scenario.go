@@ -78,6 +78,14 @@ type Step struct {
 	Run *RunStep `yaml:"run,omitempty" json:"run,omitempty"`
 	// Advance moves the lab clock forward. What is due on the way happens at its time.
 	Advance *time.Duration `yaml:"advance,omitempty" json:"advance,omitempty" jsonschema:"type=string,example=55m"`
+	// SetClock moves the lab clock forward to a moment, as advance does.
+	SetClock *time.Time `yaml:"setClock,omitempty" json:"setClock,omitempty"`
+	// Speed lets the lab clock run during the steps that follow, so many times as fast as the machine's clock; freeze stops it again.
+	Speed *float64 `yaml:"speed,omitempty" json:"speed,omitempty" jsonschema:"exclusiveMinimum=0,maximum=100000,example=600"`
+	// Freeze lets the lab clock stand still, as it does from the start unless a speed step lets it run.
+	Freeze bool `yaml:"freeze,omitempty" json:"freeze,omitempty" jsonschema:"enum=true"`
+	// Skew lets the clock of one part of the lab go wrong, or right again.
+	Skew *SkewStep `yaml:"skew,omitempty" json:"skew,omitempty"`
 	// Rotate lets the next key of an issuer sign: the oldest that is published and does not sign yet, else a new one.
 	Rotate *KeyStep `yaml:"rotate,omitempty" json:"rotate,omitempty"`
 	// Publish puts a new key of an issuer into its JWKS that does not sign yet.
@@ -108,6 +116,14 @@ type RunStep struct {
 	Env map[string]string `yaml:"env,omitempty" json:"env,omitempty"`
 	// Timeout is how long the program may take on the machine's clock. Left out: 30s.
 	Timeout time.Duration `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"type=string,example=10s"`
+}
+
+// SkewStep says whose clock is wrong, and by how much.
+type SkewStep struct {
+	// Part is entra (the token service), resources (what access tokens open), workloads (programs on the lab clock) or the name of an issuer.
+	Part string `yaml:"part" json:"part"`
+	// By is how far that clock is ahead of the lab's; behind it, if it is negative. 0s puts it right.
+	By time.Duration `yaml:"by" json:"by" jsonschema:"type=string,example=-5m"`
 }
 
 // KeyStep names whose keys change.

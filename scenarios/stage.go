@@ -115,7 +115,15 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 	case s.Run != nil:
 		err = st.run(ctx, s.Run, &result)
 	case s.Advance != nil:
-		err = st.advance(ctx, *s.Advance)
+		err = st.lab.Emulator().Time().Advance(ctx, *s.Advance)
+	case s.SetClock != nil:
+		err = st.lab.Emulator().Time().Set(ctx, *s.SetClock)
+	case s.Freeze:
+		st.lab.Emulator().Time().Freeze()
+	case s.Speed != nil:
+		err = st.lab.Emulator().Time().SetSpeed(*s.Speed)
+	case s.Skew != nil:
+		err = st.lab.Emulator().Time().Skew(s.Skew.Part, s.Skew.By)
 	case s.Rotate != nil:
 		err = st.rotate(ctx, s.Rotate, &result)
 	case s.Publish != nil:

@@ -8,24 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
-
-// advance moves lab time, through every timer that is due on the way.
-func (st *stage) advance(ctx context.Context, by time.Duration) error {
-	from := st.lab.Clock().Now()
-	if err := st.lab.Clock().Advance(ctx, by); err != nil {
-		return err
-	}
-	st.lab.Journal().Record(journal.Event{
-		Kind: journal.Clock, Outcome: journal.OK,
-		Summary: fmt.Sprintf("lab time advanced by %v, from %s", by, from.Format(time.RFC3339)),
-	})
-	return nil
-}
 
 func (st *stage) rotate(ctx context.Context, k *KeyStep, result *Result) error {
 	return st.onKey(k, result, func(ring *keyring.Ring) (keyring.Key, error) { return ring.Rotate(ctx) })

@@ -25,7 +25,9 @@ func main() {
 	// signal would have programs that we run ignore it, too.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	root := newRoot()
+	root.SetArgs(negativesLast(root, os.Args[1:]))
+	err := root.ExecuteContext(ctx)
 	stop()
 	if err == nil {
 		return

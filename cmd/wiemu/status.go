@@ -58,8 +58,11 @@ func (s serverStatus) write(w io.Writer) error {
 		out.print("no server is running; start one with wiemu serve\n")
 		return out.err
 	}
-	out.print("server    process %d, %d events\nlab time  %s\ngateway   https://%s\nproxy     %s\n",
-		s.PID, s.Events, s.Now.Format(time.RFC3339), s.Gateway, s.Proxy)
+	out.print("server    process %d, %d events\ngateway   https://%s\nproxy     %s\nlab time  %s\n",
+		s.PID, s.Events, s.Gateway, s.Proxy, s.Now.Format(time.RFC3339))
+	for _, how := range howItRuns(*s.Status) {
+		out.print("          %s\n", how)
+	}
 	for _, i := range s.Issuers {
 		out.print("issuer    %s\ncluster   %s\n", i.URL, clusterURL(*s.Status, i))
 	}

@@ -6,9 +6,16 @@ import (
 	"time"
 )
 
-// Workloads is the name of the part that programs are: their skew is what a
-// program on the lab clock is shown beyond it.
-const Workloads = "workloads"
+// The names of the parts that every lab has. The others are called as their
+// issuers are.
+const (
+	Entra     = "entra"     // the token service, its keys and its memory of issuers' keys
+	Resources = "resources" // what access tokens open
+	Workloads = "workloads" // programs on the lab clock
+)
+
+// Reserved are the names that no issuer may have.
+func Reserved() []string { return []string{Entra, Resources, Workloads} }
 
 // maxSkew keeps a skewed time within what tokens can say.
 const maxSkew = 100 * 365 * 24 * time.Hour

@@ -80,11 +80,19 @@ func (l *Lab) Freeze() { l.pace(0) }
 // SetSpeed lets the clock run (again), rate times as fast as the machine's. Its
 // timers fall due that much sooner. During an Advance it counts from its end.
 func (l *Lab) SetSpeed(rate float64) error {
-	if !(rate > 0 && rate <= maxSpeed) { // NaN is refused, too
-		return fmt.Errorf("run the lab clock at speed %v: expected a number greater than 0 and at most %d, such as 600 (ten minutes in a second) or 1 (as the machine's clock); freeze it to let it stand still", rate, maxSpeed)
+	if err := CheckSpeed(rate); err != nil {
+		return err
 	}
 	l.pace(rate)
 	return nil
+}
+
+// CheckSpeed says what is wrong with a speed.
+func CheckSpeed(rate float64) error {
+	if rate > 0 && rate <= maxSpeed { // which NaN is not
+		return nil
+	}
+	return fmt.Errorf("run the lab clock at speed %v: expected a number greater than 0 and at most %d, such as 600 (ten minutes in a second) or 1 (as the machine's clock); freeze it to let it stand still", rate, maxSpeed)
 }
 
 func (l *Lab) pace(rate float64) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -18,7 +19,7 @@ import (
 )
 
 // EntraRing is the name of Entra ID's own key ring, beside those of the issuers.
-const EntraRing = "entra"
+const EntraRing = clock.Entra
 
 func (l Listen) check(p *problems) {
 	for _, door := range []struct{ name, address string }{
@@ -65,8 +66,8 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
 
 func (i Issuer) check(p *problems, at string) {
 	switch {
-	case i.Name == EntraRing:
-		p.add(at+".name", "a name that is not "+EntraRing, i.Name, "Entra ID's own key ring is called so")
+	case slices.Contains(clock.Reserved(), i.Name):
+		p.add(at+".name", "a name that is none of "+strings.Join(clock.Reserved(), ", "), i.Name, "those parts of the lab have keys or a clock of their own")
 	case !dnsLabel.MatchString(i.Name):
 		p.add(at+".name", "lower-case letters, digits and hyphens", i.Name, "give the issuer a short name, such as blue")
 	}

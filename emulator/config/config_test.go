@@ -102,7 +102,7 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"a hosted issuer's port":  {"issuers: [{name: a, url: 'https://a:8443/'}]\n", "expected a URL of a host and a plain path"},
 		"issuers of one place":    {"issuers: [{name: a, url: 'https://a.example/X'}, {name: b, url: 'https://a.example/x/'}]\n", "issuers[0] has too"},
 		"a brace in a path":       {"issuers: [{name: a, url: 'https://a.example/{/'}]\n", "a plain path"},
-		"Entra ID's own name":     {"issuers: [{name: entra}]\n", "a name that is not entra"},
+		"Entra ID's own name":     {"issuers: [{name: entra}]\n", "a name that is none of entra, resources, workloads"},
 		"a restless issuer":       {"issuers: [{name: a, rotateKeysEvery: 1ms}]\n", "expected at least 1m"},
 		"a path as a namespace":   {"workloads: [{namespace: ../x, serviceAccount: b, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "workloads[0].namespace: expected a lowercase RFC 1123 label"},
 		"a short-lived token":     {"workloads: [{namespace: a, serviceAccount: b, tokenLifetime: 1m, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "at least 10m"},

@@ -32,12 +32,6 @@ func (c *Client) Events(ctx context.Context, after string) ([]journal.Event, err
 	return events, c.Do(ctx, http.MethodGet, "/v1/events?after="+url.QueryEscape(after), nil, &events)
 }
 
-// Advance moves lab time forward by a Go duration, such as 25h.
-func (c *Client) Advance(ctx context.Context, by string) (Status, error) {
-	var status Status
-	return status, c.Do(ctx, http.MethodPost, "/v1/clock/advance", AdvanceRequest{By: by}, &status)
-}
-
 // Rotate lets the next key of a ring sign: an issuer's by name, or entra's.
 func (c *Client) Rotate(ctx context.Context, ring string) (KeyStatus, error) {
 	var key KeyStatus

@@ -20,7 +20,7 @@ func open(t *testing.T) (*control.Client, *journal.Journal) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := httptest.NewServer(control.NewServer(control.Lab{Clock: clk, Journal: j, Rings: map[string]*keyring.Ring{"entra": nil, "local": nil}}, "secret"))
+	door := httptest.NewServer(control.NewServer(control.Lab{Time: control.NewTimekeeper(clk, j, []string{"entra", "resources", "local"}), Journal: j, Rings: map[string]*keyring.Ring{"entra": nil, "local": nil}}, "secret"))
 	t.Cleanup(door.Close)
 	return &control.Client{URL: door.URL, Token: "secret"}, j
 }

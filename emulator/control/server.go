@@ -19,7 +19,6 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -28,7 +27,7 @@ import (
 
 // Lab is what the server steers.
 type Lab struct {
-	Clock   *clock.Lab
+	Time    *Timekeeper
 	Journal *journal.Journal
 	Entra   *entra.Service
 	Issuers []*issuer.Issuer
@@ -54,7 +53,7 @@ func NewServer(lab Lab, token string) *Server {
 	s := &Server{lab: lab, token: token, router: mux.NewRouter().UseEncodedPath().SkipClean(true)}
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
-	s.Handle(http.MethodPost, "/v1/clock/advance", s.advance)
+	s.handleClock()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
 	s.Handle(http.MethodPost, "/v1/tokens", s.mint)
 	s.Handle(http.MethodPost, "/v1/examine", s.examine)
@@ -124,6 +123,7 @@ type Status struct {
 	PID     int       `json:"pid"`
 	Now     time.Time `json:"now"`    // lab time
 	Runs    bool      `json:"runs"`   // whether lab time moves by itself
+	Speed   float64   `json:"speed"`  // how many times as fast as the machine's clock; 0: it stands still
 	Events  int       `json:"events"` // in the journal
 	Gateway string    `json:"gateway"`
 	Proxy   string    `json:"proxy"`
@@ -132,6 +132,8 @@ type Status struct {
 	Tenant  string    `json:"tenant"` // the first
 
 	Audience string `json:"audience"` // of service-account tokens that are exchanged
+
+	Skews map[string]string `json:"skews,omitempty"` // by part, how far its clock is ahead of lab time: a Go duration
 
 	Issuers []IssuerStatus `json:"issuers"`
 	Keys    []KeyStatus    `json:"keys"` // published ones, of every ring
@@ -153,9 +155,13 @@ type KeyStatus struct {
 }
 
 func (s *Server) status(*http.Request) (any, error) {
+	lab := s.lab.Time.Clock()
 	status := Status{
-		PID: os.Getpid(), Now: s.lab.Clock.Now(), Runs: s.lab.Clock.Runs(), Events: len(s.lab.Journal.Events()),
+		PID: os.Getpid(), Now: lab.Now(), Runs: lab.Runs(), Speed: lab.Speed(), Skews: map[string]string{}, Events: len(s.lab.Journal.Events()),
 		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant, Audience: s.lab.Audience,
+	}
+	for part, by := range lab.Skews() {
+		status.Skews[part] = by.String()
 	}
 	for _, i := range s.lab.Issuers {
 		status.Issuers = append(status.Issuers, IssuerStatus{Name: i.Name(), URL: i.URL()})
@@ -176,31 +182,6 @@ func (s *Server) events(r *http.Request) (any, error) {
 		return events[i+1:], nil
 	}
 	return events, nil
-}
-
-// AdvanceRequest asks to move lab time.
-type AdvanceRequest struct {
-	By string `json:"by"` // a Go duration, such as 25h
-}
-
-func (s *Server) advance(r *http.Request) (any, error) {
-	var req AdvanceRequest
-	if err := Decode(r, &req); err != nil {
-		return nil, err
-	}
-	by, err := time.ParseDuration(req.By)
-	if err != nil {
-		return nil, fmt.Errorf("expected a duration such as 25h or 90s, at most 292 years, found %q", req.By)
-	}
-	from := s.lab.Clock.Now()
-	if err := s.lab.Clock.Advance(r.Context(), by); err != nil {
-		return nil, err
-	}
-	s.lab.Journal.Record(journal.Event{
-		Kind: journal.Clock, Outcome: journal.OK,
-		Summary: fmt.Sprintf("lab time advanced by %v, from %s", by, from.Format(time.RFC3339)),
-	})
-	return s.status(r)
 }
 
 func (s *Server) rotate(r *http.Request) (any, error) {

@@ -1,0 +1,100 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// Timekeeper changes a lab's time, as package clock does it, and writes down that
+// it was changed.
+type Timekeeper struct {
+	clock   *clock.Lab
+	journal *journal.Journal
+	parts   []string
+}
+
+// NewTimekeeper returns the timekeeper of a lab; parts are the names of those
+// whose clocks can be skewed.
+func NewTimekeeper(clk *clock.Lab, j *journal.Journal, parts []string) *Timekeeper {
+	return &Timekeeper{clk, j, parts}
+}
+
+// Clock is the lab's.
+func (t *Timekeeper) Clock() *clock.Lab { return t.clock }
+
+// Parts are the names of those whose clocks can be skewed.
+func (t *Timekeeper) Parts() []string { return t.parts }
+
+// Advance moves lab time forward; see clock.Lab.
+func (t *Timekeeper) Advance(ctx context.Context, by time.Duration) error {
+	from := t.clock.Now()
+	if err := t.clock.Advance(ctx, by); err != nil {
+		return err
+	}
+	t.tell("", fmt.Sprintf("lab time advanced by %v, from %s", by, from.Format(time.RFC3339)))
+	return nil
+}
+
+// Set moves lab time forward to the given time; see clock.Lab.AdvanceTo.
+func (t *Timekeeper) Set(ctx context.Context, to time.Time) error {
+	from := t.clock.Now()
+	if err := t.clock.AdvanceTo(ctx, to); err != nil {
+		return err
+	}
+	t.tell("", fmt.Sprintf("lab time set to %s, from %s", to.UTC().Format(time.RFC3339), from.Format(time.RFC3339)))
+	return nil
+}
+
+// Freeze lets lab time stand still.
+func (t *Timekeeper) Freeze() {
+	t.clock.Freeze()
+	t.tell("", "lab time stands still")
+}
+
+// SetSpeed lets lab time run, rate times as fast as the machine's clock.
+func (t *Timekeeper) SetSpeed(rate float64) error {
+	if err := t.clock.SetSpeed(rate); err != nil {
+		return err
+	}
+	if rate == 1 {
+		t.tell("", "lab time runs as fast as the machine's clock")
+	} else {
+		t.tell("", fmt.Sprintf("lab time runs %g times as fast as the machine's clock", rate))
+	}
+	return nil
+}
+
+// Skew lets the clock of one part go ahead of lab time, or behind it if by is
+// negative; 0 puts it right.
+func (t *Timekeeper) Skew(part string, by time.Duration) error {
+	if !slices.Contains(t.parts, part) {
+		meant := yamlfile.Nearest(part, t.parts)
+		if meant != "" {
+			meant = "; did you mean " + meant + "?"
+		}
+		return fmt.Errorf("skew the clock of %q: expected one of %s%s", part, strings.Join(t.parts, ", "), meant)
+	}
+	if err := t.clock.Skew(part, by); err != nil {
+		return err
+	}
+	switch {
+	case by == 0:
+		t.tell(part, fmt.Sprintf("the clock of %s is right", part))
+	case by < 0:
+		t.tell(part, fmt.Sprintf("the clock of %s is %v behind lab time", part, -by))
+	default:
+		t.tell(part, fmt.Sprintf("the clock of %s is %v ahead of lab time", part, by))
+	}
+	return nil
+}
+
+func (t *Timekeeper) tell(part, summary string) {
+	t.journal.Record(journal.Event{Kind: journal.Clock, Outcome: journal.OK, Part: part, Summary: summary})
+}
