@@ -114,6 +114,9 @@ func (o Outcome) junit() junitCase {
 		return c
 	}
 	c.Properties = &junitProperties{[]junitProperty{{"simulatedSeconds", junitSeconds(o.Simulated)}}}
+	if o.JournalHash != "" {
+		c.Properties.Properties = append(c.Properties.Properties, junitProperty{"journalHash", o.JournalHash})
+	}
 	c.Failure, c.SystemOut = o.junitFailure()
 	return c
 }

@@ -1,8 +1,14 @@
 package scenarios
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,29 +33,45 @@ type Report struct {
 	Scenarios []Outcome `json:"scenarios"` // in the order in which they were given
 }
 
-// Flaky is a scenario that passed in some of its runs and failed in others.
+// Flaky is a scenario whose runs were not alike: it passed in some and failed in
+// others, or what the journal recorded differs.
 type Flaky struct {
-	Name   string `json:"name"`
-	Passed int    `json:"passed"`
-	Failed int    `json:"failed"`
+	Name     string `json:"name"`
+	Passed   int    `json:"passed"`
+	Failed   int    `json:"failed"`
+	Journals int    `json:"journals"` // how many different ones there were
+
+	hashes map[string]bool
 }
 
-// Flaky lists the scenarios that both passed and failed, in their order.
+// Flaky lists the scenarios whose runs were not alike, in their order.
 func (r Report) Flaky() []Flaky {
 	var all []Flaky
 	for _, o := range r.Scenarios {
 		i := slices.IndexFunc(all, func(f Flaky) bool { return f.Name == o.Name })
 		if i < 0 {
-			i, all = len(all), append(all, Flaky{Name: o.Name})
+			i, all = len(all), append(all, Flaky{Name: o.Name, hashes: map[string]bool{}})
 		}
-		switch o.Outcome {
+		switch f := &all[i]; o.Outcome {
 		case Passed:
-			all[i].Passed++
+			f.Passed++
 		case Failed:
-			all[i].Failed++
+			f.Failed++
+		}
+		if o.JournalHash != "" {
+			all[i].hashes[o.JournalHash] = true
+			all[i].Journals = len(all[i].hashes)
 		}
 	}
-	return slices.DeleteFunc(all, func(f Flaky) bool { return f.Passed == 0 || f.Failed == 0 })
+	return slices.DeleteFunc(all, func(f Flaky) bool { return (f.Passed == 0 || f.Failed == 0) && f.Journals < 2 })
+}
+
+// String says in what the runs differ.
+func (f Flaky) String() string {
+	if f.Passed == 0 || f.Failed == 0 {
+		return fmt.Sprintf("%d runs have %d different journals", f.Passed+f.Failed, f.Journals)
+	}
+	return fmt.Sprintf("passed %d of %d times", f.Passed, f.Passed+f.Failed)
 }
 
 // Outcome is what came of one scenario.
@@ -57,11 +79,51 @@ type Outcome struct {
 	Name         string    `json:"name"`
 	Run          int       `json:"run,omitempty"` // which one of several runs, from 1; 0: the only one
 	File         string    `json:"file"`
-	Outcome      string    `json:"outcome"`          // passed, failed or skipped
-	Expectations int       `json:"expectations"`     // that were looked at
-	Simulated    Seconds   `json:"simulatedSeconds"` // lab time that went by
-	Wall         Seconds   `json:"seconds"`          // on the machine's clock
+	Outcome      string    `json:"outcome"`               // passed, failed or skipped
+	Expectations int       `json:"expectations"`          // that were looked at
+	Simulated    Seconds   `json:"simulatedSeconds"`      // lab time that went by
+	Wall         Seconds   `json:"seconds"`               // on the machine's clock
+	JournalHash  string    `json:"journalHash,omitempty"` // sha256:HEX of what WriteJournal writes
 	Failures     []Failure `json:"failures,omitempty"`
+
+	Journal []journal.Event `json:"-"` // everything that was recorded
+	dir     string          // of the lab, which is gone
+}
+
+// WriteJournal writes what was recorded in a form that is the same for two runs
+// of a scenario that behave alike: see journal.WriteComparable.
+func (o Outcome) WriteJournal(w io.Writer) error {
+	return journal.WriteComparable(w, o.Journal, o.dir)
+}
+
+// WriteJournals writes the journal of each scenario that was run into a directory
+// as NAME.jsonl, so that two runs can be compared with diff -r.
+func (r Report) WriteJournals(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the journals: %w", err)
+	}
+	for _, o := range r.Scenarios {
+		if o.Outcome == Skipped {
+			continue
+		}
+		var text bytes.Buffer
+		err := o.WriteJournal(&text)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, o.title()+".jsonl"), text.Bytes(), 0o644)); err != nil {
+			return fmt.Errorf("write the journal of %s: %w", o.title(), err)
+		}
+	}
+	return nil
+}
+
+// keep takes the journal of a scenario that has ended.
+func (o *Outcome) keep(events []journal.Event, dir string) error {
+	o.Journal, o.dir = events, dir
+	sum := sha256.New()
+	if err := o.WriteJournal(sum); err != nil {
+		return err
+	}
+	o.JournalHash = fmt.Sprintf("sha256:%x", sum.Sum(nil))
+	return nil
 }
 
 // Failure is why a scenario failed: an expectation that was not met, a step that

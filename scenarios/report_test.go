@@ -35,7 +35,7 @@ func sample() Report {
 		{Name: "escape", File: "escape.yaml", Outcome: Failed, Failures: []Failure{
 			{File: "escape.yaml", Message: "a program tried to reach example.com, which is not emulated; allow it with allowEscapes: true"},
 		}},
-		{Name: "now-and-then", Run: 1, File: "now-and-then.yaml", Outcome: Passed, Expectations: 1, Wall: Seconds(10 * time.Millisecond)},
+		{Name: "now-and-then", Run: 1, JournalHash: "sha256:abcd", File: "now-and-then.yaml", Outcome: Passed, Expectations: 1, Wall: Seconds(10 * time.Millisecond)},
 		{Name: "now-and-then", Run: 2, File: "now-and-then.yaml", Outcome: Failed, Expectations: 1, Wall: Seconds(10 * time.Millisecond), Failures: []Failure{
 			{File: "now-and-then.yaml", Line: 9, Message: "expectation failed", Expression: "results.ask.stdout == '```'"},
 		}},

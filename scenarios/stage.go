@@ -75,7 +75,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	}
 	st.outcome.Simulated = Seconds(st.lab.Clock().Now().Sub(st.start))
 	st.escapes()
-	return nil
+	return st.outcome.keep(st.lab.Journal().Events(), st.dir)
 }
 
 // closing is how long a lab may take to finish answers under way: wall time.

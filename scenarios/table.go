@@ -38,7 +38,7 @@ func (r Report) writeEnd(p *printer) {
 	}
 	p.printf("\n%s in %s\n", r.counts(), r.Wall)
 	for _, f := range r.Flaky() {
-		p.printf("flaky: %s passed %d of %d times\n", f.Name, f.Passed, f.Passed+f.Failed)
+		p.printf("flaky: %s: %s\n", f.Name, f)
 	}
 }
 

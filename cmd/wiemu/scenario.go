@@ -30,7 +30,7 @@ func newScenario(stateDir *string) *cobra.Command {
 func newScenarioRun(stateDir *string) *cobra.Command {
 	var opts scenarios.Options
 	var chosen choice
-	var format string
+	var format, journals string
 	cmd := &cobra.Command{
 		Use:   "run [FILE|DIRECTORY...]",
 		Short: "Run scenario files, or without any the ones that are built in",
@@ -40,7 +40,11 @@ passed, 1 if one failed, 2 if a file is wrong or none was selected, 130 if they
 were interrupted.
 
 In GitHub Actions, failures are also annotations at the lines of the files, and
-the job's summary has them.`,
+the job's summary has them.
+
+Two runs of a scenario record the same journal, machine times and made-up ids
+aside: -o json has a hash of it, --journal writes it, and --count tells where two
+runs differ.`,
 		Example: `  wiemu scenario run
   wiemu scenario run scenarios/ --run '^key-' --fail-fast
   wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
@@ -94,6 +98,11 @@ the job's summary has them.`,
 				return exitCode(130)
 			}
 			write := map[string]func(io.Writer) error{"table": report.WriteEnd, "json": report.WriteJSON, "junit": report.WriteJUnit}[format]
+			if journals != "" {
+				if err := report.WriteJournals(journals); err != nil {
+					return err
+				}
+			}
 			if err := errors.Join(write(out), newGitHub(cmd.ErrOrStderr()).report(report)); err != nil {
 				return err
 			}
@@ -104,6 +113,7 @@ the job's summary has them.`,
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 0, "how long a scenario may take on the machine's clock (default 10m)")
 	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "begin no further scenario after one has failed")
 	chosen.addFlags(cmd)
+	cmd.Flags().StringVar(&journals, "journal", "", "directory to write each scenario's journal to, without machine times and with ids by ordinal, so that two runs can be compared")
 	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	addOutput(cmd, &format, "table", "json", "junit")
 	return cmd
