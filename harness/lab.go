@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator"
@@ -83,6 +84,7 @@ func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	}
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
 	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
+	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads/move", l.move)
 	return l, nil
 }
 
@@ -162,7 +164,7 @@ type Workload struct {
 	workload.Workload
 	Environment Environment
 	volume      *projection.Volume
-	issuer      *issuer.Issuer
+	home        atomic.Pointer[home]
 }
 
 // Declare makes the service accounts of workloads and the trust in them, without
@@ -229,14 +231,16 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err := l.trust(ctx, Declared{w, id}, tenant, from); err != nil {
 		return nil, err
 	}
-	volume, err := l.project(ctx, w, id, from)
+	admitted := &Workload{Workload: w}
+	admitted.settle(from)
+	volume, err := l.project(ctx, admitted, id)
 	if err != nil {
 		return nil, err
 	}
-	admitted := &Workload{Workload: w, volume: volume, issuer: from, Environment: Environment{
+	admitted.volume, admitted.Environment = volume, Environment{
 		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: l.emulator.Cloud().Authority(),
 		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
-	}}
+	}
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
 		return nil, errors.Join(err, volume.Close())
 	}
@@ -267,7 +271,7 @@ func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer
 
 // project lays out the token file of a workload, in a directory named after its
 // service account.
-func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, from *issuer.Issuer) (*projection.Volume, error) {
+func (l *Lab) project(ctx context.Context, w *Workload, id Identity) (*projection.Volume, error) {
 	audience := id.Audience
 	switch {
 	case audience != "":
@@ -276,16 +280,12 @@ func (l *Lab) project(ctx context.Context, w workload.Workload, id Identity, fro
 	default:
 		audience = l.emulator.Cloud().TokenExchange
 	}
-	component := w.Component
-	if component == "" {
-		component = w.ServiceAccount
-	}
-	pod := from.PutPod(issuer.Pod{Namespace: w.Namespace, Name: component + "-0", ServiceAccount: w.ServiceAccount})
 	mint := func(ctx context.Context) (issuer.Token, error) {
-		return from.Mint(ctx, issuer.TokenRequest{
-			Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, Audiences: []string{audience},
+		at := w.home.Load()
+		return at.issuer.Mint(ctx, issuer.TokenRequest{
+			Namespace: at.pod.Namespace, ServiceAccount: at.pod.ServiceAccount, Audiences: []string{audience},
 			ExpirationSeconds: int64(id.TokenLifetime / time.Second),
-			BoundObject:       &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
+			BoundObject:       &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: at.pod.Name, UID: at.pod.UID},
 		})
 	}
 	name := w.Namespace + "_" + w.ServiceAccount

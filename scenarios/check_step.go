@@ -34,6 +34,7 @@ var verbs = []struct {
 	{"removeKey", func(s *Step) bool { return s.RemoveKey != nil }, (*checker).removeKey},
 	{"set", func(s *Step) bool { return s.Set != nil }, (*checker).set},
 	{"copyToken", func(s *Step) bool { return s.CopyToken != nil }, (*checker).copyToken},
+	{"moveWorkload", func(s *Step) bool { return s.MoveWorkload != nil }, (*checker).moveWorkload},
 	{"expect", func(s *Step) bool { return s.Expect != nil }, (*checker).expect},
 }
 
@@ -141,6 +142,11 @@ func (c *checker) hosted() []string {
 		}
 	}
 	return names
+}
+
+func (c *checker) moveWorkload(field string, s *Step) {
+	c.one(field+".workload", "a workload of this scenario", s.MoveWorkload.Workload, c.actors())
+	c.one(field+".issuer", "an issuer that wiemu hosts", s.MoveWorkload.Issuer, c.hosted())
 }
 
 // stages are the words for a key to remove; anything else is a key id.

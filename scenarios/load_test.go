@@ -145,6 +145,14 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			problems: []string{"steps[1].rotate.issuer: expected an issuer that wiemu hosts: entra, local, found locl; did you mean local?"},
 		},
 		{
+			name: "move to an issuer that there is not", replace: "  - expect:", by: "  - moveWorkload: {workload: web, issuer: loca}\n  - expect:",
+			problems: []string{"steps[1].moveWorkload.issuer: expected an issuer that wiemu hosts: local, found loca; did you mean local?"},
+		},
+		{
+			name: "move of a workload that there is not", replace: "  - expect:", by: "  - moveWorkload: {workload: api, issuer: local}\n  - expect:",
+			problems: []string{"steps[1].moveWorkload.workload: expected a workload of this scenario: web, found api"},
+		},
+		{
 			name: "unknown stage of a key", replace: "  - expect:", by: "  - removeKey: {key: retierd}\n  - expect:",
 			problems: []string{"steps[1].removeKey.key: expected a key id or one of: retired, published, signing, found retierd; did you mean retired?"},
 		},

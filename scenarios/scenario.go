@@ -96,6 +96,8 @@ type Step struct {
 	Set *SetStep `yaml:"set,omitempty" json:"set,omitempty"`
 	// CopyToken keeps a copy of a workload's token as it is now, as a program does that reads the file once.
 	CopyToken *CopyTokenStep `yaml:"copyToken,omitempty" json:"copyToken,omitempty"`
+	// MoveWorkload lets another issuer mint a workload's tokens, as when it moves to another cluster.
+	MoveWorkload *MoveWorkloadStep `yaml:"moveWorkload,omitempty" json:"moveWorkload,omitempty"`
 	// Expect are conditions in CEL, all of which must be true.
 	Expect []Expression `yaml:"expect,omitempty" json:"expect,omitempty"`
 
@@ -143,6 +145,17 @@ type RemoveKeyStep struct {
 type CopyTokenStep struct {
 	// Workload is the name of the workload.
 	Workload string `yaml:"workload" json:"workload"`
+}
+
+// MoveWorkloadStep names a workload and where it goes. No federated credential is
+// made: that is a set step.
+type MoveWorkloadStep struct {
+	// Workload is the name of the workload.
+	Workload string `yaml:"workload" json:"workload"`
+	// Issuer is the name of the issuer that mints its tokens from now on.
+	Issuer string `yaml:"issuer" json:"issuer"`
+	// AtNextRefresh says that the token in its file stays until the next one is due. Left out: a new token is there at once.
+	AtNextRefresh bool `yaml:"atNextRefresh,omitempty" json:"atNextRefresh,omitempty"`
 }
 
 // SetStep changes what the directory says about one identity. It has exactly one of

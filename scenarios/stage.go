@@ -134,6 +134,8 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 		err = st.set(s.Set)
 	case s.CopyToken != nil:
 		err = st.copyToken(s.Name, s.CopyToken, &result)
+	case s.MoveWorkload != nil:
+		err = st.moveWorkload(ctx, s.MoveWorkload)
 	case s.Expect != nil:
 		err = st.expect(ctx, s)
 	}

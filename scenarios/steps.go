@@ -72,3 +72,12 @@ func (st *stage) copyToken(name string, c *CopyTokenStep, result *Result) error 
 	result.Token, err = readToken(target)
 	return err
 }
+
+// moveWorkload lets another issuer mint the tokens of a workload.
+func (st *stage) moveWorkload(ctx context.Context, m *MoveWorkloadStep) error {
+	w := st.workloads[m.Workload]
+	if err := st.lab.Move(w, m.Issuer); err != nil || m.AtNextRefresh {
+		return err
+	}
+	return w.Refresh(ctx)
+}
