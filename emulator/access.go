@@ -58,13 +58,22 @@ func (e *Emulator) Address() string { return e.gateway.Address() }
 // ProxyURL is the HTTP proxy through which applications reach the gateway.
 func (e *Emulator) ProxyURL() string { return e.gateway.ProxyURL() }
 
-// ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster.
+// ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster; ""
+// for a lab in memory, as are the other addresses.
 func (e *Emulator) ClusterURL(issuer string) string {
+	if e.inMemory {
+		return ""
+	}
 	return "https://" + e.cluster.address() + "/clusters/" + issuer
 }
 
 // ControlURL is where the lab is steered; requests carry Token as bearer token.
-func (e *Emulator) ControlURL() string { return "http://" + e.steering.address() }
+func (e *Emulator) ControlURL() string {
+	if e.inMemory {
+		return ""
+	}
+	return "http://" + e.steering.address()
+}
 
 // Token is the bearer token of the cluster and control doors.
 func (e *Emulator) Token() string { return e.token }

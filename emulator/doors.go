@@ -17,15 +17,17 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 )
 
-// openDoors starts to listen.
+// openDoors starts to listen, unless the lab is in memory.
 func (e *Emulator) openDoors(context.Context, Options) error {
 	secret := make([]byte, 24)
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
 	e.token = base64.RawURLEncoding.EncodeToString(secret)
-	if err := e.gateway.Start(); err != nil {
-		return err
+	if !e.inMemory {
+		if err := e.gateway.Start(); err != nil {
+			return err
+		}
 	}
 	clusters := mux.NewRouter().SkipClean(true)
 	for _, i := range e.issuers {
@@ -34,7 +36,7 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	}
 	tlsConfig := &tls.Config{GetCertificate: e.authority.GetCertificate, MinVersion: tls.VersionTLS12}
 	var err error
-	if e.cluster, err = openDoor("cluster", e.config.Listen.Cluster, e.behind(ClusterDoor, clusters), tlsConfig); err != nil {
+	if e.cluster, err = e.openDoor("cluster", e.config.Listen.Cluster, e.behind(ClusterDoor, clusters), tlsConfig); err != nil {
 		return err
 	}
 	e.time = control.NewTimekeeper(e.clock, e.journal, e.parts())
@@ -42,7 +44,7 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 		Time: e.time, Journal: e.journal, Entra: e.entra, Issuers: e.issuers, Rings: e.rings,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
-	e.steering, err = openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
+	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
 	return err
 }
 
@@ -125,14 +127,18 @@ func (e *Emulator) onLabTime(next http.Handler) http.Handler {
 	})
 }
 
-// door is an HTTP server on one address.
+// door is an HTTP server on one address; the zero value is a door in memory, which
+// only Answer opens.
 type door struct {
 	server   *http.Server
 	listener net.Listener
 	done     chan error
 }
 
-func openDoor(name, address string, h http.Handler, tlsConfig *tls.Config) (*door, error) {
+func (e *Emulator) openDoor(name, address string, h http.Handler, tlsConfig *tls.Config) (*door, error) {
+	if e.inMemory {
+		return &door{}, nil
+	}
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
@@ -150,9 +156,17 @@ func openDoor(name, address string, h http.Handler, tlsConfig *tls.Config) (*doo
 	return d, nil
 }
 
-func (d *door) address() string { return d.listener.Addr().String() }
+func (d *door) address() string {
+	if d.listener == nil {
+		return ""
+	}
+	return d.listener.Addr().String()
+}
 
 func (d *door) close(ctx context.Context) error {
+	if d.listener == nil {
+		return nil
+	}
 	err := d.server.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, d.server.Close())
@@ -166,3 +180,6 @@ func (d *door) close(ctx context.Context) error {
 // OpenPorts are those, besides 443, on which applications are let through to
 // allowed hosts outside.
 func (e *Emulator) OpenPorts() []uint16 { return e.gateway.OpenPorts() }
+
+// errInMemory refuses what only programs outside of this process use.
+var errInMemory = errors.New("the lab is in memory and opens no ports; start it without InMemory")

@@ -55,6 +55,11 @@ type Options struct {
 	Faults      []fault.Fault     // injected before the doors open
 	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
 
+	// InMemory is a lab without doors: it opens no port, and whoever uses it does so
+	// by Transport and Answer, in this process. Made inside a testing/synctest
+	// bubble, with Keys that are Bounded, it lives on the bubble's time.
+	InMemory bool
+
 	// Observe stands before what answers at a door, and sees every request and
 	// its answer in the clear, steering included; but not how the lab's rooms ask
 	// each other. nil: nobody looks on.
@@ -65,6 +70,7 @@ type Options struct {
 type Emulator struct {
 	config    config.Config
 	cloud     cloud.Cloud
+	inMemory  bool
 	clock     *clock.Lab
 	time      *control.Timekeeper
 	journal   *journal.Journal
@@ -105,7 +111,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
-	e := &Emulator{config: completed, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
+	e := &Emulator{config: completed, inMemory: opts.InMemory, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
 	if e.clock == nil {
 		e.clock = clock.Running()
 	}

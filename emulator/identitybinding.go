@@ -46,6 +46,9 @@ func (e *Emulator) openBindings(keys *keyring.Pool, login *route) {
 // TokenProxy returns where the identity-binding proxy of an issuer's cluster is;
 // "" is the first issuer's. Its door is opened when it is asked for first.
 func (e *Emulator) TokenProxy(issuerName string) (TokenProxy, error) {
+	if e.inMemory {
+		return TokenProxy{}, fmt.Errorf("open the identity-binding proxy: %w", errInMemory)
+	}
 	from, err := e.Issuer(issuerName)
 	if err != nil {
 		return TokenProxy{}, err
@@ -58,7 +61,7 @@ func (e *Emulator) TokenProxy(issuerName string) (TokenProxy, error) {
 			return TokenProxy{}, fmt.Errorf("make the CA of the identity-binding proxy: %w", err)
 		}
 		tlsConfig := &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12}
-		d, err := openDoor("identity-binding proxy", "", e.behind(BindingsDoor, e.bindings), tlsConfig)
+		d, err := e.openDoor("identity-binding proxy", "", e.behind(BindingsDoor, e.bindings), tlsConfig)
 		if err != nil {
 			return TokenProxy{}, err
 		}

@@ -3,6 +3,7 @@ package emulator
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 
 	"github.com/wiemu/wiemu/emulator/config"
@@ -28,6 +29,9 @@ type MachineDoor struct {
 // AddMachine makes a machine, with the identities that wiemu.yaml assigns to
 // every machine, and opens its door.
 func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
+	if e.inMemory {
+		return MachineDoor{}, fmt.Errorf("make a machine for %s: %w", m.Name, errInMemory)
+	}
 	tenant, err := e.Tenant(m.Tenant)
 	if err != nil {
 		return MachineDoor{}, err
@@ -52,13 +56,13 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 	}
 	e.extraDoors.Lock()
 	defer e.extraDoors.Unlock()
-	own, err := openDoor("machine", "", e.behind(MachineDoors+m.Name, answers), nil)
+	own, err := e.openDoor("machine", "", e.behind(MachineDoors+m.Name, answers), nil)
 	if err != nil {
 		return MachineDoor{}, err
 	}
 	e.extraDoors.open = append(e.extraDoors.open, own)
 	if e.extraDoors.imds == nil && m.Kind != managedidentity.AppService {
-		if e.extraDoors.imds, err = openDoor("metadata", "", e.behind(MachineDoors, e.machines.Shared()), nil); err != nil {
+		if e.extraDoors.imds, err = e.openDoor("metadata", "", e.behind(MachineDoors, e.machines.Shared()), nil); err != nil {
 			return MachineDoor{}, err
 		}
 		e.extraDoors.open = append(e.extraDoors.open, e.extraDoors.imds)

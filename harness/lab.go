@@ -1,6 +1,31 @@
 // Package harness runs workloads against an emulator: it gives each one the
 // token file, the environment and the trust that a pod would have. Who answers
 // the workload is package emulator; where it runs is a package below this one.
+//
+// # Go tests in bubbles
+//
+// A lab in memory, made inside a [testing/synctest] bubble, lives on the bubble's
+// time. Code that uses an Azure SDK is tested with days between two lines, in
+// milliseconds; it is told nothing but its Transport:
+//
+//	pool, err := keyring.OpenPool("", keyring.PoolOptions{})
+//	keys, err := pool.Bounded(t.Context(), 2) // outside of the bubble: Entra ID's and the issuer's
+//	synctest.Test(t, func(t *testing.T) {
+//		lab, err := harness.New(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: keys}})
+//		defer lab.Close(context.Background())
+//		pod, err := lab.Workload(t.Context(), workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: clientID}, harness.Identity{})
+//		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
+//			ClientOptions: azcore.ClientOptions{Transport: lab.Client()}, ClientID: clientID,
+//			TenantID:      pod.Environment.TenantID, TokenFilePath: pod.Environment.TokenFile,
+//		})
+//		_, err = credential.GetToken(t.Context(), scope)
+//		time.Sleep(25 * time.Hour) // the token file rotates, and the access token expires
+//		_, err = credential.GetToken(t.Context(), scope)
+//	})
+//
+// bubble_test.go of this package is such a test. The token file is a real file;
+// nothing listens, so machines with a managed identity, identity bindings and
+// programs of their own are for labs that are not in memory.
 package harness
 
 import (
@@ -111,6 +136,10 @@ func (l *Lab) Close(ctx context.Context) error {
 
 // Emulator is who answers the workloads.
 func (l *Lab) Emulator() *emulator.Emulator { return l.emulator }
+
+// Client reaches the emulated hosts in memory: what a Go test gives to the code
+// that it tests.
+func (l *Lab) Client() *http.Client { return &http.Client{Transport: l.emulator.Transport()} }
 
 // Clock is the lab clock.
 func (l *Lab) Clock() *clock.Lab { return l.emulator.Clock() }

@@ -28,7 +28,8 @@ var errClosed = errors.New("the key pool is closed")
 // process, hands them out in the same order from the first on, so that the next
 // lab pays for none. It is safe for concurrent use.
 type Pool struct {
-	shelf *shelf
+	shelf   *shelf
+	bounded *bounded // instead of the shelf: see Bounded
 
 	mu     sync.Mutex
 	next   int
@@ -71,7 +72,12 @@ func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
 
 // Lease returns a pool for another lab in this process. It starts again from the
 // first key; files, keys in memory and the making of new ones are shared.
-func (p *Pool) Lease() *Pool { return p.shelf.lease() }
+func (p *Pool) Lease() *Pool {
+	if p.bounded != nil {
+		return &Pool{bounded: p.bounded}
+	}
+	return p.shelf.lease()
+}
 
 // Take returns the next key. It waits only where that key is not made yet; then
 // keys that are taken at the same time are made at the same time. The key is
@@ -86,6 +92,9 @@ func (p *Pool) Take(ctx context.Context) (*rsa.PrivateKey, error) {
 	p.next++
 	p.mu.Unlock()
 
+	if p.bounded != nil {
+		return p.bounded.key(index)
+	}
 	s := p.shelf.slot(index)
 	p.shelf.want(index + 1 + p.shelf.ahead)
 	select {
@@ -104,7 +113,9 @@ func (p *Pool) Close() error {
 	defer p.mu.Unlock()
 	if !p.closed {
 		p.closed = true
-		p.shelf.leave()
+		if p.shelf != nil {
+			p.shelf.leave()
+		}
 	}
 	return nil
 }
