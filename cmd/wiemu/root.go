@@ -20,6 +20,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/recording"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/harness/workload"
 )
@@ -43,7 +44,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
-		newExplain(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newMove(&stateDir), newScenario(&stateDir), newVersion(),
+		newExplain(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newMove(&stateDir), newScenario(&stateDir), newVersion(),
 	)
 	return root
 }
@@ -174,7 +175,7 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 	if client != nil {
 		return s.attach(cmd.Context(), client, files)
 	}
-	l, err := openLab(cmd.Context(), stateDir, files)
+	l, err := openLab(cmd.Context(), stateDir, files, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -206,12 +207,14 @@ func (x *session) close(ctx context.Context) {
 // lab is a lab of this process with the place of its run.
 type lab struct {
 	*harness.Lab
-	run  *state.Run
-	keys *keyring.Pool
+	run      *state.Run
+	keys     *keyring.Pool
+	recorder *recording.Recorder // nil: the session is not recorded
 }
 
-// openLab starts a lab with everything that the files describe.
-func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab, err error) {
+// openLab starts a lab with everything that the files describe. Where record is
+// given, the session is recorded.
+func openLab(ctx context.Context, stateDir string, files harness.Files, record *recording.Options) (_ *lab, err error) {
 	dir, err := state.Open(stateDir)
 	if err != nil {
 		return nil, err
@@ -228,7 +231,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 	if l.run, err = dir.NewRun(); err != nil {
 		return nil, err
 	}
-	if l.Lab, err = harness.New(ctx, harness.Options{
+	opts := harness.Options{
 		Emulator: emulator.Options{
 			Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
 			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -237,13 +240,19 @@ func openLab(ctx context.Context, stateDir string, files harness.Files) (_ *lab,
 		// With hosts outside, those that the caller trusts are trusted, too.
 		Bundle:  trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: callersRoots()},
 		OnError: func(err error) { fmt.Fprintln(os.Stderr, "wiemu:", err) },
-	}); err != nil {
+	}
+	if record != nil {
+		l.Lab, l.recorder, err = recording.Start(ctx, opts, files.Workloads(), *record)
+	} else if l.Lab, err = harness.New(ctx, opts); err == nil {
+		err = l.Declare(files.Workloads())
+	}
+	if err != nil {
 		return nil, err
 	}
 	if why := l.Emulator().Authority().Renewed(); why != "" {
 		fmt.Fprintln(os.Stderr, "wiemu: a new CA:", why)
 	}
-	return l, l.Declare(files.Workloads())
+	return l, nil
 }
 
 // callersRoots is the file with the roots that the caller trusts, if there is one.

@@ -29,6 +29,7 @@ type runFlags struct {
 	failOnEscape bool
 	isolate      bool
 	publish      []string
+	record       *sessionFile // nil: the session is not recorded
 }
 
 func newRun(stateDir *string) *cobra.Command {
@@ -61,14 +62,19 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 			return s.run(cmd, *stateDir, strings.Join(args[:dash], ""), args[dash:], flags)
 		},
 	}
+	addRunFlags(cmd, &s, &flags)
+	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
+	return cmd
+}
+
+// addRunFlags adds what every command can be told that runs an application.
+func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	s.addFlags(cmd)
 	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
-	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
 	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
 	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
-	return cmd
 }
 
 func addAllowHost(cmd *cobra.Command, into *[]string) {
@@ -127,12 +133,13 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err != nil {
 		return ended{}, err
 	}
-	l, err := openLab(ctx, stateDir, files)
+	l, err := openLab(ctx, stateDir, files, flags.record.options())
 	if err != nil {
 		return ended{}, err
 	}
 	defer l.close(ctx)
-	w, err := l.Workload(ctx, d.Workload, d.Identity)
+	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
+	env, err := harness.Attach(ctx, own, d, nil) // through the door that a recorder sees
 	if err != nil {
 		return ended{}, err
 	}
@@ -140,8 +147,8 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
 		Summary: "started " + filepath.Base(command[0]),
 	})
-	code, err := runChild(ctx, w.Environment, command, flags)
-	return ended{code, l.Journal().Events()}, err
+	code, err := runChild(ctx, env, command, flags)
+	return ended{code, l.Journal().Events()}, errors.Join(err, flags.record.write(ctx, l))
 }
 
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {

@@ -11,13 +11,16 @@ import (
 func newServe(stateDir *string) *cobra.Command {
 	var s selection
 	var allow []string
+	var file string
+	var keys bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Keep a lab running; other commands attach to it",
 		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
 status, kubeconfig, clock and keys are about this lab.`,
 		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
-  eval "$(wiemu env web --env dev)"     # in another terminal`,
+  eval "$(wiemu env web --env dev)"     # in another terminal
+  wiemu serve --record session.wiemu.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			files, err := s.read(cmd)
@@ -29,7 +32,12 @@ status, kubeconfig, clock and keys are about this lab.`,
 			if err != nil {
 				return err
 			}
-			l, err := openLab(cmd.Context(), *stateDir, files)
+			record, err := newSessionFile(file, keys)
+			if err != nil {
+				return err
+			}
+			defer record.abandon()
+			l, err := openLab(cmd.Context(), *stateDir, files, record.options())
 			if err != nil {
 				return err
 			}
@@ -54,10 +62,12 @@ status, kubeconfig, clock and keys are about this lab.`,
 			}
 			fmt.Fprintln(out, "ready; Ctrl-C ends it")
 			<-cmd.Context().Done()
-			return nil
+			return record.write(cmd.Context(), l)
 		},
 	}
 	s.addFileFlag(cmd)
 	addAllowHost(cmd, &allow)
+	cmd.Flags().StringVar(&file, "record", "", "write the session into this file when it ends; see wiemu replay")
+	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: let the file carry private keys and secrets")
 	return cmd
 }

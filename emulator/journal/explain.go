@@ -57,9 +57,12 @@ type page struct {
 // line writes a line. What clients sent is in it, so nothing may steer a terminal.
 func (p *page) line(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = io.WriteString(p.w, strings.Map(printable, fmt.Sprintf(format, args...))+"\n")
+		_, p.err = io.WriteString(p.w, Printable(fmt.Sprintf(format, args...))+"\n")
 	}
 }
+
+// Printable is a text without what would steer a terminal.
+func Printable(text string) string { return strings.Map(printable, text) }
 
 func printable(r rune) rune {
 	switch {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
 	"math/big"
 )
@@ -30,6 +31,22 @@ func (k Key) Algorithm() string {
 		return ES256
 	}
 	return ""
+}
+
+// Sign is [Ring.Sign] with one key, whether it is the signing one or not. A key
+// that was removed has no private part; keep the Key from before.
+func (k Key) Sign(header string, payload []byte) (compact string, err error) {
+	if k.Private == nil {
+		return "", fmt.Errorf("sign with key %s: it was removed", k.ID)
+	}
+	encoding := base64.RawURLEncoding
+	compact = encoding.EncodeToString([]byte(header)) + "." + encoding.EncodeToString(payload)
+	digest := sha256.Sum256([]byte(compact))
+	signature, err := sign(k.Private, digest[:])
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", k.ID, err)
+	}
+	return compact + "." + encoding.EncodeToString(signature), nil
 }
 
 // sign makes the signature of a JWS (RFC 7518 §3.3 and §3.4) of what digest is the

@@ -18,6 +18,8 @@ const bits = 2048
 type PoolOptions struct {
 	Ahead  int          // keys kept made beyond those taken; 0: 8 in a directory, 1 in memory
 	Logger *slog.Logger // what an operator should know about the directory; nil: slog.Default()
+
+	First []*rsa.PrivateKey // of a pool in memory: handed out before those that it makes
 }
 
 // errClosed answers Take after Close.
@@ -62,6 +64,11 @@ func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
 	}
 	s := &shelf{dir: dir, ahead: opts.Ahead, log: opts.Logger, slots: map[int]*slot{}}
 	p := s.lease()
+	for index, key := range opts.First {
+		given := &slot{done: make(chan struct{}), key: key}
+		close(given.done)
+		s.slots[index] = given
+	}
 	// An emulator starts with two rings, Entra's and one issuer's: both keys are
 	// under way on cores of their own before anybody asks.
 	s.slot(0)
@@ -103,6 +110,14 @@ func (p *Pool) Take(ctx context.Context) (*rsa.PrivateKey, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for key %d of the pool: %w", index, ctx.Err())
 	}
+}
+
+// Taken is the number of keys that this pool has handed out: those of a lab, from
+// the first on.
+func (p *Pool) Taken() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next
 }
 
 // Close ends this pool; the last close of a pool and its leases ends the making

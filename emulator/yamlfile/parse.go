@@ -29,8 +29,10 @@ const (
 //
 // The error is of type [Problems]: a syntax error, a key given twice, a key
 // that is not text, a second document, or a file beyond the limits.
-func Parse(file string, data []byte) (*yaml.Node, error) {
-	documents, err := ParseAll(file, data)
+func Parse(file string, data []byte) (*yaml.Node, error) { return single(file, MaxBytes, data) }
+
+func single(file string, most int, data []byte) (*yaml.Node, error) {
+	documents, err := parseAll(file, most, data)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +49,20 @@ func Parse(file string, data []byte) (*yaml.Node, error) {
 	}}
 }
 
+// ParseUpTo is [Parse] for files that programs write, which may be larger: most is
+// the limit in bytes.
+func ParseUpTo(most int, file string, data []byte) (*yaml.Node, error) {
+	return single(file, most, data)
+}
+
 // ParseAll is [Parse] for a file that may hold several documents, one node each.
 // Empty documents are left out.
-func ParseAll(file string, data []byte) ([]*yaml.Node, error) {
-	if len(data) > MaxBytes {
+func ParseAll(file string, data []byte) ([]*yaml.Node, error) { return parseAll(file, MaxBytes, data) }
+
+func parseAll(file string, most int, data []byte) ([]*yaml.Node, error) {
+	if len(data) > most {
 		return nil, Problems{{
-			File: file, Expected: "at most 1 MiB", Found: fmt.Sprintf("%d bytes", len(data)),
+			File: file, Expected: fmt.Sprintf("at most %d MiB", most>>20), Found: fmt.Sprintf("%d bytes", len(data)),
 			Fix: "check that this is the file you meant",
 		}}
 	}

@@ -1,0 +1,170 @@
+package recording
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// names gives what is different in every run the same name in a session and its
+// replay: an ordinal.
+type names struct {
+	mu     sync.Mutex
+	fixed  map[string]bool   // ids that are the same in every run
+	byText map[string]string // what was seen → its name, without the braces
+	byName map[string]string
+	counts map[string]int // of names that begin alike
+
+	secrets []string // by ordinal
+}
+
+func newNames() *names {
+	return &names{fixed: map[string]bool{}, byText: map[string]string{}, byName: map[string]string{}, counts: map[string]int{}}
+}
+
+var (
+	// candidate is what an id can look like: base64url, hexadecimal, a GUID.
+	candidate = regexp.MustCompile(`[A-Za-z0-9_-]{16,}`)
+	// random is what an id that nobody has announced looks like: a GUID of version
+	// 4, which is random (RFC 9562 §5.4), also without hyphens. Those that wiemu
+	// derives from names are of version 5.
+	random = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{12}4[0-9a-f]{19}\b`)
+	// placeholder is a name where it stands for something.
+	placeholder = regexp.MustCompile(`\{\{([a-z]+ [^{}]+)\}\}`)
+	// ordinal is what a token is called.
+	ordinal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+)
+
+// put gives a text a name, unless it has one.
+func (n *names) put(name, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.give(name, text)
+}
+
+func (n *names) give(name, text string) {
+	if _, named := n.byText[text]; named || text == "" {
+		return
+	}
+	n.byText[text] = name
+	if _, taken := n.byName[name]; !taken {
+		n.byName[name] = text
+	}
+}
+
+// next gives a text the next name of a kind within a scope, such as id 5.2.
+func (n *names) next(kind string, scope, text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.following(kind, scope, text)
+}
+
+func (n *names) following(kind, scope, text string) string {
+	if named, ok := n.byText[text]; ok {
+		return named
+	}
+	n.counts[kind+scope]++
+	name := fmt.Sprintf("%s %s%d", kind, scope, n.counts[kind+scope])
+	n.give(name, text)
+	return name
+}
+
+// of returns the name of a text.
+func (n *names) of(text string) (string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name, ok := n.byText[text]
+	return name, ok
+}
+
+// text returns what has a name.
+func (n *names) text(name string) (string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	text, ok := n.byName[name]
+	return text, ok
+}
+
+// keep says that the ids in a text are the same in every run.
+func (n *names) keep(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, id := range random.FindAllString(text, -1) {
+		if _, named := n.byText[id]; !named {
+			n.fixed[id] = true
+		}
+	}
+}
+
+// known replaces what has a name by it.
+func (n *names) known(text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.replace(text)
+}
+
+func (n *names) replace(text string) string {
+	text = candidate.ReplaceAllStringFunc(text, func(found string) string {
+		if name, ok := n.byText[found]; ok {
+			return "{{" + name + "}}"
+		}
+		return found
+	})
+	return random.ReplaceAllStringFunc(text, func(found string) string { // within a longer word
+		if name, ok := n.byText[found]; ok {
+			return "{{" + name + "}}"
+		}
+		return found
+	})
+}
+
+// all is known, and names the ids that nobody has announced, by the input that
+// they came up with.
+func (n *names) all(input int, text string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return random.ReplaceAllStringFunc(n.replace(text), func(found string) string {
+		if n.fixed[found] {
+			return found
+		}
+		return "{{" + n.following("id", fmt.Sprintf("%d.", input), found) + "}}"
+	})
+}
+
+// secret is the name of a secret: those of the configuration have the first.
+func (n *names) secret(value string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if value == "" || isSecretName.MatchString(value) {
+		return value
+	}
+	for i, s := range n.secrets {
+		if s == value {
+			return secretName(i + 1)
+		}
+	}
+	n.secrets = append(n.secrets, value)
+	return secretName(len(n.secrets))
+}
+
+var isSecretName = regexp.MustCompile(`^\{\{secret [0-9]+\}\}$`)
+
+func secretName(ordinal int) string { return fmt.Sprintf("{{secret %d}}", ordinal) }
+
+// secretsIn replaces the secrets that stand somewhere in a text. Short ones are
+// no longer recognisable there, and it would take words apart.
+func (n *names) secretsIn(text string) string {
+	n.mu.Lock()
+	secrets := n.secrets
+	n.mu.Unlock()
+	for i, s := range secrets {
+		if len(s) >= recognisable {
+			text = strings.ReplaceAll(text, s, secretName(i+1))
+		}
+	}
+	return text
+}
+
+// recognisable is the length, in bytes, from which a secret is looked for everywhere.
+const recognisable = 8

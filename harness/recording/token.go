@@ -1,0 +1,344 @@
+package recording
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// compact is what a JWS looks like in the middle of something. Its header is
+// JSON, which begins with {" in base64url.
+var compact = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
+
+// tokens are those that came up in a session.
+type tokens struct {
+	names *names
+	keys  *keys
+
+	mu   sync.Mutex
+	list []Token
+}
+
+// in replaces the tokens in a text by their names.
+func (t *tokens) in(input int, text string) string {
+	return compact.ReplaceAllStringFunc(text, func(raw string) string { return t.name(input, raw, false) })
+}
+
+// name is the name of a token, which is written down if it is new.
+func (t *tokens) name(input int, raw string, answered bool) string {
+	name, known := t.names.of(raw)
+	if !known {
+		name = t.names.next("token", fmt.Sprintf("%d.", input), raw)
+		token := Token{Answered: answered}
+		if !answered {
+			token = t.symbolic(raw)
+		}
+		token.ID = strings.TrimPrefix(name, "token ")
+		t.mu.Lock()
+		t.list = append(t.list, token)
+		t.mu.Unlock()
+	}
+	return "{{" + name + "}}"
+}
+
+func (t *tokens) all() []Token {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]Token(nil), t.list...)
+}
+
+// symbolic is a token without its signature.
+func (t *tokens) symbolic(raw string) Token {
+	parts := strings.Split(raw, ".")
+	token := Token{}
+	if len(parts) != 3 || !object(parts[0], &token.Header) || !object(parts[1], &token.Claims) {
+		return Token{Text: withoutSignature(raw)}
+	}
+	if key, ok := t.keys.signerOf(raw, fmt.Sprint(token.Header["kid"])); ok {
+		token.SignedBy = key
+	} else {
+		token.Signature = base64.RawURLEncoding.DecodedLen(len(parts[2]))
+	}
+	token.Header, token.Claims = t.named(token.Header), t.named(token.Claims)
+	return token
+}
+
+// named replaces ids in header or claims.
+func (t *tokens) named(m map[string]any) map[string]any {
+	return walk(m, func(_, s string) any { return t.names.known(s) }).(map[string]any)
+}
+
+// object decodes a part of a token that is a JSON object which encodes to the
+// same again but for its order; whatever else it is is kept as text.
+func object(part string, into *map[string]any) bool {
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(into) != nil || *into == nil {
+		return false
+	}
+	_, err = decoder.Token()
+	return errors.Is(err, io.EOF) && !repeats(text)
+}
+
+// repeats reports whether an object has a member twice, which no map can keep.
+func repeats(text []byte) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	type level struct {
+		object bool
+		key    bool // comes next
+		seen   map[string]bool
+	}
+	var stack []*level
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		var top *level
+		if len(stack) > 0 {
+			top = stack[len(stack)-1]
+		}
+		if key, isText := token.(string); isText && top != nil && top.object && top.key {
+			if top.seen[key] {
+				return true
+			}
+			top.seen[key], top.key = true, false
+			continue
+		}
+		if top != nil {
+			top.key = true // after this value
+		}
+		switch token {
+		case json.Delim('{'):
+			stack = append(stack, &level{object: true, key: true, seen: map[string]bool{}})
+		case json.Delim('['):
+			stack = append(stack, &level{})
+		case json.Delim('}'), json.Delim(']'):
+			stack = stack[:len(stack)-1]
+		}
+	}
+}
+
+// withoutSignature keeps what a broken token says and the number of its
+// characters, and makes what follows its second dot unusable.
+func withoutSignature(raw string) string {
+	first := strings.IndexByte(raw, '.')
+	if first < 0 {
+		return raw
+	}
+	second := strings.IndexByte(raw[first+1:], '.')
+	if second < 0 {
+		return raw
+	}
+	at := first + 1 + second + 1
+	return raw[:at] + strings.Map(func(r rune) rune {
+		if r < 0x80 && strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+/", r) {
+			return 'x'
+		}
+		return r
+	}, raw[at:])
+}
+
+// credential replaces the value of a parameter or header that is meant to be a
+// token, also if it is none.
+func (t *tokens) credential(input int, value string) string {
+	trimmed := strings.TrimSpace(value)
+	if trimmed == "" {
+		return value
+	}
+	if name := t.in(input, trimmed); name != trimmed && placeholder.ReplaceAllString(name, "") == "" {
+		return strings.Replace(value, trimmed, name, 1)
+	}
+	if strings.Count(trimmed, ".") == 0 && len(trimmed) < recognisable {
+		return value
+	}
+	return strings.Replace(value, trimmed, t.name(input, trimmed, false), 1)
+}
+
+// form replaces tokens and secrets in the text of a form, and leaves the rest to
+// the letter: white space and doubled parameters count.
+func (t *tokens) form(input int, text string) string {
+	pairs := strings.Split(text, "&")
+	for i, pair := range pairs {
+		rawName, rawValue, ok := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(rawName)
+		if !ok || err != nil {
+			continue
+		}
+		value, err := url.QueryUnescape(rawValue)
+		if err != nil {
+			value = rawValue
+		}
+		var replaced string
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "client_assertion", "assertion", "refresh_token":
+			replaced = t.credential(input, value)
+		case "client_secret", "password":
+			trimmed := strings.TrimSpace(value)
+			replaced = strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
+		default:
+			continue
+		}
+		if replaced != value {
+			pairs[i] = rawName + "=" + escapeForm(replaced)
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+// escapeForm encodes a value, but for the names in it.
+func escapeForm(value string) string {
+	out, last := "", 0
+	for _, at := range placeholder.FindAllStringIndex(value, -1) {
+		out += url.QueryEscape(value[last:at[0]]) + value[at[0]:at[1]]
+		last = at[1]
+	}
+	return out + url.QueryEscape(value[last:])
+}
+
+// tokenNames lists the tokens that a request names.
+func tokenNames(path, body string, header map[string][]string) []string {
+	var named []string
+	look := func(text string) {
+		for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+			if id, ok := strings.CutPrefix(found[1], "token "); ok {
+				named = append(named, id)
+			}
+		}
+	}
+	look(path)
+	look(body)
+	for _, values := range header {
+		for _, v := range values {
+			look(v)
+		}
+	}
+	return named
+}
+
+// keys are all keys that the rings have had, also removed ones.
+type keys struct {
+	names *names
+
+	mu    sync.Mutex
+	rings map[string][]keyring.Key // by ring, in the order of their ordinals
+}
+
+func newKeys(n *names) *keys { return &keys{names: n, rings: map[string][]keyring.Key{}} }
+
+// look takes up the keys of a ring that are new.
+func (k *keys) look(ring string, all []keyring.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := len(k.rings[ring]); i < len(all); i++ {
+		k.rings[ring] = append(k.rings[ring], all[i])
+		id := fmt.Sprintf("%s %d", ring, i+1)
+		k.names.put("key "+id, all[i].ID)
+		if all[i].Private != nil {
+			for what, part := range publicParts(all[i]) {
+				k.names.put(what+" "+id, part)
+			}
+		}
+	}
+}
+
+// publicParts are the members of a JWK that are different for every key.
+func publicParts(key keyring.Key) map[string]string {
+	text, err := json.Marshal(jose.JSONWebKey{Key: key.Private.Public()})
+	if err != nil {
+		return nil
+	}
+	var parts map[string]string
+	if json.Unmarshal(text, &parts) != nil {
+		return nil
+	}
+	maps.DeleteFunc(parts, func(name, _ string) bool { return name != "n" && name != "x" && name != "y" })
+	return parts
+}
+
+// signerOf finds the key that made a token's signature, the one that its header
+// names first.
+func (k *keys) signerOf(raw, kid string) (string, bool) {
+	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	if err != nil {
+		return "", false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, named := range []bool{true, false} {
+		for ring, all := range k.rings {
+			for i, key := range all {
+				if (key.ID == kid) != named || key.Private == nil {
+					continue
+				}
+				if _, err := signed.Verify(key.Private.Public()); err == nil {
+					return fmt.Sprintf("%s %d", ring, i+1), true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+// key returns a key by ring and ordinal, such as local 2.
+func (k *keys) key(id string) (keyring.Key, bool) {
+	ring, number, ok := cutLast(id, " ")
+	var n int
+	if _, err := fmt.Sscanf(number, "%d", &n); !ok || err != nil {
+		return keyring.Key{}, false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n < 1 || n > len(k.rings[ring]) {
+		return keyring.Key{}, false
+	}
+	return k.rings[ring][n-1], true
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}
+
+// walk returns JSON with every text replaced; name is the member that it is of.
+func walk(value any, replace func(name, text string) any) any { return walkMember("", value, replace) }
+
+func walkMember(name string, value any, replace func(name, text string) any) any {
+	switch v := value.(type) {
+	case string:
+		return replace(name, v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = walkMember(name, v[i], replace)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) { // names are given in this order
+			out[key] = walkMember(key, v[key], replace)
+		}
+		return out
+	}
+	return value
+}
