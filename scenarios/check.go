@@ -31,8 +31,13 @@ type checker struct {
 	text     []string // the lines of the file
 	problems yamlfile.Problems
 
-	steps  []string // names of the steps so far
-	copies []string // names of the copyToken steps so far
+	// What could not be decoded is known to be wrong, and what follows from it is
+	// not told.
+	undecoded error
+
+	steps  []string          // names of the steps so far
+	verbs  map[string]string // what each of them is, "" if that is not known
+	copies []string          // names of the copyToken steps so far
 }
 
 // add reports a problem at a field, which may be missing.
@@ -40,9 +45,49 @@ func (c *checker) add(field, expected, found, fix string) {
 	if found == "" {
 		found = "nothing"
 	}
-	c.problems = append(c.problems, yamlfile.Problem{
-		File: c.scenario.file, Field: field, Expected: expected, Found: found, Fix: fix,
-	}.At(c.top))
+	c.report(yamlfile.Problem{File: c.scenario.file, Field: field, Expected: expected, Found: found, Fix: fix}.At(c.top))
+}
+
+// report adds a problem, unless it is about a part of the file that could not be
+// decoded, or about what that part is in.
+func (c *checker) report(p yamlfile.Problem) {
+	var undecoded yamlfile.Problems
+	errors.As(c.undecoded, &undecoded)
+	for _, u := range undecoded {
+		if within(u.Field, p.Field) || within(p.Field, u.Field) {
+			return
+		}
+	}
+	c.problems = append(c.problems, p)
+}
+
+// within reports whether the path of a field is that of an outer one, or goes on
+// from there.
+func within(field, outer string) bool {
+	rest, ok := strings.CutPrefix(field, outer)
+	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// worldIsKnown reports whether all but the steps could be decoded: only then is
+// it known who takes part.
+func (c *checker) worldIsKnown() bool {
+	var undecoded yamlfile.Problems
+	errors.As(c.undecoded, &undecoded)
+	return !slices.ContainsFunc(undecoded, func(p yamlfile.Problem) bool { return !within(p.Field, "steps") })
+}
+
+// namesAreKnown reports whether the names of all steps could be decoded: a step
+// without one, in which something is misspelt, may have been meant to have one.
+func (c *checker) namesAreKnown() bool {
+	var undecoded yamlfile.Problems
+	errors.As(c.undecoded, &undecoded)
+	for i, s := range c.scenario.Steps {
+		field := fmt.Sprintf("steps[%d]", i)
+		if s.Name == "" && slices.ContainsFunc(undecoded, func(p yamlfile.Problem) bool { return within(p.Field, field) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // adopt reports the problems of a part of the file that another room reads, and
@@ -57,7 +102,7 @@ func (c *checker) adopt(err error, rename func(field string) string) bool {
 	}
 	for _, p := range problems {
 		p.File, p.Field = c.scenario.file, rename(p.Field)
-		c.problems = append(c.problems, p.At(c.top))
+		c.report(p.At(c.top))
 	}
 	return true
 }
@@ -118,6 +163,9 @@ func (c *checker) world() {
 		c.add("config.listen", "no addresses", "some", "remove it: scenarios run side by side, each on free ports")
 	}
 	completed, err := s.world.Complete(s.file)
+	if !c.worldIsKnown() {
+		err = nil // it follows from what is missing
+	}
 	wrong := c.adopt(err, func(field string) string {
 		// Workloads are in two places of the file and in one list of the configuration.
 		var i int
@@ -191,6 +239,20 @@ func (c *checker) actors() []string {
 	return names
 }
 
+// anExpectation is a step to begin with, about what the scenario does.
+func (c *checker) anExpectation() string {
+	condition := "journal.exists(e, e.kind == 'exchange' && e.outcome == 'granted')"
+	for _, s := range c.scenario.Steps {
+		switch {
+		case s.Run != nil && s.Name != "":
+			condition = "results." + s.Name + ".exitCode == 0"
+		case s.Run != nil:
+			condition = "journal.filter(e, e.kind == 'run').all(e, e.detail.exitCode == '0')"
+		}
+	}
+	return fmt.Sprintf("- expect: [%q]", condition)
+}
+
 // canFail refuses a scenario that expects nothing.
 func (c *checker) canFail() {
 	for _, s := range c.scenario.Steps {
@@ -198,5 +260,5 @@ func (c *checker) canFail() {
 			return
 		}
 	}
-	c.add("steps", "at least one expect step", "none", "a scenario that expects nothing cannot fail; say what should have happened")
+	c.add("steps", "at least one expect step", "none", "without one the scenario cannot fail; add for example "+c.anExpectation())
 }

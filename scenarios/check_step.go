@@ -50,10 +50,16 @@ func (c *checker) step(i int, s *Step) {
 		}
 	}
 	if len(given) != 1 {
+		c.name(field, "", s)
 		c.add(field, "exactly one of "+strings.Join(names, ", "), strings.Join(given, " and "), "make a step of each")
 		return
 	}
 	check(c, yamlfile.Join(field, given[0]), s)
+	c.name(field, given[0], s)
+}
+
+// name checks the step's name, by which later steps know it.
+func (c *checker) name(field, verb string, s *Step) {
 	if s.Name == "" {
 		return
 	}
@@ -62,8 +68,10 @@ func (c *checker) step(i int, s *Step) {
 		c.add(field+".name", "letters, digits and underscores", s.Name, "expectations call the result results.NAME")
 	case slices.Contains(c.steps, s.Name):
 		c.add(field+".name", "a name that no other step has", s.Name, "rename one of them")
+		return
 	}
 	c.steps = append(c.steps, s.Name)
+	c.verbs[s.Name] = verb
 	if s.CopyToken != nil {
 		c.copies = append(c.copies, s.Name)
 	}
@@ -71,7 +79,7 @@ func (c *checker) step(i int, s *Step) {
 
 // one checks a reference to something that is known by name.
 func (c *checker) one(field, of, name string, known []string) {
-	if slices.Contains(known, name) {
+	if slices.Contains(known, name) || !c.worldIsKnown() {
 		return
 	}
 	expected := fmt.Sprintf("%s: %s", of, strings.Join(known, ", "))
@@ -235,10 +243,15 @@ func (c *checker) expect(field string, s *Step) {
 			continue
 		}
 		p, errs := c.language.compile(e.Source, c.steps, c.actors())
-		e.program = p
+		if e.program = p; p != nil {
+			errs = p.checkFields(c.verbs)
+		}
 		for _, x := range errs {
+			if x.names == "workloads" && !c.worldIsKnown() || x.names == "results" && !c.namesAreKnown() {
+				continue
+			}
 			line, column := c.place(e, x)
-			c.problems = append(c.problems, yamlfile.Problem{
+			c.report(yamlfile.Problem{
 				File: c.scenario.file, Line: line, Column: column, Field: fmt.Sprintf("%s[%d]", field, i),
 				Expected: x.expected, Found: x.found, Fix: x.fix,
 			})

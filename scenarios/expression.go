@@ -73,6 +73,7 @@ func newLanguage() (*language, error) {
 			l.names = append(l.names, name)
 		}
 	}
+	l.names = append(l.names, macros...)
 	slices.Sort(l.names)
 	return l, nil
 }
@@ -88,6 +89,7 @@ type expressionError struct {
 	line, column  int // from 1
 	expected, fix string
 	found         string
+	names         string // the variable of which it names an element that is not there
 }
 
 // compile checks an expression. Steps are the names of the steps before it,
@@ -98,6 +100,9 @@ func (l *language) compile(source string, steps, workloads []string) (*program, 
 		var errs []expressionError
 		for _, e := range issues.Errors() {
 			errs = append(errs, l.explain(e))
+			if strings.HasPrefix(e.Message, syntaxError) || l.misspeltMacro(e) {
+				break // what comes next follows from it
+			}
 		}
 		return nil, errs
 	}
@@ -122,24 +127,83 @@ func (l *language) compile(source string, steps, workloads []string) (*program, 
 	return p, nil
 }
 
-// CEL puts the name it stumbled over in single quotes.
-var quotedName = regexp.MustCompile(`(?:undeclared reference to|undefined field) '([^']+)'`)
+// How CEL words what is wrong.
+const syntaxError = "Syntax error: "
+
+var (
+	quotedName = regexp.MustCompile(`(undeclared reference to|undefined field) '([^']+)'`)
+	noOverload = regexp.MustCompile(`no matching overload for '([^']+)' applied to '([^']+)'`)
+	stumbled   = regexp.MustCompile(`(?:at: |input |at )'([^']+)'`)
+)
 
 // explain makes CEL's error one of ours.
 func (l *language) explain(e *common.Error) expressionError {
 	x := expressionError{line: max(e.Location.Line(), 1), column: e.Location.Column() + 1, expected: "an expression in CEL"}
-	x.found, _, _ = strings.Cut(e.Message, " (")
-	if strings.HasPrefix(e.Message, "undefined field") { // CEL places it at its dot
-		x.column++
-	}
-	if name := quotedName.FindStringSubmatch(e.Message); name != nil {
-		if meant := yamlfile.Nearest(name[1], l.names); meant != "" && meant != name[1] {
-			x.fix = fmt.Sprintf("did you mean %s?", meant)
-		} else {
-			x.fix = "an expression knows results, journal, workloads and clock"
+	if syntax, ok := strings.CutPrefix(e.Message, syntaxError); ok {
+		x.found, _, _ = strings.Cut(syntax, " expecting ")
+		if word := stumbled.FindStringSubmatch(x.found); word != nil {
+			x.fix = otherLanguages[strings.TrimSpace(word[1])]
 		}
+		return x
+	}
+	if call := noOverload.FindStringSubmatch(e.Message); call != nil {
+		x.expected = "values of types that go together"
+		x.found, x.fix = mismatch(call[1], call[2])
+		return x
+	}
+	x.found, _, _ = strings.Cut(e.Message, " (")
+	name := quotedName.FindStringSubmatch(e.Message)
+	if name == nil {
+		return x
+	}
+	if x.fix = "an expression knows results, journal, workloads and clock"; name[1] == "undefined field" {
+		x.column++ // CEL places it at its dot
+		x.fix = "docs/scenarios.md lists the fields"
+	}
+	if meant := yamlfile.Nearest(name[2], l.names); meant != "" && meant != name[2] {
+		x.fix = fmt.Sprintf("did you mean %s?", meant)
 	}
 	return x
+}
+
+// misspeltMacro reports whether a name was meant for a macro, whose variables are
+// unknown then, too.
+func (l *language) misspeltMacro(e *common.Error) bool {
+	name := quotedName.FindStringSubmatch(e.Message)
+	return name != nil && slices.Contains(macros, yamlfile.Nearest(name[2], l.names))
+}
+
+// macros look like functions, but are not among them.
+var macros = []string{"all", "exists", "exists_one", "existsOne", "filter", "map", "has"}
+
+// otherLanguages are words that CEL has others for.
+var otherLanguages = map[string]string{
+	"=": "write == to compare", "and": "write && for and", "or": "write || for or", "not": "write ! for not",
+	"&": "write && for and", "|": "write || for or", "===": "write == to compare", "<>": "write != for unequal",
+}
+
+// mismatch shows the types that an operator or a function was applied to.
+func mismatch(function, types string) (found, fix string) {
+	types = strings.Trim(types, "()")
+	operator, ok := operators.FindReverse(function)
+	left, right, two := strings.Cut(types, ", ")
+	if !ok || !two || strings.Contains(types, "(") {
+		return function + "(" + types + ")", ""
+	}
+	found = left + " " + operator + " " + right
+	if right != "string" {
+		left, right = right, left
+	}
+	switch {
+	case right != "string":
+	case left == "int" || left == "double" || left == "uint" || left == "bool":
+		fix = "write it without quotes"
+	case left == "timestamp":
+		fix = "write timestamp('2026-01-05T08:00:00Z')"
+	case left == "duration":
+		fix = "write duration('55m')"
+	}
+	return found, fix
 }
 
 // A reference is a place where an expression takes an element of a variable by a
@@ -183,11 +247,48 @@ func (p *program) checkKeys(variable, expected string, known []string) []express
 		}
 		x := p.at(r.expr)
 		x.expected, x.found, x.fix = expected+" "+strings.Join(known, ", "), variable+"."+r.key, didYouMean(r.key, known)
+		x.names = variable
 		if len(known) == 0 {
 			x.expected = "no " + variable + ", as there are none here"
 		}
 		errs = append(errs, x)
 	}
+	return errs
+}
+
+// fills says which fields of its result a step fills, besides those that all do.
+// A step that is not here may fill any.
+var fills = map[string][]string{
+	"run": {"exitCode", "stdout", "stderr", "json", "lines"}, "copyToken": {"token"},
+	"rotate": {"kid"}, "publish": {"kid"}, "removeKey": {"kid"},
+	"advance": nil, "setClock": nil, "freeze": nil, "speed": nil, "skew": nil, "set": nil, "expect": nil,
+}
+
+// checkFields refuses fields of a result that its step never fills: an
+// expectation about them would never fail, or always.
+func (p *program) checkFields(verbs map[string]string) []expressionError {
+	steps := map[int64]string{} // the step that a part of the expression is the result of
+	for _, r := range p.references("results") {
+		steps[r.expr.ID()] = r.key
+	}
+	var errs []expressionError
+	ast.PreOrderVisit(p.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.SelectKind {
+			return
+		}
+		step, ok := steps[e.AsSelect().Operand().ID()]
+		filled, known := fills[verbs[step]]
+		if !ok || !known {
+			return
+		}
+		filled = slices.Concat(filled, []string{"events", "started", "finished"})
+		if field := e.AsSelect().FieldName(); !slices.Contains(filled, field) {
+			x := p.at(e)
+			x.expected = fmt.Sprintf("a field that %s steps have: %s", verbs[step], strings.Join(filled, ", "))
+			x.found, x.fix = "results."+step+"."+field, "name the step that has it"
+			errs = append(errs, x)
+		}
+	}))
 	return errs
 }
 
@@ -212,15 +313,8 @@ func (p *program) checkConstants() []expressionError {
 		if e.Kind() != ast.CallKind {
 			return
 		}
-		c := e.AsCall()
-		if c.FunctionName() != operators.Equals && c.FunctionName() != operators.NotEquals {
-			return
-		}
-		field, literal := c.Args()[0], c.Args()[1]
-		if field.Kind() == ast.LiteralKind {
-			field, literal = literal, field
-		}
-		if field.Kind() != ast.SelectKind || literal.Kind() != ast.LiteralKind {
+		field, literals := compared(e.AsCall())
+		if field == nil {
 			return
 		}
 		var known []string
@@ -232,7 +326,11 @@ func (p *program) checkConstants() []expressionError {
 		default:
 			return
 		}
-		if word, ok := literal.AsLiteral().(types.String); ok && !slices.Contains(known, string(word)) {
+		for _, literal := range literals {
+			word, ok := literal.AsLiteral().(types.String)
+			if !ok || slices.Contains(known, string(word)) {
+				continue
+			}
 			x := p.at(literal)
 			x.expected, x.found = "one of "+strings.Join(known, ", "), fmt.Sprintf("'%s'", word)
 			if meant := yamlfile.Nearest(string(word), known); meant != "" {
@@ -242,6 +340,29 @@ func (p *program) checkConstants() []expressionError {
 		}
 	}))
 	return errs
+}
+
+// compared is the field that ==, != or in compares with literals; nil if the call
+// is another one.
+func compared(c ast.CallExpr) (field ast.Expr, literals []ast.Expr) {
+	switch c.FunctionName() {
+	case operators.Equals, operators.NotEquals:
+		field, literals = c.Args()[0], c.Args()[1:]
+		if field.Kind() == ast.LiteralKind {
+			field, literals = c.Args()[1], c.Args()[:1]
+		}
+	case operators.In:
+		if c.Args()[1].Kind() != ast.ListKind {
+			return nil, nil
+		}
+		field, literals = c.Args()[0], c.Args()[1].AsList().Elements()
+	default:
+		return nil, nil
+	}
+	if field.Kind() != ast.SelectKind {
+		return nil, nil
+	}
+	return field, slices.DeleteFunc(slices.Clone(literals), func(e ast.Expr) bool { return e.Kind() != ast.LiteralKind })
 }
 
 // at is the place of a part of the expression.

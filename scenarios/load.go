@@ -135,11 +135,8 @@ func (l *loader) add(file string, data []byte, err error) {
 	}
 	problems := yamlfile.DecodeNode(file, top, &s)
 	s.file = file
-	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n")}
-	// The meaning of what could not be decoded is not asked for.
-	if problems.Err() == nil {
-		c.check()
-	}
+	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n"), undecoded: problems.Err(), verbs: map[string]string{}}
+	c.check()
 	problems = append(problems, c.problems...)
 	problems.Sort()
 	for _, p := range problems {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +36,10 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		{name: "nothing", problems: nil},
 		{
 			name: "unknown field", replace: "steps:", by: "descriptoin: x\nsteps:",
-			problems: []string{"minimal.yaml:6:1: descriptoin: expected one of", "did you mean description?"},
+			problems: []string{
+				"minimal.yaml:6:1: descriptoin: expected one of ",
+				", found an unknown field; did you mean description?",
+			},
 		},
 		{
 			name: "another kind of file", replace: "kind: Scenario", by: "kind: RadixApplication\nspec: {}",
@@ -46,7 +51,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "name that is none", replace: "name: minimal", by: "name: Minimal Scenario",
-			problems: []string{"minimal.yaml:3:18: metadata.name: expected lower-case letters"},
+			problems: []string{"minimal.yaml:3:18: metadata.name: expected lower-case letters, digits and hyphens, such as wrong-subject, found Minimal Scenario"},
 		},
 		{
 			name: "no name", replace: "metadata: {name: minimal}", by: "metadata: {}",
@@ -54,47 +59,62 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "lockstep", replace: "steps:", by: "clock: {mode: lockstep}\nsteps:",
-			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only, found lockstep; programs on the lab clock come later"},
+			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only, found lockstep; programs on the lab clock come later; until then each run step starts a new program, whose caches are empty"},
 		},
 		{
 			name: "clock that is misspelt", replace: "steps:", by: "clock: {mode: serveronly}\nsteps:",
-			problems: []string{"clock.mode: expected server-only, found serveronly; did you mean server-only?"},
+			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only, found serveronly; did you mean server-only?"},
 		},
 		{
 			name: "start that is no time", replace: "steps:", by: "clock: {start: tomorrow}\nsteps:",
-			problems: []string{"minimal.yaml:6:16: clock.start: expected a time"},
+			problems: []string{`minimal.yaml:6:16: clock.start: expected a time such as 2026-11-23T10:04:05Z, found text "tomorrow"; write it as RFC 3339, with Z or an offset, or as a date alone`},
 		},
 		{
 			name: "nothing that can fail", replace: "  - expect:\n      - results.read.exitCode == 0\n", by: "",
-			problems: []string{"minimal.yaml:7:3: steps: expected at least one expect step, found none"},
+			problems: []string{`minimal.yaml:7:3: steps: expected at least one expect step, found none; without one the scenario cannot fail; add for example - expect: ["results.read.exitCode == 0"]`},
 		},
 		{
 			name: "no steps", replace: minimal[strings.Index(minimal, "steps:"):], by: "steps: []\n",
-			problems: []string{"minimal.yaml:6:8: steps: expected at least one expect step"},
+			problems: []string{`minimal.yaml:6:8: steps: expected at least one expect step, found none; without one the scenario cannot fail; add for example - expect: ["journal.exists(e, e.kind == 'exchange' && e.outcome == 'granted')"]`},
 		},
 		{
 			name: "two things in a step", replace: "  - name: read\n", by: "  - name: read\n    advance: 5m\n",
-			problems: []string{"minimal.yaml:7:5: steps[0]: expected exactly one of run, advance, ", "found run and advance; make a step of each", "steps[1].expect[0]"},
+			problems: []string{
+				"minimal.yaml:7:5: steps[0]: expected exactly one of ",
+				", found run and advance; make a step of each",
+			},
 		},
 		{
 			name: "nothing in a step", replace: "  - expect:", by: "  - name: idle\n  - expect:",
-			problems: []string{"minimal.yaml:9:5: steps[1]: expected exactly one of", "found nothing"},
+			problems: []string{
+				"minimal.yaml:9:5: steps[1]: expected exactly one of ",
+				", found nothing; make a step of each",
+			},
 		},
 		{
 			name: "step without content", replace: "  - expect:", by: "  -\n  - expect:",
-			problems: []string{"steps[1]: expected exactly one of"},
+			problems: []string{
+				"minimal.yaml:9:4: steps[1]: expected exactly one of ",
+				", found nothing; make a step of each",
+			},
 		},
 		{
 			name: "unknown kind of step", replace: "    run:", by: "    runn:",
-			problems: []string{"minimal.yaml:8:5: steps[0].runn: expected one of", "did you mean run?"},
+			problems: []string{
+				"minimal.yaml:8:5: steps[0].runn: expected one of ",
+				", found an unknown field; did you mean run?",
+			},
 		},
 		{
 			name: "step name that an expression cannot say", replace: "name: read", by: "name: read-it",
-			problems: []string{"steps[0].name: expected letters, digits and underscores, found read-it", "results.read"},
+			problems: []string{
+				"minimal.yaml:7:11: steps[0].name: expected letters, digits and underscores, found read-it; expectations call the result results.NAME",
+				"minimal.yaml:10:17: steps[1].expect[0]: expected a named step before this one: read-it, found results.read",
+			},
 		},
 		{
 			name: "name of two steps", replace: "  - expect:", by: "  - {name: read, advance: 5m}\n  - expect:",
-			problems: []string{"minimal.yaml:9:12: steps[1].name: expected a name that no other step has, found read"},
+			problems: []string{"minimal.yaml:9:12: steps[1].name: expected a name that no other step has, found read; rename one of them"},
 		},
 		{
 			name: "unknown workload", replace: "workload: web", by: "workload: wbe",
@@ -102,23 +122,23 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "command and shell", replace: "workload: web,", by: "workload: web, shell: ls,",
-			problems: []string{"steps[0].run.shell: expected a command or a shell text, found both"},
+			problems: []string{"minimal.yaml:8:33: steps[0].run.shell: expected a command or a shell text, found both; remove one"},
 		},
 		{
 			name: "neither command nor shell", replace: ", command: [wiemu-workload, secret, get, mykeyvault, mysecret]", by: "",
-			problems: []string{"steps[0].run: expected a command or a shell text, found nothing"},
+			problems: []string{"minimal.yaml:8:10: steps[0].run: expected a command or a shell text, found nothing"},
 		},
 		{
 			name: "token of nobody", replace: "workload: web,", by: "workload: web, token: old,",
-			problems: []string{"steps[0].run.token: expected a workload, or a copyToken step before this one: web, found old"},
+			problems: []string{"minimal.yaml:8:33: steps[0].run.token: expected a workload, or a copyToken step before this one: web, found old"},
 		},
 		{
 			name: "environment variable that is none", replace: "workload: web,", by: "workload: web, env: {'A=B': c},",
-			problems: []string{"steps[0].run.env", "expected the name of an environment variable"},
+			problems: []string{`minimal.yaml:8:39: steps[0].run.env.A=B: expected the name of an environment variable, found "A=B"`},
 		},
 		{
 			name: "copy without a name", replace: "  - expect:", by: "  - copyToken: {workload: web}\n  - expect:",
-			problems: []string{"steps[1].name: expected a name for the copy"},
+			problems: []string{"minimal.yaml:9:5: steps[1].name: expected a name for the copy, found nothing; run steps take the copy with token: NAME"},
 		},
 		{
 			name: "advance without a unit", replace: "  - expect:", by: "  - advance: 55\n  - expect:",
@@ -126,23 +146,23 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "back in time", replace: "  - expect:", by: "  - advance: -5m\n  - expect:",
-			problems: []string{"steps[1].advance: expected a duration above zero, such as 55m, found -5m0s; lab time never goes backwards"},
+			problems: []string{"minimal.yaml:9:14: steps[1].advance: expected a duration above zero, such as 55m, found -5m0s; lab time never goes backwards"},
 		},
 		{
 			name: "back before the start", replace: "  - expect:", by: "  - setClock: 2025-12-31T09:00:00Z\n  - expect:",
-			problems: []string{"steps[1].setClock: expected a time after 2026-01-05T08:00:00Z, found 2025-12-31T09:00:00Z; lab time never goes backwards"},
+			problems: []string{"minimal.yaml:9:15: steps[1].setClock: expected a time after 2026-01-05T08:00:00Z, found 2025-12-31T09:00:00Z; lab time never goes backwards; clock.start says when the scenario starts"},
 		},
 		{
 			name: "no speed", replace: "  - expect:", by: "  - speed: 0\n  - expect:",
-			problems: []string{"steps[1].speed: expected a number greater than 0 and at most 100000, such as 600, found 0; freeze: true lets the clock stand still"},
+			problems: []string{"minimal.yaml:9:12: steps[1].speed: expected a number greater than 0 and at most 100000, such as 600, found 0; freeze: true lets the clock stand still"},
 		},
 		{
 			name: "skew of nobody", replace: "  - expect:", by: "  - skew: {part: entre, by: 5m}\n  - expect:",
-			problems: []string{"steps[1].skew.part: expected a part of the lab that has a clock: entra, resources, workloads, local, found entre; did you mean entra?"},
+			problems: []string{"minimal.yaml:9:18: steps[1].skew.part: expected a part of the lab that has a clock: entra, resources, workloads, local, found entre; did you mean entra?"},
 		},
 		{
 			name: "unknown issuer", replace: "  - expect:", by: "  - rotate: {issuer: locl}\n  - expect:",
-			problems: []string{"steps[1].rotate.issuer: expected an issuer that wiemu hosts: entra, local, found locl; did you mean local?"},
+			problems: []string{"minimal.yaml:9:22: steps[1].rotate.issuer: expected an issuer that wiemu hosts: entra, local, found locl; did you mean local?"},
 		},
 		{
 			name: "move to an issuer that there is not", replace: "  - expect:", by: "  - moveWorkload: {workload: web, issuer: loca}\n  - expect:",
@@ -154,55 +174,58 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "unknown stage of a key", replace: "  - expect:", by: "  - removeKey: {key: retierd}\n  - expect:",
-			problems: []string{"steps[1].removeKey.key: expected a key id or one of: retired, published, signing, found retierd; did you mean retired?"},
+			problems: []string{"minimal.yaml:9:22: steps[1].removeKey.key: expected a key id or one of: retired, published, signing, found retierd; did you mean retired?"},
 		},
 		{
 			name: "change of nobody", replace: "  - expect:", by: "  - set: {identity: wbe, disabled: true}\n  - expect:",
-			problems: []string{"steps[1].set.identity: expected a workload, an application, a managed identity or a client id: web, found wbe; did you mean web?"},
+			problems: []string{"minimal.yaml:9:21: steps[1].set.identity: expected a workload, an application, a managed identity or a client id: web, found wbe; did you mean web?"},
 		},
 		{
 			name: "change of nothing", replace: "  - expect:", by: "  - set: {identity: web}\n  - expect:",
-			problems: []string{"steps[1].set: expected exactly one of federatedCredential", "found nothing"},
+			problems: []string{"minimal.yaml:9:10: steps[1].set: expected exactly one of federatedCredential, addFederatedCredential, removeFederatedCredential, disabled, deleted, found nothing; make a set step of each"},
 		},
 		{
 			name: "change of two things", replace: "  - expect:", by: "  - set: {identity: web, disabled: true, deleted: true}\n  - expect:",
-			problems: []string{"steps[1].set: expected exactly one of federatedCredential", "found deleted and disabled"},
+			problems: []string{"minimal.yaml:9:10: steps[1].set: expected exactly one of federatedCredential, addFederatedCredential, removeFederatedCredential, disabled, deleted, found deleted and disabled; make a set step of each"},
 		},
 		{
 			name: "empty change", replace: "  - expect:", by: "  - set: {identity: web, federatedCredential: {}}\n  - expect:",
-			problems: []string{"steps[1].set.federatedCredential: expected an issuer, a subject or an audience"},
+			problems: []string{"minimal.yaml:9:47: steps[1].set.federatedCredential: expected an issuer, a subject or an audience, found nothing"},
 		},
 		{
 			name: "issuer that is no URL", replace: "  - expect:", by: "  - set: {identity: web, federatedCredential: {issuer: locall}}\n  - expect:",
-			problems: []string{"steps[1].set.federatedCredential.issuer: expected an https URL or the name of an issuer: local, found locall; did you mean local?"},
+			problems: []string{"minimal.yaml:9:56: steps[1].set.federatedCredential.issuer: expected an https URL or the name of an issuer: local, found locall; did you mean local?"},
 		},
 		{
 			name: "workload without a client id", replace: ", clientId: b96d264b-7053-4465-a4a7-32be5b0fec49", by: "",
-			problems: []string{"minimal.yaml:5:5: workloads[0].clientId: expected a GUID"},
+			problems: []string{"minimal.yaml:5:5: workloads[0].clientId: expected a GUID such as 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, found nothing"},
 		},
 		{
 			name: "workloads of one name", replace: "steps:", by: "  - {name: web, namespace: shop, serviceAccount: other-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}\nsteps:",
-			problems: []string{"minimal.yaml:6:12: workloads[1].name: expected a name that no other workload has, found web"},
+			problems: []string{"minimal.yaml:6:12: workloads[1].name: expected a name that no other workload has, found web; give one of them another name"},
 		},
 		{
 			name: "configuration that is wrong", replace: "steps:", by: "config:\n  issuers:\n    - {name: aks, url: 'http://example.com'}\nsteps:",
-			problems: []string{"minimal.yaml:8:24: config.issuers[0].url: expected an https URL"},
+			problems: []string{"minimal.yaml:8:24: config.issuers[0].url: expected an https URL without user, query and fragment, found issuer URL must use https scheme, got: http://example.com; Kubernetes and Entra ID accept no other issuer"},
 		},
 		{
 			name: "configuration with an unknown field", replace: "steps:", by: "config:\n  isuers: []\nsteps:",
-			problems: []string{"minimal.yaml:7:3: config.isuers: expected one of", "did you mean issuers?"},
+			problems: []string{
+				"minimal.yaml:7:3: config.isuers: expected one of ",
+				", found an unknown field; did you mean issuers?",
+			},
 		},
 		{
 			name: "fixed ports", replace: "steps:", by: "config: {listen: {proxy: '127.0.0.1:3128'}}\nsteps:",
-			problems: []string{"minimal.yaml:6:18: config.listen: expected no addresses"},
+			problems: []string{"minimal.yaml:6:18: config.listen: expected no addresses, found some; remove it: scenarios run side by side, each on free ports"},
 		},
 		{
 			name: "workload of the configuration", replace: "steps:", by: "config:\n  workloads:\n    - {namespace: a, serviceAccount: b, clientId: c}\nsteps:",
-			problems: []string{"minimal.yaml:8:51: config.workloads[0].clientId: expected a GUID"},
+			problems: []string{"minimal.yaml:8:51: config.workloads[0].clientId: expected a GUID such as 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, found c"},
 		},
 		{
 			name: "expectation that does not parse", replace: "results.read.exitCode == 0", by: "results.read.exitCode = 0",
-			problems: []string{"minimal.yaml:10:31: steps[1].expect[0]: expected an expression in CEL"},
+			problems: []string{"minimal.yaml:10:31: steps[1].expect[0]: expected an expression in CEL, found token recognition error at: '= '; write == to compare"},
 		},
 		{
 			name: "expectation about an unknown step", replace: "results.read.exitCode", by: "results.raed.exitCode",
@@ -214,35 +237,35 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "expectation about an unknown variable", replace: "results.read.exitCode == 0", by: "result.read.exitCode == 0",
-			problems: []string{"undeclared reference to 'result'; did you mean results?"},
+			problems: []string{"minimal.yaml:10:9: steps[1].expect[0]: expected an expression in CEL, found undeclared reference to 'result'; did you mean results?"},
 		},
 		{
 			name: "expectation about an unknown workload", replace: "results.read.exitCode == 0", by: "workloads['wbe'].clientId != ''",
-			problems: []string{"expected a workload of this scenario: web, found workloads.wbe", "did you mean web?"},
+			problems: []string{"minimal.yaml:10:18: steps[1].expect[0]: expected a workload of this scenario: web, found workloads.wbe; did you mean web?"},
 		},
 		{
 			name: "expectation of another type", replace: "results.read.exitCode == 0", by: "results.read.exitCode == 'x'",
-			problems: []string{"minimal.yaml:10:31: steps[1].expect[0]", "no matching overload for '_==_' applied to '(int, string)'"},
+			problems: []string{"minimal.yaml:10:31: steps[1].expect[0]: expected values of types that go together, found int == string; write it without quotes"},
 		},
 		{
 			name: "expectation that is no condition", replace: "results.read.exitCode == 0", by: "results.read.exitCode",
-			problems: []string{"expected an expression that is true or false, found one of type int"},
+			problems: []string{"minimal.yaml:10:9: steps[1].expect[0]: expected an expression that is true or false, found one of type int; compare it with something"},
 		},
 		{
 			name: "expectation of a kind that no event has", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.kind == 'exchnage')",
-			problems: []string{"expected one of run, key-rotation", "found 'exchnage'", "did you mean 'exchange'?"},
+			problems: []string{"minimal.yaml:10:37: steps[1].expect[0]: expected one of run, key-rotation, mint, projection, discovery, token-review, exchange, access, escape, directory, clock, fault, found 'exchnage'; did you mean 'exchange'?"},
 		},
 		{
 			name: "expectation over several lines", replace: "results.read.exitCode == 0", by: "|-\n        results.read.exitCode == 0\n          && results.read.exitcode == 0",
-			problems: []string{"minimal.yaml:12:27: steps[1].expect[0]"},
+			problems: []string{"minimal.yaml:12:27: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'; did you mean exitCode?"},
 		},
 		{
 			name: "expectation in quotes", replace: "results.read.exitCode == 0", by: `"!results.read.exitcode"`,
-			problems: []string{"minimal.yaml:10:24: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'"},
+			problems: []string{"minimal.yaml:10:24: steps[1].expect[0]: expected an expression in CEL, found undefined field 'exitcode'; did you mean exitCode?"},
 		},
 		{
 			name: "expectation that is empty", replace: "results.read.exitCode == 0", by: "",
-			problems: []string{"steps[1].expect[0]: expected a condition in CEL, found nothing"},
+			problems: []string{"minimal.yaml:10:8: steps[1].expect[0]: expected a condition in CEL, found nothing"},
 		},
 		{
 			name: "expectation in a folded text", replace: "results.read.exitCode == 0", by: ">-\n        results.read.exitcode\n        == 0",
@@ -250,11 +273,11 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "radixconfig that is wrong", replace: "steps:", by: radixconfig("b96d264b") + "steps:",
-			problems: []string{"minimal.yaml:14:38: radixconfig.spec.components[0].identity.azure.clientId", "b96d264b"},
+			problems: []string{`minimal.yaml:14:38: radixconfig.spec.components[0].identity.azure.clientId: expected a client id (a UUID), found text "b96d264b"; the Azure portal shows it as Client ID of the managed identity or Application (client) ID of the app registration`},
 		},
 		{
 			name: "workload of another name", replace: "name: web,", by: "name: web-dev,",
-			problems: []string{"workload: expected a workload of this scenario: web-dev, found web"},
+			problems: []string{"minimal.yaml:8:21: steps[0].run.workload: expected a workload of this scenario: web-dev, found web"},
 		},
 		{
 			name: "expectation that YAML takes for a mapping", replace: "results.read.exitCode == 0", by: "results.read.stdout == 'a: b'",
@@ -262,11 +285,90 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "expectation that YAML takes for a tag", replace: "results.read.exitCode == 0", by: "!results.read.json.ok",
-			problems: []string{"minimal.yaml:10:9: steps[1].expect[0]: expected a condition in CEL, found the YAML tag !results.read.json.ok; because it begins with !"},
+			problems: []string{"minimal.yaml:10:9: steps[1].expect[0]: expected a condition in CEL, found the YAML tag !results.read.json.ok; because it begins with !, put it in quotes or below |-"},
+		},
+		{
+			name: "several things at once", replace: minimal[strings.Index(minimal, "steps:"):], by: `steps:
+  - name: first
+    advance: 5 minutes
+  - name: second
+    runn: {workload: web, shell: ls}
+  - run: {workload: webb, shell: ls}
+  - rotate: {isuer: local}
+  - expect:
+      - results.second.exitCode = 0
+      - results.first.elapsed == duration('5m')
+      - clock.elapsed == '5m'
+      - journal.all(e, e.code != 0)
+`, problems: []string{
+				`minimal.yaml:8:14: steps[0].advance: expected a duration such as 90s, 10m or 1h30m, found text "5 minutes"`,
+				"minimal.yaml:10:5: steps[1].runn: expected one of ",
+				", found an unknown field; did you mean run?",
+				"minimal.yaml:11:21: steps[2].run.workload: expected a workload of this scenario: web, found webb; did you mean web?",
+				"minimal.yaml:12:14: steps[3].rotate.isuer: expected one of issuer, found an unknown field; did you mean issuer?",
+				"minimal.yaml:14:33: steps[4].expect[0]: expected an expression in CEL, found token recognition error at: '= '; write == to compare",
+				"minimal.yaml:15:23: steps[4].expect[1]: expected an expression in CEL, found undefined field 'elapsed'; docs/scenarios.md lists the fields",
+				"minimal.yaml:16:23: steps[4].expect[2]: expected values of types that go together, found duration == string; write duration('55m')",
+			},
+		},
+		{
+			name: "unknown field beside the steps, from which nothing else follows", replace: "workloads:", by: "worklods:", problems: []string{
+				"minimal.yaml:4:1: worklods: expected one of ",
+				", found an unknown field; did you mean workloads?",
+			},
+		},
+		{
+			name: "misspelt name of a step, from which nothing else follows", replace: "  - name: read", by: "  - nmae: read", problems: []string{
+				"minimal.yaml:7:5: steps[0].nmae: expected one of ",
+				", found an unknown field; did you mean name?",
+			},
+		},
+		{
+			name: "misspelt expectation, from which nothing else follows", replace: "  - expect:", by: "  - expct:", problems: []string{
+				"minimal.yaml:9:5: steps[1].expct: expected one of ",
+				", found an unknown field; did you mean expect?",
+			},
+		},
+		{
+			name: "configuration of another type", replace: "steps:", by: "config: {issuers: local}\nsteps:", problems: []string{`minimal.yaml:6:19: config.issuers: expected a list, found text "local"; put "- " in front, even of a single element`},
+		},
+		{
+			name: "expectation with the words of another language", replace: "results.read.exitCode == 0", by: "results.read.exitCode == 0 and clock.now > clock.start", problems: []string{"minimal.yaml:10:36: steps[1].expect[0]: expected an expression in CEL, found mismatched input 'and'; write && for and"},
+		},
+		{
+			name: "expectation that compares a time with a text", replace: "results.read.exitCode == 0", by: "\"'2026-01-05T09:00:00Z' < clock.now\"", problems: []string{"minimal.yaml:10:33: steps[1].expect[0]: expected values of types that go together, found string < timestamp; write timestamp('2026-01-05T08:00:00Z')"},
+		},
+		{
+			name: "expectation that adds what cannot be added", replace: "results.read.exitCode == 0", by: "clock.now + 5 > clock.start", problems: []string{"minimal.yaml:10:19: steps[1].expect[0]: expected values of types that go together, found timestamp + int"},
+		},
+		{
+			name: "expectation that ends early", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.code == 700213", problems: []string{"minimal.yaml:10:43: steps[1].expect[0]: expected an expression in CEL, found missing ')' at '<EOF>'"},
+		},
+		{
+			name: "expectation with an unknown macro", replace: "results.read.exitCode == 0", by: "journal.exist(e, e.code == 700213)", problems: []string{
+				"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undeclared reference to 'exist'; did you mean exists?",
+			},
+		},
+		{
+			name: "expectation with an unknown function", replace: "results.read.exitCode == 0", by: "results.read.stdout.beginsWith('x')", problems: []string{
+				"minimal.yaml:10:39: steps[1].expect[0]: expected an expression in CEL, found undeclared reference to 'beginsWith'; an expression knows results, journal, workloads and clock",
+			},
+		},
+		{
+			name: "expectation of an outcome that no event has", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.outcome in ['granted', 'refused'])", problems: []string{"minimal.yaml:10:52: steps[1].expect[0]: expected one of ok, granted, denied, failed, passed, skipped, found 'refused'"},
+		},
+		{
+			name: "expectation about what a step does not give", replace: "results.read.exitCode == 0", by: "results.read.kid == ''", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected a field that run steps have: exitCode, stdout, stderr, json, lines, events, started, finished, found results.read.kid; name the step that has it"},
+		},
+		{
+			name: "expectation about a field that nothing has", replace: "results.read.exitCode == 0", by: "results.read.duration > duration('1s')", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'duration'; docs/scenarios.md lists the fields"},
+		},
+		{
+			name: "nothing that can fail, and nothing that is named", replace: "  - name: read\n    run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}\n  - expect:\n      - results.read.exitCode == 0\n", by: "  - advance: 5m\n", problems: []string{`minimal.yaml:7:3: steps: expected at least one expect step, found none; without one the scenario cannot fail; add for example - expect: ["journal.exists(e, e.kind == 'exchange' && e.outcome == 'granted')"]`},
 		},
 		{
 			name: "no YAML", replace: "metadata: {name: minimal}", by: "metadata: {name: minimal",
-			problems: []string{"minimal.yaml:", "expected YAML"},
+			problems: []string{"minimal.yaml:2: expected YAML, found did not find expected ',' or '}'; check the indentation of this line and of those before it"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -287,6 +389,11 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			for _, want := range test.problems {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("expected %q in:\n%v", want, err)
+				}
+			}
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				if !slices.ContainsFunc(test.problems, func(want string) bool { return strings.Contains(line, want) }) {
+					t.Errorf("not expected: %s", line)
 				}
 			}
 		})
@@ -406,8 +513,15 @@ func FuzzScenario(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse("fuzz.yaml", data)
 		if err != nil {
-			if err.Error() == "" {
-				t.Error("an error that says nothing")
+			var problems yamlfile.Problems
+			if !errors.As(err, &problems) || len(problems) == 0 {
+				t.Fatalf("an error that is no list of problems: %v", err)
+			}
+			lines := len(lineBreak.FindAll(data, -1)) + 1
+			for _, p := range problems {
+				if p.File != "fuzz.yaml" || p.Expected == "" || p.Line < 0 || p.Line > lines+1 || p.Column < 0 || p.Line == 0 && p.Column > 0 {
+					t.Errorf("a problem that is in no place of %d lines: %+v", lines, p)
+				}
 			}
 			return
 		}
@@ -420,6 +534,9 @@ func FuzzScenario(f *testing.F) {
 		}
 	})
 }
+
+// lineBreak is what YAML 1.1 takes for one.
+var lineBreak = regexp.MustCompile("[\n\r\u0085\u2028\u2029]")
 
 func write(t *testing.T, dir, name, content string) {
 	t.Helper()
