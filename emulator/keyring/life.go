@@ -207,10 +207,12 @@ func (r *Ring) removeBySchedule(ordinal int) {
 
 // remove takes a key away, unless it is gone already.
 func (r *Ring) remove(ordinal int, why string) {
-	key := (*r.keys.Load())[ordinal]
-	if key.Stage == Removed {
+	keys := *r.keys.Load()
+	i := index(keys, ordinal)
+	if i < 0 || keys[i].Stage == Removed {
 		return
 	}
+	key := keys[i]
 	if t := r.leave[ordinal]; t != nil {
 		t.Stop()
 		delete(r.leave, ordinal)
@@ -257,20 +259,45 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("key ring %s: identify a key: %w", r.opts.Name, err)
 	}
-	return Key{ID: id, Private: private, Certificate: certificate, PublishedAt: r.clock.Now(), ordinal: len(*r.keys.Load())}, nil
+	return Key{ID: id, Private: private, Certificate: certificate, PublishedAt: r.clock.Now(), ordinal: r.taken()}, nil
 }
+
+// remembered is how many keys a ring has at most while the oldest is a removed
+// one, which then is forgotten.
+const remembered = 100
 
 // put replaces keys, or appends a new one.
 func (r *Ring) put(changed ...Key) {
 	keys := slices.Clone(*r.keys.Load())
 	for _, c := range changed {
-		if c.ordinal < len(keys) {
-			keys[c.ordinal] = c
+		if i := index(keys, c.ordinal); i >= 0 {
+			keys[i] = c
 		} else {
 			keys = append(keys, c)
 		}
 	}
+	for len(keys) > remembered && keys[0].Stage == Removed {
+		keys = keys[1:]
+	}
 	r.keys.Store(&keys)
+}
+
+// index finds a key by its ordinal; -1 when the ring does not have it any more,
+// or not yet.
+func index(keys []Key, ordinal int) int {
+	if len(keys) == 0 || ordinal < keys[0].ordinal || ordinal > keys[len(keys)-1].ordinal {
+		return -1
+	}
+	return ordinal - keys[0].ordinal
+}
+
+// taken is how many keys the ring has had.
+func (r *Ring) taken() int {
+	keys := *r.keys.Load()
+	if len(keys) == 0 {
+		return 0
+	}
+	return keys[len(keys)-1].ordinal + 1
 }
 
 // tell journals a key's new stage, and the fault that is why.

@@ -168,8 +168,8 @@ func (r *Ring) Usable() []Key {
 	return usable
 }
 
-// Keys returns every key that the ring has had, oldest first; removed ones
-// without their private part.
+// Keys returns the keys that the ring has had, oldest first; removed ones without
+// their private part, and of many the last hundred.
 func (r *Ring) Keys() []Key { return slices.Clone(*r.keys.Load()) }
 
 // Sign signs payload with the signing key, by exactly one signature of its

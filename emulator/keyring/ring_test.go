@@ -395,3 +395,30 @@ func BenchmarkPublished(b *testing.B) {
 		_ = ring.Published()
 	}
 }
+
+func TestARingForgetsTheOldestOfManyRemovedKeys(t *testing.T) {
+	keys, err := made.Lease().Bounded(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk := clock.Stopped(start)
+	ring, err := New(t.Context(), clk, keys, Options{Name: "many", Identify: identify, RotateEvery: time.Hour, RetireAfter: 3 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	first := ring.Signing().ID
+	if err := clk.Advance(t.Context(), 150*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	all := ring.Keys()
+	if len(all) != remembered || all[len(all)-1].ID != ring.Signing().ID || all[0].Stage != Removed || all[0].ID == first {
+		t.Errorf("after 150 rotations it has %d keys, want the last %d", len(all), remembered)
+	}
+	if n := len(ring.Published()); n != 4 {
+		t.Errorf("%d keys are published, want the signing one and those of the last three hours", n)
+	}
+	if err := ring.Remove(first); err == nil {
+		t.Error("a key that is forgotten was removed")
+	}
+}

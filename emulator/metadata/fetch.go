@@ -10,7 +10,9 @@ import (
 
 // read fetches the discovery document, if the place has one, and the key set.
 func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
-	found := KeySet{Issuer: at.issuer, URL: at.jwks}
+	// Its age counts from before it was asked for, not from its arrival (RFC 9111
+	// §4.2.3): the issuer may have changed its keys meanwhile.
+	found := KeySet{Issuer: at.issuer, URL: at.jwks, FetchedAt: s.clock.Now()}
 	by := s.access(at).Transport
 	if at.issuer != "" {
 		data, err := s.get(ctx, by, at.first())
@@ -30,7 +32,6 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 	if found.keys, err = parseKeys(data); err != nil {
 		return KeySet{}, err
 	}
-	found.FetchedAt = s.clock.Now()
 	return found, nil
 }
 
