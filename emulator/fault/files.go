@@ -35,7 +35,7 @@ func files() []Kind {
 			Example: "token-not-rotated --for workload=my-radix-app-dev/web-sa",
 		},
 		{
-			Name: TokenFileDeletedDuringSwap, Point: AtTokenFile, Selects: selects,
+			Name: TokenFileDeletedDuringSwap, Point: AtRenewal, Selects: selects,
 			Summary:     "the token file is gone for a while at each renewal",
 			Description: "As with something that deletes the file and writes it anew, where a kubelet renames. Readers see ENOENT until the new token is there." + clears,
 			Parameters:  []Parameter{{Name: "window", Type: TypeDuration, Default: "5s", Description: "how long the file is gone, in lab time"}},

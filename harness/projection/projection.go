@@ -14,10 +14,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
@@ -43,6 +45,8 @@ type Options struct {
 
 	Journal  *journal.Journal
 	Workload string // namespace/service account, for the journal and messages
+
+	Faults *fault.Set // what goes wrong with the file; nil: nothing
 
 	// OnError is told what went wrong after Start: the token could not be
 	// renewed or not be written. The old one stays, and the next
@@ -82,6 +86,13 @@ type Volume struct {
 	laid   bool // the token is on disk
 	timer  clock.Timer
 	closed bool
+
+	// What faults have done.
+	unwatch func()
+	shown   guise        // of the last layout
+	seen    issuer.Token // that readers find, if they find one
+	leftOut time.Time    // no renewal before
+	gone    clock.Timer  // the file is away until then; nil: it is not
 }
 
 // Start makes the directory, lays out a first token in it and keeps it fresh on
@@ -103,8 +114,10 @@ func Start(ctx context.Context, dir string, clk clock.Clock, source Source, opts
 	v.ctx, v.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.unwatch = v.watch()
 	if err := v.renew(ctx, "first token"); err != nil {
 		v.cancel()
+		v.unwatch()
 		return nil, errors.Join(err, files.close())
 	}
 	v.schedule()
@@ -130,6 +143,7 @@ func (v *Volume) Refresh(ctx context.Context) error {
 // directory unless that holds something else or was there before.
 func (v *Volume) Close() error {
 	v.cancel() // a renewal under way gives up
+	v.unwatch()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -137,6 +151,9 @@ func (v *Volume) Close() error {
 	}
 	v.closed = true
 	v.timer.Stop()
+	if v.gone != nil {
+		v.gone.Stop()
+	}
 	return v.files.close()
 }
 
@@ -151,6 +168,7 @@ func (v *Volume) sync() {
 	now := v.clock.Now()
 	reason, due := refreshDue(v.token, now, v.jitter())
 	switch {
+	case due && v.leaveOut(reason, now):
 	case due:
 		if err := v.renew(v.ctx, reason); err != nil && v.opts.OnError != nil {
 			v.opts.OnError(err)
@@ -179,22 +197,60 @@ func (v *Volume) renew(ctx context.Context, reason string) error {
 		v.record(journal.Failed, reason, err)
 		return err
 	}
-	v.token, v.laid = token, false
+	first := v.token.Raw == ""
+	v.token, v.laid, v.leftOut = token, false, time.Time{}
+	if !first {
+		if err := v.gap(); err != nil {
+			v.record(journal.Failed, reason, err)
+			return err
+		}
+	}
 	return v.lay(reason)
 }
 
-// lay writes the token; v.mu is held.
+// lay writes the token, as faults have it; v.mu is held.
 func (v *Volume) lay(reason string) error {
-	changed, err := v.files.write([]byte(v.token.Raw), v.clock.Now(), v.random)
+	hit, hits := v.opts.Faults.Hit(fault.AtTokenFile, v.subject())
+	l := v.layout(hit)
+	changed, err := v.put(l)
 	if err != nil {
 		v.record(journal.Failed, reason, err)
 		return err
 	}
-	v.laid = true
-	if changed {
+	v.laid, v.shown = true, l.guise
+	if l.guise != mounted || v.seen.Raw == "" {
+		v.seen = v.token
+	}
+	switch {
+	case !changed:
+	case hits:
+		v.tell(v.looks(hit, l), reason, hit)
+	default:
 		v.record(journal.OK, reason, nil)
 	}
 	return nil
+}
+
+// put brings a layout to disk. While the file is away because of a gap, it is
+// written behind the readers' back.
+func (v *Volume) put(l layout) (changed bool, err error) {
+	write := func() (bool, error) { return v.files.write(l.data, l.mode, v.clock.Now(), v.random) }
+	wear := func() (bool, error) { return v.files.wear(l.guise) }
+	if v.gone != nil {
+		l.guise = absent
+	}
+	steps := []func() (bool, error){wear, write}
+	if l.guise == mounted && v.seen.Raw == "" { // there is nothing yet that could be mounted
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		did, err := step()
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || did
+	}
+	return changed, nil
 }
 
 func (v *Volume) of() string {
@@ -204,18 +260,24 @@ func (v *Volume) of() string {
 	return " of " + v.opts.Workload
 }
 
-// record writes the event of a renewal. The token itself is not part of it.
-func (v *Volume) record(outcome journal.Outcome, reason string, err error) {
+// event is one about the token as it is. The token itself is not part of it.
+func (v *Volume) event(reason string) journal.Event {
 	t := v.token
 	e := journal.Event{
-		Kind: journal.Projection, Outcome: outcome, Workload: v.opts.Workload,
+		Kind: journal.Projection, Workload: v.opts.Workload,
 		Issuer: t.Claims.Issuer, Subject: t.Claims.Subject, Audience: t.Claims.Audience, Kid: t.KeyID, JTI: t.ID,
-		Detail:  map[string]string{"file": v.Path(), "reason": reason},
-		Summary: fmt.Sprintf("token file%s written: %s", v.of(), reason),
+		Detail: map[string]string{"file": v.Path(), "reason": reason},
 	}
 	if t.Raw != "" {
 		e.IssuedAt, e.ExpiresAt = &t.IssuedAt, &t.ExpiresAt
 	}
+	return e
+}
+
+// record writes the event of a renewal.
+func (v *Volume) record(outcome journal.Outcome, reason string, err error) {
+	e := v.event(reason)
+	e.Outcome, e.Summary = outcome, fmt.Sprintf("token file%s written: %s", v.of(), reason)
 	if err != nil {
 		e.Summary = fmt.Sprintf("token file%s not renewed", v.of())
 		e.Message = err.Error()

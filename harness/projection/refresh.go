@@ -50,7 +50,10 @@ func (v *Volume) schedule() {
 	now := v.clock.Now()
 	byAge, byLifetime := refreshTimes(v.token)
 	at := now.Add(v.lag())
-	for v.laid && at.Sub(now) < maxAge && !at.After(byAge.Add(-maxJitter)) && !at.After(byLifetime.Add(-maxJitter)) {
+	idle := func() bool {
+		return at.Before(v.leftOut) || !at.After(byAge.Add(-maxJitter)) && !at.After(byLifetime.Add(-maxJitter))
+	}
+	for v.laid && at.Sub(now) < maxAge && idle() {
 		at = at.Add(v.lag())
 	}
 	v.timer = v.clock.AfterFunc(at.Sub(now), v.sync)

@@ -30,10 +30,11 @@ const (
 // the new ones. It is not safe for concurrent use.
 type writer struct {
 	dir     string
-	file    string // relative to dir
-	mode    fs.FileMode
-	made    bool // dir was not there before
-	plain   bool // the file system has no symbolic links
+	file    string      // relative to dir
+	mode    fs.FileMode // of the file as it is laid out now
+	guise   guise       // what readers find
+	made    bool        // dir was not there before
+	plain   bool        // the file system has no symbolic links
 	grace   time.Duration
 	retired retired
 
@@ -55,10 +56,21 @@ func openWriter(dir, file string, mode fs.FileMode) (*writer, error) {
 func (w *writer) path(name string) string { return filepath.Join(w.dir, name) }
 
 // write puts data in place of the file's content and tells whether that changed
-// anything. When it fails the old content is still there, and nothing else.
-func (w *writer) write(data []byte, now time.Time, random *rand.Rand) (changed bool, err error) {
-	if old, err := os.ReadFile(w.path(w.file)); err == nil && bytes.Equal(old, data) {
+// anything. When it fails the old content is still there, and nothing else. Where
+// readers do not find the file by its link, it is written behind their back.
+func (w *writer) write(data []byte, mode fs.FileMode, now time.Time, random *rand.Rand) (changed bool, err error) {
+	if old, err := os.ReadFile(w.path(w.held())); err == nil && bytes.Equal(old, data) && mode == w.mode {
 		return false, nil
+	}
+	before := w.mode
+	w.mode = mode
+	defer func() {
+		if err != nil {
+			w.mode = before
+		}
+	}()
+	if w.plain && w.guise != linked {
+		return false, nil // there is nowhere behind their back
 	}
 	if !w.plain {
 		err = w.swap(data, now, random)
@@ -162,11 +174,27 @@ func (w *writer) turn(stamp string) error {
 
 // show makes the link by which readers find the file, or its directory.
 func (w *writer) show() error {
-	first, _, _ := strings.Cut(filepath.ToSlash(w.file), "/")
-	if _, err := os.Lstat(w.path(first)); !errors.Is(err, fs.ErrNotExist) {
+	if w.guise != linked {
+		return nil
+	}
+	if _, err := os.Lstat(w.path(w.first())); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return w.symlink(filepath.Join(dataLink, first), w.path(first))
+	return w.symlink(filepath.Join(dataLink, w.first()), w.path(w.first()))
+}
+
+// first is the name by which readers enter the volume.
+func (w *writer) first() string {
+	name, _, _ := strings.Cut(filepath.ToSlash(w.file), "/")
+	return name
+}
+
+// held is where the volume keeps the file, whatever readers find.
+func (w *writer) held() string {
+	if w.plain || w.guise == linked {
+		return w.file
+	}
+	return filepath.Join(dataLink, w.file)
 }
 
 // lacksSymlinks tells whether an error means that symbolic links cannot be made
@@ -233,7 +261,7 @@ func (w *writer) close() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	first, _, _ := strings.Cut(filepath.ToSlash(w.file), "/")
+	first := w.first()
 	errs := []error{err}
 	for _, entry := range entries {
 		name := entry.Name()

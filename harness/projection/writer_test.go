@@ -26,7 +26,7 @@ func newWriter(t *testing.T, file string) *writer {
 
 func (w *writer) put(t *testing.T, data string) bool {
 	t.Helper()
-	changed, err := w.write([]byte(data), stamp, rand.New(rand.NewPCG(1, uint64(len(data)))))
+	changed, err := w.write([]byte(data), w.mode, stamp, rand.New(rand.NewPCG(1, uint64(len(data)))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestAFailedWriteLeavesTheOldContentAndNoLitter(t *testing.T) {
 				_ = os.WriteFile(name, data[:2], mode) // a part fits
 				return &fs.PathError{Op: "write", Path: name, Err: test.cause}
 			}
-			_, err := w.write([]byte("second one"), stamp, rand.New(rand.NewPCG(2, 2)))
+			_, err := w.write([]byte("second one"), w.mode, stamp, rand.New(rand.NewPCG(2, 2)))
 			if !errors.Is(err, test.cause) || !strings.Contains(err.Error(), "projection: write the token file "+w.path("token")) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v", err)
 			}
