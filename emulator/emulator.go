@@ -235,7 +235,7 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		if c.External {
 			continue
 		}
-		i, err := issuer.New(c.URL, e.rings[c.Name], e.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: e.journal})
+		i, err := issuer.New(c.URL, e.rings[c.Name], e.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: e.journal, Faults: e.faults})
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", c.Name, err)
 		}

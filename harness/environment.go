@@ -26,6 +26,10 @@ type Environment struct {
 	// hosts outside.
 	OpenPorts []uint16 `json:"openPorts,omitempty"`
 
+	// NotInjected says that the webhook left the pod alone: it has neither the
+	// variables nor the token file. See fault.WebhookNotInjecting.
+	NotInjected bool `json:"notInjected,omitempty"`
+
 	Machine    *MachineAccess    `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	TokenProxy *TokenProxyAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
 }
@@ -41,18 +45,21 @@ func (e Environment) Environ(base []string) []string {
 		env = set(env, gateway.Environ(e.ProxyURL)...)
 	}
 	env = set(env, "JAVA_TOOL_OPTIONS="+mergeOptions(value(base, "JAVA_TOOL_OPTIONS"), java))
+	env = set(env,
+		"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
+		"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
+	)
+	env = set(env, e.Machine.environ()...)
+	if e.NotInjected {
+		return env
+	}
 	if e.ClientID != "" { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
 		env = set(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
 	if !e.Machine.replacesTokenFile() {
 		env = set(env, "AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile, "AZURE_AUTHORITY_HOST="+e.AuthorityHost)
 	}
-	env = set(env, append(e.Machine.environ(), e.TokenProxy.environ()...)...)
-	return set(env,
-		"AZURE_TENANT_ID="+e.TenantID,
-		"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
-		"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
-	)
+	return set(env, append(e.TokenProxy.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
 }
 
 // Changes returns the variables that Environ sets, whether base has them so

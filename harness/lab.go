@@ -194,6 +194,7 @@ type Workload struct {
 	Environment Environment
 	volume      *projection.Volume
 	home        atomic.Pointer[home]
+	emulator    *emulator.Emulator
 }
 
 // Declare makes the service accounts of workloads and the trust in them, without
@@ -260,7 +261,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err := l.trust(ctx, Declared{w, id}, tenant, from); err != nil {
 		return nil, err
 	}
-	admitted := &Workload{Workload: w}
+	admitted := &Workload{Workload: w, emulator: l.emulator}
 	admitted.settle(from)
 	volume, err := l.project(ctx, admitted, id)
 	if err != nil {
@@ -324,7 +325,7 @@ func (l *Lab) project(ctx context.Context, w *Workload, id Identity) (*projectio
 		dir = filepath.Join(l.path("tokens"), fmt.Sprintf("%s_%d", name, n))
 	}
 	return projection.Start(ctx, dir, l.Clock(), mint, projection.Options{
-		File: "azure-identity-token", Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount, OnError: l.onError,
+		File: "azure-identity-token", Faults: l.emulator.Faults(), Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount, OnError: l.onError,
 	})
 }
 
@@ -335,7 +336,7 @@ func exists(path string) bool {
 
 // Environ returns the environment of the workload's process: base without what
 // would name another identity, and with the workload's own.
-func (w *Workload) Environ(base []string) []string { return w.Environment.Environ(base) }
+func (w *Workload) Environ(base []string) []string { return w.Injected().Environ(base) }
 
 // Refresh renews the token file now, whatever its age.
 func (w *Workload) Refresh(ctx context.Context) error { return w.volume.Refresh(ctx) }
@@ -358,7 +359,7 @@ func (l *Lab) admit(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.Environment, nil
+	return w.Injected(), nil
 }
 
 func (l *Lab) list(*http.Request) (any, error) {

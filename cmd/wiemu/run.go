@@ -224,6 +224,12 @@ func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
+	if env.NotInjected { // then the pod has no token volume either
+		env.TokenFile = filepath.Join(dir, "none", filepath.Base(env.TokenFile))
+		if err := os.Mkdir(filepath.Dir(env.TokenFile), 0o755); err != nil {
+			return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)
+		}
+	}
 	opts := isolation.Options{
 		Dir: dir, Tokens: filepath.Dir(env.TokenFile), TokenFile: filepath.Base(env.TokenFile),
 		Roots: env.Bundle.Roots, ProxyURL: env.ProxyURL, Ports: env.OpenPorts, Leads: env.Relays(),

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
@@ -29,6 +30,7 @@ type Options struct {
 	CacheMaxAge   time.Duration    // Cache-Control of discovery document and JWKS; 0: 1 h, as kube-apiserver has it
 	Node          string           // where pods run that name no node; "": node-1
 	Journal       *journal.Journal // told of every token minted, refused or reviewed
+	Faults        *fault.Set       // what goes wrong when a token is minted; nil: nothing
 	Random        io.Reader        // what jti are made of; nil: crypto/rand
 }
 

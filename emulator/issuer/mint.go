@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -44,6 +45,8 @@ type Token struct {
 	ExpiresAt time.Time
 	Claims    Claims
 	Warnings  []string // what kubectl would print, such as a shortened lifetime
+
+	hit fault.Hit // why its times are wrong
 }
 
 // Mint signs a token for a service account, with exactly one RSA signature, and
@@ -166,8 +169,10 @@ func (i *Issuer) sign(req TokenRequest, bound Bound) (Token, error) {
 	if err != nil {
 		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
 	}
-	issued := i.clock.Now().Truncate(time.Second)
-	expires := issued.Add(time.Duration(req.ExpirationSeconds) * time.Second)
+	lifetime := time.Duration(req.ExpirationSeconds) * time.Second
+	now, hit := i.mistime(i.clock.Now(), lifetime, bound)
+	issued := now.Truncate(time.Second)
+	expires := issued.Add(lifetime)
 	claims := Claims{
 		Audience: slices.Clone(req.Audiences), Expiry: expires.Unix(), IssuedAt: issued.Unix(), Issuer: i.url, ID: id,
 		Kubernetes: bound, NotBefore: issued.Unix(), Subject: subject(bound.Namespace, bound.ServiceAccount.Name),
@@ -180,7 +185,22 @@ func (i *Issuer) sign(req TokenRequest, bound Bound) (Token, error) {
 	if err != nil {
 		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
 	}
-	return Token{Raw: raw, ID: id, KeyID: key.ID, IssuedAt: issued, ExpiresAt: expires, Claims: claims}, nil
+	return Token{Raw: raw, ID: id, KeyID: key.ID, IssuedAt: issued, ExpiresAt: expires, Claims: claims, hit: hit}, nil
+}
+
+// mistime is the time at which a token is minted as a fault has it.
+func (i *Issuer) mistime(now time.Time, lifetime time.Duration, bound Bound) (time.Time, fault.Hit) {
+	hit, is := i.opts.Faults.Hit(fault.AtMint, fault.Subject{
+		Issuer: i.url, IssuerName: i.opts.Name, Workload: bound.Namespace + "/" + bound.ServiceAccount.Name,
+	})
+	switch {
+	case !is:
+	case hit.Name() == fault.ExpiredServiceAccountToken:
+		now = now.Add(-lifetime - hit.Duration("ago"))
+	case hit.Name() == fault.EarlyServiceAccountToken:
+		now = now.Add(hit.Duration("ahead"))
+	}
+	return now, hit
 }
 
 // newID makes a jti.
@@ -208,12 +228,14 @@ func (i *Issuer) minted(t Token) {
 	if len(t.Warnings) > 0 {
 		detail["warning"] = strings.Join(t.Warnings, "; ")
 	}
-	i.journal.Record(journal.Event{
+	e := journal.Event{
 		Kind: journal.Mint, Outcome: journal.OK, Part: i.opts.Name, Workload: workload,
 		Summary: fmt.Sprintf("token of %s for %s, good for %v", workload, strings.Join(t.Claims.Audience, ", "), t.ExpiresAt.Sub(t.IssuedAt)),
 		Issuer:  t.Claims.Issuer, Subject: t.Claims.Subject, Audience: t.Claims.Audience,
 		Kid: t.KeyID, JTI: t.ID, IssuedAt: &t.IssuedAt, ExpiresAt: &t.ExpiresAt, Detail: detail,
-	})
+	}
+	t.hit.Note(&e)
+	i.journal.Record(e)
 }
 
 // refused journals a token that was not minted.

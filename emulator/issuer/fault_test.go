@@ -1,0 +1,46 @@
+package issuer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+func TestTokensOutOfTime(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		fault  fault.Fault
+		issued time.Duration // after now
+		hit    bool
+	}{
+		{"a good one", fault.Fault{}, 0, false},
+		{"one that has expired", fault.Fault{Name: fault.ExpiredServiceAccountToken}, -2 * time.Hour, true},
+		{"one that expired ten minutes ago", fault.Fault{Name: fault.ExpiredServiceAccountToken, Parameters: map[string]string{"ago": "10m"}}, -70 * time.Minute, true},
+		{"one that is not valid yet", fault.Fault{Name: fault.EarlyServiceAccountToken}, 15 * time.Minute, true},
+		{"of this workload", fault.Fault{Name: fault.EarlyServiceAccountToken, For: fault.Selector{Workload: namespace + "/" + account}}, 15 * time.Minute, true},
+		{"of this issuer", fault.Fault{Name: fault.EarlyServiceAccountToken, For: fault.Selector{Issuer: testURL}}, 15 * time.Minute, true},
+		{"of another workload", fault.Fault{Name: fault.EarlyServiceAccountToken, For: fault.Selector{Workload: namespace + "/other"}}, 0, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newCluster(t, testURL, Options{})
+			c.opts.Faults = fault.New(c.clock, c.journal, 1)
+			if row.fault.Name != "" {
+				if _, err := c.opts.Faults.Inject(row.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			token := c.mint(t, TokenRequest{})
+			if got := token.IssuedAt.Sub(c.clock.Now()); got != row.issued || token.ExpiresAt.Sub(token.IssuedAt) != time.Hour {
+				t.Errorf("issued at now%+v and good for %v, want now%+v and an hour", got, token.ExpiresAt.Sub(token.IssuedAt), row.issued)
+			}
+			if token.Claims.IssuedAt != token.IssuedAt.Unix() || token.Claims.NotBefore != token.IssuedAt.Unix() || token.Claims.Expiry != token.ExpiresAt.Unix() {
+				t.Errorf("the claims say %d, %d, %d", token.Claims.IssuedAt, token.Claims.NotBefore, token.Claims.Expiry)
+			}
+			if e := c.last(t); e.Kind != journal.Mint || (e.Detail[fault.DetailFault] == "f1") != row.hit {
+				t.Errorf("the journal says %s %v", e.Summary, e.Detail)
+			}
+		})
+	}
+}
