@@ -84,10 +84,12 @@ type Outcome struct {
 	Simulated    Seconds   `json:"simulatedSeconds"`      // lab time that went by
 	Wall         Seconds   `json:"seconds"`               // on the machine's clock
 	JournalHash  string    `json:"journalHash,omitempty"` // sha256:HEX of what WriteJournal writes
+	Picture      string    `json:"picture,omitempty"`     // the file that WritePictures wrote
 	Failures     []Failure `json:"failures,omitempty"`
 
-	Journal []journal.Event `json:"-"` // everything that was recorded
-	dir     string          // of the lab, which is gone
+	Journal     []journal.Event `json:"-"` // everything that was recorded
+	dir         string          // of the lab, which is gone
+	description string
 }
 
 // WriteJournal writes what was recorded in a form that is the same for two runs

@@ -98,7 +98,7 @@ type runner struct {
 // play runs one scenario from beginning to end.
 func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 	began := time.Now() // wall time: what the scenario cost
-	o := Outcome{Name: s.Metadata.Name, Run: s.run, File: s.file}
+	o := Outcome{Name: s.Metadata.Name, Run: s.run, File: s.file, description: s.Description}
 	if err := ctx.Err(); err != nil {
 		o.Failures = []Failure{{File: s.file, Message: "not run: " + err.Error()}}
 	} else if !r.begin(o) {

@@ -35,6 +35,9 @@ func (r Report) writeEnd(p *printer) {
 		for _, text := range o.texts() {
 			p.printf("\n%s: %s", o.title(), text)
 		}
+		if o.Outcome == Failed && o.Picture != "" {
+			p.printf("  the picture of it: %s\n", o.Picture)
+		}
 	}
 	p.printf("\n%s in %s\n", r.counts(), r.Wall)
 	for _, f := range r.Flaky() {

@@ -31,6 +31,7 @@ func newScenarioRun(stateDir *string) *cobra.Command {
 	var opts scenarios.Options
 	var chosen choice
 	var format, journals string
+	var pictures pictures
 	cmd := &cobra.Command{
 		Use:   "run [FILE|DIRECTORY...]",
 		Short: "Run scenario files, or without any the ones that are built in",
@@ -48,10 +49,14 @@ runs differ.`,
 		Example: `  wiemu scenario run
   wiemu scenario run scenarios/ --run '^key-' --fail-fast
   wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
-  wiemu scenario run my.yaml --count 20`,
+  wiemu scenario run my.yaml --count 20
+  wiemu scenario run scenarios/ --report --report-dir pictures`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Parallel < 0 {
 				return fmt.Errorf("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
+			}
+			if err := pictures.check(cmd); err != nil {
+				return err
 			}
 			if opts.Timeout < 0 {
 				return fmt.Errorf("--timeout: expected a duration above zero, found %v", opts.Timeout)
@@ -103,6 +108,9 @@ runs differ.`,
 					return err
 				}
 			}
+			if err := pictures.draw(cmd, &report); err != nil {
+				return err
+			}
 			if err := errors.Join(write(out), newGitHub(cmd.ErrOrStderr()).report(report)); err != nil {
 				return err
 			}
@@ -114,6 +122,7 @@ runs differ.`,
 	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "begin no further scenario after one has failed")
 	chosen.addFlags(cmd)
 	cmd.Flags().StringVar(&journals, "journal", "", "directory to write each scenario's journal to, without machine times and with ids by ordinal, so that two runs can be compared")
+	pictures.addFlags(cmd)
 	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	addOutput(cmd, &format, "table", "json", "junit")
 	return cmd

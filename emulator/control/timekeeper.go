@@ -38,7 +38,7 @@ func (t *Timekeeper) Advance(ctx context.Context, by time.Duration) error {
 	if err := t.clock.Advance(ctx, by); err != nil {
 		return err
 	}
-	t.tell("", fmt.Sprintf("lab time advanced by %v, from %s", by, from.Format(time.RFC3339)))
+	t.moved(from, fmt.Sprintf("lab time advanced by %v", by))
 	return nil
 }
 
@@ -48,7 +48,7 @@ func (t *Timekeeper) Set(ctx context.Context, to time.Time) error {
 	if err := t.clock.AdvanceTo(ctx, to); err != nil {
 		return err
 	}
-	t.tell("", fmt.Sprintf("lab time set to %s, from %s", to.UTC().Format(time.RFC3339), from.Format(time.RFC3339)))
+	t.moved(from, "lab time set to "+to.UTC().Format(time.RFC3339))
 	return nil
 }
 
@@ -93,6 +93,14 @@ func (t *Timekeeper) Skew(part string, by time.Duration) error {
 		t.tell(part, fmt.Sprintf("the clock of %s is %v ahead of lab time", part, by))
 	}
 	return nil
+}
+
+// moved tells that lab time went on, and from when: a picture draws it as long as it was.
+func (t *Timekeeper) moved(from time.Time, summary string) {
+	t.journal.Record(journal.Event{
+		Kind: journal.Clock, Outcome: journal.OK, Summary: summary + ", from " + from.Format(time.RFC3339),
+		Detail: map[string]string{"from": from.Format(time.RFC3339Nano)},
+	})
 }
 
 func (t *Timekeeper) tell(part, summary string) {

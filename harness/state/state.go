@@ -201,6 +201,45 @@ func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 	return journal.Event{}, nil, fmt.Errorf("no event with id %q in the %d runs that %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(files), d.path)
 }
 
+// ReadRun returns the name and the events of a run: the one whose id begins with
+// id, the one whose journal is the file of that name, or for "" the newest that has
+// events.
+func (d *Dir) ReadRun(id string) (string, []journal.Event, error) {
+	files, err := filepath.Glob(filepath.Join(d.runs(), "*.jsonl"))
+	if err != nil {
+		return "", nil, err
+	}
+	var ids []string
+	for _, file := range slices.Backward(files) {
+		name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
+		if !strings.HasPrefix(name, id) {
+			continue
+		}
+		events, err := readJournal(file)
+		if err != nil {
+			return "", nil, err
+		}
+		if name == id || id == "" && len(events) > 0 {
+			return name, events, nil
+		}
+		ids = append(ids, name)
+	}
+	switch {
+	case id == "":
+		return "", nil, fmt.Errorf("no run in %s has a journal with events; start one with wiemu run", d.path)
+	case len(ids) > 1:
+		return "", nil, fmt.Errorf("run %q: expected one, found %d: %s", id, len(ids), strings.Join(ids, ", "))
+	case len(ids) == 1:
+		events, err := readJournal(filepath.Join(d.runs(), ids[0]+".jsonl"))
+		return ids[0], events, err
+	}
+	events, err := readJournal(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("run %q: expected the id of one of the %d runs in %s, its beginning, or a file with a journal", id, len(files), d.runs())
+	}
+	return strings.TrimSuffix(filepath.Base(id), filepath.Ext(id)), events, err
+}
+
 func readJournal(file string) ([]journal.Event, error) {
 	f, err := os.Open(file)
 	if err != nil {

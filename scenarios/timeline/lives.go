@@ -1,0 +1,214 @@
+package timeline
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	faults "github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
+)
+
+// A ring is the keys of one key ring.
+type ring struct {
+	name  string
+	keys  []*key
+	byID  map[string]*key
+	wrong []int // events of keys that could not be made
+}
+
+// A key is a life in phases.
+type key struct {
+	id     string
+	phases []phase
+}
+
+type phase struct {
+	shape shape
+	from  float64
+	event int
+}
+
+func (c *composer) ring(name string) *ring {
+	for _, r := range c.rings {
+		if r.name == name {
+			return r
+		}
+	}
+	r := &ring{name: name, byID: map[string]*key{}}
+	c.rings = append(c.rings, r)
+	return r
+}
+
+// signs notes a key by its first signature: a ring's first key is in no event.
+func (r *ring) signs(kid string, event int) {
+	if kid != "" && r.byID[kid] == nil {
+		r.key(kid).phases = []phase{{signing, 0, event}}
+	}
+}
+
+func (r *ring) key(kid string) *key {
+	k := r.byID[kid]
+	if k == nil {
+		k = &key{id: kid}
+		r.byID[kid] = k
+		r.keys = append(r.keys, k)
+	}
+	return k
+}
+
+var stages = map[string]shape{
+	string(keyring.Published): published, string(keyring.Signing): signing, string(keyring.Retired): retired, string(keyring.Removed): removed,
+}
+
+// key notes that a key entered another stage.
+func (c *composer) key(i int, e journal.Event) {
+	r := c.ring(e.Part)
+	stage, known := stages[e.Detail["stage"]]
+	if !known || refused(e) {
+		r.wrong = append(r.wrong, i)
+		return
+	}
+	k := r.key(e.Kid)
+	if before, ok := stages[e.Detail["from"]]; ok && len(k.phases) == 0 { // since before the journal began
+		k.phases = append(k.phases, phase{before, 0, i})
+	}
+	k.phases = append(k.phases, phase{stage, c.axis.at[i], i})
+}
+
+func (c *composer) drawRing(r *ring) {
+	l := c.lane(keyGroup, r.name)
+	for _, k := range r.keys {
+		last := k.phases[len(k.phases)-1]
+		end := c.axis.now
+		if last.shape == removed {
+			end = last.from
+		}
+		row, ok := l.row(k.phases[0].from, end+0.6)
+		if !ok {
+			continue
+		}
+		for n, ph := range k.phases {
+			to := end
+			if n+1 < len(k.phases) {
+				to = k.phases[n+1].from
+			}
+			text := string(ph.shape)
+			if n == 0 {
+				text = short(k.id) + " " + text
+			}
+			if ph.shape == removed {
+				to, text = ph.from, ""
+			}
+			l.add(item{ph.shape, row, ph.from, to, ph.event, text})
+		}
+	}
+	for _, i := range r.wrong {
+		s := denied
+		if !refused(c.events[i]) {
+			s = changed
+		}
+		l.add(item{s, 0, c.axis.at[i], c.axis.at[i], i, ""})
+	}
+}
+
+// short is enough of a key id to tell it from others.
+func short(id string) string {
+	const most = 8
+	if r := []rune(id); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return id
+}
+
+// A file is the versions of one token file.
+type file struct {
+	workload, path string
+	versions       []version
+	wrong          []int
+}
+
+type version struct {
+	event   int
+	expires *time.Time
+}
+
+// projected notes a new version of a token file.
+func (c *composer) projected(i int, e journal.Event) {
+	var f *file
+	for _, known := range c.files {
+		if known.workload == e.Workload && known.path == e.Detail["file"] {
+			f = known
+		}
+	}
+	if f == nil {
+		f = &file{workload: e.Workload, path: e.Detail["file"]}
+		c.files = append(c.files, f)
+	}
+	if refused(e) {
+		f.wrong = append(f.wrong, i)
+		return
+	}
+	f.versions = append(f.versions, version{i, e.ExpiresAt})
+}
+
+// drawFile draws each version from when it was written until the next one, its
+// lifetime behind it, and what of it was in the file too long.
+func (c *composer) drawFile(f *file) {
+	l := c.lane(fileGroup, cmp.Or(f.workload, f.path))
+	for n, v := range f.versions {
+		from, until := c.axis.at[v.event], c.axis.now
+		if n+1 < len(f.versions) {
+			until = c.axis.at[f.versions[n+1].event]
+		}
+		expires := until
+		if v.expires != nil {
+			expires = max(c.axis.place(*v.expires), from)
+		}
+		row, ok := l.row(from, max(until, expires))
+		if !ok {
+			continue
+		}
+		if expires > until {
+			l.add(item{rest, row, until, expires, v.event, ""})
+		}
+		l.add(item{current, row, from, min(until, expires), v.event, fmt.Sprintf("%d", n+1)})
+		if expires < until {
+			l.add(item{expired, row, expires, until, v.event, "expired"})
+		}
+	}
+	for _, i := range f.wrong {
+		l.add(item{denied, 0, c.axis.at[i], c.axis.at[i], i, ""})
+	}
+}
+
+// A life is a fault that is injected and not cleared yet.
+type life struct {
+	id, name string
+	lane     *lane
+	from     float64
+	event    int
+}
+
+// fault draws how long each fault was there, and what it hit.
+func (c *composer) fault(i int, e journal.Event) {
+	id, name := e.Detail[faults.DetailFault], e.Detail["name"]
+	l, x := c.lane(faultGroup, strings.TrimSpace(id+" "+name)), c.axis.at[i]
+	switch e.Detail["action"] {
+	case "injected":
+		c.faults = append(c.faults, &life{id, name, l, x, i})
+	case "cleared":
+		for n, f := range c.faults {
+			if f.id == id {
+				l.add(item{injected, 0, f.from, x, f.event, name})
+				c.faults = append(c.faults[:n], c.faults[n+1:]...)
+				return
+			}
+		}
+		l.add(item{injected, 0, 0, x, i, name}) // since before the journal began
+	default:
+		l.add(item{fault, 1, x, x, i, ""}) // below, so that the bar is seen
+	}
+}

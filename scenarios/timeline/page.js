@@ -1,0 +1,442 @@
+'use strict';
+// Draws the picture again, so that it can be zoomed and asked. What came from
+// outside becomes text nodes and attributes only, never markup.
+(function () {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const { lanes, events, shapes, drawn } = data;
+  const by = (id) => document.getElementById(id);
+  const frame = by('picture'), panel = by('panel');
+  const NS = 'http://www.w3.org/2000/svg';
+  const start = Date.parse(data.start);
+  if (!events.length) return;
+
+  // The axis: places to times and back, straight between knots.
+  const knots = data.knots, first = knots[0], last = knots[knots.length - 1];
+  const span = Math.max(last[1] - first[1], 1);
+  function between(value, from, to) {
+    let low = 0, high = knots.length - 1;
+    if (value <= knots[0][from]) return knots[0][to];
+    if (value >= knots[high][from]) return knots[high][to];
+    while (low + 1 < high) {
+      const mid = (low + high) >> 1;
+      if (knots[mid][from] < value) low = mid; else high = mid;
+    }
+    const a = knots[low], b = knots[high];
+    return a[to] + (b[to] - a[to]) * (value - a[from]) / (b[from] - a[from] || 1);
+  }
+  const timeAt = (x) => between(x, 0, 1);
+  const placeOf = (t) => between(t, 1, 0);
+
+  // The view: which part of the axis, from 0 to 1, is seen.
+  let toScale = false, view = [0, 1], width = 0, narrow = false, chosen = -1;
+  const share = (x) => toScale ? (timeAt(x) - first[1]) / span : x / data.total;
+  const gutter = () => narrow ? 8 : drawn.gutter;
+  const plot = () => Math.max(width - gutter() - drawn.right, 50);
+  const at = (x) => gutter() + (share(x) - view[0]) / (view[1] - view[0]) * plot();
+  const timeAtPixel = (px) => {
+    const s = view[0] + (px - gutter()) / plot() * (view[1] - view[0]);
+    return toScale ? first[1] + s * span : timeAt(s * data.total);
+  };
+  const closest = 1 / Math.max(events.length * 2, 2000);
+
+  function show(from, to) {
+    const size = Math.min(Math.max(to - from, closest), 1);
+    from = Math.min(Math.max((from + to - size) / 2, 0), 1 - size);
+    view = [from, from + size];
+    draw();
+  }
+  function zoom(by, around) {
+    const size = view[1] - view[0], to = Math.min(size * by, 1);
+    const s = around === undefined ? .5 : Math.min(Math.max((around - gutter()) / plot(), 0), 1);
+    show(view[0] + (size - to) * s, view[0] + (size - to) * s + to);
+  }
+  const pan = (by) => { const size = view[1] - view[0]; let f = Math.min(Math.max(view[0] + by * size, 0), 1 - size); view = [f, f + size]; draw(); };
+
+  // Elements.
+  function el(name, attributes, text) {
+    const e = document.createElementNS(NS, name);
+    for (const a in attributes) e.setAttribute(a, attributes[a]);
+    if (text !== undefined) e.textContent = text;
+    return e;
+  }
+  const symbols = shapes.map((s) => s.b ? null : document.importNode(
+    new DOMParser().parseFromString('<svg xmlns="' + NS + '">' + s.d + '</svg>', 'image/svg+xml').documentElement.firstChild, true));
+
+  // Times as people write them.
+  const units = [['d', 864e5], ['h', 36e5], ['m', 6e4], ['s', 1e3]];
+  function length(ms) {
+    if (ms < 0) return '-' + length(-ms);
+    if (ms < 1000) return ms === 0 ? '0s' : (ms < 1 ? +(ms * 1000).toFixed(0) + 'µs' : +ms.toFixed(ms < 10 ? 1 : 0) + 'ms');
+    ms = Math.round(ms / 1000) * 1000;
+    let i = units.findIndex((u) => ms >= u[1]);
+    if (i === 0 && ms < 36 * 36e5) i = 1;
+    const n = Math.floor(ms / units[i][1]), rest = i < 3 ? Math.floor((ms - n * units[i][1]) / units[i + 1][1]) : 0;
+    return n + units[i][0] + (rest ? rest + units[i + 1][0] : '');
+  }
+  const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+  const iso = (t) => { const d = new Date(start + Math.floor(t)); return isNaN(d) ? '' : d.toISOString(); };
+  const date = (t) => { const d = new Date(start + t); return d.getUTCDate() + ' ' + months[d.getUTCMonth()]; };
+  const when = (t) => iso(t).replace('T', ' ').replace('.000', '').replace('Z', '');
+
+  const steps = [1e-3, 1e-2, .1, 1, 5, 20, 100, 500, 1e3, 5e3, 15e3, 6e4, 3e5, 9e5, 36e5, 108e5, 216e5, 432e5, 864e5, 6048e5, 24192e5, 314496e5];
+  // Instants, the first one first, then those that take most room.
+  const instants = [];
+  knots.forEach((k, i) => { if (i && knots[i - 1][1] === k[1]) instants[instants.length - 1].room += k[0] - knots[i - 1][0]; else instants.push({ t: k[1], room: i ? 0 : 1e9 }); });
+  instants.sort((a, b) => b.room - a.room || a.t - b.t);
+  function ticks() {
+    const room = 88, from = timeAtPixel(gutter()), to = timeAtPixel(gutter() + plot());
+    const many = Math.max(Math.floor(plot() / room), 1);
+    const seen = instants.filter((i) => i.t >= from && i.t <= to);
+    let times = seen.map((i) => i.t);
+    if (times.length > many * 4 || times.length < 2) { // round times, the roundest first
+      const busy = toScale ? 1e9 : 14 / plot() * (view[1] - view[0]) * data.total;
+      times = seen.filter((i) => i.room >= busy).map((i) => i.t);
+      for (const step of [...steps].reverse()) {
+        const n = (to - from) / step, zero = start % step;
+        if (n > 3000) break;
+        for (let t = Math.ceil((from + zero) / step) * step - zero; t <= to; t += step) times.push(t);
+        if (n > many * 3 && toScale) break;
+      }
+    }
+    const list = [];
+    for (const t of times) {
+      const x = at(placeOf(t));
+      if (x < gutter() - 1 || x > gutter() + plot() - 40) continue;
+      if (!list.some((k) => Math.abs(k.x - x) < room)) list.push({ t, x });
+    }
+    list.sort((a, b) => a.t - b.t);
+    let close = Infinity;
+    list.forEach((k, i) => { if (i) close = Math.min(close, k.t - list[i - 1].t); });
+    const end = close < 1e3 || list.length < 2 && to - from < 1e3 ? 23 : close < 6e4 || list.length < 2 ? 19 : 16;
+    let day = '';
+    for (const k of list) {
+      const d = date(k.t);
+      k.clock = (d === day ? '' : d + ' ') + iso(k.t).slice(11, end);
+      day = d;
+      k.since = '+' + length(k.t);
+    }
+    return list;
+  }
+
+  const letter = 6.5, wide = (s) => letter * s.length;
+  const crowd = (n) => n === 1 ? 13 : 13 + letter * String(n).length;
+  function fit(s, room) {
+    const most = Math.max(Math.floor(room / letter), 3);
+    if (s.length <= most) return s;
+    const head = Math.floor((most - 1) / 3);
+    return s.slice(0, head) + '…' + s.slice(s.length - (most - 1 - head));
+  }
+  function fitWords(s, room) {
+    while (s && wide(s) * .95 > room) s = s.slice(0, Math.max(s.lastIndexOf(' '), 0));
+    return s;
+  }
+
+  // What belongs to the same token's way as an event.
+  function chainOf(n) {
+    const e = events[n];
+    let { jti, uti, kid } = e;
+    if (!jti && uti) for (const o of events) if (o.k === 'exchange' && o.uti === uti) { jti = o.jti; kid = o.kid; }
+    return events.flatMap((o, i) => i === n || jti && o.jti === jti || uti && o.uti === uti || kid && o.k === 'key-rotation' && o.kid === kid ? [i] : []);
+  }
+
+  // What is seen is in the address, so that it can be passed on: #e14/v0.2-0.4/s is
+  // event 14, a part of the axis, and to scale.
+  let soon = 0;
+  function remember() {
+    clearTimeout(soon);
+    soon = setTimeout(() => {
+      const parts = [];
+      if (chosen >= 0) parts.push('e' + encodeURIComponent(events[chosen].i));
+      if (view[1] - view[0] < 1) parts.push('v' + view.map((v) => +v.toFixed(6)).join('-'));
+      if (toScale) parts.push('s');
+      history.replaceState(null, '', parts.length ? '#' + parts.join('/') : location.pathname + location.search);
+    }, 200);
+  }
+  function fromHash() {
+    let n = -1;
+    for (const part of location.hash.slice(1).split('/')) {
+      const seen = /^v([0-9.]+)-([0-9.]+)$/.exec(part);
+      if (seen && +seen[1] < +seen[2]) show(+seen[1], +seen[2]);
+      if (part === 's' && !toScale) actions.scale();
+      if (part[0] === 'e') {
+        try { const id = decodeURIComponent(part.slice(1)); n = events.findIndex((e) => e.i === id); } catch { n = -1; }
+      }
+    }
+    if (n >= 0 && n !== chosen) choose(n, true);
+  }
+
+  const isFirst = (n) => n === 0 || lanes[n - 1].g !== lanes[n].g;
+  let near = new Set(), spots = new Map();
+  function item(n, text, parent, bar) {
+    const chosenNow = Array.isArray(n) ? n.includes(chosen) : n === chosen;
+    const all = Array.isArray(n) ? n : [n];
+    const e = events[all[0]];
+    const g = el('g', { class: 'i' + (all.some((i) => near.has(i)) ? ' near' : '') + (chosenNow ? ' chosen' : ''), 'data-e': all.join(' ') });
+    g.append(el('title', {}, text));
+    if (e.f) { g.setAttribute('tabindex', '0'); g.setAttribute('role', 'button'); g.setAttribute('aria-label', text); }
+    parent.append(g);
+    return g;
+  }
+
+  function draw() {
+    width = frame.clientWidth;
+    narrow = width < 720;
+    const head = narrow ? 15 : 0;
+    near = new Set(chosen < 0 ? [] : chainOf(chosen));
+    spots = new Map();
+    const tall = (l, n) => narrow ? head + l.r * drawn.row + 2 * drawn.pad : Math.max(l.r * drawn.row + 2 * drawn.pad, l.l && isFirst(n) ? 37 : 0);
+    const height = drawn.axis + lanes.reduce((sum, l, n) => sum + tall(l, n), 0) + 6, bottom = height - 6;
+    const svg = el('svg', { class: 'picture', viewBox: '0 0 ' + width + ' ' + height, width, height, role: 'group', 'aria-label': 'Timeline' });
+    const clip = el('clipPath', { id: 'plot' });
+    clip.append(el('rect', { x: gutter() - 8, y: 0, width: width - gutter() + 8, height }));
+    svg.append(clip);
+    let y = drawn.axis;
+    lanes.forEach((l, n) => { if (n % 2 === 0) svg.append(el('rect', { class: 'stripe', x: 0, y, width, height: tall(l, n) })); y += tall(l, n); });
+    const body = el('g', { 'clip-path': 'url(#plot)' });
+    const names = el('g', {});
+    svg.append(body, names);
+    for (const l of lanes) for (const [s, , from, to] of l.i) {
+      const shape = shapes[s].n;
+      if (shape === 'advanced') body.append(el('rect', { class: 'moved', x: at(from), y: drawn.axis, width: Math.max(at(to) - at(from), 0), height: bottom - drawn.axis }));
+      if (shape === 'turned') body.append(el('path', { class: 'instant', d: 'M' + at(from) + ' ' + drawn.axis + 'V' + bottom }));
+      if (shape === 'injected' && from > 0) body.append(el('path', { class: 'trouble', d: 'M' + at(from) + ' ' + drawn.axis + 'V' + bottom }));
+    }
+    for (const k of ticks()) {
+      body.append(el('path', { class: 'line', d: 'M' + k.x + ' ' + (drawn.axis - 8) + 'V' + bottom }), el('text', { x: k.x, y: 14 }, k.clock), el('text', { x: k.x, y: 27, class: 'quiet' }, k.since));
+    }
+    y = drawn.axis;
+    lanes.forEach((l, n) => {
+      const title = el('g', {});
+      title.append(el('title', {}, l.g + ' ' + l.l));
+      const high = tall(l, n), mid = narrow ? y + 13 : y + high / 2 + 4, x = narrow ? 8 : 10, room = narrow ? width - 20 : gutter() - 20;
+      if (narrow) {
+        const used = wide(l.g) * 1.1 + 8;
+        title.append(el('text', { x, y: mid, class: 'group' }, l.g), el('text', { x: x + used, y: mid, class: 'quiet' }, fit(l.l, room - used)));
+      } else if (!l.l) title.append(el('text', { x, y: mid, class: 'group' }, l.g));
+      else if (isFirst(n)) title.append(el('text', { x, y: mid - 7, class: 'group' }, l.g), el('text', { x, y: mid + 7, class: 'quiet' }, fit(l.l, room)));
+      else title.append(el('text', { x, y: mid, class: 'quiet' }, fit(l.l, room)));
+      names.append(title);
+      drawLane(l, narrow ? y + head + drawn.pad : y + (high - l.r * drawn.row) / 2, body);
+      y += high;
+    });
+    if (chosen >= 0) drawLinks(body);
+    remember();
+    frame.classList.toggle('chosen', chosen >= 0);
+    const focused = document.activeElement && document.activeElement.getAttribute('data-e');
+    frame.replaceChildren(svg);
+    if (focused) { const again = [...svg.querySelectorAll('[tabindex]')].find((e) => e.getAttribute('data-e') === focused); if (again) again.focus({ preventScroll: true }); }
+    by('in').disabled = view[1] - view[0] <= closest * 1.001;
+    by('out').disabled = by('all').disabled = view[1] - view[0] >= 1;
+    by('earlier').disabled = view[0] <= 0;
+    by('later').disabled = view[1] >= 1;
+  }
+
+  function drawLane(l, top, body) {
+    const open = new Map(), points = [];
+    const left = gutter() - 10, right = width + 10;
+    for (const i of l.i) {
+      const [s, row, from, to, n, text] = i, shape = shapes[s];
+      const a = at(from), b = at(to);
+      if (b < left || a > right) continue;
+      if (shape.b) {
+        const x = Math.max(a, left), w = Math.max(Math.min(b, right) - x, 2), h = shape.n === 'rest' ? drawn.bar - 6 : drawn.bar;
+        const y = top + row * drawn.row + (drawn.row - h) / 2;
+        const g = item(n, shape.m + ': ' + when(events[n].t) + ' ' + events[n].s, body);
+        g.append(el('rect', { class: shape.n, x, y, width: w, height: h, rx: 2 }), el('rect', { class: 'halo', x: x - 2, y: y - 2, width: w + 4, height: h + 4, rx: 3 }));
+        const shown = fitWords(text || '', Math.min(b, width - drawn.right) - Math.max(a, gutter()) - 8);
+        if (shown) body.append(el('text', { class: (shape.n === 'signing' || shape.n === 'current' ? 'on' : 'within') + ' t' + (near.has(n) ? ' near' : ''), x: Math.max(a, gutter()) + 4, y: y + h - 2.6 }, shown));
+        if (shape.n !== 'rest') spots.set(n, [Math.max(a, gutter()) + Math.min(w, 6), y + h / 2]);
+        continue;
+      }
+      const key = s + ' ' + row, c = open.get(key);
+      if (c && a - c.from < crowd(c.list.length)) { c.list.push(n); c.to = a; continue; }
+      const fresh = { s, row, from: a, to: a, list: [n] };
+      open.set(key, fresh);
+      points.push(fresh);
+    }
+    points.sort((p, q) => (shapes[p.s].n === 'denied') - (shapes[q.s].n === 'denied'));
+    for (const p of points) {
+      const shape = shapes[p.s], x = (p.from + p.to) / 2, y = top + p.row * drawn.row + drawn.row / 2, one = p.list.length === 1;
+      const e = events[p.list[0]];
+      const g = item(one ? p.list[0] : p.list, one ? when(e.t) + ' ' + e.s : p.list.length + ' × ' + shape.m + ', ' + when(e.t) + ' to ' + when(events[p.list[p.list.length - 1]].t), body);
+      for (const n of p.list) spots.set(n, [x, y]);
+      if (one) {
+        const mark = symbols[p.s].cloneNode(true), place = el('g', { transform: 'translate(' + x + ' ' + y + ')' });
+        place.append(mark, el('circle', { class: 'halo', r: 9.5 }), el('circle', { r: 11, fill: 'transparent' }));
+        g.append(place);
+        continue;
+      }
+      const bad = shape.n === 'denied' || shape.n === 'broke', text = (bad ? '✗' : '') + p.list.length, half = 4 + wide(text) / 2;
+      const open = shape.n === 'challenge' || shape.n === 'ended' || shape.n === 'removed';
+      const rx = bad || shape.n === 'ended' || shape.n === 'fault' ? 2 : 7;
+      g.append(el('rect', { class: shape.n, x: x - half, y: y - 7, width: 2 * half, height: 14, rx }), el('rect', { class: 'halo', x: x - half - 2.5, y: y - 9.5, width: 2 * half + 5, height: 19, rx: rx + 1 }),
+        el('text', { class: open ? 'within' : 'on', x, y: y + 3.5, 'text-anchor': 'middle' }, text));
+    }
+  }
+
+  // The token's way, from lane to lane.
+  function drawLinks(body) {
+    const way = [...near].map((n) => spots.get(n)).filter(Boolean);
+    for (let i = 1; i < way.length; i++) {
+      const [x1, y1] = way[i - 1], [x2, y2] = way[i];
+      if (x1 === x2 && y1 === y2) continue;
+      const mid = (y1 + y2) / 2;
+      body.append(el('path', { class: 'link', d: 'M' + x1 + ' ' + y1 + 'C' + x1 + ' ' + mid + ' ' + x2 + ' ' + mid + ' ' + x2 + ' ' + y2 }));
+    }
+  }
+
+  // The panel.
+  function choose(n, move) {
+    if (n < 0 || n >= events.length) return;
+    chosen = n;
+    const e = events[n];
+    panel.hidden = false;
+    panel.classList.toggle('bad', !!e.f);
+    document.body.classList.add('open');
+    by('what').textContent = (e.f ? '✗ ' : '') + e.s;
+    tell(e.x || e.k + ' at ' + when(e.t) + ' (lab time), event ' + e.i + '\n' + e.s + '\n\nwiemu explain ' + e.i + ' says more.');
+    const others = [...chainOf(n)];
+    list(others.length > 1 ? others : [], n);
+    by('before').disabled = n === 0;
+    by('after').disabled = n === events.length - 1;
+    panel.scrollTop = 0;
+    if (move) {
+      const spot = share(placeAt(n));
+      if (spot < view[0] || spot > view[1]) { const size = view[1] - view[0]; view = [spot - size / 2, spot + size / 2]; view[0] = Math.min(Math.max(view[0], 0), 1 - size); view[1] = view[0] + size; }
+    }
+    draw();
+    const mark = frame.querySelector('.chosen'), sheet = panel.getBoundingClientRect();
+    if (!mark) return;
+    const box = mark.getBoundingClientRect(), top = document.querySelector('.tools').getBoundingClientRect().bottom;
+    const free = sheet.left > 0 ? innerHeight : sheet.top; // a sheet from below covers the picture's end
+    if (box.bottom > free - 20) scrollBy(0, box.bottom - free + 60);
+    else if (box.top < top) scrollBy(0, box.top - top - 20);
+  }
+  // An explanation: checks that passed are folded, what failed stands out.
+  function tell(text) {
+    const parts = [];
+    for (const line of text.replace(/\n+$/, '').split('\n')) {
+      const last = parts[parts.length - 1];
+      const kind = line.startsWith('  ✓ ') ? 'passed' : line.startsWith('  ✗ ') || last && last.kind === 'failed' && line.startsWith('      ') ? 'failed' : '';
+      if (last && last.kind === kind) last.lines.push(line); else parts.push({ kind, lines: [line] });
+    }
+    by('why').replaceChildren(...parts.map((p) => {
+      const pre = document.createElement('pre');
+      pre.textContent = p.lines.join('\n');
+      if (p.kind !== 'passed' || p.lines.length < 4) { pre.className = p.kind; return pre; }
+      const fold = document.createElement('details'), title = document.createElement('summary');
+      fold.className = 'fold';
+      title.textContent = '✓ ' + p.lines.length + ' checks passed';
+      fold.append(title, pre);
+      return fold;
+    }));
+  }
+  const places = new Map();
+  for (const l of lanes) for (const i of l.i) if (!places.has(i[4]) || !shapes[i[0]].b) places.set(i[4], i[2]);
+  const placeAt = (n) => places.has(n) ? places.get(n) : placeOf(events[n].t);
+
+  // The buttons in the panel: a token's way, or what is in a crowd.
+  function list(these, here) {
+    by('chain').replaceChildren(...these.slice(0, 60).map((n) => {
+      const b = document.createElement('button');
+      b.textContent = (n === here ? '▸ ' : '') + (events[n].f ? '✗ ' : '') + events[n].k + ' ' + iso(events[n].t).slice(11, 19);
+      b.title = events[n].s;
+      if (events[n].f) b.className = 'bad';
+      b.addEventListener('click', () => choose(n, true));
+      return b;
+    }));
+  }
+  function chooseAny(numbers) {
+    if (numbers.length === 1) return choose(numbers[0]);
+    chosen = -1;
+    draw();
+    panel.hidden = false;
+    document.body.classList.add('open');
+    panel.classList.toggle('bad', !!events[numbers[0]].f);
+    by('what').textContent = numbers.length + ' events';
+    tell(numbers.length > 60 ? 'The first 60 of them; zoom in for the others.' : 'Choose one of them.');
+    by('before').disabled = by('after').disabled = true;
+    list(numbers, -1);
+  }
+  function close() {
+    chosen = -1;
+    panel.hidden = true;
+    document.body.classList.remove('open');
+    draw();
+  }
+  function nextRefusal(by) {
+    for (let k = 1; k <= events.length; k++) {
+      const n = ((chosen < 0 && by < 0 ? 0 : chosen) + by * k + 2 * events.length) % events.length;
+      if (events[n].f) return choose(n, true);
+    }
+  }
+
+  // Hands: wheel, drag, pinch, keys, buttons.
+  const pixel = (e) => e.clientX - frame.getBoundingClientRect().left;
+  frame.addEventListener('wheel', (e) => {
+    if (Math.abs(e.deltaX) > Math.abs(e.deltaY)) { e.preventDefault(); return pan(e.deltaX / plot()); }
+    if (e.shiftKey) { e.preventDefault(); return pan(e.deltaY / plot()); }
+    e.preventDefault();
+    zoom(Math.pow(1.0015, e.deltaY * (e.deltaMode ? 16 : 1)), pixel(e));
+  }, { passive: false });
+  const fingers = new Map();
+  let moved = 0;
+  frame.addEventListener('pointerdown', (e) => { if (e.button) return; fingers.set(e.pointerId, pixel(e)); if (fingers.size === 1) moved = 0; });
+  window.addEventListener('pointermove', (e) => {
+    if (!fingers.has(e.pointerId)) return;
+    const before = [...fingers.values()];
+    fingers.set(e.pointerId, pixel(e));
+    const now = [...fingers.values()];
+    if (now.length === 1) {
+      moved += Math.abs(now[0] - before[0]);
+      if (moved > 5) { frame.classList.add('dragging'); pan((before[0] - now[0]) / plot()); }
+    } else {
+      moved = 99;
+      const apart = Math.max(Math.abs(before[0] - before[1]), 10), then = Math.max(Math.abs(now[0] - now[1]), 10);
+      zoom(apart / then, (now[0] + now[1]) / 2);
+    }
+  });
+  for (const end of ['pointerup', 'pointercancel']) window.addEventListener(end, (e) => { fingers.delete(e.pointerId); if (!fingers.size) frame.classList.remove('dragging'); });
+  frame.addEventListener('click', (e) => {
+    if (moved > 5) return;
+    const g = e.target.closest('.i');
+    if (g) chooseAny(g.getAttribute('data-e').split(' ').map(Number));
+    else if (!panel.hidden) close();
+  });
+  frame.addEventListener('keydown', (e) => {
+    const g = e.target.closest('.i');
+    if (g && (e.key === 'Enter' || e.key === ' ')) { e.preventDefault(); chooseAny(g.getAttribute('data-e').split(' ').map(Number)); }
+  });
+  const actions = {
+    in: () => zoom(.6), out: () => zoom(1 / .6), all: () => show(0, 1), earlier: () => pan(-.3), later: () => pan(.3), refusal: () => nextRefusal(1),
+    before: () => choose(chosen - 1, true), after: () => choose(chosen + 1, true), close,
+    scale: () => {
+      const from = timeAtPixel(gutter()), to = timeAtPixel(gutter() + plot()), everything = view[1] - view[0] >= 1;
+      toScale = !toScale;
+      by('scale').setAttribute('aria-pressed', toScale);
+      if (everything) show(0, 1); else show(share(placeOf(from)), share(placeOf(to)));
+    },
+    theme: () => {
+      const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+      document.documentElement.dataset.theme = dark ? 'light' : 'dark';
+    },
+  };
+  for (const name in actions) by(name).addEventListener('click', actions[name]);
+  const keys = { '+': 'in', '=': 'in', '-': 'out', 0: 'all', ArrowLeft: 'earlier', ArrowRight: 'later', n: 'refusal', s: 'scale', Escape: 'close' };
+  document.addEventListener('keydown', (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === 'N' || e.key === 'p') return nextRefusal(-1);
+    const name = keys[e.key];
+    if (!name || name === 'close' && panel.hidden) return;
+    e.preventDefault();
+    actions[name]();
+  });
+
+  by('refusal').disabled = !events.some((e) => e.f);
+  document.querySelector('.tools').hidden = by('keys').hidden = false;
+  frame.classList.add('live');
+  new ResizeObserver(() => { if (frame.clientWidth !== width) draw(); }).observe(frame);
+  draw();
+  fromHash();
+  window.addEventListener('hashchange', fromHash);
+})();
