@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // openDoors starts to listen, unless the lab is in memory.
@@ -148,6 +149,7 @@ func (e *Emulator) openDoor(name, address string, h http.Handler, tlsConfig *tls
 	}
 	d := &door{listener: l, done: make(chan error, 1), server: &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ConnContext: fault.OnConnection,
 	}}
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)

@@ -134,6 +134,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 			return nil, err
 		}
 	}
+	e.directory.Date(e.clock) // who is configured has been known for long
 	return e, nil
 }
 
@@ -176,6 +177,11 @@ func (e *Emulator) openJournal(_ context.Context, opts Options) (err error) {
 
 func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 	e.faults = fault.New(e.clock, e.journal, opts.Seed)
+	issuers := map[string]string{entraRing: entraRing} // whose keys faults may be about
+	for _, i := range e.config.Issuers {
+		issuers[i.Name] = i.URL
+	}
+	e.faults.Know(issuers)
 	for _, f := range opts.Faults {
 		if _, err := e.faults.Inject(f); err != nil {
 			return err
@@ -265,21 +271,21 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	}
 	entraTime, resourceTime := e.clock.Part(clock.Entra), e.clock.Part(clock.Resources)
 	issuers := metadata.New(entraTime, metadata.Options{
-		Transport: router, Journal: e.journal, For: func(issuer string) metadata.Access { return access[issuer] },
+		Transport: fault.Spare(router), Journal: e.journal, Faults: e.faults, For: func(issuer string) metadata.Access { return access[issuer] },
 	})
-	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: entraTime, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
+	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: entraTime, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Faults: e.faults, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
-	own := metadata.New(resourceTime, metadata.Options{Transport: router, Journal: e.journal, RefetchAfter: -1})
+	own := metadata.New(resourceTime, metadata.Options{Transport: fault.Spare(router), Journal: e.journal, RefetchAfter: -1})
 	tokens := resource.NewValidator(resourceTime, own, resource.Options{Cloud: e.cloud})
 
 	if e.vaults, err = keyvault.New(e.vaultList(), tokens, resourceTime, e.journal); err != nil {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.entra.Handler()), Unreadable: dated(entraTime, e.entra.Unreadable())},
-		{Hosts: []string{e.cloud.Graph}, Handler: dated(resourceTime, graph.New(e.directory, tokens, resourceTime, e.journal).Handler())},
-		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.vaults.Handler())},
-		{Hosts: e.cloud.Management, Handler: dated(resourceTime, arm.New(e.subscriptions(), e.directory, tokens, resourceTime, e.journal).Handler())},
+		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.faults.Answers(fault.PartEntra, e.entra.Handler())), Unreadable: dated(entraTime, e.entra.Unreadable())},
+		{Hosts: []string{e.cloud.Graph}, Handler: dated(resourceTime, e.faults.Answers("graph", graph.New(e.directory, tokens, resourceTime, e.journal).Handler()))},
+		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.faults.Answers("keyvault", e.vaults.Handler()))},
+		{Hosts: e.cloud.Management, Handler: dated(resourceTime, e.faults.Answers("arm", arm.New(e.subscriptions(), e.directory, tokens, resourceTime, e.journal).Handler()))},
 	}
 	e.openBindings(e.pool, router)
 	routes = append(routes, e.issuerRoutes()...)
@@ -297,7 +303,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	router.inside = e.gateway
 	e.answers.put(GatewayDoor, e.gateway)
 	e.machines = managedidentity.New(managedidentity.Config{
-		Entra: e.entra, Directory: e.directory, Clock: e.clock, Journal: e.journal, Login: router, Unavailable: e.config.ManagedIdentity.Unavailable,
+		Entra: e.entra, Directory: e.directory, Clock: e.clock, Journal: e.journal, Faults: e.faults, Login: router, Unavailable: e.config.ManagedIdentity.Unavailable,
 	})
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/managedidentity"
@@ -275,4 +276,18 @@ func serviceAccountToken(t *testing.T, e *emulator.Emulator, namespace, serviceA
 	token, err := e.Issuers()[0].Mint(t.Context(), issuer.TokenRequest{Namespace: namespace, ServiceAccount: serviceAccount, Audiences: []string{audience}})
 	must(t, err)
 	return token.Raw
+}
+
+func TestFaultsHitIMDSToo(t *testing.T) {
+	e, _ := machineLab(t, config.ManagedIdentity{})
+	door := addMachine(t, e, managedidentity.IMDS)
+	if _, err := e.Faults().Inject(fault.Fault{Name: fault.Throttled, For: fault.Selector{Resource: "imds"}, Parameters: map[string]string{"retry-after": "5s"}, When: fault.Limits{Count: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{http.StatusTooManyRequests, http.StatusOK} {
+		resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
+		if resp.StatusCode != want || want == http.StatusTooManyRequests && (resp.Header.Get("Retry-After") != "5" || !strings.Contains(body, "Temporarily throttled")) {
+			t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+		}
+	}
 }

@@ -77,6 +77,7 @@ func (d *Directory) put(t *tenant, p Principal, add bool) error {
 		d.countIssuers(old.principal, -1)
 	}
 	t.put(&p, old)
+	t.byClient[p.ClientID].date(d.clock)
 	d.countIssuers(&p, +1)
 	return nil
 }

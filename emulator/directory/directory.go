@@ -3,7 +3,8 @@
 // trusts they have. It does not decide who gets a token; see entra.
 //
 // A directory is a value: [Directory.Snapshot] can be written as JSON and given
-// to [New] again. It knows no network and no clock. Every look-up is by index and
+// to [New] again. It knows no network, and time only to remember when its
+// federated credentials changed; see [Directory.Date]. Every look-up is by index and
 // costs the same in a directory of one as of a hundred thousand.
 package directory
 
@@ -11,12 +12,16 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/wiemu/wiemu/emulator/clock"
 )
 
 // Directory holds tenants. It is safe for concurrent use; what it returns stays
 // as it is when the directory changes.
 type Directory struct {
 	changing sync.Mutex // one change at a time; taken before mu
+
+	clock clock.Clock // nil: changes have no time
 
 	mu      sync.RWMutex
 	tenants []*tenant          // in the order they were given

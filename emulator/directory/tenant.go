@@ -13,7 +13,10 @@ type tenant struct {
 }
 
 // entry keeps a principal's place in the order while its value is replaced.
-type entry struct{ principal *Principal }
+type entry struct {
+	principal *Principal
+	changes   []change // of its federated credentials, oldest first
+}
 
 func newTenant(given Tenant) *tenant {
 	n := len(given.Principals)

@@ -14,12 +14,13 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/metadata"
 )
 
 // checkTrusts starts the narrowing: every federated credential is a candidate.
-func checkTrusts(_ context.Context, x *exchange) finding {
-	x.candidates = x.principal.FederatedCredentials
+func checkTrusts(ctx context.Context, x *exchange) finding {
+	x.candidates = x.known(ctx)
 	f := finding{expected: "at least one federated credential", presented: fmt.Sprint(len(x.candidates))}
 	if len(x.candidates) == 0 {
 		f.refusal = aadsts.NoFederatedCredentials(x.principal.DisplayName)
@@ -79,8 +80,11 @@ func checkIssuer(_ context.Context, x *exchange) finding {
 	return x.narrow(issuerOf, equal(issuerOf, issuer), issuer, aadsts.NoMatchingIssuer)
 }
 
-func checkSubject(_ context.Context, x *exchange) finding {
+func checkSubject(ctx context.Context, x *exchange) finding {
 	subject, refuse := x.assertion.subject, aadsts.NoMatchingSubject
+	if x.overlooked(ctx) {
+		return finding{expected: x.candidates[0].Trusted(), presented: subject, refusal: refuse(subject), note: "a fault: the credential that matches was overlooked"}
+	}
 	if slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool {
 		return c.ClaimsMatching == "" && strings.EqualFold(c.Subject, subject)
 	}) {
@@ -183,6 +187,7 @@ func checkMetadata(ctx context.Context, x *exchange) finding {
 	f := finding{expected: "discovery document and key set of the issuer"}
 	keys, err := x.service.issuers.Keys(ctx, x.assertion.issuer)
 	if err != nil {
+		fault.Add(ctx, fault.Blamed(err)...)
 		f.note, f.refusal = err.Error(), aadsts.MetadataUnreachable()
 		return f
 	}
@@ -194,6 +199,7 @@ func checkKey(ctx context.Context, x *exchange) finding {
 	kid := x.assertion.keyID()
 	f := finding{expected: "a key of the issuer", presented: kid}
 	key, err := x.service.issuers.Key(ctx, x.assertion.issuer, kid)
+	fault.Add(ctx, fault.Blamed(err)...)
 	switch {
 	case err == nil:
 		x.key = key

@@ -21,6 +21,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -37,6 +38,7 @@ type Config struct {
 
 	Cloud   cloud.Cloud      // the zero value is the public one
 	Limits  Limits           // of requests; the zero value is none
+	Faults  *fault.Set       // nil: nothing goes wrong on purpose
 	Journal *journal.Journal // nil: nothing is written down
 	Random  io.Reader        // trace ids and opaque claims; safe for concurrent use; nil: crypto/rand
 }
@@ -53,6 +55,7 @@ type Service struct {
 	cloud     cloud.Cloud
 	limits    Limits
 	counted   counters
+	faults    *fault.Set
 
 	steps     []step                // the checks of a token request, in order
 	resources map[string]*wellKnown // Microsoft's own, by identifier in canonical form
@@ -62,7 +65,7 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		directory: c.Directory, keys: c.Keys, clock: c.Clock, issuers: c.Issuers, journal: c.Journal, random: c.Random,
-		cloud: c.Cloud, limits: c.Limits,
+		cloud: c.Cloud, limits: c.Limits, faults: c.Faults,
 	}
 	if s.cloud.IsZero() {
 		s.cloud = cloud.Public()
@@ -86,7 +89,7 @@ func (s *Service) Handler() http.Handler {
 	versioned := func(serve func(http.ResponseWriter, *http.Request, int), version int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { serve(w, r, version) }
 	}
-	document := func(path string, serve http.HandlerFunc) { r.HandleFunc(path, s.readOnly(serve)) }
+	document := func(path string, serve http.HandlerFunc) { r.HandleFunc(path, s.interruptible(s.readOnly(serve))) }
 	r.HandleFunc("/{tenant}/oauth2/v2.0/token", versioned(s.serveToken, 2))
 	r.HandleFunc("/{tenant}/oauth2/token", versioned(s.serveToken, 1))
 	document("/common/discovery/instance", s.serveInstance)
@@ -102,13 +105,17 @@ func (s *Service) Handler() http.Handler {
 // Exchange gives a client an access token, or says why not as Entra ID would.
 // Either way it writes one event.
 func (s *Service) Exchange(ctx context.Context, r Request) (Token, *aadsts.Error) {
+	ctx = s.faults.Collect(ctx)
 	x := s.begin(r)
+	x.interrupted = interruption(ctx)
 	x.run(ctx)
 	var token Token
 	if x.refusal == nil {
-		token = x.issue()
+		token = x.issue(ctx)
 	}
-	s.journal.Record(x.event(token))
+	e := x.event(token)
+	fault.Note(ctx, &e)
+	s.journal.Record(e)
 	return token, x.refusal
 }
 

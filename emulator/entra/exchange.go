@@ -43,6 +43,7 @@ type Token struct {
 	NotBefore   time.Time     // five minutes ago, as Entra ID dates back
 	ExpiresAt   time.Time     // lab time
 	ExpiresIn   time.Duration // what clients are told, a second less than the truth
+	InStrings   bool          // numbers of the reply are strings, as those of the v1 endpoint
 	UTI         string        // its uti claim, by which a resource's log finds the exchange
 }
 
@@ -64,6 +65,8 @@ type exchange struct {
 	candidates   []directory.FederatedCredential // those not ruled out yet
 	certificate  directory.Certificate           // that signed the assertion
 	key          jose.JSONWebKey                 // that is to verify it
+
+	interrupted *aadsts.Error // by a fault, before anything is looked at
 
 	checks  []journal.Check
 	refusal *aadsts.Error
@@ -125,6 +128,8 @@ func (x *exchange) concerns(on occasion) bool {
 	switch on {
 	case onRequest:
 		return !x.examining
+	case onInterruption:
+		return x.interrupted != nil
 	case onLimited:
 		return !x.examining && x.request.host == nil && x.service.limits != Limits{}
 	case onClaimsRequest:

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
@@ -78,13 +79,15 @@ func (s *Service) refused(r *http.Request, refusal *aadsts.Error, status int, su
 	if id, ok := parseGUID(r.Header.Get("Client-Request-Id")); ok {
 		correlationID = id
 	}
-	s.journal.Record(journal.Event{
+	e := journal.Event{
 		Kind: journal.Discovery, Outcome: journal.Denied, Status: status,
 		Host: bounded(r.Host), Method: bounded(r.Method), Path: bounded(httppath.Original(r)),
 		TraceID: traceID.String(), CorrelationID: correlationID.String(),
 		Code: refusal.Code, Error: refusal.OAuth, Message: refusal.Error(), Meaning: refusal.Meaning, Remedy: refusal.Remedy,
 		Summary: summary,
-	})
+	}
+	fault.Note(r.Context(), &e)
+	s.journal.Record(e)
 	return traceID, correlationID
 }
 

@@ -49,7 +49,7 @@ func codeOf(refusal *aadsts.Error) int {
 func (t Token) reply(version int) []byte {
 	seconds := func(d time.Duration) []byte { return strconv.AppendInt(nil, int64(d/time.Second), 10) }
 	quote := ""
-	if version == 1 {
+	if version == 1 || t.InStrings {
 		quote = `"`
 	}
 	in := seconds(t.ExpiresIn)

@@ -28,6 +28,7 @@ const (
 	always          occasion = iota
 	onRequest                // not when an assertion alone is examined
 	onClaimsRequest          // the client sent the claims parameter
+	onInterruption           // a fault keeps the service from answering
 	onLimited                // not when an assertion alone is examined, and there are limits
 	onRegion                 // a regional endpoint was asked
 	onSecret                 // the client sent a secret
@@ -61,6 +62,8 @@ const (
 // the application names is ever contacted.
 func (s *Service) list() []step {
 	return []step{
+		{"service available", onInterruption, 0, 0, checkInterruption},
+
 		// the request
 		{"HTTP method", onRequest, 0, 0, checkMethod},
 		{"form", onRequest, 0, 0, checkForm},

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -20,7 +21,7 @@ import (
 const backDated = 5 * time.Minute
 
 // issue makes the access token that passing all checks has earned.
-func (x *exchange) issue() Token {
+func (x *exchange) issue(ctx context.Context) Token {
 	lifetime := x.lifetime().Truncate(time.Second)
 	t := Token{
 		Resource:  x.target.asked,
@@ -29,6 +30,7 @@ func (x *exchange) issue() Token {
 		ExpiresIn: max(lifetime-time.Second, 0),
 		UTI:       base64.RawURLEncoding.EncodeToString(littleEndian(x.request.TraceID)),
 	}
+	x.spoil(ctx, &t)
 	header, claims := headerV1, x.claimsV1(t)
 	if x.target.version == 2 {
 		header, claims = headerV2, x.claimsV2(t)

@@ -23,10 +23,10 @@ func answers() []Kind {
 			Example: "server-error --for resource=keyvault --nth 2 --count 1 status=503",
 		},
 		{
-			Name: Slow, Point: AtRequest, Selects: selects,
+			Name: Slow, Point: AtArrival, Selects: selects,
 			Summary:     "answers come late",
-			Description: "The request is answered as ever, but only after a while of the machine's time, since a client's time-outs run on that. The lab clock does not wait for it.",
-			Parameters:  []Parameter{{Name: "latency", Type: TypeDuration, Default: "2s", Description: "how late, in machine time; at most 1m30s"}},
+			Description: "The request is answered as ever, but only after a while of the machine's time, since a client's time-outs run on that. Other faults may hit the same request.",
+			Parameters:  []Parameter{{Name: "latency", Type: TypeDuration, Most: "1m30s", Default: "2s", Description: "how late, in machine time; at most 1m30s"}},
 			Example:     "slow --for resource=entra latency=5s",
 		},
 		{

@@ -21,7 +21,7 @@ func documents() []Kind {
 				Name: d.prefix + slow, Point: d.point, Selects: selects,
 				Summary:     d.what + " comes late",
 				Description: "By a while of the machine's time. Entra ID gives up after ten seconds, as for a document that cannot be fetched.",
-				Parameters:  []Parameter{{Name: "latency", Type: TypeDuration, Default: "2s", Description: "how late, in machine time"}},
+				Parameters:  []Parameter{{Name: "latency", Type: TypeDuration, Most: "1m30s", Default: "2s", Description: "how late, in machine time"}},
 				Example:     d.prefix + slow + " latency=12s",
 			},
 			Kind{
@@ -60,6 +60,7 @@ const (
 	unreachable = "-unreachable"
 	slow        = "-slow"
 	malformed   = "-malformed"
+	shuffled    = "-shuffled"
 
 	DiscoveryUnreachable = "discovery" + unreachable
 	DiscoverySlow        = "discovery" + slow
@@ -69,5 +70,5 @@ const (
 	JWKSSlow             = "jwks" + slow
 	JWKSMalformed        = "jwks" + malformed
 	JWKSWrongIssuer      = "jwks-wrong-issuer"
-	JWKSShuffled         = "jwks-shuffled"
+	JWKSShuffled         = "jwks" + shuffled
 )

@@ -45,7 +45,7 @@ func (s Subject) String() string {
 	}
 	add("of", cmp.Or(s.Workload, s.Client))
 	if s.Workload == "" && s.Client == "" {
-		add("about", cmp.Or(s.IssuerName, s.Issuer))
+		add("about", s.Issuer)
 	}
 	add("to", cmp.Or(s.Host, s.Part))
 	return strings.Join(words, " ")
@@ -68,6 +68,7 @@ func (h Hit) Note(e *journal.Event) {
 	}
 	add(DetailFault, " ", h.ID)
 	add(DetailRemark, "; ", h.String())
+	e.Summary += fmt.Sprintf(" (fault %s: %s)", h.ID, h.Name())
 }
 
 // String says which fault it was.

@@ -36,7 +36,7 @@ type Selector struct {
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Kid is the id of the key that signed the assertion.
 	Kid string `yaml:"kid,omitempty" json:"kid,omitempty"`
-	// Resource is who answers (entra, keyvault, graph, arm), its host, or the resource that a token is for.
+	// Resource is who answers (entra, keyvault, graph, arm, imds), its host, or the resource that a token is for.
 	Resource string `yaml:"resource,omitempty" json:"resource,omitempty"`
 	// Workload is NAMESPACE/SERVICE-ACCOUNT.
 	Workload string `yaml:"workload,omitempty" json:"workload,omitempty"`
@@ -83,9 +83,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 type Subject struct {
 	Client     string // client id
 	Issuer     string // URL
-	IssuerName string // as wiemu.yaml calls it
+	IssuerName string // as wiemu.yaml calls it, where that is known
 	Kid        string
-	Part       string // who answers: entra, keyvault, graph, arm
+	Part       string // who answers: entra, keyvault, graph, arm, imds
 	Host       string // that was asked
 	Resource   string // that a token is for
 	Workload   string // namespace/service account

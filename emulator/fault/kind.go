@@ -20,7 +20,8 @@ const (
 	AtRenewal   = "renewal"    // a kubelet is about to renew the token in a file
 	AtTokenFile = "token file" // a token file is about to be laid out
 	AtPodStart  = "pod start"  // a workload's program is about to be told its environment
-	AtRequest   = "request"    // a request of a client has arrived, at Entra ID or a resource
+	AtArrival   = "arrival"    // a request of a client has arrived, at Entra ID or a resource
+	AtRequest   = "request"    // and is about to be answered
 	AtTrust     = "trust"      // Entra ID is about to look for the federated credential of an assertion
 	AtToken     = "token"      // Entra ID is about to make an access token
 	AtKeyLookup = "keys"       // Entra ID looks for the key of an assertion
@@ -44,6 +45,7 @@ type Parameter struct {
 	Name        string   `json:"name"`
 	Type        Type     `json:"type"`
 	Values      []string `json:"values,omitempty"` // that a Choice has
+	Most        string   `json:"most,omitempty"`   // that a Duration may be; "": any
 	Default     string   `json:"default"`
 	Description string   `json:"description"`
 }
@@ -119,13 +121,14 @@ func (k Kind) parameter(name string) (Parameter, bool) {
 	return k.Parameters[i], true
 }
 
-// Check returns the mistakes of a fault, all of them.
-func (f Fault) Check() []*Mistake {
+// Check returns the mistakes of a fault, all of them. Issuers are the names of
+// those that wiemu knows; nil: any name will do.
+func (f Fault) Check(issuers []string) []*Mistake {
 	kind, err := Named(f.Name)
 	if err != nil {
 		return []*Mistake{err.(*Mistake)}
 	}
-	return slices.Concat(kind.checkParameters(f.Parameters), kind.checkSelector(f.For), f.When.check())
+	return slices.Concat(kind.checkParameters(f.Parameters), kind.checkSelector(f.For, issuers), f.When.check())
 }
 
 func (k Kind) checkParameters(given map[string]string) (found []*Mistake) {
@@ -155,8 +158,12 @@ func (k Kind) checkParameters(given map[string]string) (found []*Mistake) {
 func (p Parameter) check(value string) *Mistake {
 	switch p.Type {
 	case TypeDuration:
-		if d, err := time.ParseDuration(value); err != nil || d < 0 {
+		d, err := time.ParseDuration(value)
+		if err != nil || d < 0 {
 			return &Mistake{Expected: "a duration such as 90s, 10m or 25h", Found: strconv.Quote(value)}
+		}
+		if most, err := time.ParseDuration(p.Most); err == nil && d > most {
+			return &Mistake{Expected: "at most " + p.Most, Found: value}
 		}
 	case TypeNumber:
 		if n, err := strconv.Atoi(value); err != nil || n < 0 {
@@ -170,11 +177,14 @@ func (p Parameter) check(value string) *Mistake {
 	return nil
 }
 
-func (k Kind) checkSelector(s Selector) (found []*Mistake) {
+func (k Kind) checkSelector(s Selector, issuers []string) (found []*Mistake) {
 	for _, f := range s.fields() {
 		if f.value != "" && !slices.Contains(k.Selects, f.name) {
 			found = append(found, &Mistake{Field: "for." + f.name, Expected: "one of " + strings.Join(k.Selects, ", "), Found: f.name, Fix: "where " + k.Name + " hits, nothing else is known"})
 		}
+	}
+	if s.Issuer != "" && issuers != nil && !strings.Contains(s.Issuer, "://") && !slices.Contains(issuers, s.Issuer) {
+		found = append(found, &Mistake{Field: "for.issuer", Expected: "an https URL or the name of an issuer: " + strings.Join(issuers, ", "), Found: s.Issuer, Fix: didYouMean(s.Issuer, issuers)})
 	}
 	return found
 }

@@ -17,10 +17,15 @@ func (s Selector) fields() []selected {
 	}
 }
 
-// matches reports whether the call is one that the selector is for.
-func (s Selector) matches(about Subject) bool {
+// matches reports whether the call is one that the selector is for. Issuers are
+// URLs by name.
+func (s Selector) matches(about Subject, issuers map[string]string) bool {
+	issuer := s.Issuer
+	if url, named := issuers[issuer]; named {
+		issuer = url
+	}
 	return same(s.Client, about.Client) && same(s.Kid, about.Kid) && same(s.Workload, about.Workload) &&
-		same(s.Issuer, about.Issuer, about.IssuerName) && same(s.Resource, about.Part, about.Host, about.Resource)
+		same(issuer, about.Issuer, about.IssuerName) && same(s.Resource, about.Part, about.Host, about.Resource)
 }
 
 // same reports whether what is wanted is one of what there is; a final slash

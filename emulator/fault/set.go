@@ -26,10 +26,11 @@ type Set struct {
 	journal *journal.Journal
 	seed    uint64
 
-	some   atomic.Bool // whether anything is injected, so that asking costs nothing when not
-	mu     sync.Mutex
-	last   int // ordinal of the newest fault
-	active []*injected
+	some    atomic.Bool // whether anything is injected, so that asking costs nothing when not
+	mu      sync.Mutex
+	last    int // ordinal of the newest fault
+	active  []*injected
+	issuers map[string]string // URLs by name
 
 	watchers []*watcher
 }
@@ -51,6 +52,13 @@ func New(clk clock.Clock, j *journal.Journal, seed uint64) *Set {
 
 // Seed is what decides about faults with a probability that name no seed.
 func (s *Set) Seed() uint64 { return s.seed }
+
+// Know tells the set the issuers that selectors may call by name.
+func (s *Set) Know(urlsByName map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.issuers = maps.Clone(urlsByName)
+}
 
 // Inject adds a fault and returns its id. The error joins a *Mistake for
 // everything that cannot be.
@@ -75,7 +83,14 @@ func (s *Set) Inject(f Fault) (id string, err error) {
 // checked returns the fault as it is kept, with its seed.
 func (s *Set) checked(f Fault) (Fault, Kind, error) {
 	var errs []error
-	for _, m := range f.Check() {
+	s.mu.Lock()
+	issuers := s.issuers
+	s.mu.Unlock()
+	var names []string // nil: nobody told
+	if issuers != nil {
+		names = slices.Sorted(maps.Keys(issuers))
+	}
+	for _, m := range f.Check(names) {
 		errs = append(errs, m)
 	}
 	if len(errs) > 0 {
@@ -181,22 +196,33 @@ func (s *Set) Active() []Active {
 
 // Hit asks whether a call goes wrong at a point, and how. Every fault of the
 // point counts the call if its selector matches; of those that would hit, the
-// one injected first does. The hit is in the journal already; Note marks the
+// one injected first does. The hit is in the journal already; Hit.Note marks the
 // event of the call itself.
-func (s *Set) Hit(point string, about Subject) (Hit, bool) { return s.hit(point, "", about) }
+func (s *Set) Hit(point string, about Subject) (Hit, bool) {
+	return s.hit(about, func(a *injected) bool { return a.kind.Point == point })
+}
 
-// HitBy is Hit for the faults of one kind.
-func (s *Set) HitBy(name, point string, about Subject) (Hit, bool) { return s.hit(point, name, about) }
+// HitBy asks whether a fault of one kind hits a call. When applies is given, only
+// calls for which it is true count: those that the fault, with the parameters of
+// the hit that applies is given, makes a difference to. It must not ask the set.
+func (s *Set) HitBy(name string, about Subject, applies func(Hit) bool) (Hit, bool) {
+	return s.hit(about, func(a *injected) bool {
+		return a.Name == name && (applies == nil || applies(Hit{ID: a.ID, Kind: a.kind, parameters: a.Parameters}))
+	})
+}
 
-func (s *Set) hit(point, name string, about Subject) (Hit, bool) {
-	if s == nil || !s.some.Load() {
+// Any reports whether anything is injected: whether asking is worth the trouble.
+func (s *Set) Any() bool { return s != nil && s.some.Load() }
+
+func (s *Set) hit(about Subject, concerns func(*injected) bool) (Hit, bool) {
+	if !s.Any() {
 		return Hit{}, false
 	}
 	now := s.clock.Now()
 	s.mu.Lock()
 	var chosen *injected
 	for _, a := range s.active {
-		if a.kind.Point != point || name != "" && a.Name != name || !a.For.matches(about) {
+		if !a.For.matches(about, s.issuers) || !concerns(a) {
 			continue
 		}
 		a.Calls++

@@ -85,7 +85,7 @@ func TestAWindowOfLabTime(t *testing.T) {
 
 func TestASelectorChooses(t *testing.T) {
 	about := fault.Subject{
-		Client: "B96D264B-7053-4465-a4a7-32be5b0fec49", Issuer: "https://a.example/", IssuerName: "local", Kid: "k1",
+		Client: "B96D264B-7053-4465-a4a7-32be5b0fec49", Issuer: "https://a.example/", Kid: "k1",
 		Part: "keyvault", Host: "mykeyvault.vault.azure.net", Resource: "https://vault.azure.net", Workload: "ns/sa",
 	}
 	for _, hit := range []fault.Selector{
@@ -93,7 +93,11 @@ func TestASelectorChooses(t *testing.T) {
 		{Resource: "keyvault"}, {Resource: "MyKeyVault.vault.azure.net"}, {Resource: "https://vault.azure.net/"},
 		{Workload: "ns/sa"}, {Workload: "ns/sa", Kid: "k1"},
 	} {
-		s, _, _ := newSet(t, fault.Fault{Name: fault.Throttled, For: hit})
+		s, _, _ := newSet(t)
+		s.Know(map[string]string{"local": "https://a.example/"})
+		if _, err := s.Inject(fault.Fault{Name: fault.Throttled, For: hit}); err != nil {
+			t.Fatal(err)
+		}
 		if got := calls(s, 1, about); got != "f1" {
 			t.Errorf("%+v does not hit", hit)
 		}
@@ -219,11 +223,14 @@ func TestMistakesSayWhatWasExpected(t *testing.T) {
 		{fault.Fault{Name: fault.ServerError, Parameters: map[string]string{"status": "505"}}, "expected one of 500, 502, 503, 504, found 505"},
 		{fault.Fault{Name: fault.JWKSShuffled, Parameters: map[string]string{"x": "y"}}, "expected no parameter"},
 		{fault.Fault{Name: fault.JWKSShuffled, For: fault.Selector{Client: "c"}}, "for.client: expected one of issuer, found client"},
+		{fault.Fault{Name: fault.JWKSShuffled, For: fault.Selector{Issuer: "lcal"}}, "for.issuer: expected an https URL or the name of an issuer: local, found lcal; did you mean local?"},
+		{fault.Fault{Name: fault.Slow, Parameters: map[string]string{"latency": "2m"}}, "parameters.latency: expected at most 1m30s, found 2m"},
 		{fault.Fault{Name: fault.Throttled, When: fault.Limits{Nth: -1}}, "when.nth: expected a number of at least 1, found -1"},
 		{fault.Fault{Name: fault.Throttled, When: fault.Limits{Probability: 2.2}}, "when.probability: expected a share above 0 up to 1"},
 		{fault.Fault{Name: fault.Throttled, When: fault.Limits{After: fault.Duration(time.Hour), Until: fault.Duration(time.Minute)}}, "when.until: expected a duration longer than after, 1h0m0s, found 1m0s"},
 	} {
 		s, _, j := newSet(t)
+		s.Know(map[string]string{"local": "https://a.example/"})
 		_, err := s.Inject(test.fault)
 		var m *fault.Mistake
 		if err == nil || !errors.As(err, &m) || !strings.Contains(err.Error(), test.want) {
@@ -266,7 +273,7 @@ func TestTheCatalogueIsComplete(t *testing.T) {
 			}
 			defaults[p.Name] = p.Default
 		}
-		if found := (fault.Fault{Name: k.Name, Parameters: defaults}).Check(); len(found) > 0 {
+		if found := (fault.Fault{Name: k.Name, Parameters: defaults}).Check(nil); len(found) > 0 {
 			t.Errorf("%s: its own defaults are refused: %v", k.Name, found)
 		}
 	}

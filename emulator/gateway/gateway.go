@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
@@ -130,7 +131,7 @@ func New(cfg Config) (*Gateway, error) {
 
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	g.door = &http.Server{
-		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.conns.observe,
+		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.conns.observe, ConnContext: fault.OnConnection,
 		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 	}

@@ -76,6 +76,9 @@ func (e *early) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// NetConn is the connection itself.
+func (e *early) NetConn() net.Conn { return e.Conn }
+
 // CloseWrite ends one direction where the connection can.
 func (e *early) CloseWrite() error { return closeWrite(e.Conn) }
 

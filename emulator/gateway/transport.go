@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 )
 
 // Transport leads requests for emulated hosts to their handlers without a
@@ -76,7 +77,11 @@ func (t transport) serve(r *http.Request) (_ *http.Response, err error) {
 	defer func() {
 		v := recover()
 		if cut, ok := v.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
-			err = fmt.Errorf("%s cut the connection: %w", r.URL.Host, io.ErrUnexpectedEOF)
+			how := error(io.ErrUnexpectedEOF)
+			if errors.Is(cut, syscall.ECONNRESET) {
+				how = syscall.ECONNRESET
+			}
+			err = fmt.Errorf("%s cut the connection: %w", r.URL.Host, how)
 		} else if v != nil {
 			panic(v) // of the gateway itself: those of handlers were recovered
 		}
@@ -177,8 +182,22 @@ func (m *memory) response(r *http.Request) *http.Response {
 		if n, err := strconv.ParseInt(m.sent.Get("Content-Length"), 10, 64); err == nil {
 			response.ContentLength = n
 		}
+	case m.promises() > int64(m.body.Len()): // a server would cut the connection
+		response.ContentLength = m.promises()
+		response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(m.body.Bytes()), cutOff{}))
 	case m.body.Len() > 0:
 		response.Body = io.NopCloser(bytes.NewReader(m.body.Bytes()))
 	}
 	return response
 }
+
+// promises is how long the body was said to be.
+func (m *memory) promises() int64 {
+	n, _ := strconv.ParseInt(m.sent.Get("Content-Length"), 10, 64) // none, or no number: promises nothing
+	return n
+}
+
+// cutOff is the end of a body that is shorter than it was said to be.
+type cutOff struct{}
+
+func (cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

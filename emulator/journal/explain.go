@@ -33,6 +33,9 @@ func Explain(w io.Writer, e Event, all []Event) error {
 	if ahead := e.Time.Sub(e.Wall).Round(time.Minute); !e.Wall.IsZero() && ahead.Abs() > time.Minute && e.Kind == Access {
 		p.line("  %-15s %s the machine's: the client's clock did not move, so it may still send a token that has expired here", "lab time is", aheadOf(ahead))
 	}
+	if remark := e.Detail["remark"]; remark != "" {
+		p.line("\nOn purpose: %s", remark)
+	}
 	p.checks(e.Checks)
 	p.nearest(e.Nearest)
 	if e.Message != "" && e.Kind != Exchange { // what Entra ID said is the summary already

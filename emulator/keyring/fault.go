@@ -17,7 +17,7 @@ func (r *Ring) subject() fault.Subject {
 
 // hit asks whether a rotation goes wrong in a certain way.
 func (r *Ring) hit(name string) (fault.Hit, bool) {
-	return r.opts.Faults.HitBy(name, fault.AtRotation, r.subject())
+	return r.opts.Faults.HitBy(name, r.subject(), nil)
 }
 
 // elliptic asks whether a new key is to be an EC key. No fault makes Entra ID's own
@@ -25,7 +25,7 @@ func (r *Ring) hit(name string) (fault.Hit, bool) {
 func (r *Ring) elliptic() bool {
 	hit := false
 	if r.opts.Issuer != "" {
-		_, hit = r.opts.Faults.HitBy(fault.ECKeys, fault.AtNewKey, r.subject())
+		_, hit = r.opts.Faults.HitBy(fault.ECKeys, r.subject(), nil)
 	}
 	return hit || r.opts.Algorithm == ES256
 }

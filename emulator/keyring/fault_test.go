@@ -177,8 +177,8 @@ func TestTheJournalSaysWhyARotationWentWrong(t *testing.T) {
 		}
 	}
 	want := []string{
-		"B signing f1: key B of radix-dev signs from now on and is not in the JWKS",
-		"A retired f2: key A of radix-dev is retired: in the JWKS still, signing no more",
+		"B signing f1: key B of radix-dev signs from now on and is not in the JWKS (fault f1: sign-before-publish)",
+		"A retired f2: key A of radix-dev is retired: in the JWKS still, signing no more (fault f2: retire-early)",
 		"A removed : key A of radix-dev is removed from the JWKS",
 		"B signing : key B of radix-dev is published, 10m0s after it began to sign",
 	}

@@ -56,8 +56,8 @@ func (m *machine) serveAppService(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, "The resource parameter is missing.", "", "Name the resource that the token is for, such as resource=https://vault.azure.net.")
 		return
 	}
-	if status := m.nextUnavailable(); status != 0 {
-		refuse(status, http.StatusText(status), "", "wiemu.yaml asked for this answer (managedIdentity.unavailable).")
+	if status := m.nextUnavailable(r); status != 0 {
+		refuse(status, http.StatusText(status), "", whoAsked(r)+".")
 		return
 	}
 	// Without a system-assigned identity a request that names none finds none.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -20,6 +21,7 @@ func (m *machine) refused(q request, status int, text, meaning, remedy string) {
 		e.Checks = nil
 		e.Detail["challenge"] = "Metadata: true" // by which .NET and others learn that IMDS is there
 	}
+	fault.Note(q.Context(), &e)
 	m.service.config.Journal.Record(e)
 }
 
@@ -33,6 +35,7 @@ func (m *machine) granted(q request, t issued) {
 	e.Outcome, e.Status, e.UTI = journal.Granted, 200, t.token.UTI
 	e.ClientID, e.Identity, e.ExpiresAt = t.clientID, t.identity, &t.token.ExpiresAt
 	e.Summary = fmt.Sprintf("%s: %s: the token of %s for %s once more, from its cache", e.Part, m.Name, t.identity, clipped(q.resource))
+	fault.Note(q.Context(), &e)
 	m.service.config.Journal.Record(e)
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // imdsServer is the Server header. Source: recorded 2025-02 by Azure/kubelogin.
@@ -87,12 +89,12 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, "invalid_request", "Required query variable 'resource' is missing", "", "Name the resource that the token is for, such as resource=https://vault.azure.net.")
 		return
 	}
-	if status := m.nextUnavailable(); status != 0 {
+	if status := m.nextUnavailable(r); status != 0 {
 		o := outageOf(status)
-		if status == http.StatusTooManyRequests {
+		if status == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
 			w.Header().Set("Retry-After", "1")
 		}
-		refuse(status, o.code, o.text, o.meaning, "Retry with exponential back-off, as the SDKs do; wiemu.yaml asked for this answer (managedIdentity.unavailable).")
+		refuse(status, o.code, o.text, o.meaning, "Retry with exponential back-off, as the SDKs do; "+whoAsked(r)+".")
 		return
 	}
 	switch {
@@ -127,6 +129,14 @@ func orNone(known []string) string {
 		return "none is assigned"
 	}
 	return strings.Join(known, ", ")
+}
+
+// whoAsked says where it comes from that a machine hands out no token.
+func whoAsked(r *http.Request) string {
+	if _, _, refused := fault.Refusal(r.Context()); refused {
+		return "a fault was injected"
+	}
+	return "wiemu.yaml asked for this answer (managedIdentity.unavailable)"
 }
 
 // outage is how IMDS answers while it cannot hand out tokens.

@@ -20,6 +20,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	Directory *directory.Directory
 	Clock     clock.Clock
 	Journal   *journal.Journal
+	Faults    *fault.Set        // nil: nothing goes wrong on purpose
 	Login     http.RoundTripper // by which sidecars reach the login host
 
 	// Unavailable are the statuses that every machine's first token requests are
@@ -97,7 +99,7 @@ func (s *Service) Add(m Machine) (http.Handler, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.machines = append(s.machines, made)
-	return made, nil
+	return s.config.Faults.Answers(faultPart, made), nil
 }
 
 func (k Kind) provider() string {
@@ -115,7 +117,7 @@ func resourceName(workload string) string {
 // address in common, as behind one proxy: for the machine to which the selected
 // identity is assigned, and where none is selected for all of them together.
 func (s *Service) Shared() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.config.Faults.Answers(faultPart, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		all := slices.DeleteFunc(slices.Clone(s.machines), func(m *machine) bool { return m.Kind == AppService })
 		s.mu.Unlock()
@@ -126,7 +128,7 @@ func (s *Service) Shared() http.Handler {
 			}
 		}
 		s.together(all).ServeHTTP(w, r)
-	})
+	}))
 }
 
 // isMeant reports whether a request that names an identity is for this machine.
@@ -232,8 +234,14 @@ func (m *machine) token(ctx context.Context, p *directory.Principal, resource, s
 // maxCached bounds what a client can make a machine remember.
 const maxCached = 1000
 
+// faultPart is what the selectors of faults call all of them.
+const faultPart = "imds"
+
 // nextUnavailable is the status that this request fails with; 0: it does not.
-func (m *machine) nextUnavailable() int {
+func (m *machine) nextUnavailable(r *http.Request) int {
+	if status, _, refused := fault.Refusal(r.Context()); refused {
+		return status
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.unavailable) == 0 {

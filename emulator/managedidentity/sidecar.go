@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // sidecarToken is a granted request, in adal's form.
@@ -50,6 +51,10 @@ func (m *machine) serveSidecarToken(w http.ResponseWriter, r *http.Request) {
 	refuse := func(status int, text, remedy string) {
 		m.refused(q, status, text, "", remedy)
 		http.Error(w, text, status)
+	}
+	if status, _, refused := fault.Refusal(r.Context()); refused {
+		refuse(status, http.StatusText(status), whoAsked(r)+".")
+		return
 	}
 	clientID := q.selector.clientID
 	if clientID == "" {

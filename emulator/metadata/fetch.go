@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // read fetches the discovery document, if the place has one, and the key set.
@@ -15,7 +17,7 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 	found := KeySet{Issuer: at.issuer, URL: at.jwks, FetchedAt: s.clock.Now()}
 	by := s.access(at).Transport
 	if at.issuer != "" {
-		data, err := s.get(ctx, by, at.first())
+		data, err := s.get(ctx, s.opts.Faults.Documents(fault.AtDiscovery, at.issuer, by), at.first())
 		if err != nil {
 			return KeySet{}, err
 		}
@@ -25,7 +27,7 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 		}
 		found.URL = d.JWKS
 	}
-	data, err := s.get(ctx, by, found.URL)
+	data, err := s.get(ctx, s.opts.Faults.Documents(fault.AtJWKS, at.issuer, by), found.URL)
 	if err != nil {
 		return KeySet{}, err
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // KeySet is the keys that an issuer published at one moment. It is never
@@ -14,6 +16,7 @@ type KeySet struct {
 	URL       string    // of the JWKS
 	FetchedAt time.Time // lab time
 
+	hits []fault.Hit       // faults that made it what it is
 	keys []jose.JSONWebKey // public signing keys, in the order of the document
 }
 

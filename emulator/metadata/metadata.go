@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -49,6 +51,7 @@ type Options struct {
 	Timeout       time.Duration // machine time for one document; 0: DefaultTimeout
 
 	Journal *journal.Journal
+	Faults  *fault.Set // nil: nothing goes wrong on purpose
 }
 
 // Access is how one issuer is reached, where that differs from Options.
@@ -136,6 +139,9 @@ func (s *Source) key(ctx context.Context, at place, kid string) (jose.JSONWebKey
 	}
 	unknown := fmt.Errorf("%s: key %q: %w; it has %s", at, kid, ErrNoSuchKey, keys.list())
 	if fresh {
+		return jose.JSONWebKey{}, fault.Blame(unknown, keys.hits)
+	}
+	if s.staysWith(ctx, at, keys) {
 		return jose.JSONWebKey{}, unknown
 	}
 	newer, err := s.fetch(ctx, at, unknownKey)
@@ -145,7 +151,7 @@ func (s *Source) key(ctx context.Context, at place, kid string) (jose.JSONWebKey
 	if key, ok := newer.Key(kid); ok {
 		return key, nil
 	}
-	return jose.JSONWebKey{}, fmt.Errorf("%s: key %q: %w; it has %s", at, kid, ErrNoSuchKey, newer.list())
+	return jose.JSONWebKey{}, fault.Blame(fmt.Errorf("%s: key %q: %w; it has %s", at, kid, ErrNoSuchKey, newer.list()), newer.hits)
 }
 
 // current returns the remembered set while it is good and a fetched one
@@ -155,8 +161,33 @@ func (s *Source) current(ctx context.Context, at place) (keys KeySet, fresh bool
 	if !keys.FetchedAt.IsZero() {
 		return keys, fresh, nil
 	}
+	if s.opts.Faults.Any() {
+		s.mu.RLock()
+		old := s.sets[at.String()].keys
+		s.mu.RUnlock()
+		if s.staysWith(ctx, at, old) {
+			return old, false, nil
+		}
+	}
 	keys, err = s.fetch(ctx, at, needed)
 	return keys, true, err
+}
+
+// staysWith reports whether a fault makes the remembered set do, where another
+// would be fetched. One request is hit once.
+func (s *Source) staysWith(ctx context.Context, at place, keys KeySet) bool {
+	if keys.FetchedAt.IsZero() || !s.opts.Faults.Any() {
+		return false
+	}
+	if slices.ContainsFunc(fault.Hits(ctx), func(h fault.Hit) bool { return h.Name() == fault.StaleJWKS }) {
+		return true
+	}
+	age := s.clock.Now().Sub(keys.FetchedAt)
+	h, hit := s.opts.Faults.HitBy(fault.StaleJWKS, fault.Subject{Part: fault.PartEntra, Issuer: at.issuer}, func(h fault.Hit) bool { return age < h.Duration("lifetime") })
+	if hit {
+		fault.Add(ctx, h)
+	}
+	return hit
 }
 
 // good returns the remembered set if its lifetime is not over. fresh says that
@@ -189,10 +220,12 @@ func (s *Source) fetch(ctx context.Context, at place, why reason) (KeySet, error
 		if known, fresh := s.good(at); fresh {
 			return known, nil // somebody fetched between our look and our turn
 		}
-		keys, err := s.read(context.Background(), at)
+		ctx := s.opts.Faults.Collect(context.Background())
+		keys, err := s.read(ctx, at)
+		keys.hits = fault.Hits(ctx)
 		s.remember(at, keys, err)
-		s.tell(at, why, keys, err)
-		return keys, err
+		s.tell(ctx, at, why, keys, err)
+		return keys, fault.Blame(err, keys.hits)
 	})
 	select {
 	case <-ctx.Done():
@@ -218,7 +251,7 @@ func (s *Source) remember(at place, keys KeySet, err error) {
 }
 
 // tell writes a fetch into the journal.
-func (s *Source) tell(at place, why reason, keys KeySet, err error) {
+func (s *Source) tell(ctx context.Context, at place, why reason, keys KeySet, err error) {
 	e := journal.Event{
 		Kind: journal.Discovery, Outcome: journal.OK, Issuer: at.issuer, Method: http.MethodGet,
 		Summary: fmt.Sprintf("read the keys of %s (%s): %s", at, why, keys.list()),
@@ -233,5 +266,6 @@ func (s *Source) tell(at place, why reason, keys KeySet, err error) {
 	} else {
 		e.Detail["jwks"], e.Detail["kids"] = keys.URL, strings.Join(keys.IDs(), " ")
 	}
+	fault.Note(ctx, &e)
 	s.opts.Journal.Record(e)
 }

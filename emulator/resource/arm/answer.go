@@ -2,6 +2,7 @@ package arm
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -60,7 +62,7 @@ type problemBody struct {
 }
 
 // tell writes the request into the journal.
-func (s *Service) tell(e journal.Event, to route, failed *failure) {
+func (s *Service) tell(ctx context.Context, e journal.Event, to route, failed *failure) {
 	e.Part, e.Resource, e.Status = "arm", "Azure Resource Manager", http.StatusOK
 	e.Detail["action"] = to.verb
 	who := cmp.Or(e.Identity, e.ClientID, "somebody without a token")
@@ -70,5 +72,6 @@ func (s *Service) tell(e journal.Event, to route, failed *failure) {
 		e.Meaning, e.Remedy = failed.meaning, failed.remedy
 		e.Summary += fmt.Sprintf(": refused with %d %s: %s", failed.status, failed.code, cmp.Or(failed.meaning, failed.message))
 	}
+	fault.Note(ctx, &e)
 	s.journal.Record(e)
 }

@@ -1,10 +1,12 @@
 package arm
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
@@ -47,6 +49,27 @@ func (c *call) unauthorized(refused *resource.Refusal) *failure {
 	}
 	f.challenge = fmt.Sprintf(`Bearer authorization_uri="%s%s", error="invalid_token", error_description="%s"`, c.validator.Cloud().Authority(), tenantOr(c.caller.Tenant, "common"), challengeText(refused, f.message))
 	return f
+}
+
+// interrupted is how Resource Manager refuses a request that a fault hit, whoever
+// sent it; nil when none did.
+// Seen: 429 (Azure/azqr#34, MicrosoftDocs/azure-docs#105248). The text of 5xx is inferred.
+func interrupted(ctx context.Context) *failure {
+	status, after, refused := fault.Refusal(ctx)
+	switch {
+	case !refused:
+		return nil
+	case status == http.StatusTooManyRequests:
+		return &failure{
+			status: status, code: "ResourceRequestsThrottled",
+			message: fmt.Sprintf("Number of requests for action 'Microsoft.Resources/subscriptions/read' exceeded the limit of '50' for time interval '00:05:00'. Please try again after '%d' seconds.", int(after.Seconds())),
+			meaning: "Resource Manager had too many requests and takes no more for a while.", remedy: "Wait as long as Retry-After says, and ask less often.",
+		}
+	case status == http.StatusInternalServerError:
+		return &failure{status: status, code: "InternalServerError", message: "Encountered internal server error.", meaning: "Resource Manager failed.", remedy: "Try again, with growing pauses."}
+	default:
+		return &failure{status: status, code: "ServerTimeout", message: "The request timed out.", meaning: "Resource Manager could not answer just now.", remedy: "Try again, with growing pauses."}
+	}
 }
 
 func tenantOr(tenant, otherwise string) string {

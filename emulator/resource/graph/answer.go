@@ -2,12 +2,14 @@ package graph
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -53,7 +55,7 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, found reply, fai
 }
 
 // tell writes the request into the journal.
-func (s *Service) tell(e journal.Event, to route, failed *failure) {
+func (s *Service) tell(ctx context.Context, e journal.Event, to route, failed *failure) {
 	e.Part, e.Resource, e.Status = "graph", "Microsoft Graph", http.StatusOK
 	e.Detail["action"] = to.verb
 	who := cmp.Or(e.Identity, e.ClientID, "somebody without a token")
@@ -63,5 +65,6 @@ func (s *Service) tell(e journal.Event, to route, failed *failure) {
 		e.Meaning, e.Remedy = failed.meaning, failed.remedy
 		e.Summary += fmt.Sprintf(": refused with %d %s: %s", failed.status, failed.code, cmp.Or(failed.meaning, failed.message))
 	}
+	fault.Note(ctx, &e)
 	s.journal.Record(e)
 }

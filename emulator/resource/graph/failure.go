@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
@@ -39,6 +41,24 @@ func unauthorized(refused *resource.Refusal) *failure {
 		message = "Access token validation failure. Invalid signature."
 	}
 	return &failure{http.StatusUnauthorized, "InvalidAuthenticationToken", message, refused.Meaning(), refused.Remedy()}
+}
+
+// interrupted is how Graph refuses a request that a fault hit, whoever sent it;
+// nil when none did.
+// Source of 429: microsoft-graph-docs-contrib, concepts/throttling.md. The codes
+// of 5xx are those of errors.md there.
+func interrupted(ctx context.Context) *failure {
+	status, _, refused := fault.Refusal(ctx)
+	switch {
+	case !refused:
+		return nil
+	case status == http.StatusTooManyRequests:
+		return &failure{status, "TooManyRequests", "Please retry again later.", "Graph had too many requests and takes no more for a while.", "Wait as long as Retry-After says, and ask less often."}
+	case status == http.StatusInternalServerError:
+		return &failure{status, "generalException", "An unspecified error has occurred.", "Graph failed.", "Try again, with growing pauses."}
+	default:
+		return &failure{status, "serviceNotAvailable", "The service is not available. Try the request again after a delay.", "Graph could not answer just now.", "Try again, with growing pauses."}
+	}
 }
 
 func denied(roles []string) *failure {

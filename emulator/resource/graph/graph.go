@@ -109,11 +109,14 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, to route) {
 	})
 	found, failed := c.answer(refused)
 	event := resource.Access(r, c.caller, c.checks)
+	if upset := interrupted(r.Context()); upset != nil {
+		found, failed, refused = nil, upset, nil
+	}
 	if refused != nil {
 		resource.Refuse(&event, refused)
 		s.challenge(w)
 	}
-	s.tell(event, to, failed)
+	s.tell(r.Context(), event, to, failed)
 	s.write(w, r, found, failed)
 }
 

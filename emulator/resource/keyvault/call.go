@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/resource"
@@ -79,7 +81,7 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 		event := resource.Access(r, resource.Caller{}, []journal.Check{{
 			Name: "vault", Expected: "a configured vault", Presented: host, Outcome: journal.Failed,
 		}})
-		s.tell(event, host, op, "", failed.status, failed)
+		s.tell(r.Context(), event, host, op, "", failed.status, failed)
 		answer(w, r, failed.status, failed.body())
 		return
 	}
@@ -92,10 +94,17 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 	}
 	tenant, access := v.rules()
 	refused := c.authenticate(tenant)
+	upset := interrupted(r.Context())
+	if upset != nil {
+		refused = nil
+	}
 	if refused != nil {
 		challenge(w, c.validator.Cloud(), tenant)
 	}
-	status, body, failed := c.answer(access, tenant, refused)
+	status, body, failed := 0, any(nil), upset
+	if upset == nil {
+		status, body, failed = c.answer(access, tenant, refused)
+	}
 	if failed != nil {
 		status, body = failed.status, failed.body()
 	}
@@ -103,7 +112,7 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 	if refused != nil {
 		resource.Refuse(&event, refused)
 	}
-	s.tell(event, v.name, op, c.name, status, failed)
+	s.tell(r.Context(), event, v.name, op, c.name, status, failed)
 	answer(w, r, status, body)
 }
 
@@ -220,7 +229,7 @@ func (c *call) check(name, expected, presented string, ok bool) {
 }
 
 // tell writes the request into the journal.
-func (s *Service) tell(e journal.Event, vault string, op operation, secret string, status int, failed *failure) {
+func (s *Service) tell(ctx context.Context, e journal.Event, vault string, op operation, secret string, status int, failed *failure) {
 	e.Part, e.Resource, e.Status = vault, "key vault "+vault, status
 	if op.action != "" {
 		e.Detail["action"] = op.action
@@ -235,5 +244,6 @@ func (s *Service) tell(e journal.Event, vault string, op operation, secret strin
 		e.Meaning, e.Remedy = failed.meaning, failed.remedy
 		e.Summary += fmt.Sprintf(": refused with %d %s: %s", status, e.Error, cmp.Or(failed.meaning, failed.message))
 	}
+	fault.Note(ctx, &e)
 	s.journal.Record(e)
 }

@@ -1,9 +1,11 @@
 package keyvault
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
@@ -65,6 +67,27 @@ func (c *call) unauthorized(refused *resource.Refusal, tenant string) *failure {
 		message = "Error validating token: IDX12741"
 	}
 	return &failure{status: http.StatusUnauthorized, code: "Unauthorized", message: message, meaning: refused.Meaning(), remedy: refused.Remedy()}
+}
+
+// interrupted is how Key Vault refuses a request that a fault hit, whoever sent
+// it; nil when none did.
+// Seen: 429 (vcsjones/AzureSignTool#219, 2023; azure-sdk-for-java#14879). The
+// texts of 5xx are inferred.
+func interrupted(ctx context.Context) *failure {
+	status, _, refused := fault.Refusal(ctx)
+	switch {
+	case !refused:
+		return nil
+	case status == http.StatusTooManyRequests:
+		return &failure{
+			status: status, code: "Throttled", message: "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
+			meaning: "The vault had too many requests and takes no more for a while.", remedy: "Wait as long as Retry-After says, or with growing pauses, and keep secrets that were read.",
+		}
+	case status == http.StatusInternalServerError:
+		return &failure{status: status, code: "InternalServerError", message: "An unexpected error occurred while processing the request.", meaning: "The vault failed.", remedy: "Try again, with growing pauses."}
+	default:
+		return &failure{status: status, code: "ServiceUnavailable", message: "The service is temporarily unavailable.", meaning: "The vault could not answer just now.", remedy: "Try again, with growing pauses."}
+	}
 }
 
 // forbidden refuses a caller without the permission.

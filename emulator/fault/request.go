@@ -1,0 +1,97 @@
+package fault
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// subjectOf is what can be known of a request before anybody has looked at it:
+// what it says of itself, true or not.
+func subjectOf(part string, r *http.Request) Subject {
+	about := Subject{Part: part, Host: r.Host}
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		_, claims := unverified(strings.TrimSpace(token))
+		about.Client = claims.AppID + claims.AuthorizedParty // only one of them is there
+		return about
+	}
+	sent := r.URL.Query()
+	if r.Method == http.MethodPost && r.Body != nil {
+		sent = postedForm(r)
+	}
+	about.Client, about.Resource = sent.Get("client_id"), sent.Get("resource")
+	if scopes := strings.Fields(sent.Get("scope")); len(scopes) > 0 {
+		about.Resource = strings.TrimSuffix(scopes[0], "/.default")
+	}
+	if id, _, ok := r.BasicAuth(); ok {
+		about.Client = id
+	}
+	header, claims := unverified(sent.Get("client_assertion"))
+	about.Kid, about.Issuer = header.Kid, claims.Issuer
+	about.Workload = workloadOf(claims.Subject)
+	return about
+}
+
+// postedForm reads a body that the handler after it reads again.
+func postedForm(r *http.Request) url.Values {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+	form, _ := url.ParseQuery(string(body)) // what can be read of it
+	for name, values := range form {
+		for i := range values {
+			values[i] = strings.TrimSpace(values[i])
+		}
+		if values[0] == "" {
+			delete(form, name)
+		}
+	}
+	return form
+}
+
+// failing ends a body as it ended for the first reader.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) {
+	if f.err == nil {
+		return 0, io.EOF
+	}
+	return 0, f.err
+}
+
+type jwtHeader struct {
+	Kid string `json:"kid"`
+}
+
+type jwtClaims struct {
+	Issuer          string `json:"iss"`
+	Subject         string `json:"sub"`
+	AppID           string `json:"appid"`
+	AuthorizedParty string `json:"azp"`
+}
+
+// unverified reads a JWT without believing it.
+func unverified(token string) (header jwtHeader, claims jwtClaims) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return header, claims
+	}
+	for i, into := range []any{&header, &claims} {
+		if data, err := base64.RawURLEncoding.DecodeString(parts[i]); err == nil {
+			_ = json.Unmarshal(data, into) // what is not a JWT is about nobody
+		}
+	}
+	return header, claims
+}
+
+// workloadOf is the namespace/name of a service account's subject.
+func workloadOf(subject string) string {
+	rest, ok := strings.CutPrefix(subject, "system:serviceaccount:")
+	if !ok {
+		return ""
+	}
+	return strings.Replace(rest, ":", "/", 1)
+}
