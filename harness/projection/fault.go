@@ -82,7 +82,7 @@ func modesDoNotCount() bool { return os.Geteuid() <= 0 }
 // leaveOut asks whether a renewal that is due is left out. It is not looked at
 // again before the token that was not fetched would have been renewed.
 func (v *Volume) leaveOut(reason string, now time.Time) bool {
-	hit, is := v.opts.Faults.HitBy(fault.TokenNotRotated, fault.AtRenewal, v.subject())
+	hit, is := v.opts.Faults.HitBy(fault.TokenNotRotated, v.subject(), nil)
 	if !is {
 		return false
 	}
@@ -94,7 +94,7 @@ func (v *Volume) leaveOut(reason string, now time.Time) bool {
 
 // gap takes the file away for a while, at a renewal that goes wrong so.
 func (v *Volume) gap() error {
-	hit, is := v.opts.Faults.HitBy(fault.TokenFileDeletedDuringSwap, fault.AtRenewal, v.subject())
+	hit, is := v.opts.Faults.HitBy(fault.TokenFileDeletedDuringSwap, v.subject(), nil)
 	if !is || v.shown != linked {
 		return nil
 	}

@@ -204,8 +204,8 @@ func TestAFaultOfTheFileIsExplained(t *testing.T) {
 	}
 	want := []string{
 		"10:04 ok jti-1 : token file of app-dev/web-sa written: first token",
-		"10:04 failed jti-1 f1: token file of app-dev/web-sa is as it was when it was mounted",
-		"10:52 failed jti-2 f1: token file of app-dev/web-sa is as it was when it was mounted, with a token that ends at 2026-11-23T11:04:05Z",
+		"10:04 failed jti-1 f1: token file of app-dev/web-sa is as it was when it was mounted (fault f1: subpath-mount)",
+		"10:52 failed jti-2 f1: token file of app-dev/web-sa is as it was when it was mounted, with a token that ends at 2026-11-23T11:04:05Z (fault f1: subpath-mount)",
 		"10:54 ok jti-2 : token file of app-dev/web-sa written: a fault came or went",
 	}
 	if !slices.Equal(said, want) {
