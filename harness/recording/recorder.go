@@ -25,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/resource"
 	"github.com/wiemu/wiemu/harness"
 )
 
@@ -424,13 +425,14 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 }
 
 // claim finds the event of the journal that is about a request: by the trace id
-// of its answer, else the first of the same host, method and path.
+// of its answer, else the first of the same host, method, path and access token.
 func (r *Recorder) claim(in *Input, q *http.Request, traceID string) (journal.Event, bool) {
 	path := strings.TrimRight(httppath.Original(q), "/") // which vaults take off
+	uti := utiOf(resource.Bearer(q))
 	for _, fits := range []func(journal.Event) bool{
 		func(e journal.Event) bool { return traceID != "" && e.TraceID == traceID },
 		func(e journal.Event) bool {
-			return e.TraceID == "" && e.Method == q.Method && strings.TrimRight(e.Path, "/") == path && strings.EqualFold(e.Host, q.Host)
+			return e.TraceID == "" && e.Method == q.Method && strings.TrimRight(e.Path, "/") == path && strings.EqualFold(e.Host, q.Host) && (e.UTI == "" || e.UTI == uti)
 		},
 		func(e journal.Event) bool { return in.Door != emulator.GatewayDoor },
 	} {
@@ -441,6 +443,17 @@ func (r *Recorder) claim(in *Input, q *http.Request, traceID string) (journal.Ev
 		}
 	}
 	return journal.Event{}, false
+}
+
+// utiOf is the id by which the journal knows an access token.
+func utiOf(raw string) string {
+	parts := strings.Split(raw, ".")
+	var claims map[string]any
+	if len(parts) != 3 || !object(parts[1], &claims) {
+		return ""
+	}
+	uti, _ := claims["uti"].(string)
+	return uti
 }
 
 // Recording is the session until now.

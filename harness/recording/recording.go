@@ -138,13 +138,15 @@ type Token struct {
 	// Answered says that the emulator gave it out in the answer to that input.
 	Answered bool `yaml:"answered,omitempty" json:"answered,omitempty"`
 	// Header is the JOSE header.
-	Header map[string]any `yaml:"header,omitempty" json:"header,omitempty"`
+	Header map[string]any `yaml:"header,omitempty" json:"header,omitzero"`
 	// Claims is the payload.
-	Claims map[string]any `yaml:"claims,omitempty" json:"claims,omitempty"`
+	Claims map[string]any `yaml:"claims,omitempty" json:"claims,omitzero"`
 	// SignedBy is the key: its ring and ordinal, such as local 2. Left out: nobody in the lab.
 	SignedBy string `yaml:"signedBy,omitempty" json:"signedBy,omitempty"`
-	// Signature is the size, in bytes, of a signature that nobody in the lab made.
+	// Signature is the length, in characters, of a signature that nobody in the lab made.
 	Signature int `yaml:"signature,omitempty" json:"signature,omitempty"`
+	// Malformed says that such a signature is not even base64url.
+	Malformed bool `yaml:"malformed,omitempty" json:"malformed,omitempty"`
 	// Text is what was there in the place of a token, if it was none.
 	Text string `yaml:"text,omitempty" json:"text,omitempty"`
 }

@@ -3,12 +3,15 @@ package recording_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -231,4 +234,198 @@ func TestASessionReplaysAsItWas(t *testing.T) {
 	if result.Requests != 10 || result.Refusals["AADSTS700024"] != 1 || result.Refusals["401 Unauthorized"] != 1 {
 		t.Errorf("%d requests, refusals %v", result.Requests, result.Refusals)
 	}
+}
+
+// sessions are things that happen; each has to replay as it was, and to leave no
+// secret in the file.
+func TestSessionsReplayAsTheyWere(t *testing.T) {
+	withApplication := config.Config{
+		Applications: []config.Application{{
+			Principal: config.Principal{Name: "api", ClientID: "11111111-2222-4333-8444-555555555555"},
+			Secrets:   []config.Secret{{Value: "correct horse+battery&staple"}},
+		}},
+		Vaults: []config.Vault{{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "tr0ub4dor&3", "another": "x"}}},
+	}
+	for name, test := range map[string]struct {
+		config config.Config
+		happen func(s *session) (secrets []string)
+		refuse []string // codes
+	}{
+		"client secrets, right and wrong": {config: withApplication, refuse: []string{"AADSTS7000215"}, happen: func(s *session) []string {
+			id := withApplication.Applications[0].ClientID
+			access, answer := s.exchange(url.Values{"client_id": {id}, "client_secret": {"correct horse+battery&staple"}})
+			if access == "" {
+				s.Fatal(answer)
+			}
+			s.exchange(url.Values{"client_id": {id}, "client_secret": {"wrong horse"}})
+			s.secret(access, "")
+			return []string{"correct horse+battery&staple", url.QueryEscape("correct horse+battery&staple"), "wrong horse", "wrong+horse", "tr0ub4dor"}
+		}},
+		"a secret in a header": {config: withApplication, refuse: []string{"AADSTS7000215"}, happen: func(s *session) []string {
+			for _, secret := range []string{"correct horse+battery&staple", "wrong horse"} {
+				r, _ := http.NewRequest(http.MethodPost, "https://login.microsoftonline.com/"+s.env.TenantID+"/oauth2/v2.0/token", strings.NewReader("grant_type=client_credentials&scope=https%3A%2F%2Fvault.azure.net%2F.default"))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				r.SetBasicAuth(withApplication.Applications[0].ClientID, url.QueryEscape(secret))
+				s.do(r)
+			}
+			return []string{"correct", base64.StdEncoding.EncodeToString([]byte("correct horse"))[:12], "wrong horse"}
+		}},
+		"tokens that are none": {refuse: []string{"AADSTS50027", "AADSTS5002738", "AADSTS90014"}, happen: func(s *session) []string {
+			own := s.assertion()
+			parts := strings.Split(own, ".")
+			cut := own[:len(own)-120]
+			for _, broken := range []string{
+				"nothing like a token", parts[0] + "." + parts[1], cut, own + "\n", own[:len(own)-50] + "\n" + own[len(own)-50:], "\ufeff" + own, own + "." + parts[2],
+				parts[0] + ".e30." + parts[2], "eyJhbGciOiJub25lIn0." + parts[1] + ".", "eyJhbGciOiJIUzI1NiJ9." + parts[1] + ".c2lnbmF0dXJl",
+				"eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUifQ." + parts[1] + "." + parts[2],
+			} {
+				s.exchange(url.Values{"client_assertion": {broken}})
+			}
+			s.secret(own, "")
+			return []string{parts[2], cut[strings.LastIndexByte(cut, '.')+1:], parts[2][:100], parts[2][len(parts[2])-50:]}
+		}},
+		"a part whose clock is wrong": {refuse: []string{"AADSTS700024"}, happen: func(s *session) []string {
+			if _, err := s.control.Skew(s.Context(), "entra", "-10m"); err != nil {
+				s.Fatal(err)
+			}
+			own := s.assertion()
+			s.exchange(url.Values{"client_assertion": {own}})
+			s.advance("6m")
+			s.exchange(url.Values{"client_assertion": {own}})
+			return []string{own}
+		}},
+		"tokens that were asked for": {happen: func(s *session) []string {
+			minted, err := s.control.Mint(s.Context(), control.MintRequest{Namespace: "shop", ServiceAccount: "web-sa", Audiences: []string{workload.Audience}})
+			if err != nil {
+				s.Fatal(err)
+			}
+			if access, answer := s.exchange(url.Values{"client_assertion": {minted.Token}}); access == "" {
+				s.Fatal(answer)
+			}
+			body := `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":["api://AzureADTokenExchange"],"expirationSeconds":3600}}`
+			answer := s.at(emulator.ClusterDoor, http.MethodPost, "/clusters/local/api/v1/namespaces/shop/serviceaccounts/web-sa/token", "Bearer "+s.lab.Emulator().Token(), body)
+			var requested struct{ Status struct{ Token string } }
+			if err := json.Unmarshal([]byte(answer), &requested); err != nil || requested.Status.Token == "" {
+				s.Fatal(answer)
+			}
+			if access, answer := s.exchange(url.Values{"client_assertion": {requested.Status.Token}}); access == "" {
+				s.Fatal(answer)
+			}
+			return []string{minted.Token, requested.Status.Token, s.lab.Emulator().Token()}
+		}},
+		"machines with managed identities": {happen: func(s *session) []string {
+			var headers []string
+			for _, kind := range []string{"imds", "app-service"} {
+				d := web
+				d.Identity.ManagedIdentity = kind
+				d.Workload.ServiceAccount = "on-" + kind
+				env, err := harness.Attach(s.Context(), s.control, d, nil)
+				if err != nil {
+					s.Fatal(err)
+				}
+				headers = append(headers, env.Machine.Header)
+				path, version := "/metadata/identity/oauth2/token", "2018-02-01"
+				if kind == "app-service" {
+					path, version = "/msi/token", "2019-08-01"
+				}
+				r, _ := http.NewRequest(http.MethodGet, "http://"+env.Machine.Address+path+"?resource=https://vault.azure.net&api-version="+version, nil)
+				r.Header.Set("Metadata", "true")
+				r.Header.Set("X-IDENTITY-HEADER", env.Machine.Header)
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					s.Fatal(err)
+				}
+				var reply struct {
+					AccessToken string `json:"access_token"`
+				}
+				if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil || reply.AccessToken == "" {
+					s.Fatal(resp.Status, err)
+				}
+				_ = resp.Body.Close()
+				if status := s.secret(reply.AccessToken, ""); status != 200 {
+					s.Fatal(status)
+				}
+			}
+			return headers
+		}},
+		"many at a time": {happen: func(s *session) []string {
+			own := s.assertion()
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(func() {
+					for range 5 {
+						access, _ := s.exchange(url.Values{"client_assertion": {own}})
+						s.secret(access, "")
+					}
+				})
+			}
+			all.Wait()
+			return []string{own}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := record(t, test.config, recording.Options{})
+			secrets := test.happen(s)
+			text := s.written()
+			for _, secret := range secrets {
+				secret = secret[strings.LastIndexByte(secret, '.')+1:]
+				if secret != "" && strings.Contains(text, secret) {
+					t.Errorf("the file has a secret in it: %s", secret)
+				}
+			}
+			result := replay(t, text)
+			wantSame(t, result)
+			for _, code := range test.refuse {
+				if result.Refusals[code] == 0 {
+					t.Errorf("expected %s among the refusals, found %v", code, result.Refusals)
+				}
+			}
+			if len(test.refuse) == 0 && len(result.Refusals) > 0 {
+				t.Errorf("refusals %v", result.Refusals)
+			}
+			if t.Failed() {
+				t.Log(text)
+			}
+		})
+	}
+}
+
+// at asks a door in memory.
+func (s *session) at(door, method, path, authorization, body string) string {
+	s.Helper()
+	r := httptest.NewRequestWithContext(s.Context(), method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", authorization)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	if !s.lab.Emulator().Answer(door, w, r) {
+		s.Fatalf("no door %s", door)
+	}
+	return w.Body.String()
+}
+
+// With its keys, a recording gives the same tokens to the letter.
+func TestWithItsKeysASessionHasTheSameTokens(t *testing.T) {
+	s := record(t, config.Config{}, recording.Options{Keys: true})
+	aDay(s)
+	text := s.written()
+	if n := strings.Count(text, "BEGIN PRIVATE KEY"); n != 3 {
+		t.Errorf("%d keys, want those of Entra ID and the issuer's two", n)
+	}
+	if !strings.Contains(text, "the secret of wiemu") {
+		t.Error("the secrets of the configuration are not there")
+	}
+	recorded, err := recording.Parse("session", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := keyring.OpenPool("", keyring.PoolOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	result, err := recording.Replay(t.Context(), recorded, harness.Options{Emulator: emulator.Options{Keys: own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, result)
 }

@@ -276,9 +276,13 @@ func (p *player) sign(t Token) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	size := t.Signature
 	if t.SignedBy != "" { // by a key that this lab has not had
-		size = 256
+		size = base64.RawURLEncoding.EncodedLen(256)
 	}
-	return encode(header) + "." + encode(claims) + "." + encode(make([]byte, min(size, 4096)))
+	signature := strings.Repeat("A", min(size, 1<<16))
+	if t.Malformed && size > 0 {
+		signature = signature[:len(signature)-1] + "B" // bits that belong to no byte
+	}
+	return encode(header) + "." + encode(claims) + "." + signature
 }
 
 // why is the journal's event of an input, with all others.

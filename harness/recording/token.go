@@ -64,13 +64,14 @@ func (t *tokens) all() []Token {
 func (t *tokens) symbolic(raw string) Token {
 	parts := strings.Split(raw, ".")
 	token := Token{}
-	if len(parts) != 3 || !object(parts[0], &token.Header) || !object(parts[1], &token.Claims) {
+	if compact.FindString(raw) != raw || !object(parts[0], &token.Header) || !object(parts[1], &token.Claims) {
 		return Token{Text: withoutSignature(raw)}
 	}
 	if key, ok := t.keys.signerOf(raw, fmt.Sprint(token.Header["kid"])); ok {
 		token.SignedBy = key
 	} else {
-		token.Signature = base64.RawURLEncoding.DecodedLen(len(parts[2]))
+		_, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+		token.Signature, token.Malformed = len(parts[2]), err != nil
 	}
 	token.Header, token.Claims = t.named(token.Header), t.named(token.Claims)
 	return token
@@ -162,9 +163,6 @@ func (t *tokens) credential(input int, value string) string {
 	trimmed := strings.TrimSpace(value)
 	if trimmed == "" {
 		return value
-	}
-	if name := t.in(input, trimmed); name != trimmed && placeholder.ReplaceAllString(name, "") == "" {
-		return strings.Replace(value, trimmed, name, 1)
 	}
 	if strings.Count(trimmed, ".") == 0 && len(trimmed) < recognisable {
 		return value
