@@ -18,12 +18,12 @@ import (
 func newScenario(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "scenario",
-		Example: "  wiemu scenario run\n  wiemu scenario list",
-		Short:   "Run scenarios: files that say what should happen",
+		Example: "  wiemu scenario run\n  wiemu scenario new old-token\n  wiemu scenario check scenarios/\n  wiemu scenario list",
+		Short:   "Write, check and run scenarios: files that say what should happen",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScenarioRun(stateDir), newScenarioList())
+	cmd.AddCommand(newScenarioRun(stateDir), newScenarioNew(), newScenarioCheck(), newScenarioList())
 	return cmd
 }
 
@@ -192,9 +192,15 @@ func loadScenarios(cmd *cobra.Command, files []string) ([]scenarios.Scenario, er
 		return scenarios.LoadFS(library.Files())
 	}
 	list, err := scenarios.Load(files...)
-	if err = newGitHub(cmd.ErrOrStderr()).problems(err); err != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
-		return nil, exitCode(2)
+	if err != nil {
+		return nil, tellProblems(cmd, err)
 	}
 	return list, nil
+}
+
+// tellProblems says what is wrong in files, one problem a line.
+func tellProblems(cmd *cobra.Command, err error) error {
+	err = newGitHub(cmd.ErrOrStderr()).problems(err)
+	fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
+	return exitCode(2)
 }
