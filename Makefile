@@ -3,6 +3,7 @@ SHELL := bash
 BIN := bin
 LINT := go tool -modfile=.ci/lint/go.mod golangci-lint
 FUZZTIME ?= 10s
+STORM ?= 20000
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,6 +42,9 @@ bench: build ## Benchmarks: exchanges against bare RSA, start, memory (wrk is us
 	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
 	.ci/bench $(BIN)
 
+storm: ## Keys rotate 50 times a second while 8 clients exchange; STORM=1000000 is the long form
+	STORM=$(STORM) go test -count=1 -timeout 0 -run '^TestStorm$$' -v ./emulator
+
 fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of runs: 5000x)
 	@go list ./... | while read -r package; do \
 		go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
@@ -59,4 +63,4 @@ lint: ## gofmt, vet for every platform, golangci-lint
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e test accuracy conformance conformance-table conformance-update bench fuzz lint clean
+.PHONY: help build kubectl e2e test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
