@@ -166,7 +166,7 @@
   }
 
   const isFirst = (n) => n === 0 || lanes[n - 1].g !== lanes[n].g;
-  let near = new Set(), spots = new Map();
+  let near = new Set(), spots = new Map(), keyRows = new Map();
   function item(n, text, parent, bar) {
     const chosenNow = Array.isArray(n) ? n.includes(chosen) : n === chosen;
     const all = Array.isArray(n) ? n : [n];
@@ -184,6 +184,7 @@
     const head = narrow ? 15 : 0;
     near = new Set(chosen < 0 ? [] : chainOf(chosen));
     spots = new Map();
+    keyRows = new Map();
     const tall = (l, n) => narrow ? head + l.r * drawn.row + 2 * drawn.pad : Math.max(l.r * drawn.row + 2 * drawn.pad, l.l && isFirst(n) ? 37 : 0);
     const height = drawn.axis + lanes.reduce((sum, l, n) => sum + tall(l, n), 0) + 6, bottom = height - 6;
     const svg = el('svg', { class: 'picture', viewBox: '0 0 ' + width + ' ' + height, width, height, role: 'group', 'aria-label': 'Timeline' });
@@ -210,8 +211,9 @@
       title.append(el('title', {}, l.g + ' ' + l.l));
       const high = tall(l, n), mid = narrow ? y + 13 : y + high / 2 + 4, x = narrow ? 8 : 10, room = narrow ? width - 20 : gutter() - 20;
       if (narrow) {
-        const used = wide(l.g) * 1.1 + 8;
-        title.append(el('text', { x, y: mid, class: 'group' }, l.g), el('text', { x: x + used, y: mid, class: 'quiet' }, fit(l.l, room - used)));
+        const name = el('text', { x, y: mid, class: 'group' }, l.g + ' ');
+        name.append(el('tspan', { class: 'quiet plain', dx: 3 }, fit(l.l, room - wide(l.g) * 1.1 - 8)));
+        title.append(name);
       } else if (!l.l) title.append(el('text', { x, y: mid, class: 'group' }, l.g));
       else if (isFirst(n)) title.append(el('text', { x, y: mid - 7, class: 'group' }, l.g), el('text', { x, y: mid + 7, class: 'quiet' }, fit(l.l, room)));
       else title.append(el('text', { x, y: mid, class: 'quiet' }, fit(l.l, room)));
@@ -245,7 +247,8 @@
         g.append(el('rect', { class: shape.n, x, y, width: w, height: h, rx: 2 }), el('rect', { class: 'halo', x: x - 2, y: y - 2, width: w + 4, height: h + 4, rx: 3 }));
         const shown = fitWords(text || '', Math.min(b, width - drawn.right) - Math.max(a, gutter()) - 8);
         if (shown) body.append(el('text', { class: (shape.n === 'signing' || shape.n === 'current' ? 'on' : 'within') + ' t' + (near.has(n) ? ' near' : ''), x: Math.max(a, gutter()) + 4, y: y + h - 2.6 }, shown));
-        if (shape.n !== 'rest') spots.set(n, [Math.max(a, gutter()) + Math.min(w, 6), y + h / 2]);
+        if (shape.n === 'signing') keyRows.set(events[n].kid, y + h / 2);
+        if (shape.n !== 'rest' && shape.n !== 'token' && shape.n !== 'expired') spots.set(n, [Math.max(a, gutter()) + Math.min(w, 6), y + h / 2]);
         continue;
       }
       const key = s + ' ' + row, c = open.get(key);
@@ -274,14 +277,19 @@
     }
   }
 
-  // The token's way, from lane to lane.
+  // The token's way: from the key that signed it to its file, its exchanges, and what was asked with it.
   function drawLinks(body) {
-    const way = [...near].map((n) => spots.get(n)).filter(Boolean);
-    for (let i = 1; i < way.length; i++) {
-      const [x1, y1] = way[i - 1], [x2, y2] = way[i];
-      if (x1 === x2 && y1 === y2) continue;
-      const mid = (y1 + y2) / 2;
-      body.append(el('path', { class: 'link', d: 'M' + x1 + ' ' + y1 + 'C' + x1 + ' ' + mid + ' ' + x2 + ' ' + mid + ' ' + x2 + ' ' + y2 }));
+    const link = (a, b) => {
+      if (!a || !b || a[0] === b[0] && a[1] === b[1]) return;
+      const mid = (a[1] + b[1]) / 2;
+      body.append(el('path', { class: 'link', d: 'M' + a[0] + ' ' + a[1] + 'C' + a[0] + ' ' + mid + ' ' + b[0] + ' ' + mid + ' ' + b[0] + ' ' + b[1] }));
+    };
+    const way = [...near], files = way.filter((n) => events[n].k === 'projection'), grants = way.filter((n) => events[n].k === 'exchange' && events[n].uti);
+    for (const n of way) {
+      const e = events[n], spot = spots.get(n);
+      if (e.k === 'exchange') link(spots.get(files.findLast((f) => f < n && events[f].jti === e.jti)), spot);
+      else if (e.k === 'access') link(spots.get(grants.find((g) => events[g].uti === e.uti)), spot);
+      else if (e.k === 'projection' && spot && keyRows.has(e.kid)) link([spot[0], keyRows.get(e.kid)], spot);
     }
   }
 
