@@ -1,25 +1,25 @@
 package scenarios
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/scenarios/library"
 )
 
-// BenchmarkLibrary is all of the library with a warm key pool; ten scenarios are
-// to take less than ten seconds on two cores.
-func BenchmarkLibrary(b *testing.B) {
-	program := client(b)
-	list, err := LoadFS(library.Files())
-	if err != nil {
-		b.Fatal(err)
-	}
+// warmPool is a pool with as many keys as a scenario takes.
+func warmPool(b *testing.B) *keyring.Pool {
+	b.Helper()
 	keys, err := keyring.OpenPool(b.TempDir(), keyring.PoolOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer keys.Close()
+	b.Cleanup(func() {
+		if err := keys.Close(); err != nil {
+			b.Error(err)
+		}
+	})
 	warm := keys.Lease()
 	for range 4 { // as many as a scenario takes
 		if _, err := warm.Take(b.Context()); err != nil {
@@ -29,6 +29,34 @@ func BenchmarkLibrary(b *testing.B) {
 	if err := warm.Close(); err != nil {
 		b.Fatal(err)
 	}
+	return keys
+}
+
+// BenchmarkOverhead is a scenario that starts no program: its lab, one workload
+// with its token, an advance and an expectation. It is to stay under 30 ms.
+func BenchmarkOverhead(b *testing.B) {
+	head, _, _ := strings.Cut(minimal, "steps:")
+	s, err := Parse("overhead.yaml", []byte(head+"steps:\n  - advance: 5m\n  - expect: [workloads.web.token.expiresAt > clock.now]\n"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := warmPool(b)
+	for b.Loop() {
+		if report := Run(b.Context(), []Scenario{s}, Options{Keys: keys}); report.ExitCode() != 0 {
+			b.Fatal(report.Scenarios[0].texts())
+		}
+	}
+}
+
+// BenchmarkLibrary is all of the library with a warm key pool; it is to take less
+// than 20 seconds on two cores.
+func BenchmarkLibrary(b *testing.B) {
+	program := client(b)
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := warmPool(b)
 	for b.Loop() {
 		if report := Run(b.Context(), list, Options{Program: program, Keys: keys}); report.ExitCode() != 0 {
 			b.Fatal(report.Failed, "scenarios failed")
