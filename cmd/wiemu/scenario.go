@@ -23,7 +23,7 @@ func newScenario(stateDir *string) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScenarioRun(stateDir), newScenarioNew(), newScenarioCheck(), newScenarioList())
+	cmd.AddCommand(newScenarioRun(stateDir), newScenarioNew(), newScenarioFrom(), newScenarioCheck(), newScenarioList())
 	return cmd
 }
 

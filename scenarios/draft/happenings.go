@@ -1,0 +1,318 @@
+package draft
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/recording"
+)
+
+// happenings turns inputs into steps.
+func (d *drafter) happenings() {
+	inputs := d.recorded.Inputs
+	told := map[int]bool{} // of resources, as part of a run
+	for i, in := range inputs {
+		switch {
+		case told[in.ID]:
+		case in.Door == emulator.ControlDoor:
+			d.steered(in)
+		case in.Door == emulator.GatewayDoor && isExchange(in):
+			d.exchange(i, told)
+		case in.Door == emulator.GatewayDoor && in.Outcome.Event["kind"] == string(journal.Access):
+			if in.Outcome.Refused() || in.Workload != "" { // not a challenge, which a run asks for itself
+				d.later(in)
+			}
+		case in.Door != emulator.GatewayDoor:
+			d.remark(in.At, in, "scenarios have no step for a request at the door "+strings.TrimSpace(in.Door))
+		}
+	}
+}
+
+// steered is a step for what was done to the lab.
+func (d *drafter) steered(in recording.Input) {
+	path, body := strings.TrimPrefix(in.Path, "/v1/"), []byte(in.Body)
+	parts := strings.Split(path, "/")
+	switch {
+	case in.Outcome.Status >= 400:
+		d.remark(in.At, in, "it was refused")
+	case path == "workloads": // they are there from the start
+	case len(parts) == 3 && parts[0] == "keys" && parts[2] == "rotate":
+		ring, err := url.PathUnescape(parts[1])
+		if err != nil {
+			ring = parts[1]
+		}
+		d.add(in.At, "- rotate: {issuer: %s}", quoted(ring))
+	case path == "clock/skew":
+		var skew control.SkewRequest
+		if json.Unmarshal(body, &skew) == nil {
+			d.add(in.At, "- skew: {part: %s, by: %s}", quoted(skew.Part), quoted(skew.By))
+			return
+		}
+		d.remark(in.At, in, "its body is not understood")
+	case path == "workloads/move":
+		var move harness.Moving
+		if json.Unmarshal(body, &move) != nil {
+			d.remark(in.At, in, "its body is not understood")
+			return
+		}
+		for _, a := range d.actors {
+			if a.Namespace == move.Namespace && a.ServiceAccount == move.ServiceAccount {
+				later := ""
+				if move.AtNextRefresh {
+					later = ", atNextRefresh: true"
+				}
+				d.add(in.At, "- moveWorkload: {workload: %s, issuer: %s%s}", quoted(a.Name), quoted(move.Issuer), later)
+			}
+		}
+	default:
+		d.remark(in.At, in, "there is no step for it")
+	}
+}
+
+var tokenPath = regexp.MustCompile(`(?i)^/+([^/?]+)/+oauth2/+(?:v2\.0/+)?token/?(?:\?|$)`)
+
+func isExchange(in recording.Input) bool {
+	return strings.EqualFold(in.Method, "POST") && tokenPath.MatchString(in.Path)
+}
+
+// exchange is a run for a token request and for what its token was used for.
+func (d *drafter) exchange(i int, told map[int]bool) {
+	in := d.recorded.Inputs[i]
+	asked := parameters(in)
+	scope := strings.TrimSpace(cmp.Or(asked.Get("scope"), asked.Get("resource")))
+	if asked.Has("resource") && !strings.HasSuffix(scope, "/.default") {
+		scope = strings.TrimSuffix(scope, "/") + "/.default"
+	}
+	id, ok := strings.CutPrefix(strings.Trim(strings.TrimSpace(asked.Get("client_assertion")), "{}"), "token ")
+	token, known := d.tokens[id]
+	switch {
+	case asked.Get("client_secret") != "":
+		d.remark(in.At, in, "wiemu-workload has no client secrets")
+		return
+	case !ok || !known:
+		d.remark(in.At, in, "it has no assertion")
+		return
+	case token.Answered:
+		d.remark(in.At, in, "its assertion had been asked for, and was in no token file")
+		return
+	case token.SignedBy == "":
+		d.remark(in.At, in, "nobody in the lab has signed its assertion: "+in.Outcome.Short())
+		return
+	}
+	clientID := strings.TrimSpace(asked.Get("client_id"))
+	account := accountOf(token)
+	actor := d.names[actorKey(account, clientID)]
+	env := map[string]string{}
+	if actor == "" { // a workload with another client id than its own
+		if actor = d.anyOf(account); actor == "" {
+			d.remark(in.At, in, account+" is no workload of the session")
+			return
+		}
+		env["AZURE_CLIENT_ID"] = clientID
+	}
+	if tenant := tokenPath.FindStringSubmatch(in.Path)[1]; !d.isDefaultTenant(actor, tenant) {
+		env["AZURE_TENANT_ID"] = tenant
+	}
+	d.runs++
+	run := runStep{name: fmt.Sprintf("run_%d", d.runs), actor: actor, env: env, command: []string{"wiemu-workload", "token", "--scope", scope}}
+	if copied := d.copied(token, in); copied != "" {
+		run.token = copied
+	}
+	use, failed := d.used(i, told)
+	switch {
+	case use != nil:
+		run.command = use
+	case in.Outcome.Refused():
+		if wanted := d.wanted(i); wanted != nil && strings.Contains(scope, "vault") {
+			run.command = wanted
+		}
+	}
+	d.add(in.At, "%s", run.text())
+	switch {
+	case in.Outcome.Code != 0:
+		d.add(in.At, "- expect:\n    - results.%s.exitCode == 1\n    - results.%[1]s.json.code == %d", run.name, in.Outcome.Code)
+	case in.Outcome.Refused():
+		d.add(in.At, "- expect:\n    - results.%s.exitCode == 1\n    - results.%[1]s.json.status == %d", run.name, in.Outcome.Status)
+	case failed != nil:
+		d.add(in.At, "- expect:\n    - results.%s.exitCode == 1\n    - results.%[1]s.json.status == %d", run.name, failed.Status)
+	default:
+		d.add(in.At, "- expect:\n    - results.%s.exitCode == 0", run.name)
+	}
+}
+
+type runStep struct {
+	name, actor, token string
+	command            []string
+	env                map[string]string
+}
+
+func (r runStep) text() string {
+	more := ""
+	if r.token != "" {
+		more += ", token: " + r.token
+	}
+	if len(r.env) > 0 {
+		var pairs []string
+		for name, value := range r.env {
+			pairs = append(pairs, name+": "+quoted(value))
+		}
+		slices.Sort(pairs)
+		more += ", env: {" + strings.Join(pairs, ", ") + "}"
+	}
+	return fmt.Sprintf("- name: %s\n  run: {workload: %s%s, command: %s}", r.name, quoted(r.actor), more, list(r.command))
+}
+
+func accountOf(t recording.Token) string {
+	subject, _ := t.Claims["sub"].(string)
+	return strings.Replace(strings.TrimPrefix(subject, "system:serviceaccount:"), ":", "/", 1)
+}
+
+// anyOf is a workload with that service account.
+func (d *drafter) anyOf(account string) string {
+	for _, a := range d.actors {
+		if a.Namespace+"/"+a.ServiceAccount == account {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// isDefaultTenant reports whether a workload would ask that tenant by itself.
+func (d *drafter) isDefaultTenant(actor, tenant string) bool {
+	completed, err := d.config.Complete("")
+	if err != nil {
+		return true
+	}
+	own := ""
+	for _, a := range d.actors {
+		if a.Name == actor {
+			own = a.Tenant
+		}
+	}
+	for i, t := range completed.Tenants {
+		if own == "" && i == 0 || own == t.ID || slices.Contains(t.Domains, own) {
+			return strings.EqualFold(t.ID, tenant)
+		}
+	}
+	return true
+}
+
+// copied is the name of the copy of a token that was presented although a newer
+// one was in the file; "" when it was the one in the file. The copy is taken when
+// the token was new.
+func (d *drafter) copied(t recording.Token, in recording.Input) string {
+	jti, _ := t.Claims["jti"].(string)
+	var minted recording.Since
+	var account string
+	newer, found := false, false
+	for _, e := range d.recorded.Events {
+		switch {
+		case e.Kind != string(journal.Projection) || e.Outcome != string(journal.OK):
+		case e.JTI == jti:
+			minted, account, found = e.At, e.Workload, true
+		case found && e.Workload == account && e.At <= in.At:
+			newer = true
+		}
+	}
+	if !found || !newer {
+		return ""
+	}
+	name := "token_" + strings.Trim(notInStepNames.ReplaceAllString(strings.TrimPrefix(strings.Trim(jti, "{}"), "jti "), "_"), "_")
+	text := fmt.Sprintf("- {name: %s, copyToken: {workload: %s}}", name, quoted(d.anyOf(account)))
+	if !slices.ContainsFunc(d.steps, func(s step) bool { return len(s.lines) > 0 && s.lines[0] == text }) {
+		// A little later: on a running clock the file is written when its time has come.
+		at := minted
+		if at > 0 {
+			at += recording.Since(noticeable)
+		}
+		d.steps = append([]step{{at, []string{text}}}, d.steps...)
+	}
+	return name
+}
+
+var notInStepNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// used is what the access token of an exchange was used for first, as a command,
+// and how that ended if it was refused.
+func (d *drafter) used(i int, told map[int]bool) (command []string, failed *recording.Outcome) {
+	exchange := d.recorded.Inputs[i]
+	for _, given := range exchange.Outcome.Tokens {
+		name := "{{token " + given.ID + "}}"
+		for n := range d.recorded.Inputs[i+1:] {
+			in := &d.recorded.Inputs[i+1+n]
+			if !slices.ContainsFunc(in.Header["Authorization"], func(v string) bool { return strings.Contains(v, name) }) {
+				continue
+			}
+			if time.Duration(in.At-exchange.At) > atOnce {
+				return command, failed
+			}
+			this := commandFor(*in)
+			switch {
+			case this == nil:
+			case command == nil:
+				command = this
+				fallthrough
+			case slices.Equal(command, this):
+				told[in.ID] = true
+				if in.Outcome.Refused() && failed == nil {
+					failed = &in.Outcome
+				}
+			}
+		}
+	}
+	return command, failed
+}
+
+// atOnce is how long after an exchange the use of its token belongs to the same run.
+const atOnce = time.Minute
+
+// commandFor asks for the same as a request to a resource; nil when wiemu-workload
+// cannot.
+func commandFor(in recording.Input) []string {
+	path, _, _ := strings.Cut(in.Path, "?")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	host, rest, _ := strings.Cut(in.Host, ".")
+	switch {
+	case in.Method != "GET":
+		return nil
+	case strings.HasPrefix(rest, "vault.") && len(parts) >= 2 && strings.EqualFold(parts[0], "secrets"):
+		vault := host
+		if rest != "vault.azure.net" {
+			vault = "https://" + in.Host
+		}
+		return []string{"wiemu-workload", "secret", "get", vault, parts[1]}
+	case in.Host == "graph.microsoft.com":
+		return []string{"wiemu-workload", "graph", "GET", path}
+	}
+	return nil
+}
+
+// wanted is what a program was after whose token request was refused: what it had
+// asked a vault for without a token.
+func (d *drafter) wanted(i int) []string {
+	refused := d.recorded.Inputs[i]
+	for _, in := range slices.Backward(d.recorded.Inputs[:i]) {
+		if time.Duration(refused.At-in.At) > atOnce {
+			return nil
+		}
+		if detail, ok := in.Outcome.Event["detail"].(map[string]any); ok && detail["challenge"] == "true" {
+			return commandFor(in)
+		}
+	}
+	return nil
+}
+
+// later says that a token was used again: a run of its own has no token from before.
+func (d *drafter) later(in recording.Input) {
+	d.remark(in.At, in, fmt.Sprintf("an access token of before was used (%s); every run begins without one. A program that runs all the time does this: see watch and --keep-token of wiemu-workload", in.Outcome.Short()))
+}
