@@ -216,11 +216,13 @@ func (d *drafter) write(name string) ([]byte, error) {
 		if part.empty {
 			continue
 		}
-		text, err := yaml.Marshal(map[string]any{part.field: part.value})
-		if err != nil {
+		var text strings.Builder
+		encoder := yaml.NewEncoder(&text)
+		encoder.SetIndent(2)
+		if err := encoder.Encode(map[string]any{part.field: part.value}); err != nil {
 			return nil, fmt.Errorf("draft a scenario: %w", err)
 		}
-		line("\n%s", strings.TrimRight(string(text), "\n"))
+		line("\n%s", strings.TrimRight(text.String(), "\n"))
 	}
 	line("\nsteps:")
 	now := time.Duration(0)

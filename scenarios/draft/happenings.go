@@ -230,9 +230,8 @@ func (d *drafter) copied(t recording.Token, in recording.Input) string {
 	name := "token_" + strings.Trim(notInStepNames.ReplaceAllString(strings.TrimPrefix(strings.Trim(jti, "{}"), "jti "), "_"), "_")
 	text := fmt.Sprintf("- {name: %s, copyToken: {workload: %s}}", name, quoted(d.anyOf(account)))
 	if !slices.ContainsFunc(d.steps, func(s step) bool { return len(s.lines) > 0 && s.lines[0] == text }) {
-		// A little later: on a running clock the file is written when its time has come.
 		at := minted
-		if at > 0 {
+		if at > recording.Since(noticeable) { // a little later: when exactly it is renewed is drawn
 			at += recording.Since(noticeable)
 		}
 		d.steps = append([]step{{at, []string{text}}}, d.steps...)
