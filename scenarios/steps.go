@@ -1,13 +1,11 @@
 package scenarios
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
@@ -22,7 +20,7 @@ func (st *stage) publish(ctx context.Context, k *KeyStep, result *Result) error 
 
 func (st *stage) removeKey(k *RemoveKeyStep, result *Result) error {
 	return st.onKey(&k.KeyStep, result, func(ring *keyring.Ring) (keyring.Key, error) {
-		key, err := choose(ring.Published(), k.Key)
+		key, err := ring.Find(k.Key)
 		if err != nil {
 			return key, err
 		}
@@ -38,23 +36,6 @@ func (st *stage) onKey(k *KeyStep, result *Result, do func(*keyring.Ring) (keyri
 	key, err := do(ring)
 	result.Kid = key.ID
 	return err
-}
-
-// choose finds the oldest key of a stage, or the one with an id.
-func choose(keys []keyring.Key, which string) (keyring.Key, error) {
-	stage := keyring.Stage(cmp.Or(which, string(keyring.Retired)))
-	var chosen *keyring.Key
-	var known []string
-	for i, k := range keys {
-		if (k.Stage == stage || k.ID == which) && (chosen == nil || k.PublishedAt.Before(chosen.PublishedAt)) {
-			chosen = &keys[i]
-		}
-		known = append(known, fmt.Sprintf("%s (%s)", k.ID, k.Stage))
-	}
-	if chosen == nil {
-		return keyring.Key{}, fmt.Errorf("expected a key that is %s, found %s", stage, strings.Join(known, ", "))
-	}
-	return *chosen, nil
 }
 
 // copyToken keeps the token file of a workload as it is now.

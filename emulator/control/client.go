@@ -38,6 +38,19 @@ func (c *Client) Rotate(ctx context.Context, ring string) (KeyStatus, error) {
 	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+url.PathEscape(ring)+"/rotate", nil, &key)
 }
 
+// Publish puts a new key into a ring's JWKS that does not sign yet.
+func (c *Client) Publish(ctx context.Context, ring string) (KeyStatus, error) {
+	var key KeyStatus
+	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+url.PathEscape(ring)+"/publish", nil, &key)
+}
+
+// RemoveKey takes a key out of a ring's JWKS: one with an id, or the oldest that is
+// retired, published or signing.
+func (c *Client) RemoveKey(ctx context.Context, ring, which string) (KeyStatus, error) {
+	var key KeyStatus
+	return key, c.Do(ctx, http.MethodPost, "/v1/keys/"+url.PathEscape(ring)+"/remove", RemoveKeyRequest{Key: which}, &key)
+}
+
 // Mint asks for a service-account token.
 func (c *Client) Mint(ctx context.Context, req MintRequest) (Minted, error) {
 	var minted Minted

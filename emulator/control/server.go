@@ -55,6 +55,8 @@ func NewServer(lab Lab, token string) *Server {
 	s.Handle(http.MethodGet, "/v1/events", s.events)
 	s.handleClock()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
+	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
+	s.Handle(http.MethodPost, "/v1/keys/{ring}/remove", s.removeKey)
 	s.Handle(http.MethodPost, "/v1/tokens", s.mint)
 	s.Handle(http.MethodPost, "/v1/examine", s.examine)
 	return s
@@ -185,6 +187,35 @@ func (s *Server) events(r *http.Request) (any, error) {
 }
 
 func (s *Server) rotate(r *http.Request) (any, error) {
+	return s.onKeys(r, func(ring *keyring.Ring) (keyring.Key, error) { return ring.Rotate(r.Context()) })
+}
+
+func (s *Server) publish(r *http.Request) (any, error) {
+	return s.onKeys(r, func(ring *keyring.Ring) (keyring.Key, error) { return ring.Publish(r.Context()) })
+}
+
+// RemoveKeyRequest names the key to take out of a JWKS.
+type RemoveKeyRequest struct {
+	Key string `json:"key"` // a key id, or retired, published or signing: the oldest of that stage
+}
+
+func (s *Server) removeKey(r *http.Request) (any, error) {
+	var req RemoveKeyRequest
+	if err := Decode(r, &req); err != nil {
+		return nil, err
+	}
+	return s.onKeys(r, func(ring *keyring.Ring) (keyring.Key, error) {
+		key, err := ring.Find(req.Key)
+		if err == nil {
+			err = ring.Remove(key.ID)
+		}
+		key.Stage = keyring.Removed
+		return key, err
+	})
+}
+
+// onKeys does something with the ring that the path names.
+func (s *Server) onKeys(r *http.Request, do func(*keyring.Ring) (keyring.Key, error)) (any, error) {
 	name, err := url.PathUnescape(mux.Vars(r)["ring"]) // gorilla/mux: as it is in the encoded path
 	if err != nil {
 		return nil, err
@@ -193,7 +224,7 @@ func (s *Server) rotate(r *http.Request) (any, error) {
 	if !ok {
 		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
 	}
-	key, err := ring.Rotate(r.Context())
+	key, err := do(ring)
 	return keyStatus(name, key), err
 }
 

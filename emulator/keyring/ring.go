@@ -5,6 +5,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -154,6 +155,24 @@ func (r *Ring) Key(id string) (Key, bool) {
 		}
 	}
 	return Key{}, false
+}
+
+// Find returns the oldest key of the JWKS that is retired, published or signing, as
+// which says, or the one with that id; "": retired.
+func (r *Ring) Find(which string) (Key, error) {
+	stage := cmp.Or(Stage(which), Retired)
+	var found *Key
+	var known []string
+	for _, k := range r.Published() {
+		if (k.Stage == stage || k.ID == which) && (found == nil || k.ordinal < found.ordinal) {
+			found = &k
+		}
+		known = append(known, fmt.Sprintf("%s (%s)", k.ID, k.Stage))
+	}
+	if found == nil {
+		return Key{}, fmt.Errorf("key ring %s: expected a key that is %s, found %s", r.opts.Name, stage, cmp.Or(strings.Join(known, ", "), "none"))
+	}
+	return *found, nil
 }
 
 // Usable returns the keys whose signatures the ring's owner still accepts: those
