@@ -52,7 +52,7 @@ type Options struct {
 	KeepEvents  int               // events kept in memory. 0: journal's default
 	Log         *slog.Logger      // for operators. nil: none
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
-	Faults      []fault.Fault     // injected before the doors open
+	Faults      []fault.Fault     // injected before the doors open, after those of Config
 	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
 
 	// InMemory is a lab without doors: it opens no port, and whoever uses it does so
@@ -182,7 +182,7 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 		issuers[i.Name] = i.URL
 	}
 	e.faults.Know(issuers)
-	for _, f := range opts.Faults {
+	for _, f := range slices.Concat(e.config.Faults, opts.Faults) {
 		if _, err := e.faults.Inject(f); err != nil {
 			return err
 		}

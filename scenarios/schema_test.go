@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/scenarios/library"
 )
@@ -27,16 +28,18 @@ const schemaFile = "../docs/schema/scenario.schema.json"
 // generateSchema describes the format from the types and their comments.
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
-	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Mapper: func(of reflect.Type) *generator.Schema {
+	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Namer: faultTypes, Mapper: func(of reflect.Type) *generator.Schema {
 		switch of {
 		case reflect.TypeFor[Expression]():
 			return &generator.Schema{Type: "string", Description: "A condition in CEL over results, journal, workloads and clock."}
+		case reflect.TypeFor[fault.Settings]():
+			return faultSettings()
 		case reflect.TypeFor[yaml.Node](), reflect.TypeFor[*yaml.Node]():
 			return &generator.Schema{Type: "object"}
 		}
 		return nil
 	}}
-	for path, dir := range map[string]string{"scenarios": "./", "emulator/config": "../emulator/config"} {
+	for path, dir := range map[string]string{"scenarios": "./", "emulator/config": "../emulator/config", "emulator/fault": "../emulator/fault"} {
 		if err := r.AddGoComments("github.com/wiemu/wiemu/"+path, dir); err != nil {
 			t.Fatal(err)
 		}
@@ -56,6 +59,19 @@ func generateSchema(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return append(text, '\n')
+}
+
+// faultTypes gives the types of package fault names of their own, and their
+// parameters the types that YAML may write them in.
+func faultTypes(of reflect.Type) string {
+	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
+		return "Fault" + of.Name()
+	}
+	return of.Name()
+}
+
+func faultSettings() *generator.Schema {
+	return &generator.Schema{Type: "object", AdditionalProperties: &generator.Schema{OneOf: []*generator.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}}
 }
 
 func exactlyOne(schema *generator.Schema, fields ...string) {

@@ -9,7 +9,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 )
 
-var update = flag.Bool("update", false, "write the generated page of errors")
+var update = flag.Bool("update", false, "write the generated pages")
 
 // docs/errors.md says what the catalogue says.
 func TestErrorPage(t *testing.T) {

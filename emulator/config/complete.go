@@ -92,6 +92,7 @@ func (c Config) Complete(file string) (Config, error) {
 	c.completeWorkloads(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)
+	p.all = append(p.all, CheckFaults(file, "faults", c.Faults, c.Issuers)...)
 	if len(p.all) == 0 { // it takes what is complete
 		c.checkDirectory(&p)
 	}

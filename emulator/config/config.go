@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
@@ -47,6 +48,8 @@ type Config struct {
 	IdentityBindings []IdentityBinding `yaml:"identityBindings,omitempty" json:"identityBindings,omitempty"`
 	// Limits are how much Entra ID puts up with in a minute of lab time. Left out: everything.
 	Limits Limits `yaml:"limits,omitempty" json:"limits,omitzero"`
+	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.
+	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 var update = flag.Bool("update", false, "write the generated schema")
@@ -75,6 +77,34 @@ func TestACompleteFileIsUnderstood(t *testing.T) {
 		t.Error(err)
 	} else if p, ok := d.Principal(done.Tenants[0].ID, "12345678-1111-2222-3333-444455556666"); !ok || len(p.FederatedCredentials) != 2 || len(p.Secrets) != 1 {
 		t.Errorf("the directory has %+v", p)
+	}
+}
+
+func TestFaultsOfTheFileAreChecked(t *testing.T) {
+	c, err := config.Parse("wiemu.yaml", []byte("faults:\n- name: server-error\n  parameters: {status: 503, retry-after: 3s}\n  for: {resource: keyvault}\n  when: {nth: 2, until: 10m}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := c.Complete("wiemu.yaml")
+	if err != nil || done.Faults[0].String() != "server-error retry-after=3s status=503 --for resource=keyvault --nth 2 --until 10m0s" {
+		t.Errorf("%v %v", done.Faults, err)
+	}
+	for text, want := range map[string]string{
+		"faults: [{name: throtled}]":                                   "wiemu.yaml:1:17: faults[0].name: expected the name of a fault",
+		"faults: [{name: throttled, parameters: {retryafter: 3s}}]":    "faults[0].parameters.retryafter: expected a parameter of throttled: retry-after, found retryafter; did you mean retry-after?",
+		"faults: [{name: stale-jwks, for: {issuer: loca}}]":            "did you mean local?",
+		"faults: [{name: throttled, for: {clint: c}}]":                 "did you mean client?",
+		"faults: [{name: throttled, when: {after: soon}}]":             `expected a duration such as 90s, 10m or 25h, found "soon"`,
+		"faults: [{name: throttled, parameters: {retry-after: [1s]}}]": "expected a value such as 3s or 503",
+		"faults: [{name: throttled, parameters: retry-after}]":         "expected a mapping of parameters",
+	} {
+		c, err := config.Parse("wiemu.yaml", []byte(text))
+		if err == nil {
+			_, err = c.Complete("wiemu.yaml")
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }
 
@@ -152,10 +182,30 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 	}
 }
 
+// faultTypes gives the types of package fault names of their own, and their
+// parameters the types that YAML may write them in.
+func faultTypes(of reflect.Type) string {
+	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
+		return "Fault" + of.Name()
+	}
+	return of.Name()
+}
+
+func faultSettings() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}}
+}
+
 func TestSchemaIsThatOfTheTypes(t *testing.T) {
-	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false}
-	if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/config", "./"); err != nil {
-		t.Fatal(err)
+	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false, Namer: faultTypes, Mapper: func(of reflect.Type) *jsonschema.Schema {
+		if of == reflect.TypeFor[fault.Settings]() {
+			return faultSettings()
+		}
+		return nil
+	}}
+	for path, dir := range map[string]string{"config": "./", "fault": "../fault"} {
+		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/"+path, dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	schema := r.Reflect(&config.Config{})
 	schema.ID = "https://wiemu.dev/schema/wiemu.schema.json"

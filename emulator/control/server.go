@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/entra"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -30,6 +31,7 @@ type Lab struct {
 	Time    *Timekeeper
 	Journal *journal.Journal
 	Entra   *entra.Service
+	Faults  *fault.Set
 	Issuers []*issuer.Issuer
 	Rings   map[string]*keyring.Ring
 	Gateway string // address
@@ -54,6 +56,7 @@ func NewServer(lab Lab, token string) *Server {
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
 	s.handleClock()
+	s.handleFaults()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/remove", s.removeKey)

@@ -13,6 +13,10 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
 // Fault is one thing that goes wrong on purpose.
@@ -20,11 +24,31 @@ type Fault struct {
 	// Name is that of a kind of fault; wiemu fault list shows them.
 	Name string `yaml:"name" json:"name"`
 	// Parameters say how bad it is. Which there are depends on the kind.
-	Parameters map[string]string `yaml:"parameters,omitempty" json:"parameters,omitempty"`
+	Parameters Settings `yaml:"parameters,omitempty" json:"parameters,omitempty"`
 	// For says who is hit. Left out: everybody.
 	For Selector `yaml:"for,omitempty" json:"for,omitzero"`
 	// When says which calls are hit. Left out: all of them.
 	When Limits `yaml:"when,omitempty" json:"when,omitzero"`
+}
+
+// Settings are parameters by name, each the text of a value.
+type Settings map[string]string
+
+// UnmarshalYAMLFile takes numbers and truth values for text, too.
+func (s *Settings) UnmarshalYAMLFile(v yamlfile.Value) {
+	if v.Node.Kind != yaml.MappingNode {
+		v.Refuse("a mapping of parameters, such as {retry-after: 3s}", "", "")
+		return
+	}
+	*s = Settings{}
+	for i := 0; i+1 < len(v.Node.Content); i += 2 {
+		name, value := v.Node.Content[i].Value, v.Node.Content[i+1]
+		if value.Kind != yaml.ScalarNode || value.ShortTag() == "!!null" {
+			v.At(name, value).Refuse("a value such as 3s or 503", "", "")
+			continue
+		}
+		(*s)[name] = value.Value
+	}
 }
 
 // Selector says who is hit: what is given must be the same as the call's. Letter

@@ -86,8 +86,7 @@ func Named(name string) (Kind, error) {
 		}
 		names = append(names, k.Name)
 	}
-	slices.Sort(names)
-	return Kind{}, &Mistake{Field: "name", Expected: "one of " + strings.Join(names, ", "), Found: name, Fix: didYouMean(name, names)}
+	return Kind{}, &Mistake{Field: "name", Expected: "the name of a fault, which wiemu fault list shows", Found: name, Fix: didYouMean(name, names)}
 }
 
 // Mistake is something about a fault that cannot be.

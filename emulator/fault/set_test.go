@@ -217,7 +217,7 @@ func TestMistakesSayWhatWasExpected(t *testing.T) {
 		want  string
 	}{
 		{fault.Fault{Name: "throtled"}, "found throtled; did you mean throttled?"},
-		{fault.Fault{}, "name: expected one of "},
+		{fault.Fault{}, "name: expected the name of a fault"},
 		{fault.Fault{Name: fault.Throttled, Parameters: map[string]string{"retryafter": "1s"}}, "parameters.retryafter: expected a parameter of throttled: retry-after, found retryafter; did you mean retry-after?"},
 		{fault.Fault{Name: fault.Throttled, Parameters: map[string]string{"retry-after": "soon"}}, `parameters.retry-after: expected a duration such as 90s, 10m or 25h, found "soon"`},
 		{fault.Fault{Name: fault.ServerError, Parameters: map[string]string{"status": "505"}}, "expected one of 500, 502, 503, 504, found 505"},
