@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 )
 
@@ -214,6 +215,40 @@ func newFaultClear(stateDir *string) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "end all of them")
 	return cmd
+}
+
+// mishaps is what a lab is told to let go wrong from the start.
+type mishaps struct{ faults []string }
+
+func (m *mishaps) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&m.faults, "fault", nil, "let something go wrong from the start: NAME,PARAMETER=VALUE,for.resource=entra,when.count=2; repeatable; see wiemu fault list")
+}
+
+// none reports whether nothing is told.
+func (m *mishaps) none() bool { return len(m.faults) == 0 }
+
+// into adds them to what the files say.
+func (m *mishaps) into(c *config.Config) error {
+	for _, text := range m.faults {
+		f, err := fault.Parse(text)
+		for _, m := range f.Check(nil) {
+			err = errors.Join(err, m)
+		}
+		if err != nil {
+			return fmt.Errorf("--fault %s: %w", text, err)
+		}
+		c.Faults = append(c.Faults, f)
+	}
+	return nil
+}
+
+// tellSeed says what decides about faults, when something does.
+func tellSeed(w io.Writer, s *fault.Set) {
+	for _, a := range s.Active() {
+		if a.When.Probability > 0 {
+			fmt.Fprintf(w, "wiemu: fault %s is decided by seed %d; when.seed=%d hits the same calls again\n", a.ID, a.When.Seed, a.When.Seed)
+		}
+	}
 }
 
 // printFault shows all that is known about one kind.

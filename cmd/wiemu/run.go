@@ -29,6 +29,7 @@ type runFlags struct {
 	failOnEscape bool
 	isolate      bool
 	publish      []string
+	mishaps      mishaps
 	record       *sessionFile // nil: the session is not recorded
 }
 
@@ -54,6 +55,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
+  wiemu run --env dev --fault throttled,for.resource=entra,when.count=2 web -- ./my-app
   wiemu run --env dev --allow-host .example.com web -- node server.js
   wiemu run --env dev --isolate -p 8080 web -- java -jar app.jar`,
 		Args: runArguments,
@@ -72,6 +74,7 @@ func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	s.addFlags(cmd)
 	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
+	flags.mishaps.add(cmd)
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
 	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
 	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
@@ -111,6 +114,9 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 		ran, err = s.runAttached(ctx, client, files, component, command, flags)
 	} else {
 		files.Config.AllowHosts = append(files.Config.AllowHosts, flags.allow...)
+		if err := flags.mishaps.into(&files.Config); err != nil {
+			return err
+		}
 		ran, err = s.runOwn(ctx, stateDir, files, component, command, flags)
 	}
 	if err != nil {
@@ -138,6 +144,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		return ended{}, err
 	}
 	defer l.close(ctx)
+	tellSeed(os.Stderr, l.Emulator().Faults())
 	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
 	env, err := harness.Attach(ctx, own, d, nil) // through the door that a recorder sees
 	if err != nil {
@@ -154,6 +161,9 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
 	if len(flags.allow) > 0 {
 		return ended{}, errors.New("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
+	}
+	if !flags.mishaps.none() {
+		return ended{}, errors.New("--fault: a server runs, whose lab others share; use wiemu fault inject, or --own")
 	}
 	x, err := s.attach(ctx, client, files)
 	if err != nil {

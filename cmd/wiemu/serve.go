@@ -11,13 +11,14 @@ import (
 func newServe(stateDir *string) *cobra.Command {
 	var s selection
 	var allow []string
+	var wrong mishaps
 	var file string
 	var keys bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Keep a lab running; other commands attach to it",
 		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
-status, kubeconfig, clock and keys are about this lab.`,
+status, kubeconfig, clock, keys and fault are about this lab.`,
 		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
   eval "$(wiemu env web --env dev)"     # in another terminal
   wiemu serve --record session.wiemu.json`,
@@ -28,6 +29,9 @@ status, kubeconfig, clock and keys are about this lab.`,
 				return err
 			}
 			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
+			if err := wrong.into(&files.Config); err != nil {
+				return err
+			}
 			dir, err := state.Open(*stateDir)
 			if err != nil {
 				return err
@@ -43,6 +47,7 @@ status, kubeconfig, clock and keys are about this lab.`,
 			}
 			defer l.close(cmd.Context())
 			e := l.Emulator()
+			tellSeed(cmd.ErrOrStderr(), e.Faults())
 			withdraw, err := dir.Announce(state.Server{URL: e.ControlURL(), Token: e.Token(), Run: l.run.ID})
 			if err != nil {
 				return err
@@ -67,6 +72,7 @@ status, kubeconfig, clock and keys are about this lab.`,
 	}
 	s.addFileFlag(cmd)
 	addAllowHost(cmd, &allow)
+	wrong.add(cmd)
 	cmd.Flags().StringVar(&file, "record", "", "write the session into this file when it ends; see wiemu replay")
 	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: let the file carry private keys and secrets")
 	return cmd
