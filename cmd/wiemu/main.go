@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/wiemu/wiemu/harness/isolation"
+	"github.com/wiemu/wiemu/harness/timeshift"
 )
 
 // failed is the exit code when wiemu itself fails, as with env(1) and docker run.
@@ -20,6 +21,9 @@ const failed = 125
 func main() {
 	if isolation.IsInside() {
 		isolation.Inside()
+	}
+	if timeshift.IsOwn() {
+		timeshift.Main()
 	}
 	// A closed pipe is an error to clean up after, not a death. (To ignore the
 	// signal would have programs that we run ignore it, too.)

@@ -211,9 +211,15 @@ func runChild(ctx context.Context, env harness.Environment, command []string, fl
 				code, err = 0, why
 			}
 		}()
-		c.Isolation = inside
+		c.Wrappers = append(c.Wrappers, inside)
 	}
 	c.Env = env.Environ(os.Environ())
+	return startProgram(ctx, c)
+}
+
+// startProgram runs a command to its end. What a shell would tell by an exit code
+// is told so.
+func startProgram(ctx context.Context, c process.Command) (code int, err error) {
 	code, err = process.Run(context.WithoutCancel(ctx), c)
 	if start := (*process.Error)(nil); errors.As(err, &start) && start.Code != process.Failed {
 		fmt.Fprintln(os.Stderr, "wiemu:", err) // not wiemu's failure: a shell's code

@@ -11,11 +11,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/wiemu/wiemu/harness/isolation"
+	"github.com/wiemu/wiemu/harness/timeshift"
 )
 
 func TestMain(m *testing.M) {
 	if isolation.IsInside() {
 		isolation.Inside()
+	}
+	if timeshift.IsOwn() {
+		timeshift.Main()
 	}
 	testscript.Main(m, map[string]func(){"wiemu": main})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,11 +19,12 @@ const (
 	dialName   = "wiemu: connect to the isolated program"
 )
 
-// The files that a program inside inherits.
-const (
-	controlFile = 3
-	publishFile = 4
-)
+// inherited are the files that the layout inherits: its socket to the Isolation,
+// and behind it the one of published ports. The program's own come before them.
+type inherited int
+
+func (i inherited) control() int { return int(i) }
+func (i inherited) publish() int { return int(i) + 1 }
 
 // IsInside reports whether this process is one that an Isolation started, to lay
 // out its namespaces. Whoever isolates programs asks this first thing in main,
@@ -36,25 +38,30 @@ func Inside() {
 	if os.Args[0] == dialName {
 		dialInside()
 	}
-	control := os.NewFile(controlFile, "control")
-	step, err := inside(control)
+	number, err := strconv.Atoi(os.Args[1]) // see Prepare
+	if err != nil {
+		os.Exit(125) //nolint:forbidigo // there is no caller
+	}
+	files := inherited(number)
+	step, err := inside(files)
 	r := report{Step: step, Problem: err.Error()}
-	var number syscall.Errno
-	if errors.As(err, &number) {
-		r.Errno = int(number)
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		r.Errno = int(errno)
 		r.Problem = ""
 		if path := (*os.PathError)(nil); errors.As(err, &path) {
 			r.Problem = path.Op + " " + path.Path
 		}
 	}
 	if message, err := json.Marshal(r); err == nil {
-		_ = unix.Send(controlFile, message, unix.MSG_NOSIGNAL) // nobody else to tell
+		_ = unix.Send(files.control(), message, unix.MSG_NOSIGNAL) // nobody else to tell
 	}
 	os.Exit(125) //nolint:forbidigo // there is no caller
 }
 
 // inside returns only what went wrong, and in which step.
-func inside(control *os.File) (step string, err error) {
+func inside(files inherited) (step string, err error) {
+	control := os.NewFile(uintptr(files.control()), "control")
 	var p plan
 	message := make([]byte, 64<<10)
 	n, _, err := receive(control, message, nil)
@@ -72,8 +79,8 @@ func inside(control *os.File) (step string, err error) {
 		{"bring up the network", layNetwork},
 		{"mount what a pod sees", func() error { return layFiles(p) }},
 		{"open the lab's ports", func() (err error) { sockets, err = openSockets(p); return err }},
-		{"start the connector of published ports", func() error { return startDialer(p) }},
-		{"hand over the lab's ports", func() error { return sendSockets(sockets) }},
+		{"start the connector of published ports", func() error { return startDialer(p, files) }},
+		{"hand over the lab's ports", func() error { return sendSockets(control, sockets) }},
 		{"wait for the lab", func() error { return awaitLeave(control, message) }},
 		{"give up capabilities", dropCapabilities},
 	} {
@@ -81,17 +88,17 @@ func inside(control *os.File) (step string, err error) {
 			return s.name, err
 		}
 	}
-	for _, fd := range []int{controlFile, publishFile} {
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC) // publishFile may not be open
+	for _, fd := range []int{files.control(), files.publish()} {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC) // the second may not be open
 	}
 	// Executing may have cleared it (prctl(2), PR_SET_PDEATHSIG).
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return "tie the program to wiemu", err
 	}
-	return "execute " + p.Command, unix.Exec(p.Command, os.Args[1:], os.Environ())
+	return "execute " + p.Command, unix.Exec(p.Command, os.Args[2:], os.Environ())
 }
 
-func sendSockets(sockets map[string]*os.File) error {
+func sendSockets(control *os.File, sockets map[string]*os.File) error {
 	var r report
 	var fds []int
 	for name, file := range sockets {
@@ -102,7 +109,7 @@ func sendSockets(sockets map[string]*os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Sendmsg(controlFile, message, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
+	if err := unix.Sendmsg(int(control.Fd()), message, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
 		return err
 	}
 	for _, file := range sockets {
@@ -122,13 +129,13 @@ func awaitLeave(control *os.File, message []byte) error {
 // startDialer starts the process that connects to the program's ports from
 // inside. Its starter ends at once, so that it is nobody's child here: the
 // program must not find children that it did not start.
-func startDialer(p plan) error {
+func startDialer(p plan, files inherited) error {
 	if !p.Publish {
 		return nil
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{dialName, "start"}
-	cmd.ExtraFiles = []*os.File{os.NewFile(publishFile, "publish")}
+	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(files.publish()), "publish")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("start it: %w", err)

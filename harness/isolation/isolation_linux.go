@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -76,8 +77,8 @@ func (i *Isolation) Prepare(cmd *exec.Cmd) error {
 		return fmt.Errorf("isolate the program: %w", err)
 	}
 	cmd.Path = "/proc/self/exe"
-	cmd.Args = append([]string{insideName}, cmd.Args...)
-	cmd.ExtraFiles = []*os.File{i.inside}
+	cmd.Args = append([]string{insideName, strconv.Itoa(3 + len(cmd.ExtraFiles))}, cmd.Args...)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, i.inside)
 	if i.publish != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, i.publish.inside)
 	}

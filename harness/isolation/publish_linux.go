@@ -113,13 +113,16 @@ func (p *publisher) close() error {
 	return errors.Join(err, p.control.Close())
 }
 
+// dialFile is the socket to the publisher, which is all that the dialer inherits.
+const dialFile = 3
+
 // dialInside connects to ports on loopback, as it is asked from outside, until
 // nobody can ask any more. It does not return.
 func dialInside() {
 	if len(os.Args) > 1 && os.Args[1] == "start" {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Args = []string{dialName}
-		cmd.ExtraFiles = []*os.File{os.NewFile(controlFile, "publish")}
+		cmd.ExtraFiles = []*os.File{os.NewFile(dialFile, "publish")}
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 		if err := cmd.Start(); err != nil {
 			os.Exit(1)
@@ -128,7 +131,7 @@ func dialInside() {
 	}
 	question := make([]byte, 2)
 	for {
-		n, _, err := receive(os.NewFile(controlFile, "publish"), question, nil)
+		n, _, err := receive(os.NewFile(dialFile, "publish"), question, nil)
 		if err != nil || n == 0 {
 			os.Exit(0)
 		}
@@ -137,7 +140,7 @@ func dialInside() {
 		if file != nil {
 			rights = unix.UnixRights(int(file.Fd()))
 		}
-		_ = unix.Sendmsg(controlFile, []byte{0}, rights, nil, unix.MSG_NOSIGNAL) // if it fails, the end is read next
+		_ = unix.Sendmsg(dialFile, []byte{0}, rights, nil, unix.MSG_NOSIGNAL) // if it fails, the end is read next
 		if file != nil {
 			_ = file.Close() // the receiver's now
 		}

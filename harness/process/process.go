@@ -41,17 +41,17 @@ type Command struct {
 	// what it leaves running is ended with it.
 	Background bool
 
-	// Isolation has the child start in namespaces of its own: see package
-	// isolation. nil: it shares ours.
-	Isolation Isolation
+	// Wrappers change how the child starts, the innermost first: see packages
+	// timeshift (on the lab clock) and isolation (in namespaces of its own).
+	Wrappers []Wrapper
 
 	// Grace is the time, of the wall clock, between asking the child to end and
 	// making it. 0: 5 s.
 	Grace time.Duration
 }
 
-// Isolation prepares a command to start in namespaces, and explains why one did not.
-type Isolation interface {
+// Wrapper prepares a command to start in another way, and explains why it did not.
+type Wrapper interface {
 	Prepare(*exec.Cmd) error
 	StartFailed(error) error
 }
@@ -116,16 +116,16 @@ func run(ctx context.Context, c Command, path string) (int, error) {
 	}
 	family := newFamily(c.Background)
 	family.prepare(cmd)
-	if c.Isolation != nil {
-		if err := c.Isolation.Prepare(cmd); err != nil {
+	for _, w := range c.Wrappers {
+		if err := w.Prepare(cmd); err != nil {
 			return Failed, err
 		}
 	}
 	relay := family.listen()
 	defer relay.stop()
 	if err := cmd.Start(); err != nil {
-		if c.Isolation != nil {
-			return Failed, c.Isolation.StartFailed(err)
+		if n := len(c.Wrappers); n > 0 {
+			return Failed, c.Wrappers[n-1].StartFailed(err)
 		}
 		return startFailure(c.Args[0], path, err)
 	}

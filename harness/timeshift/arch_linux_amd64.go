@@ -1,0 +1,55 @@
+package timeshift
+
+import "golang.org/x/sys/unix"
+
+const (
+	auditArch = 0xC000003E // AUDIT_ARCH_X86_64
+	sysTime   = unix.SYS_TIME
+)
+
+var archWaitCalls = map[int32]waitCall{
+	unix.SYS_POLL:       {"poll", 2, millis, 0},
+	unix.SYS_SELECT:     {"select", 4, timeval, 0},
+	unix.SYS_EPOLL_WAIT: {"epoll_wait", 3, millis, 0},
+}
+
+type registers = unix.PtraceRegs
+
+func getRegisters(tid int, r *registers) error { return unix.PtraceGetRegs(tid, r) }
+func setRegisters(tid int, r *registers) error { return unix.PtraceSetRegs(tid, r) }
+
+func stackPointer(r *registers) uint64        { return r.Rsp }
+func futexTimeoutAt(r *registers) uint64      { return r.R10 }
+func setFutexTimeout(r *registers, at uint64) { r.R10 = at }
+func argumentsOf(r *registers) [6]uint64      { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} }
+func returned(r *registers) int64             { return int64(r.Rax) }
+func setReturned(r *registers, value int64)   { r.Rax = uint64(value) }
+func atEntry(r *registers) bool               { return int64(r.Rax) == -int64(unix.ENOSYS) }
+
+// interrupted makes a wait that was interrupted return value instead; false: the
+// thread is not in such a call any more.
+func interrupted(_ int, r *registers, nr int32, value int64) bool {
+	if int32(r.Orig_rax) != nr && int32(r.Orig_rax) != unix.SYS_RESTART_SYSCALL {
+		return false
+	}
+	switch int64(r.Rax) {
+	case restartSys, restartNoIntr, restartNoHand, restartBlock, -int64(unix.EINTR):
+	default:
+		return false
+	}
+	r.Rax = uint64(value)
+	r.Orig_rax = ^uint64(0) // it is not to be restarted
+	return true
+}
+
+// restartAlways has a call that a signal interrupted begin again after the
+// signal's handler, whatever the handler says of itself: reading a clock never
+// fails with EINTR. It reports whether registers were changed.
+func restartAlways(r *registers, calls map[int32]bool) bool {
+	if int64(r.Rax) != restartSys || !calls[int32(r.Orig_rax)] {
+		return false
+	}
+	const always = restartNoIntr
+	r.Rax = uint64(int64(always)&0xffffffff) | 0xffffffff00000000
+	return true
+}

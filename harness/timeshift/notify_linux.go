@@ -1,0 +1,181 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A notification tells of a system call that waits for our answer. Source:
+// struct seccomp_notif, linux/seccomp.h.
+type notification struct {
+	id    uint64
+	pid   uint32 // of the thread
+	flags uint32
+	nr    int32
+	arch  uint32
+	ip    uint64
+	args  [6]uint64
+}
+
+// response answers one. Source: struct seccomp_notif_resp.
+type response struct {
+	id    uint64
+	val   int64
+	err   int32
+	flags uint32
+}
+
+// listeners is how many threads answer: more would wait for the same processors.
+const listeners = 2
+
+// listen answers the system calls that the kernel tells of.
+func (s *supervisor) listen(fd int) {
+	s.tracer.listener = fd
+	// The one who asks and the one who answers take turns, so they may as well
+	// share a processor (Linux 6.6; elsewhere this fails and it is a bit slower).
+	const setFlags, syncWakeUp = 0x40082104, 1
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), setFlags, syncWakeUp)
+	for range listeners {
+		go func() {
+			for s.answerNext(fd) {
+				continue
+			}
+		}()
+	}
+}
+
+// answerNext waits for a system call and answers it; false when there will be no more.
+func (s *supervisor) answerNext(fd int) bool {
+	var q notification
+	switch _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q))); errno {
+	case 0:
+	case unix.EINTR, unix.ENOENT: // a thread was interrupted before we looked
+		return true
+	default:
+		return false
+	}
+	if r := s.decide(&q); r != nil {
+		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(r))) // fails if the thread is gone
+	}
+	return true
+}
+
+// answer lets a system call that has been waiting for it return.
+func (w *wait) answer(listener int, value int64) {
+	r := response{id: w.notification, val: value}
+	if value < 0 {
+		r.val, r.err = 0, int32(value)
+	}
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r))) // fails if the thread is gone
+}
+
+// decide answers a system call; nil: later.
+func (s *supervisor) decide(q *notification) *response {
+	tid := int(q.pid)
+	r := &response{id: q.id}
+	// put writes words where a pointer leads.
+	put := func(at uint64, words ...int64) {
+		data := make([]byte, 0, 16)
+		for _, w := range words {
+			data = binary.LittleEndian.AppendUint64(data, uint64(w))
+		}
+		if s.threads.write(tid, at, data) != nil {
+			r.err = -int32(unix.EFAULT)
+		}
+	}
+	switch q.nr {
+	case unix.SYS_CLOCK_GETTIME:
+		s.reads.Add(1)
+		ns := s.clocks.read(int32(q.args[0]))
+		put(q.args[1], ns/1e9, ns%1e9)
+	case unix.SYS_GETTIMEOFDAY:
+		s.reads.Add(1)
+		if q.args[0] != 0 { // it may be asked for the time zone alone
+			ns := s.clocks.read(clockRealtime)
+			put(q.args[0], ns/1e9, ns%1e9/1000)
+		}
+		if q.args[1] != 0 {
+			put(q.args[1], 0) // struct timezone: UTC, as the kernel has it
+		}
+	case sysTime:
+		s.reads.Add(1)
+		r.val = s.clocks.read(clockRealtime) / 1e9
+		if q.args[0] != 0 { // OpenSSL reads what is written, not what is returned
+			put(q.args[0], r.val)
+		}
+	case unix.SYS_CLOCK_NANOSLEEP:
+		return s.sleep(q)
+	default:
+		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		call := s.tracer.calls[q.nr]
+		if q.nr == unix.SYS_FUTEX {
+			call = waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}
+		}
+		if length, ok := s.length(tid, q.args[call.timeout], call.form); ok && length > 0 {
+			s.waits.add(&wait{tid: tid, nr: q.nr, args: q.args, call: call, due: later(s.clocks.lab(), length)})
+		}
+	}
+	return r
+}
+
+// sleep takes on a clock_nanosleep. One until some time is ended by us: the kernel
+// would compare with a clock that shows something else.
+func (s *supervisor) sleep(q *notification) *response {
+	const absolute = 1 // TIMER_ABSTIME
+	id, tid := int32(q.args[0]), int(q.pid)
+	on := &response{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	length, ok := s.length(tid, q.args[2], timespec)
+	if !ok || !isWall(id) && !isMonotonic(id) {
+		return on // the kernel says what is wrong with it, or counts processor time
+	}
+	w := &wait{tid: tid, nr: q.nr, args: q.args, call: waitCall{name: "clock_nanosleep"}}
+	if q.args[1]&absolute == 0 {
+		w.due = later(s.clocks.lab(), length)
+		s.waits.add(w)
+		return on
+	}
+	if w.due = s.clocks.labAt(id, length); w.due <= s.clocks.lab() {
+		return &response{id: q.id}
+	}
+	w.notification, w.ours = q.id, true
+	s.waits.add(w)
+	return nil
+}
+
+// length reads how long a call waits, in nanoseconds; false: for ever, or nonsense,
+// which the kernel answers.
+func (s *supervisor) length(tid int, argument uint64, form timeForm) (int64, bool) {
+	if form == millis {
+		n := int64(int32(argument))
+		return n * 1e6, n >= 0
+	}
+	var words [16]byte
+	if n, err := s.threads.read(tid, argument, words[:]); err != nil || n != len(words) {
+		return 0, false
+	}
+	seconds := int64(binary.LittleEndian.Uint64(words[:8]))
+	part := int64(binary.LittleEndian.Uint64(words[8:]))
+	if form == timeval {
+		part *= 1000
+	}
+	if seconds < 0 || part < 0 || part >= 1e9 {
+		return 0, false
+	}
+	if seconds >= math.MaxInt64/1_000_000_000 {
+		return math.MaxInt64, true
+	}
+	return seconds*1e9 + part, true
+}
+
+// later adds without running over.
+func later(now, by int64) int64 {
+	if by > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + by
+}

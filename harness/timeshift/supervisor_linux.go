@@ -1,0 +1,216 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files that a supervisor inherits.
+const (
+	ordersFile = 3 // to the Shift
+	shimFile   = 4 // to the program's first process
+)
+
+// turnLimit is how long the program may be busy in one turn: wall time. Whoever
+// is busier than that does not hold up lab time.
+const turnLimit = 2 * time.Second
+
+// supervisor is the process that traces a program and answers its questions.
+type supervisor struct {
+	clocks  *clocks
+	threads *threads
+	waits   *waits
+	tracer  *tracer
+	reads   atomic.Uint64
+	ended   atomic.Uint64
+
+	mu       sync.Mutex // guards answers and programs
+	answers  *json.Encoder
+	programs []Program
+	memo     map[string]string // kinds of programs by path; nil: nobody wants to know
+}
+
+// supervise is the supervisor's main.
+func supervise() int {
+	stream := os.NewFile(ordersFile, "orders")
+	orders := json.NewDecoder(stream)
+	var first order
+	if err := orders.Decode(&first); err != nil || first.Begin == nil {
+		return shimFailed // nobody is there who could be told
+	}
+	s := &supervisor{clocks: newClocks(*first.Begin), threads: newThreads(), answers: json.NewEncoder(stream)}
+	if first.Begin.Explain {
+		s.memo = map[string]string{}
+	}
+	s.waits = newWaits(s.clocks, s.end)
+	s.tracer = newTracer(s)
+	go s.meet(first.Begin.WallOnly)
+	for {
+		var o order
+		if err := orders.Decode(&o); err != nil {
+			return 0 // the Shift has ended, and with us whatever is traced still (PTRACE_O_EXITKILL)
+		}
+		s.obey(o)
+	}
+}
+
+func (s *supervisor) obey(o order) {
+	if o.Set != nil {
+		s.clocks.set(*o.Set)
+		s.waits.clockChanged()
+	}
+	if o.Ask != 0 {
+		a := answer{To: o.Ask}
+		if o.Turn {
+			a.Quiet = s.turn()
+		} else {
+			_, blocked := s.threads.activity()
+			a.Quiet = blocked && s.tracer.busy.Load() == 0
+		}
+		a.Next = s.waits.next()
+		s.say(a)
+	}
+	if o.End {
+		s.mu.Lock()
+		r := Report{Programs: s.programs, Reads: s.reads.Load(), Ended: s.ended.Load()}
+		s.mu.Unlock()
+		s.waits.mu.Lock()
+		r.Waits = s.waits.count
+		s.waits.mu.Unlock()
+		s.say(answer{Report: &r})
+	}
+}
+
+func (s *supervisor) say(a answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.answers.Encode(a) // the end of whoever listens is ours, too: see supervise
+}
+
+// turn ends what is due, until nothing is and all is quiet.
+func (s *supervisor) turn() (quiet bool) {
+	end := time.Now().Add(turnLimit)
+	for time.Now().Before(end) {
+		ended := s.waits.endDue()
+		if !s.threads.quiet(time.Until(end), &s.tracer.busy) {
+			return false
+		}
+		if ended == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// meet takes the program's first process on: traces it, and takes the file on
+// which the kernel tells of its system calls.
+func (s *supervisor) meet(wallOnly bool) {
+	shim := shimFile
+	fail := func(step string, err error) {
+		f := failure{Step: step, Detail: err.Error()}
+		var number unix.Errno
+		if errors.As(err, &number) {
+			f.Errno, f.Detail = int(number), ""
+		}
+		s.say(answer{Failed: &f})
+	}
+	hello, _ := json.Marshal(greeting{PID: os.Getpid(), WallOnly: wallOnly}) // two plain fields
+	if err := unix.Send(shim, hello, unix.MSG_NOSIGNAL); err != nil {
+		return // it will never start, which its starter knows
+	}
+	message, rights := make([]byte, 4<<10), make([]byte, unix.CmsgSpace(4))
+	n, err := unix.Read(shim, message)
+	if err != nil || n == 0 {
+		return
+	}
+	pid, err := strconv.Atoi(string(message[:n]))
+	if err != nil {
+		fail("meet the program", fmt.Errorf("expected a process id, found %q", message[:n]))
+		return
+	}
+	seized := s.tracer.start(pid)
+	number := unix.Errno(0)
+	if seized != nil {
+		errors.As(seized, &number)
+		fail(stepTrace, seized)
+	}
+	_ = unix.Send(shim, []byte(strconv.Itoa(int(number))), unix.MSG_NOSIGNAL)
+	if seized != nil {
+		return
+	}
+	for {
+		n, rn, _, _, err := unix.Recvmsg(shim, message, rights, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR { //nolint:errorlint // a plain number
+			continue
+		}
+		if err != nil || n == 0 {
+			return // the program has been executed, or the process has ended
+		}
+		if rn > 0 {
+			if listener, err := receivedFile(rights[:rn]); err != nil {
+				fail(stepFilter, err)
+			} else {
+				s.listen(listener)
+			}
+			continue
+		}
+		var f failure
+		if json.Unmarshal(message[:n], &f) == nil {
+			s.say(answer{Failed: &f})
+		}
+	}
+}
+
+func receivedFile(rights []byte) (int, error) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil || len(messages) != 1 {
+		return 0, fmt.Errorf("expected one message with a file: %w", err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return 0, fmt.Errorf("expected one file: %w", err)
+	}
+	return fds[0], nil
+}
+
+// end makes a wait return that is over.
+func (s *supervisor) end(w *wait) {
+	s.ended.Add(1)
+	if w.notification != 0 {
+		w.answer(s.tracer.listener, w.call.expired)
+		return
+	}
+	s.tracer.interrupt(w)
+}
+
+// maxPrograms bounds the report of shells that start programs all day.
+const maxPrograms = 100
+
+// executed notes a program for the report.
+func (s *supervisor) executed(pid int, notes ...string) {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return // it has ended
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.programs) == maxPrograms {
+		return
+	}
+	kind, known := s.memo[path]
+	if !known && s.memo != nil {
+		kind = kindOf(fmt.Sprintf("/proc/%d/exe", pid))
+		s.memo[path] = kind
+	}
+	s.programs = append(s.programs, Program{PID: pid, Path: path, Kind: kind, Note: notes})
+}

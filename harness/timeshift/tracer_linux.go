@@ -1,0 +1,287 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// tracer is the one thread that may use ptrace(2) on the program. It takes the
+// vDSO away wherever a program is executed, rewrites waits until some time, and
+// ends waits that are over; everything else goes on as if it were not there.
+type tracer struct {
+	s        *supervisor
+	calls    map[int32]waitCall
+	clocked  map[int32]bool // calls that never fail with EINTR
+	listener int
+
+	stops chan stop
+	ends  chan *wait
+	busy  atomic.Int64 // waits that are to be ended, and have not been
+
+	ending    map[int]*wait   // by thread
+	rewritten map[int]rewrite // calls with another time-out than the program's
+}
+
+// A stop is what wait4 tells of a thread.
+type stop struct {
+	tid    int
+	status unix.WaitStatus
+}
+
+// A rewrite is a futex(2) that waits with a time-out of ours.
+type rewrite struct {
+	timeout uint64 // the program's
+	nr      int32
+}
+
+func newTracer(s *supervisor) *tracer {
+	return &tracer{
+		s: s, calls: waitCalls(), clocked: map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true},
+		stops: make(chan stop), ends: make(chan *wait, 1024), ending: map[int]*wait{}, rewritten: map[int]rewrite{},
+	}
+}
+
+const traceOptions = unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE |
+	unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACESECCOMP
+
+// start begins to trace a process.
+func (t *tracer) start(pid int) error {
+	began := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and keep it: the kernel knows the tracer by its thread
+		err := ptrace(unix.PTRACE_SEIZE, pid, 0, traceOptions)
+		if err == nil {
+			t.s.threads.add(pid)
+		}
+		began <- err
+		if err != nil {
+			return
+		}
+		go t.wait()
+		for {
+			select {
+			case stopped, ok := <-t.stops:
+				if !ok {
+					return
+				}
+				t.handle(stopped)
+			case w := <-t.ends:
+				t.ending[w.tid] = w
+				if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0, 0) != nil {
+					t.endedBy(w.tid) // it is gone
+				}
+			}
+		}
+	}()
+	return <-began
+}
+
+// wait hands on what happens to threads, until there are none.
+func (t *tracer) wait() {
+	defer close(t.stops)
+	for {
+		var status unix.WaitStatus
+		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
+		if err == unix.EINTR { //nolint:errorlint // a plain number
+			continue
+		}
+		if err != nil {
+			return
+		}
+		t.stops <- stop{tid, status}
+	}
+}
+
+// interrupt has a wait end soon.
+func (t *tracer) interrupt(w *wait) {
+	t.busy.Add(1)
+	t.ends <- w
+}
+
+// endedBy takes the wait that a thread was to end; nil if there is none.
+func (t *tracer) endedBy(tid int) *wait {
+	w := t.ending[tid]
+	if w != nil {
+		delete(t.ending, tid)
+		t.busy.Add(-1)
+	}
+	return w
+}
+
+// handle lets a thread go on that has stopped, after doing what is to be done.
+func (t *tracer) handle(at stop) {
+	const syscallStop = unix.SIGTRAP | 0x80
+	if at.status.Exited() || at.status.Signaled() {
+		t.endedBy(at.tid)
+		delete(t.rewritten, at.tid)
+		t.s.waits.forget(at.tid)
+		t.s.threads.forget(at.tid)
+		return
+	}
+	signal := at.status.StopSignal()
+	request, inject := unix.PTRACE_CONT, 0
+	switch event := int(at.status) >> 16; {
+	case event == unix.PTRACE_EVENT_EXEC:
+		t.executed(at.tid)
+	case event == unix.PTRACE_EVENT_FORK || event == unix.PTRACE_EVENT_VFORK || event == unix.PTRACE_EVENT_CLONE:
+		if child, err := unix.PtraceGetEventMsg(at.tid); err == nil {
+			t.s.threads.add(int(child))
+		}
+	case event == unix.PTRACE_EVENT_SECCOMP:
+		if t.rewrite(at.tid) {
+			request = unix.PTRACE_SYSCALL // to come back at its end
+		}
+	case event == unix.PTRACE_EVENT_STOP && isStopping(signal):
+		request = unix.PTRACE_LISTEN // job control: it stays stopped until SIGCONT
+	case event == unix.PTRACE_EVENT_STOP:
+		t.s.threads.add(at.tid) // a new thread begins with this
+		t.interrupted(at.tid)
+	case signal == syscallStop:
+		t.restore(at.tid)
+	case event == 0:
+		inject = int(signal)
+		t.keepReading(at.tid)
+	}
+	_ = ptrace(request, at.tid, 0, inject) // fails if it was killed meanwhile
+}
+
+func isStopping(s unix.Signal) bool {
+	return s == unix.SIGSTOP || s == unix.SIGTSTP || s == unix.SIGTTIN || s == unix.SIGTTOU
+}
+
+// executed prepares a new program: without a vDSO it asks the kernel.
+func (t *tracer) executed(pid int) {
+	if former, err := unix.PtraceGetEventMsg(pid); err == nil && int(former) != pid { // another thread than the first executed it
+		t.endedBy(int(former))
+		delete(t.rewritten, int(former))
+		t.s.waits.forget(int(former))
+	}
+	t.s.waits.forget(pid)
+	t.s.threads.executed(pid)
+	var notes []string
+	if err := t.hideVDSO(pid); err != nil {
+		notes = append(notes, "its clock is not shifted: "+err.Error())
+	} else if t.s.clocks.wallOnly {
+		notes = append(notes, "its wall clock is shifted; monotonic clocks and waits are left alone, as asked for")
+	}
+	t.s.executed(pid, notes...)
+}
+
+// interrupted ends the wait of a thread that we interrupted for that.
+func (t *tracer) interrupted(tid int) {
+	w := t.ending[tid]
+	if w == nil {
+		return
+	}
+	defer t.endedBy(tid)
+	var r registers
+	if getRegisters(tid, &r) != nil || !interrupted(tid, &r, w.nr, w.call.expired) {
+		return // it has ended by itself
+	}
+	t.emptySets(w)
+	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
+}
+
+// emptySets says that no file of a select(2) is ready, as it does itself when its
+// time is over.
+func (t *tracer) emptySets(w *wait) {
+	if w.call.name != "select" && w.call.name != "pselect6" {
+		return
+	}
+	files := int32(w.args[0])
+	if files <= 0 || files > 1<<20 {
+		return
+	}
+	none := make([]byte, (files+63)/64*8)
+	for _, set := range w.args[1:4] {
+		if set != 0 {
+			_ = t.s.threads.write(w.tid, set, none)
+		}
+	}
+}
+
+// keepReading lets a question about time that a signal interrupted be asked again.
+func (t *tracer) keepReading(tid int) {
+	var r registers
+	if getRegisters(tid, &r) == nil && restartAlways(&r, t.clocked) {
+		_ = setRegisters(tid, &r)
+	}
+}
+
+// rewrite gives a futex(2) that waits until some time another time-out: a time
+// that is over, if that is so in the lab, or else one far away, and we end it.
+func (t *tracer) rewrite(tid int) bool {
+	var r registers
+	if getRegisters(tid, &r) != nil {
+		return false
+	}
+	args := argumentsOf(&r)
+	until, ok := t.s.length(tid, args[futexTimeout], timespec)
+	if !ok {
+		return false
+	}
+	id := int32(clockMonotonic)
+	if operation := uint32(args[futexOperation]); operation&futexRealtime != 0 || operation&futexCommand == futexLockPI {
+		id = clockRealtime
+	}
+	w := &wait{tid: tid, nr: unix.SYS_FUTEX, args: args, ours: true, call: waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}}
+	w.due = t.s.clocks.labAt(id, until)
+	seconds := uint64(0)
+	if w.due > t.s.clocks.lab() {
+		const farAway = 10 * 365 * 24 * 3600
+		seconds = uint64(kernelTime(id)/1e9) + farAway
+	}
+	// Below the stack, and below what a function may use there without saying so.
+	scratch := (stackPointer(&r) - 512) &^ 15
+	var timeout [16]byte
+	binary.LittleEndian.PutUint64(timeout[:], seconds)
+	if t.s.threads.write(tid, scratch, timeout[:]) != nil {
+		return false // at the very end of its stack: the kernel's clock has to do
+	}
+	t.rewritten[tid] = rewrite{timeout: args[futexTimeout], nr: unix.SYS_FUTEX}
+	setFutexTimeout(&r, scratch)
+	if setRegisters(tid, &r) != nil {
+		delete(t.rewritten, tid)
+		return false
+	}
+	if seconds != 0 {
+		t.s.waits.add(w)
+	}
+	return true
+}
+
+// restore gives a thread back what rewrite took, when its call is over. If the
+// call was interrupted to be ended, it is.
+func (t *tracer) restore(tid int) {
+	was, ok := t.rewritten[tid]
+	if !ok {
+		return
+	}
+	delete(t.rewritten, tid)
+	var r registers
+	if getRegisters(tid, &r) != nil {
+		return
+	}
+	setFutexTimeout(&r, was.timeout)
+	switch v := returned(&r); v {
+	case restartSys, restartNoIntr, restartNoHand, restartBlock:
+		if w := t.endedBy(tid); w != nil {
+			setReturned(&r, w.call.expired)
+		}
+	default:
+		t.s.waits.forget(tid)
+	}
+	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
+}
+
+func ptrace(request, tid int, address uintptr, data int) error {
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), address, uintptr(data), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}

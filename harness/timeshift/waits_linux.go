@@ -1,0 +1,124 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"sync"
+	"time"
+)
+
+// A wait is a thread that waits, in a system call, for something or until lab time.
+type wait struct {
+	tid  int
+	nr   int32
+	args [6]uint64
+	call waitCall
+	due  int64 // lab time
+
+	notification uint64 // that is not answered before the wait is over; 0: the kernel is waiting
+	ours         bool   // the kernel does not know when it is over
+	change       uint64 // of the clock, after which it began
+}
+
+// waits are those under way, one a thread, and those that have ended since
+// without our knowing: nobody tells of that.
+type waits struct {
+	clocks *clocks
+	over   func(*wait) // ends one that is due
+
+	mu       sync.Mutex
+	byThread map[int]*wait
+	alarm    *time.Timer // wall time: rings when one that the kernel does not end in time is due
+	rings    int64       // when, in kernel time; 0: it does not
+	count    uint64
+}
+
+func newWaits(c *clocks, over func(*wait)) *waits {
+	return &waits{clocks: c, over: over, byThread: map[int]*wait{}}
+}
+
+func (ws *waits) add(w *wait) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w.change = ws.clocks.changes.Load()
+	ws.byThread[w.tid] = w
+	ws.count++
+	ws.plan(w)
+}
+
+func (ws *waits) forget(tid int) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	delete(ws.byThread, tid)
+}
+
+// clockChanged plans anew for every wait.
+func (ws *waits) clockChanged() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.rings = 0
+	for _, w := range ws.byThread {
+		ws.plan(w)
+	}
+}
+
+// plan sets the alarm for a wait, unless the kernel ends it as well; ws.mu is held.
+func (ws *waits) plan(w *wait) {
+	now := ws.clocks.now.Load()
+	if !w.ours && now.Speed <= 1 && w.change == ws.clocks.changes.Load() {
+		return
+	}
+	mono := kernelTime(clockMonotonic)
+	left, ok := now.until(w.due, mono)
+	if !ok || ws.rings != 0 && mono+left >= ws.rings {
+		return
+	}
+	ws.rings = mono + left
+	if ws.alarm == nil {
+		ws.alarm = time.AfterFunc(time.Duration(left), ws.ring)
+	} else {
+		ws.alarm.Reset(time.Duration(left))
+	}
+}
+
+func (ws *waits) ring() {
+	ws.endDue()
+	ws.clockChanged()
+}
+
+// endDue ends the waits whose time has come and returns how many there were.
+func (ws *waits) endDue() int {
+	var due []*wait
+	now := ws.clocks.lab()
+	ws.mu.Lock()
+	for tid, w := range ws.byThread {
+		if w.due > now {
+			continue
+		}
+		delete(ws.byThread, tid)
+		if w.notification != 0 || waitsIn(tid, w) {
+			due = append(due, w)
+		}
+	}
+	ws.mu.Unlock()
+	for _, w := range due {
+		ws.over(w)
+	}
+	return len(due)
+}
+
+// next is the earliest lab time for which a thread waits; 0 if none does.
+func (ws *waits) next() int64 {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	var next int64
+	for tid, w := range ws.byThread {
+		switch {
+		case w.notification == 0 && !waitsIn(tid, w):
+			delete(ws.byThread, tid)
+		case next == 0 || w.due < next:
+			next = w.due
+		}
+	}
+	return next
+}
