@@ -110,6 +110,7 @@ func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
 	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads/move", l.move)
+	l.emulator.Control().HandleStream(clockPath, l.serveClock)
 	return l, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/harness/isolation"
 	"github.com/wiemu/wiemu/harness/process"
 	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/harness/timeshift"
 )
 
 // shutdownPatience is how long answers under way may take when a lab ends (wall time).
@@ -31,6 +32,33 @@ type runFlags struct {
 	publish      []string
 	mishaps      mishaps
 	record       *sessionFile // nil: the session is not recorded
+	clock        string
+	speed        float64
+	explain      bool
+}
+
+// The clocks that a program can run on.
+const (
+	realClock     = "real"
+	lockstepClock = "lockstep"
+)
+
+func (f *runFlags) addClockFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.clock, "clock", realClock, "what the application's clock is: the machine's (real), or the lab's (lockstep, Linux), which wiemu clock moves and --speed speeds up")
+	cmd.Flags().Float64Var(&f.speed, "speed", 1, "with --clock lockstep: how fast the lab's time goes by")
+	cmd.Flags().BoolVar(&f.explain, "explain", false, "with --clock lockstep: tell afterwards what was done to which program")
+}
+
+func (f *runFlags) check() error {
+	switch {
+	case len(f.publish) > 0 && !f.isolate:
+		return errors.New("--publish: it goes with --isolate; without it the application's ports are this machine's")
+	case f.clock != realClock && f.clock != lockstepClock:
+		return fmt.Errorf("--clock: expected %s or %s, found %q", realClock, lockstepClock, f.clock)
+	case f.clock != lockstepClock && (f.explain || f.speed != 1):
+		return errors.New("--speed, --explain: they go with --clock lockstep")
+	}
+	return nil
 }
 
 func newRun(stateDir *string) *cobra.Command {
@@ -48,6 +76,10 @@ With --isolate (Linux) the application has a pod's view of the world, without ro
 and without Docker: every host name leads to the lab and nowhere else, so that
 programs work which know nothing of proxies, and nothing can escape.
 
+With --clock lockstep (Linux) the application lives on the lab's time: its dates, its
+caches, its sleeps and its time-outs. wiemu clock advance 25h then ages it together
+with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
+
 While wiemu serve runs, the application is a workload of that server (unless --own).
 The exit code is the application's; 125 if wiemu itself failed, 126 and 127 as in a
 shell. Afterwards wiemu explain tells why a token was granted or refused.`,
@@ -57,6 +89,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
   wiemu run --env dev --fault throttled,for.resource=entra,when.count=2 web -- ./my-app
   wiemu run --env dev --allow-host .example.com web -- node server.js
+  wiemu run --env dev --clock lockstep --speed 600 web -- ./my-app
   wiemu run --env dev --isolate -p 8080 web -- java -jar app.jar`,
 		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,6 +110,7 @@ func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	flags.mishaps.add(cmd)
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
 	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
+	flags.addClockFlags(cmd)
 	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
 }
 
@@ -98,8 +132,8 @@ func runArguments(cmd *cobra.Command, args []string) error {
 // run runs the command in the running server's lab, or in one that lives as long as it.
 func (s *selection) run(cmd *cobra.Command, stateDir, component string, command []string, flags runFlags) error {
 	ctx := cmd.Context()
-	if len(flags.publish) > 0 && !flags.isolate {
-		return errors.New("--publish: it goes with --isolate; without it the application's ports are this machine's")
+	if err := flags.check(); err != nil {
+		return err
 	}
 	files, err := s.read(cmd)
 	if err != nil {
@@ -154,7 +188,12 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
 		Summary: "started " + filepath.Base(command[0]),
 	})
-	code, err := runChild(ctx, env, command, flags)
+	if flags.speed != 1 {
+		if err := l.Clock().SetSpeed(flags.speed); err != nil {
+			return ended{}, fmt.Errorf("--speed: %w", err)
+		}
+	}
+	code, err := runChild(ctx, env, command, l.Clock(), flags)
 	return ended{code, l.Journal().Events()}, errors.Join(err, flags.record.write(ctx, l))
 }
 
@@ -181,8 +220,20 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	if err != nil {
 		return ended{}, err
 	}
+	if flags.speed != 1 {
+		return ended{}, errors.New("--speed: a server runs, whose clock is everybody's; use wiemu clock speed, or --own")
+	}
+	var clock timeshift.Source
+	if flags.clock == lockstepClock {
+		remote, err := harness.FollowClock(ctx, client)
+		if err != nil {
+			return ended{}, err
+		}
+		defer remote.Close()
+		clock = remote
+	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
-	code, err := runChild(ctx, env, command, flags)
+	code, err := runChild(ctx, env, command, clock, flags)
 	if err != nil {
 		return ended{}, err
 	}
@@ -196,21 +247,30 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 
 // runChild runs the command. Interrupts are the child's (see process.Run): they
 // do not end the context that it runs in.
-func runChild(ctx context.Context, env harness.Environment, command []string, flags runFlags) (code int, err error) {
+func runChild(ctx context.Context, env harness.Environment, command []string, clock timeshift.Source, flags runFlags) (code int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, exitCode(130) // interrupted before the command started
 	}
 	c := process.Command{Args: command, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	// What a wrapper says of the start counts more than the exit code of what did not start.
+	andThen := func(end func() error) {
+		if why := end(); why != nil {
+			code, err = 0, why
+		}
+	}
+	if flags.clock == lockstepClock {
+		end, err := shiftTime(&c, clock, timeshift.Options{Explain: flags.explain})
+		if err != nil {
+			return 0, err
+		}
+		defer andThen(end)
+	}
 	if flags.isolate {
 		inside, end, err := isolate(&env, flags.publish)
 		if err != nil {
 			return 0, err
 		}
-		defer func() { // what it says of the start counts more than the exit code of what did not start
-			if why := end(); why != nil {
-				code, err = 0, why
-			}
-		}()
+		defer andThen(end)
 		c.Wrappers = append(c.Wrappers, inside)
 	}
 	c.Env = env.Environ(os.Environ())

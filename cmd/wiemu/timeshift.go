@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/process"
 	"github.com/wiemu/wiemu/harness/timeshift"
 )
@@ -47,26 +48,30 @@ running end with it. The exit code is the command's.`,
 			if probe {
 				return showProbe(cmd, format)
 			}
-			lab := clock.Running()
+			opts.Explain = explain
 			if at == "" && by == "" && !cmd.Flags().Changed("speed") {
 				client, err := needServer(*stateDir)
 				if err != nil {
 					return fmt.Errorf("whose clock? give --at, --by or --speed, or follow a server: %w", err)
 				}
-				_ = client
-				return errors.New("not yet")
+				lab, err := harness.FollowClock(cmd.Context(), client)
+				if err != nil {
+					return err
+				}
+				defer lab.Close()
+				return runShifted(cmd.Context(), lab, opts, args)
 			}
 			start, err := startOf(at, by)
 			if err != nil {
 				return err
 			}
-			lab = clock.Stopped(start)
-			if speed == 0 {
-				lab.Freeze()
-			} else if err := lab.SetSpeed(speed); err != nil {
-				return fmt.Errorf("--speed: %w", err)
+			lab := clock.Stopped(start)
+			if speed != 0 {
+				if err := lab.SetSpeed(speed); err != nil {
+					return fmt.Errorf("--speed: %w", err)
+				}
 			}
-			return runShifted(cmd.Context(), lab, opts, explain, args)
+			return runShifted(cmd.Context(), lab, opts, args)
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "when it is: 2026-12-31T23:59:00Z")
@@ -99,27 +104,40 @@ func startOf(at, by string) (time.Time, error) {
 }
 
 // runShifted runs a command on a clock, with the caller's environment.
-func runShifted(ctx context.Context, source timeshift.Source, opts timeshift.Options, explain bool, command []string) error {
-	opts.Explain = explain
-	shift, err := timeshift.Start(source, opts)
+func runShifted(ctx context.Context, source timeshift.Source, opts timeshift.Options, command []string) error {
+	c := process.Command{Args: command, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	end, err := shiftTime(&c, source, opts)
 	if err != nil {
 		return err
 	}
-	code, err := startProgram(ctx, process.Command{
-		Args: command, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Wrappers: []process.Wrapper{shift},
-	})
-	if why := shift.Close(); why != nil {
+	code, err := startProgram(ctx, c)
+	if why := end(); why != nil {
 		return why
 	}
 	if err != nil {
 		return err
 	}
-	if explain {
-		for _, line := range shift.Report().Lines() {
-			fmt.Fprintln(os.Stderr, "wiemu:", line)
-		}
-	}
 	return passOn(code)
+}
+
+// shiftTime prepares a command to run on a clock. The returned function cleans
+// up, tells what was done if that is wanted, and returns what kept the command
+// from starting.
+func shiftTime(c *process.Command, source timeshift.Source, opts timeshift.Options) (end func() error, err error) {
+	shift, err := timeshift.Start(source, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.Wrappers = append(c.Wrappers, shift)
+	return func() error {
+		err := shift.Close()
+		if err == nil && opts.Explain {
+			for _, line := range shift.Report().Lines() {
+				fmt.Fprintln(os.Stderr, "wiemu:", line)
+			}
+		}
+		return err
+	}, nil
 }
 
 func showProbe(cmd *cobra.Command, format string) error {

@@ -127,18 +127,65 @@ func (l *Lab) stop(ctx context.Context) error {
 		}
 		t.f()
 	}
+	return l.turns(ctx)
+}
+
+// turns lets the followers do what they have to do, and answers what they ask,
+// until they ask nothing more. Nobody can keep the clock from moving: whoever
+// still asks after maxTurns is not waited for.
+func (l *Lab) turns(ctx context.Context) error {
 	followers := l.following()
-	if len(followers) == 0 {
-		return nil
+	for n := 0; n < maxTurns && len(followers) > 0; n++ {
+		turns, together := errgroup.WithContext(ctx)
+		for _, f := range followers {
+			turns.Go(func() error { return f.Turn(together) })
+		}
+		if err := turns.Wait(); err != nil {
+			return fmt.Errorf("a program on the lab clock: %w", err)
+		}
+		if !l.asked() {
+			break
+		}
+		if err := l.settle(ctx); err != nil {
+			return err
+		}
 	}
-	turns, together := errgroup.WithContext(ctx)
-	for _, f := range followers {
-		turns.Go(func() error { return f.Turn(together) })
+	return nil
+}
+
+// maxTurns is at how many requests in a row a program has asked enough for one stop.
+const maxTurns = 100
+
+// asked reports whether requests are in flight, or arriving: whoever knows of
+// those is asked until there are none, for a while.
+func (l *Lab) asked() bool {
+	arrived := false
+	for n := 0; l.arriving() && n < maxArrival; n++ {
+		arrived = true
+		time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
 	}
-	if err := turns.Wait(); err != nil {
-		return fmt.Errorf("a program on the lab clock: %w", err)
-	}
-	return l.settle(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return arrived || l.requests != nil && l.requests.open > 0
+}
+
+// maxArrival is how often is looked whether what has been sent has arrived; a
+// client whose request comes in pieces does not stop the clock.
+const maxArrival = 4000
+
+// Arrivals lets somebody who listens for requests tell whether one is arriving,
+// so that an Advance does not move on before it is there.
+func (l *Lab) Arrivals(arriving func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.arrivals = append(l.arrivals, arriving)
+}
+
+func (l *Lab) arriving() bool {
+	l.mu.Lock()
+	arrivals := slices.Clone(l.arrivals)
+	l.mu.Unlock()
+	return slices.ContainsFunc(arrivals, func(arriving func() bool) bool { return arriving() })
 }
 
 // step moves on to the next stop; it reports whether there is one by target.

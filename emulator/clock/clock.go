@@ -45,6 +45,7 @@ type Lab struct {
 	alarm     *time.Timer // rings when the earliest timer of a running clock is due
 	skews     map[string]time.Duration
 	followers []*follower
+	arrivals  []func() bool
 
 	requests *requests // begun since the last stop
 }

@@ -80,7 +80,8 @@ type Gateway struct {
 	listen, proxyListen string
 	door, proxyDoor     *http.Server
 	handed              *handedOver // connections from the proxy to the door
-	conns               *conns      // of the door
+	arrivals            arrivals
+	conns               *conns // of the door
 	serving             sync.WaitGroup
 
 	mu              sync.Mutex
@@ -121,6 +122,7 @@ func New(cfg Config) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Clock.Arrivals(g.arrivals.any)
 	g.router = mux.NewRouter().SkipClean(true) // cleaning would redirect, and lose a POST
 	g.router.NewRoute().MatcherFunc(g.matchHost)
 	g.router.NotFoundHandler = http.HandlerFunc(g.misdirected)
@@ -156,11 +158,11 @@ func (g *Gateway) Start() error {
 	if g.closed || g.listener != nil {
 		return errors.New("start the gateway: it was started before")
 	}
-	door, err := listen("gateway", g.listen)
+	door, err := g.arrivals.listen("gateway", g.listen)
 	if err != nil {
 		return err
 	}
-	outer, err := listen("proxy", g.proxyListen)
+	outer, err := g.arrivals.listen("proxy", g.proxyListen)
 	if err != nil {
 		_ = door.Close() // nothing was connected
 		return err
@@ -170,17 +172,6 @@ func (g *Gateway) Start() error {
 	g.serve("gateway", func() error { return g.door.ServeTLS(g.handed, "", "") })
 	g.serve("proxy", func() error { return g.proxyDoor.Serve(outer) })
 	return nil
-}
-
-func listen(name, address string) (net.Listener, error) {
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("open the %s on %s: %w; choose another address (port 0 takes a free port), or stop what uses this one", name, address, err)
-	}
-	return l, nil
 }
 
 func (g *Gateway) serve(name string, serve func() error) {

@@ -112,7 +112,7 @@ func (s *supervisor) decide(q *notification) *response {
 		return s.sleep(q)
 	default:
 		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-		call := s.tracer.calls[q.nr]
+		call := s.waits.calls[q.nr]
 		if q.nr == unix.SYS_FUTEX {
 			call = waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}
 		}

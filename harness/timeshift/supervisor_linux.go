@@ -74,7 +74,7 @@ func (s *supervisor) obey(o order) {
 		if o.Turn {
 			a.Quiet = s.turn()
 		} else {
-			_, blocked := s.threads.activity()
+			_, blocked := s.threads.activity(s.waits.known)
 			a.Quiet = blocked && s.tracer.busy.Load() == 0
 		}
 		a.Next = s.waits.next()
@@ -102,7 +102,7 @@ func (s *supervisor) turn() (quiet bool) {
 	end := time.Now().Add(turnLimit)
 	for time.Now().Before(end) {
 		ended := s.waits.endDue()
-		if !s.threads.quiet(time.Until(end), &s.tracer.busy) {
+		if !s.threads.quiet(time.Until(end), &s.tracer.busy, s.waits.known) {
 			return false
 		}
 		if ended == 0 {

@@ -22,8 +22,8 @@ type threads struct {
 }
 
 type thread struct {
-	process           int
-	state, timeslices *os.File // /proc/PID/stat and schedstat; nil: not opened yet
+	process                 int
+	state, timeslices, call *os.File // /proc/PID/stat, schedstat and syscall; nil: not opened yet
 }
 
 func newThreads() *threads { return &threads{byID: map[int]*thread{}, memories: map[int]*os.File{}} }
@@ -69,7 +69,7 @@ func (ts *threads) closeMemory(pid int) {
 }
 
 func (t *thread) close() {
-	for _, f := range []*os.File{t.state, t.timeslices} {
+	for _, f := range []*os.File{t.state, t.timeslices, t.call} {
 		if f != nil {
 			_ = f.Close()
 		}
@@ -130,8 +130,9 @@ func (ts *threads) read(tid int, at uint64, data []byte) (int, error) {
 }
 
 // activity is how often the threads have been given a processor, and whether all
-// of them wait for something in the kernel.
-func (ts *threads) activity() (timeslices uint64, blocked bool) {
+// of them wait for something in the kernel. Those that wait for our answer do not:
+// known tells whether a wait with a time-out is one that we have heard of.
+func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	buffer := make([]byte, 512)
@@ -140,6 +141,9 @@ func (ts *threads) activity() (timeslices uint64, blocked bool) {
 			var err error
 			if t.state, err = os.Open(fmt.Sprintf("/proc/%d/stat", tid)); err == nil {
 				t.timeslices, err = os.Open(fmt.Sprintf("/proc/%d/schedstat", tid))
+			}
+			if err == nil {
+				t.call, err = os.Open(fmt.Sprintf("/proc/%d/syscall", tid))
 			}
 			if err != nil {
 				continue // it has ended
@@ -155,7 +159,17 @@ func (ts *threads) activity() (timeslices uint64, blocked bool) {
 			continue
 		}
 		switch buffer[end+2] {
-		case 'S', 'Z', 'X', 'T', 'I': // asleep, ended, stopped by job control
+		case 'S': // asleep
+			if n, err := unix.Pread(int(t.call.Fd()), buffer, 0); err == nil {
+				if nr, args, ok := parseCall(buffer[:n]); !ok || !known(tid, nr, args) {
+					return 0, false
+				}
+			}
+		case 'T', 'I': // stopped by job control
+		case 'Z', 'X': // ended; whoever waits for that hears of it when we have
+			if tid != t.process || !ts.others(tid) {
+				return 0, false
+			}
 		default: // runs, reads from a disk, or is held by us
 			return 0, false
 		}
@@ -171,15 +185,25 @@ func (ts *threads) activity() (timeslices uint64, blocked bool) {
 	return timeslices, true
 }
 
+// others tells whether a process has threads besides its first; ts.mu is held.
+func (ts *threads) others(pid int) bool {
+	for tid, t := range ts.byID {
+		if t.process == pid && tid != pid {
+			return true
+		}
+	}
+	return false
+}
+
 // quiet waits until no thread has anything to do, at most for a time (of the wall
 // clock), and reports whether it came to that. Since no thread was given a
 // processor between two looks at which all of them waited, there was a moment at
 // which all waited together; busy says what the kernel does not know of.
-func (ts *threads) quiet(limit time.Duration, busy *atomic.Int64) bool {
+func (ts *threads) quiet(limit time.Duration, busy *atomic.Int64, known func(int, int32, [6]uint64) bool) bool {
 	end := time.Now().Add(limit)
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
-		if before, blocked := ts.activity(); blocked && busy.Load() == 0 {
-			if after, still := ts.activity(); still && before == after && busy.Load() == 0 {
+		if before, blocked := ts.activity(known); blocked && busy.Load() == 0 {
+			if after, still := ts.activity(known); still && before == after && busy.Load() == 0 {
 				return true
 			}
 		}
@@ -190,20 +214,40 @@ func (ts *threads) quiet(limit time.Duration, busy *atomic.Int64) bool {
 	}
 }
 
-// waitsIn tells whether a thread is in the system call of a wait.
-func waitsIn(tid int, w *wait) bool {
+// mayWaitIn tells whether a thread may be in the system call of a wait: it is, or
+// it runs, perhaps on its way there.
+func mayWaitIn(tid int, w *wait) bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
 	if err != nil {
 		return false
 	}
-	fields := bytes.Fields(line) // NUMBER ARGUMENT …, or "running"
+	nr, args, blocked := parseCall(line)
+	return !blocked || w.is(nr, args)
+}
+
+// is tells whether a system call is that of the wait.
+func (w *wait) is(nr int32, args [6]uint64) bool {
+	return nr == unix.SYS_RESTART_SYSCALL || nr == w.nr && args[0] == w.args[0]
+}
+
+// parseCall reads what the kernel says of a blocked thread: NUMBER ARGUMENT …, or
+// "running". Source: proc_pid_syscall(5).
+func parseCall(line []byte) (nr int32, args [6]uint64, blocked bool) {
+	fields := bytes.Fields(line)
+	if len(fields) == 3 {
+		return -1, args, true // outside of a system call
+	}
 	if len(fields) < 7 {
-		return false
+		return 0, args, false
 	}
-	nr, err := strconv.Atoi(string(fields[0]))
-	if err != nil || int32(nr) != w.nr && nr != unix.SYS_RESTART_SYSCALL {
-		return false
+	n, err := strconv.Atoi(string(fields[0]))
+	if err != nil {
+		return 0, args, false
 	}
-	first, err := strconv.ParseUint(string(fields[1]), 0, 64)
-	return err == nil && first == w.args[0]
+	for i := range args {
+		if args[i], err = strconv.ParseUint(string(fields[i+1]), 0, 64); err != nil {
+			return 0, args, false
+		}
+	}
+	return int32(n), args, true
 }

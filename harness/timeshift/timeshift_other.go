@@ -4,8 +4,11 @@ package timeshift
 
 import (
 	"context"
+	"io"
 	"os/exec"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
 )
 
 // Shift is a program on the lab clock; there are none on this system.
@@ -35,6 +38,18 @@ func (*Shift) Report() Report { return Report{} }
 // Close does nothing.
 func (*Shift) Close() error { return nil }
 
+// Serve closes the connection.
+func Serve(conn io.ReadWriteCloser, _ Source) { _ = conn.Close() }
+
+// Remote is a clock in another process; there are none on this system.
+type Remote struct{ Source }
+
+// Connect returns ErrUnsupported.
+func Connect(io.ReadWriteCloser) (*Remote, error) { return nil, ErrUnsupported }
+
+// Close does nothing.
+func (*Remote) Close() error { return nil }
+
 // IsOwn reports false.
 func IsOwn() bool { return false }
 
@@ -43,3 +58,5 @@ func Main() {}
 
 // Probe returns ErrUnsupported.
 func Probe(context.Context) (Probed, error) { return Probed{}, ErrUnsupported }
+
+var _ clock.Follower = (*Shift)(nil)

@@ -15,7 +15,6 @@ import (
 // ends waits that are over; everything else goes on as if it were not there.
 type tracer struct {
 	s        *supervisor
-	calls    map[int32]waitCall
 	clocked  map[int32]bool // calls that never fail with EINTR
 	listener int
 
@@ -41,7 +40,7 @@ type rewrite struct {
 
 func newTracer(s *supervisor) *tracer {
 	return &tracer{
-		s: s, calls: waitCalls(), clocked: map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true},
+		s: s, clocked: map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true},
 		stops: make(chan stop), ends: make(chan *wait, 1024), ending: map[int]*wait{}, rewritten: map[int]rewrite{},
 	}
 }

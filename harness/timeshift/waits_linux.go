@@ -5,6 +5,8 @@ package timeshift
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A wait is a thread that waits, in a system call, for something or until lab time.
@@ -24,6 +26,7 @@ type wait struct {
 // without our knowing: nobody tells of that.
 type waits struct {
 	clocks *clocks
+	calls  map[int32]waitCall
 	over   func(*wait) // ends one that is due
 
 	mu       sync.Mutex
@@ -34,7 +37,7 @@ type waits struct {
 }
 
 func newWaits(c *clocks, over func(*wait)) *waits {
-	return &waits{clocks: c, over: over, byThread: map[int]*wait{}}
+	return &waits{clocks: c, calls: waitCalls(), over: over, byThread: map[int]*wait{}}
 }
 
 func (ws *waits) add(w *wait) {
@@ -96,7 +99,7 @@ func (ws *waits) endDue() int {
 			continue
 		}
 		delete(ws.byThread, tid)
-		if w.notification != 0 || waitsIn(tid, w) {
+		if w.notification != 0 || mayWaitIn(tid, w) {
 			due = append(due, w)
 		}
 	}
@@ -114,11 +117,40 @@ func (ws *waits) next() int64 {
 	var next int64
 	for tid, w := range ws.byThread {
 		switch {
-		case w.notification == 0 && !waitsIn(tid, w):
+		case w.notification == 0 && !mayWaitIn(tid, w):
 			delete(ws.byThread, tid)
 		case next == 0 || w.due < next:
 			next = w.due
 		}
 	}
 	return next
+}
+
+// known tells whether a system call that a thread is blocked in is none of ours, or
+// one that we have heard of. The others wait for our answer.
+func (ws *waits) known(tid int, nr int32, args [6]uint64) bool {
+	switch nr {
+	case unix.SYS_CLOCK_GETTIME, unix.SYS_GETTIMEOFDAY, sysTime:
+		return false
+	case unix.SYS_CLOCK_NANOSLEEP:
+		if id := int32(args[0]); !isWall(id) && !isMonotonic(id) {
+			return true
+		}
+	case unix.SYS_FUTEX:
+		if operation := uint32(args[futexOperation]) & futexCommand; args[futexTimeout] == 0 || operation != futexWait && !absoluteFutex[operation] {
+			return true
+		}
+	default:
+		call, ours := ws.calls[nr]
+		if !ours || call.form == millis && int32(args[call.timeout]) <= 0 || args[call.timeout] == 0 {
+			return true
+		}
+	}
+	if ws.clocks.wallOnly {
+		return true
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.byThread[tid]
+	return w != nil && w.is(nr, args)
 }

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// arrivals knows the connections from clients, and whether one of them has sent
+// something that nobody has taken up yet: a request that the lab clock waits for
+// although its handler has not begun.
+type arrivals struct {
+	mu        sync.Mutex
+	listeners []*arrivalListener
+	conns     map[*arrivalConn]bool
+}
+
+// listen opens a listener whose connections are known here.
+func (a *arrivals) listen(name, address string) (net.Listener, error) {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("open the %s on %s: %w; choose another address (port 0 takes a free port), or stop what uses this one", name, address, err)
+	}
+	listener := &arrivalListener{TCPListener: l.(*net.TCPListener), arrivals: a}
+	if listener.raw, err = listener.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("open the %s on %s: %w", name, address, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listeners = append(a.listeners, listener)
+	return listener, nil
+}
+
+// any reports whether something is arriving.
+func (a *arrivals) any() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.listeners {
+		if connectionWaits(l.raw) {
+			return true
+		}
+	}
+	for c := range a.conns {
+		if c.arriving() {
+			return true
+		}
+	}
+	return false
+}
+
+type arrivalListener struct {
+	*net.TCPListener
+	arrivals *arrivals
+	raw      syscall.RawConn
+}
+
+// Accept implements net.Listener.
+func (l *arrivalListener) Accept() (net.Conn, error) {
+	conn, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &arrivalConn{TCPConn: conn, arrivals: l.arrivals, raw: raw}
+	l.arrivals.mu.Lock()
+	defer l.arrivals.mu.Unlock()
+	if l.arrivals.conns == nil {
+		l.arrivals.conns = map[*arrivalConn]bool{}
+	}
+	l.arrivals.conns[c] = true
+	return c, nil
+}
+
+// arrivalConn is a connection from a client. Whoever serves it is at rest while it
+// waits in Read and has been given every byte that the kernel has received.
+type arrivalConn struct {
+	*net.TCPConn
+	arrivals *arrivals
+	raw      syscall.RawConn
+
+	reading atomic.Bool
+	read    atomic.Uint64 // bytes
+}
+
+// Read implements net.Conn.
+func (c *arrivalConn) Read(p []byte) (int, error) {
+	c.reading.Store(true)
+	n, err := c.TCPConn.Read(p)
+	if err == nil {
+		c.reading.Store(false)
+		c.read.Add(uint64(n))
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *arrivalConn) Close() error {
+	c.arrivals.mu.Lock()
+	delete(c.arrivals.conns, c)
+	c.arrivals.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+func (c *arrivalConn) arriving() bool {
+	return !c.reading.Load() || bytesReceived(c.raw) > c.read.Load()
+}

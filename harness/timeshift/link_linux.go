@@ -1,0 +1,138 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+)
+
+// A link leads to somebody who lives on a clock, and is its clock.Follower here: a
+// supervisor, or a Remote in another process.
+type link struct {
+	conn io.ReadWriteCloser
+
+	write sync.Mutex
+	out   *json.Encoder
+
+	mu      sync.Mutex
+	asked   uint64
+	waiting map[uint64]chan answer
+
+	gone   chan struct{} // closed when there will be no more answers
+	failed *failure      // readable when gone
+	report Report        // the same
+}
+
+func newLink(conn io.ReadWriteCloser) *link {
+	return &link{conn: conn, out: json.NewEncoder(conn), waiting: map[uint64]chan answer{}, gone: make(chan struct{})}
+}
+
+// follow tells of every setting of a clock and takes part in its advances, until
+// the returned function is called.
+func (l *link) follow(source Source, say func(reading) order) (stop func()) {
+	unwatch := source.Watch(func(now clock.Setting) { l.tell(say(readingOf(now, source.Skews()[clock.Workloads]))) })
+	leave := source.Follow(l)
+	return func() { leave(); unwatch() }
+}
+
+func (l *link) tell(o order) {
+	l.write.Lock()
+	defer l.write.Unlock()
+	_ = l.out.Encode(o) // of the end of the other one, listen tells
+}
+
+// listen takes what the other end says, until it is gone or has reported.
+func (l *link) listen() {
+	defer close(l.gone)
+	in := json.NewDecoder(l.conn)
+	for {
+		var a answer
+		if err := in.Decode(&a); err != nil {
+			return
+		}
+		if a.Failed != nil && l.failed == nil {
+			l.failed = a.Failed
+		}
+		if a.Report != nil {
+			l.report = *a.Report
+			return
+		}
+		l.mu.Lock()
+		to := l.waiting[a.To]
+		delete(l.waiting, a.To)
+		l.mu.Unlock()
+		if to != nil {
+			to <- a
+		}
+	}
+}
+
+// errGone says that nobody answers for the program any more.
+var errGone = errors.New("the program's supervisor has ended")
+
+// ask asks the other end, which has its turn before if that is wanted.
+func (l *link) ask(ctx context.Context, turn bool) (answer, error) {
+	l.mu.Lock()
+	l.asked++
+	number, reply := l.asked, make(chan answer, 1)
+	l.waiting[number] = reply
+	l.mu.Unlock()
+	l.tell(order{Ask: number, Turn: turn})
+	select {
+	case a := <-reply:
+		return a, nil
+	case <-l.gone:
+		return answer{}, errGone
+	case <-ctx.Done():
+		return answer{}, ctx.Err()
+	}
+}
+
+// Turn lets the waits end that are over by now, and returns when the program has
+// nothing more to do, or has been busy for two seconds (wall time).
+func (l *link) Turn(ctx context.Context) error {
+	switch _, err := l.ask(ctx, true); {
+	case errors.Is(err, errGone):
+		return nil // a program that has ended had its turn
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// Next is the earliest lab time for which a thread of the program waits.
+func (l *link) Next() (time.Time, bool) {
+	a, err := l.ask(context.Background(), false)
+	if err != nil || a.Next == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, a.Next).UTC(), true
+}
+
+// Quiet reports whether no thread of the program has anything to do now.
+func (l *link) Quiet(ctx context.Context) (bool, error) {
+	a, err := l.ask(ctx, false)
+	if errors.Is(err, errGone) {
+		return true, nil
+	}
+	return a.Quiet, err
+}
+
+// readingOf is a setting in the terms of the kernel's clock.
+func readingOf(s clock.Setting, skew time.Duration) reading {
+	mono := kernelTime(clockMonotonic) - time.Since(s.At).Nanoseconds()
+	return reading{Mono: mono, Lab: s.Now.UnixNano(), Speed: s.Speed, Skew: skew.Nanoseconds()}
+}
+
+// setting is a reading in the terms of package clock.
+func (r reading) setting() clock.Setting {
+	now, mono := time.Now(), kernelTime(clockMonotonic)
+	return clock.Setting{At: now.Add(time.Duration(r.Mono - mono)), Now: time.Unix(0, r.Lab).UTC(), Speed: r.Speed}
+}
