@@ -212,11 +212,11 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	if err != nil {
 		return ended{}, err
 	}
-	env, err := harness.Attach(ctx, client, d, x.files.Workloads())
+	before, err := client.Events(ctx, "")
 	if err != nil {
 		return ended{}, err
 	}
-	before, err := client.Events(ctx, "")
+	env, err := harness.Attach(ctx, client, d, x.files.Workloads())
 	if err != nil {
 		return ended{}, err
 	}
@@ -343,6 +343,8 @@ func reportRefusals(events []journal.Event) (escapes int) {
 				told[e.Host] = true
 				fmt.Fprintf(os.Stderr, "wiemu: %s. %s\n", e.Summary, e.Remedy)
 			}
+		case e.Kind == journal.Run && e.Outcome == journal.Failed:
+			fmt.Fprintf(os.Stderr, "wiemu: %s\n", e.Summary)
 		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
 			if e.Code == 0 { // not by Entra ID
 				fmt.Fprintf(os.Stderr, "wiemu: %s %s\n", e.Summary, e.Remedy)
