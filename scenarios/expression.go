@@ -261,7 +261,7 @@ func (p *program) checkKeys(variable, expected string, known []string) []express
 var fills = map[string][]string{
 	"run": {"exitCode", "stdout", "stderr", "json", "lines"}, "copyToken": {"token"},
 	"rotate": {"kid"}, "publish": {"kid"}, "removeKey": {"kid"},
-	"advance": nil, "setClock": nil, "freeze": nil, "speed": nil, "skew": nil, "set": nil, "expect": nil,
+	"advance": nil, "setClock": nil, "freeze": nil, "speed": nil, "skew": nil, "set": nil, "moveWorkload": nil, "expect": nil,
 }
 
 // checkFields refuses fields of a result that its step never fills: an

@@ -102,7 +102,7 @@ func TestThePagesTutorial(t *testing.T) {
 	for all[at].language != "diff" {
 		at++
 	}
-	text, err := Draft{File: "old-token.yaml"}.Write()
+	text, err := Blank{File: "old-token.yaml"}.Text()
 	if err != nil {
 		t.Fatal(err)
 	}

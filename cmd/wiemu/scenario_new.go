@@ -18,7 +18,7 @@ import (
 
 func newScenarioNew() *cobra.Command {
 	var workload, from string
-	var draft scenarios.Draft
+	var draft scenarios.Blank
 	cmd := &cobra.Command{
 		Use:   "new NAME [-- PROGRAM ARGUMENT...]",
 		Short: "Write a scenario file to begin with",
@@ -68,7 +68,7 @@ that is built in. A file that is there already is left alone.`,
 
 // draftFor is a draft for a workload and a program, which scenarios start in
 // directories of their own.
-func draftFor(d scenarios.Draft, workload string, command []string) ([]byte, error) {
+func draftFor(d scenarios.Blank, workload string, command []string) ([]byte, error) {
 	if workload != "" {
 		var both bool
 		if d.Namespace, d.ServiceAccount, both = strings.Cut(workload, "/"); !both {
@@ -86,7 +86,7 @@ func draftFor(d scenarios.Draft, workload string, command []string) ([]byte, err
 			}
 		}
 	}
-	return d.Write()
+	return d.Text()
 }
 
 // copyCase is a case of the library under another name.

@@ -14,9 +14,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
-// Draft is a scenario to begin with: a program runs in a workload, an hour goes
+// Blank is a scenario to begin with: a program runs in a workload, an hour goes
 // by, and it runs again. It is green as it is, if the program is.
-type Draft struct {
+type Blank struct {
 	File           string   // what it is called in its comments
 	Namespace      string   // "": shop
 	ServiceAccount string   // "": web-sa
@@ -24,40 +24,40 @@ type Draft struct {
 	Command        []string // none: wiemu-workload reads a secret
 }
 
-//go:embed draft.yaml.tmpl
-var draftText string
+//go:embed blank.yaml.tmpl
+var blankText string
 
-// Write returns the file, commented. The scenario's name is the file's.
-func (d Draft) Write() ([]byte, error) {
-	name, err := nameOf(d.File)
+// Text is the file, commented. The scenario's name is the file's.
+func (b Blank) Text() ([]byte, error) {
+	name, err := nameOf(b.File)
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("draft").Parse(draftText)
+	t, err := template.New("blank").Parse(blankText)
 	if err != nil {
 		return nil, fmt.Errorf("draft a scenario: %w", err)
 	}
-	if d.Namespace == "" {
-		d.Namespace = "shop"
+	if b.Namespace == "" {
+		b.Namespace = "shop"
 	}
-	if d.ServiceAccount == "" {
-		d.ServiceAccount = "web-sa"
+	if b.ServiceAccount == "" {
+		b.ServiceAccount = "web-sa"
 	}
-	if d.ClientID == "" {
-		d.ClientID = uuid.NewString()
+	if b.ClientID == "" {
+		b.ClientID = uuid.NewString()
 	}
-	command := d.Command
+	command := b.Command
 	if len(command) == 0 {
 		command = []string{Program, "secret", "get", "mykeyvault", "mysecret"}
 	}
 	var text bytes.Buffer
 	if err := t.Execute(&text, map[string]any{
-		"Name": name, "File": d.File, "Workload": strings.TrimSuffix(d.ServiceAccount, "-sa"), "Own": len(d.Command) > 0,
-		"Namespace": d.Namespace, "ServiceAccount": d.ServiceAccount, "ClientID": d.ClientID, "Command": flow(command),
+		"Name": name, "File": b.File, "Workload": strings.TrimSuffix(b.ServiceAccount, "-sa"), "Own": len(b.Command) > 0,
+		"Namespace": b.Namespace, "ServiceAccount": b.ServiceAccount, "ClientID": b.ClientID, "Command": flow(command),
 	}); err != nil {
 		return nil, fmt.Errorf("draft a scenario: %w", err)
 	}
-	if _, err := Parse(d.File, text.Bytes()); err != nil { // a namespace that is none, for example
+	if _, err := Parse(b.File, text.Bytes()); err != nil { // a namespace that is none, for example
 		return nil, err
 	}
 	return text.Bytes(), nil

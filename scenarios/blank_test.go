@@ -12,7 +12,7 @@ import (
 func TestDraftsAreGreen(t *testing.T) {
 	program := client(t)
 	temporary(t)
-	for name, d := range map[string]Draft{
+	for name, d := range map[string]Blank{
 		"with the client of wiemu": {File: "dir/my-case.yaml"},
 		"of another workload":      {File: "other.yaml", Namespace: "app-dev", ServiceAccount: "api", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"},
 		"with a program":           {File: "own.yaml", Command: []string{program, "secret", "get", "mykeyvault", "mysecret"}},
@@ -20,7 +20,7 @@ func TestDraftsAreGreen(t *testing.T) {
 			File: "shell.yaml", Command: []string{"sh", "-c", `test "$1" = true && test "$2" = "a: 'b' \ #1" && exec ` + program + " secret get mykeyvault mysecret", "sh", "true", `a: 'b' \ #1`},
 		},
 	} {
-		text, err := d.Write()
+		text, err := d.Text()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -37,12 +37,12 @@ func TestDraftsAreGreen(t *testing.T) {
 }
 
 func TestDraftsThatCannotBe(t *testing.T) {
-	for want, d := range map[string]Draft{
+	for want, d := range map[string]Blank{
 		`expected lower-case letters, digits and hyphens, such as wrong-subject, found "My Case"`: {File: "My Case.yaml"},
 		"workloads[0].clientId: expected a GUID":                                                  {File: "a.yaml", ClientID: "web"},
 		"workloads[0].namespace":                                                                  {File: "a.yaml", Namespace: "Shop"},
 	} {
-		if text, err := d.Write(); err == nil || !strings.Contains(err.Error(), want) {
+		if text, err := d.Text(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q, got %v\n%s", want, err, text)
 		}
 	}
