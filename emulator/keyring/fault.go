@@ -84,5 +84,5 @@ func (r *Ring) publishAtLast(ordinal int) {
 	key := keys[index(keys, ordinal)] // it is not removed, or it would not be hidden
 	key.PublishedAt = r.clock.Now()
 	r.put(key)
-	r.tell(key, "", fmt.Sprintf("key %s of %s is published, %v after it began to sign", key.ID, r.opts.Name, key.PublishedAt.Sub(key.SigningAt).Round(time.Second)), nil, fault.Hit{})
+	r.tell(key, "", fmt.Sprintf("key %s of %s is published, %v after it began to sign", key.ID, r.opts.Name, key.PublishedAt.Sub(key.SigningAt).Round(time.Second)), map[string]string{"jwks": "with it"}, fault.Hit{})
 }

@@ -177,11 +177,12 @@ func (r *Ring) sign(key Key, hit fault.Hit) Key {
 	key.Stage, key.SigningAt = Signing, now
 	old.Stage, old.RetiredAt = Retired, now
 	r.put(old, key)
-	signs := fmt.Sprintf("key %s of %s signs from now on", key.ID, r.opts.Name)
+	signs, detail := fmt.Sprintf("key %s of %s signs from now on", key.ID, r.opts.Name), map[string]string{"previous": old.ID}
 	if key.PublishedAt.IsZero() {
 		signs += " and is not in the JWKS"
+		detail["jwks"] = "without it"
 	}
-	r.tell(key, from, signs, map[string]string{"previous": old.ID}, hit)
+	r.tell(key, from, signs, detail, hit)
 	early, soon := r.hit(fault.RetireEarly)
 	r.tell(old, Signing, fmt.Sprintf("key %s of %s is retired: in the JWKS still, signing no more", old.ID, r.opts.Name), map[string]string{"next": key.ID}, early)
 	after := r.opts.RetireAfter

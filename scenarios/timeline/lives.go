@@ -3,6 +3,7 @@ package timeline
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 type ring struct {
 	name  string
 	keys  []*key
-	byID  map[string]*key
 	wrong []int // events of keys that could not be made
 }
 
@@ -37,26 +37,46 @@ func (c *composer) ring(name string) *ring {
 			return r
 		}
 	}
-	r := &ring{name: name, byID: map[string]*key{}}
+	r := &ring{name: name}
 	c.rings = append(c.rings, r)
 	return r
 }
 
 // signs notes a key by its first signature: a ring's first key is in no event.
 func (r *ring) signs(kid string, event int) {
-	if kid != "" && r.byID[kid] == nil {
-		r.key(kid).phases = []phase{{signing, 0, event}}
+	if kid != "" && !slices.ContainsFunc(r.keys, func(k *key) bool { return k.id == kid }) {
+		r.enters(kid, "").phases = []phase{{signing, 0, event}}
 	}
 }
 
-func (r *ring) key(kid string) *key {
-	k := r.byID[kid]
-	if k == nil {
-		k = &key{id: kid}
-		r.byID[kid] = k
-		r.keys = append(r.keys, k)
+// enters returns the key that leaves a stage: the oldest of that id, as two keys
+// may have the same one. A key that comes from nowhere is a new one.
+func (r *ring) enters(kid string, from shape) *key {
+	for _, k := range r.keys {
+		if k.id == kid && from != "" && (k.stage() == from || from == signing && k.stage() == hidden) {
+			return k
+		}
 	}
+	k := &key{id: kid}
+	r.keys = append(r.keys, k)
 	return k
+}
+
+// newest is the stage of the newest key of an id.
+func (r *ring) newest(kid string) shape {
+	for _, k := range slices.Backward(r.keys) {
+		if k.id == kid {
+			return k.stage()
+		}
+	}
+	return ""
+}
+
+func (k *key) stage() shape {
+	if len(k.phases) == 0 {
+		return ""
+	}
+	return k.phases[len(k.phases)-1].shape
 }
 
 var stages = map[string]shape{
@@ -71,9 +91,16 @@ func (c *composer) key(i int, e journal.Event) {
 		r.wrong = append(r.wrong, i)
 		return
 	}
-	k := r.key(e.Kid)
-	if before, ok := stages[e.Detail["from"]]; ok && len(k.phases) == 0 { // since before the journal began
-		k.phases = append(k.phases, phase{before, 0, i})
+	from := stages[e.Detail["from"]]
+	switch e.Detail["jwks"] {
+	case "without it":
+		stage = hidden
+	case "with it": // as it is otherwise
+		from = r.newest(e.Kid)
+	}
+	k := r.enters(e.Kid, from)
+	if from != "" && len(k.phases) == 0 { // since before the journal began
+		k.phases = append(k.phases, phase{from, 0, i})
 	}
 	k.phases = append(k.phases, phase{stage, c.axis.at[i], i})
 }
@@ -96,6 +123,9 @@ func (c *composer) drawRing(r *ring) {
 				to = k.phases[n+1].from
 			}
 			text := string(ph.shape)
+			if ph.shape == hidden {
+				text = "unpublished"
+			}
 			if n == 0 {
 				text = short(k.id) + " " + text
 			}

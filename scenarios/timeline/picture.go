@@ -30,6 +30,7 @@ const (
 	injected  shape = "injected"  // how long a fault was there
 	published shape = "published" // the stages of a key
 	signing   shape = "signing"
+	hidden    shape = "hidden" // it signs and is in no JWKS
 	retired   shape = "retired"
 	current   shape = "current" // the version in a token file
 	rest      shape = "rest"    // what is left of its lifetime
@@ -42,7 +43,7 @@ var legend = []struct {
 	shape shape
 	text  string
 }{
-	{published, "key published"}, {signing, "key signs"}, {retired, "key retired, still published"}, {removed, "key removed"},
+	{published, "key published"}, {signing, "key signs"}, {hidden, "key signs, but is not published"}, {retired, "key retired, still published"}, {removed, "key removed"},
 	{current, "token in the file"}, {rest, "its lifetime"}, {expired, "in the file, but expired"},
 	{granted, "granted"}, {denied, "refused or failed"}, {challenge, "asked without a token, as clients do first"},
 	{token, "access token's lifetime"}, {ended, "program ended"}, {broke, "program ended with an error"},
@@ -52,7 +53,7 @@ var legend = []struct {
 // bar reports whether a shape has a length.
 func (s shape) bar() bool {
 	switch s {
-	case advanced, injected, published, signing, retired, current, rest, expired, token:
+	case advanced, injected, published, signing, hidden, retired, current, rest, expired, token:
 		return true
 	}
 	return false
