@@ -223,3 +223,27 @@ func TestOpenNamesTheDirectoryItCannotMake(t *testing.T) {
 		t.Errorf("%v, want what to do", err)
 	}
 }
+
+func TestRunsAreReadByName(t *testing.T) {
+	dir := open(t)
+	if _, _, err := dir.ReadRun(""); err == nil || !strings.Contains(err.Error(), "start one with wiemu run") {
+		t.Errorf("without any run: %v", err)
+	}
+	past(t, dir, "first")
+	past(t, dir, "second")
+	newest, events, err := dir.ReadRun("")
+	if err != nil || len(events) != 1 || events[0].TraceID != "second" {
+		t.Fatalf("the newest: %q %+v %v", newest, events, err)
+	}
+	for _, id := range []string{newest, newest[:len(newest)-1], filepath.Join(dir.Path(), "runs", newest+".jsonl")} {
+		if name, events, err := dir.ReadRun(id); name != newest || err != nil || len(events) != 1 || events[0].TraceID != "second" {
+			t.Errorf("%s: %q %+v %v", id, name, events, err)
+		}
+	}
+	if _, _, err := dir.ReadRun(newest[:4]); err == nil || !strings.Contains(err.Error(), "expected one, found 2: "+newest) {
+		t.Errorf("a beginning that two have: %v", err)
+	}
+	if _, _, err := dir.ReadRun("third"); err == nil || !strings.Contains(err.Error(), `run "third": expected the id of one of the 2 runs`) {
+		t.Errorf("an unknown run: %v", err)
+	}
+}

@@ -35,11 +35,12 @@ func newAxis(events []journal.Event, ends []time.Time) axis {
 	var last time.Time
 	for i, e := range events {
 		t := e.Time
-		if i == 0 {
+		switch {
+		case i == 0:
 			a.knots = append(a.knots, knot{0, t})
-		} else if t.Before(last) { // recorded by two at a time
+		case t.Before(last): // recorded by two at a time
 			t = last
-		} else {
+		default:
 			x += gap(t.Sub(last))
 		}
 		width := room(e)

@@ -227,12 +227,12 @@ func (c *composer) lane(group, label string) *lane {
 }
 
 // point draws an event as a point. Refusals have a row of their own.
-func (c *composer) point(l *lane, s shape, i int, text string) {
+func (c *composer) point(l *lane, s shape, i int) {
 	row := 0
 	if s == denied && l.group != otherGroup {
 		row = 1
 	}
-	l.add(item{shape: s, row: row, from: c.axis.at[i], to: c.axis.at[i], event: i, text: text})
+	l.add(item{shape: s, row: row, from: c.axis.at[i], to: c.axis.at[i], event: i})
 }
 
 // outcome is the shape of an event that went well or not.
@@ -252,42 +252,42 @@ func (c *composer) add(i int, e journal.Event) {
 		c.key(i, e)
 	case journal.Mint:
 		if refused(e) {
-			c.point(c.lane(mintGroup, cmp.Or(e.Workload, e.Part)), denied, i, "")
+			c.point(c.lane(mintGroup, cmp.Or(e.Workload, e.Part)), denied, i)
 		} else {
 			c.ring(e.Part).signs(e.Kid, i)
 		}
 	case journal.Projection:
 		c.projected(i, e)
 	case journal.Discovery:
-		c.point(c.lane(lookupGroup, ""), outcome(e, changed), i, "")
+		c.point(c.lane(lookupGroup, ""), outcome(e, changed), i)
 	case journal.TokenReview:
-		c.point(c.lane(mintGroup, "token reviews of "+e.Part), outcome(e, granted), i, "")
+		c.point(c.lane(mintGroup, "token reviews of "+e.Part), outcome(e, granted), i)
 	case journal.Exchange:
 		c.exchange(i, e)
 	case journal.Access:
-		c.point(c.lane(accessGroup, cmp.Or(e.Resource, e.Host, e.Part)), outcome(e, granted), i, "")
+		c.point(c.lane(accessGroup, cmp.Or(e.Resource, e.Host, e.Part)), outcome(e, granted), i)
 	case journal.Run:
 		s := ended
 		if code := e.Detail["exitCode"]; refused(e) || code != "" && code != "0" {
 			s = broke
 		}
-		c.point(c.lane(programGroup, e.Workload), s, i, "")
+		c.point(c.lane(programGroup, e.Workload), s, i)
 	case journal.Escape:
-		c.point(c.lane(escapeGroup, e.Host), outcome(e, changed), i, "")
+		c.point(c.lane(escapeGroup, e.Host), outcome(e, changed), i)
 	case journal.Directory:
-		c.point(c.lane(directoryGroup, ""), outcome(e, changed), i, "")
+		c.point(c.lane(directoryGroup, ""), outcome(e, changed), i)
 	case journal.Clock:
 		c.clock(i, e)
 	case journal.Fault:
 		c.fault(i, e)
 	default:
-		c.point(c.lane(otherGroup, string(e.Kind)), outcome(e, changed), i, "")
+		c.point(c.lane(otherGroup, string(e.Kind)), outcome(e, changed), i)
 	}
 }
 
 func (c *composer) exchange(i int, e journal.Event) {
 	who := cmp.Or(e.Workload, e.Identity, e.ClientID)
-	c.point(c.lane(exchangeGroup, who), outcome(e, granted), i, "")
+	c.point(c.lane(exchangeGroup, who), outcome(e, granted), i)
 	if e.Outcome != journal.Granted || e.ExpiresAt == nil {
 		return
 	}
