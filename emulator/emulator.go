@@ -134,7 +134,6 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 			return nil, err
 		}
 	}
-	e.directory.Date(e.clock) // who is configured has been known for long
 	return e, nil
 }
 
@@ -191,7 +190,9 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 }
 
 func (e *Emulator) openDirectory(_ context.Context, opts Options) (err error) {
-	e.directory, err = e.config.Directory(filepath.Dir(opts.ConfigFile))
+	if e.directory, err = e.config.Directory(filepath.Dir(opts.ConfigFile)); err == nil {
+		e.directory.Date(e.clock) // what is configured has been known for long; what workloads need is made now
+	}
 	return err
 }
 

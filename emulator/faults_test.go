@@ -289,8 +289,12 @@ func TestANewFederatedCredentialIsNotKnownAtOnce(t *testing.T) {
 		before, _, _ := strings.Cut(text, ":")
 		return before
 	}
+	if got := code(); got != "AADSTS70025" {
+		t.Fatalf("who has just been trusted gets %q", got)
+	}
+	v.advance(5 * time.Minute)
 	if got := code(); got != "" {
-		t.Fatalf("who is configured is refused with %s", got)
+		t.Fatalf("who has been trusted for five minutes is refused with %s", got)
 	}
 	change := func(to string) {
 		t.Helper()

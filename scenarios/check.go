@@ -119,6 +119,7 @@ func (c *checker) check() {
 	c.header()
 	c.clock()
 	c.world()
+	c.faults()
 	for i := range c.scenario.Steps {
 		c.step(i, &c.scenario.Steps[i])
 	}
@@ -161,6 +162,9 @@ func (c *checker) world() {
 	s.world.Workloads = slices.Concat(s.Config.Workloads, s.Workloads)
 	if s.Config.Listen != (config.Listen{}) {
 		c.add("config.listen", "no addresses", "some", "remove it: scenarios run side by side, each on free ports")
+	}
+	if len(s.Config.Faults) > 0 {
+		c.add("config.faults", "no faults", "some", "write them as faults: at the top of the scenario, where they can be for a workload by its name")
 	}
 	completed, err := s.world.Complete(s.file)
 	if !c.worldIsKnown() {

@@ -35,6 +35,8 @@ var verbs = []struct {
 	{"set", func(s *Step) bool { return s.Set != nil }, (*checker).set},
 	{"copyToken", func(s *Step) bool { return s.CopyToken != nil }, (*checker).copyToken},
 	{"moveWorkload", func(s *Step) bool { return s.MoveWorkload != nil }, (*checker).moveWorkload},
+	{"fault", func(s *Step) bool { return s.Fault != nil }, func(c *checker, field string, s *Step) { c.fault(field, s.Fault) }},
+	{"clearFault", func(s *Step) bool { return s.ClearFault != "" }, (*checker).clearFault},
 	{"expect", func(s *Step) bool { return s.Expect != nil }, (*checker).expect},
 }
 

@@ -108,7 +108,7 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 		patience := cmp.Or(max(r.opts.Timeout, 0), defaultPatience)
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 		defer cancel()
-		st := stage{runner: r, scenario: s, outcome: &o, results: map[string]Result{}, copies: map[string]string{}}
+		st := stage{runner: r, scenario: s, outcome: &o, results: map[string]Result{}, copies: map[string]string{}, faults: map[string]string{}}
 		if err := st.play(ctx); err != nil {
 			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
 		}

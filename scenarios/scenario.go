@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
@@ -45,6 +46,8 @@ type Scenario struct {
 	RadixConfig *yaml.Node `yaml:"radixconfig,omitempty" json:"-"`
 	// Workloads are service accounts, each with the client id that it uses.
 	Workloads []config.Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
+	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.
+	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
 	// Steps are what happens, in order.
 	Steps []Step `yaml:"steps" json:"steps" jsonschema:"minItems=1"`
 
@@ -98,6 +101,10 @@ type Step struct {
 	CopyToken *CopyTokenStep `yaml:"copyToken,omitempty" json:"copyToken,omitempty"`
 	// MoveWorkload lets another issuer mint a workload's tokens, as when it moves to another cluster.
 	MoveWorkload *MoveWorkloadStep `yaml:"moveWorkload,omitempty" json:"moveWorkload,omitempty"`
+	// Fault lets something go wrong on purpose from now on; wiemu fault list shows what there is.
+	Fault *fault.Fault `yaml:"fault,omitempty" json:"fault,omitempty"`
+	// ClearFault ends what a fault step before this one began, by its name; or all faults of a kind; or all of them: all.
+	ClearFault string `yaml:"clearFault,omitempty" json:"clearFault,omitempty"`
 	// Expect are conditions in CEL, all of which must be true.
 	Expect []Expression `yaml:"expect,omitempty" json:"expect,omitempty"`
 

@@ -29,6 +29,7 @@ type stage struct {
 	workloads map[string]*harness.Workload
 	results   map[string]Result
 	copies    map[string]string // files, by the name of the copyToken step
+	faults    map[string]string // ids, by the name of the fault step
 }
 
 // allEvents is more than a scenario's journal comes to: expectations speak of
@@ -46,7 +47,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	keys := st.runner.keys.Lease()
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	if st.lab, err = harness.New(ctx, harness.Options{
-		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, StateDir: filepath.Join(st.dir, "state")},
+		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, Seed: faultSeed, StateDir: filepath.Join(st.dir, "state")},
 		Dir:      filepath.Join(st.dir, "lab"),
 		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
 	}); err != nil {
@@ -136,6 +137,10 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 		err = st.copyToken(s.Name, s.CopyToken, &result)
 	case s.MoveWorkload != nil:
 		err = st.moveWorkload(ctx, s.MoveWorkload)
+	case s.Fault != nil:
+		err = st.inject(s, &result)
+	case s.ClearFault != "":
+		st.clearFault(s.ClearFault)
 	case s.Expect != nil:
 		err = st.expect(ctx, s)
 	}

@@ -18,6 +18,7 @@ type Result struct {
 	Lines    []any           `json:"lines,omitempty"`   // of a run whose standard output is JSON, one object or list a line
 	Kid      string          `json:"kid,omitempty"`     // of the key that a rotate, publish or removeKey was about
 	Token    Token           `json:"token,omitzero"`    // of a copyToken
+	Fault    string          `json:"fault,omitempty"`   // the id that a fault step's fault has in the journal
 	Events   []journal.Event `json:"events,omitempty"`  // what the journal recorded during the step
 	Started  time.Time       `json:"started,omitzero"`  // lab time
 	Finished time.Time       `json:"finished,omitzero"` // lab time

@@ -92,7 +92,9 @@ func (c Config) Complete(file string) (Config, error) {
 	c.completeWorkloads(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)
-	p.all = append(p.all, CheckFaults(file, "faults", c.Faults, c.Issuers)...)
+	for n, f := range c.Faults {
+		p.all = append(p.all, CheckFault(file, fmt.Sprintf("faults[%d]", n), f, c.Issuers)...)
+	}
 	if len(p.all) == 0 { // it takes what is complete
 		c.checkDirectory(&p)
 	}

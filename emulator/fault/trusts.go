@@ -9,7 +9,7 @@ func trusts() []Kind {
 			Name: Propagation, Point: AtTrust, Selects: selects,
 			Summary: "a federated credential is not known yet for a while after it was added or changed",
 			Description: "Entra ID replicates: a request soon after the change meets a server that does not know of it, and is refused with 700211 or 700213 (or 70025 if the identity had no credential before). " +
-				"Source: Microsoft's documentation of workload identity federation (\"takes time to propagate\"); azure-workload-identity#1200.",
+				"Credentials that wiemu.yaml lists have been there for long; the one that a workload needs is made with the workload. Source: Microsoft's documentation of workload identity federation (\"takes time to propagate\"); azure-workload-identity#1200.",
 			Parameters: []Parameter{{Name: "delay", Type: TypeDuration, Default: "2m", Description: "how long a change stays unknown, in lab time"}},
 			Example:    "federated-credential-propagation delay=5m",
 		},

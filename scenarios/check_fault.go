@@ -1,0 +1,78 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
+)
+
+// faults checks those that are there from the start.
+func (c *checker) faults() {
+	for i := range c.scenario.Faults {
+		c.fault(fmt.Sprintf("faults[%d]", i), &c.scenario.Faults[i])
+	}
+	c.scenario.world.Faults = c.scenario.Faults
+}
+
+// fault checks one and puts ids in the place of the names that the scenario has
+// for workloads.
+func (c *checker) fault(field string, f *fault.Fault) {
+	if w := f.For.Workload; w != "" && !strings.Contains(w, "/") {
+		if a, ok := c.actorNamed(w); ok {
+			f.For.Workload = a.workload.Namespace + "/" + a.workload.ServiceAccount
+		} else {
+			c.one(field+".for.workload", "a workload of this scenario, or NAMESPACE/SERVICE-ACCOUNT", w, c.actors())
+		}
+	}
+	if id := f.For.Client; id != "" {
+		if a, ok := c.actorNamed(id); ok {
+			f.For.Client = a.workload.ClientID
+		} else if _, err := uuid.Parse(id); err != nil {
+			c.one(field+".for.client", "a client id, or a workload of this scenario", id, c.actors())
+		}
+	}
+	for _, p := range config.CheckFault(c.scenario.file, field, *f, c.scenario.world.Issuers) {
+		c.report(p.At(c.top))
+	}
+}
+
+func (c *checker) actorNamed(name string) (actor, bool) {
+	i := slices.IndexFunc(c.scenario.actors, func(a actor) bool { return a.name == name })
+	if i < 0 {
+		return actor{}, false
+	}
+	return c.scenario.actors[i], true
+}
+
+// all is the word for every fault there is.
+const all = "all"
+
+func (c *checker) clearFault(field string, s *Step) {
+	known := []string{all}
+	kind := func(f *fault.Fault) {
+		if f != nil && !slices.Contains(known, f.Name) {
+			known = append(known, f.Name)
+		}
+	}
+	for _, earlier := range c.steps {
+		if c.verbs[earlier] == "fault" {
+			known = append(known, earlier)
+		}
+	}
+	for i := range c.scenario.Faults {
+		kind(&c.scenario.Faults[i])
+	}
+	for i := range c.scenario.Steps {
+		other := &c.scenario.Steps[i]
+		if other == s {
+			break
+		}
+		kind(other.Fault)
+	}
+	c.one(field, "a fault step before this one, a fault that was injected before, or all", s.ClearFault, known)
+}

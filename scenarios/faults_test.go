@@ -1,0 +1,79 @@
+package scenarios
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+)
+
+// The names that a scenario has for workloads serve in faults, too.
+func TestFaultsHitWhomTheyName(t *testing.T) {
+	program := client(t)
+	temporary(t)
+	o := play(t, t.Context(), `
+faults:
+  - {name: intermittent-700213, for: {workload: web}, when: {count: 1}}
+  - {name: expired-token, for: {client: web}, when: {nth: 2, count: 1}}
+`, `
+  - {name: refused, run: {workload: web, command: [wiemu-workload, token, --scope, https://vault.azure.net/.default]}}
+  - {name: good, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - {name: expired, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - {name: stale, fault: {name: stale-jwks, parameters: {lifetime: 24h}, for: {issuer: local}}}
+  - {name: lost, fault: {name: server-error, parameters: {status: 500}, for: {resource: nowhere}}}
+  - advance: 2h
+  - {name: rotated, rotate: {}}
+  - {name: unknown, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - advance: 1h
+  - {name: new, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - clearFault: stale
+  - clearFault: server-error
+  - clearFault: expired-token
+  - advance: 1h
+  - {name: again, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - expect:
+      - results.refused.json.code == 700213
+      - results.good.exitCode == 0
+      - results.expired.exitCode == 1
+      - results.expired.events.exists(e, e.kind == 'fault' && e.detail.name == 'expired-token')
+      - results.expired.events.exists(e, e.kind == 'exchange' && e.detail.fault == 'f2')
+      - results.stale.fault == 'f3'
+      - results.unknown.exitCode == 0
+      - results.new.json.code == 7000272
+      - results.new.events.exists(e, e.kind == 'exchange' && e.detail.fault == results.stale.fault)
+      - results.again.exitCode == 0
+      - journal.filter(e, e.kind == 'fault' && e.detail.action == 'cleared').size() == 3
+`, Options{Program: program})
+	if o.Outcome != Passed {
+		for _, f := range o.Failures {
+			t.Error(f.text())
+		}
+	}
+}
+
+func TestMistakesInFaultsAreTold(t *testing.T) {
+	for _, test := range []struct{ top, step, want string }{
+		{"faults: [{name: throtled}]", "", "s.yaml:3:17: faults[0].name: expected the name of a fault, which wiemu fault list shows, found throtled; did you mean throttled?"},
+		{"", "{fault: {name: throttled, parameters: {retryafter: 3s}}}", "s.yaml:6:54: steps[0].fault.parameters.retryafter: expected a parameter of throttled: retry-after, found retryafter; did you mean retry-after?"},
+		{"", "{fault: {name: throttled, for: {workload: wbe}}}", "s.yaml:6:45: steps[0].fault.for.workload: expected a workload of this scenario, or NAMESPACE/SERVICE-ACCOUNT: web, found wbe; did you mean web?"},
+		{"", "{fault: {name: throttled, for: {client: wbe}}}", "steps[0].fault.for.client: expected a client id, or a workload of this scenario: web, found wbe; did you mean web?"},
+		{"", "{fault: {name: stale-jwks, for: {issuer: loca}}}", "found loca; did you mean local?"},
+		{"", "{fault: {name: stale-jwks, for: {client: web}}}", "steps[0].fault.for.client: expected one of issuer, found client; where stale-jwks hits, nothing else is known"},
+		{"", "{fault: {name: throttled, when: {cuont: 3}}}", "steps[0].fault.when.cuont: expected one of after, count, every, nth, probability, seed, until, found an unknown field; did you mean count?"},
+		{"", "{fault: {name: throttled, when: {probability: 2.2}}}", "steps[0].fault.when.probability: expected a share above 0 up to 1, such as 0.022, found 2.2"},
+		{"", "{clearFault: throttled}", "steps[0].clearFault: expected a fault step before this one, a fault that was injected before, or all: all, found throttled"},
+		{"config: {faults: [{name: throttled}]}", "", "config.faults: expected no faults, found some; write them as faults: at the top"},
+	} {
+		text := "apiVersion: wiemu.dev/v1\nkind: Scenario\n" + test.top + "\nworkloads: [{name: web, namespace: shop, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\nsteps:\n"
+		if test.step != "" {
+			text += "- " + test.step + "\n"
+		}
+		text += "- expect: [journal.size() > 0]\nmetadata: {name: s}\n"
+		_, err := Parse("s.yaml", []byte(text))
+		var found yamlfile.Problems
+		if err == nil || !errors.As(err, &found) || len(found) != 1 || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s%s:\n%v\nwant\n%s", test.top, test.step, err, test.want)
+		}
+	}
+}
