@@ -49,7 +49,6 @@ wiemu itself failed.`,
 		},
 	}
 	addRunFlags(cmd, &s, &flags)
-	flags.addClockFlags(cmd)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write the session into")
 	cmd.Flags().BoolVar(&keys, "keys", false, "let the file carry private keys and secrets, so that tokens are the same to the letter")
 	return cmd
