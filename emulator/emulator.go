@@ -64,6 +64,9 @@ type Options struct {
 	// its answer in the clear, steering included; but not how the lab's rooms ask
 	// each other. nil: nobody looks on.
 	Observe func(door string, next http.Handler) http.Handler
+
+	// ObserveOutside stands before what reaches external issuers. nil: nobody looks on.
+	ObserveOutside func(http.RoundTripper) http.RoundTripper
 }
 
 // Emulator is a running lab of servers.
@@ -264,6 +267,9 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	outside := opts.Outside
 	if outside == nil {
 		outside = transportTo(anybodyPublic, nil)
+	}
+	if opts.ObserveOutside != nil {
+		outside = opts.ObserveOutside(outside)
 	}
 	router := &route{outside: outside}
 	access, err := e.issuerAccess(opts)

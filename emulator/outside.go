@@ -35,7 +35,9 @@ func (e *Emulator) issuerAccess(opts Options) (map[string]metadata.Access, error
 		if err != nil {
 			return nil, fmt.Errorf("issuers[%d] (%s): %w", n, i.Name, err)
 		}
-		how.Transport = to
+		if how.Transport = to; opts.ObserveOutside != nil {
+			how.Transport = opts.ObserveOutside(to)
+		}
 		all[i.URL] = how
 	}
 	return all, nil

@@ -105,6 +105,9 @@ func (n *names) known(text string) string {
 }
 
 func (n *names) replace(text string) string {
+	if name, ok := n.byText[text]; ok {
+		return "{{" + name + "}}"
+	}
 	text = candidate.ReplaceAllStringFunc(text, func(found string) string {
 		if name, ok := n.byText[found]; ok {
 			return "{{" + name + "}}"

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -160,7 +161,7 @@ func (a *answering) token(raw string) string {
 	if !object(parts[0], &given.Header) || !object(parts[1], &given.Claims) {
 		given.Text = withoutSignature(raw) // such as a fault makes
 	} else {
-		given.SignedBy, _ = r.keys.signerOf(raw, fmt.Sprint(given.Header["kid"]))
+		given.SignedBy, _ = r.keys.signerOf(raw, r.keys.first(config.EntraRing))
 		text := func(name, text string) any {
 			if opaque[name] {
 				return "{{" + r.names.next("id", fmt.Sprintf("%d.", a.input), text) + "}}"

@@ -58,6 +58,7 @@ type Recorder struct {
 	open     int             // requests being answered
 	told     []journal.Event // exchanges and accesses that no input has claimed
 	events   []Event
+	outside  []Fetched
 	minted   map[string]int    // by issuer
 	workload map[string]string // of access tokens that were given out
 	journal  map[int]string    // ids of the inputs' events
@@ -75,10 +76,10 @@ func Start(ctx context.Context, opts harness.Options, declared []harness.Declare
 	n := newNames()
 	k := newKeys(n)
 	r := &Recorder{
-		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, pool: opts.Emulator.Keys, names: n, keys: k, tokens: &tokens{names: n, keys: k},
+		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, pool: opts.Emulator.Keys, names: n, keys: k, tokens: &tokens{names: n, keys: k, issuers: map[string]string{}},
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
-	opts.Emulator.Observe = r.observe
+	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
 	lab, err := harness.New(ctx, opts)
 	if err != nil {
 		return nil, nil, err
@@ -102,6 +103,7 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 	rings := []string{config.EntraRing}
 	for _, i := range e.Issuers() {
 		rings = append(rings, i.Name())
+		r.tokens.issuers[i.URL()] = i.Name()
 	}
 	for _, name := range rings {
 		ring, err := e.KeyRing(name)
@@ -115,11 +117,15 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 	if err != nil {
 		return err
 	}
-	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed()}
+	certificates, err := readCertificates(&world, filepath.Dir(r.file))
+	if err != nil {
+		return err
+	}
+	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Certificates: certificates}
 	for _, f := range e.Faults().Active() {
 		r.state.Faults = append(r.state.Faults, f.Fault)
 	}
-	if r.state.Certificates, err = readCertificates(world, filepath.Dir(r.file)); err != nil {
+	if err := r.nameCertificates(); err != nil {
 		return err
 	}
 	completed, err := r.config.Complete(r.file)
@@ -181,24 +187,32 @@ func (r *Recorder) world() (config.Config, error) {
 	return c, nil
 }
 
-// readCertificates reads the files that the configuration names.
-func readCertificates(c config.Config, dir string) (map[string]string, error) {
+// readCertificates reads the files that the configuration names, and gives them
+// names that any folder can have.
+func readCertificates(c *config.Config, dir string) (map[string]string, error) {
 	var files map[string]string
-	for _, a := range c.Applications {
-		for _, certificate := range a.Certificates {
-			data, err := os.ReadFile(filepath.Join(dir, certificate.File))
-			if err != nil {
-				return nil, fmt.Errorf("read a certificate for the recording: %w", err)
-			}
-			block, _ := pem.Decode(data) // the first, as config reads it; what else is there may be a key
-			if block == nil {
-				return nil, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", certificate.File)
-			}
-			if files == nil {
-				files = map[string]string{}
-			}
-			files[certificate.File] = string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+	renamed := map[string]string{}
+	for i, file := range certificateFiles(*c) {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return nil, fmt.Errorf("read a certificate for the recording: %w", err)
 		}
+		block, _ := pem.Decode(data) // the first, as config reads it; what else is there may be a key
+		if block == nil {
+			return nil, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", file)
+		}
+		if files == nil {
+			files = map[string]string{}
+		}
+		renamed[file] = fmt.Sprintf("certificate-%d.pem", i+1)
+		files[renamed[file]] = string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+	}
+	for i := range c.Applications {
+		own := slices.Clone(c.Applications[i].Certificates)
+		for n := range own {
+			own[n].File = renamed[own[n].File]
+		}
+		c.Applications[i].Certificates = own
 	}
 	return files, nil
 }
@@ -465,7 +479,7 @@ func (r *Recorder) Recording(ctx context.Context) (*Recording, error) {
 		return nil, fmt.Errorf("the session has %d requests too many for a recording, which takes %d; record a shorter one", r.dropped, r.opts.Most)
 	}
 	recorded := &Recording{
-		APIVersion: APIVersion, Kind: Kind, Start: r.start, State: r.state, Tokens: r.tokens.all(), Events: slices.Clone(r.events),
+		APIVersion: APIVersion, Kind: Kind, Start: r.start, State: r.state, Tokens: r.tokens.inTheEnd(), Outside: slices.Clone(r.outside), Events: slices.Clone(r.events),
 		Length: Since(max(0, now.Sub(r.start))), Inputs: []Input{},
 	}
 	for _, in := range r.inputs {

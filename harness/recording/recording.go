@@ -41,6 +41,8 @@ type Recording struct {
 	Tokens []Token `yaml:"tokens,omitempty" json:"tokens,omitempty"`
 	// Inputs are the requests, in the order in which they came.
 	Inputs []Input `yaml:"inputs" json:"inputs"`
+	// Outside is what external issuers answered, in the order in which they were asked.
+	Outside []Fetched `yaml:"outside,omitempty" json:"outside,omitempty"`
 	// Events are what happened by itself.
 	Events []Event `yaml:"events,omitempty" json:"events,omitempty"`
 

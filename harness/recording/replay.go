@@ -2,6 +2,7 @@ package recording
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator"
@@ -31,7 +33,7 @@ import (
 // is said by opts; what is in it, and when, by the recording. The zero value of
 // opts is a temporary directory.
 func Replay(ctx context.Context, recorded *Recording, opts harness.Options) (_ *Result, err error) {
-	p := &player{recorded: recorded, tokens: map[string]Token{}, signed: map[string]string{}}
+	p := &player{recorded: recorded, tokens: map[string]Token{}, signed: map[string]string{}, own: map[string]crypto.Signer{}}
 	for _, t := range recorded.Tokens {
 		p.tokens[t.ID] = t
 	}
@@ -56,6 +58,7 @@ func Replay(ctx context.Context, recorded *Recording, opts harness.Options) (_ *
 
 // player is a replay.
 type player struct {
+	mu       sync.Mutex // guards own while the lab fetches
 	recorded *Recording
 	lab      *harness.Lab
 	recorder *Recorder
@@ -63,6 +66,7 @@ type player struct {
 	dir      string           // for the certificates' files
 	tokens   map[string]Token // of the recording, by ordinal
 	signed   map[string]string
+	own      map[string]crypto.Signer // in the place of keys that others had: by ring and ordinal
 }
 
 func (p *player) open(ctx context.Context, opts harness.Options) (err error) {
@@ -70,7 +74,7 @@ func (p *player) open(ctx context.Context, opts harness.Options) (err error) {
 	if p.dir, err = os.MkdirTemp("", "wiemu-replay-"); err != nil {
 		return err
 	}
-	if err := p.writeCertificates(); err != nil {
+	if err := p.makeCertificates(); err != nil {
 		return err
 	}
 	if p.pool, err = p.keys(opts.Emulator.Keys); err != nil {
@@ -80,24 +84,11 @@ func (p *player) open(ctx context.Context, opts harness.Options) (err error) {
 	o.Config, o.ConfigFile = state.Config, filepath.Join(p.dir, "wiemu.yaml")
 	o.Config.Listen = config.Listen{}
 	o.Clock, o.Keys, o.Faults, o.Seed = clock.Stopped(p.recorded.Start), p.pool, state.Faults, state.Seed
+	o.Outside = &played{player: p, next: map[string]int{}}
 	o.KeepEvents = max(o.KeepEvents, 100_000)
 	opts.Emulator = o
 	p.lab, p.recorder, err = Start(ctx, opts, state.Declared, Options{Most: len(p.recorded.Inputs) + 1})
 	return err
-}
-
-// writeCertificates makes the files that the configuration names.
-func (p *player) writeCertificates() error {
-	for name, text := range p.recorded.State.Certificates {
-		if !filepath.IsLocal(name) {
-			return fmt.Errorf("%s: state.certificates: expected the path of a file in the recording's own folder, found %q", p.recorded.file, name)
-		}
-		file := filepath.Join(p.dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // keys are those of the recording; without any, those of the pool from its first on.
@@ -268,7 +259,19 @@ func (p *player) sign(t Token) string {
 	if err != nil {
 		return "not-json"
 	}
-	if key, ok := p.recorder.keys.key(t.SignedBy); ok {
+	key, ok := p.recorder.keys.key(t.SignedBy)
+	p.mu.Lock()
+	private := p.own[t.SignedBy]
+	if ring, _, _ := cutLast(t.SignedBy, " "); ring == ringOutside {
+		if private, err = p.ownKey(t.SignedBy, t.Header["alg"] == keyring.ES256); err != nil {
+			private = nil // there is no randomness: the signature will not fit
+		}
+	}
+	p.mu.Unlock()
+	if private != nil {
+		key, ok = keyring.Key{ID: t.SignedBy, Private: private}, true
+	}
+	if ok {
 		if own, err := key.Sign(string(header), claims); err == nil {
 			return own
 		}

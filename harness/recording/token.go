@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,8 @@ var compact = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_
 type tokens struct {
 	names *names
 	keys  *keys
+
+	issuers map[string]string // the rings of hosted issuers, by URL
 
 	mu   sync.Mutex
 	list []Token
@@ -54,10 +57,28 @@ func (t *tokens) name(input int, raw string, answered bool) string {
 	return "{{" + name + "}}"
 }
 
+// all are the tokens until now.
 func (t *tokens) all() []Token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]Token(nil), t.list...)
+}
+
+// inTheEnd are the tokens with all signers. The keys of external issuers are
+// fetched only after the first token that they signed has come.
+func (t *tokens) inTheEnd() []Token {
+	all := t.all()
+	for i := range all {
+		token := &all[i]
+		if token.SignedBy != "" || token.Signature == 0 {
+			continue
+		}
+		raw, _ := t.names.text("token " + token.ID)
+		if key, ok := t.keys.signerOf(raw, t.keys.first(ringCertificates, ringOutside)); ok {
+			token.SignedBy, token.Signature = key, 0
+		}
+	}
+	return all
 }
 
 // symbolic is a token without its signature.
@@ -67,7 +88,8 @@ func (t *tokens) symbolic(raw string) Token {
 	if compact.FindString(raw) != raw || !object(parts[0], &token.Header) || !object(parts[1], &token.Claims) {
 		return Token{Text: withoutSignature(raw)}
 	}
-	if key, ok := t.keys.signerOf(raw, fmt.Sprint(token.Header["kid"])); ok {
+	issuer, _ := token.Claims["iss"].(string)
+	if key, ok := t.keys.signerOf(raw, []string{t.issuers[issuer]}); ok {
 		token.SignedBy = key
 	} else {
 		_, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
@@ -236,30 +258,59 @@ type keys struct {
 	names *names
 
 	mu    sync.Mutex
-	rings map[string][]keyring.Key // by ring, in the order of their ordinals
+	rings map[string][]key // by ring, in the order of their ordinals
 }
 
-func newKeys(n *names) *keys { return &keys{names: n, rings: map[string][]keyring.Key{}} }
+// key is a key of a ring, or the public part of one that others have.
+type key struct {
+	keyring.Key
+	public any
+}
+
+func newKeys(n *names) *keys { return &keys{names: n, rings: map[string][]key{}} }
 
 // look takes up the keys of a ring that are new.
 func (k *keys) look(ring string, all []keyring.Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := len(k.rings[ring]); i < len(all); i++ {
-		k.rings[ring] = append(k.rings[ring], all[i])
-		id := fmt.Sprintf("%s %d", ring, i+1)
-		k.names.put("key "+id, all[i].ID)
-		if all[i].Private != nil {
-			for what, part := range publicParts(all[i]) {
-				k.names.put(what+" "+id, part)
-			}
+		own := key{Key: all[i]}
+		if own.Private != nil {
+			own.public = own.Private.Public()
 		}
+		k.names.put(fmt.Sprintf("key %s %d", ring, i+1), own.ID)
+		k.add(ring, own)
+	}
+}
+
+// others takes up the public part of a key that others have, unless it is known,
+// and returns its ordinal.
+func (k *keys) others(ring, id string, public any) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if comparable, ok := public.(interface{ Equal(crypto.PublicKey) bool }); ok {
+		if i := slices.IndexFunc(k.rings[ring], func(known key) bool { return comparable.Equal(known.public) }); i >= 0 {
+			return i + 1
+		}
+	}
+	k.add(ring, key{Key: keyring.Key{ID: id}, public: public})
+	return len(k.rings[ring])
+}
+
+// add gives a key the next ordinal; k.mu is held.
+func (k *keys) add(ring string, own key) {
+	k.rings[ring] = append(k.rings[ring], own)
+	for what, part := range publicParts(own.public) {
+		k.names.put(fmt.Sprintf("%s %s %d", what, ring, len(k.rings[ring])), part)
 	}
 }
 
 // publicParts are the members of a JWK that are different for every key.
-func publicParts(key keyring.Key) map[string]string {
-	text, err := json.Marshal(jose.JSONWebKey{Key: key.Private.Public()})
+func publicParts(public any) map[string]string {
+	if public == nil {
+		return nil
+	}
+	text, err := json.Marshal(jose.JSONWebKey{Key: public})
 	if err != nil {
 		return nil
 	}
@@ -271,24 +322,34 @@ func publicParts(key keyring.Key) map[string]string {
 	return parts
 }
 
-// signerOf finds the key that made a token's signature, the one that its header
-// names first.
-func (k *keys) signerOf(raw, kid string) (string, bool) {
+// first are the names of all rings, with these in front.
+func (k *keys) first(rings ...string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(k.rings)) {
+		if !slices.Contains(rings, name) {
+			rings = append(rings, name)
+		}
+	}
+	return rings
+}
+
+// signerOf finds the key that made a token's signature, in the first of the rings
+// that has it: labs of one machine may have the same keys.
+func (k *keys) signerOf(raw string, rings []string) (string, bool) {
 	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		return "", false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, named := range []bool{true, false} {
-		for ring, all := range k.rings {
-			for i, key := range all {
-				if (key.ID == kid) != named || key.Private == nil {
-					continue
-				}
-				if _, err := signed.Verify(key.Private.Public()); err == nil {
-					return fmt.Sprintf("%s %d", ring, i+1), true
-				}
+	for _, ring := range rings {
+		for i, key := range slices.Backward(k.rings[ring]) { // the newest has signed most
+			if key.public == nil {
+				continue
+			}
+			if _, err := signed.Verify(key.public); err == nil {
+				return fmt.Sprintf("%s %d", ring, i+1), true
 			}
 		}
 	}
@@ -307,7 +368,7 @@ func (k *keys) key(id string) (keyring.Key, bool) {
 	if n < 1 || n > len(k.rings[ring]) {
 		return keyring.Key{}, false
 	}
-	return k.rings[ring][n-1], true
+	return k.rings[ring][n-1].Key, true
 }
 
 func cutLast(s, separator string) (before, after string, found bool) {

@@ -1,0 +1,170 @@
+package recording_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/recording"
+)
+
+const application = "11111111-2222-4333-8444-555555555555"
+
+// open is a recorded lab of a configuration in a folder.
+func open(t *testing.T, o emulator.Options) *session {
+	t.Helper()
+	o.Keys, o.Clock = pool.Lease(), clock.Stopped(start)
+	lab, recorder, err := recording.Start(t.Context(), harness.Options{Emulator: o}, nil, recording.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return &session{T: t, lab: lab, recorder: recorder, env: harness.Environment{TenantID: config.DefaultTenant}, control: &control.Client{URL: lab.Emulator().ControlURL(), Token: lab.Emulator().Token()}}
+}
+
+// The keys of an issuer outside are nobody's here. A replay has others in their
+// place, needs no network, and comes to the same.
+func TestIssuersOutsideReplay(t *testing.T) {
+	const url1 = "https://token.actions.example"
+	there, err := emulator.Start(t.Context(), emulator.Options{Config: config.Config{Issuers: []config.Issuer{{Name: "there", URL: url1}}}, Keys: pool.Lease(), Clock: clock.Stopped(start), InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close(t.Context())
+	from := there.Issuers()[0]
+	from.PutServiceAccount("ns", "job", nil)
+	mint := func() string {
+		token, err := from.Mint(t.Context(), issuer.TokenRequest{Namespace: "ns", ServiceAccount: "job", Audiences: []string{config.DefaultAudience}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token.Raw
+	}
+	s := open(t, emulator.Options{Outside: there.Transport(), Config: config.Config{
+		Issuers: []config.Issuer{{Name: "there", URL: url1, External: true}},
+		Applications: []config.Application{{Principal: config.Principal{Name: "job", ClientID: application,
+			FederatedCredentials: &[]config.FederatedCredential{{Name: "job", Issuer: "there", Subject: "system:serviceaccount:ns:job"}}}}},
+	}})
+	first := mint()
+	access, answer := s.exchange(url.Values{"client_id": {application}, "client_assertion": {first}})
+	if access == "" {
+		t.Fatal(answer)
+	}
+	parts := strings.Split(first, ".")
+	forged := parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 256))
+	s.exchange(url.Values{"client_id": {application}, "client_assertion": {forged}})
+	ring, err := there.KeyRing("there")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := mint()
+	s.advance("10m") // until it is asked for unknown keys again
+	if access, answer := s.exchange(url.Values{"client_id": {application}, "client_assertion": {second}}); access == "" {
+		t.Fatal(answer)
+	}
+	text := s.written()
+	for _, secret := range []string{parts[2], second[strings.LastIndexByte(second, '.')+1:]} {
+		if strings.Contains(text, secret) {
+			t.Error("the signature is in the file")
+		}
+	}
+	if n := strings.Count(text, `"signedBy": "outside `); n != 2 {
+		t.Errorf("%d tokens signed by keys outside, want 2", n)
+	}
+	result := replay(t, text)
+	wantSame(t, result)
+	if len(result.Refusals) != 1 || result.Refusals["AADSTS700027"] != 1 {
+		t.Errorf("refusals %v", result.Refusals)
+	}
+}
+
+// A client certificate's key is the client's. A replay has another certificate in
+// its place.
+func TestClientCertificatesReplay(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "daemon"}, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "daemon.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(dir, "conf")
+	if err := os.Mkdir(conf, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, emulator.Options{ConfigFile: filepath.Join(conf, "wiemu.yaml"), Config: config.Config{Applications: []config.Application{{
+		Principal: config.Principal{Name: "daemon", ClientID: application}, Certificates: []config.Certificate{{File: "../daemon.pem"}},
+	}}}})
+	thumbprint := sha1.Sum(der)
+	sign := func(x5c bool) string {
+		header := map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.RawURLEncoding.EncodeToString(thumbprint[:])}
+		if x5c {
+			header["x5c"] = []string{base64.StdEncoding.EncodeToString(der)}
+		}
+		now := s.lab.Clock().Now().Unix()
+		claims, _ := json.Marshal(map[string]any{
+			"aud": "https://login.microsoftonline.com/" + config.DefaultTenant + "/oauth2/v2.0/token", "iss": application, "sub": application, "jti": fmt.Sprint("own-", now), "nbf": now, "exp": now + 600,
+		})
+		text, _ := json.Marshal(header)
+		token, err := keyring.Key{ID: "own", Private: key}.Sign(string(text), claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	for _, x5c := range []bool{false, true} {
+		if access, answer := s.exchange(url.Values{"client_id": {application}, "client_assertion": {sign(x5c)}}); access == "" {
+			t.Fatal(answer)
+		}
+	}
+	s.advance("2h")
+	if access, _ := s.exchange(url.Values{"client_id": {application}, "client_assertion": {sign(false)}}); access != "" {
+		t.Error("a certificate that has expired was taken")
+	}
+	text := s.written()
+	if n := strings.Count(text, `"signedBy": "certificate 1"`); n != 3 {
+		t.Errorf("%d tokens signed with the certificate, want 3", n)
+	}
+	result := replay(t, text)
+	wantSame(t, result)
+	if len(result.Refusals) != 1 {
+		t.Errorf("refusals %v", result.Refusals)
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
