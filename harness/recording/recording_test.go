@@ -429,3 +429,20 @@ func TestWithItsKeysASessionHasTheSameTokens(t *testing.T) {
 	}
 	wantSame(t, result)
 }
+
+// A file of an earlier wiemu replays, wherever it was made.
+func TestARecordingOfBeforeReplays(t *testing.T) {
+	const file = "testdata/day.wiemu.json"
+	if os.Getenv("WIEMU_RECORD_AGAIN") != "" {
+		s := record(t, config.Config{}, recording.Options{})
+		aDay(s)
+		if err := os.WriteFile(file, []byte(s.written()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, replay(t, string(text)))
+}
