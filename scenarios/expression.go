@@ -21,8 +21,11 @@ import (
 
 // A language is CEL with the variables that expectations have.
 type language struct {
-	env   *cel.Env
-	names []string // of everything an expression can name, for suggestions
+	env *cel.Env
+
+	// For suggestions:
+	names  []string            // variables, functions and macros
+	fields map[string][]string // of each type, by the type's name; "": of all
 }
 
 // The variables of an expression, and what they hold.
@@ -58,14 +61,15 @@ func newLanguage() (*language, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
 	}
-	l := &language{env: env}
+	l := &language{env: env, fields: map[string][]string{}}
 	for name := range variables {
 		l.names = append(l.names, name)
 	}
 	for _, t := range views {
 		for i := range t.NumField() {
 			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			l.names = append(l.names, name)
+			l.fields[t.String()] = append(l.fields[t.String()], name)
+			l.fields[""] = append(l.fields[""], name)
 		}
 	}
 	for name := range env.Functions() {
@@ -99,7 +103,7 @@ func (l *language) compile(source string, steps, workloads []string) (*program, 
 	if issues.Err() != nil {
 		var errs []expressionError
 		for _, e := range issues.Errors() {
-			errs = append(errs, l.explain(e))
+			errs = append(errs, l.explain(source, e))
 			if strings.HasPrefix(e.Message, syntaxError) || l.misspeltMacro(e) {
 				break // what comes next follows from it
 			}
@@ -137,7 +141,7 @@ var (
 )
 
 // explain makes CEL's error one of ours.
-func (l *language) explain(e *common.Error) expressionError {
+func (l *language) explain(source string, e *common.Error) expressionError {
 	x := expressionError{line: max(e.Location.Line(), 1), column: e.Location.Column() + 1, expected: "an expression in CEL"}
 	if syntax, ok := strings.CutPrefix(e.Message, syntaxError); ok {
 		x.found, _, _ = strings.Cut(syntax, " expecting ")
@@ -156,14 +160,47 @@ func (l *language) explain(e *common.Error) expressionError {
 	if name == nil {
 		return x
 	}
+	known := l.names
 	if x.fix = "an expression knows results, journal, workloads and clock"; name[1] == "undefined field" {
 		x.column++ // CEL places it at its dot
-		x.fix = "docs/scenarios.md lists the fields"
+		if of := l.typeBefore(source, e.ExprID); of != "" {
+			known = l.fields[of]
+			x.fix = "there are " + strings.Join(known, ", ")
+		} else {
+			known = l.fields[""]
+			x.fix = "docs/scenarios.md lists the fields"
+		}
 	}
-	if meant := yamlfile.Nearest(name[2], l.names); meant != "" && meant != name[2] {
+	if meant := yamlfile.Nearest(name[2], known); meant != "" && meant != name[2] {
 		x.fix = fmt.Sprintf("did you mean %s?", meant)
 	}
 	return x
+}
+
+// typeBefore is the name of the type of what a field is taken of, "" where that
+// is not known, as for the variable of a macro.
+func (l *language) typeBefore(source string, field int64) (name string) {
+	parsed, issues := l.env.Parse(source)
+	if issues.Err() != nil {
+		return ""
+	}
+	tree := parsed.NativeRep()
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.ID() != field || e.Kind() != ast.SelectKind {
+			return
+		}
+		operand, err := cel.ExprToString(e.AsSelect().Operand(), tree.SourceInfo())
+		if err != nil {
+			return
+		}
+		if checked, issues := l.env.Compile(operand); issues.Err() == nil {
+			name = checked.OutputType().TypeName()
+		}
+	}))
+	if l.fields[name] == nil {
+		return ""
+	}
+	return name
 }
 
 // misspeltMacro reports whether a name was meant for a macro, whose variables are

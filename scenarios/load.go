@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/yamlfile"
@@ -134,6 +135,9 @@ func (l *loader) add(file string, data []byte, err error) {
 		return
 	}
 	problems := yamlfile.DecodeNode(file, top, &s)
+	for i, p := range problems {
+		problems[i].Fix = meantStep(p)
+	}
 	s.file = file
 	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n"), undecoded: problems.Err(), verbs: map[string]string{}}
 	c.check()
@@ -156,6 +160,25 @@ func (l *loader) add(file string, data []byte, err error) {
 	}
 	l.names[s.Metadata.Name] = file
 	l.loaded = append(l.loaded, s)
+}
+
+// otherWords are what people call a step that is called otherwise here.
+var otherWords = map[string]string{
+	"wait": "advance", "sleep": "advance", "pause": "advance", "tick": "advance", "timeTravel": "advance",
+	"exec": "run", "start": "run", "command": "run", "shell": "run", "program": "run",
+	"assert": "expect", "check": "expect", "verify": "expect", "test": "expect", "then": "expect",
+	"inject": "fault", "break": "fault", "rotateKey": "rotate", "rotateKeys": "rotate", "publishKey": "publish",
+}
+
+var stepField = regexp.MustCompile(`^steps\[\d+\]\.(\w+)$`)
+
+// meantStep is the problem's fix, or for a step of another name the name it has.
+func meantStep(p yamlfile.Problem) string {
+	word := stepField.FindStringSubmatch(p.Field)
+	if word == nil || strings.HasPrefix(p.Fix, "did you mean") || otherWords[word[1]] == "" || p.Found != yamlfile.UnknownField {
+		return p.Fix
+	}
+	return fmt.Sprintf("did you mean %s?", otherWords[word[1]])
 }
 
 func (l *loader) result() ([]Scenario, error) {

@@ -307,7 +307,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 				"minimal.yaml:11:21: steps[2].run.workload: expected a workload of this scenario: web, found webb; did you mean web?",
 				"minimal.yaml:12:14: steps[3].rotate.isuer: expected one of issuer, found an unknown field; did you mean issuer?",
 				"minimal.yaml:14:33: steps[4].expect[0]: expected an expression in CEL, found token recognition error at: '= '; write == to compare",
-				"minimal.yaml:15:23: steps[4].expect[1]: expected an expression in CEL, found undefined field 'elapsed'; docs/scenarios.md lists the fields",
+				"minimal.yaml:15:23: steps[4].expect[1]: expected an expression in CEL, found undefined field 'elapsed'; there are exitCode, stdout, stderr, json, ",
 				"minimal.yaml:16:23: steps[4].expect[2]: expected values of types that go together, found duration == string; write duration('55m')",
 			},
 		},
@@ -345,6 +345,21 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			name: "expectation that ends early", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.code == 700213", problems: []string{"minimal.yaml:10:43: steps[1].expect[0]: expected an expression in CEL, found missing ')' at '<EOF>'"},
 		},
 		{
+			name: "expectation about an unknown field of an event", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.kynd == 'exchange')", problems: []string{
+				"minimal.yaml:10:29: steps[1].expect[0]: expected an expression in CEL, found undefined field 'kynd'; did you mean kind?",
+			},
+		},
+		{
+			name: "expectation that calls a variable as a field is called", replace: "results.read.exitCode == 0", by: "tokens.kid == ''", problems: []string{
+				"minimal.yaml:10:9: steps[1].expect[0]: expected an expression in CEL, found undeclared reference to 'tokens'; an expression knows results, journal, workloads and clock",
+			},
+		},
+		{
+			name: "step by another word", replace: "  - expect:", by: "  - sleep: 5m\n  - expect:", problems: []string{
+				"minimal.yaml:9:5: steps[1].sleep: expected one of ", ", found an unknown field; did you mean advance?",
+			},
+		},
+		{
 			name: "expectation with an unknown macro", replace: "results.read.exitCode == 0", by: "journal.exist(e, e.code == 700213)", problems: []string{
 				"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undeclared reference to 'exist'; did you mean exists?",
 			},
@@ -361,7 +376,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			name: "expectation about what a step does not give", replace: "results.read.exitCode == 0", by: "results.read.kid == ''", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected a field that run steps have: exitCode, stdout, stderr, json, lines, events, started, finished, found results.read.kid; name the step that has it"},
 		},
 		{
-			name: "expectation about a field that nothing has", replace: "results.read.exitCode == 0", by: "results.read.duration > duration('1s')", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'duration'; docs/scenarios.md lists the fields"},
+			name: "expectation about a field that nothing has", replace: "results.read.exitCode == 0", by: "results.read.duration > duration('1s')", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'duration'; there are exitCode, stdout, stderr, json, "},
 		},
 		{
 			name: "nothing that can fail, and nothing that is named", replace: "  - name: read\n    run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}\n  - expect:\n      - results.read.exitCode == 0\n", by: "  - advance: 5m\n", problems: []string{`minimal.yaml:7:3: steps: expected at least one expect step, found none; without one the scenario cannot fail; add for example - expect: ["journal.exists(e, e.kind == 'exchange' && e.outcome == 'granted')"]`},

@@ -55,6 +55,10 @@ func DecodeTolerant(file string, node *yaml.Node, into any, unknown func(Unknown
 	return decode(Value{Node: node, file: file, report: new(Problems), unknown: unknown}, into)
 }
 
+// UnknownField is what a problem has found where a field is refused that the type
+// does not have.
+const UnknownField = "an unknown field"
+
 // Unknown is a field that a type does not have.
 type Unknown struct {
 	Name    string
@@ -76,7 +80,7 @@ func (u Unknown) Refuse() {
 	if fix == "" {
 		fix = "remove it"
 	}
-	u.Key.Refuse(expected, "an unknown field", fix)
+	u.Key.Refuse(expected, UnknownField, fix)
 }
 
 func (u Unknown) fix() string {
