@@ -188,9 +188,9 @@ func OnConnection(ctx context.Context, conn net.Conn) context.Context {
 func reset(ctx context.Context) {
 	conn, _ := ctx.Value(connectionKey{}).(net.Conn)
 	for conn != nil {
-		if tcp, ok := conn.(*net.TCPConn); ok {
+		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok { // also one that others have wrapped
 			_ = tcp.SetLinger(0) // closing then sends RST; a connection that is gone needs none
-			_ = tcp.Close()
+			_ = conn.Close()
 			panic(http.ErrAbortHandler)
 		}
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })
