@@ -31,41 +31,38 @@ type knot struct {
 func newAxis(events []journal.Event, ends []time.Time) axis {
 	const margin = 0.6
 	a := axis{at: make([]float64, len(events))}
+	if len(events) > 0 {
+		a.knots = append(a.knots, knot{0, events[0].Time})
+	}
+	gaps, rooms := widths(events)
 	x := margin
 	var last time.Time
 	for i, e := range events {
-		t := e.Time
-		switch {
-		case i == 0:
-			a.knots = append(a.knots, knot{0, t})
-		case t.Before(last): // recorded by two at a time
-			t = last
-		default:
-			x += gap(t.Sub(last))
+		if i == 0 || e.Time.After(last) { // two at a time may be recorded the other way round
+			last = e.Time
 		}
-		width := room(e)
-		a.at[i] = x + width/2
-		a.knots = append(a.knots, knot{x, t}, knot{x + width, t})
-		x += width
-		last = t
+		x += gaps[i]
+		a.at[i] = x + rooms[i]/2
+		a.knots = append(a.knots, knot{x, last}, knot{x + rooms[i], last})
+		x += rooms[i]
 	}
 	a.now = x
-	a.straighten()
+	a.straighten(events)
 	x += margin
 	later := slices.Clone(ends)
 	later = slices.DeleteFunc(later, func(t time.Time) bool { return !t.After(last) })
 	slices.SortFunc(later, time.Time.Compare)
 	later = slices.CompactFunc(later, time.Time.Equal)
-	widths, sum, before := make([]float64, len(later)), 0.0, last
+	needs, sum, before := make([]float64, len(later)), 0.0, last
 	for i, t := range later {
-		widths[i] = gap(t.Sub(before))
-		sum, before = sum+widths[i], t
+		needs[i] = gap(t.Sub(before))
+		sum, before = sum+needs[i], t
 	}
 	if len(events) > 0 {
 		a.knots = append(a.knots, knot{x, last})
 	}
 	for i, t := range later { // what is still to come takes a fifth of the picture at most
-		x += widths[i] * min(1, max(x/4, 4)/max(sum, 1e-9))
+		x += needs[i] * min(1, max(x/4, 4)/max(sum, 1e-9))
 		a.knots = append(a.knots, knot{x, t})
 	}
 	a.total = x + margin
@@ -74,11 +71,11 @@ func newAxis(events []journal.Event, ends []time.Time) axis {
 
 // straighten brings an axis with many instants nearer to scale: where something
 // happens all the time, how much is told by how many points there are.
-func (a *axis) straighten() {
+func (a *axis) straighten(events []journal.Event) {
 	const few, many, most = 40, 1000, 0.6
 	instants := 0
-	for i, k := range a.knots {
-		if i == 0 || !k.t.Equal(a.knots[i-1].t) {
+	for i, e := range events {
+		if i > 0 && !e.Time.Equal(events[i-1].Time) && !routine(e) {
 			instants++
 		}
 	}
@@ -97,6 +94,42 @@ func (a *axis) straighten() {
 		a.knots[i].x = straight(a.knots[i].x, a.knots[i].t)
 	}
 	a.now = straight(a.now, last)
+}
+
+// widths are those of the gaps before the events and of the events. Token files
+// that are renewed hour by hour, for days, do not press together what a picture
+// is looked at for.
+func widths(events []journal.Event) (gaps, rooms []float64) {
+	const free, share = 40, 1.5
+	gaps, rooms = make([]float64, len(events)), make([]float64, len(events))
+	var told, renewed float64
+	var last time.Time
+	for i, e := range events {
+		rooms[i] = room(e)
+		if i > 0 && e.Time.After(last) {
+			gaps[i] = gap(e.Time.Sub(last))
+		}
+		if i == 0 || e.Time.After(last) {
+			last = e.Time
+		}
+		if routine(e) {
+			renewed += gaps[i] + rooms[i]
+		} else {
+			told += gaps[i] + rooms[i]
+		}
+	}
+	narrow := min(1, max(free, share*told)/max(renewed, 1))
+	for i, e := range events {
+		if routine(e) {
+			gaps[i], rooms[i] = gaps[i]*narrow, rooms[i]*narrow
+		}
+	}
+	return gaps, rooms
+}
+
+// routine reports whether an event is a token that is made and laid out in its turn.
+func routine(e journal.Event) bool {
+	return (e.Kind == journal.Mint || e.Kind == journal.Projection) && e.Outcome == journal.OK
 }
 
 // room is the width of an event: less for those that nothing is drawn for, or

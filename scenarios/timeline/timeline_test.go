@@ -271,6 +271,27 @@ func TestLongJournals(t *testing.T) {
 	}
 }
 
+// A week in which nothing but token files is renewed does not press together what
+// happened before and after it.
+func TestTokenFilesThatAreRenewedForAWeek(t *testing.T) {
+	var events []journal.Event
+	exchanges := func(after time.Duration) {
+		for range 8 {
+			events = append(events, at(after, journal.Event{Kind: journal.Exchange, Outcome: journal.Granted, Workload: "shop/web", Summary: "granted"}))
+		}
+	}
+	exchanges(0)
+	for i := range 400 {
+		after := time.Duration(i+1) * 25 * time.Minute
+		events = append(events, at(after, journal.Event{Kind: journal.Projection, Workload: "shop/web", ExpiresAt: until(after + time.Hour), Summary: "written"}))
+	}
+	exchanges(7 * 24 * time.Hour)
+	svg := draw(t, timeline.SVG, about, number(events...))
+	if n := strings.Count(svg, `<circle class="granted"`); n != 16+1 { // and the legend's
+		t.Errorf("%d of 16 exchanges are drawn by themselves", n-1)
+	}
+}
+
 func TestNothingHappened(t *testing.T) {
 	for _, format := range timeline.Formats() {
 		if got := draw(t, format, about, nil); !strings.Contains(got, "nothing happened") {
