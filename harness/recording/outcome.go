@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func (a *answering) body(text []byte) {
 	var value any
 	if decoder.Decode(&value) != nil || decoder.More() {
 		if len(text) > 0 {
-			a.out.Body = a.plain("", string(text))
+			a.out.Body = partOfToken.ReplaceAllString(fmt.Sprint(a.plain("", string(text))), "{{part of a token}}")
 		}
 		return
 	}
@@ -103,6 +104,9 @@ func (a *answering) body(text []byte) {
 	}
 	a.out.Body = walk(value, a.plain)
 }
+
+// partOfToken is what is left of a token where an answer breaks off.
+var partOfToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)*`)
 
 // readError takes the codes of an error that no event tells.
 func (a *answering) readError(body map[string]any) {
@@ -196,5 +200,10 @@ func (r *Recorder) event(input int, e journal.Event) map[string]any {
 	for _, name := range unsaid {
 		delete(said, name)
 	}
-	return walk(said, func(_, text string) any { return r.names.all(input, r.names.secretsIn(text)) }).(map[string]any)
+	return walk(said, func(name, text string) any {
+		if opaque[name] && text != "" { // of a token that did not arrive whole, too
+			return "{{" + r.names.next("id", fmt.Sprintf("%d.", input), text) + "}}"
+		}
+		return r.names.all(input, r.names.secretsIn(text))
+	}).(map[string]any)
 }

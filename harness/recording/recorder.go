@@ -22,6 +22,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -42,6 +43,7 @@ type Recorder struct {
 	opts   Options
 	config config.Config
 	file   string        // of the configuration
+	faults []fault.Fault // from the start, beside those of the configuration
 	pool   *keyring.Pool // that the rings take from
 	lab    *harness.Lab
 	names  *names
@@ -76,7 +78,7 @@ func Start(ctx context.Context, opts harness.Options, declared []harness.Declare
 	n := newNames()
 	k := newKeys(n)
 	r := &Recorder{
-		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, pool: opts.Emulator.Keys, names: n, keys: k, tokens: &tokens{names: n, keys: k, issuers: map[string]string{}},
+		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, faults: opts.Emulator.Faults, pool: opts.Emulator.Keys, names: n, keys: k, tokens: &tokens{names: n, keys: k, issuers: map[string]string{}},
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
 	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
@@ -121,10 +123,7 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 	if err != nil {
 		return err
 	}
-	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Certificates: certificates}
-	for _, f := range e.Faults().Active() {
-		r.state.Faults = append(r.state.Faults, f.Fault)
-	}
+	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Faults: r.faults, Certificates: certificates}
 	if err := r.nameCertificates(); err != nil {
 		return err
 	}

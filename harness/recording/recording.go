@@ -76,16 +76,13 @@ type State struct {
 	Declared Declared `yaml:"declared,omitempty" json:"declared,omitempty"`
 	// Seed decides about faults with a probability.
 	Seed uint64 `yaml:"seed,omitempty" json:"seed,omitempty"`
-	// Faults are those that were active.
-	Faults []Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
+	// Faults are those from the start, beside those of the configuration.
+	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
 	// Keys are the private keys in the order in which they came into use, PKCS#8 PEM. Left out: a replay takes new ones.
 	Keys []string `yaml:"keys,omitempty" json:"keys,omitempty"`
 	// Certificates are the PEM files that the configuration names.
 	Certificates map[string]string `yaml:"certificates,omitempty" json:"certificates,omitempty"`
 }
-
-// Fault is a fault that was active.
-type Fault = fault.Fault
 
 // MarshalJSON writes the configuration as wiemu.yaml has it.
 func (s State) MarshalJSON() ([]byte, error) {

@@ -2,6 +2,7 @@ package recording_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/recording"
@@ -348,6 +350,45 @@ func TestSessionsReplayAsTheyWere(t *testing.T) {
 			}
 			return headers
 		}},
+		"faults": {refuse: []string{"429 Throttled", "AADSTS700213", "connection cut"}, happen: func(s *session) []string {
+			var ids []string
+			inject := func(f fault.Fault) {
+				injected, err := s.control.Inject(s.Context(), f)
+				if err != nil {
+					s.Fatal(err)
+				}
+				ids = append(ids, injected.ID)
+			}
+			own := s.assertion()
+			ask := func() string {
+				access, _ := s.exchange(url.Values{"client_assertion": {own}})
+				return access
+			}
+			inject(fault.Fault{Name: "intermittent-700213", When: fault.Limits{Probability: 0.5}})
+			access := ""
+			for range 12 {
+				access = cmp.Or(ask(), access)
+			}
+			if err := s.control.Clear(s.Context(), ids[0]); err != nil {
+				s.Fatal(err)
+			}
+			inject(fault.Fault{Name: "throttled", For: fault.Selector{Resource: "keyvault"}, When: fault.Limits{Nth: 2, Count: 1}})
+			for range 3 {
+				s.secret(access, "")
+			}
+			for _, name := range []string{"truncated", "malformed", "wrong-content-type", "expires-in-string", "expired-token", "connection-reset"} {
+				inject(fault.Fault{Name: name, For: fault.Selector{Resource: "entra"}, When: fault.Limits{Count: 1}})
+				s.raw(own)
+			}
+			inject(fault.Fault{Name: "kid-reused"})
+			if _, err := s.control.Rotate(s.Context(), "local"); err != nil {
+				s.Fatal(err)
+			}
+			s.advance("49m")
+			fresh := s.assertion()
+			s.exchange(url.Values{"client_assertion": {fresh}})
+			return []string{own, access, fresh}
+		}},
 		"many at a time": {happen: func(s *session) []string {
 			own := s.assertion()
 			var all sync.WaitGroup
@@ -387,6 +428,25 @@ func TestSessionsReplayAsTheyWere(t *testing.T) {
 				t.Log(text)
 			}
 		})
+	}
+}
+
+// raw asks for a token and takes whatever comes.
+func (s *session) raw(assertion string) {
+	s.Helper()
+	form := url.Values{
+		"client_id": {web.Workload.ClientID}, "grant_type": {"client_credentials"}, "scope": {"https://vault.azure.net/.default"}, "client_assertion": {assertion},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	}
+	r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "https://login.microsoftonline.com/"+s.env.TenantID+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		s.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := s.lab.Emulator().Transport().RoundTrip(r)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, resp.Body) // it may break off
+		_ = resp.Body.Close()
 	}
 }
 
