@@ -31,7 +31,7 @@ import (
 
 // From drafts a scenario with that name. What it returns is a file that loads.
 func From(r *recording.Recording, name string) ([]byte, error) {
-	d := &drafter{recorded: r, tokens: map[string]recording.Token{}, names: map[string]string{}}
+	d := &drafter{recorded: r, tokens: map[string]recording.Token{}, names: map[string]string{}, faults: map[string]string{}}
 	for _, t := range r.Tokens {
 		d.tokens[t.ID] = t
 	}
@@ -56,6 +56,7 @@ type drafter struct {
 	config   config.Config
 	actors   []config.Workload
 	names    map[string]string // of workloads: by namespace/service account and client id
+	faults   map[string]string // names of steps, by the id that the fault had
 	steps    []step
 	runs     int
 }
@@ -84,6 +85,10 @@ func firstLine(text string) string {
 // that ran without being declared, which an identity that has owners does not.
 func (d *drafter) people() error {
 	d.config = d.recorded.State.Config
+	d.config.Faults = nil
+	for _, f := range slices.Concat(d.recorded.State.Config.Faults, d.recorded.State.Faults) {
+		d.config.Faults = append(d.config.Faults, d.seeded(f))
+	}
 	d.config.APIVersion, d.config.Kind = "", ""
 	declared := slices.Clone(d.recorded.State.Declared)
 	var strangers []harness.Declared
@@ -138,7 +143,9 @@ func (d *drafter) closed(clientID string, declared []harness.Declared) {
 		}
 		name, tenant = cmp.Or(name, k.Workload.Application, k.Workload.ServiceAccount), cmp.Or(tenant, k.Identity.Tenant)
 		credential := config.FederatedCredential{Name: k.Workload.CredentialName(), Issuer: k.Identity.Issuer, Subject: k.Workload.Subject(), Audience: k.Identity.Audience}
-		if !slices.ContainsFunc(trusted, func(f config.FederatedCredential) bool { return f.Subject == credential.Subject && f.Issuer == credential.Issuer }) {
+		if !slices.ContainsFunc(trusted, func(f config.FederatedCredential) bool {
+			return f.Subject == credential.Subject && f.Issuer == credential.Issuer
+		}) {
 			trusted = append(trusted, credential)
 		}
 	}
@@ -229,7 +236,7 @@ func (d *drafter) write(name string) ([]byte, error) {
 	slices.SortStableFunc(d.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	for _, s := range d.steps {
 		if gap := (time.Duration(s.at) - now).Truncate(time.Second); gap >= noticeable {
-			line("  - advance: %v", gap)
+			line("  - advance: %s", short(gap))
 			now += gap
 		}
 		for _, text := range s.lines {
@@ -241,6 +248,18 @@ func (d *drafter) write(name string) ([]byte, error) {
 		line("  - expect: ['clock.elapsed >= duration(\"0s\")']")
 	}
 	return []byte(out.String()), nil
+}
+
+// short is a duration without the units that are zero.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // noticeable is the least time between two steps that a draft lets pass: programs

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/recording"
@@ -46,12 +47,10 @@ func (d *drafter) steered(in recording.Input) {
 	case in.Outcome.Status >= 400:
 		d.remark(in.At, in, "it was refused")
 	case path == "workloads": // they are there from the start
-	case len(parts) == 3 && parts[0] == "keys" && parts[2] == "rotate":
-		ring, err := url.PathUnescape(parts[1])
-		if err != nil {
-			ring = parts[1]
-		}
-		d.add(in.At, "- rotate: {issuer: %s}", quoted(ring))
+	case len(parts) == 3 && parts[0] == "keys":
+		d.keys(in, parts[1], parts[2])
+	case parts[0] == "faults":
+		d.fault(in, parts[1:])
 	case path == "clock/skew":
 		var skew control.SkewRequest
 		if json.Unmarshal(body, &skew) == nil {
@@ -77,6 +76,61 @@ func (d *drafter) steered(in recording.Input) {
 	default:
 		d.remark(in.At, in, "there is no step for it")
 	}
+}
+
+// keys is a step for a change of a key ring.
+func (d *drafter) keys(in recording.Input, ring, change string) {
+	if name, err := url.PathUnescape(ring); err == nil {
+		ring = name
+	}
+	var remove control.RemoveKeyRequest
+	switch {
+	case change == "rotate" || change == "publish":
+		d.add(in.At, "- %s: {issuer: %s}", change, quoted(ring))
+	case change == "remove" && json.Unmarshal([]byte(in.Body), &remove) == nil && !strings.Contains(remove.Key, "{{"):
+		key := ""
+		if remove.Key != "" {
+			key = ", key: " + quoted(remove.Key)
+		}
+		d.add(in.At, "- removeKey: {issuer: %s%s}", quoted(ring), key)
+	default:
+		d.remark(in.At, in, "a step names a key by its stage, or by an id that it cannot know before")
+	}
+}
+
+// fault is a step for a fault that was injected, or ended: those at one's own
+// path. Ids count all faults, those from the start too.
+func (d *drafter) fault(in recording.Input, path []string) {
+	var f fault.Fault
+	switch {
+	case in.Method == "DELETE" && len(path) == 0:
+		d.add(in.At, "- clearFault: all")
+	case in.Method == "DELETE":
+		if name := d.faults[path[0]]; name != "" {
+			d.add(in.At, "- clearFault: %s", name)
+			return
+		}
+		d.remark(in.At, in, "the fault was there from the start")
+	case json.Unmarshal([]byte(in.Body), &f) != nil || strings.Contains(in.Body, "{{"):
+		d.remark(in.At, in, "a step cannot name the key that the fault is for")
+	default:
+		id := fmt.Sprintf("f%d", len(d.recorded.State.Config.Faults)+len(d.recorded.State.Faults)+len(d.faults)+1)
+		d.faults[id] = "fault_" + id
+		text, err := json.Marshal(d.seeded(f))
+		if err != nil {
+			d.remark(in.At, in, err.Error())
+			return
+		}
+		d.add(in.At, "- name: %s\n  fault: %s", d.faults[id], text)
+	}
+}
+
+// seeded is a fault that hits the same calls in every lab.
+func (d *drafter) seeded(f fault.Fault) fault.Fault {
+	if f.When.Probability > 0 && f.When.Seed == 0 {
+		f.When.Seed = d.recorded.State.Seed
+	}
+	return f
 }
 
 var tokenPath = regexp.MustCompile(`(?i)^/+([^/?]+)/+oauth2/+(?:v2\.0/+)?token/?(?:\?|$)`)
