@@ -1,8 +1,11 @@
 package clock_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
 )
 
 func TestASkewChangesWhatOnePartSees(t *testing.T) {
@@ -50,4 +53,13 @@ func TestASkewBeyondWhatTokensCanSayIsRefused(t *testing.T) {
 			t.Errorf("skew by %v: error %v, skews %v", by, err, lab.Skews())
 		}
 	}
+}
+
+func ExampleLab_Part() {
+	lab := clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
+	entra := lab.Part(clock.Entra)
+	_ = lab.Skew(clock.Entra, -5*time.Minute)
+	fmt.Println("lab", lab.Now().Format(time.TimeOnly), "entra", entra.Now().Format(time.TimeOnly))
+	// Output:
+	// lab 08:00:00 entra 07:55:00
 }

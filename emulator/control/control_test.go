@@ -12,15 +12,21 @@ import (
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
-// open is a door to a lab with a clock, a journal and rings that nobody turns.
+// open is a door to a lab with a clock, a journal and rings that nobody turns or
+// asks for.
 func open(t *testing.T) (*control.Client, *journal.Journal) {
+	t.Helper()
+	return openTo(t, map[string]*keyring.Ring{"entra": nil, "local": nil})
+}
+
+func openTo(t *testing.T, rings map[string]*keyring.Ring) (*control.Client, *journal.Journal) {
 	t.Helper()
 	clk := clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
 	j, err := journal.New(clk, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := httptest.NewServer(control.NewServer(control.Lab{Time: control.NewTimekeeper(clk, j, []string{"entra", "resources", "local"}), Journal: j, Rings: map[string]*keyring.Ring{"entra": nil, "local": nil}}, "secret"))
+	door := httptest.NewServer(control.NewServer(control.Lab{Time: control.NewTimekeeper(clk, j, []string{"entra", "resources", "local"}), Journal: j, Rings: rings}, "secret"))
 	t.Cleanup(door.Close)
 	return &control.Client{URL: door.URL, Token: "secret"}, j
 }
@@ -43,6 +49,31 @@ func TestEventsAfterAnEvent(t *testing.T) {
 		}
 		if err != nil || got != test.want {
 			t.Errorf("%s: %q %v, want %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+func TestEveryChangeOfTheClockIsAnsweredAndJournaled(t *testing.T) {
+	c, j := openTo(t, nil)
+	for _, step := range []struct {
+		ask            func() (control.Status, error)
+		speed          float64
+		entra, journal string
+	}{
+		{func() (control.Status, error) { return c.Advance(t.Context(), "1h") }, 0, "", "lab time advanced by 1h0m0s, from 2026-01-15T08:00:00Z"},
+		{func() (control.Status, error) { return c.Set(t.Context(), "2026-01-15T12:00:00+01:00") }, 0, "", "lab time set to 2026-01-15T11:00:00Z, from 2026-01-15T09:00:00Z"},
+		{func() (control.Status, error) { return c.Skew(t.Context(), "entra", "-5m") }, 0, "-5m0s", "the clock of entra is 5m0s behind lab time"},
+		{func() (control.Status, error) { return c.SetSpeed(t.Context(), 600) }, 600, "-5m0s", "lab time runs 600 times as fast as the machine's clock"},
+		{func() (control.Status, error) { return c.Freeze(t.Context()) }, 0, "-5m0s", "lab time stands still"},
+		{func() (control.Status, error) { return c.Skew(t.Context(), "entra", "0s") }, 0, "", "the clock of entra is right"},
+	} {
+		status, err := step.ask()
+		if err != nil || status.Speed != step.speed || status.Runs != (step.speed != 0) || status.Skews["entra"] != step.entra {
+			t.Errorf("%s: %v, %+v", step.journal, err, status)
+		}
+		events := j.Events()
+		if last := events[len(events)-1]; last.Kind != journal.Clock || last.Summary != step.journal {
+			t.Errorf("the journal says %q, want %q", last.Summary, step.journal)
 		}
 	}
 }
