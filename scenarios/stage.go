@@ -168,8 +168,8 @@ func (st *stage) view() (view, error) {
 	}
 	for name, w := range st.workloads {
 		token, err := readToken(w.Environment.TokenFile)
-		if err != nil {
-			return view{}, fmt.Errorf("workload %s: %w", name, err)
+		if err != nil { // what cannot be read is no token, as what is not there
+			token = Token{}
 		}
 		v.Workloads[name] = WorkloadView{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Token: token}
 	}
