@@ -184,7 +184,7 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 		issuers[i.Name] = i.URL
 	}
 	e.faults.Know(issuers)
-	for _, f := range slices.Concat(e.config.Faults, opts.Faults) {
+	for _, f := range slices.Concat(fault.Chaos(e.config.Chaos), e.config.Faults, opts.Faults) {
 		if _, err := e.faults.Inject(f); err != nil {
 			return err
 		}

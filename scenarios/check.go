@@ -166,6 +166,9 @@ func (c *checker) world() {
 	if len(s.Config.Faults) > 0 {
 		c.add("config.faults", "no faults", "some", "write them as faults: at the top of the scenario, where they can be for a workload by its name")
 	}
+	if s.Config.Chaos != 0 {
+		c.add("config.chaos", "no chaos", "some", "write it as chaos: at the top of the scenario")
+	}
 	completed, err := s.world.Complete(s.file)
 	if !c.worldIsKnown() {
 		err = nil // it follows from what is missing

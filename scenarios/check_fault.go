@@ -16,7 +16,7 @@ func (c *checker) faults() {
 	for i := range c.scenario.Faults {
 		c.fault(fmt.Sprintf("faults[%d]", i), &c.scenario.Faults[i])
 	}
-	c.scenario.world.Faults = c.scenario.Faults
+	c.scenario.world.Faults, c.scenario.world.Chaos = c.scenario.Faults, c.scenario.Chaos
 }
 
 // fault checks one and puts ids in the place of the names that the scenario has

@@ -77,3 +77,55 @@ func TestMistakesInFaultsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// The program that scenarios start, azidentity with its default retries, lives
+// through days of chaos, whatever the seed; each seed was one that met something.
+func TestTheWorkloadSurvivesChaos(t *testing.T) {
+	program := client(t)
+	temporary(t)
+	var list []Scenario
+	for _, seed := range []string{"1", "2", "3", "4"} {
+		s, err := Parse("chaos-"+seed+".yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+"chaos: "+seed+`
+steps:
+  - {name: first, run: {workload: web, command: [wiemu-workload, watch, --every, 1ms, --times, "4", secret, get, mykeyvault, mysecret]}}
+  - advance: 7h
+  - {name: second, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - advance: 19h
+  - {name: third, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
+  - expect:
+      - results.first.exitCode == 0 && results.second.exitCode == 0 && results.third.exitCode == 0
+      - journal.exists(e, e.kind == 'fault' && e.detail.action == 'hit' && e.detail.name in ['throttled', 'server-error', 'connection-reset'])
+      - journal.exists(e, e.kind == 'fault' && e.detail.action == 'hit' && e.detail.name == 'issuer-key-rotated')
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, s)
+	}
+	report := Run(t.Context(), list, Options{Program: program})
+	for _, o := range report.Scenarios {
+		for _, f := range o.Failures {
+			t.Errorf("%s: %s", o.File, f.text())
+		}
+	}
+}
+
+func TestChaosOfARunReplays(t *testing.T) {
+	program := client(t)
+	temporary(t)
+	s, err := Parse("s.yaml", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes := map[string]bool{}
+	for _, seed := range []uint64{5, 5, 6} {
+		o := Run(t.Context(), []Scenario{s}, Options{Program: program, Chaos: seed}).Scenarios[0]
+		if o.Outcome != Passed {
+			t.Errorf("seed %d: %v", seed, o.Failures)
+		}
+		hashes[o.JournalHash] = true
+	}
+	if len(hashes) != 2 {
+		t.Errorf("three runs, two of them with the same seed, have %d different journals", len(hashes))
+	}
+}

@@ -30,6 +30,7 @@ type Options struct {
 	Program  string        // path of wiemu-workload; "": beside the running program, else in PATH
 	Keys     *keyring.Pool // where signing keys come from; nil: a pool in memory
 	Out      io.Writer     // a line for each scenario, in order, as soon as it and those before it are done; nil: none
+	Chaos    uint64        // seed of the chaos of scenarios that have none of their own; see fault.Chaos
 	Environ  []string      // what programs inherit before it is cleaned; nil: os.Environ()
 
 	Timeout  time.Duration  // how long a scenario may take on the machine's clock; 0: 10 minutes

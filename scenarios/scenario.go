@@ -48,6 +48,8 @@ type Scenario struct {
 	Workloads []config.Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
 	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.
 	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
+	// Chaos is a seed from which faults follow that make the lab as nasty as the real thing can be. Left out: none.
+	Chaos uint64 `yaml:"chaos,omitempty" json:"chaos,omitempty"`
 	// Steps are what happens, in order.
 	Steps []Step `yaml:"steps" json:"steps" jsonschema:"minItems=1"`
 

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
@@ -47,7 +49,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	keys := st.runner.keys.Lease()
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	if st.lab, err = harness.New(ctx, harness.Options{
-		Emulator: emulator.Options{Config: st.scenario.world, ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, Seed: faultSeed, StateDir: filepath.Join(st.dir, "state")},
+		Emulator: emulator.Options{Config: st.world(), ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, Seed: faultSeed, StateDir: filepath.Join(st.dir, "state")},
 		Dir:      filepath.Join(st.dir, "lab"),
 		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
 	}); err != nil {
@@ -77,6 +79,13 @@ func (st *stage) play(ctx context.Context) (err error) {
 	st.outcome.Simulated = Seconds(st.lab.Clock().Now().Sub(st.start))
 	st.escapes()
 	return st.outcome.keep(st.lab.Journal().Events(), st.dir)
+}
+
+// world is the scenario's, with the chaos that the run wants.
+func (st *stage) world() config.Config {
+	c := st.scenario.world
+	c.Chaos = cmp.Or(c.Chaos, st.runner.opts.Chaos)
+	return c
 }
 
 // closing is how long a lab may take to finish answers under way: wall time.

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +27,8 @@ whom --for names and the calls that --nth, --every, --count, --after, --until an
 --probability leave; wiemu explain says of a call that a fault hit it, and which.
 
 inject, show and clear are about the running server. wiemu run, wiemu serve and
-scenarios take faults from the start: --fault, and faults: in their files.`,
+scenarios take faults from the start: --fault, and faults: in their files; --chaos
+SEED injects many, which a client that does what it should survives.`,
 		Example: `  wiemu fault list
   wiemu fault inject throttled --for resource=entra --count 2 retry-after=3s
   wiemu fault show
@@ -218,17 +222,47 @@ func newFaultClear(stateDir *string) *cobra.Command {
 }
 
 // mishaps is what a lab is told to let go wrong from the start.
-type mishaps struct{ faults []string }
+type mishaps struct {
+	faults []string
+	chaos  string
+}
 
 func (m *mishaps) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&m.faults, "fault", nil, "let something go wrong from the start: NAME,PARAMETER=VALUE,for.resource=entra,when.count=2; repeatable; see wiemu fault list")
+	addChaos(cmd, &m.chaos)
+}
+
+func addChaos(cmd *cobra.Command, into *string) {
+	cmd.Flags().StringVar(into, "chaos", "", "make the lab as nasty as the real thing can be: throttling, failures, lost connections, keys and tokens that change at awkward moments. The number is the seed from which all of it follows; random picks one and tells it")
+}
+
+// chaosSeed reads the value of --chaos and tells the seed. 0: there is no chaos.
+func chaosSeed(text string, w io.Writer) (uint64, error) {
+	seed, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case text == "":
+		return 0, nil
+	case text == "random":
+		seed = uint64(rand.Uint32()) + 1 // short enough to be typed again
+	case err != nil || seed == 0:
+		return 0, fmt.Errorf("--chaos: expected a number above 0, or random, found %q", text)
+	}
+	fmt.Fprintf(w, "wiemu: chaos, seed %d; --chaos %d makes the same again\n", seed, seed)
+	return seed, nil
 }
 
 // none reports whether nothing is told.
-func (m *mishaps) none() bool { return len(m.faults) == 0 }
+func (m *mishaps) none() bool { return len(m.faults) == 0 && m.chaos == "" }
 
 // into adds them to what the files say.
 func (m *mishaps) into(c *config.Config) error {
+	seed, err := chaosSeed(m.chaos, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if seed != 0 {
+		c.Chaos = seed
+	}
 	for _, text := range m.faults {
 		f, err := fault.Parse(text)
 		for _, m := range f.Check(nil) {
@@ -304,6 +338,18 @@ Every hit is an event of kind ` + "`fault`" + ` in the journal, and the event of
 says so, too (` + "`detail.fault`" + `); ` + "`wiemu explain`" + ` shows it. The n-th call that a fault is for is
 hit or not whatever happens at the same time, and a probability is decided by a seed: the same calls
 with the same seed go wrong again. Durations are lab time unless the text says otherwise.
+
+## Chaos
+
+` + "`--chaos SEED`" + ` of wiemu run, wiemu serve and wiemu scenario run, or ` + "`chaos: SEED`" + ` in a
+wiemu.yaml or a scenario, makes a lab as nasty as the real thing can be, as Pebble is for clients of
+ACME: a little throttling, failures, delays and lost connections, key sets in another order, keys and
+token files that change at awkward moments, though as they should. All of it follows from the seed,
+which is told; ` + "`--chaos random`" + ` picks one. It is made of the faults below, so ` + "`wiemu fault show`" + ` lists it.
+A client that tries four times, heeds Retry-After and reads its token file for every exchange does not
+notice: azidentity with its default settings does not.
+
+## All of them
 
 | Fault | What happens |
 |---|---|

@@ -202,7 +202,7 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 		return ended{}, errors.New("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
 	}
 	if !flags.mishaps.none() {
-		return ended{}, errors.New("--fault: a server runs, whose lab others share; use wiemu fault inject, or --own")
+		return ended{}, errors.New("--fault, --chaos: a server runs, whose lab others share; use wiemu fault inject, or --own")
 	}
 	x, err := s.attach(ctx, client, files)
 	if err != nil {

@@ -30,7 +30,7 @@ func newScenario(stateDir *string) *cobra.Command {
 func newScenarioRun(stateDir *string) *cobra.Command {
 	var opts scenarios.Options
 	var chosen choice
-	var format, journals string
+	var format, journals, chaos string
 	var pictures pictures
 	cmd := &cobra.Command{
 		Use:   "run [FILE|DIRECTORY...]",
@@ -50,6 +50,7 @@ runs differ.`,
   wiemu scenario run scenarios/ --run '^key-' --fail-fast
   wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
   wiemu scenario run my.yaml --count 20
+  wiemu scenario run my.yaml --chaos random
   wiemu scenario run scenarios/ --report --report-dir pictures`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Parallel < 0 {
@@ -74,6 +75,9 @@ runs differ.`,
 				return exitCode(2)
 			}
 			if err := opts.Check(list); err != nil {
+				return err
+			}
+			if opts.Chaos, err = chaosSeed(chaos, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 			dir, err := state.Open(*stateDir)
@@ -123,6 +127,7 @@ runs differ.`,
 	chosen.addFlags(cmd)
 	cmd.Flags().StringVar(&journals, "journal", "", "directory to write each scenario's journal to, without machine times and with ids by ordinal, so that two runs can be compared")
 	pictures.addFlags(cmd)
+	addChaos(cmd, &chaos)
 	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	addOutput(cmd, &format, "table", "json", "junit")
 	return cmd

@@ -50,6 +50,8 @@ type Config struct {
 	Limits Limits `yaml:"limits,omitempty" json:"limits,omitzero"`
 	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.
 	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
+	// Chaos is a seed from which faults follow that make the lab as nasty as the real thing can be. Left out: none.
+	Chaos uint64 `yaml:"chaos,omitempty" json:"chaos,omitempty"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }

@@ -112,6 +112,7 @@ func (s *Service) Exchange(ctx context.Context, r Request) (Token, *aadsts.Error
 	var token Token
 	if x.refusal == nil {
 		token = x.issue(ctx)
+		x.moveOn(ctx)
 	}
 	e := x.event(token)
 	fault.Note(ctx, &e)

@@ -9,6 +9,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 )
 
 // What faults do to a token request, in the order in which they can. Requests
@@ -116,5 +117,19 @@ func (x *exchange) spoil(ctx context.Context, t *Token) {
 	}
 	if x.request.Version != 1 { // there it is so anyway
 		_, t.InStrings = by(fault.ExpiresInString)
+	}
+}
+
+// moveOn lets the service's next key sign, after a token was made, if a fault
+// says so.
+func (x *exchange) moveOn(ctx context.Context) {
+	if x.refusal != nil {
+		return
+	}
+	if h, hit := x.service.faults.HitBy(fault.EntraKeyRotated, x.subject(), nil); hit {
+		fault.Add(ctx, h)
+		if err := x.service.keys.Turn(ctx, 0); err != nil {
+			x.service.journal.Record(journal.Event{Kind: journal.KeyRotation, Outcome: journal.Failed, Part: "entra", Summary: "the key that was to change goes on signing: " + err.Error()})
+		}
 	}
 }

@@ -14,19 +14,22 @@ import (
 // Where a call can go wrong. A room asks at its point; a kind of fault hits at
 // one.
 const (
-	AtRotation  = "rotation"   // another key of a ring is about to sign
-	AtNewKey    = "new key"    // a key ring is about to take a new key
-	AtMint      = "mint"       // a cluster is about to sign a service-account token
-	AtRenewal   = "renewal"    // a kubelet is about to renew the token in a file
-	AtTokenFile = "token file" // a token file is about to be laid out
-	AtPodStart  = "pod start"  // a workload's program is about to be told its environment
-	AtArrival   = "arrival"    // a request of a client has arrived, at Entra ID or a resource
-	AtRequest   = "request"    // and is about to be answered
-	AtTrust     = "trust"      // Entra ID is about to look for the federated credential of an assertion
-	AtToken     = "token"      // Entra ID is about to make an access token
-	AtKeyLookup = "keys"       // Entra ID looks for the key of an assertion
-	AtDiscovery = "discovery"  // an issuer's discovery document is fetched
-	AtJWKS      = "jwks"       // an issuer's key set is fetched
+	AtRotation     = "rotation"      // another key of a ring is about to sign
+	AtNewKey       = "new key"       // a key ring is about to take a new key
+	AtMint         = "mint"          // a cluster is about to sign a service-account token
+	AtRenewal      = "renewal"       // a kubelet is about to renew the token in a file
+	AtTokenFile    = "token file"    // a token file is about to be laid out
+	AtPodStart     = "pod start"     // a workload's program is about to be told its environment
+	AtArrival      = "arrival"       // a request of a client has arrived, at Entra ID or a resource
+	AtRequest      = "request"       // and is about to be answered
+	AtTrust        = "trust"         // Entra ID is about to look for the federated credential of an assertion
+	AtToken        = "token"         // Entra ID is about to make an access token
+	AtKeyLookup    = "keys"          // Entra ID looks for the key of an assertion
+	AtDiscovery    = "discovery"     // an issuer's discovery document is fetched
+	AtJWKS         = "jwks"          // an issuer's key set is fetched
+	AtMinted       = "minted"        // a cluster has signed a service-account token
+	AtEarlyRenewal = "early renewal" // a kubelet has fetched a token and looks when to renew it
+	AtGranted      = "granted"       // Entra ID has signed an access token
 )
 
 // Kind is a sort of fault: what wiemu fault list tells about it.
@@ -73,7 +76,7 @@ const (
 // Kinds returns every kind of fault, in the order in which a token meets them.
 // The slice is the caller's.
 func Kinds() []Kind {
-	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), answers())
+	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), answers(), awkward())
 }
 
 // Named returns the kind with a name. The error suggests the nearest.

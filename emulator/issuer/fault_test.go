@@ -44,3 +44,16 @@ func TestTokensOutOfTime(t *testing.T) {
 		})
 	}
 }
+
+// The token is signed by the key before; the ones after that by the next one.
+func TestTheKeyChangesWhenATokenHasBeenMinted(t *testing.T) {
+	c := newCluster(t, testURL, Options{})
+	c.opts.Faults = fault.New(c.clock, c.journal, 1)
+	if _, err := c.opts.Faults.Inject(fault.Fault{Name: fault.IssuerKeyRotated, For: fault.Selector{Issuer: testURL}, Parameters: fault.Settings{"ahead": "0s"}, When: fault.Limits{Nth: 2, Count: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	first, second, third := c.mint(t, TokenRequest{}), c.mint(t, TokenRequest{}), c.mint(t, TokenRequest{})
+	if first.KeyID != second.KeyID || second.KeyID == third.KeyID {
+		t.Errorf("signed by %s, %s and %s", first.KeyID, second.KeyID, third.KeyID)
+	}
+}

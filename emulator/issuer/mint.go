@@ -69,6 +69,7 @@ func (i *Issuer) issue(ctx context.Context, req TokenRequest) (Token, error) {
 		return Token{}, err
 	}
 	i.minted(token)
+	i.turn(ctx, token)
 	return token, nil
 }
 
@@ -250,4 +251,21 @@ func (i *Issuer) refused(req TokenRequest, err error) {
 		event.Outcome, event.Status, event.Error, event.Message = journal.Denied, status.Code, status.Reason, status.Message
 	}
 	i.journal.Record(event)
+}
+
+// turn lets the cluster's keys change, after a token was minted, if a fault says
+// so.
+func (i *Issuer) turn(ctx context.Context, token Token) {
+	h, hit := i.opts.Faults.HitBy(fault.IssuerKeyRotated, fault.Subject{Issuer: i.url, IssuerName: i.opts.Name}, func(h fault.Hit) bool {
+		return i.keys.Turns(h.Duration("ahead"))
+	})
+	if !hit {
+		return
+	}
+	if err := i.keys.Turn(ctx, h.Duration("ahead")); err != nil {
+		i.opts.Journal.Record(journal.Event{
+			Kind: journal.KeyRotation, Outcome: journal.Failed, Part: i.opts.Name, Issuer: i.url, Kid: token.KeyID,
+			Summary: "the key that was to change goes on signing: " + err.Error(),
+		})
+	}
 }

@@ -184,3 +184,20 @@ func advice(name string) (meaning, remedy string) {
 	}
 	return "", ""
 }
+
+// early is when a fault wants a token renewed; the zero time: not before it is due.
+type early struct {
+	at  time.Time
+	hit fault.Hit
+}
+
+// askEarly asks, for a token that was just fetched, when a fault wants it renewed.
+func (v *Volume) askEarly() early {
+	h, hit := v.opts.Faults.HitBy(fault.TokenRenewedEarly, v.subject(), nil)
+	if !hit {
+		return early{}
+	}
+	return early{v.clock.Now().Add(h.Duration("after")), h}
+}
+
+func (v *Volume) hasEarly(at time.Time) bool { return !v.early.at.IsZero() && !at.Before(v.early.at) }

@@ -222,3 +222,28 @@ func TestAFaultOfTheFileIsExplained(t *testing.T) {
 		}
 	}
 }
+
+func TestATokenIsRenewedEarlierThanItHasToBe(t *testing.T) {
+	f := newFaulty(t, projection.Options{}, fault.Fault{Name: fault.TokenRenewedEarly, Parameters: map[string]string{"after": "5m"}, When: fault.Limits{Count: 1}})
+	first := f.reads()
+	f.pass(4 * time.Minute)
+	if f.reads() != first {
+		t.Error("the token is renewed before the fault says so")
+	}
+	f.pass(3 * time.Minute)
+	second := f.reads()
+	if second == first {
+		t.Error("the token is not renewed when it is five minutes old")
+	}
+	if e := f.journal.Events()[len(f.journal.Events())-1]; e.Kind != journal.Projection || !strings.Contains(e.Summary, "earlier than it has to be, by fault f1") {
+		t.Errorf("the journal says %s", e.Summary)
+	}
+	f.pass(40 * time.Minute)
+	if f.reads() != second {
+		t.Error("the next token is renewed early, too")
+	}
+	f.pass(10 * time.Minute)
+	if f.reads() == second {
+		t.Error("the next token is not renewed when it is due")
+	}
+}

@@ -92,6 +92,7 @@ type Volume struct {
 	shown   guise        // of the last layout
 	seen    issuer.Token // that readers find, if they find one
 	leftOut time.Time    // no renewal before
+	early   early        // a renewal that a fault wants sooner than it is due
 	gone    clock.Timer  // the file is away until then; nil: it is not
 }
 
@@ -167,6 +168,9 @@ func (v *Volume) sync() {
 	defer v.schedule()
 	now := v.clock.Now()
 	reason, due := refreshDue(v.token, now, v.jitter())
+	if !due && v.hasEarly(now) {
+		reason, due = "earlier than it has to be, by fault "+v.early.hit.ID, true
+	}
 	switch {
 	case due && v.leaveOut(reason, now):
 	case due:
@@ -199,6 +203,7 @@ func (v *Volume) renew(ctx context.Context, reason string) error {
 	}
 	first := v.token.Raw == ""
 	v.token, v.laid, v.leftOut = token, false, time.Time{}
+	v.early = v.askEarly()
 	if !first {
 		if err := v.gap(); err != nil {
 			v.record(journal.Failed, reason, err)

@@ -51,7 +51,7 @@ func (v *Volume) schedule() {
 	byAge, byLifetime := refreshTimes(v.token)
 	at := now.Add(v.lag())
 	idle := func() bool {
-		return at.Before(v.leftOut) || !at.After(byAge.Add(-maxJitter)) && !at.After(byLifetime.Add(-maxJitter))
+		return at.Before(v.leftOut) || !v.hasEarly(at) && !at.After(byAge.Add(-maxJitter)) && !at.After(byLifetime.Add(-maxJitter))
 	}
 	for v.laid && at.Sub(now) < maxAge && idle() {
 		at = at.Add(v.lag())

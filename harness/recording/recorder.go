@@ -147,7 +147,7 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 // its secrets.
 func (r *Recorder) world() (config.Config, error) {
 	c := r.config
-	c.Listen, c.Faults = config.Listen{}, nil // the faults are told as they were then
+	c.Listen, c.Faults, c.Chaos = config.Listen{}, nil, 0 // the faults are told as they were then
 	c.Issuers = slices.Clone(c.Issuers)
 	for i := range c.Issuers {
 		c.Issuers[i].CA, c.Issuers[i].BearerTokenFile, c.Issuers[i].Server = "", "", ""

@@ -1,0 +1,44 @@
+package keyring
+
+import (
+	"context"
+	"time"
+)
+
+// Turn takes the next step of an orderly rotation, whenever it is called: a key
+// that has been published for as long as ahead signs from now on; if none waits,
+// one is published, which at 0 signs at once. Keys that retired longer ago than
+// any token lives are removed.
+func (r *Ring) Turn(ctx context.Context, ahead time.Duration) error {
+	r.change.Lock()
+	defer r.change.Unlock()
+	now := r.clock.Now()
+	for _, k := range r.Published() {
+		if k.Stage == Retired && now.Sub(k.RetiredAt) > longestLife {
+			r.remove(k.ordinal, "no token lives that long")
+		}
+	}
+	key, waits := r.waiting()
+	var err error
+	switch {
+	case ahead > 0 && !waits:
+		_, err = r.publish(ctx)
+	case ahead == 0 || now.Sub(key.PublishedAt) >= ahead:
+		_, err = r.rotate(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	r.plan()
+	return nil
+}
+
+// Turns reports whether Turn would change which keys are published or sign.
+func (r *Ring) Turns(ahead time.Duration) bool {
+	key, waits := r.waiting()
+	return !waits || r.clock.Now().Sub(key.PublishedAt) >= ahead
+}
+
+// longestLife is longer than any service-account token that Entra ID takes (25 h,
+// AADSTS70023) and any access token that it gives (24 h).
+const longestLife = 25 * time.Hour

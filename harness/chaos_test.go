@@ -1,0 +1,107 @@
+package harness_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness"
+)
+
+// A client that does what it should, azidentity with its default retries, lives
+// through a day of chaos, whatever the seed, and the same seed does the same.
+func TestAzureSDKsSurviveChaos(t *testing.T) {
+	met := map[string]int{}
+	for seed := uint64(1); seed <= 6; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			hits := chaoticDay(t, seed)
+			for _, h := range hits {
+				met[h]++
+			}
+			if seed == 3 {
+				if again := chaoticDay(t, seed); !slices.Equal(hits, again) {
+					t.Errorf("the same seed did\n%v\nand then\n%v", hits, again)
+				}
+			}
+		})
+	}
+	for _, f := range fault.Chaos(1) {
+		if met[f.Name] == 0 {
+			t.Errorf("no day met %s", f.Name)
+		}
+	}
+	t.Logf("met %v", met)
+}
+
+// chaoticDay reads a secret every 20 minutes for a day, with one credential, and
+// returns the faults that it met.
+func chaoticDay(t *testing.T, seed uint64) (hits []string) {
+	t.Helper()
+	pool, err := keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead, err := pool.Lease().Bounded(t.Context(), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		lab, err := harness.New(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead, Seed: 1, Config: config.Config{
+			Chaos: seed,
+			Applications: []config.Application{{Principal: config.Principal{Name: "web", ClientID: clientID, FederatedCredentials: &[]config.FederatedCredential{{
+				Name: "web", Subject: "system:serviceaccount:" + web.Namespace + ":" + web.ServiceAccount,
+			}}}}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := lab.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		w, err := lab.Workload(t.Context(), web, harness.Identity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := azcore.ClientOptions{Transport: lab.Client()}
+		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
+			ClientOptions: options, ClientID: w.Environment.ClientID, TenantID: w.Environment.TenantID, TokenFilePath: w.Environment.TokenFile,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vault, err := azsecrets.NewClient("https://mykeyvault.vault.azure.net/", credential, &azsecrets.ClientOptions{ClientOptions: options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 3 * 24 {
+			if _, err := vault.GetSecret(t.Context(), "mysecret", "", nil); err != nil {
+				t.Fatalf("read %d: %v", n, err)
+			}
+			time.Sleep(20 * time.Minute)
+		}
+		for _, e := range lab.Journal().Events() {
+			switch {
+			case e.Kind == journal.Fault && e.Detail["action"] == "hit":
+				hits = append(hits, e.Detail["name"])
+			case e.Kind == journal.KeyRotation && e.Outcome == journal.Failed:
+				t.Errorf("event %s: %s", e.ID, e.Summary)
+			case e.Outcome == journal.Denied && e.Detail["fault"] == "" && e.Detail["challenge"] == "":
+				t.Errorf("event %s is refused by no fault: %s", e.ID, e.Summary)
+			}
+		}
+	})
+	return hits
+}
