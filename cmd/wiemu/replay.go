@@ -59,6 +59,10 @@ wiemu itself failed. Afterwards wiemu explain tells why a request was refused.`,
 					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", cleaned)
 				}
 			}
+			if cmd.Context().Err() != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
+				return exitCode(130)
+			}
 			if err != nil {
 				return err
 			}

@@ -42,7 +42,7 @@ func FuzzForm(f *testing.F) {
 	f.Add("client_secret=long+enough&password=+long+enough+&a=b")
 	f.Fuzz(func(t *testing.T, text string) {
 		n := newNames()
-		tokens := &tokens{names: n, keys: newKeys(n)}
+		tokens := newTokens(n, newKeys(n))
 		named := tokens.in(1, tokens.form(1, text))
 		if strings.Contains(text, token) && strings.Contains(named, token) {
 			t.Fatalf("the signature is still in %q", named)

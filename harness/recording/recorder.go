@@ -78,7 +78,7 @@ func Start(ctx context.Context, opts harness.Options, declared []harness.Declare
 	n := newNames()
 	k := newKeys(n)
 	r := &Recorder{
-		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, faults: opts.Emulator.Faults, pool: opts.Emulator.Keys, names: n, keys: k, tokens: &tokens{names: n, keys: k, issuers: map[string]string{}},
+		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, faults: opts.Emulator.Faults, pool: opts.Emulator.Keys, names: n, keys: k, tokens: newTokens(n, k),
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
 	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
@@ -184,6 +184,17 @@ func (r *Recorder) world() (config.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// withoutThisMachine takes out of a configuration what names addresses and files of
+// one machine. A replay, whatever its file says, listens on free ports, reads no
+// file and reaches nobody.
+func withoutThisMachine(c *config.Config) {
+	c.Listen, c.AllowHosts = config.Listen{}, nil
+	c.Issuers = slices.Clone(c.Issuers)
+	for i := range c.Issuers {
+		c.Issuers[i].CA, c.Issuers[i].BearerTokenFile, c.Issuers[i].Server = "", "", ""
+	}
 }
 
 // readCertificates reads the files that the configuration names, and gives them
@@ -378,12 +389,8 @@ func (r *Recorder) presenter(in *Input) string {
 		if w := r.workload[raw]; w != "" {
 			return w
 		}
-		for _, t := range r.tokens.all() {
-			if subject, ok := t.Claims["sub"].(string); ok && t.ID == id {
-				if account, ok := strings.CutPrefix(subject, "system:serviceaccount:"); ok {
-					return strings.Replace(account, ":", "/", 1)
-				}
-			}
+		if account := r.tokens.account(id); account != "" {
+			return account
 		}
 	}
 	return ""

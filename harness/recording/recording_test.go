@@ -280,11 +280,12 @@ func TestSessionsReplayAsTheyWere(t *testing.T) {
 				"nothing like a token", parts[0] + "." + parts[1], cut, own + "\n", own[:len(own)-50] + "\n" + own[len(own)-50:], "\ufeff" + own, own + "." + parts[2],
 				parts[0] + ".e30." + parts[2], "eyJhbGciOiJub25lIn0." + parts[1] + ".", "eyJhbGciOiJIUzI1NiJ9." + parts[1] + ".c2lnbmF0dXJl",
 				"eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUifQ." + parts[1] + "." + parts[2],
+				base64.RawURLEncoding.EncodeToString([]byte("{\n  \"alg\": \"RS256\", \"kid\": \"x\" }")) + "." + parts[1] + "." + parts[2],
 			} {
 				s.exchange(url.Values{"client_assertion": {broken}})
 			}
 			s.secret(own, "")
-			return []string{parts[2], cut[strings.LastIndexByte(cut, '.')+1:], parts[2][:100], parts[2][len(parts[2])-50:]}
+			return []string{"nothing like a token", parts[2], cut[strings.LastIndexByte(cut, '.')+1:], parts[2][:100], parts[2][len(parts[2])-50:]}
 		}},
 		"a part whose clock is wrong": {refuse: []string{"AADSTS700024"}, happen: func(s *session) []string {
 			if _, err := s.control.Skew(s.Context(), "entra", "-10m"); err != nil {

@@ -23,7 +23,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
-	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/harness"
@@ -82,7 +81,7 @@ func (p *player) open(ctx context.Context, opts harness.Options) (err error) {
 	}
 	o := opts.Emulator
 	o.Config, o.ConfigFile = state.Config, filepath.Join(p.dir, "wiemu.yaml")
-	o.Config.Listen = config.Listen{}
+	withoutThisMachine(&o.Config)
 	o.Clock, o.Keys, o.Faults, o.Seed = clock.Stopped(p.recorded.Start), p.pool, state.Faults, state.Seed
 	o.Outside = &played{player: p, next: map[string]int{}}
 	o.KeepEvents = max(o.KeepEvents, 100_000)
@@ -101,8 +100,8 @@ func (p *player) keys(from *keyring.Pool) (*keyring.Pool, error) {
 		}
 		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 		key, ok := parsed.(*rsa.PrivateKey)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("%s: state.keys[%d]: expected an RSA key in PKCS#8", p.recorded.file, i)
+		if err != nil || !ok || key.N.BitLen() != 2048 {
+			return nil, fmt.Errorf("%s: state.keys[%d]: expected an RSA key of 2048 bits in PKCS#8", p.recorded.file, i)
 		}
 		first = append(first, key)
 	}

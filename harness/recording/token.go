@@ -20,9 +20,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
-// compact is what a JWS looks like in the middle of something. Its header is
-// JSON, which begins with {" in base64url.
-var compact = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
+// compact is what a JWS looks like in the middle of something. Its header is a JSON
+// object: a brace and a quote or white space begin so in base64url.
+var compact = regexp.MustCompile(`e[yw][A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
 
 // tokens are those that came up in a session.
 type tokens struct {
@@ -31,8 +31,13 @@ type tokens struct {
 
 	issuers map[string]string // the rings of hosted issuers, by URL
 
-	mu   sync.Mutex
-	list []Token
+	mu       sync.Mutex
+	list     []Token
+	accounts map[string]string // namespace/service account, by the token's ordinal
+}
+
+func newTokens(n *names, k *keys) *tokens {
+	return &tokens{names: n, keys: k, issuers: map[string]string{}, accounts: map[string]string{}}
 }
 
 // in replaces the tokens in a text by their names.
@@ -52,9 +57,21 @@ func (t *tokens) name(input int, raw string, answered bool) string {
 		token.ID = strings.TrimPrefix(name, "token ")
 		t.mu.Lock()
 		t.list = append(t.list, token)
+		if subject, ok := token.Claims["sub"].(string); ok {
+			if account, ok := strings.CutPrefix(subject, "system:serviceaccount:"); ok {
+				t.accounts[token.ID] = strings.Replace(account, ":", "/", 1)
+			}
+		}
 		t.mu.Unlock()
 	}
 	return "{{" + name + "}}"
+}
+
+// account is whose token it is: namespace/service account, "" if it is none's.
+func (t *tokens) account(id string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.accounts[id]
 }
 
 // all are the tokens until now.
@@ -160,8 +177,12 @@ func repeats(text []byte) bool {
 }
 
 // withoutSignature keeps what a broken token says and the number of its
-// characters, and makes what follows its second dot unusable.
+// characters, and makes what follows its second dot unusable; all of it, if it is
+// something else, which may open something elsewhere.
 func withoutSignature(raw string) string {
+	if !strings.Contains(raw, "eyJ") {
+		return masked(raw)
+	}
 	first := strings.IndexByte(raw, '.')
 	if first < 0 {
 		return raw
@@ -171,12 +192,16 @@ func withoutSignature(raw string) string {
 		return raw
 	}
 	at := first + 1 + second + 1
-	return raw[:at] + strings.Map(func(r rune) rune {
+	return raw[:at] + masked(raw[at:])
+}
+
+func masked(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r < 0x80 && strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+/", r) {
 			return 'x'
 		}
 		return r
-	}, raw[at:])
+	}, text)
 }
 
 // credential replaces the value of a parameter or header that is meant to be a
@@ -184,9 +209,6 @@ func withoutSignature(raw string) string {
 func (t *tokens) credential(input int, value string) string {
 	trimmed := strings.TrimSpace(value)
 	if trimmed == "" {
-		return value
-	}
-	if strings.Count(trimmed, ".") == 0 && len(trimmed) < recognisable {
 		return value
 	}
 	return strings.Replace(value, trimmed, t.name(input, trimmed, false), 1)
