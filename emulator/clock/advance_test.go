@@ -109,7 +109,7 @@ func TestAFollowerKnowsTheTimeAtItsTurnAndIsAnswered(t *testing.T) {
 			if min(want, 1) != fired.Load() || answered.Load() != before {
 				t.Errorf("at %s: %d timers fired, %d requests answered before", lab.Now(), fired.Load(), answered.Load())
 			}
-			if asked == lab.Now() {
+			if asked.Equal(lab.Now()) {
 				return nil // its turn after the answer
 			}
 			at, end := lab.Now(), lab.Begin()
