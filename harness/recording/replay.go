@@ -151,8 +151,9 @@ func (p *player) play(ctx context.Context, in *Input) error {
 	p.recorder.expect(in.ID)
 	w := nobody{http.Header{}}
 	defer func() {
-		v := recover()
-		if cut, ok := v.(error); v != nil && !(ok && errors.Is(cut, http.ErrAbortHandler)) { // that the recorder has seen
+		switch v := recover(); v {
+		case nil, http.ErrAbortHandler: // a connection that was cut, which the recorder has seen
+		default:
 			panic(v)
 		}
 	}()
