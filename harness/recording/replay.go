@@ -151,9 +151,11 @@ func (p *player) play(ctx context.Context, in *Input) error {
 	p.recorder.expect(in.ID)
 	w := nobody{http.Header{}}
 	defer func() {
-		switch v := recover(); v {
-		case nil, http.ErrAbortHandler: // a connection that was cut, which the recorder has seen
-		default:
+		v := recover()
+		if cut, ok := v.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
+			return // the recorder has seen it
+		}
+		if v != nil {
 			panic(v)
 		}
 	}()
