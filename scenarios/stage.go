@@ -151,7 +151,7 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 	case s.ClearFault != "":
 		st.clearFault(s.ClearFault)
 	case s.Expect != nil:
-		err = st.expect(ctx, s)
+		st.expect(ctx, s)
 	}
 	result.Finished = st.lab.Clock().Now()
 	result.Events = since(before, st.lab.Journal().Events())
@@ -169,7 +169,7 @@ func since(before, all []journal.Event) []journal.Event {
 }
 
 // view is what expectations see now.
-func (st *stage) view() (view, error) {
+func (st *stage) view() view {
 	now := st.lab.Clock().Now()
 	v := view{
 		Results: st.results, Journal: st.lab.Journal().Events(), Workloads: make(map[string]WorkloadView, len(st.workloads)),
@@ -182,15 +182,12 @@ func (st *stage) view() (view, error) {
 		}
 		v.Workloads[name] = WorkloadView{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Token: token}
 	}
-	return v, nil
+	return v
 }
 
 // expect evaluates every condition of the step, so that all that fail are seen.
-func (st *stage) expect(ctx context.Context, s *Step) error {
-	now, err := st.view()
-	if err != nil {
-		return err
-	}
+func (st *stage) expect(ctx context.Context, s *Step) {
+	now := st.view()
 	for i := range s.Expect {
 		e := &s.Expect[i]
 		st.outcome.Expectations++
@@ -205,7 +202,6 @@ func (st *stage) expect(ctx context.Context, s *Step) error {
 		st.witness(&f, e.program, now)
 		st.outcome.Failures = append(st.outcome.Failures, f)
 	}
-	return nil
 }
 
 // fail reports a step that could not be done.
