@@ -84,16 +84,14 @@ func TestTheWorkloadSurvivesChaos(t *testing.T) {
 	program := client(t)
 	temporary(t)
 	var list []Scenario
-	for _, seed := range []string{"1", "2", "3", "4"} {
+	for _, seed := range []string{"1", "2", "3"} {
 		s, err := Parse("chaos-"+seed+".yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+"chaos: "+seed+`
 steps:
-  - {name: first, run: {workload: web, command: [wiemu-workload, watch, --every, 1ms, --times, "4", secret, get, mykeyvault, mysecret]}}
-  - advance: 7h
+  - {name: first, run: {workload: web, command: [wiemu-workload, watch, --every, 1ms, --times, "2", secret, get, mykeyvault, mysecret]}}
+  - advance: 26h
   - {name: second, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
-  - advance: 19h
-  - {name: third, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
   - expect:
-      - results.first.exitCode == 0 && results.second.exitCode == 0 && results.third.exitCode == 0
+      - results.first.exitCode == 0 && results.second.exitCode == 0
       - journal.exists(e, e.kind == 'fault' && e.detail.action == 'hit' && e.detail.name in ['throttled', 'server-error', 'connection-reset'])
       - journal.exists(e, e.kind == 'fault' && e.detail.action == 'hit' && e.detail.name == 'issuer-key-rotated')
 `))
