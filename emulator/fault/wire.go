@@ -186,7 +186,7 @@ func OnConnection(ctx context.Context, conn net.Conn) context.Context {
 // reset ends the request's connection with a RST, and the handler with it. It
 // does not return.
 func reset(ctx context.Context) {
-	conn, _ := ctx.Value(connectionKey{}).(net.Conn)
+	conn, networked := ctx.Value(connectionKey{}).(net.Conn)
 	for conn != nil {
 		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok { // also one that others have wrapped
 			_ = tcp.SetLinger(0) // closing then sends RST; a connection that is gone needs none
@@ -198,6 +198,9 @@ func reset(ctx context.Context) {
 			break
 		}
 		conn = wrapped.NetConn()
+	}
+	if networked { // over something that has no RST
+		panic(http.ErrAbortHandler)
 	}
 	panic(fmt.Errorf("%w: %w", http.ErrAbortHandler, syscall.ECONNRESET)) // in memory: what the client is told
 }

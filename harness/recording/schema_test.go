@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	generator "github.com/invopop/jsonschema"
@@ -21,19 +20,10 @@ var update = flag.Bool("update", false, "write the generated schema")
 
 var schemaFile = filepath.Join("..", "..", "docs", "schema", "recording.schema.json")
 
-// faultTypes gives the types of package fault names of their own: config has
-// Limits, too.
-func faultTypes(of reflect.Type) string {
-	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
-		return "Fault" + of.Name()
-	}
-	return of.Name()
-}
-
 // generateSchema describes the format from the types and their comments.
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
-	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Namer: faultTypes, Mapper: func(of reflect.Type) *generator.Schema {
+	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Mapper: func(of reflect.Type) *generator.Schema {
 		switch of {
 		case reflect.TypeFor[Declared]():
 			return &generator.Schema{Type: "array", Items: &generator.Schema{Type: "object"}}
