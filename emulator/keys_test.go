@@ -2,6 +2,8 @@ package emulator_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
@@ -161,3 +164,41 @@ func TestEntraWhenARotationGoesWrong(t *testing.T) {
 
 // wrongSignature is what a signature by another key gets.
 const wrongSignature = 700027
+
+// The order of a key set is in the journal, and makes no difference to Entra ID.
+func TestTheOrderOfAKeySetIsSeen(t *testing.T) {
+	for _, flipped := range []bool{false, true} {
+		e := trusted(t, emulator.Options{Config: config.Config{Issuers: []config.Issuer{{Name: "blue"}}}})
+		ring, err := e.KeyRing("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := ring.Publish(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want []string
+		for _, k := range ring.Published() {
+			want = append(want, k.ID)
+		}
+		if flipped {
+			slices.Reverse(want)
+			if _, err := e.Faults().Inject(fault.Fault{Name: fault.JWKSShuffled}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := code(t, e); got != 0 {
+			t.Errorf("flipped %v: code %d", flipped, got)
+		}
+		var seen string
+		for _, event := range e.Journal().Events() {
+			if event.Kind == journal.Discovery && event.Issuer != "" {
+				seen = event.Detail["kids"]
+			}
+		}
+		if seen != strings.Join(want, " ") {
+			t.Errorf("flipped %v: the journal has %q, want %q", flipped, seen, strings.Join(want, " "))
+		}
+	}
+}

@@ -158,6 +158,7 @@ func failing(t *testing.T, source string) Step {
 }
 
 func TestAFailingExpectationFails(t *testing.T) {
+	program := client(t) // built outside of what is checked for leftovers
 	temporary(t)
 	o := play(t, t.Context(), "", `
   - name: read
@@ -169,7 +170,7 @@ func TestAFailingExpectationFails(t *testing.T) {
   - name: never
     run: {workload: web, shell: exit 0}
   - expect: [results.never.exitCode == 0]
-`, Options{Program: client(t)})
+`, Options{Program: program})
 	if o.Outcome != Failed || len(o.Failures) != 2 || o.Expectations != 3 {
 		t.Fatalf("expected two failures of three expectations, got %+v", o)
 	}
