@@ -31,7 +31,7 @@ import (
 
 // From drafts a scenario with that name. What it returns is a file that loads.
 func From(r *recording.Recording, name string) ([]byte, error) {
-	d := &drafter{recorded: r, tokens: map[string]recording.Token{}, names: map[string]string{}, faults: map[string]string{}}
+	d := &drafter{recorded: r, tokens: map[string]recording.Token{}, names: map[string]string{}, faults: map[string]string{}, again: map[string]*reuse{}}
 	for _, t := range r.Tokens {
 		d.tokens[t.ID] = t
 	}
@@ -57,6 +57,7 @@ type drafter struct {
 	actors   []config.Workload
 	names    map[string]string // of workloads: by namespace/service account and client id
 	faults   map[string]string // names of steps, by the id that the fault had
+	again    map[string]*reuse // by the header with the access token
 	steps    []step
 	runs     int
 }
@@ -65,10 +66,16 @@ type drafter struct {
 type step struct {
 	at    recording.Since
 	lines []string
+	reuse *reuse // instead of lines
+}
+
+// isRemark reports whether nothing happens.
+func (s step) isRemark() bool {
+	return s.reuse != nil || strings.HasPrefix(s.lines[0], "#")
 }
 
 func (d *drafter) add(at recording.Since, format string, args ...any) {
-	d.steps = append(d.steps, step{at, strings.Split(fmt.Sprintf(format, args...), "\n")})
+	d.steps = append(d.steps, step{at: at, lines: strings.Split(fmt.Sprintf(format, args...), "\n")})
 }
 
 func (d *drafter) remark(at recording.Since, in recording.Input, why string) {
@@ -235,7 +242,10 @@ func (d *drafter) write(name string) ([]byte, error) {
 	now := time.Duration(0)
 	slices.SortStableFunc(d.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	for _, s := range d.steps {
-		if gap := (time.Duration(s.at) - now).Truncate(time.Second); gap >= noticeable {
+		if s.reuse != nil {
+			s.lines = []string{s.reuse.text()}
+		}
+		if gap := (time.Duration(s.at) - now).Truncate(time.Second); gap >= noticeable && !s.isRemark() {
 			line("  - advance: %s", short(gap))
 			now += gap
 		}

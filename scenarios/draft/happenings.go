@@ -288,7 +288,7 @@ func (d *drafter) copied(t recording.Token, in recording.Input) string {
 		if at > recording.Since(noticeable) { // a little later: when exactly it is renewed is drawn
 			at += recording.Since(noticeable)
 		}
-		d.steps = append([]step{{at, []string{text}}}, d.steps...)
+		d.steps = append([]step{{at: at, lines: []string{text}}}, d.steps...)
 	}
 	return name
 }
@@ -365,7 +365,41 @@ func (d *drafter) wanted(i int) []string {
 	return nil
 }
 
-// later says that a token was used again: a run of its own has no token from before.
+// later says that a token was used again: a run of its own has no token from
+// before. Uses of one token that went well are told together.
 func (d *drafter) later(in recording.Input) {
-	d.remark(in.At, in, fmt.Sprintf("an access token of before was used (%s); every run begins without one. A program that runs all the time does this: see watch and --keep-token of wiemu-workload", in.Outcome.Short()))
+	var name string
+	for _, value := range in.Header["Authorization"] {
+		name = cmp.Or(name, value)
+	}
+	if in.Outcome.Refused() {
+		d.remark(in.At, in, fmt.Sprintf("an access token of before was used and refused (%s); %s", in.Outcome.Short(), noToken))
+		return
+	}
+	again := d.again[name]
+	if again == nil {
+		again = &reuse{first: in}
+		d.again[name] = again
+		d.steps = append(d.steps, step{at: in.At, reuse: again})
+	}
+	again.times++
+	again.last = in.At
+}
+
+const noToken = "every run begins without one. A program that runs all the time does this: see watch and --keep-token of wiemu-workload"
+
+// reuse is an access token that was used again and again.
+type reuse struct {
+	first recording.Input
+	last  recording.Since
+	times int
+}
+
+func (r *reuse) text() string {
+	in := r.first
+	times := "once"
+	if r.times > 1 {
+		times = fmt.Sprintf("%d times until +%s", r.times, short(time.Duration(r.last).Round(time.Second)))
+	}
+	return fmt.Sprintf("# not drafted: input %d, %s %s: an access token of before was used, %s; %s", in.ID, in.Method, firstLine(in.Host+in.Path), times, noToken)
 }
