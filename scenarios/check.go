@@ -142,12 +142,9 @@ func (c *checker) header() {
 }
 
 func (c *checker) clock() {
-	switch s := c.scenario; s.Clock.Mode {
-	case "", "server-only":
-	case "lockstep":
-		c.add("clock.mode", "server-only", "lockstep", "programs on the lab clock come later; until then each run step starts a new program, whose caches are empty")
-	default:
-		c.add("clock.mode", "server-only", s.Clock.Mode, didYouMean(s.Clock.Mode, []string{"server-only"}))
+	modes := []string{serverOnly, lockstep}
+	if mode := c.scenario.Clock.Mode; mode != "" && !slices.Contains(modes, mode) {
+		c.add("clock.mode", serverOnly+" or "+lockstep, mode, didYouMean(mode, modes))
 	}
 	if c.scenario.Clock.Start.IsZero() {
 		c.scenario.Clock.Start = defaultStart

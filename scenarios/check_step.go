@@ -24,6 +24,8 @@ var verbs = []struct {
 	check func(c *checker, field string, s *Step)
 }{
 	{"run", func(s *Step) bool { return s.Run != nil }, (*checker).run},
+	{"start", func(s *Step) bool { return s.Start != nil }, (*checker).start},
+	{"stop", func(s *Step) bool { return s.Stop != nil }, (*checker).stop},
 	{"advance", func(s *Step) bool { return s.Advance != nil }, (*checker).advance},
 	{"setClock", func(s *Step) bool { return s.SetClock != nil }, (*checker).setClock},
 	{"speed", func(s *Step) bool { return s.Speed != nil }, (*checker).speed},
@@ -92,7 +94,30 @@ func (c *checker) one(field, of, name string, known []string) {
 }
 
 func (c *checker) run(field string, s *Step) {
-	r := s.Run
+	c.program(field, &s.Run.ProgramStep)
+	if t := s.Run.Timeout; t < 0 {
+		c.add(field+".timeout", "a duration above zero", t.String(), "")
+	}
+}
+
+func (c *checker) start(field string, s *Step) {
+	c.program(field, s.Start)
+	if s.Name == "" {
+		c.add(strings.TrimSuffix(field, ".start")+".name", "a name for the program", "", "stop steps and expectations call it by that")
+	}
+}
+
+func (c *checker) stop(field string, s *Step) {
+	var started []string
+	for _, name := range c.steps {
+		if c.verbs[name] == "start" {
+			started = append(started, name)
+		}
+	}
+	c.one(field+".program", "the name of a start step before this one", s.Stop.Program, started)
+}
+
+func (c *checker) program(field string, r *ProgramStep) {
 	c.one(field+".workload", "a workload of this scenario", r.Workload, c.actors())
 	switch {
 	case len(r.Command) == 0 && r.Shell == "":
@@ -104,9 +129,6 @@ func (c *checker) run(field string, s *Step) {
 	}
 	if r.Token != "" {
 		c.one(field+".token", "a workload, or a copyToken step before this one", r.Token, slices.Concat(c.actors(), c.copies))
-	}
-	if r.Timeout < 0 {
-		c.add(field+".timeout", "a duration above zero", r.Timeout.String(), "")
 	}
 	for name := range r.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {

@@ -296,7 +296,9 @@ func (p *program) checkKeys(variable, expected string, known []string) []express
 // fills says which fields of its result a step fills, besides those that all do.
 // A step that is not here may fill any.
 var fills = map[string][]string{
-	"run": {"exitCode", "stdout", "stderr", "json", "lines"}, "copyToken": {"token"}, "fault": {"fault"},
+	"run": {"exitCode", "stdout", "stderr", "json", "lines"}, "stop": {"exitCode", "stdout", "stderr", "json", "lines"},
+	"start":     {"exitCode", "running", "stdout", "stderr", "json", "lines"},
+	"copyToken": {"token"}, "fault": {"fault"},
 	"rotate": {"kid"}, "publish": {"kid"}, "removeKey": {"kid"},
 	"advance": nil, "setClock": nil, "freeze": nil, "speed": nil, "skew": nil, "set": nil, "moveWorkload": nil, "expect": nil,
 }

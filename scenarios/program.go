@@ -14,10 +14,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/process"
+	"github.com/wiemu/wiemu/harness/timeshift"
 )
 
 // What a program may use.
@@ -27,54 +29,194 @@ const (
 	maxOutput      = 1 << 20          // bytes of each stream
 )
 
+// How programs live with the lab clock.
+const (
+	serverOnly = "server-only"
+	lockstep   = "lockstep"
+)
+
 // run starts a program and waits for its end and for the emulator's.
 func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 	timeout := cmp.Or(r.Timeout, defaultTimeout)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	args := r.Command
-	if r.Shell != "" {
-		args = []string{"sh", "-c", r.Shell}
-	}
-	if args[0] == Program {
-		if st.runner.opts.Program == "" {
-			return errNoProgram
-		}
-		args = append([]string{st.runner.opts.Program}, args[1:]...)
-	}
-	stdout, stderr := &output{}, &output{}
-	env, err := st.environ(r)
+	c, err := st.launch(limited, &r.ProgramStep)
 	if err != nil {
 		return err
 	}
-	work := filepath.Join(st.dir, "work")
-	if err := os.MkdirAll(work, 0o700); err != nil {
-		return fmt.Errorf("make a working directory: %w", err)
-	}
-	code, err := process.Run(limited, process.Command{
-		Args: args, Dir: work, Env: env, Stdout: stdout, Stderr: stderr, Background: true, Grace: grace,
-	})
-	*result = Result{Started: result.Started, ExitCode: code, Stdout: stdout.kept.String(), Stderr: stderr.kept.String()}
-	result.JSON, result.Lines = decodeJSON(stdout.kept.Bytes()), decodeLines(stdout.kept.Bytes())
+	waited := st.await(limited, c)
+	*result = c.sofar(*result)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return fmt.Errorf("%s took longer than %v; stdout %q, stderr %q", args[0], timeout, shorten(result.Stdout), shorten(result.Stderr))
-	case err != nil:
-		return fmt.Errorf("start %s: %w", args[0], err)
+		return fmt.Errorf("%s took longer than %v; stdout %q, stderr %q", c.args[0], timeout, shorten(result.Stdout), shorten(result.Stderr))
+	case c.err != nil:
+		return fmt.Errorf("start %s: %w", c.args[0], c.err)
+	case waited != nil:
+		return waited
 	}
-	w := st.workloads[r.Workload]
-	st.lab.Journal().Record(journal.Event{
-		Kind: journal.Run, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount, ClientID: w.ClientID,
-		Summary: fmt.Sprintf("%s ended with exit code %d", filepath.Base(args[0]), code), Detail: map[string]string{"exitCode": strconv.Itoa(code)},
-	})
-	// What the emulator was still writing down when the program got its answer.
+	return st.ended(ctx, c)
+}
+
+// begin starts a program that later steps find running, and lets it do what it
+// does first.
+func (st *stage) begin(ctx context.Context, name string, p *ProgramStep) error {
+	c, err := st.launch(context.WithoutCancel(ctx), p)
+	if err != nil {
+		return err
+	}
+	if st.started == nil {
+		st.started = map[string]*child{}
+	}
+	st.started[name] = c
+	st.record(c, fmt.Sprintf("%s was started", filepath.Base(c.args[0])), nil)
+	if err := st.lab.Clock().Advance(ctx, 0); err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		if c.err != nil {
+			return fmt.Errorf("start %s: %w", c.args[0], c.err)
+		}
+	default:
+	}
+	return nil
+}
+
+// stop ends a program that begin started, and waits for its end.
+func (st *stage) stop(ctx context.Context, s *StopStep, result *Result) error {
+	c := st.started[s.Program]
+	c.end()
+	if err := st.await(ctx, c); err != nil {
+		return err
+	}
+	*result = c.sofar(*result)
+	return st.ended(ctx, c)
+}
+
+// endPrograms ends what the steps have left running.
+func (st *stage) endPrograms() {
+	for _, c := range st.started {
+		c.end()
+	}
+	for _, c := range st.started {
+		<-c.done
+	}
+}
+
+// ended writes a program's end down, and waits for what the emulator was still
+// writing down when the program got its answer.
+func (st *stage) ended(ctx context.Context, c *child) error {
+	if !c.recorded {
+		c.recorded = true
+		st.record(c, fmt.Sprintf("%s ended with exit code %d", filepath.Base(c.args[0]), c.code), map[string]string{"exitCode": strconv.Itoa(c.code)})
+	}
 	return st.lab.Clock().Advance(ctx, 0)
 }
 
+func (st *stage) record(c *child, summary string, detail map[string]string) {
+	w := st.workloads[c.workload]
+	st.lab.Journal().Record(journal.Event{
+		Kind: journal.Run, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount, ClientID: w.ClientID, Summary: summary, Detail: detail,
+	})
+}
+
+// A child is a program that was started.
+type child struct {
+	workload       string
+	args           []string
+	stdout, stderr output
+	shift          *timeshift.Shift // nil: it lives on the machine's clock
+	end            func()           // asks it to end
+	done           chan struct{}    // closed at its end; the rest is readable then
+	code           int
+	err            error // it was not started
+	recorded       bool  // its end is in the journal
+}
+
+// launch starts a program, which ends with ctx.
+func (st *stage) launch(ctx context.Context, p *ProgramStep) (*child, error) {
+	c := &child{workload: p.Workload, args: p.Command, done: make(chan struct{})}
+	if p.Shell != "" {
+		c.args = []string{"sh", "-c", p.Shell}
+	}
+	if c.args[0] == Program {
+		if st.runner.opts.Program == "" {
+			return nil, errNoProgram
+		}
+		c.args = append([]string{st.runner.opts.Program}, c.args[1:]...)
+	}
+	env, err := st.environ(p)
+	if err != nil {
+		return nil, err
+	}
+	work := filepath.Join(st.dir, "work")
+	if err := os.MkdirAll(work, 0o700); err != nil {
+		return nil, fmt.Errorf("make a working directory: %w", err)
+	}
+	command := process.Command{Args: c.args, Dir: work, Env: env, Stdout: &c.stdout, Stderr: &c.stderr, Background: true, Grace: grace}
+	if st.scenario.Clock.Mode == lockstep {
+		if c.shift, err = timeshift.Start(st.lab.Clock(), timeshift.Options{}); err != nil {
+			return nil, err
+		}
+		command.Wrappers = []process.Wrapper{c.shift}
+	}
+	var own context.Context
+	own, c.end = context.WithCancel(ctx)
+	go func() {
+		defer close(c.done)
+		c.code, c.err = process.Run(own, command)
+		if c.shift != nil {
+			c.err = errors.Join(c.shift.Close(), c.err)
+		}
+		if own.Err() != nil && errors.Is(c.err, own.Err()) {
+			c.err = nil // it was asked to end, and did
+		}
+	}()
+	return c, nil
+}
+
+// await waits for a program's end. In lockstep time goes by while it waits for
+// time, and does not while it does anything else.
+func (st *stage) await(ctx context.Context, c *child) error {
+	for c.shift != nil {
+		moved, err := st.lab.Clock().AdvanceToNext(ctx, c.shift)
+		select {
+		case <-c.done:
+			return nil
+		default:
+		}
+		if err != nil {
+			break // with ctx, and the program with it
+		}
+		if !moved {
+			select {
+			case <-c.done:
+				return nil
+			case <-time.After(time.Millisecond): // wall time: it computes, or waits for what is not ours
+			}
+		}
+	}
+	<-c.done
+	return nil
+}
+
+// sofar adds what the program has written, and how it ended if it has.
+func (c *child) sofar(r Result) Result {
+	stdout, stderr := c.stdout.bytes(), c.stderr.bytes()
+	r.Stdout, r.Stderr, r.JSON, r.Lines = string(stdout), string(stderr), decodeJSON(stdout), decodeLines(stdout)
+	select {
+	case <-c.done:
+		r.ExitCode, r.Running = c.code, false
+	default:
+		r.ExitCode, r.Running = -1, true
+	}
+	return r
+}
+
 // environ is what a program is told: what the workload tells it, and the step.
-func (st *stage) environ(r *RunStep) ([]string, error) {
+func (st *stage) environ(r *ProgramStep) ([]string, error) {
 	env := st.workloads[r.Workload].Environ(st.runner.environ)
 	set := func(name, value string) {
 		env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
@@ -126,11 +268,20 @@ func (st *stage) bin() (string, error) {
 
 // output keeps the beginning of what a program writes.
 type output struct {
+	mu   sync.Mutex
 	kept bytes.Buffer // not embedded: its ReadFrom would take everything
+}
+
+func (o *output) bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.kept.Bytes())
 }
 
 // Write takes everything and keeps what fits.
 func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if room := maxOutput - o.kept.Len(); room > 0 {
 		_, _ = o.kept.Write(p[:min(room, len(p))]) // a bytes.Buffer does not fail
 	}

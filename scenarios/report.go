@@ -212,7 +212,7 @@ func (st *stage) witness(f *Failure, p *program, now view) {
 }
 
 func (st *stage) ran(name string) bool {
-	return slices.ContainsFunc(st.scenario.Steps, func(s Step) bool { return s.Name == name && s.Run != nil })
+	return slices.ContainsFunc(st.scenario.Steps, func(s Step) bool { return s.Name == name && s.program() != nil })
 }
 
 // explain adds the last of the events, and why the last refusal among them was

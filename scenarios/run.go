@@ -189,7 +189,8 @@ func (o Options) Check(list []Scenario) error {
 // startsProgram reports whether a step starts wiemu-workload.
 func (s Scenario) startsProgram() bool {
 	return slices.ContainsFunc(s.Steps, func(s Step) bool {
-		return s.Run != nil && (len(s.Run.Command) > 0 && s.Run.Command[0] == Program || strings.Contains(s.Run.Shell, Program))
+		p := s.program()
+		return p != nil && (len(p.Command) > 0 && p.Command[0] == Program || strings.Contains(p.Shell, Program))
 	})
 }
 

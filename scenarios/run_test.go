@@ -18,6 +18,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/harness/timeshift"
 	"github.com/wiemu/wiemu/scenarios/library"
 )
 
@@ -28,6 +29,9 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	if timeshift.IsOwn() {
+		timeshift.Main()
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir) // nobody is left to tell

@@ -69,8 +69,8 @@ type Metadata struct {
 type Clock struct {
 	// Start is the lab time at the first step.
 	Start time.Time `yaml:"start,omitempty" json:"start,omitzero"`
-	// Mode is server-only: the emulator lives on the lab clock, programs on the machine's clock.
-	Mode string `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=server-only"`
+	// Mode is server-only: the emulator lives on the lab clock, programs on the machine's clock. Or lockstep (Linux): programs live on the lab clock, too, and time goes by when they wait for it. Left out: server-only.
+	Mode string `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=server-only,enum=lockstep"`
 }
 
 // Step is one thing that happens. It has exactly one of the fields other than
@@ -81,6 +81,10 @@ type Step struct {
 
 	// Run starts a program in a workload and waits for its end.
 	Run *RunStep `yaml:"run,omitempty" json:"run,omitempty"`
+	// Start starts a program in a workload that goes on while later steps happen. Its result is what it has written so far.
+	Start *ProgramStep `yaml:"start,omitempty" json:"start,omitempty"`
+	// Stop asks a program to end (SIGTERM) that a start step began, unless it has ended, and waits for its end.
+	Stop *StopStep `yaml:"stop,omitempty" json:"stop,omitempty"`
 	// Advance moves the lab clock forward. What is due on the way happens at its time.
 	Advance *time.Duration `yaml:"advance,omitempty" json:"advance,omitempty" jsonschema:"type=string,example=55m"`
 	// SetClock moves the lab clock forward to a moment, as advance does.
@@ -113,8 +117,8 @@ type Step struct {
 	line int // in the file
 }
 
-// RunStep starts a program.
-type RunStep struct {
+// ProgramStep says which program is started.
+type ProgramStep struct {
 	// Workload is the name of the workload that the program belongs to.
 	Workload string `yaml:"workload" json:"workload"`
 	// Command is the program and its arguments. wiemu-workload is found beside wiemu.
@@ -125,8 +129,27 @@ type RunStep struct {
 	Token string `yaml:"token,omitempty" json:"token,omitempty"`
 	// Env adds to the environment of the program, and replaces what is there.
 	Env map[string]string `yaml:"env,omitempty" json:"env,omitempty"`
+}
+
+// RunStep starts a program and waits for its end.
+type RunStep struct {
+	ProgramStep `yaml:",inline"`
 	// Timeout is how long the program may take on the machine's clock. Left out: 30s.
 	Timeout time.Duration `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"type=string,example=10s"`
+}
+
+// program is what the step starts, nil if it starts none.
+func (s Step) program() *ProgramStep {
+	if s.Run != nil {
+		return &s.Run.ProgramStep
+	}
+	return s.Start
+}
+
+// StopStep names the program to end.
+type StopStep struct {
+	// Program is the name of the start step that began it.
+	Program string `yaml:"program" json:"program"`
 }
 
 // SkewStep says whose clock is wrong, and by how much.

@@ -102,7 +102,7 @@ func (s Shard) of(list []Scenario) []Scenario {
 func (s Scenario) cost() int {
 	cost := 1
 	for _, step := range s.Steps {
-		if step.Run != nil {
+		if step.program() != nil {
 			cost++
 		}
 	}

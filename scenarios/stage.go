@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ type stage struct {
 	workloads map[string]*harness.Workload
 	results   map[string]Result
 	copies    map[string]string // files, by the name of the copyToken step
+	started   map[string]*child // programs, by the name of the start step
 	faults    map[string]string // ids, by the name of the fault step
 }
 
@@ -56,6 +58,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 		return fmt.Errorf("open the lab: %w", err)
 	}
 	defer func() { err = errors.Join(err, st.close(ctx)) }()
+	defer st.endPrograms()
 	if err := st.admit(ctx); err != nil {
 		return err
 	}
@@ -124,6 +127,10 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 	switch {
 	case s.Run != nil:
 		err = st.run(ctx, s.Run, &result)
+	case s.Start != nil:
+		err = st.begin(ctx, s.Name, s.Start)
+	case s.Stop != nil:
+		err = st.stop(ctx, s.Stop, &result)
 	case s.Advance != nil:
 		err = st.lab.Emulator().Time().Advance(ctx, *s.Advance)
 	case s.SetClock != nil:
@@ -174,6 +181,12 @@ func (st *stage) view() view {
 	v := view{
 		Results: st.results, Journal: st.lab.Journal().Events(), Workloads: make(map[string]WorkloadView, len(st.workloads)),
 		Clock: ClockView{Now: now, Start: st.start, Elapsed: now.Sub(st.start)},
+	}
+	if len(st.started) > 0 {
+		v.Results = maps.Clone(st.results)
+		for name, c := range st.started {
+			v.Results[name] = c.sofar(st.results[name])
+		}
 	}
 	for name, w := range st.workloads {
 		token, err := readToken(w.Environment.TokenFile)

@@ -11,11 +11,12 @@ import (
 
 // Result is what came of a step: results.NAME in an expression.
 type Result struct {
-	ExitCode int             `json:"exitCode"`          // of a run
-	Stdout   string          `json:"stdout,omitempty"`  // of a run
-	Stderr   string          `json:"stderr,omitempty"`  // of a run
-	JSON     any             `json:"json,omitempty"`    // of a run whose standard output is JSON
-	Lines    []any           `json:"lines,omitempty"`   // of a run whose standard output is JSON, one object or list a line
+	ExitCode int             `json:"exitCode"`          // of a run, or of what a start began; -1 while that runs
+	Running  bool            `json:"running,omitempty"` // whether what a start began has not ended
+	Stdout   string          `json:"stdout,omitempty"`  // of a run, or so far
+	Stderr   string          `json:"stderr,omitempty"`  // of a run, or so far
+	JSON     any             `json:"json,omitempty"`    // of standard output that is JSON
+	Lines    []any           `json:"lines,omitempty"`   // of standard output that is JSON, one object or list a line
 	Kid      string          `json:"kid,omitempty"`     // of the key that a rotate, publish or removeKey was about
 	Token    Token           `json:"token,omitzero"`    // of a copyToken
 	Fault    string          `json:"fault,omitempty"`   // the id that a fault step's fault has in the journal

@@ -82,6 +82,23 @@ func (l *Lab) AdvanceTo(ctx context.Context, at time.Time) error {
 	})
 }
 
+// AdvanceToNext lets f and everybody else do what there is to do now, and then
+// moves to the time for which f waits; it reports whether f waits for one.
+func (l *Lab) AdvanceToNext(ctx context.Context, f Follower) (moved bool, err error) {
+	l.advance.Lock()
+	defer l.advance.Unlock()
+	l.hold(true)
+	defer l.hold(false)
+	if err := l.stop(ctx); err != nil {
+		return false, fmt.Errorf("advance the lab clock: stopped at %s: %w", l.Now().Format(time.RFC3339), err)
+	}
+	next, waits := f.Next()
+	if !waits {
+		return false, nil
+	}
+	return true, l.through(ctx, next, 0)
+}
+
 // move advances to what goal makes of the present time.
 func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, error)) error {
 	l.advance.Lock()
@@ -93,7 +110,11 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 	}
 	l.hold(true)
 	defer l.hold(false)
-	gap := max(time.Second, target.Sub(now)/1000)
+	return l.through(ctx, target, max(time.Second, target.Sub(now)/1000))
+}
+
+// through goes to a time by way of its stops.
+func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) error {
 	for {
 		if err := l.stop(ctx); err != nil {
 			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)

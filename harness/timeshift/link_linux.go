@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -24,6 +25,8 @@ type link struct {
 	mu      sync.Mutex
 	asked   uint64
 	waiting map[uint64]chan answer
+
+	rested atomic.Bool // at its last turn it came to rest
 
 	gone   chan struct{} // closed when there will be no more answers
 	failed *failure      // readable when gone
@@ -98,31 +101,25 @@ func (l *link) ask(ctx context.Context, turn bool) (answer, error) {
 // Turn lets the waits end that are over by now, and returns when the program has
 // nothing more to do, or has been busy for two seconds (wall time).
 func (l *link) Turn(ctx context.Context) error {
-	switch _, err := l.ask(ctx, true); {
-	case errors.Is(err, errGone):
+	a, err := l.ask(ctx, true)
+	if errors.Is(err, errGone) {
 		return nil // a program that has ended had its turn
-	case err != nil:
-		return err
 	}
-	return nil
+	l.rested.Store(a.Quiet)
+	return err
 }
 
-// Next is the earliest lab time for which a thread of the program waits.
+// Next is the earliest lab time for which a thread of the program waits. While the
+// program is busy, time is not what it waits for.
 func (l *link) Next() (time.Time, bool) {
+	if !l.rested.Load() {
+		return time.Time{}, false
+	}
 	a, err := l.ask(context.Background(), false)
 	if err != nil || a.Next == 0 {
 		return time.Time{}, false
 	}
 	return time.Unix(0, a.Next).UTC(), true
-}
-
-// Quiet reports whether no thread of the program has anything to do now.
-func (l *link) Quiet(ctx context.Context) (bool, error) {
-	a, err := l.ask(ctx, false)
-	if errors.Is(err, errGone) {
-		return true, nil
-	}
-	return a.Quiet, err
 }
 
 // readingOf is a setting in the terms of the kernel's clock.

@@ -31,6 +31,8 @@ type supervisor struct {
 	threads *threads
 	waits   *waits
 	tracer  *tracer
+	begun   sync.Once
+	running chan struct{} // closed when the program has been executed, or never will be
 	reads   atomic.Uint64
 	ended   atomic.Uint64
 
@@ -48,13 +50,16 @@ func supervise() int {
 	if err := orders.Decode(&first); err != nil || first.Begin == nil {
 		return shimFailed // nobody is there who could be told
 	}
-	s := &supervisor{clocks: newClocks(*first.Begin), threads: newThreads(), answers: json.NewEncoder(stream)}
+	s := &supervisor{clocks: newClocks(*first.Begin), threads: newThreads(), answers: json.NewEncoder(stream), running: make(chan struct{})}
 	if first.Begin.Explain {
 		s.memo = map[string]string{}
 	}
 	s.waits = newWaits(s.clocks, s.end)
 	s.tracer = newTracer(s)
-	go s.meet(first.Begin.WallOnly)
+	go func() {
+		s.meet(first.Begin.WallOnly)
+		s.begin()
+	}()
 	for {
 		var o order
 		if err := orders.Decode(&o); err != nil {
@@ -100,6 +105,10 @@ func (s *supervisor) say(a answer) {
 // turn ends what is due, until nothing is and all is quiet.
 func (s *supervisor) turn() (quiet bool) {
 	end := time.Now().Add(turnLimit)
+	select {
+	case <-s.running:
+	case <-time.After(turnLimit):
+	}
 	for time.Now().Before(end) {
 		ended := s.waits.endDue()
 		if !s.threads.quiet(time.Until(end), &s.tracer.busy, s.waits.known) {
@@ -195,6 +204,9 @@ func (s *supervisor) end(w *wait) {
 
 // maxPrograms bounds the report of shells that start programs all day.
 const maxPrograms = 100
+
+// begin says that the program has been executed, or will not be.
+func (s *supervisor) begin() { s.begun.Do(func() { close(s.running) }) }
 
 // executed notes a program for the report.
 func (s *supervisor) executed(pid int, notes ...string) {

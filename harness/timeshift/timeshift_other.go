@@ -29,9 +29,6 @@ func (*Shift) Next() (time.Time, bool) { return time.Time{}, false }
 // Turn does nothing.
 func (*Shift) Turn(context.Context) error { return nil }
 
-// Quiet reports true.
-func (*Shift) Quiet(context.Context) (bool, error) { return true, nil }
-
 // Report is empty.
 func (*Shift) Report() Report { return Report{} }
 

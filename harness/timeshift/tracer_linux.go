@@ -169,6 +169,7 @@ func (t *tracer) executed(pid int) {
 		notes = append(notes, "its wall clock is shifted; monotonic clocks and waits are left alone, as asked for")
 	}
 	t.s.executed(pid, notes...)
+	t.s.begin()
 }
 
 // interrupted ends the wait of a thread that we interrupted for that.
