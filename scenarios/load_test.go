@@ -58,12 +58,12 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			problems: []string{"minimal.yaml:3:11: metadata.name: expected lower-case letters, digits and hyphens, such as wrong-subject, found nothing"},
 		},
 		{
-			name: "lockstep", replace: "steps:", by: "clock: {mode: lockstep}\nsteps:",
-			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only, found lockstep; programs on the lab clock come later; until then each run step starts a new program, whose caches are empty"},
+			name: "clock mode", replace: "steps:", by: "clock: {mode: lockstp}\nsteps:",
+			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only or lockstep, found lockstp; did you mean lockstep?"},
 		},
 		{
 			name: "clock that is misspelt", replace: "steps:", by: "clock: {mode: serveronly}\nsteps:",
-			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only, found serveronly; did you mean server-only?"},
+			problems: []string{"minimal.yaml:6:15: clock.mode: expected server-only or lockstep, found serveronly; did you mean server-only?"},
 		},
 		{
 			name: "start that is no time", replace: "steps:", by: "clock: {start: tomorrow}\nsteps:",
@@ -307,7 +307,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 				"minimal.yaml:11:21: steps[2].run.workload: expected a workload of this scenario: web, found webb; did you mean web?",
 				"minimal.yaml:12:14: steps[3].rotate.isuer: expected one of issuer, found an unknown field; did you mean issuer?",
 				"minimal.yaml:14:33: steps[4].expect[0]: expected an expression in CEL, found token recognition error at: '= '; write == to compare",
-				"minimal.yaml:15:23: steps[4].expect[1]: expected an expression in CEL, found undefined field 'elapsed'; there are exitCode, stdout, stderr, json, ",
+				"minimal.yaml:15:23: steps[4].expect[1]: expected an expression in CEL, found undefined field 'elapsed'; there are exitCode, running, stdout, stderr, json, ",
 				"minimal.yaml:16:23: steps[4].expect[2]: expected values of types that go together, found duration == string; write duration('55m')",
 			},
 		},
@@ -376,7 +376,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 			name: "expectation about what a step does not give", replace: "results.read.exitCode == 0", by: "results.read.kid == ''", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected a field that run steps have: exitCode, stdout, stderr, json, lines, events, started, finished, found results.read.kid; name the step that has it"},
 		},
 		{
-			name: "expectation about a field that nothing has", replace: "results.read.exitCode == 0", by: "results.read.duration > duration('1s')", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'duration'; there are exitCode, stdout, stderr, json, "},
+			name: "expectation about a field that nothing has", replace: "results.read.exitCode == 0", by: "results.read.duration > duration('1s')", problems: []string{"minimal.yaml:10:22: steps[1].expect[0]: expected an expression in CEL, found undefined field 'duration'; there are exitCode, running, stdout, stderr, json, "},
 		},
 		{
 			name: "nothing that can fail, and nothing that is named", replace: "  - name: read\n    run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}\n  - expect:\n      - results.read.exitCode == 0\n", by: "  - advance: 5m\n", problems: []string{`minimal.yaml:7:3: steps: expected at least one expect step, found none; without one the scenario cannot fail; add for example - expect: ["journal.exists(e, e.kind == 'exchange' && e.outcome == 'granted')"]`},

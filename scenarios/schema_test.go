@@ -108,14 +108,14 @@ func TestSchemaRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string][2]string{
-		"an unknown field":      {"steps:", "stepps: []\nsteps:"},
-		"an unknown step":       {"    run:", "    rum:"},
-		"two steps in one":      {"  - name: read", "  - name: read\n    advance: 5m"},
-		"a wrong name":          {"name: minimal", "name: Minimal"},
-		"another kind":          {"kind: Scenario", "kind: Configuration"},
-		"lockstep":              {"steps:", "clock: {mode: lockstep}\nsteps:"},
-		"a number of no unit":   {"  - expect:", "  - advance: 5\n  - expect:"},
-		"a run without a thing": {", command: [wiemu-workload, secret, get, mykeyvault, mysecret]", ""},
+		"an unknown field":        {"steps:", "stepps: []\nsteps:"},
+		"an unknown step":         {"    run:", "    rum:"},
+		"two steps in one":        {"  - name: read", "  - name: read\n    advance: 5m"},
+		"a wrong name":            {"name: minimal", "name: Minimal"},
+		"another kind":            {"kind: Scenario", "kind: Configuration"},
+		"a clock of another kind": {"steps:", "clock: {mode: lockstp}\nsteps:"},
+		"a number of no unit":     {"  - expect:", "  - advance: 5\n  - expect:"},
+		"a run without a thing":   {", command: [wiemu-workload, secret, get, mykeyvault, mysecret]", ""},
 	} {
 		text := strings.Replace(minimal, change[0], change[1], 1)
 		if text == minimal {

@@ -50,9 +50,9 @@ func (l *Lab) following() []*follower {
 // are answered; then the followers have their turn, all at once, and what they
 // asked is answered. An Advance by zero is one such stop.
 //
-// Stops for followers alone are no closer together than a second or a thousandth
-// of d, whichever is more: a program that looks at the clock ten times a second
-// is not given its turn a million times on the way to the next day.
+// After exactStops stops, those for followers alone are no closer together than a
+// second or a thousandth of d, whichever is more: a program that looks at the clock
+// ten times a second is not given its turn a million times on the way to the next day.
 //
 // Advance returns early, with the clock where it got to, when ctx ends or a
 // follower fails. A negative d is refused: lab time never goes backwards.
@@ -115,15 +115,23 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 
 // through goes to a time by way of its stops.
 func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) error {
-	for {
+	for n := 0; ; n++ {
 		if err := l.stop(ctx); err != nil {
 			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)
 		}
-		if !l.step(target, gap) {
+		apart := gap
+		if n < exactStops {
+			apart = 0
+		}
+		if !l.step(target, apart) {
 			return nil
 		}
 	}
 }
+
+// exactStops is how often in one Advance a follower has its turn when it wants it:
+// once a minute for most of a day, every ten seconds for three hours.
+const exactStops = 1000
 
 // hold lets the clock stand still for an Advance, and go on as it did after it.
 // The time that the Advance takes does not pass in the lab.

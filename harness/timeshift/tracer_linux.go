@@ -70,6 +70,7 @@ func (t *tracer) start(pid int) error {
 				}
 				t.handle(stopped)
 			case w := <-t.ends:
+				t.endedBy(w.tid) // an earlier one, whose thread we have not seen stop yet
 				t.ending[w.tid] = w
 				if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0, 0) != nil {
 					t.endedBy(w.tid) // it is gone
