@@ -47,6 +47,7 @@ var credentials = map[string]func(options) (azcore.TokenCredential, error){
 	},
 	"msal": newMSAL,
 	"post": newHandWritten,
+	"imds": newMachine,
 }
 
 // credential is the one that the options name, with the habits that they name.
@@ -85,6 +86,18 @@ var assertions = map[string]func() (assertion, error){
 	"once": func() (assertion, error) {
 		token, err := readTokenFile(context.Background())
 		return func(context.Context) (string, error) { return token, nil }, err
+	},
+	// Reads it at the start, and again when that was an hour ago.
+	"hourly": func() (assertion, error) {
+		var kept string
+		var read time.Time
+		return func(ctx context.Context) (_ string, err error) {
+			if time.Since(read) >= time.Hour {
+				read = time.Now()
+				kept, err = readTokenFile(ctx)
+			}
+			return kept, err
+		}, nil
 	},
 	// Gets a token of the machine's managed identity for the token exchange.
 	"managed": func() (assertion, error) {

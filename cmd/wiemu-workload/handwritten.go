@@ -84,6 +84,34 @@ func (h *handWritten) GetToken(ctx context.Context, o policy.TokenRequestOptions
 	return azcore.AccessToken{Token: granted.Token, ExpiresOn: time.Now().Add(time.Duration(granted.ExpiresIn) * time.Second)}, err
 }
 
+// machine asks the machine's metadata service for a token of its managed identity,
+// as documentation shows it for curl: once, with no second attempt.
+type machine struct{ endpoint string }
+
+func newMachine(options) (azcore.TokenCredential, error) {
+	host := cmp.Or(os.Getenv("AZURE_POD_IDENTITY_AUTHORITY_HOST"), "http://169.254.169.254") // the SDKs' name for another place
+	return &machine{strings.TrimSuffix(host, "/") + "/metadata/identity/oauth2/token"}, nil
+}
+
+// GetToken asks for a token, which the service caches.
+func (m *machine) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	query := url.Values{"api-version": {"2018-02-01"}, "resource": {strings.TrimSuffix(o.Scopes[0], "/.default")}}
+	if id := os.Getenv("AZURE_CLIENT_ID"); id != "" {
+		query.Set("client_id", id)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.endpoint+"?"+query.Encode(), nil)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	request.Header.Set("Metadata", "true")
+	var granted struct {
+		Token     string `json:"access_token"`
+		ExpiresIn int    `json:"expires_in,string"`
+	}
+	err = call(request, &granted)
+	return azcore.AccessToken{Token: granted.Token, ExpiresOn: time.Now().Add(time.Duration(granted.ExpiresIn) * time.Second)}, err
+}
+
 // secretWith reads a secret without the SDK, with a token for a scope that the
 // application chose; the SDK goes by the vault's challenge.
 func secretWith(scope, vault, name string) action {

@@ -52,11 +52,13 @@ Options, between the command and its arguments:
                       managed (ManagedIdentityCredential with AZURE_CLIENT_ID),
                       binding (WorkloadIdentityCredential with EnableAzureProxy),
                       assertion (ClientAssertionCredential),
-                      msal (MSAL, without azidentity), or
-                      post (HTTP, without either; caches nothing)
+                      msal (MSAL, without azidentity),
+                      post (HTTP, without either; caches nothing), or
+                      imds (HTTP to the machine's metadata service)
   --assertion HOW     what assertion, msal and post present: file (the token file, read
                       each time it is needed, the default), once (the token file, read at
-                      the start), or managed (a token of the machine's managed identity)
+                      the start), hourly (read when the last time was an hour ago), or
+                      managed (a token of the machine's managed identity)
   --authority URL     msal, post: the tenant's URL (default: AZURE_AUTHORITY_HOST and
                       AZURE_TENANT_ID put together)
   --keep-token        get an access token once and use it for good

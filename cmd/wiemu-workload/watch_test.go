@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -104,4 +106,37 @@ func TestHabits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// How often each way looks at the token file is what scenarios are about.
+func TestAssertions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", file)
+	write := func(token string) {
+		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for how, want := range map[string]string{"file": "a b c", "once": "a a a", "hourly": "a a c"} {
+		synctest.Test(t, func(t *testing.T) {
+			write("a")
+			get, err := assertions[how]()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, token := range strings.Fields("a b c") {
+				write(token)
+				read, err := get(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, read)
+				time.Sleep(35 * time.Minute)
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s: presented %v, expected %s", how, got, want)
+			}
+		})
+	}
 }
