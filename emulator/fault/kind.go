@@ -81,6 +81,14 @@ func Kinds() []Kind {
 
 // Named returns the kind with a name. The error suggests the nearest.
 func Named(name string) (Kind, error) {
+	kind, mistake := named(name)
+	if mistake != nil {
+		return kind, mistake
+	}
+	return kind, nil
+}
+
+func named(name string) (Kind, *Mistake) {
 	kinds := Kinds()
 	var names []string
 	for _, k := range kinds {
@@ -126,9 +134,9 @@ func (k Kind) parameter(name string) (Parameter, bool) {
 // Check returns the mistakes of a fault, all of them. Issuers are the names of
 // those that wiemu knows; nil: any name will do.
 func (f Fault) Check(issuers []string) []*Mistake {
-	kind, err := Named(f.Name)
-	if err != nil {
-		return []*Mistake{err.(*Mistake)}
+	kind, mistake := named(f.Name)
+	if mistake != nil {
+		return []*Mistake{mistake}
 	}
 	return slices.Concat(kind.checkParameters(f.Parameters), kind.checkSelector(f.For, issuers), f.When.check())
 }

@@ -77,7 +77,7 @@ func (t transport) serve(r *http.Request) (_ *http.Response, err error) {
 	defer func() {
 		v := recover()
 		if cut, ok := v.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
-			how := error(io.ErrUnexpectedEOF)
+			how := io.ErrUnexpectedEOF
 			if errors.Is(cut, syscall.ECONNRESET) {
 				how = syscall.ECONNRESET
 			}
