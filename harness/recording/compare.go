@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ func compare(recorded, again *Recording, why func(int) (journal.Event, []journal
 		own := now[in.ID]
 		c := Compared{
 			ID: in.ID, At: in.At, Workload: in.Workload, Request: in.title(), Recorded: in.Outcome.title(), Now: own.Outcome.title(), Refused: own.Outcome.Refused(),
-			Differences: differences("", tree(in.Outcome), tree(own.Outcome)),
+			Differences: comparison{tolerance + time.Duration(in.Took)}.differences("", tree(in.Outcome), tree(own.Outcome)),
 		}
 		c.Same = len(c.Differences) == 0
 		result.Same = result.Same && c.Same
@@ -125,8 +126,11 @@ func tree(value any) any {
 	return v
 }
 
+// comparison compares outcomes, whose times may be apart.
+type comparison struct{ apart time.Duration }
+
 // differences lists the fields in which two values differ.
-func differences(field string, recorded, now any) []Difference {
+func (c comparison) differences(field string, recorded, now any) []Difference {
 	switch r := recorded.(type) {
 	case map[string]any:
 		n, ok := now.(map[string]any)
@@ -142,7 +146,7 @@ func differences(field string, recorded, now any) []Difference {
 		}
 		var all []Difference
 		for _, name := range slices.Sorted(maps.Keys(names)) {
-			all = append(all, differences(strings.TrimPrefix(field+"."+name, "."), r[name], n[name])...)
+			all = append(all, c.differences(strings.TrimPrefix(field+"."+name, "."), r[name], n[name])...)
 		}
 		return all
 	case []any:
@@ -152,46 +156,50 @@ func differences(field string, recorded, now any) []Difference {
 		}
 		var all []Difference
 		for i := range r {
-			all = append(all, differences(fmt.Sprintf("%s[%d]", field, i), r[i], n[i])...)
+			all = append(all, c.differences(fmt.Sprintf("%s[%d]", field, i), r[i], n[i])...)
 		}
 		return all
 	}
-	if same(field, recorded, now) {
+	if c.same(field, recorded, now) {
 		return nil
 	}
 	return []Difference{{field, show(recorded), show(now)}}
 }
 
-// tolerance is how much times may differ: a running clock goes on while a
-// request is answered, and tokens have whole seconds.
+// tolerance is how much times may differ, beside what an answer took: a running
+// clock goes on while a request is answered, and tokens have whole seconds.
 const tolerance = 2 * time.Second
 
 // same compares two values that have no fields.
-func same(field string, recorded, now any) bool {
-	if sameNumber(field, fmt.Sprint(recorded), fmt.Sprint(now)) {
-		return true
+func (c comparison) same(field string, recorded, now any) bool {
+	if a, ok := recorded.(json.Number); ok {
+		b, ok := now.(json.Number)
+		return ok && c.sameNumber(field, a.String(), b.String())
 	}
 	r, rIsText := recorded.(string)
 	n, nIsText := now.(string)
 	if !rIsText || !nIsText {
-		return show(recorded) == show(now)
+		return reflect.DeepEqual(recorded, now)
+	}
+	if c.sameNumber(field, r, n) {
+		return true
 	}
 	if r == n {
 		return true
 	}
-	return stamp.ReplaceAllString(r, "") == stamp.ReplaceAllString(n, "") && slices.EqualFunc(stamp.FindAllString(r, -1), stamp.FindAllString(n, -1), sameTime)
+	return stamp.ReplaceAllString(r, "") == stamp.ReplaceAllString(n, "") && slices.EqualFunc(stamp.FindAllString(r, -1), stamp.FindAllString(n, -1), c.sameTime)
 }
 
 // sameNumber compares numbers; fields that tell a time, or how much of a lifetime
 // is left, within the tolerance. v1 endpoints write them as text.
-func sameNumber(field, a, b string) bool {
+func (c comparison) sameNumber(field, a, b string) bool {
 	x, err := strconv.ParseFloat(a, 64)
 	y, err2 := strconv.ParseFloat(b, 64)
 	if err != nil || err2 != nil {
 		return false
 	}
 	_, name, _ := cutLast("."+field, ".")
-	return x == y || countedInSeconds[name] && math.Abs(x-y) <= tolerance.Seconds()
+	return x == y || countedInSeconds[name] && math.Abs(x-y) <= c.apart.Seconds()
 }
 
 // countedInSeconds are the fields of tokens, of their replies and of Key Vault's
@@ -208,13 +216,13 @@ var stamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|
 // forms are those of stamp.
 var forms = []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "Mon, 02 Jan 2006 15:04:05 GMT"}
 
-func sameTime(a, b string) bool {
+func (c comparison) sameTime(a, b string) bool {
 	if a == b {
 		return true
 	}
 	if x, err := time.ParseDuration(a); err == nil {
 		y, err := time.ParseDuration(b)
-		return err == nil && (x-y).Abs() <= tolerance
+		return err == nil && (x-y).Abs() <= c.apart
 	}
 	for _, form := range forms {
 		x, err := time.Parse(form, a)
@@ -222,7 +230,7 @@ func sameTime(a, b string) bool {
 			continue
 		}
 		y, err := time.Parse(form, b)
-		return err == nil && x.Sub(y).Abs() <= tolerance
+		return err == nil && x.Sub(y).Abs() <= c.apart
 	}
 	return false
 }

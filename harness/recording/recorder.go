@@ -427,6 +427,7 @@ func (r *Recorder) tell(e journal.Event) {
 
 // answered writes down what came of a request.
 func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
+	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	event, found := r.claim(in, q, seen.Header().Get("X-Ms-Request-Id"))
@@ -437,6 +438,9 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 	in.Outcome = r.outcome(in, seen, event, found)
 	if cut {
 		in.Outcome = Outcome{Event: in.Outcome.Event}
+	}
+	if took := now.Sub(r.start) - time.Duration(in.At); took >= time.Second {
+		in.Took = Since(took.Round(time.Millisecond))
 	}
 	in.done = true
 	if r.open--; r.open == 0 {

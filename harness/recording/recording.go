@@ -170,6 +170,8 @@ type Input struct {
 	Header map[string][]string `yaml:"header,omitempty" json:"header,omitempty"`
 	// Body is the body.
 	Body string `yaml:"body,omitempty" json:"body,omitempty"`
+	// Took is how much lab time went by until it was answered. Left out: less than a second.
+	Took Since `yaml:"took,omitempty" json:"took,omitzero" jsonschema:"type=string"`
 	// Outcome is what was answered.
 	Outcome Outcome `yaml:"outcome" json:"outcome"`
 
