@@ -44,7 +44,7 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 	if err != nil {
 		return err
 	}
-	waited := st.await(limited, c)
+	st.await(limited, c)
 	*result = c.sofar(*result)
 	switch {
 	case ctx.Err() != nil:
@@ -53,8 +53,6 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 		return fmt.Errorf("%s took longer than %v; stdout %q, stderr %q", c.args[0], timeout, shorten(result.Stdout), shorten(result.Stderr))
 	case c.err != nil:
 		return fmt.Errorf("start %s: %w", c.args[0], c.err)
-	case waited != nil:
-		return waited
 	}
 	return st.ended(ctx, c)
 }
@@ -88,9 +86,7 @@ func (st *stage) begin(ctx context.Context, name string, p *ProgramStep) error {
 func (st *stage) stop(ctx context.Context, s *StopStep, result *Result) error {
 	c := st.started[s.Program]
 	c.end()
-	if err := st.await(ctx, c); err != nil {
-		return err
-	}
+	st.await(ctx, c)
 	*result = c.sofar(*result)
 	return st.ended(ctx, c)
 }
@@ -179,27 +175,23 @@ func (st *stage) launch(ctx context.Context, p *ProgramStep) (*child, error) {
 
 // await waits for a program's end. In lockstep time goes by while it waits for
 // time, and does not while it does anything else.
-func (st *stage) await(ctx context.Context, c *child) error {
+func (st *stage) await(ctx context.Context, c *child) {
 	for c.shift != nil {
 		moved, err := st.lab.Clock().AdvanceToNext(ctx, c.shift)
+		if err != nil {
+			break // ctx has ended, and the program ends with it
+		}
+		pause := time.Duration(0)
+		if !moved {
+			pause = time.Millisecond // wall time: it computes, or waits for what is not ours
+		}
 		select {
 		case <-c.done:
-			return nil
-		default:
-		}
-		if err != nil {
-			break // with ctx, and the program with it
-		}
-		if !moved {
-			select {
-			case <-c.done:
-				return nil
-			case <-time.After(time.Millisecond): // wall time: it computes, or waits for what is not ours
-			}
+			return
+		case <-time.After(pause):
 		}
 	}
 	<-c.done
-	return nil
 }
 
 // sofar adds what the program has written, and how it ended if it has.

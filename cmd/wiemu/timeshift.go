@@ -58,7 +58,7 @@ running end with it. The exit code is the command's.`,
 				if err != nil {
 					return err
 				}
-				defer lab.Close()
+				defer func() { _ = lab.Close() }() // the lab's end of it may be gone
 				return runShifted(cmd.Context(), lab, opts, args)
 			}
 			start, err := startOf(at, by)

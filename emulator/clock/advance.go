@@ -37,6 +37,9 @@ func (l *Lab) Follow(f Follower) (leave func()) {
 	}
 }
 
+// Followed reports whether somebody follows: a program in lockstep.
+func (l *Lab) Followed() bool { return len(l.following()) > 0 }
+
 func (l *Lab) following() []*follower {
 	l.mu.Lock()
 	defer l.mu.Unlock()

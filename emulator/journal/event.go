@@ -45,13 +45,14 @@ const (
 // projection → exchange), UTI (exchange → access). It never holds a token, a
 // secret or a private key.
 type Event struct {
-	ID      string    `json:"id"`             // ordinal within its run
-	Time    time.Time `json:"time"`           // lab time
-	Wall    time.Time `json:"wall,omitzero"`  // machine time
-	Kind    Kind      `json:"kind"`           //
-	Outcome Outcome   `json:"outcome"`        //
-	Summary string    `json:"summary"`        // one line for people
-	Part    string    `json:"part,omitempty"` // which issuer, key ring or vault it happened in
+	ID      string    `json:"id"`               // ordinal within its run
+	Time    time.Time `json:"time"`             // lab time
+	Wall    time.Time `json:"wall,omitzero"`    // machine time
+	Shared  bool      `json:"shared,omitempty"` // programs lived on lab time then (lockstep)
+	Kind    Kind      `json:"kind"`             //
+	Outcome Outcome   `json:"outcome"`          //
+	Summary string    `json:"summary"`          // one line for people
+	Part    string    `json:"part,omitempty"`   // which issuer, key ring or vault it happened in
 
 	Workload  string     `json:"workload,omitempty"` // namespace/service account
 	Issuer    string     `json:"issuer,omitempty"`   // of the assertion, as are the next five

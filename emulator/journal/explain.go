@@ -30,7 +30,7 @@ func Explain(w io.Writer, e Event, all []Event) error {
 			p.line("  %-15s %s", f.name, f.value)
 		}
 	}
-	if ahead := e.Time.Sub(e.Wall).Round(time.Minute); !e.Wall.IsZero() && ahead.Abs() > time.Minute && e.Kind == Access {
+	if ahead := e.Time.Sub(e.Wall).Round(time.Minute); !e.Wall.IsZero() && !e.Shared && ahead.Abs() > time.Minute && e.Kind == Access {
 		p.line("  %-15s %s the machine's: the client's clock did not move, so it may still send a token that has expired here", "lab time is", aheadOf(ahead))
 	}
 	if remark := e.Detail["remark"]; remark != "" {

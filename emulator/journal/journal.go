@@ -67,6 +67,9 @@ func (j *Journal) Record(e Event) Event {
 	}
 	e.bound()
 	e.Time = j.clock.Now()
+	if lab, ok := j.clock.(*clock.Lab); ok {
+		e.Shared = lab.Followed()
+	}
 	e.Wall = time.Now().Round(0).UTC() // wall time: when it happened on the machine
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -19,12 +19,10 @@ func getRegisters(tid int, r *registers) error { return unix.PtraceGetRegs(tid, 
 func setRegisters(tid int, r *registers) error { return unix.PtraceSetRegs(tid, r) }
 
 func stackPointer(r *registers) uint64        { return r.Rsp }
-func futexTimeoutAt(r *registers) uint64      { return r.R10 }
 func setFutexTimeout(r *registers, at uint64) { r.R10 = at }
 func argumentsOf(r *registers) [6]uint64      { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} }
 func returned(r *registers) int64             { return int64(r.Rax) }
 func setReturned(r *registers, value int64)   { r.Rax = uint64(value) }
-func atEntry(r *registers) bool               { return int64(r.Rax) == -int64(unix.ENOSYS) }
 
 // interrupted makes a wait that was interrupted return value instead; false: the
 // thread is not in such a call any more.

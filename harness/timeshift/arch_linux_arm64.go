@@ -22,7 +22,6 @@ func getRegisters(tid int, r *registers) error { return unix.PtraceGetRegSetArm6
 func setRegisters(tid int, r *registers) error { return unix.PtraceSetRegSetArm64(tid, prStatus, r) }
 
 func stackPointer(r *registers) uint64        { return r.Sp }
-func futexTimeoutAt(r *registers) uint64      { return r.Regs[3] }
 func setFutexTimeout(r *registers, at uint64) { r.Regs[3] = at }
 func argumentsOf(r *registers) [6]uint64      { return [6]uint64(r.Regs[:6]) }
 func returned(r *registers) int64             { return int64(r.Regs[0]) }

@@ -159,7 +159,7 @@ func (s *supervisor) meet(wallOnly bool) {
 	}
 	for {
 		n, rn, _, _, err := unix.Recvmsg(shim, message, rights, unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR { //nolint:errorlint // a plain number
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n == 0 {

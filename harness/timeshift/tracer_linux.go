@@ -4,6 +4,7 @@ package timeshift
 
 import (
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"sync/atomic"
 
@@ -87,7 +88,7 @@ func (t *tracer) wait() {
 	for {
 		var status unix.WaitStatus
 		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
-		if err == unix.EINTR { //nolint:errorlint // a plain number
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {

@@ -106,7 +106,7 @@ func kindOf(file string) string {
 	if err != nil {
 		return "a program"
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			name := make([]byte, p.Filesz)
