@@ -22,7 +22,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
@@ -43,7 +42,6 @@ type Recorder struct {
 	opts   Options
 	config config.Config
 	file   string        // of the configuration
-	faults []fault.Fault // from the start, beside those of the configuration
 	pool   *keyring.Pool // that the rings take from
 	lab    *harness.Lab
 	names  *names
@@ -78,7 +76,7 @@ func Start(ctx context.Context, opts harness.Options, declared []harness.Declare
 	n := newNames()
 	k := newKeys(n)
 	r := &Recorder{
-		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, faults: opts.Emulator.Faults, pool: opts.Emulator.Keys, names: n, keys: k, tokens: newTokens(n, k),
+		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, pool: opts.Emulator.Keys, names: n, keys: k, tokens: newTokens(n, k),
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
 	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
@@ -123,7 +121,10 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 	if err != nil {
 		return err
 	}
-	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Faults: r.faults, Certificates: certificates}
+	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Certificates: certificates}
+	for _, f := range e.Faults().Active() {
+		r.state.Faults = append(r.state.Faults, f.Fault)
+	}
 	if err := r.nameCertificates(); err != nil {
 		return err
 	}
@@ -147,11 +148,8 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 // its secrets.
 func (r *Recorder) world() (config.Config, error) {
 	c := r.config
-	c.Listen, c.Faults, c.Chaos = config.Listen{}, nil, 0 // the faults are told as they were then
-	c.Issuers = slices.Clone(c.Issuers)
-	for i := range c.Issuers {
-		c.Issuers[i].CA, c.Issuers[i].BearerTokenFile, c.Issuers[i].Server = "", "", ""
-	}
+	withoutThisMachine(&c)
+	c.Faults, c.Chaos = nil, 0 // the faults are told as they were then
 	completed, err := c.Complete(r.file)
 	if err != nil {
 		return config.Config{}, err

@@ -76,7 +76,7 @@ type State struct {
 	Declared Declared `yaml:"declared,omitempty" json:"declared,omitempty"`
 	// Seed decides about faults with a probability.
 	Seed uint64 `yaml:"seed,omitempty" json:"seed,omitempty"`
-	// Faults are those from the start, beside those of the configuration.
+	// Faults are those that there were from the start, chaos included.
 	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
 	// Keys are the private keys in the order in which they came into use, PKCS#8 PEM. Left out: a replay takes new ones.
 	Keys []string `yaml:"keys,omitempty" json:"keys,omitempty"`

@@ -390,6 +390,16 @@ func TestSessionsReplayAsTheyWere(t *testing.T) {
 			s.exchange(url.Values{"client_assertion": {fresh}})
 			return []string{own, access, fresh}
 		}},
+		"faults from the start": {refuse: []string{"429 Throttled"}, config: config.Config{
+			Chaos: 7, Faults: []fault.Fault{{Name: "throttled", For: fault.Selector{Resource: "keyvault"}, When: fault.Limits{Probability: 0.6}}},
+		}, happen: func(s *session) []string {
+			for range 30 {
+				s.raw(s.assertion())
+				s.rawSecret()
+				s.advance("10m")
+			}
+			return nil
+		}},
 		"many at a time": {happen: func(s *session) []string {
 			own := s.assertion()
 			var all sync.WaitGroup
@@ -446,6 +456,19 @@ func (s *session) raw(assertion string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := s.lab.Emulator().Transport().RoundTrip(r)
 	if err == nil {
+		_, _ = io.Copy(io.Discard, resp.Body) // it may break off
+		_ = resp.Body.Close()
+	}
+}
+
+// rawSecret asks for a secret without a token and takes whatever comes.
+func (s *session) rawSecret() {
+	s.Helper()
+	r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "https://mykeyvault.vault.azure.net/secrets/mysecret?api-version=7.6", nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if resp, err := s.lab.Emulator().Transport().RoundTrip(r); err == nil {
 		_, _ = io.Copy(io.Discard, resp.Body) // it may break off
 		_ = resp.Body.Close()
 	}
