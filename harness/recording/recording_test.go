@@ -393,7 +393,7 @@ func TestSessionsReplayAsTheyWere(t *testing.T) {
 		"faults from the start": {refuse: []string{"429 Throttled"}, config: config.Config{
 			Chaos: 7, Faults: []fault.Fault{{Name: "throttled", For: fault.Selector{Resource: "keyvault"}, When: fault.Limits{Probability: 0.6}}},
 		}, happen: func(s *session) []string {
-			for range 30 {
+			for range 12 {
 				s.raw(s.assertion())
 				s.rawSecret()
 				s.advance("10m")

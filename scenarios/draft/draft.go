@@ -24,6 +24,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/recording"
 	"github.com/wiemu/wiemu/scenarios"
@@ -56,6 +57,7 @@ type drafter struct {
 	config   config.Config
 	actors   []config.Workload
 	names    map[string]string // of workloads: by namespace/service account and client id
+	wrong    []fault.Fault     // from the start
 	faults   map[string]string // names of steps, by the id that the fault had
 	again    map[string]*reuse // by the header with the access token
 	steps    []step
@@ -92,9 +94,9 @@ func firstLine(text string) string {
 // that ran without being declared, which an identity that has owners does not.
 func (d *drafter) people() error {
 	d.config = d.recorded.State.Config
-	d.config.Faults = nil
+	d.config.Faults, d.config.Chaos = nil, 0
 	for _, f := range slices.Concat(d.recorded.State.Config.Faults, d.recorded.State.Faults) {
-		d.config.Faults = append(d.config.Faults, d.seeded(f))
+		d.wrong = append(d.wrong, d.seeded(f))
 	}
 	d.config.APIVersion, d.config.Kind = "", ""
 	declared := slices.Clone(d.recorded.State.Declared)
@@ -113,6 +115,12 @@ func (d *drafter) people() error {
 		declared = append(declared, asked.Beside...)
 		if !slices.ContainsFunc(declared, func(k harness.Declared) bool { return same(k, asked.Declared) }) {
 			strangers = append(strangers, asked.Declared)
+			continue
+		}
+		for i := range declared { // it ran as its file says, and as it was told
+			if same(declared[i], asked.Declared) {
+				declared[i].Identity = declared[i].Identity.With(asked.Identity)
+			}
 		}
 	}
 	d.config.Workloads = nil // they are among the declared ones
@@ -129,7 +137,8 @@ func (d *drafter) people() error {
 }
 
 func same(a, b harness.Declared) bool {
-	return a.Workload.Namespace == b.Workload.Namespace && a.Workload.ServiceAccount == b.Workload.ServiceAccount && a.Workload.ClientID == b.Workload.ClientID && a.Identity == b.Identity
+	return a.Workload.Namespace == b.Workload.Namespace && a.Workload.ServiceAccount == b.Workload.ServiceAccount && a.Workload.ClientID == b.Workload.ClientID &&
+		a.Identity.Tenant == b.Identity.Tenant && a.Identity.Issuer == b.Identity.Issuer
 }
 
 // owned reports whether an identity was there before a workload came with its
@@ -226,6 +235,7 @@ func (d *drafter) write(name string) ([]byte, error) {
 	}{
 		{"config", d.config, isEmpty(d.config)},
 		{"workloads", d.actors, len(d.actors) == 0},
+		{"faults", d.wrong, len(d.wrong) == 0},
 	} {
 		if part.empty {
 			continue

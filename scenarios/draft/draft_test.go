@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/harness/recording"
 	"github.com/wiemu/wiemu/scenarios/draft"
 )
@@ -100,6 +101,19 @@ func TestFaultsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(got), "- clearFault: fault_f1") {
+		t.Errorf("%s", got)
+	}
+}
+
+// What went wrong from the start does so in the scenario.
+func TestFaultsFromTheStart(t *testing.T) {
+	recorded := read(t)
+	recorded.State.Faults = []fault.Fault{{Name: "throttled", When: fault.Limits{Probability: 0.1, Seed: 5}}}
+	got, err := draft.From(recorded, "faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(got), "\nfaults:\n  - name: throttled\n") {
 		t.Errorf("%s", got)
 	}
 }

@@ -28,7 +28,12 @@ func (d *drafter) happenings() {
 		case in.Door == emulator.ControlDoor:
 			d.steered(in)
 		case in.Door == emulator.GatewayDoor && isExchange(in):
-			d.exchange(i, told)
+			d.exchange(i, told, "")
+		case in.Door == emulator.BindingsDoor && isExchange(in):
+			d.exchange(i, told, "binding")
+		case in.Door == emulator.BindingsDoor && in.Method == "GET": // documents, which a run asks for itself
+		case strings.HasPrefix(in.Door, emulator.MachineDoors):
+			d.managed(i, told)
 		case in.Door == emulator.GatewayDoor && in.Outcome.Event["kind"] == string(journal.Access):
 			if in.Outcome.Refused() || in.Workload != "" { // not a challenge, which a run asks for itself
 				d.later(in)
@@ -140,7 +145,7 @@ func isExchange(in recording.Input) bool {
 }
 
 // exchange is a run for a token request and for what its token was used for.
-func (d *drafter) exchange(i int, told map[int]bool) {
+func (d *drafter) exchange(i int, told map[int]bool, credential string) {
 	in := d.recorded.Inputs[i]
 	asked := parameters(in)
 	scope := strings.TrimSpace(cmp.Or(asked.Get("scope"), asked.Get("resource")))
@@ -158,6 +163,9 @@ func (d *drafter) exchange(i int, told map[int]bool) {
 		return
 	case token.Answered:
 		d.remark(in.At, in, "its assertion had been asked for, and was in no token file")
+		return
+	case credential == "binding" && in.Outcome.Refused() && in.Outcome.Code == 0:
+		d.remark(in.At, in, "the identity-binding proxy refused it ("+in.Outcome.Short()+"); a workload of a scenario is bound, unless config.identityBindings says who is")
 		return
 	case token.SignedBy == "":
 		d.remark(in.At, in, "nobody in the lab has signed its assertion: "+in.Outcome.Short())
@@ -191,6 +199,31 @@ func (d *drafter) exchange(i int, told map[int]bool) {
 			run.command = wanted
 		}
 	}
+	d.ran(in, run.with(credential), failed)
+}
+
+// managed is a run for a token that a machine was asked for.
+func (d *drafter) managed(i int, told map[int]bool) {
+	in := d.recorded.Inputs[i]
+	asked, err := url.Parse(in.Path)
+	account := cmp.Or(strings.TrimPrefix(in.Door, emulator.MachineDoors), in.Workload)
+	actor := d.anyOf(account)
+	if err != nil || actor == "" || asked.Query().Get("resource") == "" {
+		d.remark(in.At, in, "it is no request of a workload for a token")
+		return
+	}
+	d.runs++
+	run := runStep{name: fmt.Sprintf("run_%d", d.runs), actor: actor, env: map[string]string{}}
+	run.command = []string{"wiemu-workload", "token", "--scope", strings.TrimSuffix(asked.Query().Get("resource"), "/") + "/.default"}
+	use, failed := d.used(i, told)
+	if use != nil {
+		run.command = use
+	}
+	d.ran(in, run.with("managed"), failed)
+}
+
+// ran adds a run and what came of it.
+func (d *drafter) ran(in recording.Input, run runStep, failed *recording.Outcome) {
 	d.add(in.At, "%s", run.text())
 	switch {
 	case in.Outcome.Code != 0:
@@ -208,6 +241,14 @@ type runStep struct {
 	name, actor, token string
 	command            []string
 	env                map[string]string
+}
+
+// with has wiemu-workload use another credential than the usual one.
+func (r runStep) with(credential string) runStep {
+	if credential != "" {
+		r.command = slices.Insert(slices.Clone(r.command), 2, "--credential="+credential)
+	}
+	return r
 }
 
 func (r runStep) text() string {
