@@ -54,7 +54,7 @@ func (l *Lab) following() []*follower {
 // asked is answered. An Advance by zero is one such stop.
 //
 // After exactStops stops, those for followers alone are no closer together than a
-// second or a thousandth of d, whichever is more: a program that looks at the clock
+// second or a three-hundredth of d, whichever is more: a program that looks at the clock
 // ten times a second is not given its turn a million times on the way to the next day.
 //
 // Advance returns early, with the clock where it got to, when ctx ends or a
@@ -113,7 +113,7 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 	}
 	l.hold(true)
 	defer l.hold(false)
-	return l.through(ctx, target, max(time.Second, target.Sub(now)/1000))
+	return l.through(ctx, target, max(time.Second, target.Sub(now)/300))
 }
 
 // through goes to a time by way of its stops.
@@ -133,8 +133,10 @@ func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) 
 }
 
 // exactStops is how often in one Advance a follower has its turn when it wants it:
-// once a minute for most of a day, every ten seconds for three hours.
-const exactStops = 1000
+// once a minute for three hours. Go's runtime, which collects garbage every two
+// minutes, and HTTP/2 connections that are tested every ten seconds make more of
+// them expensive.
+const exactStops = 200
 
 // hold lets the clock stand still for an Advance, and go on as it did after it.
 // The time that the Advance takes does not pass in the lab.

@@ -83,8 +83,8 @@ func TestABusyFollowerHasSoManyTurnsAtMost(t *testing.T) {
 	if err := lab.Advance(t.Context(), 1000*time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(p.turns); n < 1990 || n > 2010 {
-		t.Errorf("%d turns in 1000 hours, want a thousand at once and then one each hour", n)
+	if n := len(p.turns); n < 495 || n > 505 {
+		t.Errorf("%d turns in 1000 hours, want two hundred at once and then one each 200 minutes", n)
 	}
 }
 

@@ -5,7 +5,6 @@ package timeshift
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -23,10 +22,10 @@ type link struct {
 	out   *json.Encoder
 
 	mu      sync.Mutex
-	asked   uint64
+	turns   uint64
 	waiting map[uint64]chan answer
 
-	rested atomic.Bool // at its last turn it came to rest
+	next atomic.Int64 // lab time for which it waited when it came to rest at its last turn; 0: none, or it did not
 
 	gone   chan struct{} // closed when there will be no more answers
 	failed *failure      // readable when gone
@@ -68,8 +67,8 @@ func (l *link) listen() {
 			return
 		}
 		l.mu.Lock()
-		to := l.waiting[a.To]
-		delete(l.waiting, a.To)
+		to := l.waiting[a.Turn]
+		delete(l.waiting, a.Turn)
 		l.mu.Unlock()
 		if to != nil {
 			to <- a
@@ -77,49 +76,35 @@ func (l *link) listen() {
 	}
 }
 
-// errGone says that nobody answers for the program any more.
-var errGone = errors.New("the program's supervisor has ended")
-
-// ask asks the other end, which has its turn before if that is wanted.
-func (l *link) ask(ctx context.Context, turn bool) (answer, error) {
-	l.mu.Lock()
-	l.asked++
-	number, reply := l.asked, make(chan answer, 1)
-	l.waiting[number] = reply
-	l.mu.Unlock()
-	l.tell(order{Ask: number, Turn: turn})
-	select {
-	case a := <-reply:
-		return a, nil
-	case <-l.gone:
-		return answer{}, errGone
-	case <-ctx.Done():
-		return answer{}, ctx.Err()
-	}
-}
-
 // Turn lets the waits end that are over by now, and returns when the program has
 // nothing more to do, or has been busy for two seconds (wall time).
 func (l *link) Turn(ctx context.Context) error {
-	a, err := l.ask(ctx, true)
-	if errors.Is(err, errGone) {
+	l.mu.Lock()
+	l.turns++
+	number, reply := l.turns, make(chan answer, 1)
+	l.waiting[number] = reply
+	l.mu.Unlock()
+	l.next.Store(0)
+	l.tell(order{Turn: number})
+	select {
+	case a := <-reply:
+		if a.Quiet {
+			l.next.Store(a.Next)
+		}
+		return nil
+	case <-l.gone:
 		return nil // a program that has ended had its turn
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	l.rested.Store(a.Quiet)
-	return err
 }
 
-// Next is the earliest lab time for which a thread of the program waits. While the
-// program is busy, time is not what it waits for.
+// Next is the earliest lab time for which a thread of the program waits, as of its
+// last turn: since then it has been at rest. While it is busy, time is not what it
+// waits for.
 func (l *link) Next() (time.Time, bool) {
-	if !l.rested.Load() {
-		return time.Time{}, false
-	}
-	a, err := l.ask(context.Background(), false)
-	if err != nil || a.Next == 0 {
-		return time.Time{}, false
-	}
-	return time.Unix(0, a.Next).UTC(), true
+	next := l.next.Load()
+	return time.Unix(0, next).UTC(), next != 0
 }
 
 // readingOf is a setting in the terms of the kernel's clock.

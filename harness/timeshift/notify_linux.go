@@ -31,7 +31,7 @@ type response struct {
 }
 
 // listeners is how many threads answer: more would wait for the same processors.
-const listeners = 2
+const listeners = 1
 
 // listen answers the system calls that the kernel tells of.
 func (s *supervisor) listen(fd int) {

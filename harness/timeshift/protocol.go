@@ -8,8 +8,7 @@ package timeshift
 type order struct {
 	Begin *beginning `json:"begin,omitempty"` // first of all
 	Set   *reading   `json:"set,omitempty"`
-	Ask   uint64     `json:"ask,omitempty"`  // number of a question that an answer carries
-	Turn  bool       `json:"turn,omitempty"` // ... and before it: end the waits that are due, and wait until all is quiet
+	Turn  uint64     `json:"turn,omitempty"` // its number: end the waits that are due, wait until all is quiet, and answer
 	End   bool       `json:"end,omitempty"`  // a last report, please
 }
 
@@ -21,7 +20,7 @@ type beginning struct {
 
 // answer is what the supervisor tells.
 type answer struct {
-	To     uint64   `json:"to,omitempty"`
+	Turn   uint64   `json:"turn,omitempty"`  // that has ended
 	Quiet  bool     `json:"quiet,omitempty"` // no thread of the program has anything to do now
 	Next   int64    `json:"next,omitempty"`  // lab time for which the program waits; 0: none
 	Failed *failure `json:"failed,omitempty"`

@@ -76,7 +76,7 @@ func (r *Remote) listen(orders *json.Decoder) {
 		if o.Set != nil {
 			r.set(*o.Set)
 		}
-		if o.Ask != 0 && r.out.Encode(r.answer(o)) != nil {
+		if o.Turn != 0 && r.out.Encode(r.answer(o)) != nil {
 			return
 		}
 	}
@@ -91,19 +91,16 @@ func (r *Remote) set(now reading) {
 	}
 }
 
-// answer asks the followers.
+// answer gives the followers their turn.
 func (r *Remote) answer(o order) answer {
 	r.mu.Lock()
 	followers := slices.Clone(r.followers)
 	r.mu.Unlock()
-	a := answer{To: o.Ask, Quiet: true}
-	if o.Turn {
-		var turns errgroup.Group
-		for _, f := range followers {
-			turns.Go(func() error { return f.Turn(context.Background()) })
-		}
-		a.Quiet = turns.Wait() == nil
+	var turns errgroup.Group
+	for _, f := range followers {
+		turns.Go(func() error { return f.Turn(context.Background()) })
 	}
+	a := answer{Turn: o.Turn, Quiet: turns.Wait() == nil}
 	for _, f := range followers {
 		if next, waits := f.Next(); waits && (a.Next == 0 || next.UnixNano() < a.Next) {
 			a.Next = next.UnixNano()

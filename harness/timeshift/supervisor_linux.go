@@ -74,16 +74,8 @@ func (s *supervisor) obey(o order) {
 		s.clocks.set(*o.Set)
 		s.waits.clockChanged()
 	}
-	if o.Ask != 0 {
-		a := answer{To: o.Ask}
-		if o.Turn {
-			a.Quiet = s.turn()
-		} else {
-			_, blocked := s.threads.activity(s.waits.known)
-			a.Quiet = blocked && s.tracer.busy.Load() == 0
-		}
-		a.Next = s.waits.next()
-		s.say(a)
+	if o.Turn != 0 {
+		s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next()})
 	}
 	if o.End {
 		s.mu.Lock()
