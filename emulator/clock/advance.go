@@ -165,11 +165,12 @@ func (l *Lab) stop(ctx context.Context) error {
 }
 
 // turns lets the followers do what they have to do, and answers what they ask,
-// until they ask nothing more. Nobody can keep the clock from moving: whoever
-// still asks after maxTurns is not waited for.
+// until nothing was sent or received while they had their turn. Nobody can keep the
+// clock from moving: whoever still asks after maxTurns is not waited for.
 func (l *Lab) turns(ctx context.Context) error {
 	followers := l.following()
 	for n := 0; n < maxTurns && len(followers) > 0; n++ {
+		before := l.traffic()
 		turns, together := errgroup.WithContext(ctx)
 		for _, f := range followers {
 			turns.Go(func() error { return f.Turn(together) })
@@ -177,7 +178,12 @@ func (l *Lab) turns(ctx context.Context) error {
 		if err := turns.Wait(); err != nil {
 			return fmt.Errorf("a program on the lab clock: %w", err)
 		}
-		if !l.asked() {
+		after := l.traffic()
+		for n := 0; after.underWay && n < maxArrival; n++ {
+			time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
+			after = l.traffic()
+		}
+		if after == before && after.open == 0 {
 			break
 		}
 		if err := l.settle(ctx); err != nil {
@@ -190,36 +196,40 @@ func (l *Lab) turns(ctx context.Context) error {
 // maxTurns is at how many requests in a row a program has asked enough for one stop.
 const maxTurns = 100
 
-// asked reports whether requests are in flight, or arriving: whoever knows of
-// those is asked until there are none, for a while.
-func (l *Lab) asked() bool {
-	arrived := false
-	for n := 0; l.arriving() && n < maxArrival; n++ {
-		arrived = true
-		time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return arrived || l.requests != nil && l.requests.open > 0
-}
-
-// maxArrival is how often is looked whether what has been sent has arrived; a
+// maxArrival is how often is looked whether what is under way has arrived; a
 // client whose request comes in pieces does not stop the clock.
 const maxArrival = 4000
 
-// Arrivals lets somebody who listens for requests tell whether one is arriving,
-// so that an Advance does not move on before it is there.
-func (l *Lab) Arrivals(arriving func() bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.arrivals = append(l.arrivals, arriving)
+// traffic is what a lab's listeners have to do with.
+type traffic struct {
+	events   uint64 // how much there has been of it
+	underWay bool   // something arrives, or is on its way out
+	open     int    // requests that are being answered
 }
 
-func (l *Lab) arriving() bool {
+// Traffic lets somebody who listens for requests tell how much was received and
+// sent so far, in steps of any kind, and whether something is under way, so that an
+// Advance does not move on before it is there.
+func (l *Lab) Traffic(observe func() (events uint64, underWay bool)) {
 	l.mu.Lock()
-	arrivals := slices.Clone(l.arrivals)
+	defer l.mu.Unlock()
+	l.observers = append(l.observers, observe)
+}
+
+func (l *Lab) traffic() (t traffic) {
+	l.mu.Lock()
+	observers := slices.Clone(l.observers)
+	t.events = l.begun
+	if l.requests != nil {
+		t.open = l.requests.open
+	}
 	l.mu.Unlock()
-	return slices.ContainsFunc(arrivals, func(arriving func() bool) bool { return arriving() })
+	for _, observe := range observers {
+		events, underWay := observe()
+		t.events += events
+		t.underWay = t.underWay || underWay
+	}
+	return t
 }
 
 // step moves on to the next stop; it reports whether there is one by target.

@@ -45,9 +45,10 @@ type Lab struct {
 	alarm     *time.Timer // rings when the earliest timer of a running clock is due
 	skews     map[string]time.Duration
 	followers []*follower
-	arrivals  []func() bool
+	observers []func() (events uint64, underWay bool)
 
 	requests *requests // begun since the last stop
+	begun    uint64    // requests, ever
 }
 
 // Running returns a clock that shows the machine's time until it is told
@@ -104,6 +105,7 @@ func (l *Lab) Begin() (end func()) {
 	}
 	r := l.requests
 	r.open++
+	l.begun++
 	ended := false
 	return func() {
 		l.mu.Lock()

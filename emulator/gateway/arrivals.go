@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 // something that nobody has taken up yet: a request that the lab clock waits for
 // although its handler has not begun.
 type arrivals struct {
+	events atomic.Uint64 // how often something was received or sent
+
 	mu        sync.Mutex
 	listeners []*arrivalListener
 	conns     map[*arrivalConn]bool
@@ -69,6 +72,7 @@ func (l *arrivalListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.arrivals.events.Add(1)
 	c := &arrivalConn{TCPConn: conn, arrivals: l.arrivals, raw: raw}
 	l.arrivals.mu.Lock()
 	defer l.arrivals.mu.Unlock()
@@ -88,6 +92,7 @@ type arrivalConn struct {
 
 	reading atomic.Bool
 	read    atomic.Uint64 // bytes
+	writes  atomic.Uint64
 }
 
 // Read implements net.Conn.
@@ -97,8 +102,22 @@ func (c *arrivalConn) Read(p []byte) (int, error) {
 	if err == nil {
 		c.reading.Store(false)
 		c.read.Add(uint64(n))
+		c.arrivals.events.Add(1)
 	}
 	return n, err
+}
+
+// Write implements net.Conn.
+func (c *arrivalConn) Write(p []byte) (int, error) {
+	n, err := c.TCPConn.Write(p)
+	c.writes.Add(1)
+	c.arrivals.events.Add(1)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, by way of Write.
+func (c *arrivalConn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // Close implements net.Conn.
@@ -111,4 +130,19 @@ func (c *arrivalConn) Close() error {
 
 func (c *arrivalConn) arriving() bool {
 	return !c.reading.Load() || bytesReceived(c.raw) > c.read.Load()
+}
+
+// arrivalOf is the connection from a client that another one, such as that of TLS,
+// goes over; nil if it is none.
+func arrivalOf(conn net.Conn) *arrivalConn {
+	for {
+		switch c := conn.(type) {
+		case *arrivalConn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
 )
 
 // FuzzProxy sends bytes to the proxy. Whatever they are, it ends, without a
@@ -42,7 +44,7 @@ func FuzzProxy(f *testing.F) {
 		deliver := func(conn net.Conn) bool { delivered++; return conn.Close() == nil }
 		logger := log.New(panicsOnly{t}, "", 0)
 		table := &hosts{exact: map[string]http.Handler{"login.test": http.NotFoundHandler()}}
-		p := newProxy(table, allowed{{name: "allowed.example"}}, deliver, d.dial, nil, logger)
+		p := newProxy(table, allowed{{name: "allowed.example"}}, clock.Running().Begin, deliver, d.dial, nil, logger)
 		doors := newHandedOver()
 		server := &http.Server{Handler: p, ErrorLog: logger, DisableGeneralOptionsHandler: true}
 		served := make(chan error, 1)

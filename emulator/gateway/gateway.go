@@ -122,7 +122,7 @@ func New(cfg Config) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Clock.Arrivals(g.arrivals.any)
+	cfg.Clock.Traffic(func() (uint64, bool) { return g.arrivals.events.Load(), g.arrivals.any() || g.conns.answering() })
 	g.router = mux.NewRouter().SkipClean(true) // cleaning would redirect, and lose a POST
 	g.router.NewRoute().MatcherFunc(g.matchHost)
 	g.router.NotFoundHandler = http.HandlerFunc(g.misdirected)
@@ -141,7 +141,7 @@ func New(cfg Config) (*Gateway, error) {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	g.proxy = newProxy(g.hosts, allowed, g.handed.deliver, dial, cfg.Journal, errorLog)
+	g.proxy = newProxy(g.hosts, allowed, cfg.Clock.Begin, g.handed.deliver, dial, cfg.Journal, errorLog)
 	g.proxy.metadata = cfg.Metadata
 	g.proxyDoor = &http.Server{
 		Handler: g.proxy, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return g.proxy.life },

@@ -30,6 +30,7 @@ const imds = "169.254.169.254"
 type proxy struct {
 	hosts   *hosts
 	allowed allowed
+	begin   func() (end func()) // lets lab time stand still
 	deliver func(net.Conn) bool // to the TLS door
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	journal *journal.Journal
@@ -44,8 +45,8 @@ type proxy struct {
 	forward   *httputil.ReverseProxy
 }
 
-func newProxy(h *hosts, a allowed, deliver func(net.Conn) bool, dial func(context.Context, string, string) (net.Conn, error), j *journal.Journal, errorLog *log.Logger) *proxy {
-	p := &proxy{hosts: h, allowed: a, deliver: deliver, dial: dial, journal: j, tunnels: newTunnels()}
+func newProxy(h *hosts, a allowed, begin func() (end func()), deliver func(net.Conn) bool, dial func(context.Context, string, string) (net.Conn, error), j *journal.Journal, errorLog *log.Logger) *proxy {
+	p := &proxy{hosts: h, allowed: a, begin: begin, deliver: deliver, dial: dial, journal: j, tunnels: newTunnels()}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.transport = &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -94,6 +95,7 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case t.port == tlsPort && p.hosts.find(t.host) != nil:
+		defer p.begin()() // its server knows nothing of it now, and the door nothing yet
 		if conn := p.established(w); conn != nil && (!p.tunnels.release(conn) || !p.deliver(conn)) {
 			_ = conn.Close() // the door is closed, and so are its connections
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -9,8 +10,8 @@ import (
 	"time"
 )
 
-// conns knows what a server's connections are doing, to shut the server down as
-// soon as it is idle. http.Server.Shutdown alone waits five seconds for a
+// conns knows what a server's connections are doing, to let lab time stand still
+// until an answer is out, and to shut the server down as soon as it is idle. http.Server.Shutdown alone waits five seconds for a
 // connection on which nothing was asked yet, and one second for HTTP/2.
 type conns struct {
 	mu      sync.Mutex
@@ -21,6 +22,9 @@ type conns struct {
 type connState struct {
 	state http.ConnState
 	since time.Time // wall time: input and output
+
+	on     *arrivalConn // of HTTP/2; else nil
+	writes uint64       // on it, up to then
 }
 
 // flushTime is how long an answer may take from its handler's end to the
@@ -42,7 +46,13 @@ func (c *conns) observe(conn net.Conn, state http.ConnState) {
 	case state == http.StateNew && c.closing:
 		_ = conn.Close() // nothing was said on it
 	default:
-		c.states[conn] = connState{state, time.Now()} // wall time: input and output
+		s := connState{state: state, since: time.Now()} // wall time: input and output
+		if t, ok := conn.(*tls.Conn); ok && state != http.StateNew && t.ConnectionState().NegotiatedProtocol == "h2" {
+			if s.on = arrivalOf(conn); s.on != nil {
+				s.writes = s.on.writes.Load()
+			}
+		}
+		c.states[conn] = s
 	}
 }
 
@@ -103,4 +113,17 @@ func (c *conns) untilIdle() (wait time.Duration) {
 		wait = max(wait, flushTime-time.Since(s.since))
 	}
 	return wait
+}
+
+// answering reports whether an answer is under way: from the first byte of its
+// request until it was written, which HTTP/2 does after it says that it is idle.
+func (c *conns) answering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.states {
+		if s.state == http.StateActive || s.on != nil && s.on.writes.Load() == s.writes && time.Since(s.since) < flushTime {
+			return true
+		}
+	}
+	return false
 }
