@@ -18,11 +18,16 @@ type registers = unix.PtraceRegs
 func getRegisters(tid int, r *registers) error { return unix.PtraceGetRegs(tid, r) }
 func setRegisters(tid int, r *registers) error { return unix.PtraceSetRegs(tid, r) }
 
-func stackPointer(r *registers) uint64        { return r.Rsp }
-func setFutexTimeout(r *registers, at uint64) { r.R10 = at }
-func argumentsOf(r *registers) [6]uint64      { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} }
-func returned(r *registers) int64             { return int64(r.Rax) }
-func setReturned(r *registers, value int64)   { r.Rax = uint64(value) }
+func stackPointer(r *registers) uint64      { return r.Rsp }
+func argumentsOf(r *registers) [6]uint64    { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} }
+func callOf(r *registers) int32             { return int32(r.Orig_rax) }
+func returned(r *registers) int64           { return int64(r.Rax) }
+func setReturned(r *registers, value int64) { r.Rax = uint64(value) }
+
+// setArgument changes an argument of a call, the first being number 0.
+func setArgument(r *registers, n int, value uint64) {
+	*[...]*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}[n] = value
+}
 
 // interrupted makes a wait that was interrupted return value instead; false: the
 // thread is not in such a call any more.

@@ -21,11 +21,14 @@ const (
 func getRegisters(tid int, r *registers) error { return unix.PtraceGetRegSetArm64(tid, prStatus, r) }
 func setRegisters(tid int, r *registers) error { return unix.PtraceSetRegSetArm64(tid, prStatus, r) }
 
-func stackPointer(r *registers) uint64        { return r.Sp }
-func setFutexTimeout(r *registers, at uint64) { r.Regs[3] = at }
-func argumentsOf(r *registers) [6]uint64      { return [6]uint64(r.Regs[:6]) }
-func returned(r *registers) int64             { return int64(r.Regs[0]) }
-func setReturned(r *registers, value int64)   { r.Regs[0] = uint64(value) }
+func stackPointer(r *registers) uint64      { return r.Sp }
+func argumentsOf(r *registers) [6]uint64    { return [6]uint64(r.Regs[:6]) }
+func callOf(r *registers) int32             { return int32(r.Regs[8]) }
+func returned(r *registers) int64           { return int64(r.Regs[0]) }
+func setReturned(r *registers, value int64) { r.Regs[0] = uint64(value) }
+
+// setArgument changes an argument of a call; not the first, whose place the result takes.
+func setArgument(r *registers, n int, value uint64) { r.Regs[n] = value }
 
 // interrupted makes a wait that was interrupted return value instead; false: the
 // thread is not in such a call any more. When a tracer sees an interrupted call,

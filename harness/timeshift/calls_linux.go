@@ -50,6 +50,17 @@ const (
 	futexOperation = 1 // argument
 )
 
+// futexCall waits as its operation says.
+var futexCall = waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}
+
+// clock_nanosleep(2) has its clock first, and then whether it is told until when.
+const (
+	sleepFlags    = 1 // argument
+	timerAbsolute = 1 // TIMER_ABSTIME
+)
+
+var sleepCall = waitCall{"clock_nanosleep", 2, timespec, 0}
+
 var absoluteFutex = map[uint32]bool{6: true, 9: true, 11: true, 13: true} // LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2
 
 // futexLockPI has its time-out on CLOCK_REALTIME whatever its flags.

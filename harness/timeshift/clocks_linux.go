@@ -70,7 +70,9 @@ func (c *clocks) read(id int32) int64 {
 	case isWall(id):
 		wall := c.lab() + c.now.Load().Skew
 		if id == clockTAI {
-			wall += kernelTime(clockTAI) - kernelTime(clockRealtime)
+			// Whole seconds; read one after the other, they are a little more apart.
+			const second = 1_000_000_000
+			wall += (kernelTime(clockTAI) - kernelTime(clockRealtime) + second/2) / second * second
 		}
 		return wall
 	case isMonotonic(id) && !c.wallOnly:

@@ -49,7 +49,7 @@ func filter(wallOnly bool) []unix.SockFilter {
 	}
 	if !wallOnly {
 		block(unix.SYS_FUTEX, ifFutexWaits()...)
-		block(unix.SYS_CLOCK_NANOSLEEP, result(notify))
+		block(unix.SYS_CLOCK_NANOSLEEP, load(dataLow(sleepFlags)), jump(unix.BPF_JSET, timerAbsolute, 0, 1), result(trace), result(notify))
 		for nr, c := range waitCalls() {
 			if c.form == millis {
 				block(nr, ifMillis(c.timeout)...)

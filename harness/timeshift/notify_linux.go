@@ -35,7 +35,6 @@ const listeners = 1
 
 // listen answers the system calls that the kernel tells of.
 func (s *supervisor) listen(fd int) {
-	s.tracer.listener = fd
 	// The one who asks and the one who answers take turns, so they may as well
 	// share a processor (Linux 6.6; elsewhere this fails and it is a bit slower).
 	const setFlags, syncWakeUp = 0x40082104, 1
@@ -59,22 +58,11 @@ func (s *supervisor) answerNext(fd int) bool {
 	default:
 		return false
 	}
-	if r := s.decide(&q); r != nil {
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(r))) // fails if the thread is gone
-	}
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(s.decide(&q)))) // fails if the thread is gone
 	return true
 }
 
-// answer lets a system call that has been waiting for it return.
-func (w *wait) answer(listener int, value int64) {
-	r := response{id: w.notification, val: value}
-	if value < 0 {
-		r.val, r.err = 0, int32(value)
-	}
-	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r))) // fails if the thread is gone
-}
-
-// decide answers a system call; nil: later.
+// decide answers a system call, or lets the kernel go on with it.
 func (s *supervisor) decide(q *notification) *response {
 	tid := int(q.pid)
 	r := &response{id: q.id}
@@ -108,43 +96,23 @@ func (s *supervisor) decide(q *notification) *response {
 		if q.args[0] != 0 { // OpenSSL reads what is written, not what is returned
 			put(q.args[0], r.val)
 		}
-	case unix.SYS_CLOCK_NANOSLEEP:
-		return s.sleep(q)
 	default:
 		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 		call := s.waits.calls[q.nr]
-		if q.nr == unix.SYS_FUTEX {
-			call = waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}
+		switch q.nr {
+		case unix.SYS_FUTEX:
+			call = futexCall
+		case unix.SYS_CLOCK_NANOSLEEP:
+			if id := int32(q.args[0]); !isWall(id) && !isMonotonic(id) {
+				return r // it counts processor time
+			}
+			call = sleepCall
 		}
 		if length, ok := s.length(tid, q.args[call.timeout], call.form); ok && length > 0 {
 			s.waits.add(&wait{tid: tid, nr: q.nr, args: q.args, call: call, due: later(s.clocks.lab(), length)})
 		}
 	}
 	return r
-}
-
-// sleep takes on a clock_nanosleep. One until some time is ended by us: the kernel
-// would compare with a clock that shows something else.
-func (s *supervisor) sleep(q *notification) *response {
-	const absolute = 1 // TIMER_ABSTIME
-	id, tid := int32(q.args[0]), int(q.pid)
-	on := &response{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-	length, ok := s.length(tid, q.args[2], timespec)
-	if !ok || !isWall(id) && !isMonotonic(id) {
-		return on // the kernel says what is wrong with it, or counts processor time
-	}
-	w := &wait{tid: tid, nr: q.nr, args: q.args, call: waitCall{name: "clock_nanosleep"}}
-	if q.args[1]&absolute == 0 {
-		w.due = later(s.clocks.lab(), length)
-		s.waits.add(w)
-		return on
-	}
-	if w.due = s.clocks.labAt(id, length); w.due <= s.clocks.lab() {
-		return &response{id: q.id}
-	}
-	w.notification, w.ours = q.id, true
-	s.waits.add(w)
-	return nil
 }
 
 // length reads how long a call waits, in nanoseconds; false: for ever, or nonsense,

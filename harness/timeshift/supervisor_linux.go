@@ -187,10 +187,6 @@ func receivedFile(rights []byte) (int, error) {
 // end makes a wait return that is over.
 func (s *supervisor) end(w *wait) {
 	s.ended.Add(1)
-	if w.notification != 0 {
-		w.answer(s.tracer.listener, w.call.expired)
-		return
-	}
 	s.tracer.interrupt(w)
 }
 

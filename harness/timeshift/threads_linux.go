@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type threads struct {
 type thread struct {
 	process                 int
 	state, timeslices, call *os.File // /proc/PID/stat, schedstat and syscall; nil: not opened yet
+	stopped                 bool     // by job control
 }
 
 func newThreads() *threads { return &threads{byID: map[int]*thread{}, memories: map[int]*os.File{}} }
@@ -33,6 +35,15 @@ func (ts *threads) add(tid int) {
 	defer ts.mu.Unlock()
 	if ts.byID[tid] == nil {
 		ts.byID[tid] = &thread{process: processOf(tid)}
+	}
+}
+
+// stopped says that job control has stopped a thread, or that it goes on.
+func (ts *threads) stopped(tid int, is bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byID[tid]; t != nil {
+		t.stopped = is
 	}
 }
 
@@ -166,6 +177,10 @@ func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) 
 				}
 			}
 		case 'T', 'I': // stopped by job control
+		case 't': // by it as well, or by us
+			if !t.stopped {
+				return 0, false
+			}
 		case 'Z', 'X': // ended; whoever waits for that hears of it when we have
 			if tid != t.process || !ts.others(tid) {
 				return 0, false
@@ -225,9 +240,11 @@ func mayWaitIn(tid int, w *wait) bool {
 	return !blocked || w.is(nr, args)
 }
 
-// is tells whether a system call is that of the wait.
+// is tells whether a system call is that of the wait. A thread may go on to wait
+// for ever in the same call.
 func (w *wait) is(nr int32, args [6]uint64) bool {
-	return nr == unix.SYS_RESTART_SYSCALL || nr == w.nr && args[0] == w.args[0]
+	n := w.call.timeout + 1
+	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[:n], w.args[:n])
 }
 
 // parseCall reads what the kernel says of a blocked thread: NUMBER ARGUMENT …, or

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,12 @@ type child struct {
 // launch runs a program on lab's clock, which it follows as source does.
 func launch(t *testing.T, lab *clock.Lab, source Source, opts Options, args ...string) *child {
 	t.Helper()
+	return launchWith(t, lab, source, opts, nil, args...)
+}
+
+// launchWith runs a program with a standard input; nil: none.
+func launchWith(t *testing.T, lab *clock.Lab, source Source, opts Options, stdin io.Reader, args ...string) *child {
+	t.Helper()
 	c := &child{t: t, lab: lab, done: make(chan struct{})}
 	var err error
 	if c.file, err = os.Create(filepath.Join(t.TempDir(), "out")); err != nil {
@@ -73,7 +80,7 @@ func launch(t *testing.T, lab *clock.Lab, source Source, opts Options, args ...s
 	var ctx context.Context
 	ctx, c.cancel = context.WithTimeout(context.Background(), guard)
 	command := process.Command{
-		Args: args, Env: os.Environ(), Stdout: c.file, Stderr: &c.stderr, Background: true,
+		Args: args, Env: os.Environ(), Stdin: stdin, Stdout: c.file, Stderr: &c.stderr, Background: true,
 		Wrappers: []process.Wrapper{c.shift}, Grace: 5 * time.Second,
 	}
 	if args[0] == goProgram {
@@ -130,14 +137,15 @@ func (c *child) has(text string) {
 	c.rest()
 }
 
-// rest waits until the program has nothing to do at this time.
+// rest waits until the program has nothing to do but to wait for a time.
 func (c *child) rest() {
 	c.t.Helper()
 	c.until("rest", func() bool {
 		if err := c.shift.Turn(c.t.Context()); err != nil {
 			c.t.Fatal(err)
 		}
-		return c.shift.rested.Load() || c.ended()
+		_, waits := c.shift.Next()
+		return waits || c.ended()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,7 @@ import (
 // ends waits that are over; everything else goes on as if it were not there.
 type tracer struct {
 	s        *supervisor
-	clocked  map[int32]bool // calls that never fail with EINTR
-	listener int
+	answered map[int32]bool // calls that begin with a notification
 
 	stops chan stop
 	ends  chan *wait
@@ -33,15 +33,19 @@ type stop struct {
 	status unix.WaitStatus
 }
 
-// A rewrite is a futex(2) that waits with a time-out of ours.
+// A rewrite is a call that waits with a time-out of ours.
 type rewrite struct {
 	timeout uint64 // the program's
-	nr      int32
+	wait    *wait
 }
 
 func newTracer(s *supervisor) *tracer {
+	answered := map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true, unix.SYS_CLOCK_NANOSLEEP: true}
+	for nr := range s.waits.calls {
+		answered[nr] = true
+	}
 	return &tracer{
-		s: s, clocked: map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true},
+		s: s, answered: answered,
 		stops: make(chan stop), ends: make(chan *wait, 1024), ending: map[int]*wait{}, rewritten: map[int]rewrite{},
 	}
 }
@@ -139,6 +143,7 @@ func (t *tracer) handle(at stop) {
 		}
 	case event == unix.PTRACE_EVENT_STOP && isStopping(signal):
 		request = unix.PTRACE_LISTEN // job control: it stays stopped until SIGCONT
+		t.interrupted(at.tid)
 	case event == unix.PTRACE_EVENT_STOP:
 		t.s.threads.add(at.tid) // a new thread begins with this
 		t.interrupted(at.tid)
@@ -146,8 +151,9 @@ func (t *tracer) handle(at stop) {
 		t.restore(at.tid)
 	case event == 0:
 		inject = int(signal)
-		t.keepReading(at.tid)
+		t.keepAsking(at.tid)
 	}
+	t.s.threads.stopped(at.tid, request == unix.PTRACE_LISTEN)
 	_ = ptrace(request, at.tid, 0, inject) // fails if it was killed meanwhile
 }
 
@@ -182,8 +188,14 @@ func (t *tracer) interrupted(tid int) {
 	}
 	defer t.endedBy(tid)
 	var r registers
-	if getRegisters(tid, &r) != nil || !interrupted(tid, &r, w.nr, w.call.expired) {
-		return // it has ended by itself
+	if getRegisters(tid, &r) != nil {
+		return
+	}
+	// It may have ended by itself, and another may have begun. (Where the first
+	// argument was there may be the result.)
+	args, n := argumentsOf(&r), max(1, w.call.timeout+1)
+	if t.s.waits.began(tid) || !slices.Equal(args[1:n], w.args[1:n]) || !interrupted(tid, &r, w.nr, w.call.expired) {
+		return
 	}
 	t.emptySets(w)
 	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
@@ -207,31 +219,37 @@ func (t *tracer) emptySets(w *wait) {
 	}
 }
 
-// keepReading lets a question about time that a signal interrupted be asked again.
-func (t *tracer) keepReading(tid int) {
+// keepAsking lets a call begin again that a signal interrupted before we answered,
+// as if the signal had come a moment before the call.
+func (t *tracer) keepAsking(tid int) {
 	var r registers
-	if getRegisters(tid, &r) == nil && restartAlways(&r, t.clocked) {
+	if getRegisters(tid, &r) == nil && restartAlways(&r, t.answered) {
 		_ = setRegisters(tid, &r)
 	}
 }
 
-// rewrite gives a futex(2) that waits until some time another time-out: a time
-// that is over, if that is so in the lab, or else one far away, and we end it.
+// rewrite gives a call that waits until some time another time-out: a time that
+// is over, if that is so in the lab, or else one far away, and we end it. The
+// kernel would compare with a clock that shows something else.
 func (t *tracer) rewrite(tid int) bool {
 	var r registers
 	if getRegisters(tid, &r) != nil {
 		return false
 	}
-	args := argumentsOf(&r)
-	until, ok := t.s.length(tid, args[futexTimeout], timespec)
+	w, id := &wait{tid: tid, nr: callOf(&r), call: futexCall, args: argumentsOf(&r), ours: true}, int32(clockMonotonic)
+	if w.nr == unix.SYS_CLOCK_NANOSLEEP {
+		w.call, id = sleepCall, int32(w.args[0])
+		if !isWall(id) && !isMonotonic(id) {
+			return false // the kernel counts processor time, or says what is wrong
+		}
+	} else if operation := uint32(w.args[futexOperation]); operation&futexRealtime != 0 || operation&futexCommand == futexLockPI {
+		id = clockRealtime
+	}
+	theirs := w.args[w.call.timeout]
+	until, ok := t.s.length(tid, theirs, timespec)
 	if !ok {
 		return false
 	}
-	id := int32(clockMonotonic)
-	if operation := uint32(args[futexOperation]); operation&futexRealtime != 0 || operation&futexCommand == futexLockPI {
-		id = clockRealtime
-	}
-	w := &wait{tid: tid, nr: unix.SYS_FUTEX, args: args, ours: true, call: waitCall{"futex", futexTimeout, timespec, -int64(unix.ETIMEDOUT)}}
 	w.due = t.s.clocks.labAt(id, until)
 	seconds := uint64(0)
 	if w.due > t.s.clocks.lab() {
@@ -245,12 +263,12 @@ func (t *tracer) rewrite(tid int) bool {
 	if t.s.threads.write(tid, scratch, timeout[:]) != nil {
 		return false // at the very end of its stack: the kernel's clock has to do
 	}
-	t.rewritten[tid] = rewrite{timeout: args[futexTimeout], nr: unix.SYS_FUTEX}
-	setFutexTimeout(&r, scratch)
+	w.args[w.call.timeout] = scratch
+	setArgument(&r, w.call.timeout, scratch)
 	if setRegisters(tid, &r) != nil {
-		delete(t.rewritten, tid)
 		return false
 	}
+	t.rewritten[tid] = rewrite{timeout: theirs, wait: w}
 	if seconds != 0 {
 		t.s.waits.add(w)
 	}
@@ -269,13 +287,16 @@ func (t *tracer) restore(tid int) {
 	if getRegisters(tid, &r) != nil {
 		return
 	}
-	setFutexTimeout(&r, was.timeout)
-	switch v := returned(&r); v {
-	case restartSys, restartNoIntr, restartNoHand, restartBlock:
-		if w := t.endedBy(tid); w != nil {
-			setReturned(&r, w.call.expired)
-		}
-	default:
+	setArgument(&r, was.wait.call.timeout, was.timeout)
+	switch v := returned(&r); {
+	case v != restartSys && v != restartNoIntr && v != restartNoHand && v != restartBlock:
+		t.s.waits.forget(tid)
+	case t.ending[tid] == was.wait:
+		t.endedBy(tid)
+		setReturned(&r, was.wait.call.expired)
+	case v == restartBlock: // by restart_syscall(2), unless a handler is called
+		t.s.waits.goesOn(was.wait, was.timeout)
+	default: // as from the beginning, unless a handler is called
 		t.s.waits.forget(tid)
 	}
 	_ = setRegisters(tid, &r) // fails if it was killed meanwhile

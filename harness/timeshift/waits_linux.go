@@ -17,9 +17,8 @@ type wait struct {
 	call waitCall
 	due  int64 // lab time
 
-	notification uint64 // that is not answered before the wait is over; 0: the kernel is waiting
-	ours         bool   // the kernel does not know when it is over
-	change       uint64 // of the clock, after which it began
+	ours   bool   // the kernel does not know when it is over
+	change uint64 // of the clock, after which it began
 }
 
 // waits are those under way, one a thread, and those that have ended since
@@ -53,6 +52,20 @@ func (ws *waits) forget(tid int) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	delete(ws.byThread, tid)
+}
+
+// goesOn says that a thread has its own time-out again and that its wait is not over.
+func (ws *waits) goesOn(w *wait, timeout uint64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w.args[w.call.timeout] = timeout
+}
+
+// began tells whether a thread has begun a wait that is not over.
+func (ws *waits) began(tid int) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.byThread[tid] != nil
 }
 
 // clockChanged plans anew for every wait.
@@ -99,7 +112,7 @@ func (ws *waits) endDue() int {
 			continue
 		}
 		delete(ws.byThread, tid)
-		if w.notification != 0 || mayWaitIn(tid, w) {
+		if mayWaitIn(tid, w) {
 			due = append(due, w)
 		}
 	}
@@ -117,7 +130,7 @@ func (ws *waits) next() int64 {
 	var next int64
 	for tid, w := range ws.byThread {
 		switch {
-		case w.notification == 0 && !mayWaitIn(tid, w):
+		case !mayWaitIn(tid, w):
 			delete(ws.byThread, tid)
 		case next == 0 || w.due < next:
 			next = w.due
