@@ -126,6 +126,8 @@ func TestRunsAreTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Programs in lockstep wait as their SDKs see fit, with jitter, so that their times differ.
+	list = slices.DeleteFunc(list, func(s Scenario) bool { return s.Clock.Mode == lockstep })
 	twice, err := Selection{Count: 2}.Of(list)
 	if err != nil {
 		t.Fatal(err)

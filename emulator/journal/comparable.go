@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
 )
 
 // WriteComparable writes events so that two runs of the same thing give the same
-// text: one JSON object a line, without machine times, and with names such as
+// text: one JSON object a line, without machine times and ports, and with names such as
 // kid-1 and jti-3, in the order in which they appear, instead of the ids of keys,
 // tokens and requests, which every run makes up anew. Aside are other texts that
 // are of one run only, such as its directory.
@@ -26,6 +27,9 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 	replacer := strings.NewReplacer(n.pairs...)
 	for _, e := range events {
 		e.Wall = time.Time{}
+		if host, _, err := net.SplitHostPort(e.Host); err == nil {
+			e.Host = host // a metadata service on this machine takes whatever port is free
+		}
 		var line bytes.Buffer
 		encoder := json.NewEncoder(&line)
 		encoder.SetEscapeHTML(false)

@@ -20,7 +20,7 @@ func run(suffix string, at time.Time) []journal.Event {
 		{ID: "4", Time: lab, Wall: at, Kind: journal.Exchange, Kid: kid, JTI: jti, UTI: uti, TraceID: "0a90fd1f-7b6e-44a5-" + suffix, CorrelationID: `"quoted" once for ` + suffix,
 			ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49",
 			Checks:   []journal.Check{{Name: "signing key", Presented: "keys-of-entra-" + suffix}, {Name: "signing key", Presented: "none"}, {Name: "tenant", Expected: "none"}}},
-		{ID: "5", Time: lab, Wall: at, Kind: journal.Access, UTI: uti, Message: "refused " + uti + " as <none>"},
+		{ID: "5", Time: lab, Wall: at, Kind: journal.Access, UTI: uti, Host: "127.0.0.1:" + map[string]string{"one": "33765", "two": "46345"}[suffix], Message: "refused " + uti + " as <none>"},
 	}
 }
 
@@ -39,7 +39,7 @@ func TestTwoRunsCompare(t *testing.T) {
 	for _, want := range []string{
 		`"summary":"signed with kid-1"`, `"file":"run-1/token"`, `"kids":"kid-2 kid-1"`, `"jti":"jti-1"`, `"traceId":"trace-1"`, `"correlationId":"correlation-1"`,
 		`"clientId":"b96d264b-7053-4465-a4a7-32be5b0fec49"`, `{"name":"tenant","expected":"none"`, `"message":"refused uti-1 as <none>"`, `"presented":"kid-3"`,
-		`"time":"2026-01-05T08:00:00Z"`,
+		`"time":"2026-01-05T08:00:00Z"`, `"host":"127.0.0.1"`,
 	} {
 		if !strings.Contains(texts[0], want) {
 			t.Errorf("expected %s in\n%s", want, texts[0])
