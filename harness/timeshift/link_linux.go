@@ -77,7 +77,7 @@ func (l *link) listen() {
 }
 
 // Turn lets the waits end that are over by now, and returns when the program has
-// nothing more to do, or has been busy for two seconds (wall time).
+// nothing more to do, or has been busy for half a minute (wall time).
 func (l *link) Turn(ctx context.Context) error {
 	l.mu.Lock()
 	l.turns++

@@ -21,20 +21,26 @@ const (
 	shimFile   = 4 // to the program's first process
 )
 
-// turnLimit is how long the program may be busy in one turn: wall time. Whoever
-// is busier than that does not hold up lab time.
-const turnLimit = 2 * time.Second
+// How long a turn may take, of wall time: long enough for whatever a program does
+// before it waits again, on a machine with much else to do. A program that has not
+// come to rest by then computes without end, and holds lab time up no longer than
+// a moment at each stop until it does.
+const (
+	patience   = 30 * time.Second
+	impatience = 200 * time.Millisecond
+)
 
 // supervisor is the process that traces a program and answers its questions.
 type supervisor struct {
-	clocks  *clocks
-	threads *threads
-	waits   *waits
-	tracer  *tracer
-	begun   sync.Once
-	running chan struct{} // closed when the program has been executed, or never will be
-	reads   atomic.Uint64
-	ended   atomic.Uint64
+	clocks   *clocks
+	threads  *threads
+	waits    *waits
+	tracer   *tracer
+	restless bool // it was still busy at the end of its last turn
+	begun    sync.Once
+	running  chan struct{} // closed when the program has been executed, or never will be
+	reads    atomic.Uint64
+	ended    atomic.Uint64
 
 	mu       sync.Mutex // guards answers and programs
 	answers  *json.Encoder
@@ -96,21 +102,21 @@ func (s *supervisor) say(a answer) {
 
 // turn ends what is due, until nothing is and all is quiet.
 func (s *supervisor) turn() (quiet bool) {
-	end := time.Now().Add(turnLimit)
+	limit := patience
+	if s.restless {
+		limit = impatience
+	}
+	end := time.Now().Add(limit)
 	select {
 	case <-s.running:
-	case <-time.After(turnLimit):
+	case <-time.After(limit):
 	}
-	for time.Now().Before(end) {
-		ended := s.waits.endDue()
-		if !s.threads.quiet(time.Until(end), &s.tracer.busy, s.waits.known) {
-			return false
-		}
-		if ended == 0 {
-			return true
-		}
+	for ended := -1; ended != 0 && time.Now().Before(end); {
+		ended = s.waits.endDue()
+		quiet = s.threads.quiet(time.Until(end), &s.tracer.busy, s.waits.known)
 	}
-	return false
+	s.restless = !quiet
+	return quiet
 }
 
 // meet takes the program's first process on: traces it, and takes the file on
