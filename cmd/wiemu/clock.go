@@ -45,8 +45,10 @@ func newClock(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clock",
 		Short: "Show or change the running server's time",
-		Long: `Show or change the running server's time. Only the emulator's clock changes: a
-program that caches a token by the machine's clock keeps it although the lab has aged.
+		Long: `Show or change the running server's time. Programs that
+run with --clock lockstep live on it: advance stops wherever they wait for a time, and
+gives them their turn there. Others have the machine's clock: they keep what they have
+cached by it, although the lab has aged.
 Lab time never goes backwards; a skew lets one part of the lab be wrong about it.`,
 		Example: `  wiemu clock
   wiemu clock advance 25h
