@@ -41,7 +41,7 @@ func TestHardPrograms(t *testing.T) {
 				c.advance(test.advance)
 			}
 			if code := c.wait(); code != 0 || c.output() != test.together {
-				t.Errorf("exit code %d, wrote %q, want %q\n%s", code, c.output(), test.together, c.stderr.String())
+				t.Errorf("exit code %d, wrote %q, want %q\n%s", code, c.output(), test.together, c.said())
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestAnAdvanceStopsWhereAProgramWaits(t *testing.T) {
 	c.has("begin")
 	c.advance(10 * time.Minute)
 	if c.wait() != 0 {
-		t.Fatal(c.stderr.String())
+		t.Fatal(c.said())
 	}
 	want := "begin\n"
 	for i := range 10 {
@@ -97,7 +97,7 @@ func TestClocksGoForwards(t *testing.T) {
 	}
 	_ = out.Close()
 	if code := c.wait(); code != 0 || !strings.Contains(c.output(), "ok") {
-		t.Errorf("exit code %d\n%s", code, c.stderr.String())
+		t.Errorf("exit code %d\n%s", code, c.said())
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // goProgram is the name under which the test's own program waits in every way that
@@ -99,4 +102,13 @@ func goWaitsMain() {
 		})
 	}
 	all.Wait()
+}
+
+// setFilter gives a filter to all threads of this process.
+func setFilter(p program) error {
+	code := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&code))); errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -3,6 +3,7 @@
 package timeshift
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,10 @@ type Shift struct {
 	shim       *os.File // the program's end of its socket, until it has started
 	unfollow   func()
 	close      sync.Once
+	lost       bool // the supervisor ended before it was told to
 }
+
+var errLost = errors.New("its supervisor has ended, and the program with it")
 
 // Start prepares to run one program on the clock of source: prepare a command
 // with it, run it, and close it.
@@ -100,6 +104,11 @@ const lastWords = time.Second
 // if something did. Then Report is complete.
 func (s *Shift) Close() error {
 	s.close.Do(func() {
+		select {
+		case <-s.gone:
+			s.lost = true
+		default:
+		}
 		s.unfollow()
 		_ = s.shim.Close() // if nothing started
 		s.tell(order{End: true})
@@ -113,6 +122,9 @@ func (s *Shift) Close() error {
 	})
 	if s.failed != nil {
 		return s.failed.explain()
+	}
+	if s.lost {
+		return &Error{Step: "answer its questions", Err: errLost, Remedy: "somebody killed it, perhaps the system for want of memory, or it crashed and wrote why to the standard error"}
 	}
 	return nil
 }
@@ -139,6 +151,8 @@ func (f *failure) explain() error {
 func explain(step string, err error) error {
 	e := &Error{Step: step, Err: err}
 	switch {
+	case step == stepTrace && errors.Is(err, unix.EPERM) && isTraced():
+		e.Remedy = "somebody traces this process already: do not run a program in lockstep inside of one in lockstep, nor under a debugger or strace"
 	case step == stepTrace && errors.Is(err, unix.EPERM):
 		e.Remedy = "ptrace(2) is not allowed here: check that kernel.yama.ptrace_scope is 0 or 1, that no debugger or strace is attached, and in a container that its seccomp profile allows ptrace (Docker's does since Linux 4.8; else --cap-add SYS_PTRACE)"
 	case step == stepFilter && errors.Is(err, unix.EBUSY):
@@ -151,4 +165,10 @@ func explain(step string, err error) error {
 		return fmt.Errorf("%s: %w", step, err)
 	}
 	return e
+}
+
+// isTraced tells whether this process has a tracer, which its children then have, too.
+func isTraced() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	return err == nil && !bytes.Contains(status, []byte("\nTracerPid:\t0\n"))
 }

@@ -3,7 +3,6 @@
 package timeshift
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +25,12 @@ func TestMain(m *testing.M) {
 		Main()
 	case os.Args[0] == goProgram:
 		goWaitsMain()
+		return
+	case os.Args[0] == deniedProgram:
+		deniedMain()
+		return
+	case os.Args[0] == starterProgram:
+		starterMain()
 		return
 	}
 	os.Exit(m.Run())
@@ -52,7 +57,7 @@ type child struct {
 	lab    *clock.Lab
 	shift  *Shift
 	file   *os.File
-	stderr bytes.Buffer // to be read when it has ended
+	stderr *os.File
 	cancel context.CancelFunc
 	done   chan struct{}
 	code   int   // when done
@@ -74,14 +79,17 @@ func launchWith(t *testing.T, lab *clock.Lab, source Source, opts Options, stdin
 	if c.file, err = os.Create(filepath.Join(t.TempDir(), "out")); err != nil {
 		t.Fatal(err)
 	}
+	if c.stderr, err = os.Create(c.file.Name() + ".err"); err != nil {
+		t.Fatal(err)
+	}
 	if c.shift, err = Start(source, opts); err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
 	ctx, c.cancel = context.WithTimeout(context.Background(), guard)
 	command := process.Command{
-		Args: args, Env: os.Environ(), Stdin: stdin, Stdout: c.file, Stderr: &c.stderr, Background: true,
-		Wrappers: []process.Wrapper{c.shift}, Grace: 5 * time.Second,
+		Args: args, Env: os.Environ(), Stdin: stdin, Stdout: c.file, Stderr: c.stderr, Background: true,
+		Wrappers: []process.Wrapper{c.shift}, Grace: 200 * time.Millisecond,
 	}
 	if args[0] == goProgram {
 		command.Args = append([]string{"/proc/self/exe"}, args[1:]...)
@@ -95,9 +103,9 @@ func launchWith(t *testing.T, lab *clock.Lab, source Source, opts Options, stdin
 		c.cancel()
 		<-c.done
 		_ = c.shift.Close()
-		_ = c.file.Close()
-		if t.Failed() && c.stderr.Len() > 0 {
-			t.Logf("its standard error:\n%s", c.stderr.String())
+		_ = errors.Join(c.file.Close(), c.stderr.Close())
+		if said := c.said(); t.Failed() && said != "" {
+			t.Logf("its standard error:\n%s", said)
 		}
 	})
 	return c
@@ -109,6 +117,7 @@ type named struct{ name string }
 func (n named) Prepare(cmd *exec.Cmd) error { cmd.Args[0] = n.name; return nil }
 func (n named) StartFailed(err error) error { return err }
 func (c *child) output() string             { data, _ := os.ReadFile(c.file.Name()); return string(data) }
+func (c *child) said() string               { data, _ := os.ReadFile(c.stderr.Name()); return string(data) }
 func (c *child) lines() []string            { return strings.Split(strings.TrimSpace(c.output()), "\n") }
 func (c *child) ended() bool {
 	select {
@@ -161,7 +170,7 @@ func (c *child) wait() int {
 	c.t.Helper()
 	<-c.done
 	if err := errors.Join(c.err, c.shift.Close()); err != nil {
-		c.t.Fatalf("exit code %d, %v\n%s", c.code, err, c.stderr.String())
+		c.t.Fatalf("exit code %d, %v\n%s", c.code, err, c.said())
 	}
 	return c.code
 }
