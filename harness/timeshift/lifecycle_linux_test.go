@@ -109,6 +109,22 @@ func TestNothingIsLeft(t *testing.T) {
 		{name: "one that is no program", args: []string{"/etc/passwd"}, wantErr: "/etc/passwd"},
 		{name: "one whose context ended", args: []string{"sh", "-c", family + "wait"}, do: func(_ *testing.T, c *child, _ []int) { c.cancel() }, wantErr: "context canceled"},
 		{name: "one that ignores that", args: []string{"sh", "-c", "trap '' TERM INT; " + family + "wait"}, do: func(_ *testing.T, c *child, _ []int) { c.cancel() }, wantErr: "context canceled"},
+		{name: "one that was busy in its turn", args: []string{"sh", "-c", family + "while :; do :; done"}, do: func(t *testing.T, c *child, _ []int) {
+			ctx, cancel := context.WithCancel(t.Context())
+			turned := make(chan error)
+			go func() { turned <- c.lab.Advance(ctx, time.Hour) }()
+			c.until("a turn", func() bool { return c.lab.Setting().Speed == 0 })
+			cancel()
+			if err := <-turned; !errors.Is(err, context.Canceled) {
+				t.Errorf("the turn ended with %v", err)
+			}
+			began := time.Now()
+			c.cancel()
+			<-c.done
+			if _ = c.shift.Close(); time.Since(began) > 20*time.Second {
+				t.Errorf("its end took %v: it was waited for", time.Since(began))
+			}
+		}, wantErr: "context canceled"},
 		{name: "one that was killed", args: []string{"sh", "-c", family + "wait"}, do: func(t *testing.T, _ *child, pids []int) { kill(t, pids[0]) }},
 		{name: "one whose supervisor was killed", args: []string{"sh", "-c", family + "wait"}, do: func(t *testing.T, c *child, pids []int) {
 			kill(t, supervisorOf(t, pids[0]))

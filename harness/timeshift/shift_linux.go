@@ -97,8 +97,9 @@ func (s *Shift) Prepare(cmd *exec.Cmd) error {
 // StartFailed explains why a prepared command did not start.
 func (s *Shift) StartFailed(err error) error { return explain("start the program", err) }
 
-// lastWords is how long a supervisor may take to say what it did: wall time.
-const lastWords = time.Second
+// lastWords is how long a supervisor may take to say what it did, or what kept the
+// program from starting: wall time, on a busy machine.
+const lastWords = 10 * time.Second
 
 // Close ends what is left of the program and returns what kept it from starting,
 // if something did. Then Report is complete.

@@ -36,7 +36,8 @@ type supervisor struct {
 	threads  *threads
 	waits    *waits
 	tracer   *tracer
-	restless bool // it was still busy at the end of its last turn
+	turns    sync.Mutex // held during one, guards restless
+	restless bool       // it was still busy at the end of its last turn
 	begun    sync.Once
 	running  chan struct{} // closed when the program has been executed, or never will be
 	reads    atomic.Uint64
@@ -81,17 +82,27 @@ func (s *supervisor) obey(o order) {
 		s.waits.clockChanged()
 	}
 	if o.Turn != 0 {
-		s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next()})
+		go func() { // whoever orders may end meanwhile
+			s.turns.Lock()
+			defer s.turns.Unlock()
+			s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next()})
+		}()
 	}
 	if o.End {
-		s.mu.Lock()
-		r := Report{Programs: s.programs, Reads: s.reads.Load(), Ended: s.ended.Load()}
-		s.mu.Unlock()
-		s.waits.mu.Lock()
-		r.Waits = s.waits.count
-		s.waits.mu.Unlock()
-		s.say(answer{Report: &r})
+		go s.report()
 	}
+}
+
+// report tells what was done, once it is known whether the program has started.
+func (s *supervisor) report() {
+	<-s.running
+	s.mu.Lock()
+	r := Report{Programs: s.programs, Reads: s.reads.Load(), Ended: s.ended.Load()}
+	s.mu.Unlock()
+	s.waits.mu.Lock()
+	r.Waits = s.waits.count
+	s.waits.mu.Unlock()
+	s.say(answer{Report: &r})
 }
 
 func (s *supervisor) say(a answer) {
