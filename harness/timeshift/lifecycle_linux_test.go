@@ -26,7 +26,7 @@ import (
 
 // family starts a program that leaves processes running, in its group and out of
 // it, and tells their ids, its own first.
-const family = `echo $$; sleep 1000 & echo $!; setsid sleep 1000 & echo $!; (setsid sh -c 'sleep 1000 & echo $!; wait' &); `
+const family = `echo $$; sleep 1000 & echo $!; setsid sleep 1000 & echo $!; setsid sh -c 'sleep 1000 & echo $!'; `
 
 // pids waits for so many ids of processes, one a line.
 func (c *child) pids(n int) (all []int) {

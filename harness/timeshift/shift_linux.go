@@ -25,7 +25,7 @@ type Shift struct {
 	shim       *os.File // the program's end of its socket, until it has started
 	unfollow   func()
 	close      sync.Once
-	lost       bool // the supervisor ended before it was told to
+	lost       bool // the supervisor did not end as it was told to
 }
 
 var errLost = errors.New("its supervisor has ended, and the program with it")
@@ -105,11 +105,6 @@ const lastWords = 10 * time.Second
 // if something did. Then Report is complete.
 func (s *Shift) Close() error {
 	s.close.Do(func() {
-		select {
-		case <-s.gone:
-			s.lost = true
-		default:
-		}
 		s.unfollow()
 		_ = s.shim.Close() // if nothing started
 		s.tell(order{End: true})
@@ -119,7 +114,7 @@ func (s *Shift) Close() error {
 		}
 		_ = s.conn.Close() // the supervisor ends with it
 		<-s.gone
-		_ = s.supervisor.Wait() // it says nothing by its exit
+		s.lost = s.supervisor.Wait() != nil
 	})
 	if s.failed != nil {
 		return s.failed.explain()
