@@ -17,8 +17,9 @@ type Follower interface {
 	Next() (time.Time, bool)
 	// Turn is called when lab time has moved, after every Watch was told, and
 	// returns when the follower has done what it had to do then. It must not
-	// advance the clock.
-	Turn(ctx context.Context) error
+	// advance the clock. Next then leaves out what is shorter than shortest: for
+	// whatever waits less than that it returns the next multiple of it.
+	Turn(ctx context.Context, shortest time.Duration) error
 }
 
 // follower is one Follow: the same Follower may follow twice.
@@ -53,9 +54,10 @@ func (l *Lab) following() []*follower {
 // are answered; then the followers have their turn, all at once, and what they
 // asked is answered. An Advance by zero is one such stop.
 //
-// After exactStops stops, those for followers alone are no closer together than a
-// second or a three-hundredth of d, whichever is more: a program that looks at the clock
-// ten times a second is not given its turn a million times on the way to the next day.
+// After exactStops stops, what followers wait for less than a second, or less than a
+// three-hundredth of d if that is more, ends at multiples of it: a program that looks
+// at the clock ten times a second is not given its turn a million times on the way to
+// the next day. Longer waits end at their time still.
 //
 // Advance returns early, with the clock where it got to, when ctx ends or a
 // follower fails. A negative d is refused: lab time never goes backwards.
@@ -92,7 +94,7 @@ func (l *Lab) AdvanceToNext(ctx context.Context, f Follower) (moved bool, err er
 	defer l.advance.Unlock()
 	l.hold(true)
 	defer l.hold(false)
-	if err := l.stop(ctx); err != nil {
+	if err := l.stop(ctx, 0); err != nil {
 		return false, fmt.Errorf("advance the lab clock: stopped at %s: %w", l.Now().Format(time.RFC3339), err)
 	}
 	next, waits := f.Next()
@@ -119,14 +121,14 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 // through goes to a time by way of its stops.
 func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) error {
 	for n := 0; ; n++ {
-		if err := l.stop(ctx); err != nil {
+		shortest := gap
+		if n < exactStops {
+			shortest = 0
+		}
+		if err := l.stop(ctx, shortest); err != nil {
 			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)
 		}
-		apart := gap
-		if n < exactStops {
-			apart = 0
-		}
-		if !l.step(target, apart) {
+		if !l.step(target) {
 			return nil
 		}
 	}
@@ -150,7 +152,7 @@ func (l *Lab) hold(still bool) {
 }
 
 // stop lets everything happen that happens at the time at which the clock stands.
-func (l *Lab) stop(ctx context.Context) error {
+func (l *Lab) stop(ctx context.Context, shortest time.Duration) error {
 	for {
 		if err := l.settle(ctx); err != nil {
 			return err
@@ -161,19 +163,19 @@ func (l *Lab) stop(ctx context.Context) error {
 		}
 		t.f()
 	}
-	return l.turns(ctx)
+	return l.turns(ctx, shortest)
 }
 
 // turns lets the followers do what they have to do, and answers what they ask,
 // until nothing was sent or received while they had their turn. Nobody can keep the
 // clock from moving: whoever still asks after maxTurns is not waited for.
-func (l *Lab) turns(ctx context.Context) error {
+func (l *Lab) turns(ctx context.Context, shortest time.Duration) error {
 	followers := l.following()
 	for n := 0; n < maxTurns && len(followers) > 0; n++ {
 		before := l.traffic()
 		turns, together := errgroup.WithContext(ctx)
 		for _, f := range followers {
-			turns.Go(func() error { return f.Turn(together) })
+			turns.Go(func() error { return f.Turn(together, shortest) })
 		}
 		if err := turns.Wait(); err != nil {
 			return fmt.Errorf("a program on the lab clock: %w", err)
@@ -233,11 +235,11 @@ func (l *Lab) traffic() (t traffic) {
 }
 
 // step moves on to the next stop; it reports whether there is one by target.
-func (l *Lab) step(target time.Time, gap time.Duration) bool {
+func (l *Lab) step(target time.Time) bool {
 	until := target
 	for _, f := range l.following() {
 		if next, waits := f.Next(); waits {
-			until = earliest(until, latest(next, l.Now().Add(gap)))
+			until = earliest(until, latest(next, l.Now().Add(time.Nanosecond))) // never without end at one time
 		}
 	}
 	more := false

@@ -27,12 +27,15 @@ type program struct {
 
 func (p *program) Next() (time.Time, bool) { return p.next, p.every > 0 }
 
-func (p *program) Turn(ctx context.Context) error {
+func (p *program) Turn(ctx context.Context, shortest time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turns = append(p.turns, p.lab.Now().Sub(start))
 	for p.every > 0 && !p.next.After(p.lab.Now()) {
 		p.next = p.next.Add(p.every)
+	}
+	if p.every < shortest {
+		p.next = p.next.Truncate(shortest).Add(shortest)
 	}
 	if p.work != nil {
 		return p.work(ctx)

@@ -78,14 +78,14 @@ func (l *link) listen() {
 
 // Turn lets the waits end that are over by now, and returns when the program has
 // nothing more to do, or has been busy for half a minute (wall time).
-func (l *link) Turn(ctx context.Context) error {
+func (l *link) Turn(ctx context.Context, shortest time.Duration) error {
 	l.mu.Lock()
 	l.turns++
 	number, reply := l.turns, make(chan answer, 1)
 	l.waiting[number] = reply
 	l.mu.Unlock()
 	l.next.Store(0)
-	l.tell(order{Turn: number})
+	l.tell(order{Turn: number, Shortest: shortest.Nanoseconds()})
 	select {
 	case a := <-reply:
 		if a.Quiet {

@@ -9,7 +9,9 @@ type order struct {
 	Begin *beginning `json:"begin,omitempty"` // first of all
 	Set   *reading   `json:"set,omitempty"`
 	Turn  uint64     `json:"turn,omitempty"` // its number: end the waits that are due, wait until all is quiet, and answer
-	End   bool       `json:"end,omitempty"`  // a last report, please
+	// Shortest is which waits the answer's next one leaves out, but for multiples of it.
+	Shortest int64 `json:"shortest,omitempty"`
+	End      bool  `json:"end,omitempty"` // a last report, please
 }
 
 type beginning struct {

@@ -98,7 +98,7 @@ func (r *Remote) answer(o order) answer {
 	r.mu.Unlock()
 	var turns errgroup.Group
 	for _, f := range followers {
-		turns.Go(func() error { return f.Turn(context.Background()) })
+		turns.Go(func() error { return f.Turn(context.Background(), time.Duration(o.Shortest)) })
 	}
 	a := answer{Turn: o.Turn, Quiet: turns.Wait() == nil}
 	for _, f := range followers {

@@ -85,7 +85,7 @@ func (s *supervisor) obey(o order) {
 		go func() { // whoever orders may end meanwhile
 			s.turns.Lock()
 			defer s.turns.Unlock()
-			s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next()})
+			s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next(o.Shortest)})
 		}()
 	}
 	if o.End {

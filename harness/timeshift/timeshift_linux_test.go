@@ -150,7 +150,7 @@ func (c *child) has(text string) {
 func (c *child) rest() {
 	c.t.Helper()
 	c.until("rest", func() bool {
-		if err := c.shift.Turn(c.t.Context()); err != nil {
+		if err := c.shift.Turn(c.t.Context(), 0); err != nil {
 			c.t.Fatal(err)
 		}
 		_, waits := c.shift.Next()

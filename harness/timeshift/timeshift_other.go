@@ -27,7 +27,7 @@ func (*Shift) StartFailed(err error) error { return err }
 func (*Shift) Next() (time.Time, bool) { return time.Time{}, false }
 
 // Turn does nothing.
-func (*Shift) Turn(context.Context) error { return nil }
+func (*Shift) Turn(context.Context, time.Duration) error { return nil }
 
 // Report is empty.
 func (*Shift) Report() Report { return Report{} }

@@ -118,7 +118,10 @@ func (t *tracer) endedBy(tid int) *wait {
 	return w
 }
 
-// handle lets a thread go on that has stopped, after doing what is to be done.
+// handle lets a thread go on that has stopped, after doing what is to be done. A
+// thread that we interrupted and that stops for something else does not stop once
+// more for us (ptrace_stop in Linux's kernel/signal.c: any trap clears a pending
+// one): at a signal it is interrupted again, elsewhere it has left its wait.
 func (t *tracer) handle(at stop) {
 	const syscallStop = unix.SIGTRAP | 0x80
 	if at.status.Exited() || at.status.Signaled() {
@@ -132,12 +135,15 @@ func (t *tracer) handle(at stop) {
 	request, inject := unix.PTRACE_CONT, 0
 	switch event := int(at.status) >> 16; {
 	case event == unix.PTRACE_EVENT_EXEC:
+		t.endedBy(at.tid)
 		t.executed(at.tid)
 	case event == unix.PTRACE_EVENT_FORK || event == unix.PTRACE_EVENT_VFORK || event == unix.PTRACE_EVENT_CLONE:
+		t.endedBy(at.tid)
 		if child, err := unix.PtraceGetEventMsg(at.tid); err == nil {
 			t.s.threads.add(int(child))
 		}
 	case event == unix.PTRACE_EVENT_SECCOMP:
+		t.endedBy(at.tid)
 		if t.rewrite(at.tid) {
 			request = unix.PTRACE_SYSCALL // to come back at its end
 		}
@@ -155,6 +161,9 @@ func (t *tracer) handle(at stop) {
 	}
 	t.s.threads.stopped(at.tid, request == unix.PTRACE_LISTEN)
 	_ = ptrace(request, at.tid, 0, inject) // fails if it was killed meanwhile
+	if t.ending[at.tid] != nil && request != unix.PTRACE_LISTEN && ptrace(unix.PTRACE_INTERRUPT, at.tid, 0, 0) != nil {
+		t.endedBy(at.tid) // it is gone
+	}
 }
 
 func isStopping(s unix.Signal) bool {
@@ -289,7 +298,8 @@ func (t *tracer) restore(tid int) {
 	}
 	setArgument(&r, was.wait.call.timeout, was.timeout)
 	switch v := returned(&r); {
-	case v != restartSys && v != restartNoIntr && v != restartNoHand && v != restartBlock:
+	case v != restartSys && v != restartNoIntr && v != restartNoHand && v != restartBlock: // it has ended by itself
+		t.endedBy(tid)
 		t.s.waits.forget(tid)
 	case t.ending[tid] == was.wait:
 		t.endedBy(tid)

@@ -17,6 +17,7 @@ type wait struct {
 	call waitCall
 	due  int64 // lab time
 
+	began  int64  // lab time
 	ours   bool   // the kernel does not know when it is over
 	change uint64 // of the clock, after which it began
 }
@@ -42,7 +43,7 @@ func newWaits(c *clocks, over func(*wait)) *waits {
 func (ws *waits) add(w *wait) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w.change = ws.clocks.changes.Load()
+	w.change, w.began = ws.clocks.changes.Load(), ws.clocks.lab()
 	ws.byThread[w.tid] = w
 	ws.count++
 	ws.plan(w)
@@ -123,17 +124,22 @@ func (ws *waits) endDue() int {
 	return len(due)
 }
 
-// next is the earliest lab time for which a thread waits; 0 if none does.
-func (ws *waits) next() int64 {
+// next is the earliest lab time for which a thread waits; 0 if none does. Waits
+// shorter than shortest are taken to end at the next multiple of it, all together.
+func (ws *waits) next(shortest int64) int64 {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	var next int64
 	for tid, w := range ws.byThread {
+		due := w.due
+		if due-w.began < shortest {
+			due = (due/shortest + 1) * shortest
+		}
 		switch {
 		case !mayWaitIn(tid, w):
 			delete(ws.byThread, tid)
-		case next == 0 || w.due < next:
-			next = w.due
+		case next == 0 || due < next:
+			next = due
 		}
 	}
 	return next

@@ -1,0 +1,37 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+)
+
+// A program that does something every second, and something every hour: a day later
+// the former is not exact any more, the latter is.
+func TestALongWaitIsExactAmongManyShortOnes(t *testing.T) {
+	start := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
+	lab := clock.Stopped(start)
+	c := launch(t, lab, lab, Options{}, "bash", "-c", `(while true; do sleep 1; echo tick; done) & while true; do sleep 3600; date -u +%H:%M:%S; done`)
+	c.rest()
+	c.advance(24 * time.Hour)
+	c.rest()
+	var hours, ticks []string
+	for _, line := range c.lines() {
+		if line == "tick" {
+			ticks = append(ticks, line)
+		} else {
+			hours = append(hours, line)
+		}
+	}
+	if len(ticks) < 300 || len(ticks) > 700 {
+		t.Errorf("%d ticks, want some hundreds: not one a second for a day, and not none", len(ticks))
+	}
+	want := "09 10 11 12 13 14 15 16 17 18 19 20 21 22 23 00 01 02 03 04 05 06 07 08"
+	if got := strings.ReplaceAll(strings.Join(hours, " "), ":00:00", ""); got != want {
+		t.Errorf("the full hours came at %s, want %s", got, want)
+	}
+}
