@@ -48,7 +48,7 @@ var goWaits = []goWait{
 	{"time.Until", func(d time.Duration) error {
 		end := time.Now().Add(d)
 		for time.Until(end) > 0 {
-			time.Sleep(10 * time.Second)
+			time.Sleep(time.Minute / 2)
 		}
 		return nil
 	}},

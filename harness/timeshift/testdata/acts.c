@@ -280,6 +280,20 @@ static void faults(void) {
 	say("ok\n");
 }
 
+// tell: a line with the time for every line, after a sleep that is a real one.
+static void tell(void) {
+	char c;
+	do {
+		long long wall = now(CLOCK_REALTIME), mono = now(CLOCK_MONOTONIC);
+		struct timespec t = {0, 1000000};
+		MUST(nanosleep(&t, NULL) == 0);
+		MUST(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL) == 0);
+		char text[100];
+		snprintf(text, sizeof text, "now %lld.%09lld %lld.%09lld\n", wall / 1000000000, wall % 1000000000, mono / 1000000000, mono % 1000000000);
+		say(text);
+	} while (read(0, &c, 1) == 1);
+}
+
 // ticker: some sleeps of a minute, each until a time.
 static void ticker(int n) {
 	struct timespec at;
@@ -306,6 +320,7 @@ int main(int argc, char **argv) {
 	else if (!strcmp(act, "families")) families(argv[0]);
 	else if (!strcmp(act, "child")) child();
 	else if (!strcmp(act, "faults")) faults();
+	else if (!strcmp(act, "tell")) tell();
 	else if (!strcmp(act, "ticker")) ticker(atoi(argv[2]));
 	else if (!strcmp(act, "leaderless")) {
 		pthread_t t;
