@@ -29,7 +29,7 @@ func BenchmarkQuestion(b *testing.B) {
 func BenchmarkTurn(b *testing.B) {
 	shift := begin(b, "sleep", "1000000000")
 	for b.Loop() {
-		if err := shift.Turn(b.Context()); err != nil {
+		if err := shift.Turn(b.Context(), 0); err != nil {
 			b.Fatal(err)
 		}
 	}

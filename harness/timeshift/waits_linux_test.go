@@ -223,7 +223,7 @@ func checkOrder(t *testing.T, c *child, first, advanced time.Duration, lang lang
 	t.Helper()
 	late := lang.late
 	if lang.busy {
-		late = advanced/100 + time.Second
+		late = advanced/300 + time.Second
 	}
 	all := c.events()
 	if len(all) < 4 {
