@@ -333,6 +333,20 @@ func TestWhatIsDeniedIsSaid(t *testing.T) {
 	}
 }
 
+// It needs no privilege.
+func TestAsNobody(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("this is not root anyway: the other tests show it")
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Args = []string{deniedProgram}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "<nil>\n" {
+		t.Errorf("error %v, it said %s", err, out)
+	}
+}
+
 func TestLockstepInsideOfLockstepIsRefused(t *testing.T) {
 	shift, err := Start(clock.Stopped(start), Options{})
 	if err != nil {
