@@ -100,6 +100,7 @@ func (c *arrivalConn) Read(p []byte) (int, error) {
 	c.reading.Store(true)
 	n, err := c.TCPConn.Read(p)
 	if err == nil {
+		acknowledge(c.raw)
 		c.reading.Store(false)
 		c.read.Add(uint64(n))
 		c.arrivals.events.Add(1)

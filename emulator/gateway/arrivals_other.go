@@ -8,4 +8,6 @@ import "syscall"
 
 func bytesReceived(syscall.RawConn) uint64 { return 0 }
 
+func acknowledge(syscall.RawConn) {}
+
 func connectionWaits(syscall.RawConn) bool { return false }

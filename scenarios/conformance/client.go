@@ -22,15 +22,17 @@ type Mode string
 const (
 	Proxy   Mode = "proxy"   // wiemu run
 	Isolate Mode = "isolate" // wiemu run --isolate
+	// Lockstep is the scenarios of Client.Lockstep: the client lives on the lab clock.
+	Lockstep Mode = "lockstep"
 )
 
-var modes = []Mode{Proxy, Isolate}
+var modes = []Mode{Proxy, Isolate, Lockstep}
 
 // UnmarshalText reads a mode and refuses any other text.
 func (m *Mode) UnmarshalText(text []byte) error {
 	*m = Mode(text)
 	if !slices.Contains(modes, *m) {
-		return errors.New("proxy or isolate") // what was expected: yamlfile says the rest
+		return errors.New("proxy, isolate or lockstep") // what was expected: yamlfile says the rest
 	}
 	return nil
 }
@@ -54,6 +56,7 @@ type Client struct {
 	Update  string `yaml:"update"`  // rewrites the pins in Dir to the newest that runs here
 
 	Modes        []Mode   `yaml:"modes"`
+	Lockstep     []string `yaml:"lockstep"`      // files of lockstep/, without .yaml
 	WithoutProxy bool     `yaml:"without-proxy"` // it ignores proxies: no proxy mode
 	Refusal      string   `yaml:"refusal"`       // in its output when its subject is refused
 	Escapes      []string `yaml:"escapes"`       // hosts outside that it is known to try
@@ -127,7 +130,9 @@ func readClient(file string) (Client, error) {
 	}
 	switch {
 	case len(c.Modes) == 0:
-		refuse("modes", "proxy, isolate or both", "none", "list the modes that the client runs in")
+		refuse("modes", "proxy, isolate, lockstep", "none", "list the modes that the client runs in")
+	case slices.Contains(c.Modes, Lockstep) != (len(c.Lockstep) > 0):
+		refuse("lockstep", "scenarios for a client that has the mode lockstep, and for no other", fmt.Sprintf("%d", len(c.Lockstep)), "list the scenarios of scenarios/conformance/lockstep that the client plays, such as day, and lockstep among its modes")
 	case c.WithoutProxy && slices.Contains(c.Modes, Proxy):
 		refuse("modes", "isolate alone", "proxy", "a client that is without-proxy cannot run there")
 	}

@@ -23,8 +23,9 @@ type driver struct {
 	environ  []string
 	progress io.Writer
 
-	mu       sync.Mutex // progress, and who has the lab's isolation probed
+	mu       sync.Mutex // progress
 	isolated func() error
+	shifted  func() error
 }
 
 func newDriver(o options, progress io.Writer) (*driver, error) {
@@ -35,6 +36,7 @@ func newDriver(o options, progress io.Writer) (*driver, error) {
 	// The wiemu under test first, and with it the kubectl that make kubectl builds.
 	d.environ = append(os.Environ(), "PATH="+filepath.Dir(o.wiemu)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	d.isolated = sync.OnceValue(d.probe)
+	d.shifted = sync.OnceValue(d.probeLockstep)
 	var err error
 	d.cache, err = openCache(o.cache, d.environ)
 	return d, err
@@ -154,8 +156,19 @@ func (d *driver) mode(ctx context.Context, c Client, m Mode, dir string) (result
 			return ModeResult{Outcome: LeftOut, Why: err.Error()}
 		}
 	}
+	if m == Lockstep {
+		if err := d.shifted(); err != nil {
+			return ModeResult{Outcome: LeftOut, Why: err.Error()}
+		}
+	}
 	start := time.Now() // wall time, for people
 	defer func() { result.Seconds = time.Since(start).Seconds() }()
+	if m == Lockstep {
+		if err := d.lives(ctx, c, dir); err != nil {
+			return ModeResult{Outcome: Failed, Why: err.Error()}
+		}
+		return ModeResult{Outcome: Passed, Checked: Checked{Rotated: true}}
+	}
 	l, err := startLab(ctx, d.wiemu, d.environ, filepath.Join(d.root, "docs", "examples", "radixconfig.yaml"), c)
 	if err != nil {
 		return ModeResult{Outcome: Failed, Why: err.Error()}

@@ -113,6 +113,51 @@ exec ` + wiemu + ` "$@"
 	}
 }
 
+// A client plays its scenarios as the program client, in its directory and with the
+// arguments of the scenario; what fails there fails the client.
+func TestLockstep(t *testing.T) {
+	need(t, "bash")
+	t.Setenv("WIEMU_REQUIRE", "") // one row is about what is left out
+	wiemu := build(t)
+	dir := write(t, map[string]string{"wiemu": `#!/bin/bash
+[[ "$1" != timeshift || ! -e "$(dirname "$0")/cannot" ]] || { echo 'no ptrace here' >&2; exit 125; }
+[[ "$1" != timeshift ]] || exit 0
+exec ` + wiemu + ` "$@"
+`})
+	if err := os.Chmod(filepath.Join(dir, "wiemu"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	scenario := func(says string) string {
+		return "apiVersion: wiemu.dev/v1\nkind: Scenario\nmetadata: {name: day}\nworkloads: [{name: a, namespace: a, serviceAccount: a, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n" +
+			"steps:\n  - {name: app, run: {workload: a, command: [client, watch, \"5\"]}}\n  - expect: [\"results.app.stdout == '" + says + "'\"]\n"
+	}
+	for name, row := range map[string]struct{ says, cannot, want, said string }{
+		"as it should be":  {`it is here, watch 5\\n`, "", "", "passed   curl"},
+		"a scenario fails": {"something else", "", "1 of 1 runs failed", "expectation failed"},
+		"not here":         {"", "yes", "nothing was run", "left out: curl, lockstep: wiemu timeshift does not work here: no ptrace here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if row.cannot != "" {
+				if err := os.WriteFile(filepath.Join(dir, "cannot"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				defer os.Remove(filepath.Join(dir, "cannot"))
+			}
+			root := write(t, map[string]string{
+				"scenarios/conformance/lockstep/day.yaml": scenario(row.says),
+				"clients/curl/client.yaml":                strings.Replace(good, "[proxy]", "[lockstep]\nlockstep: [day]", 1),
+				"clients/curl/client.sh":                  `echo "it is $(cat note), $*"`,
+				"clients/curl/note":                       "here",
+			})
+			var progress bytes.Buffer
+			err := run(t.Context(), []string{"-root", root, "-wiemu", filepath.Join(dir, "wiemu"), "-clients", filepath.Join(root, "clients"), "-cache", t.TempDir()}, &bytes.Buffer{}, &progress)
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) || !strings.Contains(progress.String(), row.said) {
+				t.Errorf("%v; said\n%s\nwant %s, %s", err, progress.String(), row.want, row.said)
+			}
+		})
+	}
+}
+
 func unindent(text string) string { return strings.ReplaceAll(text, "\n    ", "\n") }
 
 func TestAClientThatNeedsAnotherProgramIsLeftOut(t *testing.T) {

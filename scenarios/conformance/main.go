@@ -13,6 +13,14 @@
 //   - on an error prints the library's own text in full on standard output and
 //     exits with 1.
 //
+// A client that has the mode lockstep lives on the lab clock in scenarios, too, for 26
+// hours and more: see lockstep/. There it is run as "client watch SECONDS". It does
+// the same work again and again, with the one credential that it made at its start
+// and so many seconds between, prints {"ok":true,"secret":"VALUE"} or
+// {"ok":false,"error":"TEXT"} each time, and ends when it is told to. Some take a third
+// argument: "once" presents what the token file had at the start (a mistake), "always"
+// reads it for each exchange.
+//
 // What happened is not taken from the program alone: the journal must have the
 // exchanges and the access, no escape, and another service-account token in the
 // second round.
@@ -78,7 +86,7 @@ that is an error. Run it in the repository, after make build.
 		o.run, err = regexp.Compile(text)
 		return err
 	})
-	mode := flags.String("mode", "", "run in this `mode` only: proxy or isolate")
+	mode := flags.String("mode", "", "run in this `mode` only: proxy, isolate or lockstep")
 	flags.StringVar(&o.output, "o", "table", "`format` of the result: table or json")
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "how many clients run at once")
 	flags.StringVar(&o.root, "root", ".", "the repository")
@@ -189,7 +197,9 @@ func (d *driver) verdict(results []Result, table []byte) error {
 		return fmt.Errorf("%d of %d runs failed", of[Failed], of[Failed]+of[Passed])
 	case of[LeftOut] > 0 && d.require:
 		return fmt.Errorf("%d runs were left out, which WIEMU_REQUIRE does not allow", of[LeftOut])
-	case !slices.ContainsFunc(results, func(r Result) bool { return r.Modes[Proxy].Outcome == Passed || r.Modes[Isolate].Outcome == Passed }):
+	case !slices.ContainsFunc(results, func(r Result) bool {
+		return slices.ContainsFunc(modes, func(m Mode) bool { return r.Modes[m].Outcome == Passed })
+	}):
 		return errors.New("nothing was run")
 	case d.updateTable:
 		return updateTable(filepath.Join(d.root, "README.md"), table)

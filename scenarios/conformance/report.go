@@ -61,7 +61,7 @@ var sign = map[Outcome]string{Passed: "✓", Failed: "✗", LeftOut: "left out",
 // writeTable writes the results in Markdown, with the notes below.
 func writeTable(w io.Writer, results []Result) error {
 	var b strings.Builder
-	b.WriteString("| client | version | runtime | proxy | `--isolate` | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| client | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range results {
 		note := ""
@@ -76,7 +76,7 @@ func writeTable(w io.Writer, results []Result) error {
 		if r.WithoutProxy {
 			proxy = "ignores it"
 		}
-		row := []string{r.Client, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], r.rotated(), r.refused(), note}
+		row := []string{r.Client, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], sign[r.Modes[Lockstep].Outcome], r.rotated(), r.refused(), note}
 		for i, cell := range row {
 			row[i] = strings.ReplaceAll(cell, "|", `\|`)
 		}
@@ -108,8 +108,8 @@ func (r Result) rotated() string {
 
 // refused is what the client said when it was refused, if it was.
 func (r Result) refused() string {
-	for _, m := range r.Modes {
-		if m.Outcome == Passed {
+	for m, result := range r.Modes {
+		if m != Lockstep && result.Outcome == Passed {
 			return "`" + r.Refusal + "`"
 		}
 	}

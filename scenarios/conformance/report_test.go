@@ -10,20 +10,20 @@ import (
 
 var results = []Result{
 	{Client: "curl", Version: "8.1.2", Runtime: "bash 5.2", Refusal: "AADSTS700213", Note: "The lines of\nthe documentation.", Modes: map[Mode]ModeResult{
-		Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"},
+		Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"}, Lockstep: {Outcome: Passed, Checked: Checked{Rotated: true}},
 	}},
 	{Client: "msal|node", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
-		Proxy: {Outcome: NotMeant}, Isolate: {Outcome: Failed, Why: "it ended"},
+		Proxy: {Outcome: NotMeant}, Isolate: {Outcome: Failed, Why: "it ended"}, Lockstep: {Outcome: NotMeant},
 	}},
 	{Client: "wget", Refusal: "AADSTS700213", Note: "The lines of the documentation.", Modes: map[Mode]ModeResult{
-		Proxy: {Outcome: LeftOut}, Isolate: {Outcome: NotMeant},
+		Proxy: {Outcome: LeftOut}, Isolate: {Outcome: NotMeant}, Lockstep: {Outcome: NotMeant},
 	}},
 }
 
-const table = "| client | version | runtime | proxy | `--isolate` | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|\n" +
-	"| curl | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | `AADSTS700213` | [1] |\n" +
-	"| msal\\|node | 7.2.3 | Node 20 | ignores it | ✗ | ✗ | – | [2] |\n" +
-	"| wget | – | – | left out | – | – | – | [1] |\n" +
+const table = "| client | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|\n" +
+	"| curl | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
+	"| msal\\|node | 7.2.3 | Node 20 | ignores it | ✗ | – | ✗ | – | [2] |\n" +
+	"| wget | – | – | left out | – | – | – | – | [1] |\n" +
 	"\n1. The lines of the documentation.\n2. Node 20.\n"
 
 func TestTable(t *testing.T) {
@@ -95,7 +95,7 @@ func TestFlags(t *testing.T) {
 		want string
 	}{
 		{[]string{"curl"}, "-run curl chooses clients"},
-		{[]string{"--mode", "sandbox"}, `-mode: expected proxy or isolate, found "sandbox"`},
+		{[]string{"--mode", "sandbox"}, `-mode: expected proxy, isolate or lockstep, found "sandbox"`},
 		{[]string{"-o", "yaml"}, "-o: expected table or json"},
 		{[]string{"--jobs", "0"}, "-jobs: expected at least 1"},
 		{[]string{"--run", "("}, "missing closing )"},

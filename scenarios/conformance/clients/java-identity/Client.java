@@ -8,10 +8,16 @@ import java.util.Scanner;
 /** WorkloadIdentityCredential and SecretClient, with no option set. */
 public class Client {
     public static void main(String[] args) {
-        Scanner again = new Scanner(System.in);
         try {
+            if (args.length > 0) {
+                watch(Long.parseLong(args[1]));
+            }
+            Scanner again = new Scanner(System.in);
             do {
-                round();
+                String secret = read(new WorkloadIdentityCredentialBuilder().build());
+                System.out.println("graph ok");
+                System.out.println("secret " + secret);
+                System.out.println("round done");
             } while (again.hasNextLine() && again.nextLine() != null);
         } catch (Exception e) {
             e.printStackTrace(System.out);
@@ -20,15 +26,26 @@ public class Client {
         System.exit(0); // the library's threads would go on
     }
 
-    static void round() {
+    static void watch(long every) throws InterruptedException {
         TokenCredential credential = new WorkloadIdentityCredentialBuilder().build();
+        while (true) {
+            String line;
+            try {
+                line = "{\"ok\":true,\"secret\":\"" + read(credential) + "\"}";
+            } catch (Exception e) {
+                line = "{\"ok\":false,\"error\":\"" + e.toString().replaceAll("[^ !#-\\[\\]-~]+", " ") + "\"}";
+            }
+            System.out.println(line);
+            Thread.sleep(1000 * every);
+        }
+    }
+
+    static String read(TokenCredential credential) {
         credential.getTokenSync(new TokenRequestContext().addScopes("https://graph.microsoft.com/.default"));
-        System.out.println("graph ok");
         SecretClient client = new SecretClientBuilder()
             .vaultUrl("https://mykeyvault.vault.azure.net")
             .credential(credential)
             .buildClient();
-        System.out.println("secret " + client.getSecret("mysecret").getValue());
-        System.out.println("round done");
+        return client.getSecret("mysecret").getValue();
     }
 }
