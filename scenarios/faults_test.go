@@ -85,7 +85,7 @@ func TestTheWorkloadSurvivesChaos(t *testing.T) {
 	temporary(t)
 	var list []Scenario
 	for _, seed := range []string{"1", "2", "3"} {
-		s, err := Parse("chaos-"+seed+".yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+"chaos: "+seed+`
+		s, err := Parse("chaos-"+seed+".yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+"clock: {mode: lockstep}\nchaos: "+seed+`
 steps:
   - {name: first, run: {workload: web, command: [wiemu-workload, watch, --every, 1ms, --times, "2", secret, get, mykeyvault, mysecret]}}
   - advance: 26h

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Follower is somebody outside of this process who lives on the lab's time, such
@@ -51,13 +49,12 @@ func (l *Lab) following() []*follower {
 // and lets it do the same afterwards. On the way it stops at every timer that
 // falls due and at every time for which a follower waits. While it stops, Now()
 // stands; the timers' callbacks run in order, each after the requests in flight
-// are answered; then the followers have their turn, all at once, and what they
+// are answered; then the followers have their turn, one after another, and what they
 // asked is answered. An Advance by zero is one such stop.
 //
-// After exactStops stops, what followers wait for less than a second, or less than a
-// three-hundredth of d if that is more, ends at multiples of it: a program that looks
-// at the clock ten times a second is not given its turn a million times on the way to
-// the next day. Longer waits end at their time still.
+// What followers wait for less than a three-hundredth of d ends at multiples of that:
+// a program that looks at the clock ten times a second is not given its turn a million
+// times on the way to the next day. Longer waits end at their time.
 //
 // Advance returns early, with the clock where it got to, when ctx ends or a
 // follower fails. A negative d is refused: lab time never goes backwards.
@@ -115,16 +112,18 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 	}
 	l.hold(true)
 	defer l.hold(false)
-	return l.through(ctx, target, max(time.Second, target.Sub(now)/300))
+	return l.through(ctx, target, target.Sub(now)/stops)
 }
 
-// through goes to a time by way of its stops.
-func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) error {
-	for n := 0; ; n++ {
-		shortest := gap
-		if n < exactStops {
-			shortest = 0
-		}
+// stops is how many stops waits that are short for an Advance make at most. Go's
+// runtime, which collects garbage every two minutes, and HTTP/2 connections that are
+// tested every ten seconds make many of them expensive.
+const stops = 300
+
+// through goes to a time by way of its stops; waits are exact that are not shorter
+// than shortest.
+func (l *Lab) through(ctx context.Context, target time.Time, shortest time.Duration) error {
+	for {
 		if err := l.stop(ctx, shortest); err != nil {
 			return fmt.Errorf("advance the lab clock: stopped at %s, %v short: %w", l.Now().Format(time.RFC3339), target.Sub(l.Now()), err)
 		}
@@ -133,12 +132,6 @@ func (l *Lab) through(ctx context.Context, target time.Time, gap time.Duration) 
 		}
 	}
 }
-
-// exactStops is how often in one Advance a follower has its turn when it wants it:
-// once a minute for three hours. Go's runtime, which collects garbage every two
-// minutes, and HTTP/2 connections that are tested every ten seconds make more of
-// them expensive.
-const exactStops = 200
 
 // hold lets the clock stand still for an Advance, and go on as it did after it.
 // The time that the Advance takes does not pass in the lab.
@@ -166,18 +159,24 @@ func (l *Lab) stop(ctx context.Context, shortest time.Duration) error {
 	return l.turns(ctx, shortest)
 }
 
-// turns lets the followers do what they have to do, and answers what they ask,
-// until nothing was sent or received while they had their turn. Nobody can keep the
-// clock from moving: whoever still asks after maxTurns is not waited for.
+// turns lets the followers do what they have to do, one after another, so that what
+// happens at one moment happens in the same order every time.
 func (l *Lab) turns(ctx context.Context, shortest time.Duration) error {
-	followers := l.following()
-	for n := 0; n < maxTurns && len(followers) > 0; n++ {
-		before := l.traffic()
-		turns, together := errgroup.WithContext(ctx)
-		for _, f := range followers {
-			turns.Go(func() error { return f.Turn(together, shortest) })
+	for _, f := range l.following() {
+		if err := l.turn(ctx, f, shortest); err != nil {
+			return err
 		}
-		if err := turns.Wait(); err != nil {
+	}
+	return nil
+}
+
+// turn lets a follower do what it has to do, and answers what it asks, until nothing
+// was sent or received while it had its turn. Nobody can keep the clock from moving:
+// whoever still asks after maxTurns is not waited for.
+func (l *Lab) turn(ctx context.Context, f *follower, shortest time.Duration) error {
+	for range maxTurns {
+		before := l.traffic()
+		if err := f.Turn(ctx, shortest); err != nil {
 			return fmt.Errorf("a program on the lab clock: %w", err)
 		}
 		after := l.traffic()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,9 @@ import (
 // kid-1 and jti-3, in the order in which they appear, instead of the ids of keys,
 // tokens and requests, which every run makes up anew. Aside are other texts that
 // are of one run only, such as its directory.
+//
+// Where programs lived on lab time, lab times and durations are left out, too: SDKs
+// wait with jitter.
 func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 	n := namer{given: map[string]bool{}, count: map[string]int{}}
 	for _, text := range aside {
@@ -25,6 +29,7 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 		n.event(e)
 	}
 	replacer := strings.NewReplacer(n.pairs...)
+	shared := slices.ContainsFunc(events, func(e Event) bool { return e.Shared })
 	for _, e := range events {
 		e.Wall = time.Time{}
 		if host, _, err := net.SplitHostPort(e.Host); err == nil {
@@ -36,12 +41,20 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 		if err := encoder.Encode(e); err != nil {
 			return fmt.Errorf("journal: event %s: %w", e.ID, err)
 		}
-		if _, err := replacer.WriteString(w, line.String()); err != nil {
+		text := line.String()
+		if shared {
+			text = times.ReplaceAllString(text, "TIME")
+		}
+		if _, err := replacer.WriteString(w, text); err != nil {
 			return fmt.Errorf("journal: write: %w", err)
 		}
 	}
 	return nil
 }
+
+// times are moments as RFC 3339 and as AADSTS texts have them, and durations as Go
+// has them.
+var times = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M|\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|µs|s)\b`)
 
 // A namer gives names to ids by the order in which they appear.
 type namer struct {

@@ -82,6 +82,9 @@ func (ws *waits) clockChanged() {
 // plan sets the alarm for a wait, unless the kernel ends it as well; ws.mu is held.
 func (ws *waits) plan(w *wait) {
 	now := ws.clocks.now.Load()
+	if now.Speed == 0 {
+		return // it moves by an Advance alone, which gives a turn
+	}
 	if !w.ours && now.Speed <= 1 && w.change == ws.clocks.changes.Load() {
 		return
 	}
