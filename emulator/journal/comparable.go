@@ -31,7 +31,7 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 	replacer := strings.NewReplacer(n.pairs...)
 	shared := slices.ContainsFunc(events, func(e Event) bool { return e.Shared })
 	for _, e := range events {
-		e.Wall = time.Time{}
+		e.Wall, e.Shared = time.Time{}, false
 		if host, _, err := net.SplitHostPort(e.Host); err == nil {
 			e.Host = host // a metadata service on this machine takes whatever port is free
 		}

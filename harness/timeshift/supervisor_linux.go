@@ -32,6 +32,7 @@ const (
 
 // supervisor is the process that traces a program and answers its questions.
 type supervisor struct {
+	stop     *reading // of an Advance, which the program does not know of yet; of the goroutine that obeys
 	clocks   *clocks
 	threads  *threads
 	waits    *waits
@@ -77,11 +78,15 @@ func supervise() int {
 }
 
 func (s *supervisor) obey(o order) {
-	if o.Set != nil {
-		s.clocks.set(*o.Set)
-		s.waits.clockChanged()
+	if o.Set != nil && s.isStop(*o.Set) {
+		s.stop = o.Set
+	} else if o.Set != nil {
+		s.set(*o.Set)
 	}
 	if o.Turn != 0 {
+		if s.stop != nil {
+			s.set(*s.stop)
+		}
 		go func() { // whoever orders may end meanwhile
 			s.turns.Lock()
 			defer s.turns.Unlock()
@@ -109,6 +114,20 @@ func (s *supervisor) say(a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.answers.Encode(a) // the end of whoever listens is ours, too: see supervise
+}
+
+// isStop tells whether a reading is a stop of an Advance: time has jumped, and stands
+// still. The program learns of it at its turn, which follows, so that those of one
+// lab do not act on it in whatever order they happen to wake.
+func (s *supervisor) isStop(r reading) bool {
+	const jump = int64(time.Millisecond)
+	return r.Speed == 0 && r.Lab-s.clocks.lab() > jump
+}
+
+func (s *supervisor) set(r reading) {
+	s.stop = nil
+	s.clocks.set(r)
+	s.waits.clockChanged()
 }
 
 // turn ends what is due, until nothing is and all is quiet.
