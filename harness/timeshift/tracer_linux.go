@@ -108,14 +108,12 @@ func (t *tracer) interrupt(w *wait) {
 	t.ends <- w
 }
 
-// endedBy takes the wait that a thread was to end; nil if there is none.
-func (t *tracer) endedBy(tid int) *wait {
-	w := t.ending[tid]
-	if w != nil {
+// endedBy forgets the wait that a thread was to end, if there is one.
+func (t *tracer) endedBy(tid int) {
+	if t.ending[tid] != nil {
 		delete(t.ending, tid)
 		t.busy.Add(-1)
 	}
-	return w
 }
 
 // handle lets a thread go on that has stopped, after doing what is to be done. A
