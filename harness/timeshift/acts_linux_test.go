@@ -27,6 +27,7 @@ func TestHardPrograms(t *testing.T) {
 		{"interrupts", 0, "ok\n"},
 		{"interrupts-restart", 0, "ok\n"},
 		{"faults", 0, "ok\n"},
+		{"standstill", 0, "ok\n"},
 		{"churn", 0, "ok\n"},
 		{"families", 0, "ok\n"},
 		{"patience", 10 * time.Minute, "ok\n"},

@@ -29,6 +29,8 @@ func setArgument(r *registers, n int, value uint64) {
 	*[...]*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9}[n] = value
 }
 
+func restoreArgument(r *registers, n int, value uint64) { setArgument(r, n, value) }
+
 // interrupted makes a wait that was interrupted return value instead; false: the
 // thread is not in such a call any more.
 func interrupted(_ int, r *registers, nr int32, value int64) bool {

@@ -27,8 +27,16 @@ func callOf(r *registers) int32             { return int32(r.Regs[8]) }
 func returned(r *registers) int64           { return int64(r.Regs[0]) }
 func setReturned(r *registers, value int64) { r.Regs[0] = uint64(value) }
 
-// setArgument changes an argument of a call; not the first, whose place the result takes.
+// setArgument changes an argument of a call, the first being number 0.
 func setArgument(r *registers, n int, value uint64) { r.Regs[n] = value }
+
+// restoreArgument does that when the call is over: the result has taken the place
+// of the first, which the kernel keeps itself in case it starts the call again.
+func restoreArgument(r *registers, n int, value uint64) {
+	if n > 0 {
+		r.Regs[n] = value
+	}
+}
 
 // interrupted makes a wait that was interrupted return value instead; false: the
 // thread is not in such a call any more. When a tracer sees an interrupted call,

@@ -49,12 +49,12 @@ func filter(wallOnly bool) []unix.SockFilter {
 	}
 	if !wallOnly {
 		block(unix.SYS_FUTEX, ifFutexWaits()...)
-		block(unix.SYS_CLOCK_NANOSLEEP, load(dataLow(sleepFlags)), jump(unix.BPF_JSET, timerAbsolute, 0, 1), result(trace), result(notify))
+		block(unix.SYS_CLOCK_NANOSLEEP, result(trace))
 		for nr, c := range waitCalls() {
 			if c.form == millis {
 				block(nr, ifMillis(c.timeout)...)
 			} else {
-				block(nr, append(ifPointer(c.timeout, notify), result(allow))...)
+				block(nr, append(ifPointer(c.timeout, trace), result(allow))...)
 			}
 		}
 	}
@@ -76,14 +76,14 @@ func ifClock(wallOnly bool) []unix.SockFilter {
 	return append(body, result(allow), result(notify))
 }
 
-// ifMillis notifies if an int argument is above zero.
+// ifMillis traces if an int argument is above zero.
 func ifMillis(argument int) []unix.SockFilter {
 	return []unix.SockFilter{
 		load(dataLow(argument)),
 		jump(unix.BPF_JEQ, 0, 1, 0),
 		jump(unix.BPF_JSET, 1<<31, 0, 1),
 		result(allow),
-		result(notify),
+		result(trace),
 	}
 }
 
@@ -98,25 +98,22 @@ func ifPointer(argument int, do uint32) []unix.SockFilter {
 	}
 }
 
-// ifFutexWaits notifies of waits for some time, and has those traced that wait
-// until some time: their time-out has to be rewritten.
+// ifFutexWaits traces the operations that wait, if they do for some time or until
+// some time.
 func ifFutexWaits() []unix.SockFilter {
-	relative := append(ifPointer(futexTimeout, notify), result(allow))
-	absolute := append(ifPointer(futexTimeout, trace), result(allow))
+	waits := append(ifPointer(futexTimeout, trace), result(allow))
 	body := []unix.SockFilter{
 		load(dataLow(futexOperation)),
 		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: futexCommand},
 	}
-	body = append(body, jump(unix.BPF_JEQ, futexWait, 0, len(relative)))
-	body = append(body, relative...)
 	n := 0
 	for operation := range uint32(futexCommand) {
-		if absoluteFutex[operation] {
-			n++
+		if operation == futexWait || absoluteFutex[operation] {
 			// the others of these, then the way out, are in between
 			body = append(body, jump(unix.BPF_JEQ, operation, len(absoluteFutex)-n+1, 0))
+			n++
 		}
 	}
 	body = append(body, result(allow))
-	return append(body, absolute...)
+	return append(body, waits...)
 }

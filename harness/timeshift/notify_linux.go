@@ -98,19 +98,6 @@ func (s *supervisor) decide(q *notification) *response {
 		}
 	default:
 		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-		call := s.waits.calls[q.nr]
-		switch q.nr {
-		case unix.SYS_FUTEX:
-			call = futexCall
-		case unix.SYS_CLOCK_NANOSLEEP:
-			if id := int32(q.args[0]); !isWall(id) && !isMonotonic(id) {
-				return r // it counts processor time
-			}
-			call = sleepCall
-		}
-		if length, ok := s.length(tid, q.args[call.timeout], call.form); ok && length > 0 {
-			s.waits.add(&wait{tid: tid, nr: q.nr, args: q.args, call: call, due: later(s.clocks.lab(), length)})
-		}
 	}
 	return r
 }

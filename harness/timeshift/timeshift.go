@@ -16,6 +16,9 @@
 // same program under other names, so whoever uses the package asks [IsOwn] first
 // thing in main and calls [Main] if so.
 //
+// A wait of at most a tenth of a second that is told as a duration may end a little
+// early: the kernel ends it, too, though lab time stands.
+//
 // What it cannot shift is said in [Report]: times of files, CPU clocks, signals
 // of kernel timers (alarm, setitimer, timer_create), timerfds, and 32-bit
 // programs. A program that is traced cannot be attached to by a debugger.

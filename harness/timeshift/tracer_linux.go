@@ -5,9 +5,11 @@ package timeshift
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,15 +37,13 @@ type stop struct {
 
 // A rewrite is a call that waits with a time-out of ours.
 type rewrite struct {
-	timeout uint64 // the program's
-	wait    *wait
+	timeout  uint64 // the program's
+	absolute bool
+	wait     *wait
 }
 
 func newTracer(s *supervisor) *tracer {
-	answered := map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true, unix.SYS_CLOCK_NANOSLEEP: true}
-	for nr := range s.waits.calls {
-		answered[nr] = true
-	}
+	answered := map[int32]bool{unix.SYS_CLOCK_GETTIME: true, unix.SYS_GETTIMEOFDAY: true, sysTime: true}
 	return &tracer{
 		s: s, answered: answered,
 		stops: make(chan stop), ends: make(chan *wait, 1024), ending: map[int]*wait{}, rewritten: map[int]rewrite{},
@@ -235,51 +235,82 @@ func (t *tracer) keepAsking(tid int) {
 	}
 }
 
-// rewrite gives a call that waits until some time another time-out: a time that
-// is over, if that is so in the lab, or else one far away, and we end it. The
-// kernel would compare with a clock that shows something else.
+// brief is how long a wait is that the kernel may end: runtimes and spin locks wait
+// so shortly, for other threads and not for a time.
+const brief = 100 * time.Millisecond
+
+// rewrite gives a call that waits another time-out: one that is over, if that is so
+// in the lab, or else one far away, and we end it. The kernel's clock shows
+// something else, and may go on when lab time does not.
 func (t *tracer) rewrite(tid int) bool {
 	var r registers
 	if getRegisters(tid, &r) != nil {
 		return false
 	}
-	w, id := &wait{tid: tid, nr: callOf(&r), call: futexCall, args: argumentsOf(&r), ours: true}, int32(clockMonotonic)
-	if w.nr == unix.SYS_CLOCK_NANOSLEEP {
-		w.call, id = sleepCall, int32(w.args[0])
-		if !isWall(id) && !isMonotonic(id) {
-			return false // the kernel counts processor time, or says what is wrong
-		}
-	} else if operation := uint32(w.args[futexOperation]); operation&futexRealtime != 0 || operation&futexCommand == futexLockPI {
-		id = clockRealtime
-	}
+	w := &wait{tid: tid, nr: callOf(&r), args: argumentsOf(&r), ours: true}
+	id, absolute := t.waitOf(w)
 	theirs := w.args[w.call.timeout]
-	until, ok := t.s.length(tid, theirs, timespec)
-	if !ok {
+	length, ok := t.s.length(tid, theirs, w.call.form)
+	if !ok || length == 0 && !absolute || !isWall(id) && !isMonotonic(id) {
+		return false // it does not wait, the kernel counts processor time, or says what is wrong
+	}
+	now := t.s.clocks.lab()
+	far := farAway
+	switch {
+	case !absolute && length <= brief.Nanoseconds():
+		w.due, w.ours = later(now, length), false
+		t.s.waits.add(w)
 		return false
+	case !absolute:
+		w.due = later(now, length)
+	default:
+		if w.due = t.s.clocks.labAt(id, length); w.due <= now {
+			far = 0
+		} else {
+			far += time.Duration(kernelTime(id))
+		}
 	}
-	w.due = t.s.clocks.labAt(id, until)
-	seconds := uint64(0)
-	if w.due > t.s.clocks.lab() {
-		const farAway = 10 * 365 * 24 * 3600
-		seconds = uint64(kernelTime(id)/1e9) + farAway
+	ours := uint64(math.MaxUint32) // -1: for ever
+	if w.call.form != millis {
+		// Below the stack, and below what a function may use there without saying so.
+		ours = (stackPointer(&r) - 512) &^ 15
+		var timeout [16]byte
+		binary.LittleEndian.PutUint64(timeout[:], uint64(far/time.Second))
+		if t.s.threads.write(tid, ours, timeout[:]) != nil {
+			return false // at the very end of its stack: the kernel's clock has to do
+		}
 	}
-	// Below the stack, and below what a function may use there without saying so.
-	scratch := (stackPointer(&r) - 512) &^ 15
-	var timeout [16]byte
-	binary.LittleEndian.PutUint64(timeout[:], seconds)
-	if t.s.threads.write(tid, scratch, timeout[:]) != nil {
-		return false // at the very end of its stack: the kernel's clock has to do
-	}
-	w.args[w.call.timeout] = scratch
-	setArgument(&r, w.call.timeout, scratch)
+	w.args[w.call.timeout] = ours
+	setArgument(&r, w.call.timeout, ours)
 	if setRegisters(tid, &r) != nil {
 		return false
 	}
-	t.rewritten[tid] = rewrite{timeout: theirs, wait: w}
-	if seconds != 0 {
+	t.rewritten[tid] = rewrite{timeout: theirs, absolute: absolute, wait: w}
+	if far != 0 {
 		t.s.waits.add(w)
 	}
 	return true
+}
+
+// farAway is later than anything that is waited for.
+const farAway = 10 * 365 * 24 * time.Hour
+
+// waitOf says which call a wait is, on which clock, and whether it is told until when.
+func (t *tracer) waitOf(w *wait) (clock int32, absolute bool) {
+	switch w.nr {
+	case unix.SYS_CLOCK_NANOSLEEP:
+		w.call = sleepCall
+		return int32(w.args[0]), w.args[sleepFlags]&timerAbsolute != 0
+	case unix.SYS_FUTEX:
+		w.call = futexCall
+		operation := uint32(w.args[futexOperation])
+		if absolute = operation&futexCommand != futexWait; absolute && (operation&futexRealtime != 0 || operation&futexCommand == futexLockPI) {
+			return clockRealtime, true
+		}
+		return clockMonotonic, absolute
+	}
+	w.call = t.s.waits.calls[w.nr]
+	return clockMonotonic, false
 }
 
 // restore gives a thread back what rewrite took, when its call is over. If the
@@ -294,20 +325,50 @@ func (t *tracer) restore(tid int) {
 	if getRegisters(tid, &r) != nil {
 		return
 	}
-	setArgument(&r, was.wait.call.timeout, was.timeout)
+	w := was.wait
+	restoreArgument(&r, w.call.timeout, was.timeout)
 	switch v := returned(&r); {
-	case v != restartSys && v != restartNoIntr && v != restartNoHand && v != restartBlock: // it has ended by itself
+	case v != restartSys && v != restartNoIntr && v != restartNoHand && v != restartBlock && (v != -int64(unix.EINTR) || t.ending[tid] != w): // it has ended by itself
 		t.endedBy(tid)
 		t.s.waits.forget(tid)
-	case t.ending[tid] == was.wait:
+		t.tellLeft(was, false)
+	case t.ending[tid] == w:
 		t.endedBy(tid)
-		setReturned(&r, was.wait.call.expired)
+		setReturned(&r, w.call.expired)
+		t.tellLeft(was, false)
+		t.emptySets(w)
 	case v == restartBlock: // by restart_syscall(2), unless a handler is called
-		t.s.waits.goesOn(was.wait, was.timeout)
+		t.s.waits.goesOn(w, was.timeout)
+		t.tellLeft(was, true)
 	default: // as from the beginning, unless a handler is called
 		t.s.waits.forget(tid)
+		t.tellLeft(was, true)
 	}
 	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
+}
+
+// tellLeft writes how much is left of a wait where the kernel, which knows of
+// another time-out, would: select(2) and its kin change what they are told, sleeps
+// that a signal interrupts have a place of their own for it.
+func (t *tracer) tellLeft(was rewrite, interrupted bool) {
+	w, at := was.wait, was.timeout
+	switch name := w.call.name; {
+	case was.absolute:
+		return
+	case name == "nanosleep" || name == "clock_nanosleep":
+		if at = w.args[w.call.timeout+1]; !interrupted || at == 0 {
+			return
+		}
+	case name != "select" && name != "pselect6" && name != "ppoll":
+		return
+	}
+	left := max(0, w.due-t.s.clocks.lab())
+	seconds, part := left/1e9, left%1e9
+	if w.call.form == timeval {
+		part /= 1000
+	}
+	data := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(seconds)), uint64(part))
+	_ = t.s.threads.write(w.tid, at, data) // as little as the kernel minds: it may be read only
 }
 
 func ptrace(request, tid int, address uintptr, data int) error {

@@ -280,6 +280,39 @@ static void faults(void) {
 	say("ok\n");
 }
 
+// standstill: while lab time stands, a wait is not over, although the kernel's clock
+// goes on: it is a signal of that clock that ends it, and nothing has been waited for.
+static void standstill(void) {
+	handle(SIGALRM, SA_RESTART);
+	struct timespec nap = {0, 150000000}, left;
+	struct timeval tv;
+	struct epoll_event e;
+	int word = 1, fd = epoll_create1(0);
+	sigset_t none;
+	sigemptyset(&none);
+	sigaddset(&none, SIGUSR2);
+	for (int way = 0; way < 9; way++) {
+		struct itimerval once = {{0, 0}, {0, 200000}};
+		MUST(setitimer(ITIMER_REAL, &once, NULL) == 0);
+		left = nap;
+		errno = 0;
+		switch (way) {
+		case 0: MUST(nanosleep(&nap, &left) == -1); break;
+		case 1: MUST((errno = clock_nanosleep(CLOCK_REALTIME, 0, &nap, &left)) != 0); break;
+		case 2: MUST(poll(NULL, 0, 150) == -1); break;
+		case 3: MUST(syscall(SYS_ppoll, NULL, 0, &left, NULL, 0) == -1); break;
+		case 4: tv.tv_sec = 0; tv.tv_usec = 150000; MUST(select(0, NULL, NULL, NULL, &tv) == -1); MUST(tv.tv_sec == 0 && tv.tv_usec == 150000); break;
+		case 5: MUST(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &left, NULL) == -1); break;
+		case 6: MUST(epoll_wait(fd, &e, 1, 150) == -1); break;
+		case 7: MUST(sigtimedwait(&none, NULL, &nap) == -1); break;
+		case 8: MUST(syscall(SYS_futex, &word, 0, 1, &nap, NULL, 0) == -1); break;
+		}
+		MUST(errno == EINTR && signals == way + 1);
+		MUST(left.tv_sec == 0 && left.tv_nsec == 150000000);
+	}
+	say("ok\n");
+}
+
 // tell: a line with the time for every line, after a sleep that is a real one.
 static void tell(void) {
 	char c;
@@ -320,6 +353,7 @@ int main(int argc, char **argv) {
 	else if (!strcmp(act, "families")) families(argv[0]);
 	else if (!strcmp(act, "child")) child();
 	else if (!strcmp(act, "faults")) faults();
+	else if (!strcmp(act, "standstill")) standstill();
 	else if (!strcmp(act, "tell")) tell();
 	else if (!strcmp(act, "ticker")) ticker(atoi(argv[2]));
 	else if (!strcmp(act, "leaderless")) {
