@@ -348,7 +348,7 @@ func TestAsNobody(t *testing.T) {
 }
 
 func TestLockstepInsideOfLockstepIsRefused(t *testing.T) {
-	shift, err := Start(clock.Stopped(start), Options{})
+	shift, err := Start(clock.Running(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func Start(source Source, opts Options) (_ *Shift, err error) {
 	s.supervisor.Args = []string{supervisorName}
 	// One processor at a time: the program waits for each answer, and another
 	// processor would have to be woken for it.
-	s.supervisor.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=single"}
+	s.supervisor.Env = append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=single")
 	s.supervisor.Stderr = os.Stderr // a crash is worth seeing
 	s.supervisor.ExtraFiles = []*os.File{theirs, traced}
 	// Of its own session, so that no key of the terminal reaches it; the program's
