@@ -76,7 +76,7 @@ var goWaits = []goWait{
 	{"syscall.Nanosleep", func(d time.Duration) error {
 		left := syscall.NsecToTimespec(d.Nanoseconds())
 		for {
-			if err := syscall.Nanosleep(&left, &left); err != syscall.EINTR { //nolint:errorlint // a plain number
+			if err := syscall.Nanosleep(&left, &left); err != syscall.EINTR {
 				return err
 			}
 		}

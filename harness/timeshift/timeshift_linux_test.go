@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -64,7 +63,6 @@ type child struct {
 	done   chan struct{}
 	code   int   // when done
 	err    error // the same
-	close  sync.Once
 }
 
 // launch runs a program on lab's clock, which it follows as source does.

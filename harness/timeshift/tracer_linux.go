@@ -58,7 +58,7 @@ func (t *tracer) start(pid int) error {
 	began := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and keep it: the kernel knows the tracer by its thread
-		err := ptrace(unix.PTRACE_SEIZE, pid, 0, traceOptions)
+		err := ptrace(unix.PTRACE_SEIZE, pid, traceOptions)
 		if err == nil {
 			t.s.threads.add(pid)
 		}
@@ -75,9 +75,13 @@ func (t *tracer) start(pid int) error {
 				}
 				t.handle(stopped)
 			case w := <-t.ends:
+				if t.s.waits.began(w.tid) { // it has ended by itself, and another has begun
+					t.busy.Add(-1)
+					continue
+				}
 				t.endedBy(w.tid) // an earlier one, whose thread we have not seen stop yet
 				t.ending[w.tid] = w
-				if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0, 0) != nil {
+				if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0) != nil {
 					t.endedBy(w.tid) // it is gone
 				}
 			}
@@ -158,8 +162,8 @@ func (t *tracer) handle(at stop) {
 		t.keepAsking(at.tid)
 	}
 	t.s.threads.stopped(at.tid, request == unix.PTRACE_LISTEN)
-	_ = ptrace(request, at.tid, 0, inject) // fails if it was killed meanwhile
-	if t.ending[at.tid] != nil && request != unix.PTRACE_LISTEN && ptrace(unix.PTRACE_INTERRUPT, at.tid, 0, 0) != nil {
+	_ = ptrace(request, at.tid, inject) // fails if it was killed meanwhile
+	if t.ending[at.tid] != nil && request != unix.PTRACE_LISTEN && ptrace(unix.PTRACE_INTERRUPT, at.tid, 0) != nil {
 		t.endedBy(at.tid) // it is gone
 	}
 }
@@ -371,8 +375,8 @@ func (t *tracer) tellLeft(was rewrite, interrupted bool) {
 	_ = t.s.threads.write(w.tid, at, data) // as little as the kernel minds: it may be read only
 }
 
-func ptrace(request, tid int, address uintptr, data int) error {
-	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), address, uintptr(data), 0, 0); errno != 0 {
+func ptrace(request, tid, data int) error {
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0, uintptr(data), 0, 0); errno != 0 {
 		return errno
 	}
 	return nil
