@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/harness/process"
 	"github.com/wiemu/wiemu/harness/recording"
 )
 
@@ -45,6 +47,10 @@ wiemu itself failed.`,
 			defer flags.record.abandon()
 			flags.own = true
 			dash := cmd.ArgsLenAtDash()
+			if _, err := exec.LookPath(args[dash]); err != nil { // a session of nothing would take the place of an earlier one
+				fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: nothing was recorded: %v\n", err)
+				return exitCode(process.NotFound)
+			}
 			return s.run(cmd, *stateDir, strings.Join(args[:dash], ""), args[dash:], flags)
 		},
 	}

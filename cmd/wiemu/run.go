@@ -231,6 +231,15 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 		}
 		defer func() { _ = remote.Close() }() // the lab's end of it may be gone
 		clock = remote
+		ran := make(chan struct{})
+		defer close(ran)
+		go func() {
+			select {
+			case <-remote.Ended():
+				fmt.Fprintln(os.Stderr, "wiemu: the server has ended; the application's time goes on as it did, and nobody moves it any more")
+			case <-ran:
+			}
+		}()
 	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
 	code, err := runChild(ctx, env, command, clock, flags)

@@ -53,7 +53,7 @@ type Difference struct {
 // second.
 func compare(recorded, again *Recording, why func(int) (journal.Event, []journal.Event, bool)) *Result {
 	result := &Result{File: recorded.file, Start: recorded.Start, Length: recorded.Length, Same: true, Refusals: map[string]int{}, Inputs: []Compared{}}
-	now := map[int]Input{}
+	now, explained := map[int]Input{}, 0
 	for _, in := range again.Inputs {
 		now[in.ID] = in
 	}
@@ -68,11 +68,9 @@ func compare(recorded, again *Recording, why func(int) (journal.Event, []journal
 		if own.Outcome.Refused() {
 			result.Refusals[own.Outcome.Short()]++
 		}
-		if e, all, ok := why(in.ID); ok && !c.Same {
-			var text bytes.Buffer
-			if journal.Explain(&text, e, all) == nil {
-				c.Explanation = text.String()
-			}
+		if !c.Same && explained < maxExplained {
+			explained++
+			c.Explanation = explanation(why(in.ID))
 		}
 		result.Inputs = append(result.Inputs, c)
 	}
@@ -80,6 +78,18 @@ func compare(recorded, again *Recording, why func(int) (journal.Event, []journal
 	result.Events = eventDifferences(recorded.Events, again.Events)
 	result.Same = result.Same && len(result.Events) == 0
 	return result
+}
+
+// maxExplained is how many differences are explained: whoever has more of them has
+// seen enough, and each costs a look through the journal.
+const maxExplained = 20
+
+func explanation(e journal.Event, all []journal.Event, known bool) string {
+	var text bytes.Buffer
+	if !known || journal.Explain(&text, e, all) != nil {
+		return ""
+	}
+	return text.String()
 }
 
 // title is a request in a few words.

@@ -305,6 +305,11 @@ func (r *Recording) check(top *yaml.Node) yamlfile.Problems {
 		case !t.Answered && t.Text == "" && t.Claims == nil:
 			add(field, "header and claims, text, or answered: true", "none of them")
 		}
+		for _, named := range namesInToken(t) {
+			if !known[named] {
+				add(field+".claims", "a token that is listed before this one, for none can be inside of itself", "{{token "+named+"}}")
+			}
+		}
 		known[t.ID] = true
 	}
 	last, at := 0, Since(0)

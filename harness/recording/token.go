@@ -255,6 +255,17 @@ func escapeForm(value string) string {
 	return out + url.QueryEscape(value[last:])
 }
 
+// namesInToken lists the tokens that a token has inside of it.
+func namesInToken(t Token) (named []string) {
+	look := func(_, text string) any {
+		named = append(named, tokenNames(text, "", nil)...)
+		return text
+	}
+	walk(t.Header, look)
+	walk(t.Claims, look)
+	return named
+}
+
 // tokenNames lists the tokens that a request names.
 func tokenNames(path, body string, header map[string][]string) []string {
 	var named []string

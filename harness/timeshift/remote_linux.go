@@ -59,6 +59,10 @@ func Connect(conn io.ReadWriteCloser) (*Remote, error) {
 	return r, nil
 }
 
+// Ended is closed when the clock's process has gone, or Close was called. Time goes on
+// as it did last.
+func (r *Remote) Ended() <-chan struct{} { return r.done }
+
 // Close ends the connection.
 func (r *Remote) Close() error {
 	err := r.conn.Close()

@@ -47,6 +47,9 @@ func Connect(io.ReadWriteCloser) (*Remote, error) { return nil, ErrUnsupported }
 // Close does nothing.
 func (*Remote) Close() error { return nil }
 
+// Ended is never closed.
+func (*Remote) Ended() <-chan struct{} { return nil }
+
 // IsOwn reports false.
 func IsOwn() bool { return false }
 
