@@ -3,21 +3,14 @@ package directory_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 )
 
 func TestHundredThousand(t *testing.T) {
-	start := time.Now() // wall time: how long loading takes
 	d, err := directory.New(crowd(100_000))
 	if err != nil {
 		t.Fatal(err)
-	}
-	took := time.Since(start)
-	t.Logf("loaded 100,000 applications with federated credentials in %v", took)
-	if took > 5*time.Second { // 0.3 s on a quiet machine; the race detector and its neighbours take their share
-		t.Errorf("expected about a second, took %v", took)
 	}
 	if _, ok := d.Principal(tenantID, crowdID(99_999)); !ok {
 		t.Error("the last one is not found")
