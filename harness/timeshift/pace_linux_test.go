@@ -35,3 +35,31 @@ func TestALongWaitIsExactAmongManyShortOnes(t *testing.T) {
 		t.Errorf("the full hours came at %s, want %s", got, want)
 	}
 }
+
+// A program that waits for the last moment of a time looks at the clock, finds that it
+// is not over, and waits for what is left. Where lab time stands that has no end; the
+// program is at rest all the same.
+func TestWhoWaitsForTheLastMomentIsAtRest(t *testing.T) {
+	lab := clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))
+	c := launch(t, lab, lab, Options{}, need(t, "python3"), "-c", `
+import os, select, time
+ends, _ = os.pipe()
+due = time.monotonic() + 0.0001
+while time.monotonic() < due:
+    select.select([ends], [], [], due - time.monotonic())
+print("over", flush=True)
+due = time.monotonic() + 0.001
+p = select.epoll()
+while time.monotonic() < due:
+    p.poll(due - time.monotonic())
+print("over again", flush=True)
+`)
+	for _, says := range []string{"over", "over again"} {
+		c.rest()
+		c.advance(10 * time.Millisecond)
+		c.has(says)
+	}
+	if code := c.wait(); code != 0 {
+		t.Errorf("exit code %d: %s", code, c.output())
+	}
+}

@@ -243,6 +243,14 @@ func (t *tracer) keepAsking(tid int) {
 // so shortly, for other threads and not for a time.
 const brief = 100 * time.Millisecond
 
+// pause is how long the kernel makes of a brief wait for something while lab time
+// stands. A program that waits for the last microsecond of a time looks at the clock
+// after it, and would wait for it again and again, without ever coming to rest.
+const pause = 2 * time.Millisecond
+
+// isSleep tells whether a call waits for a time and nothing else.
+func isSleep(nr int32) bool { return nr == unix.SYS_NANOSLEEP || nr == unix.SYS_CLOCK_NANOSLEEP }
+
 // rewrite gives a call that waits another time-out: one that is over, if that is so
 // in the lab, or else one far away, and we end it. The kernel's clock shows
 // something else, and may go on when lab time does not.
@@ -263,8 +271,11 @@ func (t *tracer) rewrite(tid int) bool {
 	switch {
 	case !absolute && length <= brief.Nanoseconds():
 		w.due, w.ours = later(now, length), false
-		t.s.waits.add(w)
-		return false
+		if t.s.clocks.now.Load().Speed != 0 || isSleep(w.nr) || length >= pause.Nanoseconds() {
+			t.s.waits.add(w)
+			return false
+		}
+		far = pause
 	case !absolute:
 		w.due = later(now, length)
 	default:
@@ -275,11 +286,21 @@ func (t *tracer) rewrite(tid int) bool {
 		}
 	}
 	ours := uint64(math.MaxUint32) // -1: for ever
+	if far == pause {
+		ours = uint64(pause / time.Millisecond)
+	}
 	if w.call.form != millis {
 		// Below the stack, and below what a function may use there without saying so.
 		ours = (stackPointer(&r) - 512) &^ 15
 		var timeout [16]byte
 		binary.LittleEndian.PutUint64(timeout[:], uint64(far/time.Second))
+		if far == pause {
+			part := far.Nanoseconds()
+			if w.call.form == timeval {
+				part = far.Microseconds()
+			}
+			binary.LittleEndian.PutUint64(timeout[8:], uint64(part))
+		}
 		if t.s.threads.write(tid, ours, timeout[:]) != nil {
 			return false // at the very end of its stack: the kernel's clock has to do
 		}
