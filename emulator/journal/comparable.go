@@ -18,9 +18,15 @@ import (
 // tokens and requests, which every run makes up anew. Aside are other texts that
 // are of one run only, such as its directory.
 //
-// Where programs lived on lab time, lab times and durations are left out, too: SDKs
-// wait with jitter.
+// Where programs lived on lab time, lab times and durations are left out, too, and
+// the order is that of each kind of event of each workload and part by itself: SDKs
+// wait with jitter, and have other timers than the kubelet.
 func WriteComparable(w io.Writer, events []Event, aside ...string) error {
+	shared := slices.ContainsFunc(events, func(e Event) bool { return e.Shared })
+	if shared {
+		events = slices.Clone(events)
+		slices.SortStableFunc(events, func(a, b Event) int { return strings.Compare(a.lane(), b.lane()) })
+	}
 	n := namer{given: map[string]bool{}, count: map[string]int{}}
 	for _, text := range aside {
 		n.name("run", text)
@@ -29,8 +35,10 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 		n.event(e)
 	}
 	replacer := strings.NewReplacer(n.pairs...)
-	shared := slices.ContainsFunc(events, func(e Event) bool { return e.Shared })
 	for _, e := range events {
+		if shared {
+			e.ID = ""
+		}
 		e.Wall, e.Shared = time.Time{}, false
 		if host, _, err := net.SplitHostPort(e.Host); err == nil {
 			e.Host = host // a metadata service on this machine takes whatever port is free
@@ -50,6 +58,11 @@ func WriteComparable(w io.Writer, events []Event, aside ...string) error {
 		}
 	}
 	return nil
+}
+
+// lane is within which events have an order that does not depend on chance.
+func (e Event) lane() string {
+	return strings.Join([]string{string(e.Kind), e.Workload, e.Part, e.ClientID}, " ")
 }
 
 // times are moments as RFC 3339 and as AADSTS texts have them, and durations as Go
