@@ -30,6 +30,7 @@ func TestHardPrograms(t *testing.T) {
 		{"standstill", 0, "ok\n"},
 		{"churn", 0, "ok\n"},
 		{"families", 0, "ok\n"},
+		{"remainders", 5 * time.Hour, "ok\n"},
 		{"patience", 10 * time.Minute, "ok\n"},
 		{"leaderless", time.Hour, "begin\nok\n"},
 	} {

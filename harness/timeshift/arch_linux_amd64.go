@@ -50,8 +50,8 @@ func interrupted(_ int, r *registers, nr int32, value int64) bool {
 // restartAlways has a call that a signal interrupted begin again after the
 // signal's handler, whatever the handler says of itself: reading a clock never
 // fails with EINTR. It reports whether registers were changed.
-func restartAlways(r *registers, calls map[int32]bool) bool {
-	if int64(r.Rax) != restartSys || !calls[int32(r.Orig_rax)] {
+func restartAlways(r *registers) bool {
+	if int64(r.Rax) != restartSys {
 		return false
 	}
 	const always = restartNoIntr

@@ -65,6 +65,5 @@ func instruction(tid int, at uint64) uint32 {
 	return uint32(code[0]) | uint32(code[1])<<8 | uint32(code[2])<<16 | uint32(code[3])<<24
 }
 
-// restartAlways is not possible here: the kernel has decided before a tracer is
-// asked. The filter's WAIT_KILLABLE_RECV makes the case rare.
-func restartAlways(*registers, map[int32]bool) bool { return false }
+// restartAlways is not possible here: the kernel has decided before a tracer is asked.
+func restartAlways(*registers) bool { return false }

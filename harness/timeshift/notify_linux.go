@@ -58,8 +58,25 @@ func (s *supervisor) answerNext(fd int) bool {
 	default:
 		return false
 	}
+	s.answering.Lock()
+	defer s.answering.Unlock()
+	// Before Linux 5.19 a signal may have interrupted it since, and answerNow answered.
+	if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&q.id))); errno == unix.ENOENT {
+		return true
+	}
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(s.decide(&q)))) // fails if the thread is gone
 	return true
+}
+
+// answerNow is what a system call returns of a thread that we have stopped in it.
+func (s *supervisor) answerNow(q *notification) int64 {
+	s.answering.Lock()
+	defer s.answering.Unlock()
+	r := s.decide(q)
+	if r.err != 0 {
+		return int64(r.err)
+	}
+	return r.val
 }
 
 // decide answers a system call, or lets the kernel go on with it.

@@ -44,6 +44,8 @@ type supervisor struct {
 	reads    atomic.Uint64
 	ended    atomic.Uint64
 
+	answering sync.Mutex // held by whoever answers a system call
+
 	mu       sync.Mutex // guards answers and programs
 	answers  *json.Encoder
 	programs []Program

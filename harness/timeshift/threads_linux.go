@@ -243,8 +243,11 @@ func mayWaitIn(tid int, w *wait) bool {
 // is tells whether a system call is that of the wait. A thread may go on to wait
 // for ever in the same call.
 func (w *wait) is(nr int32, args [6]uint64) bool {
-	n := w.call.timeout + 1
-	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[:n], w.args[:n])
+	from, to := 0, w.call.timeout+1
+	if w.call.timeout == 0 { // of a first argument that we have changed, some kernels tell the program's value (arm64)
+		from = 1
+	}
+	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[from:to], w.args[from:to])
 }
 
 // parseCall reads what the kernel says of a blocked thread: NUMBER ARGUMENT …, or

@@ -230,13 +230,25 @@ func (t *tracer) emptySets(w *wait) {
 	}
 }
 
-// keepAsking lets a call begin again that a signal interrupted before we answered,
-// as if the signal had come a moment before the call.
+// keepAsking lets a question about time be asked again that a signal interrupted
+// before we answered, as if the signal had come a moment before. Where the kernel
+// has decided already that it fails, we answer now.
 func (t *tracer) keepAsking(tid int) {
 	var r registers
-	if getRegisters(tid, &r) == nil && restartAlways(&r, t.answered) {
-		_ = setRegisters(tid, &r)
+	if getRegisters(tid, &r) != nil {
+		return
 	}
+	q := &notification{pid: uint32(tid), nr: callOf(&r), args: argumentsOf(&r)}
+	if id := int32(q.args[0]); q.nr < 0 || !t.answered[q.nr] || q.nr == unix.SYS_CLOCK_GETTIME && !isWall(id) && !isMonotonic(id) {
+		return
+	}
+	if !restartAlways(&r) {
+		if !interrupted(tid, &r, q.nr, 0) {
+			return
+		}
+		setReturned(&r, t.s.answerNow(q))
+	}
+	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
 }
 
 // brief is how long a wait is that the kernel may end: runtimes and spin locks wait
@@ -305,11 +317,11 @@ func (t *tracer) rewrite(tid int) bool {
 			return false // at the very end of its stack: the kernel's clock has to do
 		}
 	}
-	w.args[w.call.timeout] = ours
 	setArgument(&r, w.call.timeout, ours)
 	if setRegisters(tid, &r) != nil {
 		return false
 	}
+	w.args[w.call.timeout] = ours
 	t.rewritten[tid] = rewrite{timeout: theirs, absolute: absolute, wait: w}
 	if far != 0 {
 		t.s.waits.add(w)

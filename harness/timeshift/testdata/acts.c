@@ -105,6 +105,33 @@ static void interrupts(int flags) {
 	say("ok\n");
 }
 
+// remainders: whoever sleeps on after a signal sleeps no longer than it meant to.
+static void *once(void *arg) {
+	(void)arg;
+	struct timespec t = {20 * 60, 0};
+	MUST(nanosleep(&t, NULL) == 0);
+	pthread_kill(first, SIGUSR1);
+	return NULL;
+}
+static void remainders(void) {
+	first = pthread_self();
+	for (int way = 0; way < 4; way++) {
+		handle(SIGUSR1, way % 2 ? SA_RESTART : 0);
+		long long began = now(CLOCK_MONOTONIC);
+		pthread_t t;
+		MUST(pthread_create(&t, NULL, once, NULL) == 0);
+		struct timespec left = {3600, 0};
+		long failed = way < 2 ? syscall(SYS_nanosleep, &left, &left) : syscall(SYS_clock_nanosleep, CLOCK_REALTIME, 0, &left, &left);
+		MUST(failed && errno == EINTR);
+		MUST(now(CLOCK_MONOTONIC) - began == 1200000000000LL);
+		MUST(left.tv_sec == 2400 && left.tv_nsec == 0);
+		MUST(nanosleep(&left, NULL) == 0);
+		MUST(now(CLOCK_MONOTONIC) - began == 3600000000000LL);
+		pthread_join(t, NULL);
+	}
+	say("ok\n");
+}
+
 // patience: a wait without end is not ended although one with an end was begun
 // before, and ended otherwise.
 static void patience(void) {
@@ -347,6 +374,7 @@ int main(int argc, char **argv) {
 	if (!strcmp(act, "storm")) storm();
 	else if (!strcmp(act, "interrupts")) interrupts(0);
 	else if (!strcmp(act, "interrupts-restart")) interrupts(SA_RESTART);
+	else if (!strcmp(act, "remainders")) remainders();
 	else if (!strcmp(act, "patience")) patience();
 	else if (!strcmp(act, "forwards")) forwards();
 	else if (!strcmp(act, "churn")) churn();
