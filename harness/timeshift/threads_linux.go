@@ -230,14 +230,15 @@ func (ts *threads) quiet(limit time.Duration, busy *atomic.Int64, known func(int
 }
 
 // mayWaitIn tells whether a thread may be in the system call of a wait: it is, or
-// it runs, perhaps on its way there.
+// it runs, perhaps on its way there, or it is stopped (on arm64 the kernel has
+// forgotten by then which call it will go on with).
 func mayWaitIn(tid int, w *wait) bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
 	if err != nil {
 		return false
 	}
 	nr, args, blocked := parseCall(line)
-	return !blocked || w.is(nr, args)
+	return !blocked || nr == noCall || w.is(nr, args)
 }
 
 // is tells whether a system call is that of the wait. A thread may go on to wait
@@ -250,12 +251,15 @@ func (w *wait) is(nr int32, args [6]uint64) bool {
 	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[from:to], w.args[from:to])
 }
 
+// noCall is the number that the kernel tells of a thread that is blocked, but in none.
+const noCall = -1
+
 // parseCall reads what the kernel says of a blocked thread: NUMBER ARGUMENT …, or
 // "running". Source: proc_pid_syscall(5).
 func parseCall(line []byte) (nr int32, args [6]uint64, blocked bool) {
 	fields := bytes.Fields(line)
 	if len(fields) == 3 {
-		return -1, args, true // outside of a system call
+		return noCall, args, true
 	}
 	if len(fields) < 7 {
 		return 0, args, false
