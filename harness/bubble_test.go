@@ -30,7 +30,7 @@ func TestAzureSDKsLiveThroughADayInABubble(t *testing.T) {
 	}
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		lab, err := harness.New(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead}})
+		lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func chaoticDay(t *testing.T, seed uint64) (hits []string) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		lab, err := harness.New(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead, Seed: 1, Config: config.Config{
+		lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead, Seed: 1, Config: config.Config{
 			Chaos: seed,
 			Applications: []config.Application{{Principal: config.Principal{Name: "web", ClientID: clientID, FederatedCredentials: &[]config.FederatedCredential{{
 				Name: "web", Subject: "system:serviceaccount:" + web.Namespace + ":" + web.ServiceAccount,

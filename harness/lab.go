@@ -11,7 +11,7 @@
 //	pool, err := keyring.OpenPool("", keyring.PoolOptions{})
 //	keys, err := pool.Bounded(t.Context(), 2) // outside of the bubble: Entra ID's and the issuer's
 //	synctest.Test(t, func(t *testing.T) {
-//		lab, err := harness.New(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: keys}})
+//		lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: keys}})
 //		defer lab.Close(context.Background())
 //		pod, err := lab.Workload(t.Context(), workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: clientID}, harness.Identity{})
 //		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
@@ -83,8 +83,8 @@ type Lab struct {
 	workloads map[string]*Workload // by what was asked for
 }
 
-// New starts a lab. Close it when it is no longer needed.
-func New(ctx context.Context, opts Options) (_ *Lab, err error) {
+// Start starts a lab. Close it when it is no longer needed.
+func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}}
 	if l.dir == "" {
 		if l.dir, err = state.MakeTemp(); err != nil {

@@ -33,7 +33,7 @@ var web = workload.Workload{
 
 func Example() {
 	ctx := context.Background()
-	lab, err := harness.New(ctx, harness.Options{})
+	lab, err := harness.Start(ctx, harness.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func newLab(t *testing.T, opts harness.Options) *harness.Lab {
 	if opts.Emulator.Clock == nil {
 		opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
 	}
-	lab, err := harness.New(t.Context(), opts)
+	lab, err := harness.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lab, err := harness.New(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{Keys: pool.Lease()}})
+	lab, err := harness.Start(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{Keys: pool.Lease()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func BenchmarkDay(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		lab, err := harness.New(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
+		lab, err := harness.Start(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
 		if err != nil {
 			b.Fatal(err)
 		}

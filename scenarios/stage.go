@@ -50,7 +50,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 	st.start = st.scenario.Clock.Start
 	keys := st.runner.keys.Lease()
 	defer func() { err = errors.Join(err, keys.Close()) }()
-	if st.lab, err = harness.New(ctx, harness.Options{
+	if st.lab, err = harness.Start(ctx, harness.Options{
 		Emulator: emulator.Options{Config: st.world(), ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, Seed: faultSeed, StateDir: filepath.Join(st.dir, "state")},
 		Dir:      filepath.Join(st.dir, "lab"),
 		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},

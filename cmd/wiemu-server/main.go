@@ -61,7 +61,7 @@ func run(args []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, opts.Emulator.Keys.Close()) }()
 	}
-	lab, err := harness.New(ctx, opts)
+	lab, err := harness.Start(ctx, opts)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // The SDK reads the CA file of the identity-binding proxy before every request,
 // and goes on with what it has while a rotation has emptied the file.
 func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
-	lab, err := harness.New(t.Context(), harness.Options{})
+	lab, err := harness.Start(t.Context(), harness.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -243,7 +243,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, record *
 	}
 	if record != nil {
 		l.Lab, l.recorder, err = recording.Start(ctx, opts, files.Workloads(), *record)
-	} else if l.Lab, err = harness.New(ctx, opts); err == nil {
+	} else if l.Lab, err = harness.Start(ctx, opts); err == nil {
 		err = l.Declare(files.Workloads())
 	}
 	if err != nil {

@@ -80,7 +80,7 @@ func Start(ctx context.Context, opts harness.Options, declared []harness.Declare
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
 	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
-	lab, err := harness.New(ctx, opts)
+	lab, err := harness.Start(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
