@@ -21,6 +21,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 )
 
@@ -38,7 +39,7 @@ func run(args []string) (err error) {
 	flags := flag.NewFlagSet("wiemu-server", flag.ContinueOnError)
 	file := flags.String("f", "", "wiemu.yaml (default: the built-in defaults)")
 	stateDir := flags.String("state", "", "directory that keeps the CA and the signing keys from run to run (default: none is kept)")
-	labDir := flags.String("lab", "", "directory for what workloads need: trust/ca.pem and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
+	labDir := flags.String("lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
 	healthy := flags.String("healthy", "", "instead of serving, check that the gateway at this host:port answers")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -54,7 +55,7 @@ func run(args []string) (err error) {
 			return err
 		}
 	}
-	opts := harness.Options{Dir: *labDir, Emulator: emulator.Options{Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: *stateDir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
+	opts := harness.Options{Dir: *labDir, Bundle: trust.BundleOptions{SystemRoots: true}, Emulator: emulator.Options{Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: *stateDir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
 	if *stateDir != "" {
 		if opts.Emulator.Keys, err = keyring.OpenPool(filepath.Join(*stateDir, "keys"), keyring.PoolOptions{}); err != nil {
 			return err

@@ -8,19 +8,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
 // BundleOptions say whom clients trust besides the lab.
 type BundleOptions struct {
-	// SystemRoots adds the roots that this machine trusts: for applications that
-	// may also reach hosts outside the lab.
+	// SystemRoots adds the roots that this machine trusts, or where it has none, as
+	// in an image made from scratch, those that Mozilla trusts: for applications
+	// that may also reach hosts outside the lab.
 	SystemRoots bool
 	// RootsFile is the PEM file that SystemRoots reads; "" looks in the usual
 	// places.
 	RootsFile string
+
+	places []string // the usual ones; nil: rootFiles
 }
 
 // Bundle names the files by which the clients of a lab trust it. They hold
@@ -35,6 +40,13 @@ type Bundle struct {
 // TrustStorePassword opens Bundle.TrustStore. It is Java's customary one: a
 // trust store is protected against tampering, and anyone may read it.
 const TrustStorePassword = "changeit"
+
+// At is the bundle as programs see it that find its directory under another name,
+// such as containers into which it is mounted.
+func (b Bundle) At(dir string) Bundle {
+	seen := func(file string) string { return path.Join(dir, filepath.Base(file)) } // containers have slashes wherever we run
+	return Bundle{Root: seen(b.Root), Roots: seen(b.Roots), TrustStore: seen(b.TrustStore), NoRoots: seen(b.NoRoots)}
+}
 
 // WriteBundle writes the bundle's files into dir, which it makes if need be.
 func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) {
@@ -51,7 +63,7 @@ func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) 
 	roots := []*x509.Certificate{a.ca.root}
 	files := map[string][]byte{b.Root: a.RootPEM()}
 	if opts.SystemRoots {
-		system, certs, err := systemRoots(opts.RootsFile)
+		system, certs, err := opts.systemRoots()
 		if err != nil {
 			return Bundle{}, err
 		}
@@ -94,10 +106,13 @@ func rootFiles() []string {
 }
 
 // systemRoots reads the roots that this machine trusts.
-func systemRoots(file string) (data []byte, certs []*x509.Certificate, err error) {
-	files := rootFiles()
-	if file != "" {
-		files = []string{file}
+func (o BundleOptions) systemRoots() (data []byte, certs []*x509.Certificate, err error) {
+	files := o.places
+	if files == nil {
+		files = rootFiles()
+	}
+	if o.RootsFile != "" {
+		files = []string{o.RootsFile}
 	}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -112,7 +127,26 @@ func systemRoots(file string) (data []byte, certs []*x509.Certificate, err error
 		}
 		return nil, nil, fmt.Errorf("read this machine's trusted roots: %s holds no PEM certificate", file)
 	}
-	return nil, nil, fmt.Errorf("read this machine's trusted roots: found none of %q; without them no host outside the lab can be trusted", files)
+	if o.RootsFile != "" {
+		return nil, nil, fmt.Errorf("read this machine's trusted roots: %s does not exist", o.RootsFile)
+	}
+	return publicRoots()
+}
+
+// publicRoots are the roots that Mozilla trusts, but for those that it trusts no
+// longer in certificates after a certain date: a file of roots cannot say that.
+func publicRoots() (data []byte, certs []*x509.Certificate, err error) {
+	for root := range bundle.Roots() {
+		if root.Constraint != nil {
+			continue
+		}
+		cert, err := x509.ParseCertificate(root.Certificate)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read Mozilla's roots: %w", err)
+		}
+		data, certs = append(data, encodePEM(cert)...), append(certs, cert)
+	}
+	return data, certs, nil
 }
 
 // parseRoots reads the certificates of a PEM file and passes over what is none.

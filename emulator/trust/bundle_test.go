@@ -67,6 +67,39 @@ func TestWriteBundle(t *testing.T) {
 	}
 }
 
+func TestWhereThereAreNoSystemRootsMozillasAreTrusted(t *testing.T) {
+	a := open(t, "", clock.Running(), "a.test")
+	b, err := a.WriteBundle(t.TempDir(), BundleOptions{SystemRoots: true, places: []string{filepath.Join(t.TempDir(), "none.pem")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := parseRoots(read(t, b.Roots))
+	if len(roots) < 100 || !roots[0].Equal(a.Root()) {
+		t.Errorf("%d roots, want the lab's and more than a hundred others", len(roots))
+	}
+	if !slices.ContainsFunc(roots, func(c *x509.Certificate) bool { return c.Subject.CommonName == "DigiCert Global Root G2" }) {
+		t.Error("the root of login.microsoftonline.com is not among them")
+	}
+	if stored, err := pkcs12.DecodeTrustStore(read(t, b.TrustStore), TrustStorePassword); err != nil || len(stored) != len(roots) {
+		t.Errorf("Java is given %d of %d roots: %v", len(stored), len(roots), err)
+	}
+	if root := read(t, b.Root); !bytes.Equal(root, a.RootPEM()) {
+		t.Errorf("%s holds more than the lab's root", b.Root)
+	}
+}
+
+func TestBundleAtAnotherDirectory(t *testing.T) {
+	a := open(t, "", clock.Running(), "a.test")
+	b, err := a.WriteBundle(t.TempDir(), BundleOptions{SystemRoots: true, places: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Bundle{Root: "/run/trust/ca.pem", Roots: "/run/trust/roots.pem", TrustStore: "/run/trust/truststore.p12", NoRoots: "/run/trust/none"}
+	if got := b.At("/run/trust"); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestWriteBundleRefuses(t *testing.T) {
 	a := open(t, "", clock.Running(), "a.test")
 	dir := t.TempDir()
