@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/wiemu/wiemu/scenarios/timeline"
+	"github.com/wiemu/wiemu/harness/timeline"
 )
 
 // WritePictures draws each scenario that was run into a directory, as NAME.html

@@ -14,7 +14,7 @@ import (
 
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/scenarios"
-	"github.com/wiemu/wiemu/scenarios/timeline"
+	"github.com/wiemu/wiemu/harness/timeline"
 )
 
 func newReport(stateDir *string) *cobra.Command {

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/scenarios/timeline"
+	"github.com/wiemu/wiemu/harness/timeline"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -12,7 +12,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
-	"github.com/wiemu/wiemu/scenarios/timeline"
+	"github.com/wiemu/wiemu/harness/timeline"
 )
 
 // What a real key ring writes down, also when its rotations go wrong, is drawn

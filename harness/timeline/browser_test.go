@@ -19,7 +19,7 @@ import (
 	"golang.org/x/net/websocket"
 
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/scenarios/timeline"
+	"github.com/wiemu/wiemu/harness/timeline"
 )
 
 var screenshots = flag.String("screenshots", "", "directory for screenshots of the pages, to be looked at")
