@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/harness/state"
-	"github.com/wiemu/wiemu/scenarios"
 	"github.com/wiemu/wiemu/harness/timeline"
+	"github.com/wiemu/wiemu/scenarios"
 )
 
 func newReport(stateDir *string) *cobra.Command {
