@@ -1,0 +1,253 @@
+// Package nodeservice makes wiemu-server a service of a Kubernetes node that is
+// made by kubeadm, as kind's nodes are: the files that a node is given, and what
+// the program does there besides serving. It creates no cluster; see package kind.
+//
+// A node needs two mounts and one kubeadm patch, and nothing in its image:
+//
+//   - [Dir] holds the program, its wiemu.yaml and the patch, [UnitDir] a systemd
+//     unit and what enables it. Both are mounted read-only; see [Mounts].
+//   - The patch (named by [KubeadmPatch]) sets two variables of the API server's
+//     container, by name, so that it depends on no version's order of flags. PATH
+//     makes kube-apiserver a launcher, [Launch], which starts the real one with
+//     tokens signed by this service.
+package nodeservice
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	_ "embed"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wiemu/wiemu/emulator/config"
+)
+
+// Where things are in a node.
+const (
+	Dir      = "/opt/wiemu"                    // what the node is given
+	UnitDir  = "/usr/local/lib/systemd/system" // on systemd's path, and empty in images of nodes
+	StateDir = "/var/lib/wiemu"                // what the service keeps: see emulator.Options.Keep
+	LabDir   = StateDir + "/lab"               // trust bundle and token files
+	Unit     = "wiemu.service"
+
+	Socket    = pkiDir + "/signer.sock"        // of the API server's signer
+	Cluster   = "/etc/kubernetes/admin.conf"   // how the service reaches the API server
+	SharedKey = Dir + "/" + keyDir + "/sa.key" // signs where no signer can be asked
+
+	Advertised     = "169.254.7.7"    // where the node's pods find the emulated names, whatever address the node has
+	WebhookAddress = "127.0.0.1:9443" // of the node's own network, where the API server is
+	ControlPort    = 9444             // of the control door, on every address of the node
+	GatewayPort    = 443              // of the emulated names, on every address of the node
+)
+
+const (
+	kubernetesPKI = "/etc/kubernetes/pki"    // kubeadm mounts it into the API server's pod
+	pkiDir        = kubernetesPKI + "/wiemu" // so what is here is seen there
+	keyDir        = "keys"
+)
+
+// Options say what a node is given.
+type Options struct {
+	// Config is the lab: its first hosted issuer becomes the cluster's, its gateway
+	// and control door listen on every address of the node.
+	Config config.Config
+	// ConfigFile is where Config was read from. Files that it names come along.
+	ConfigFile string
+	// Server is the file of wiemu-server for Linux and the node's architecture.
+	Server string
+	// Advertise is where pods find the emulated names. "": Advertised, which is one
+	// node's own.
+	Advertise string
+	// Shared gives the API server a key pair, of which the service has the same
+	// private key, instead of a signer to ask: for Kubernetes before 1.34. That key
+	// cannot be rotated.
+	Shared bool
+}
+
+// File is one file that a node is given.
+type File struct {
+	Data []byte
+	Mode fs.FileMode
+}
+
+//go:embed files/wiemu.service
+var unit string
+
+//go:embed files/enable.conf
+var enable string
+
+//go:embed files/kube-apiserver.yaml
+var patch string
+
+// Files returns the files below Dir, by their slash-separated names.
+func (o Options) Files() (map[string]File, error) {
+	program, err := os.ReadFile(o.Server)
+	if err != nil {
+		return nil, fmt.Errorf("read the program for the node: %w; make build builds it, or name another wiemu-server for Linux", err)
+	}
+	files := map[string]File{"wiemu-server": {program, 0o755}}
+	lab, url, err := o.configuration(files)
+	if err != nil {
+		return nil, err
+	}
+	files["wiemu.yaml"] = File{lab, 0o644}
+	files["systemd/"+Unit] = File{o.expand(unit, url), 0o644}
+	files["systemd/multi-user.target.d/wiemu.conf"] = File{o.expand(enable, url), 0o644}
+	files["patches/kube-apiserver+strategic.yaml"] = File{o.expand(patch, url), 0o644}
+	if o.Shared {
+		private, public, err := NewKeyPair()
+		if err != nil {
+			return nil, err
+		}
+		files[keyDir+"/sa.key"] = File{private, 0o600}
+		files[keyDir+"/sa.pub"] = File{public, 0o644}
+	}
+	return files, nil
+}
+
+// Write writes the files below a directory of the host, which it makes. A key
+// pair that is there stays: the cluster's API server has it, too.
+func (o Options) Write(dir string) error {
+	files, err := o.Files()
+	if err != nil {
+		return err
+	}
+	for name, f := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if _, err := os.Lstat(file); err == nil && path.Dir(name) == keyDir {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return fmt.Errorf("write the node's files: %w", err)
+		}
+		if err := replace(file, f); err != nil {
+			return fmt.Errorf("write the node's files: %w", err)
+		}
+	}
+	return nil
+}
+
+// replace puts another file in the place of one that a service may be running.
+func replace(file string, f File) error {
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, f.Data) {
+		return os.Chmod(file, f.Mode)
+	}
+	next := file + ".new"
+	if err := os.WriteFile(next, f.Data, f.Mode); err != nil {
+		return err
+	}
+	if err := os.Chmod(next, f.Mode); err != nil { // whatever the umask is
+		return err
+	}
+	return os.Rename(next, file)
+}
+
+// Mount is a file or directory of the host that a node sees, read-only.
+type Mount struct{ Host, Node string }
+
+// Mounts are those of a node whose files Write has written below dir.
+func (o Options) Mounts(dir string) []Mount {
+	mounts := []Mount{{dir, Dir}, {filepath.Join(dir, "systemd"), UnitDir}}
+	if o.Shared {
+		for _, name := range []string{"sa.key", "sa.pub"} {
+			mounts = append(mounts, Mount{filepath.Join(dir, keyDir, name), kubernetesPKI + "/" + name})
+		}
+	}
+	return mounts
+}
+
+// KubeadmPatch is what kubeadm's configuration of the first node is patched with,
+// as kind's kubeadmConfigPatches has it.
+const KubeadmPatch = "kind: InitConfiguration\npatches: {directory: " + Dir + "/patches}\n"
+
+// expand fills in ${NAME} of a file.
+func (o Options) expand(text, issuer string) []byte {
+	signer, endpoint := "-signer "+Socket, Socket
+	if o.Shared {
+		signer, endpoint = "-shared-key "+SharedKey, ""
+	}
+	values := map[string]string{
+		"DIR": Dir, "UNIT": Unit, "PKI": pkiDir, "STATE": StateDir, "STATE_NAME": path.Base(StateDir), "LAB": LabDir,
+		"SIGNER": signer, "ENDPOINT": endpoint, "WEBHOOK": WebhookAddress, "CLUSTER": Cluster, "ISSUER": issuer,
+		"ADDRESS": Advertised, "ADVERTISE": cmp.Or(o.Advertise, Advertised), "LAUNCHER": Launcher,
+		"ISSUER_VARIABLE": issuerVariable, "ENDPOINT_VARIABLE": endpointVariable,
+	}
+	return []byte(os.Expand(text, func(name string) string {
+		value, known := values[name]
+		if !known {
+			panic("nodeservice: no value for ${" + name + "}")
+		}
+		return value
+	}))
+}
+
+// configuration is the node's wiemu.yaml and the URL of the cluster's issuer. The
+// files that the configuration names are added to files.
+func (o Options) configuration(files map[string]File) (text []byte, issuer string, err error) {
+	completed, err := o.Config.Complete(o.ConfigFile)
+	if err != nil {
+		return nil, "", err
+	}
+	i := slices.IndexFunc(completed.Issuers, func(i config.Issuer) bool { return !i.External }) // Complete adds one
+	c := o.Config
+	c.Listen.Gateway, c.Listen.Control = fmt.Sprintf("0.0.0.0:%d", GatewayPort), fmt.Sprintf("0.0.0.0:%d", ControlPort)
+	bring := func(name *string) {
+		if *name == "" || err != nil {
+			return
+		}
+		from := *name
+		if !filepath.IsAbs(from) {
+			from = filepath.Join(filepath.Dir(o.ConfigFile), from)
+		}
+		var data []byte
+		if data, err = os.ReadFile(from); err != nil {
+			return
+		}
+		*name = fmt.Sprintf("files/%d-%s", len(files), filepath.Base(from))
+		files[*name] = File{data, 0o600}
+	}
+	c.Issuers = slices.Clone(c.Issuers)
+	for n := range c.Issuers {
+		bring(&c.Issuers[n].CA)
+		bring(&c.Issuers[n].BearerTokenFile)
+	}
+	c.Applications = slices.Clone(c.Applications)
+	for n := range c.Applications {
+		c.Applications[n].Certificates = slices.Clone(c.Applications[n].Certificates)
+		for m := range c.Applications[n].Certificates {
+			bring(&c.Applications[n].Certificates[m].File)
+		}
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: a file that it names: %w", o.ConfigFile, err)
+	}
+	if text, err = yaml.Marshal(c); err != nil {
+		return nil, "", fmt.Errorf("write the node's wiemu.yaml: %w", err)
+	}
+	return text, completed.Issuers[i].URL, nil
+}
+
+// NewKeyPair makes a key pair as kubeadm does for service-account tokens: the
+// files sa.key and sa.pub.
+func NewKeyPair() (private, public []byte, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a key pair: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode a public key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
