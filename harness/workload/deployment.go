@@ -12,6 +12,7 @@ type deployment struct {
 	application string
 	environment string
 	workloads   []Workload
+	parts       []Workload // with an identity or without
 	triggers    []Workload
 }
 
@@ -31,7 +32,10 @@ func (d *deployment) part(p part) {
 	d.volumeMounts(p, over, w.ClientID)
 	if w.ClientID != "" {
 		d.workloads = append(d.workloads, w)
+	} else {
+		w.ServiceAccount = NoIdentity
 	}
+	d.parts = append(d.parts, w)
 	d.oauth(p, over)
 	d.scaling(p, over)
 }

@@ -25,6 +25,7 @@ type RadixConfig struct {
 	Environments []string // in the order of the file
 
 	workloads []Workload
+	deployed  []Workload
 	triggers  []Workload
 	parts     []part
 }
@@ -66,6 +67,18 @@ func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Proble
 // Workloads returns everything that runs with an identity, environment by
 // environment: components, their OAuth2 proxies, jobs, the sub-pipeline.
 func (c *RadixConfig) Workloads() []Workload { return slices.Clone(c.workloads) }
+
+// Deployed returns every component and job that runs in an environment. Those
+// without an identity run as the namespace's service account [NoIdentity].
+func (c *RadixConfig) Deployed(environment string) []Workload {
+	var here []Workload
+	for _, w := range c.deployed {
+		if w.Environment == environment {
+			here = append(here, w)
+		}
+	}
+	return here
+}
 
 // Triggers returns the KEDA triggers that use an identity. They need a trust but
 // are no workloads of the application: KEDA's operator asks for their tokens.
@@ -188,6 +201,7 @@ func (r *reader) read(file *applicationFile) *RadixConfig {
 		}
 		deployed.subPipeline(&file.Spec, i)
 		c.workloads = append(c.workloads, deployed.workloads...)
+		c.deployed = append(c.deployed, deployed.parts...)
 		c.triggers = append(c.triggers, deployed.triggers...)
 	}
 	return c

@@ -389,3 +389,14 @@ func FuzzParseRadixConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIsDeployedHasAnIdentityOrNot(t *testing.T) {
+	config, _, err := workload.ParseRadixConfig("r.yaml", app("  components: [{name: web, identity: {azure: {clientId: "+webID+"}}}, {name: api}, {name: off, enabled: false}]\n  jobs: [{name: nightly}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"web in dev: my-app-dev/web-sa " + webID, "api in dev: my-app-dev/default ", "nightly in dev: my-app-dev/default "}
+	if diff := cmp.Diff(want, brief(config.Deployed("dev"))); diff != "" {
+		t.Errorf("deployed (-want +got):\n%s", diff)
+	}
+}

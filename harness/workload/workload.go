@@ -17,6 +17,10 @@ import (
 // to Entra ID. Source: azure-workload-identity, pkg/webhook/consts.go.
 const Audience = "api://AzureADTokenExchange"
 
+// NoIdentity is the service account of whatever runs in Radix without an identity.
+// Source: radix-operator, pkg/apis/deployment/serviceaccountspec.go.
+const NoIdentity = "default"
+
 // Role says what part of an application a workload is.
 type Role string
 
