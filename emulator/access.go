@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/cloud"
@@ -96,6 +98,19 @@ func (e *Emulator) HTTPClient() *http.Client {
 		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2: true,
 	}}
+}
+
+// Hosts are the emulated hosts by name, sorted: what a place that maps names to
+// the gateway one by one has to map, such as network aliases or a pod's
+// hostAliases. Vaults are those of the configuration. Regional login hosts are
+// not among them; nobody could list those.
+func (e *Emulator) Hosts() []string {
+	hosts := slices.DeleteFunc(e.gateway.Hosts(), func(host string) bool { return strings.HasPrefix(host, ".") })
+	for _, v := range e.config.Vaults {
+		hosts = append(hosts, strings.ToLower(v.Name)+"."+e.cloud.Vault)
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }
 
 // Examine runs the checks that Entra ID would make of an assertion, all of them,

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,18 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 		if got != want {
 			t.Errorf("a token of %s: error code %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestHostsAreTheNamesThatCanBeMapped(t *testing.T) {
+	hosts := start(t, emulator.Options{Config: config.Config{Vaults: []config.Vault{{Name: "Shop"}}, Issuers: []config.Issuer{{Name: "blue"}}}}).Hosts()
+	for _, want := range []string{"login.microsoftonline.com", "graph.microsoft.com", "management.azure.com", "shop.vault.azure.net", "blue.oic.wiemu.test"} {
+		if !slices.Contains(hosts, want) {
+			t.Errorf("%s is not among %v", want, hosts)
+		}
+	}
+	if i := slices.IndexFunc(hosts, func(host string) bool { return strings.HasPrefix(host, ".") }); i >= 0 {
+		t.Errorf("%s is a suffix, which no hosts file can map", hosts[i])
 	}
 }
 

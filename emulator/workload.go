@@ -20,7 +20,7 @@ type Workload struct {
 	ServiceAccount string
 	ClientID       string // "": the service account exists and nothing trusts it
 	Tenant         string // id or domain; "": the first
-	Issuer         string // name; "": the first that is hosted
+	Issuer         string // name; "": the first that is hosted. An external one has its service accounts itself
 	Audience       string // "": api://AzureADTokenExchange
 }
 
@@ -33,7 +33,7 @@ func (e *Emulator) Trust(w Workload) error {
 	if err := config.CheckNames(w.Namespace, w.ServiceAccount); err != nil {
 		return err
 	}
-	from, err := e.Issuer(w.Issuer)
+	url, hosted, err := e.configuredIssuer(w.Issuer)
 	if err != nil {
 		return err
 	}
@@ -45,15 +45,17 @@ func (e *Emulator) Trust(w Workload) error {
 	if w.ClientID != "" {
 		annotations["azure.workload.identity/client-id"] = w.ClientID
 	}
-	from.PutServiceAccount(w.Namespace, w.ServiceAccount, annotations)
+	if hosted != nil {
+		hosted.PutServiceAccount(w.Namespace, w.ServiceAccount, annotations)
+	}
 	if w.ClientID == "" || e.listsCredentials(w.ClientID) {
 		return nil
 	}
 	w.Name = cmp.Or(w.Name, w.ServiceAccount)
 	subject := "system:serviceaccount:" + w.Namespace + ":" + w.ServiceAccount
 	credential := directory.FederatedCredential{
-		ID:   config.StableID("federated credential", w.ClientID, from.URL(), subject),
-		Name: directory.CredentialName(w.Name), Issuer: from.URL(), Subject: subject, Audience: cmp.Or(w.Audience, e.cloud.TokenExchange),
+		ID:   config.StableID("federated credential", w.ClientID, url, subject),
+		Name: directory.CredentialName(w.Name), Issuer: url, Subject: subject, Audience: cmp.Or(w.Audience, e.cloud.TokenExchange),
 	}
 	if changed, err := e.addCredential(tenant, w, credential); err != nil {
 		return fmt.Errorf("trust %s/%s as %s: %w", w.Namespace, w.ServiceAccount, w.ClientID, err)
@@ -109,6 +111,20 @@ func (e *Emulator) Tenant(name string) (string, error) {
 		return "", fmt.Errorf("tenant %q: expected the id or a domain of a configured tenant, such as %s", name, e.config.Tenants[0].ID)
 	}
 	return t.ID, nil
+}
+
+// configuredIssuer returns the URL of an issuer by name, and the issuer if it is
+// hosted; "" is the first hosted one.
+func (e *Emulator) configuredIssuer(name string) (url string, hosted *issuer.Issuer, err error) {
+	for _, i := range e.config.Issuers {
+		if i.External && i.Name == name {
+			return i.URL, nil, nil
+		}
+	}
+	if hosted, err = e.Issuer(name); err != nil {
+		return "", nil, err
+	}
+	return hosted.URL(), hosted, nil
 }
 
 // Issuer returns a hosted issuer by name; "" is the first.

@@ -142,6 +142,9 @@ func (l *Lab) Emulator() *emulator.Emulator { return l.emulator }
 // that it tests.
 func (l *Lab) Client() *http.Client { return &http.Client{Transport: l.emulator.Transport()} }
 
+// Bundle names the files by which programs trust the lab, until Close.
+func (l *Lab) Bundle() trust.Bundle { return l.bundle }
+
 // Clock is the lab clock.
 func (l *Lab) Clock() *clock.Lab { return l.emulator.Clock() }
 
@@ -289,8 +292,7 @@ func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer
 	if d.Identity.IdentityBinding != "" {
 		return l.bind(ctx, d, tenant, from)
 	}
-	_, owned := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
-	if owned && !slices.ContainsFunc(l.declared, d.same) {
+	if l.owned(d, tenant) {
 		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
 			return err
 		}
@@ -298,6 +300,13 @@ func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer
 		return nil
 	}
 	return l.emulator.Trust(d.trusted())
+}
+
+// owned reports whether the identity is there already, so that its owners alone
+// decide whom it trusts.
+func (l *Lab) owned(d Declared, tenant string) bool {
+	_, exists := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
+	return exists && !slices.ContainsFunc(l.declared, d.same)
 }
 
 // project lays out the token file of a workload, in a directory named after its

@@ -334,7 +334,7 @@ func (p *program) checkFields(verbs map[string]string) []expressionError {
 // The words that events have for their kind and outcome.
 var (
 	kinds = []string{
-		string(journal.Run), string(journal.KeyRotation), string(journal.Mint), string(journal.Projection),
+		string(journal.Admission), string(journal.Run), string(journal.KeyRotation), string(journal.Mint), string(journal.Projection),
 		string(journal.Discovery), string(journal.TokenReview), string(journal.Exchange), string(journal.Access),
 		string(journal.Escape), string(journal.Directory), string(journal.Clock), string(journal.Fault),
 	}

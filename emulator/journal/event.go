@@ -13,6 +13,7 @@ type Kind string
 
 // The kinds of event, in the order in which a token meets them.
 const (
+	Admission   Kind = "admission"    // a pod came into a cluster, or was refused
 	Run         Kind = "run"          // a workload's process started or ended
 	KeyRotation Kind = "key-rotation" // a key entered another stage of its life
 	Mint        Kind = "mint"         // an issuer signed a service-account token
