@@ -18,6 +18,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
 
@@ -35,6 +36,9 @@ func (e *Emulator) Cloud() cloud.Cloud { return e.cloud }
 
 // Directory holds the tenants; changes to it take effect at the next request.
 func (e *Emulator) Directory() *directory.Directory { return e.directory }
+
+// Vaults are the key vaults; changes to them take effect at the next request.
+func (e *Emulator) Vaults() *keyvault.Service { return e.vaults }
 
 // Authority is the CA that signs the certificates of the gateway.
 func (e *Emulator) Authority() *trust.Authority { return e.authority }

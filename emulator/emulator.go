@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,11 +40,11 @@ import (
 )
 
 // Options say what an emulator is made of. The zero value is a lab of the
-// defaults whose CA and keys live in a temporary directory until Close.
+// defaults whose CA and keys live in memory until Close.
 type Options struct {
 	Config      config.Config     // wiemu.yaml
 	ConfigFile  string            // where Config was read from: for error texts and the certificate files it names
-	StateDir    string            // the CA, kept from run to run. "": a temporary directory
+	StateDir    string            // the CA, kept from run to run. "": it lives in memory
 	Keys        *keyring.Pool     // where signing keys come from. nil: a pool in memory
 	Clock       *clock.Lab        // nil: a running clock
 	JournalFile string            // events as JSON lines. "": in memory only
@@ -93,7 +92,7 @@ type Emulator struct {
 	answers   answers
 	cleanup   []func() error // in the order in which things were opened
 
-	stateDir string
+	stateDir string        // "": nothing is kept
 	pool     *keyring.Pool // where later keys come from
 	bindings *tokenproxy.Proxy
 
@@ -123,12 +122,6 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 			err = errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if opts.StateDir == "" {
-		if opts.StateDir, err = os.MkdirTemp("", "wiemu-"); err != nil {
-			return nil, fmt.Errorf("make a state directory: %w", err)
-		}
-		e.onClose(func() error { return os.RemoveAll(opts.StateDir) })
-	}
 	e.stateDir = opts.StateDir
 	for _, step := range []func(context.Context, Options) error{
 		e.openJournal, e.openFaults, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.openDoors,
@@ -138,6 +131,14 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		}
 	}
 	return e, nil
+}
+
+// kept is the directory of that name in the state directory; "" where there is none.
+func (e *Emulator) kept(name string) string {
+	if e.stateDir == "" {
+		return ""
+	}
+	return filepath.Join(e.stateDir, name)
 }
 
 func (e *Emulator) onClose(f func() error) { e.cleanup = append(e.cleanup, f) }
@@ -300,7 +301,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	for _, r := range routes {
 		hosts = append(hosts, r.Hosts...)
 	}
-	if e.authority, err = trust.Open(filepath.Join(opts.StateDir, "ca"), e.clock, trust.Options{Names: hosts}); err != nil {
+	if e.authority, err = trust.Open(e.kept("ca"), e.clock, trust.Options{Names: hosts}); err != nil {
 		return err
 	}
 	e.gateway, err = gateway.New(gateway.Config{

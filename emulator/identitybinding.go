@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -56,7 +55,7 @@ func (e *Emulator) TokenProxy(issuerName string) (TokenProxy, error) {
 	e.extraDoors.Lock()
 	defer e.extraDoors.Unlock()
 	if e.extraDoors.tokenProxy == nil {
-		ca, err := trust.Open(filepath.Join(e.stateDir, "cluster-ca"), e.clock, trust.Options{Names: []string{tokenproxy.SNIDomain()}})
+		ca, err := trust.Open(e.kept("cluster-ca"), e.clock, trust.Options{Names: []string{tokenproxy.SNIDomain()}})
 		if err != nil {
 			return TokenProxy{}, fmt.Errorf("make the CA of the identity-binding proxy: %w", err)
 		}

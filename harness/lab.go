@@ -29,7 +29,6 @@
 package harness
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -91,7 +90,6 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
 		}
 		l.remove = append(l.remove, l.dir)
-		opts.Emulator.StateDir = cmp.Or(opts.Emulator.StateDir, l.path("state"))
 	} else if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the lab's directory: %w", err)
 	}

@@ -15,10 +15,7 @@ func (c *call) delete() (int, any, *failure) {
 	if !ok {
 		return 0, nil, notFound(c.name)
 	}
-	key := strings.ToLower(c.name)
-	s.deleted = c.now
-	v.deleted[key] = s
-	delete(v.secrets, key)
+	v.bin(c.name, c.now)
 	return http.StatusOK, c.binnedItem(s, true), nil
 }
 

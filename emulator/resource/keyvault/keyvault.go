@@ -81,7 +81,54 @@ func (s *Service) Put(configured Vault) error {
 		v = &vault{name: configured.Name, secrets: map[string]*secret{}, deleted: map[string]*secret{}}
 		s.vaults[name] = v
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.configure(configured, s.clock.Now())
+	return nil
+}
+
+// Vault returns a vault as it is now, with the latest value of each secret that
+// is enabled. It shares nothing with the service.
+func (s *Service) Vault(name string) (Vault, bool) {
+	s.mu.RLock()
+	v := s.vaults[strings.ToLower(name)]
+	s.mu.RUnlock()
+	if v == nil {
+		return Vault{}, false
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.present(), true
+}
+
+// Update lets change modify what Vault returns and makes the vault so: a secret
+// with another value gets a new version, and one that was taken out is deleted.
+// Nothing changes when it or change returns an error; the name must stay.
+func (s *Service) Update(name string, change func(*Vault) error) error {
+	s.mu.RLock()
+	v := s.vaults[strings.ToLower(name)]
+	s.mu.RUnlock()
+	if v == nil {
+		return fmt.Errorf("vault %q: expected the name of a vault that there is", name)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before, after := v.present(), v.present()
+	if err := change(&after); err != nil {
+		return fmt.Errorf("change vault %s: %w", v.name, err)
+	}
+	if after.Name != before.Name {
+		return fmt.Errorf("change vault %s: name: expected the same as before, found %q", v.name, after.Name)
+	}
+	if err := after.check(); err != nil {
+		return err
+	}
+	for secret := range before.Secrets {
+		if _, stays := after.Secrets[secret]; !stays {
+			v.bin(secret, s.clock.Now())
+		}
+	}
+	v.configure(after, s.clock.Now())
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package keyvault_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -25,6 +26,62 @@ func TestPutChangesWhatIsConfigured(t *testing.T) {
 	}
 	if after := text(t, l.ask(t, token, "GET /secrets/mysecret?api-version=7.6", "")); !strings.Contains(after, `"value":"bye"`) {
 		t.Error(after)
+	}
+}
+
+func TestUpdateChangesWhatThereIs(t *testing.T) {
+	l := newLab(t, everything())
+	token := l.token(t)
+	for name, body := range map[string]string{"off": `{"value":"x","attributes":{"enabled":false}}`, "on": `{"value":"y"}`} {
+		if answer := l.ask(t, token, "PUT /secrets/"+name+"?api-version=7.6", body); answer.StatusCode != 200 {
+			t.Fatal(answer.Status)
+		}
+	}
+	err := l.service.Update("MyKeyVault", func(v *keyvault.Vault) error {
+		if _, shown := v.Secrets["off"]; shown || v.Secrets["on"] != "y" {
+			t.Errorf("secrets %v: expected those that are enabled", v.Secrets)
+		}
+		delete(v.Secrets, "on")
+		v.Secrets["mysecret"] = "changed"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for request, want := range map[string]int{
+		"GET /secrets/on":                  404,
+		"GET /deletedsecrets/on":           200,
+		"GET /secrets/off":                 403,
+		"GET /secrets/mysecret":            200,
+		"POST /deletedsecrets/on/recover":  200,
+		"GET /secrets/mysecret/versions":   200,
+		"GET /deletedsecrets/mysecret":     404,
+		"DELETE /deletedsecrets/no-secret": 404,
+	} {
+		if answer := l.ask(t, token, request+"?api-version=7.6", ""); answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", request, answer.Status, want)
+		}
+	}
+	if v, ok := l.service.Vault("MYKEYVAULT"); !ok || v.Name != "mykeyvault" || v.Secrets["mysecret"] != "changed" {
+		t.Errorf("%+v", v)
+	}
+	for want, change := range map[string]func(*keyvault.Vault) error{
+		"no":             func(*keyvault.Vault) error { return errors.New("no") },
+		"name: expected": func(v *keyvault.Vault) error { v.Name = "other"; return nil },
+		"tenant":         func(v *keyvault.Vault) error { v.Tenant = "x"; v.Secrets["mysecret"] = "lost"; return nil },
+	} {
+		if err := l.service.Update("mykeyvault", change); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if err := l.service.Update("nowhere", func(*keyvault.Vault) error { return nil }); err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
+		t.Error(err)
+	}
+	if v, _ := l.service.Vault("mykeyvault"); v.Secrets["mysecret"] != "changed" {
+		t.Errorf("an update that failed changed %v", v.Secrets)
+	}
+	if _, ok := l.service.Vault("nowhere"); ok {
+		t.Error("there is a vault nowhere")
 	}
 }
 

@@ -55,10 +55,8 @@ type version struct {
 	created, updated time.Time
 }
 
-// configure makes the vault what it is configured to be.
+// configure makes the vault what it is configured to be; v.mu is held.
 func (v *vault) configure(c Vault, now time.Time) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.tenant = strings.ToLower(c.Tenant)
 	v.access = make([]Access, len(c.Access))
 	for i, a := range c.Access {
@@ -71,6 +69,29 @@ func (v *vault) configure(c Vault, now time.Time) {
 			continue
 		}
 		v.add(name, &version{value: c.Secrets[name], enabled: true, created: now, updated: now})
+	}
+}
+
+// present is the vault as it is now, with the values that can be read; v.mu is held.
+func (v *vault) present() Vault {
+	p := Vault{Name: v.name, Tenant: v.tenant, Access: slices.Clone(v.access), Secrets: map[string]string{}}
+	for i, a := range p.Access {
+		p.Access[i].Permissions = slices.Clone(a.Permissions)
+	}
+	for _, s := range v.secrets {
+		if s.latest().enabled {
+			p.Secrets[s.name] = s.latest().value
+		}
+	}
+	return p
+}
+
+// bin deletes a secret as its owners would; v.mu is held.
+func (v *vault) bin(name string, now time.Time) {
+	if s := v.secrets[strings.ToLower(name)]; s != nil {
+		delete(v.secrets, strings.ToLower(name))
+		s.deleted = now
+		v.deleted[strings.ToLower(name)] = s
 	}
 }
 
