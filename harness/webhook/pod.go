@@ -1,0 +1,267 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// object is a JSON object with all its fields, known here or not.
+type object map[string]any
+
+// pod is a pod by what is looked at and changed here.
+type pod struct {
+	name, generateName  string
+	labels, annotations map[string]string
+	serviceAccount      string
+	windows             bool
+	hostNetwork         bool
+	initContainers      []*container
+	containers          []*container
+	volumes             []object
+	hostAliases         []object
+
+	root, spec object
+}
+
+// container is one of a pod's.
+type container struct {
+	object
+	name   string
+	env    []object
+	mounts []object
+}
+
+// decode reads one JSON object. Numbers stay as they are written.
+func decode(data []byte) (object, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var root object
+	if err := d.Decode(&root); err != nil {
+		return nil, fmt.Errorf("read the pod: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("read the pod: expected one JSON object, found more behind it")
+	}
+	if root == nil {
+		return nil, errors.New("read the pod: expected a JSON object, found null")
+	}
+	return root, nil
+}
+
+// parse reads a pod and checks the shape of what is looked at.
+func parse(data []byte) (*pod, error) {
+	root, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{}
+	meta := r.object(root, "", "metadata")
+	p := &pod{root: root, spec: r.object(root, "", "spec")}
+	p.name, p.generateName = r.text(meta, "metadata", "name"), r.text(meta, "metadata", "generateName")
+	p.labels, p.annotations = r.texts(meta, "metadata", "labels"), r.texts(meta, "metadata", "annotations")
+	p.serviceAccount = r.text(p.spec, "spec", "serviceAccountName")
+	p.windows = r.text(r.object(p.spec, "spec", "os"), "spec.os", "name") == "windows"
+	p.hostNetwork = r.flag(p.spec, "spec", "hostNetwork")
+	p.initContainers, p.containers = r.containers(p.spec, "initContainers"), r.containers(p.spec, "containers")
+	p.volumes = r.named(p.spec, "spec", "volumes")
+	p.hostAliases = r.objects(p.spec, "spec", "hostAliases")
+	for i, alias := range p.hostAliases {
+		at := fmt.Sprintf("spec.hostAliases[%d]", i)
+		r.text(alias, at, "ip")
+		r.list(alias, at, "hostnames")
+		for n := range hostnames(alias) {
+			if _, ok := list(alias, "hostnames")[n].(string); !ok {
+				r.refuse(fmt.Sprintf("%s.hostnames[%d]", at, n), "a host name", list(alias, "hostnames")[n])
+			}
+		}
+	}
+	if p.spec == nil {
+		r.refuse("spec", "an object", nil)
+	}
+	return p, r.err
+}
+
+// render puts what was changed back into the pod's JSON. Lists that are empty
+// and were not there stay away.
+func (p *pod) render() object {
+	put(p.spec, "initContainers", rendered(p.initContainers))
+	put(p.spec, "containers", rendered(p.containers))
+	put(p.spec, "volumes", p.volumes)
+	put(p.spec, "hostAliases", p.hostAliases)
+	return p.root
+}
+
+func rendered(containers []*container) []object {
+	var all []object
+	for _, c := range containers {
+		put(c.object, "env", c.env)
+		put(c.object, "volumeMounts", c.mounts)
+		all = append(all, c.object)
+	}
+	return all
+}
+
+func put(into object, field string, objects []object) {
+	if len(objects) == 0 {
+		return
+	}
+	all := make([]any, len(objects))
+	for i, o := range objects {
+		all[i] = map[string]any(o)
+	}
+	into[field] = all
+}
+
+// set replaces the object of that name in a list, or appends it.
+func set(list []object, o object) []object {
+	for i := range list {
+		if list[i]["name"] == o["name"] {
+			list[i] = o
+			return list
+		}
+	}
+	return append(list, o)
+}
+
+func has(list []object, name string) bool { return find(list, name) != nil }
+
+func find(list []object, name string) object {
+	for _, o := range list {
+		if o["name"] == name {
+			return o
+		}
+	}
+	return nil
+}
+
+// list is a field that was checked to be a list.
+func list(of object, field string) []any {
+	all, _ := of[field].([]any)
+	return all
+}
+
+// hostnames are those of a host alias.
+func hostnames(alias object) []string {
+	var all []string
+	for _, name := range list(alias, "hostnames") {
+		text, _ := name.(string)
+		all = append(all, text)
+	}
+	return all
+}
+
+// reader reads fields of the shape that Kubernetes gives them and keeps the
+// first mistake. What is missing or null is empty.
+type reader struct{ err error }
+
+func (r *reader) refuse(field, expected string, found any) {
+	if r.err != nil {
+		return
+	}
+	what := "nothing"
+	switch found.(type) {
+	case nil:
+	case string:
+		what = "text"
+	case bool:
+		what = "a truth value"
+	case json.Number:
+		what = "a number"
+	case []any:
+		what = "a list"
+	default:
+		what = "an object"
+	}
+	r.err = fmt.Errorf("read the pod: %s: expected %s, found %s", field, expected, what)
+}
+
+func below(path, field string) string {
+	if path == "" {
+		return field
+	}
+	return path + "." + field
+}
+
+func (r *reader) object(of object, path, field string) object {
+	switch value := of[field].(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		return value
+	default:
+		r.refuse(below(path, field), "an object", value)
+		return nil
+	}
+}
+
+func (r *reader) text(of object, path, field string) string {
+	value, ok := of[field].(string)
+	if !ok && of[field] != nil {
+		r.refuse(below(path, field), "text", of[field])
+	}
+	return value
+}
+
+func (r *reader) flag(of object, path, field string) bool {
+	value, ok := of[field].(bool)
+	if !ok && of[field] != nil {
+		r.refuse(below(path, field), "true or false", of[field])
+	}
+	return value
+}
+
+func (r *reader) texts(of object, path, field string) map[string]string {
+	values := r.object(of, path, field)
+	texts := make(map[string]string, len(values))
+	for name := range values {
+		texts[name] = r.text(values, below(path, field), name)
+	}
+	return texts
+}
+
+func (r *reader) list(of object, path, field string) []any {
+	value, ok := of[field].([]any)
+	if !ok && of[field] != nil {
+		r.refuse(below(path, field), "a list", of[field])
+	}
+	return value
+}
+
+func (r *reader) objects(of object, path, field string) []object {
+	var all []object
+	for i, value := range r.list(of, path, field) {
+		o, ok := value.(map[string]any)
+		if !ok {
+			r.refuse(fmt.Sprintf("%s[%d]", below(path, field), i), "an object", value)
+			continue
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// named are objects that have a name.
+func (r *reader) named(of object, path, field string) []object {
+	all := r.objects(of, path, field)
+	for i, o := range all {
+		r.text(o, fmt.Sprintf("%s[%d]", below(path, field), i), "name")
+	}
+	return all
+}
+
+func (r *reader) containers(spec object, field string) []*container {
+	var all []*container
+	for i, o := range r.named(spec, "spec", field) {
+		at := fmt.Sprintf("spec.%s[%d]", field, i)
+		c := &container{object: o, env: r.named(o, at, "env"), mounts: r.named(o, at, "volumeMounts")}
+		c.name, _ = o["name"].(string)
+		for n, e := range c.env {
+			r.text(e, fmt.Sprintf("%s.env[%d]", at, n), "value")
+		}
+		all = append(all, c)
+	}
+	return all
+}

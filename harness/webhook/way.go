@@ -1,0 +1,126 @@
+package webhook
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/trust"
+)
+
+// The trust bundle in pods.
+const (
+	TrustConfigMap = "wiemu-trust"                     // holds it, in the pod's namespace
+	TrustDir       = "/var/run/secrets/wiemu/trust"    // where pods see it
+	trustVolume    = "wiemu-trust"                     // in the pod
+	noRootsKey     = "none"                            // of the ConfigMap: makes Bundle.NoRoots a directory
+	noRootsText    = "Here are no roots on purpose.\n" // that programs which look into a directory as well find nothing more to trust
+)
+
+const javaOptions = "JAVA_TOOL_OPTIONS"
+
+// way gives a pod the emulated hosts: their names in its hosts file, and in every
+// container, also those that get no identity, the files and variables by which
+// programs trust them. Windows has neither these files nor these variables.
+func (m *mutation) way(w Way) {
+	if m.windows {
+		m.warn("spec.os.name is windows: the emulated hosts are for Linux pods, and this one will meet the real ones")
+		return
+	}
+	m.aliases(w)
+	all := slices.Concat(m.initContainers, m.containers)
+	for _, c := range all {
+		m.trust(c, w.Bundle)
+	}
+	if len(all) == 0 {
+		return
+	}
+	m.volumes = set(m.volumes, object{"name": trustVolume, "configMap": map[string]any{
+		"name": TrustConfigMap, "items": trustItems(w.Bundle),
+	}})
+	m.tell("trust in the lab's CA at %s in %s", TrustDir, names(all))
+}
+
+// trustItems lay the ConfigMap's keys out as the bundle names its files.
+func trustItems(b trust.Bundle) []any {
+	var items []any
+	for _, file := range bundleFiles(b) {
+		items = append(items, map[string]any{"key": file, "path": file})
+	}
+	return append(items, map[string]any{"key": noRootsKey, "path": strings.TrimPrefix(b.NoRoots, TrustDir+"/") + "/README"})
+}
+
+// bundleFiles are the names of a bundle's files, each once.
+func bundleFiles(b trust.Bundle) []string {
+	var files []string
+	for _, path := range []string{b.Root, b.Roots, b.TrustStore} {
+		if file := path[strings.LastIndexByte(path, '/')+1:]; !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// aliases adds the emulated names, but for those that the pod maps itself.
+func (m *mutation) aliases(w Way) {
+	address := w.Address.String()
+	var own []string
+	for _, alias := range m.hostAliases {
+		own = append(own, hostnames(alias)...)
+	}
+	var missing []any
+	for _, host := range w.Hosts {
+		if !slices.ContainsFunc(own, func(name string) bool { return strings.EqualFold(name, host) }) {
+			missing = append(missing, host)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	m.tell("%d emulated hosts at %s", len(missing), address)
+	for _, alias := range m.hostAliases {
+		if alias["ip"] == address {
+			alias["hostnames"] = append(slices.Clip(list(alias, "hostnames")), missing...)
+			return
+		}
+	}
+	m.hostAliases = append(m.hostAliases, object{"ip": address, "hostnames": missing})
+}
+
+// trust gives a container the bundle. What it sets itself stays: its owner knows
+// of a CA that we do not. JAVA_TOOL_OPTIONS alone are added to, unless they name
+// a trust store.
+func (m *mutation) trust(c *container, b trust.Bundle) {
+	c.mounts = set(c.mounts, object{"name": trustVolume, "mountPath": TrustDir, "readOnly": true})
+	for _, v := range b.Environ(nil) {
+		name, value, _ := strings.Cut(v, "=")
+		own := find(c.env, name)
+		switch {
+		case own == nil:
+			c.env = append(c.env, object{"name": name, "value": value})
+		case own["value"] == value:
+		case name == javaOptions && addsTo(own, value):
+			text, _ := own["value"].(string)
+			if !strings.Contains(text, value) {
+				own["value"] = strings.TrimSpace(text + " " + value)
+			}
+		case !c.leads(own, b):
+			m.warn("container %s sets %s itself, which stays: it has to trust %s as well", c.name, name, b.Root)
+		}
+	}
+}
+
+// addsTo reports whether options can be appended to a container's own: they are
+// written in the pod, and name no other trust store.
+func addsTo(own object, ours string) bool {
+	text, written := own["value"].(string)
+	if !written && own["valueFrom"] != nil {
+		return false
+	}
+	return !strings.Contains(strings.ReplaceAll(text, ours, ""), "javax.net.ssl.trustStore")
+}
+
+// leads reports whether a container's own setting leads into the bundle anyway.
+func (c *container) leads(own object, b trust.Bundle) bool {
+	text, _ := own["value"].(string)
+	return slices.Contains([]string{b.Root, b.Roots, b.NoRoots}, text)
+}
