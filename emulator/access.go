@@ -87,6 +87,11 @@ func (e *Emulator) Token() string { return e.token }
 // Control is the server of the control door, to which other rooms add paths.
 func (e *Emulator) Control() *control.Server { return e.control }
 
+// Steering steers the lab from this process, as others do through the control door.
+func (e *Emulator) Steering() *control.Client {
+	return control.InMemory(e.token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Answer(ControlDoor, w, r) }))
+}
+
 // Transport reaches the emulated hosts in memory, without TLS: for Go programs
 // in the same process, also inside a testing/synctest bubble.
 func (e *Emulator) Transport() http.RoundTripper { return e.gateway.Transport() }

@@ -42,7 +42,7 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	}
 	e.time = control.NewTimekeeper(e.clock, e.journal, e.parts())
 	e.control = control.NewServer(control.Lab{
-		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Issuers: e.issuers, Rings: e.rings,
+		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
 	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)

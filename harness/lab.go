@@ -229,6 +229,11 @@ func (l *Lab) declare(d Declared) error {
 // same reports whether other is the same service account with the same identity.
 func (d Declared) same(other Declared) bool { return d.trusted() == other.trusted() }
 
+// key tells admitted workloads apart.
+func (d Declared) key() string {
+	return fmt.Sprint(d.Workload.Namespace, "/", d.Workload.ServiceAccount, " ", d.Workload.ClientID, " ", d.Identity)
+}
+
 // trusted is the workload as the emulator knows it, but for the audience: what a
 // token is for and what its identity trusts are two things, which only a file
 // that declares both makes one.
@@ -245,7 +250,7 @@ func (d Declared) trusted() emulator.Workload {
 func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*Workload, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := fmt.Sprint(w.Namespace, "/", w.ServiceAccount, " ", w.ClientID, " ", id)
+	key := Declared{w, id}.key()
 	if known, ok := l.workloads[key]; ok {
 		return known, nil
 	}

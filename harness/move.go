@@ -58,6 +58,8 @@ type Moving struct {
 	ServiceAccount string `json:"serviceAccount"`
 	Issuer         string `json:"issuer"`        // name
 	AtNextRefresh  bool   `json:"atNextRefresh"` // the token in the file stays until the next one is due
+
+	Only *Declared `json:"only,omitempty"` // the one that was asked for like this. nil: all of the service account
 }
 
 // Moved is a workload that was moved.
@@ -75,7 +77,7 @@ func (l *Lab) move(r *http.Request) (any, error) {
 		return nil, err
 	}
 	moved := []Moved{}
-	for _, w := range l.running(m.Namespace, m.ServiceAccount) {
+	for _, w := range l.running(m) {
 		from := w.Issuer().URL()
 		if err := l.Move(w, m.Issuer); err != nil {
 			return nil, err
@@ -93,12 +95,12 @@ func (l *Lab) move(r *http.Request) (any, error) {
 	return moved, nil
 }
 
-// running are the admitted workloads of a service account.
-func (l *Lab) running(namespace, account string) (found []*Workload) {
+// running are the admitted workloads that are meant.
+func (l *Lab) running(m Moving) (found []*Workload) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.workloads {
-		if w.Namespace == namespace && w.ServiceAccount == account {
+	for key, w := range l.workloads {
+		if w.Namespace == m.Namespace && w.ServiceAccount == m.ServiceAccount && (m.Only == nil || m.Only.key() == key) {
 			found = append(found, w)
 		}
 	}

@@ -18,9 +18,8 @@ import (
 
 // An actor is a workload that takes part in a scenario.
 type actor struct {
-	name     string
-	workload workload.Workload
-	identity harness.Identity
+	name string
+	harness.Declared
 }
 
 // A checker looks at a scenario that was decoded and prepares it to be run.
@@ -188,12 +187,11 @@ func (c *checker) world() {
 			field = fmt.Sprintf("workloads[%d].name", i-own)
 		}
 		c.actor(field, actor{
-			name:     cmp.Or(w.Name, w.ServiceAccount), // as Complete does
-			workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
-			identity: harness.Identity{
+			name: cmp.Or(w.Name, w.ServiceAccount), // as Complete does
+			Declared: harness.Declared{Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID}, Identity: harness.Identity{
 				Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
 				ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
-			},
+			}},
 		})
 	}
 	c.radix()
@@ -214,7 +212,7 @@ func (c *checker) radix() {
 		return
 	}
 	for _, w := range radix.Workloads() {
-		c.actor("radixconfig", actor{name: radixName(w), workload: w})
+		c.actor("radixconfig", actor{radixName(w), harness.Declared{Workload: w}})
 	}
 }
 

@@ -24,14 +24,14 @@ func (c *checker) faults() {
 func (c *checker) fault(field string, f *fault.Fault) {
 	if w := f.For.Workload; w != "" && !strings.Contains(w, "/") {
 		if a, ok := c.actorNamed(w); ok {
-			f.For.Workload = a.workload.Namespace + "/" + a.workload.ServiceAccount
+			f.For.Workload = a.Workload.Namespace + "/" + a.Workload.ServiceAccount
 		} else {
 			c.one(field+".for.workload", "a workload of this scenario, or NAMESPACE/SERVICE-ACCOUNT", w, c.actors())
 		}
 	}
 	if id := f.For.Client; id != "" {
 		if a, ok := c.actorNamed(id); ok {
-			f.For.Client = a.workload.ClientID
+			f.For.Client = a.Workload.ClientID
 		} else if _, err := uuid.Parse(id); err != nil {
 			c.one(field+".for.client", "a client id, or a workload of this scenario", id, c.actors())
 		}

@@ -436,7 +436,7 @@ func TestRadixComponentsAreWorkloads(t *testing.T) {
 	}
 	var names []string
 	for _, a := range s.actors {
-		names = append(names, a.name+" "+a.workload.Namespace+"/"+a.workload.ServiceAccount)
+		names = append(names, a.name+" "+a.Workload.Namespace+"/"+a.Workload.ServiceAccount)
 	}
 	if got := strings.Join(names, ", "); got != "web shop/web-sa, web-dev shop-dev/web-sa, web-prod shop-prod/web-sa" {
 		t.Errorf("workloads: %s", got)

@@ -226,7 +226,7 @@ func (st *stage) explain(f *Failure, events []journal.Event) {
 		return
 	}
 	var b strings.Builder
-	if journal.Explain(&b, last, st.lab.Journal().Events()) == nil { // a strings.Builder does not fail
+	if journal.Explain(&b, last, st.events) == nil { // a strings.Builder does not fail
 		f.Explanation = b.String()
 	}
 }

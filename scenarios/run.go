@@ -3,12 +3,8 @@ package scenarios
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,20 +14,23 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/harness"
 )
 
 // Program is the name of the client that scenarios start; see cmd/wiemu-workload.
-const Program = "wiemu-workload"
+const Program = harness.WorkloadProgram
 
 // Options say how scenarios are run. The zero value runs as many at a time as
 // there are processors and prints nothing.
 type Options struct {
-	Parallel int           // scenarios at a time; 0: GOMAXPROCS
-	Program  string        // path of wiemu-workload; "": beside the running program, else in PATH
-	Keys     *keyring.Pool // where signing keys come from; nil: a pool in memory
-	Out      io.Writer     // a line for each scenario, in order, as soon as it and those before it are done; nil: none
-	Chaos    uint64        // seed of the chaos of scenarios that have none of their own; see fault.Chaos
-	Environ  []string      // what programs inherit before it is cleaned; nil: os.Environ()
+	Place   harness.Place // where they run; nil: processes of this machine, for which the next three are
+	Program string        // path of wiemu-workload; "": beside the running program, else in PATH
+	Keys    *keyring.Pool // where signing keys come from; nil: a pool in memory
+	Environ []string      // what programs inherit before it is cleaned; nil: os.Environ()
+
+	Parallel int       // scenarios at a time; 0: GOMAXPROCS
+	Out      io.Writer // a line for each scenario, in order, as soon as it and those before it are done; nil: none
+	Chaos    uint64    // seed of the chaos of scenarios that have none of their own; see fault.Chaos
 
 	Timeout  time.Duration  // how long a scenario may take on the machine's clock; 0: 10 minutes
 	FailFast bool           // after a failure no further scenario is begun: they are skipped
@@ -56,18 +55,17 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	began := time.Now() // wall time: when it was and what it cost
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &runner{opts: opts, stop: stop, environ: opts.Environ, report: Report{Started: began.UTC().Truncate(time.Millisecond), Scenarios: make([]Outcome, len(list))}}
-	if r.environ == nil {
-		r.environ = os.Environ()
-	}
-	r.opts.Program = opts.program()
-	if r.keys = opts.Keys; r.keys == nil {
-		keys, err := keyring.OpenPool("", keyring.PoolOptions{})
-		if err != nil {
-			return r.failed(list, err)
+	r := &runner{opts: opts, stop: stop, place: opts.Place, report: Report{Started: began.UTC().Truncate(time.Millisecond), Scenarios: make([]Outcome, len(list))}}
+	if r.place == nil {
+		keys := opts.Keys
+		if keys == nil {
+			var err error
+			if keys, err = keyring.OpenPool("", keyring.PoolOptions{}); err != nil {
+				return r.failed(list, err)
+			}
+			defer func() { _ = keys.Close() }() // in memory: there is nothing to lose
 		}
-		defer func() { _ = keys.Close() }() // in memory: there is nothing to lose
-		r.keys = keys
+		r.place = harness.Processes{Keys: keys, Program: opts.Program, Environ: opts.Environ}
 	}
 	var group errgroup.Group // no context: one failure stops no other scenario
 	group.SetLimit(cmp.Or(max(opts.Parallel, 0), runtime.GOMAXPROCS(0)))
@@ -84,10 +82,9 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 }
 
 type runner struct {
-	opts    Options
-	stop    func()
-	environ []string
-	keys    *keyring.Pool
+	opts  Options
+	place harness.Place
+	stop  func()
 
 	mu      sync.Mutex
 	report  Report
@@ -109,7 +106,7 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 		patience := cmp.Or(max(r.opts.Timeout, 0), defaultPatience)
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 		defer cancel()
-		st := stage{runner: r, scenario: s, outcome: &o, results: map[string]Result{}, copies: map[string]string{}, faults: map[string]string{}}
+		st := stage{runner: r, scenario: s, outcome: &o, workloads: map[string]harness.Runner{}, results: map[string]Result{}, copies: map[string][]byte{}, faults: map[string]string{}}
 		if err := st.play(ctx); err != nil {
 			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
 		}
@@ -173,17 +170,11 @@ func (r *runner) failed(list []Scenario, err error) Report {
 // Check tells what scenarios need and Run would not find. Run itself fails the
 // steps that need it.
 func (o Options) Check(list []Scenario) error {
-	if !slices.ContainsFunc(list, Scenario.startsProgram) {
+	if o.Place != nil || !slices.ContainsFunc(list, Scenario.startsProgram) {
 		return nil
 	}
-	program := o.program()
-	if program == "" {
-		return errNoProgram
-	}
-	if _, err := exec.LookPath(program); err != nil {
-		return fmt.Errorf("find %s: %w", Program, err)
-	}
-	return nil
+	_, err := harness.Processes{Program: o.Program}.FindProgram()
+	return err
 }
 
 // startsProgram reports whether a step starts wiemu-workload.
@@ -193,37 +184,3 @@ func (s Scenario) startsProgram() bool {
 		return p != nil && (len(p.Command) > 0 && p.Command[0] == Program || strings.Contains(p.Shell, Program))
 	})
 }
-
-// program is where wiemu-workload is, "" if it is nowhere.
-func (o Options) program() string {
-	if o.Program == "" {
-		return findProgram()
-	}
-	if absolute, err := filepath.Abs(o.Program); err == nil { // programs run in directories of their own
-		return absolute
-	}
-	return o.Program
-}
-
-// findProgram looks for wiemu-workload where it is installed: beside wiemu, or
-// in PATH. Where there is none, starting it will say so.
-func findProgram() string {
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), Program)
-		if runtime.GOOS == "windows" {
-			beside += ".exe"
-		}
-		if _, err := os.Stat(beside); err == nil {
-			return beside
-		}
-	}
-	if found, err := exec.LookPath(Program); err == nil || errors.Is(err, exec.ErrDot) {
-		if absolute, err := filepath.Abs(found); err == nil {
-			return absolute
-		}
-	}
-	return ""
-}
-
-// errNoProgram says how to get the client.
-var errNoProgram = fmt.Errorf("%s was not found beside this program nor in PATH; build it with make build or go build github.com/wiemu/wiemu/cmd/%[1]s, or name it (wiemu scenario run --workload)", Program)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/harness/timeshift"
 	"github.com/wiemu/wiemu/scenarios/library"
@@ -428,18 +427,6 @@ func TestARunEndsWhenNobodyReads(t *testing.T) {
 	report := Run(t.Context(), []Scenario{s, s, s}, Options{Parallel: 1, Out: out})
 	if out.writes != 1 || report.Failed != 2 || !strings.Contains(report.Scenarios[1].Failures[0].Message, "not run") {
 		t.Errorf("%d lines were written, and then %+v", out.writes, report)
-	}
-}
-
-func TestSince(t *testing.T) {
-	all := []journal.Event{{ID: "1"}, {ID: "2"}, {ID: "3"}}
-	for _, test := range []struct {
-		before []journal.Event
-		want   int
-	}{{nil, 3}, {all[:1], 2}, {all, 0}, {[]journal.Event{{ID: "0"}}, 3}} {
-		if got := since(test.before, all); len(got) != test.want {
-			t.Errorf("since %v: %v", test.before, got)
-		}
 	}
 }
 

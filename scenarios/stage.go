@@ -7,61 +7,66 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/state"
 )
 
-// A stage is where one scenario is played: its lab and what came of its steps.
+// A stage is where one scenario is played: its site in a place, and what came of
+// its steps.
 type stage struct {
 	runner   *runner
 	scenario *Scenario
 	outcome  *Outcome
 
 	dir       string // of this scenario alone, removed at the end
-	lab       *harness.Lab
-	start     time.Time
-	workloads map[string]*harness.Workload
+	site      harness.Site
+	control   *control.Client
+	start     time.Time       // lab time at first
+	now       time.Time       // lab time when somebody looked last
+	events    []journal.Event // all that was recorded until then
+	workloads map[string]harness.Runner
 	results   map[string]Result
-	copies    map[string]string // files, by the name of the copyToken step
+	copies    map[string][]byte // tokens, by the name of the copyToken step
 	started   map[string]*child // programs, by the name of the start step
 	faults    map[string]string // ids, by the name of the fault step
 }
 
-// allEvents is more than a scenario's journal comes to: expectations speak of
-// all of it.
-const allEvents = 1_000_000
-
-// play opens a lab, goes through the steps and cleans up. Failed expectations
-// are in the outcome; the error is about the lab itself.
+// play opens a site, goes through the steps and cleans up. Failed expectations
+// are in the outcome; the error is about the site itself.
 func (st *stage) play(ctx context.Context) (err error) {
 	if st.dir, err = state.MakeTemp(); err != nil {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
-	st.start = st.scenario.Clock.Start
-	keys := st.runner.keys.Lease()
-	defer func() { err = errors.Join(err, keys.Close()) }()
-	if st.lab, err = harness.Start(ctx, harness.Options{
-		Emulator: emulator.Options{Config: st.world(), ConfigFile: st.scenario.file, Keys: keys, Clock: clock.Stopped(st.start), KeepEvents: allEvents, Seed: faultSeed, StateDir: filepath.Join(st.dir, "state")},
-		Dir:      filepath.Join(st.dir, "lab"),
-		Bundle:   trust.BundleOptions{SystemRoots: len(st.scenario.world.AllowHosts) > 0},
-	}); err != nil {
+	if st.site, err = st.runner.place.Open(ctx, st.world()); err != nil {
 		return fmt.Errorf("open the lab: %w", err)
 	}
 	defer func() { err = errors.Join(err, st.close(ctx)) }()
-	defer st.endPrograms()
+	st.control = st.site.Control()
+	if err := st.look(ctx); err != nil {
+		return err
+	}
+	st.start = st.now
 	if err := st.admit(ctx); err != nil {
 		return err
 	}
+	st.steps(ctx)
+	if err := st.lookAfter(ctx); err != nil {
+		return err
+	}
+	st.outcome.Simulated = Seconds(st.now.Sub(st.start))
+	st.escapes()
+	return st.outcome.keep(st.events, st.dir)
+}
+
+// steps goes through the steps until one fails.
+func (st *stage) steps(ctx context.Context) {
 	for i := range st.scenario.Steps {
 		s := &st.scenario.Steps[i]
 		result, err := st.step(ctx, s)
@@ -70,44 +75,77 @@ func (st *stage) play(ctx context.Context) (err error) {
 				err = context.Cause(ctx)
 			}
 			st.fail(s, err)
-			break
+			return
 		}
 		if len(st.outcome.Failures) > 0 {
-			break
+			return
 		}
 		if s.Name != "" {
 			st.results[s.Name] = result
 		}
 	}
-	st.outcome.Simulated = Seconds(st.lab.Clock().Now().Sub(st.start))
-	st.escapes()
-	return st.outcome.keep(st.lab.Journal().Events(), st.dir)
 }
 
-// world is the scenario's, with the chaos that the run wants.
-func (st *stage) world() config.Config {
+// world is what the place is told of the scenario.
+func (st *stage) world() harness.World {
+	w := harness.World{
+		Name: st.outcome.title(), Config: st.configuration(), File: st.scenario.file, Dir: st.dir,
+		Start: st.scenario.Clock.Start, Lockstep: st.scenario.Clock.Mode == lockstep, Seed: faultSeed,
+	}
+	for _, a := range st.scenario.actors {
+		w.Workloads = append(w.Workloads, a.Declared)
+	}
+	return w
+}
+
+// configuration is the scenario's, with the chaos that the run wants.
+func (st *stage) configuration() config.Config {
 	c := st.scenario.world
 	c.Chaos = cmp.Or(c.Chaos, st.runner.opts.Chaos)
 	return c
 }
 
-// closing is how long a lab may take to finish answers under way: wall time.
+// closing is how long a site may take to finish answers under way: wall time.
 const closing = 5 * time.Second
 
 func (st *stage) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	if err := st.lab.Close(ctx); err != nil {
+	if err := st.site.Close(ctx); err != nil {
 		return fmt.Errorf("close the lab: %w", err)
 	}
 	return nil
 }
 
+// look finds out what time it is, and what was recorded since the last look.
+func (st *stage) look(ctx context.Context) error {
+	status, err := st.control.Status(ctx)
+	if err != nil {
+		return err
+	}
+	last := ""
+	if n := len(st.events); n > 0 {
+		last = st.events[n-1].ID
+	}
+	events, err := st.control.Events(ctx, last)
+	if err != nil {
+		return err
+	}
+	st.now, st.events = status.Now, append(st.events, events...)
+	return nil
+}
+
+// lookAfter looks though ctx may have ended.
+func (st *stage) lookAfter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	return st.look(ctx)
+}
+
 // admit lets the workloads in, in the order of the file.
 func (st *stage) admit(ctx context.Context) error {
-	st.workloads = make(map[string]*harness.Workload, len(st.scenario.actors))
 	for _, a := range st.scenario.actors {
-		w, err := st.lab.Workload(ctx, a.workload, a.identity)
+		w, err := st.site.Workload(ctx, a.Declared)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", a.name, err)
 		}
@@ -117,13 +155,19 @@ func (st *stage) admit(ctx context.Context) error {
 }
 
 // step does one step and returns what came of it.
-func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
+func (st *stage) step(ctx context.Context, s *Step) (result Result, err error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	before := st.lab.Journal().Events()
-	result := Result{Started: st.lab.Clock().Now()}
-	var err error
+	if err := st.look(ctx); err != nil {
+		return Result{}, err
+	}
+	before := len(st.events)
+	result = Result{Started: st.now}
+	defer func() {
+		err = errors.Join(err, st.lookAfter(ctx))
+		result.Finished, result.Events = st.now, st.events[before:len(st.events):len(st.events)]
+	}()
 	switch {
 	case s.Run != nil:
 		err = st.run(ctx, s.Run, &result)
@@ -131,56 +175,52 @@ func (st *stage) step(ctx context.Context, s *Step) (Result, error) {
 		err = st.begin(ctx, s.Name, s.Start)
 	case s.Stop != nil:
 		err = st.stop(ctx, s.Stop, &result)
-	case s.Advance != nil:
-		err = st.lab.Emulator().Time().Advance(ctx, *s.Advance)
-	case s.SetClock != nil:
-		err = st.lab.Emulator().Time().Set(ctx, *s.SetClock)
-	case s.Freeze:
-		st.lab.Emulator().Time().Freeze()
-	case s.Speed != nil:
-		err = st.lab.Emulator().Time().SetSpeed(*s.Speed)
-	case s.Skew != nil:
-		err = st.lab.Emulator().Time().Skew(s.Skew.Part, s.Skew.By)
 	case s.Rotate != nil:
-		err = st.rotate(ctx, s.Rotate, &result)
+		err = st.onKey(&result)(st.control.Rotate(ctx, st.ring(s.Rotate)))
 	case s.Publish != nil:
-		err = st.publish(ctx, s.Publish, &result)
+		err = st.onKey(&result)(st.control.Publish(ctx, st.ring(s.Publish)))
 	case s.RemoveKey != nil:
-		err = st.removeKey(s.RemoveKey, &result)
+		err = st.onKey(&result)(st.control.RemoveKey(ctx, st.ring(&s.RemoveKey.KeyStep), s.RemoveKey.Key))
 	case s.Set != nil:
-		err = st.set(s.Set)
+		err = st.set(ctx, s.Set)
 	case s.CopyToken != nil:
-		err = st.copyToken(s.Name, s.CopyToken, &result)
+		err = st.copyToken(ctx, s.Name, s.CopyToken, &result)
 	case s.MoveWorkload != nil:
 		err = st.moveWorkload(ctx, s.MoveWorkload)
 	case s.Fault != nil:
-		err = st.inject(s, &result)
+		err = st.inject(ctx, s, &result)
 	case s.ClearFault != "":
-		st.clearFault(s.ClearFault)
+		err = st.clearFault(ctx, s.ClearFault)
 	case s.Expect != nil:
 		st.expect(ctx, s)
+	default:
+		err = st.changeTime(ctx, s)
 	}
-	result.Finished = st.lab.Clock().Now()
-	result.Events = since(before, st.lab.Journal().Events())
 	return result, err
 }
 
-// since returns the events that all has and before has not.
-func since(before, all []journal.Event) []journal.Event {
-	if len(before) == 0 {
-		return all
+// changeTime does a step about the lab clock.
+func (st *stage) changeTime(ctx context.Context, s *Step) (err error) {
+	switch {
+	case s.Advance != nil:
+		_, err = st.control.Advance(ctx, s.Advance.String())
+	case s.SetClock != nil:
+		_, err = st.control.Set(ctx, s.SetClock.Format(time.RFC3339Nano))
+	case s.Freeze:
+		_, err = st.control.Freeze(ctx)
+	case s.Speed != nil:
+		_, err = st.control.SetSpeed(ctx, *s.Speed)
+	case s.Skew != nil:
+		_, err = st.control.Skew(ctx, s.Skew.Part, s.Skew.By.String())
 	}
-	last := before[len(before)-1].ID
-	i := slices.IndexFunc(all, func(e journal.Event) bool { return e.ID == last })
-	return all[i+1:] // all of them, should the journal have forgotten the last one
+	return err
 }
 
-// view is what expectations see now.
-func (st *stage) view() view {
-	now := st.lab.Clock().Now()
+// view is what the conditions of a step see now.
+func (st *stage) view(ctx context.Context, s *Step) view {
 	v := view{
-		Results: st.results, Journal: st.lab.Journal().Events(), Workloads: make(map[string]WorkloadView, len(st.workloads)),
-		Clock: ClockView{Now: now, Start: st.start, Elapsed: now.Sub(st.start)},
+		Results: st.results, Journal: st.events, Workloads: make(map[string]WorkloadView, len(st.workloads)),
+		Clock: ClockView{Now: st.now, Start: st.start, Elapsed: st.now.Sub(st.start)},
 	}
 	if len(st.started) > 0 {
 		v.Results = maps.Clone(st.results)
@@ -188,19 +228,34 @@ func (st *stage) view() view {
 			v.Results[name] = c.sofar(st.results[name])
 		}
 	}
-	for name, w := range st.workloads {
-		token, err := readToken(w.Environment.TokenFile)
-		if err != nil { // what cannot be read is no token, as what is not there
-			token = Token{}
+	tokens := slices.ContainsFunc(s.Expect, func(e Expression) bool { return len(e.program.references("workloads")) > 0 })
+	for _, a := range st.scenario.actors {
+		w := WorkloadView{Namespace: a.Workload.Namespace, ServiceAccount: a.Workload.ServiceAccount, ClientID: a.Workload.ClientID}
+		if tokens { // to read a file may take long in some places
+			w.Token = st.token(ctx, a.name)
 		}
-		v.Workloads[name] = WorkloadView{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Token: token}
+		v.Workloads[a.name] = w
 	}
 	return v
 }
 
+// token is what a workload's token file holds. What cannot be read is no token,
+// as what is not there.
+func (st *stage) token(ctx context.Context, workload string) Token {
+	content, err := st.workloads[workload].Token(ctx)
+	if err != nil {
+		return Token{}
+	}
+	token, err := parseToken(content)
+	if err != nil {
+		return Token{}
+	}
+	return token
+}
+
 // expect evaluates every condition of the step, so that all that fail are seen.
 func (st *stage) expect(ctx context.Context, s *Step) {
-	now := st.view()
+	now := st.view(ctx, s)
 	for i := range s.Expect {
 		e := &s.Expect[i]
 		st.outcome.Expectations++
@@ -226,7 +281,7 @@ func (st *stage) fail(s *Step, err error) {
 		}
 	}
 	f := Failure{File: st.scenario.file, Line: s.line, Message: fmt.Sprintf("step %s: %v", name, err)}
-	st.explain(&f, st.lab.Journal().Events())
+	st.explain(&f, st.events)
 	st.outcome.Failures = append(st.outcome.Failures, f)
 }
 
@@ -235,8 +290,7 @@ func (st *stage) escapes() {
 	if st.scenario.AllowEscapes {
 		return
 	}
-	all := st.lab.Journal().Events()
-	escaped := slices.DeleteFunc(slices.Clone(all), func(e journal.Event) bool { return e.Kind != journal.Escape })
+	escaped := slices.DeleteFunc(slices.Clone(st.events), func(e journal.Event) bool { return e.Kind != journal.Escape })
 	if len(escaped) == 0 {
 		return
 	}

@@ -5,33 +5,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 )
 
-// readToken shows what a token file holds. A missing or empty file is a token
+// parseToken shows what a token file holds. A missing or empty file is a token
 // without anything; nothing is verified, that is what the emulator is for.
-func readToken(file string) (Token, error) {
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(content) == 0 {
+func parseToken(content []byte) (Token, error) {
+	if len(content) == 0 {
 		return Token{}, nil
-	}
-	if err != nil {
-		return Token{}, fmt.Errorf("read the token file: %w", err)
 	}
 	parts := strings.Split(string(content), ".")
 	if len(parts) != 3 {
-		return Token{}, fmt.Errorf("%s: expected a JWT of three parts, found %d", file, len(parts))
+		return Token{}, fmt.Errorf("token file: expected a JWT of three parts, found %d", len(parts))
 	}
 	header, err := decodePart(parts[0])
 	if err != nil {
-		return Token{}, fmt.Errorf("%s: header: %w", file, err)
+		return Token{}, fmt.Errorf("token file: header: %w", err)
 	}
 	claims, err := decodePart(parts[1])
 	if err != nil {
-		return Token{}, fmt.Errorf("%s: claims: %w", file, err)
+		return Token{}, fmt.Errorf("token file: claims: %w", err)
 	}
 	t := Token{Claims: claims, IssuedAt: moment(claims["iat"]), ExpiresAt: moment(claims["exp"])}
 	t.Kid, _ = header["kid"].(string)

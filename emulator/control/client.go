@@ -17,6 +17,9 @@ import (
 type Client struct {
 	URL   string // of the control door
 	Token string // its bearer token
+
+	// Transport reaches the door. nil: the network, without a proxy.
+	Transport http.RoundTripper
 }
 
 // Status asks how the lab is.
@@ -30,6 +33,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 func (c *Client) Events(ctx context.Context, after string) ([]journal.Event, error) {
 	var events []journal.Event
 	return events, c.Do(ctx, http.MethodGet, "/v1/events?after="+url.QueryEscape(after), nil, &events)
+}
+
+// Record writes down an event of the kind run: what a program did that runs outside.
+func (c *Client) Record(ctx context.Context, e journal.Event) (journal.Event, error) {
+	var recorded journal.Event
+	return recorded, c.Do(ctx, http.MethodPost, "/v1/events", e, &recorded)
 }
 
 // Rotate lets the next key of a ring sign: an issuer's by name, or entra's.
@@ -79,8 +88,11 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.Token)
-	direct := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: the door is on loopback
-	resp, err := direct.Do(req)
+	direct := c.Transport
+	if direct == nil {
+		direct = &http.Transport{DisableKeepAlives: true} // no proxy: the door is on loopback
+	}
+	resp, err := direct.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("ask the lab at %s: %w", c.URL, err)
 	}

@@ -48,6 +48,12 @@ func (c *Client) SetSpeed(ctx context.Context, speed float64) (Status, error) {
 	return c.clock(ctx, "speed", SpeedRequest{Speed: speed})
 }
 
+// Settle waits until the answers under way were given, and until everything that
+// is due by now has happened. Lab time stays as it is.
+func (c *Client) Settle(ctx context.Context) (Status, error) {
+	return c.clock(ctx, "settle", struct{}{})
+}
+
 // Skew lets the clock of a part go ahead of lab time by a Go duration, or behind
 // it if that is negative; 0s puts it right.
 func (c *Client) Skew(ctx context.Context, part, by string) (Status, error) {
@@ -79,6 +85,9 @@ func (s *Server) handleClock() {
 				}
 				return s.lab.Time.Set(r.Context(), to)
 			})
+		},
+		"settle": func(r *http.Request) error {
+			return withBody(r, func(struct{}) error { return s.lab.Time.Clock().Advance(r.Context(), 0) })
 		},
 		"freeze": func(r *http.Request) error {
 			return withBody(r, func(struct{}) error { s.lab.Time.Freeze(); return nil })

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -32,6 +33,9 @@ type Lab struct {
 	Journal *journal.Journal
 	Entra   *entra.Service
 	Faults  *fault.Set
+
+	Directory *directory.Directory
+
 	Issuers []*issuer.Issuer
 	Rings   map[string]*keyring.Ring
 	Gateway string // address
@@ -55,6 +59,8 @@ func NewServer(lab Lab, token string) *Server {
 	s := &Server{lab: lab, token: token, router: mux.NewRouter().UseEncodedPath().SkipClean(true)}
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
+	s.Handle(http.MethodPost, "/v1/events", s.record)
+	s.Handle(http.MethodPost, "/v1/directory", s.changeDirectory)
 	s.handleClock()
 	s.handleFaults()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
@@ -187,6 +193,18 @@ func (s *Server) events(r *http.Request) (any, error) {
 		return events[i+1:], nil
 	}
 	return events, nil
+}
+
+// record writes down what happened to a program outside, which nobody here sees.
+func (s *Server) record(r *http.Request) (any, error) {
+	var e journal.Event
+	if err := Decode(r, &e); err != nil {
+		return nil, err
+	}
+	if e.Kind != journal.Run || e.Summary == "" {
+		return nil, fmt.Errorf("record an event of kind %q: expected kind %s and a summary; of everything else the lab knows itself", e.Kind, journal.Run)
+	}
+	return s.lab.Journal.Record(e), nil
 }
 
 func (s *Server) rotate(r *http.Request) (any, error) {

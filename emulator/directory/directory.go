@@ -85,6 +85,17 @@ func (d *Directory) Tenant(idOrDomain string) (Tenant, bool) {
 	return t.info, true
 }
 
+// Tenants returns the tenants in their order, without their principals.
+func (d *Directory) Tenants() []Tenant {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	tenants := make([]Tenant, len(d.tenants))
+	for i, t := range d.tenants {
+		tenants[i] = t.info
+	}
+	return tenants
+}
+
 // Principal returns who has this client id in the tenant (id or domain).
 func (d *Directory) Principal(tenantID, clientID string) (*Principal, bool) {
 	return d.find(tenantID, func(t *tenant) *entry { return t.byClient[canonical(clientID)] })
