@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wiemu/wiemu/emulator/yamlfile"
-	"github.com/wiemu/wiemu/harness/cluster/radix"
+	"github.com/wiemu/wiemu/harness/deploy/radix"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

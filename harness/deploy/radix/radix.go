@@ -2,7 +2,7 @@
 // makes of it, so that an application runs in any cluster under the names,
 // service accounts and labels that it has there. It leaves out what belongs to
 // Radix' own platform (builds, ingress, network policies, node pools, mounted
-// storage), says so, and applies nothing; see package cluster. Who has an identity
+// storage), says so, and applies nothing; see package deploy. Who has an identity
 // is decided by harness/workload.
 //
 // Source: equinor/radix-operator 1.126, pkg/apis/deployment and pkg/apis/batch.

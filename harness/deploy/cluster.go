@@ -1,7 +1,7 @@
-// Package cluster works on a Kubernetes cluster through its API server: it
+// Package deploy works on a Kubernetes cluster through its API server: it
 // applies objects, and tells when their pods run or why they do not. It makes no
 // clusters; see harness/kind. What is applied is made by the packages below it.
-package cluster
+package deploy
 
 import (
 	"context"
