@@ -60,7 +60,14 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	done
 	$(LINT) run
 
+node-image: ## The kind node image, where kindest/node cannot be pulled (root, debootstrap, jq; 9 minutes the first time)
+	harness/kind/nodeimage/build.sh $(NODE_IMAGE)
+
+node-image-clean: ## Remove that image and its cache (Go's own caches stay: go clean -cache)
+	docker images -q --filter label=dev.wiemu.nodeimage | sort -u | xargs -r docker rmi -f
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/wiemu/nodeimage"
+
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build kubectl e2e node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
