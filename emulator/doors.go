@@ -19,12 +19,10 @@ import (
 )
 
 // openDoors starts to listen, unless the lab is in memory.
-func (e *Emulator) openDoors(context.Context, Options) error {
-	secret := make([]byte, 24)
-	if _, err := rand.Read(secret); err != nil {
-		return err
+func (e *Emulator) openDoors(_ context.Context, opts Options) error {
+	if e.token = opts.Token; e.token == "" {
+		e.token = NewToken()
 	}
-	e.token = base64.RawURLEncoding.EncodeToString(secret)
 	if !e.inMemory {
 		if err := e.gateway.Start(); err != nil {
 			return err
@@ -47,6 +45,13 @@ func (e *Emulator) openDoors(context.Context, Options) error {
 	}, e.token)
 	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
 	return err
+}
+
+// NewToken makes a bearer token that nobody guesses.
+func NewToken() string {
+	secret := make([]byte, 24)
+	_, _ = rand.Read(secret) // never fails (Go 1.24)
+	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
 // The names of the doors. Each machine has one of its own: MachineDoors and the

@@ -53,6 +53,7 @@ type Options struct {
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
 	Faults      []fault.Fault     // injected before the doors open, after those of Config
 	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
+	Token       string            // opens the control and the cluster door. "": one is made; Token tells it
 
 	// InMemory is a lab without doors: it opens no port, and whoever uses it does so
 	// by Transport and Answer, in this process. Made inside a testing/synctest

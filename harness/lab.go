@@ -34,6 +34,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -80,11 +81,12 @@ type Lab struct {
 	mu        sync.Mutex
 	declared  []Declared
 	workloads map[string]*Workload // by what was asked for
+	laidOut   map[string]bool      // directories of token files; what a killed lab left in one is taken over
 }
 
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
-	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}}
+	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}, laidOut: map[string]bool{}}
 	if l.dir == "" {
 		if l.dir, err = state.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -101,7 +103,11 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 	if l.emulator, err = emulator.Start(ctx, opts.Emulator); err != nil {
 		return nil, err
 	}
-	l.remove = append(l.remove, l.path("trust"), l.path("tokens"), l.path("home"))
+	for _, made := range []string{l.path("trust"), l.path("tokens"), l.path("home")} {
+		if _, err := os.Lstat(made); errors.Is(err, fs.ErrNotExist) { // else it is somebody's, such as a volume
+			l.remove = append(l.remove, made)
+		}
+	}
 	if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
 		return nil, err
 	}
@@ -334,17 +340,13 @@ func (l *Lab) project(ctx context.Context, w *Workload, id Identity) (*projectio
 	name := w.Namespace + "_" + w.ServiceAccount
 	sum := sha256.Sum256([]byte(name))
 	dir := filepath.Join(l.path("tokens"), name)
-	for n := 2; exists(dir); n++ { // the same account with another identity
+	for n := 2; l.laidOut[dir]; n++ { // the same account with another identity
 		dir = filepath.Join(l.path("tokens"), fmt.Sprintf("%s_%d", name, n))
 	}
+	l.laidOut[dir] = true
 	return projection.Start(ctx, dir, l.Clock(), mint, projection.Options{
 		File: "azure-identity-token", Faults: l.emulator.Faults(), Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount, OnError: l.onError,
 	})
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // Environ returns the environment of the workload's process: base without what

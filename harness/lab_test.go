@@ -381,3 +381,21 @@ func BenchmarkDaySignatures(b *testing.B) {
 	}
 	b.ReportMetric(24*30, "signatures/op")
 }
+
+func TestAKilledLabsTokenFilesAreTakenOver(t *testing.T) {
+	dir := t.TempDir() // as a volume that outlives the container
+	pod := workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}
+	for range 2 { // the first is never closed
+		lab, err := harness.Start(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{InMemory: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := lab.Workload(t.Context(), pod, harness.Identity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(dir, "tokens", "shop_web-sa", "azure-identity-token"); w.Environment.TokenFile != want {
+			t.Errorf("the token file is %s, want %s", w.Environment.TokenFile, want)
+		}
+	}
+}

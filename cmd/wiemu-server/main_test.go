@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/emulator/control"
+)
+
+func TestTheControlDoorsTokenStaysTheSame(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	made, err := controlToken(dir)
+	if err != nil || len(made) < 32 {
+		t.Fatalf("made %q, %v", made, err)
+	}
+	if again, err := controlToken(dir); err != nil || again != made {
+		t.Errorf("after a restart it is %q, %v; want %q", again, err, made)
+	}
+	if info, err := os.Stat(filepath.Join(dir, controlTokenFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its file is %v, %v; want mode 0600", info.Mode(), err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, controlTokenFile), []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := controlToken(dir); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("an empty file gives %v", err)
+	}
+}
+
+func TestLockstepDirectoryHoldsAProgramAndWhoseClockItIs(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 { // also when the first copy is there already
+		if err := publishLockstep(dir, control.Client{URL: "http://control.wiemu.test:9444", Token: "secret"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, lockstepProgram))
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the program is %v, %v; want mode 0755", info, err)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, lockstepControl)); err != nil || string(data) != `{"URL":"http://control.wiemu.test:9444","Token":"secret"}` {
+		t.Errorf("%s, %v", data, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".new-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestTimeshiftSaysWhatItNeeds(t *testing.T) {
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "expected -- and the command"},
+		{[]string{"--", "date"}, "wiemu-server -lockstep"},
+	} {
+		if code, err := runLockstep(t.Context(), row.args); code != 125 || err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("timeshift %q: %d, %v; want 125 and %q", row.args, code, err, row.want)
+		}
+	}
+}
