@@ -60,6 +60,9 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	done
 	$(LINT) run
 
+e2e-images: build ## Images for tests with Docker: wiemu:local, wiemu/workload:local, and a stand-in for curlimages/curl where that cannot be pulled
+	.ci/images
+
 node-image: ## The kind node image, where kindest/node cannot be pulled (root, debootstrap, jq; 9 minutes the first time)
 	harness/kind/nodeimage/build.sh $(NODE_IMAGE)
 
@@ -70,4 +73,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build kubectl e2e e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
