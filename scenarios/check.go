@@ -123,6 +123,14 @@ func (c *checker) check() {
 		c.step(i, &c.scenario.Steps[i])
 	}
 	c.canFail()
+	c.notOn()
+}
+
+// notOn refuses a scenario that makes sense nowhere.
+func (c *checker) notOn() {
+	if n := c.scenario.NotOn; n.Process != "" && n.Compose != "" && n.Kind != "" {
+		c.add("notOn", "one of "+strings.Join(Places(), ", ")+" to be left out", "all of them", "a scenario makes sense somewhere")
+	}
 }
 
 var scenarioName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)

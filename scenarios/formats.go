@@ -84,7 +84,7 @@ type (
 
 // WriteJUnit writes the report as JUnit XML, one test case a scenario.
 func (r Report) WriteJUnit(w io.Writer) error {
-	counts := junitCounts{Name: "wiemu scenarios", Tests: len(r.Scenarios), Failures: r.Failed, Skipped: r.Skipped, Time: junitSeconds(r.Wall)}
+	counts := junitCounts{Name: "wiemu scenarios", Tests: len(r.Scenarios), Failures: r.Failed, Skipped: r.Skipped + r.NotHere, Time: junitSeconds(r.Wall)}
 	if !r.Started.IsZero() {
 		counts.Timestamp = r.Started.UTC().Format("2006-01-02T15:04:05")
 	}
@@ -108,12 +108,16 @@ func (r Report) WriteJUnit(w io.Writer) error {
 func junitSeconds(s Seconds) string { return fmt.Sprintf("%.3f", time.Duration(s).Seconds()) }
 
 func (o Outcome) junit() junitCase {
-	c := junitCase{Name: o.title(), ClassName: "scenarios", File: o.File, Assertions: o.Expectations, Time: junitSeconds(o.Wall)}
-	if o.Outcome == Skipped {
+	c := junitCase{Name: o.title(), ClassName: "scenarios", Properties: &junitProperties{[]junitProperty{{"place", o.Place}}}, File: o.File, Assertions: o.Expectations, Time: junitSeconds(o.Wall)}
+	switch o.Outcome {
+	case Skipped:
 		c.Skipped = &junitSkipped{Message: "another scenario failed before"}
 		return c
+	case NotHere: // the format has no other word for what is not run on purpose
+		c.Skipped = &junitSkipped{Message: "not here: " + printable(o.Reason)}
+		return c
 	}
-	c.Properties = &junitProperties{[]junitProperty{{"simulatedSeconds", junitSeconds(o.Simulated)}}}
+	c.Properties.Properties = append(c.Properties.Properties, junitProperty{"simulatedSeconds", junitSeconds(o.Simulated)})
 	if o.JournalHash != "" {
 		c.Properties.Properties = append(c.Properties.Properties, junitProperty{"journalHash", o.JournalHash})
 	}

@@ -80,7 +80,7 @@ func (r Report) WriteSummary(w io.Writer) error {
 	}
 	p.printf("### %s wiemu: %s in %s\n", mark, r.counts(), r.Wall)
 	for _, f := range r.Flaky() {
-		p.printf("\n⚠️ `%s` is flaky: %s.\n", f.Name, f)
+		p.printf("\n⚠️ `%s` is flaky: %s.\n", f.title(), f)
 	}
 	for _, o := range r.Scenarios {
 		if o.Outcome != Failed {

@@ -78,7 +78,8 @@ func writeLibraryPage(w io.Writer, list []Scenario) {
 
 What goes wrong with workload identities, as people have met it, each case as a scenario
 that is built in: wiemu scenario run --run '^NAME$' plays it. Where the fault lies with the
-program or its configuration, the scenario has the fixed form too.
+program or its configuration, the scenario has the fixed form too. Each runs as processes,
+in containers (--on compose) and in a cluster (--on kind), but for what is said of it.
 
 | error | cases |
 |---|---|
@@ -101,6 +102,11 @@ program or its configuration, the scenario has the fixed form too.
 			shown = append(shown, fmt.Sprintf("[%s](%s)", label(link), link))
 		}
 		fmt.Fprintln(w, strings.Join(shown, " · "))
+		for _, place := range Places() {
+			if why := s.WhyNotOn(place); why != "" {
+				fmt.Fprintf(w, "\nNot on %s: %s.\n", place, escape(why))
+			}
+		}
 	}
 }
 

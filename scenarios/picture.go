@@ -20,7 +20,7 @@ func (r *Report) WritePictures(dir string, format timeline.Format) error {
 	names := map[string]int{}
 	for i := range r.Scenarios {
 		o := &r.Scenarios[i]
-		if o.Outcome == Skipped {
+		if !o.ran() {
 			continue
 		}
 		name := strings.ReplaceAll(o.title(), "#", "-") // which means something in links

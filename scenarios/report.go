@@ -20,7 +20,8 @@ import (
 const (
 	Passed  = "passed"
 	Failed  = "failed"
-	Skipped = "skipped" // not run, because another one failed: see Options.FailFast
+	Skipped = "skipped"  // not run, because another one failed: see Options.FailFast
+	NotHere = "not-here" // not run, because it makes no sense in this place: see Scenario.WhyNotOn
 )
 
 // Report is what came of a run.
@@ -30,6 +31,7 @@ type Report struct {
 	Passed    int       `json:"passed"`
 	Failed    int       `json:"failed"`
 	Skipped   int       `json:"skipped"`
+	NotHere   int       `json:"notHere"`
 	Scenarios []Outcome `json:"scenarios"` // in the order in which they were given
 }
 
@@ -37,6 +39,7 @@ type Report struct {
 // others, or what the journal recorded differs.
 type Flaky struct {
 	Name     string `json:"name"`
+	Place    string `json:"place"`
 	Passed   int    `json:"passed"`
 	Failed   int    `json:"failed"`
 	Journals int    `json:"journals"` // how many different ones there were
@@ -48,9 +51,9 @@ type Flaky struct {
 func (r Report) Flaky() []Flaky {
 	var all []Flaky
 	for _, o := range r.Scenarios {
-		i := slices.IndexFunc(all, func(f Flaky) bool { return f.Name == o.Name })
+		i := slices.IndexFunc(all, func(f Flaky) bool { return f.Name == o.Name && f.Place == o.Place })
 		if i < 0 {
-			i, all = len(all), append(all, Flaky{Name: o.Name, hashes: map[string]bool{}})
+			i, all = len(all), append(all, Flaky{Name: o.Name, Place: o.Place, hashes: map[string]bool{}})
 		}
 		switch f := &all[i]; o.Outcome {
 		case Passed:
@@ -66,6 +69,9 @@ func (r Report) Flaky() []Flaky {
 	return slices.DeleteFunc(all, func(f Flaky) bool { return (f.Passed == 0 || f.Failed == 0) && f.Journals < 2 })
 }
 
+// title is how the rest of the report calls it.
+func (f Flaky) title() string { return Outcome{Name: f.Name, Place: f.Place}.title() }
+
 // String says in what the runs differ.
 func (f Flaky) String() string {
 	if f.Passed == 0 || f.Failed == 0 {
@@ -79,7 +85,9 @@ type Outcome struct {
 	Name         string    `json:"name"`
 	Run          int       `json:"run,omitempty"` // which one of several runs, from 1; 0: the only one
 	File         string    `json:"file"`
-	Outcome      string    `json:"outcome"`               // passed, failed or skipped
+	Place        string    `json:"place"`                 // where it ran: process, compose or kind
+	Outcome      string    `json:"outcome"`               // passed, failed, skipped or not-here
+	Reason       string    `json:"reason,omitempty"`      // why it makes no sense in this place
 	Expectations int       `json:"expectations"`          // that were looked at
 	Simulated    Seconds   `json:"simulatedSeconds"`      // lab time that went by
 	Wall         Seconds   `json:"seconds"`               // on the machine's clock
@@ -105,7 +113,7 @@ func (r Report) WriteJournals(dir string) error {
 		return fmt.Errorf("write the journals: %w", err)
 	}
 	for _, o := range r.Scenarios {
-		if o.Outcome == Skipped {
+		if !o.ran() {
 			continue
 		}
 		var text bytes.Buffer
@@ -172,18 +180,36 @@ func (r *Report) count(o Outcome) {
 		r.Passed++
 	case Skipped:
 		r.Skipped++
+	case NotHere:
+		r.NotHere++
 	default:
 		r.Failed++
 	}
 }
 
-// title tells the runs of a scenario apart.
+// title tells the runs of a scenario apart. Where it ran goes without saying if
+// that is where scenarios run that nobody says anything about.
 func (o Outcome) title() string {
+	title := o.Name
+	if o.Place != "" && o.Place != OnProcess {
+		title += "@" + o.Place
+	}
+	if o.Run > 0 {
+		title += fmt.Sprintf("#%d", o.Run)
+	}
+	return title
+}
+
+// worldName tells the labs of the runs apart.
+func (o Outcome) worldName() string {
 	if o.Run == 0 {
 		return o.Name
 	}
-	return fmt.Sprintf("%s#%d", o.Name, o.Run)
+	return fmt.Sprintf("%s-%d", o.Name, o.Run)
 }
+
+// ran reports whether the scenario was begun.
+func (o Outcome) ran() bool { return o.Outcome != Skipped && o.Outcome != NotHere }
 
 // maxEvents is how many events a failure shows.
 const maxEvents = 8

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -40,9 +41,12 @@ func sample() Report {
 			{File: "now-and-then.yaml", Line: 9, Message: "expectation failed", Expression: "results.ask.stdout == '```'"},
 		}},
 		{Name: "never", File: "never.yaml", Outcome: Skipped},
+		{Name: "happy-path", Place: OnKind, File: "happy-path.yaml", Outcome: Passed, Expectations: 6, Wall: Seconds(4321 * time.Millisecond)},
+		{Name: "a-day", Place: OnKind, File: "a-day.yaml", Outcome: NotHere, Reason: "time in a cluster is real"},
 	}}
-	for _, o := range r.Scenarios {
-		r.count(o)
+	for i := range r.Scenarios {
+		r.Scenarios[i].Place = cmp.Or(r.Scenarios[i].Place, OnProcess)
+		r.count(r.Scenarios[i])
 	}
 	return r
 }

@@ -23,7 +23,9 @@ const Program = harness.WorkloadProgram
 // Options say how scenarios are run. The zero value runs as many at a time as
 // there are processors and prints nothing.
 type Options struct {
-	Place   harness.Place // where they run; nil: processes of this machine, for which the next three are
+	// Places are where they run, one place after the other. nil: processes of this
+	// machine, for which the next three are; see harness.Processes.
+	Places  []harness.Place
 	Program string        // path of wiemu-workload; "": beside the running program, else in PATH
 	Keys    *keyring.Pool // where signing keys come from; nil: a pool in memory
 	Environ []string      // what programs inherit before it is cleaned; nil: os.Environ()
@@ -48,15 +50,16 @@ type Progress struct {
 const defaultPatience = 10 * time.Minute // wall time, for a scenario
 
 // Run plays scenarios, each in a lab of its own, and returns what came of them
-// in the order given. When ctx ends, programs that are running are killed, and
+// in the order given, place by place. Those that make no sense in a place are
+// [NotHere], with the reason. When ctx ends, programs that are running are killed, and
 // the scenarios that are not finished count as failed. It ends, too, when nobody
 // reads what Options.Out gets.
 func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	began := time.Now() // wall time: when it was and what it cost
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &runner{opts: opts, stop: stop, place: opts.Place, report: Report{Started: began.UTC().Truncate(time.Millisecond), Scenarios: make([]Outcome, len(list))}}
-	if r.place == nil {
+	r := &runner{opts: opts, stop: stop, places: opts.Places, report: Report{Started: began.UTC().Truncate(time.Millisecond)}}
+	if r.places == nil {
 		keys := opts.Keys
 		if keys == nil {
 			var err error
@@ -65,40 +68,51 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 			}
 			defer func() { _ = keys.Close() }() // in memory: there is nothing to lose
 		}
-		r.place = harness.Processes{Keys: keys, Program: opts.Program, Environ: opts.Environ}
+		r.places = []harness.Place{harness.Processes{Keys: keys, Program: opts.Program, Environ: opts.Environ}}
 	}
-	var group errgroup.Group // no context: one failure stops no other scenario
-	group.SetLimit(cmp.Or(max(opts.Parallel, 0), runtime.GOMAXPROCS(0)))
-	done := make([]bool, len(list))
-	for i := range list {
-		group.Go(func() error {
-			r.finish(ctx, i, r.play(ctx, &list[i]), done)
-			return nil
-		})
+	r.report.Scenarios, r.finished = make([]Outcome, len(r.places)*len(list)), make([]bool, len(r.places)*len(list))
+	for p, place := range r.places {
+		r.in(ctx, place, list, p*len(list))
 	}
-	_ = group.Wait() // no function returns an error
 	r.report.Wall = Seconds(time.Since(began))
 	return r.report
 }
 
-type runner struct {
-	opts  Options
-	place harness.Place
-	stop  func()
+// in plays scenarios in a place. Their outcomes begin at first.
+func (r *runner) in(ctx context.Context, place harness.Place, list []Scenario, first int) {
+	var group errgroup.Group // no context: one failure stops no other scenario
+	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), runtime.GOMAXPROCS(0)))
+	for i := range list {
+		group.Go(func() error {
+			r.finish(ctx, first+i, r.play(ctx, place, &list[i]))
+			return nil
+		})
+	}
+	_ = group.Wait() // no function returns an error
+}
 
-	mu      sync.Mutex
-	report  Report
-	printed int
-	done    int
-	running []string
+type runner struct {
+	opts   Options
+	places []harness.Place
+	stop   func()
+
+	mu       sync.Mutex
+	report   Report
+	finished []bool // which outcomes of the report are known
+	printed  int
+	done     int
+	running  []string
 }
 
 // play runs one scenario from beginning to end.
-func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
+func (r *runner) play(ctx context.Context, place harness.Place, s *Scenario) Outcome {
 	began := time.Now() // wall time: what the scenario cost
-	o := Outcome{Name: s.Metadata.Name, Run: s.run, File: s.file, description: s.Description}
+	o := s.outcome(place)
 	if err := ctx.Err(); err != nil {
 		o.Failures = []Failure{{File: s.file, Message: "not run: " + err.Error()}}
+	} else if o.Reason = s.WhyNotOn(place.Name()); o.Reason != "" {
+		o.Outcome = NotHere
+		return o
 	} else if !r.begin(o) {
 		o.Outcome = Skipped
 		return o
@@ -106,7 +120,7 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 		patience := cmp.Or(max(r.opts.Timeout, 0), defaultPatience)
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 		defer cancel()
-		st := stage{runner: r, scenario: s, outcome: &o, workloads: map[string]harness.Runner{}, results: map[string]Result{}, copies: map[string][]byte{}, faults: map[string]string{}}
+		st := stage{runner: r, place: place, scenario: s, outcome: &o, workloads: map[string]harness.Runner{}, results: map[string]Result{}, copies: map[string][]byte{}, faults: map[string]string{}}
 		if err := st.play(ctx); err != nil {
 			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
 		}
@@ -117,6 +131,11 @@ func (r *runner) play(ctx context.Context, s *Scenario) Outcome {
 	}
 	o.Wall = Seconds(time.Since(began))
 	return o
+}
+
+// outcome is what the report says of the scenario before it has run.
+func (s *Scenario) outcome(in harness.Place) Outcome {
+	return Outcome{Name: s.Metadata.Name, Run: s.run, Place: in.Name(), File: s.file, description: s.Description}
 }
 
 // begin reports whether the scenario is to be run, and tells that it is.
@@ -140,14 +159,14 @@ func (r *runner) progress() {
 
 // finish keeps an outcome and prints those that are due. Scenarios that did not
 // come to their end have nothing to show.
-func (r *runner) finish(ctx context.Context, i int, o Outcome, done []bool) {
+func (r *runner) finish(ctx context.Context, i int, o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.report.Scenarios[i], done[i] = o, true
+	r.report.Scenarios[i], r.finished[i] = o, true
 	r.report.count(o)
 	r.done++
 	r.running = slices.DeleteFunc(r.running, func(name string) bool { return name == o.title() })
-	for ; r.opts.Out != nil && ctx.Err() == nil && r.printed < len(done) && done[r.printed]; r.printed++ {
+	for ; r.opts.Out != nil && ctx.Err() == nil && r.printed < len(r.finished) && r.finished[r.printed]; r.printed++ {
 		p := printer{w: r.opts.Out}
 		if r.report.Scenarios[r.printed].writeRow(&p); p.err != nil {
 			r.stop()
@@ -158,11 +177,11 @@ func (r *runner) finish(ctx context.Context, i int, o Outcome, done []bool) {
 
 // failed is the report of a run that could not begin.
 func (r *runner) failed(list []Scenario, err error) Report {
-	for i, s := range list {
-		r.report.Scenarios[i] = Outcome{
-			Name: s.Metadata.Name, Run: s.run, File: s.file, Outcome: Failed, Failures: []Failure{{File: s.file, Message: err.Error()}},
-		}
-		r.report.count(r.report.Scenarios[i])
+	for i := range list {
+		o := list[i].outcome(harness.Processes{})
+		o.Outcome, o.Failures = Failed, []Failure{{File: o.File, Message: err.Error()}}
+		r.report.Scenarios = append(r.report.Scenarios, o)
+		r.report.count(o)
 	}
 	return r.report
 }
@@ -170,7 +189,7 @@ func (r *runner) failed(list []Scenario, err error) Report {
 // Check tells what scenarios need and Run would not find. Run itself fails the
 // steps that need it.
 func (o Options) Check(list []Scenario) error {
-	if o.Place != nil || !slices.ContainsFunc(list, Scenario.startsProgram) {
+	if o.Places != nil || !slices.ContainsFunc(list, Scenario.startsProgram) {
 		return nil
 	}
 	_, err := harness.Processes{Program: o.Program}.FindProgram()

@@ -36,6 +36,8 @@ type Scenario struct {
 	Cause string `yaml:"cause,omitempty" json:"cause,omitempty"`
 	// Links lead to documentation and to reports of people it happened to.
 	Links []string `yaml:"links,omitempty" json:"links,omitempty" jsonschema:"format=uri"`
+	// NotOn says in which places the scenario makes no sense, each with the reason. Left out: it makes sense wherever its steps can be done.
+	NotOn NotOn `yaml:"notOn,omitempty" json:"notOn,omitzero"`
 	// Clock is the lab's clock. Left out: it starts on Monday 2026-01-05 at 08:00 UTC.
 	Clock Clock `yaml:"clock,omitempty" json:"clock,omitzero"`
 	// AllowEscapes says that a program may try to reach hosts that are not emulated. Left out: that fails the scenario.

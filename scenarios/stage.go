@@ -21,6 +21,7 @@ import (
 // its steps.
 type stage struct {
 	runner   *runner
+	place    harness.Place
 	scenario *Scenario
 	outcome  *Outcome
 
@@ -44,7 +45,7 @@ func (st *stage) play(ctx context.Context) (err error) {
 		return fmt.Errorf("make the scenario's directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
-	if st.site, err = st.runner.place.Open(ctx, st.world()); err != nil {
+	if st.site, err = st.place.Open(ctx, st.world()); err != nil {
 		return fmt.Errorf("open the lab: %w", err)
 	}
 	defer func() { err = errors.Join(err, st.close(ctx)) }()
@@ -89,7 +90,7 @@ func (st *stage) steps(ctx context.Context) {
 // world is what the place is told of the scenario.
 func (st *stage) world() harness.World {
 	w := harness.World{
-		Name: st.outcome.title(), Config: st.configuration(), File: st.scenario.file, Dir: st.dir,
+		Name: st.outcome.worldName(), Config: st.configuration(), File: st.scenario.file, Dir: st.dir,
 		Start: st.scenario.Clock.Start, Lockstep: st.scenario.Clock.Mode == lockstep, Seed: faultSeed,
 	}
 	for _, a := range st.scenario.actors {

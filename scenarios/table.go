@@ -41,7 +41,7 @@ func (r Report) writeEnd(p *printer) {
 	}
 	p.printf("\n%s in %s\n", r.counts(), r.Wall)
 	for _, f := range r.Flaky() {
-		p.printf("flaky: %s: %s\n", f.Name, f)
+		p.printf("flaky: %s: %s\n", f.title(), f)
 	}
 }
 
@@ -51,13 +51,20 @@ func (r Report) counts() string {
 	if r.Skipped > 0 {
 		counts += fmt.Sprintf(", %d skipped", r.Skipped)
 	}
+	if r.NotHere > 0 {
+		counts += fmt.Sprintf(", %d not here", r.NotHere)
+	}
 	return counts
 }
 
 // writeRow writes the scenario's line.
 func (o Outcome) writeRow(w io.Writer) {
-	if o.Outcome == Skipped {
+	switch o.Outcome {
+	case Skipped:
 		fmt.Fprintf(w, "- %-40s skipped\n", o.title())
+		return
+	case NotHere:
+		fmt.Fprintf(w, "· %-40s not here: %s\n", o.title(), o.Reason)
 		return
 	}
 	mark := "✓"

@@ -1,0 +1,131 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/scenarios/library"
+)
+
+// Whatever a scenario of the library has that a place has not, it says itself why
+// it makes no sense there.
+func TestLibraryDeclaresWhereItMakesSense(t *testing.T) {
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := map[string]int{}
+	for _, s := range list {
+		for _, place := range Places() {
+			if why := s.Undeclared().in(place); why != "" {
+				t.Errorf("%s: expected notOn.%s: %s", s.file, place, why)
+			}
+			declared := s.NotOn.in(place)
+			if declared == "" {
+				runs[place]++
+			} else if s.impossible(place) == "" || len(declared) < 30 {
+				t.Errorf("%s: notOn.%s: %q: expected a reason that follows from the file", s.file, place, declared)
+			}
+		}
+	}
+	t.Logf("%d scenarios: %v", len(list), runs)
+	if runs[OnProcess] != len(list) || runs[OnCompose] < 50 || runs[OnKind] < 20 {
+		t.Errorf("of %d scenarios too few run in the places: %v", len(list), runs)
+	}
+}
+
+// What a place has not is told of a user's file without a word about places.
+func TestWhatAPlaceHasNot(t *testing.T) {
+	for name, row := range map[string]struct{ head, steps, compose, kind string }{
+		"nothing of the kind": {"", "", "", ""},
+		"lockstep":            {"clock: {mode: lockstep}\n", "", "clock.mode: lockstep", "clock.mode: lockstep"},
+		"time":                {"", "  - advance: 1h\n", "", "moves it (steps[0].advance)"},
+		"a moment":            {"", "  - publish: {}\n  - setClock: 2026-01-06T00:00:00Z\n", "", "moves it (steps[1].setClock)"},
+		"speed":               {"", "  - speed: 2\n", "", "moves it (steps[0].speed)"},
+		"standing time":       {"", "  - freeze: true\n", "", "moves it (steps[0].freeze)"},
+		"a wrong clock":       {"", "  - skew: {part: entra, by: 1m}\n", "", "go wrong (steps[0].skew)"},
+		"an issuer":           {"config: {issuers: [{name: mine}]}\n", "", "", "a cluster has one issuer, and this scenario has issuers of its own (config.issuers[0])"},
+		"the default issuer":  {"config: {issuers: [{name: local, cacheLifetime: 24h}]}\n", "", "", ""},
+		"a second one":        {"config: {issuers: [{name: local}, {name: other}]}\n", "", "", "config.issuers[1]"},
+		"a move":              {"", "  - moveWorkload: {workload: web, issuer: local}\n", "", "steps[0].moveWorkload"},
+		"a fault of files":    {"faults: [{name: token-file-missing}]\n", "", "", "faults[0]: token-file-missing"},
+		"a later one":         {"", "  - fault: {name: token-not-rotated}\n", "", "steps[0].fault"},
+		"another fault":       {"faults: [{name: connection-reset}]\n", "", "", ""},
+		"declared":            {"notOn: {kind: because it rains}\n", "  - advance: 1h\n", "", "because it rains"},
+		"a machine": {
+			"config: {workloads: [{name: vm, namespace: a, serviceAccount: b, clientId: 7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f, managedIdentity: imds}]}\n", "",
+			"workload vm: managedIdentity", "workload vm: managedIdentity",
+		},
+		"a short life": {
+			"config: {workloads: [{name: ci, namespace: a, serviceAccount: b, clientId: 7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f, tokenLifetime: 10m}]}\n", "",
+			"", "workload ci: tokenLifetime",
+		},
+		"an audience": {
+			"config: {workloads: [{name: api, namespace: a, serviceAccount: b, clientId: 7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f, audience: me}]}\n", "",
+			"", "workload api: audience",
+		},
+	} {
+		s, err := Parse("test.yaml", []byte(minimal[:strings.Index(minimal, "steps:")]+row.head+"steps:\n"+row.steps+"  - expect: [journal.size() > 0]\n"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for place, want := range map[string]string{OnProcess: "", OnCompose: row.compose, OnKind: row.kind} {
+			if got := s.WhyNotOn(place); (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%s: not on %s: %q, expected %q", name, place, got, want)
+			}
+		}
+	}
+}
+
+func TestASensibleScenarioMakesSenseSomewhere(t *testing.T) {
+	_, err := Parse("test.yaml", []byte(strings.Replace(minimal, "steps:", "notOn: {process: a, compose: b, kind: c}\nsteps:", 1)))
+	if err == nil || !strings.Contains(err.Error(), "notOn: expected one of process, compose, kind to be left out") {
+		t.Error(err)
+	}
+	_, err = Parse("test.yaml", []byte(strings.Replace(minimal, "steps:", "notOn: {knid: c}\nsteps:", 1)))
+	if err == nil || !strings.Contains(err.Error(), "did you mean kind?") {
+		t.Error(err)
+	}
+}
+
+// elsewhere is a place that opens nothing.
+type elsewhere struct{ name string }
+
+func (e elsewhere) Name() string { return e.name }
+
+func (e elsewhere) Open(context.Context, harness.World) (harness.Site, error) {
+	return nil, errors.New("nobody is at home")
+}
+
+// One scenario runs in every place that is asked for, and says where.
+func TestScenariosRunInPlaces(t *testing.T) {
+	s, err := Parse("test.yaml", []byte(strings.Replace(minimal, "steps:", "notOn: {kind: it has no time}\nsteps:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := []harness.Place{elsewhere{OnKind}, elsewhere{OnCompose}, harness.Processes{Program: client(t)}}
+	var out strings.Builder
+	report := Run(t.Context(), []Scenario{s}, Options{Places: places, Out: &out})
+	if report.Passed != 1 || report.Failed != 1 || report.NotHere != 1 || len(report.Scenarios) != 3 {
+		t.Fatalf("%+v", report)
+	}
+	for i, want := range []Outcome{
+		{Place: OnKind, Outcome: NotHere, Reason: "it has no time"}, {Place: OnCompose, Outcome: Failed}, {Place: OnProcess, Outcome: Passed},
+	} {
+		if o := report.Scenarios[i]; o.Place != want.Place || o.Outcome != want.Outcome || o.Reason != want.Reason {
+			t.Errorf("%+v, want %+v", o, want)
+		}
+	}
+	if f := report.Scenarios[1].Failures; len(f) != 1 || !strings.Contains(f[0].Message, "nobody is at home") {
+		t.Errorf("%+v", f)
+	}
+	for _, line := range []string{"minimal@kind ", "minimal@compose ", "minimal  "} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("expected %q in\n%s", line, &out)
+		}
+	}
+}
