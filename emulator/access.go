@@ -12,6 +12,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/cloud"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
@@ -121,6 +122,9 @@ func (e *Emulator) Hosts() []string {
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
 }
+
+// Webhook says what pods of a cluster are given, as the configuration has it.
+func (e *Emulator) Webhook() config.Webhook { return e.config.Webhook }
 
 // Examine runs the checks that Entra ID would make of an assertion, all of them,
 // and issues nothing.

@@ -253,7 +253,7 @@ func TestWhatIsWrongInAFileIsSaid(t *testing.T) {
 		},
 		{
 			name: "expectation of a kind that no event has", replace: "results.read.exitCode == 0", by: "journal.exists(e, e.kind == 'exchnage')",
-			problems: []string{"minimal.yaml:10:37: steps[1].expect[0]: expected one of run, key-rotation, mint, projection, discovery, token-review, exchange, access, escape, directory, clock, fault, found 'exchnage'; did you mean 'exchange'?"},
+			problems: []string{"minimal.yaml:10:37: steps[1].expect[0]: expected one of admission, run, key-rotation, mint, projection, discovery, token-review, exchange, access, escape, directory, clock, fault, found 'exchnage'; did you mean 'exchange'?"},
 		},
 		{
 			name: "expectation over several lines", replace: "results.read.exitCode == 0", by: "|-\n        results.read.exitCode == 0\n          && results.read.exitcode == 0",

@@ -68,7 +68,12 @@ func (c Config) Complete(file string) (Config, error) {
 			t.Name = t.ID
 		}
 	}
+	var first string
+	if len(c.Issuers) > 0 {
+		first = c.Issuers[0].Name
+	}
 	c.completeIssuers(&p)
+	c.completeWebhook(&p, first)
 	c.Applications, c.Identities = slices.Clone(c.Applications), slices.Clone(c.Identities)
 	for pr, at := range c.principals() {
 		c.completePrincipal(&p, at, pr)

@@ -46,6 +46,8 @@ type Config struct {
 	ManagedIdentity ManagedIdentity `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitzero"`
 	// IdentityBindings say who may use which managed identity through the identity-binding proxy. An identity that none names lets in the workloads with its client id.
 	IdentityBindings []IdentityBinding `yaml:"identityBindings,omitempty" json:"identityBindings,omitempty"`
+	// Webhook is about the pods of a cluster, which wiemu-server changes as azure-workload-identity's webhook does.
+	Webhook Webhook `yaml:"webhook,omitempty" json:"webhook,omitzero"`
 	// Limits are how much Entra ID puts up with in a minute of lab time. Left out: everything.
 	Limits Limits `yaml:"limits,omitempty" json:"limits,omitzero"`
 	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.

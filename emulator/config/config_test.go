@@ -80,6 +80,23 @@ func TestACompleteFileIsUnderstood(t *testing.T) {
 	}
 }
 
+func TestThePodsOfAClusterHaveItsFirstIssuer(t *testing.T) {
+	for file, want := range map[string]string{
+		"":                                       "local",
+		"issuers: [{name: blue}, {name: green}]": "blue",
+		"issuers: [{name: aks, url: 'https://a.example/', external: true}]":                           "aks", // though wiemu hosts one, too
+		"issuers: [{name: aks, url: 'https://a.example/', external: true}]\nwebhook: {issuer: local}": "local",
+	} {
+		c, err := config.Parse("wiemu.yaml", []byte(file))
+		if err == nil {
+			c, err = c.Complete("wiemu.yaml")
+		}
+		if err != nil || c.Webhook.Issuer != want || c.Webhook.Layout != "1.6" {
+			t.Errorf("%s: %+v, %v; want issuer %s", file, c.Webhook, err, want)
+		}
+	}
+}
+
 func TestFaultsOfTheFileAreChecked(t *testing.T) {
 	c, err := config.Parse("wiemu.yaml", []byte("faults:\n- name: server-error\n  parameters: {status: 503, retry-after: 3s}\n  for: {resource: keyvault}\n  when: {nth: 2, until: 10m}\n"))
 	if err != nil {
@@ -171,6 +188,9 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"another version":           {"apiVersion: v2\n", "expected wiemu.dev/v1, found v2"},
 		"a bad duration":            {"issuers: [{name: a, maxTokenLifetime: a day}]\n", "maxTokenLifetime"},
 		"a workload alone":          {"workloads: [{namespace: a, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "serviceAccount"},
+		"pods of no issuer":         {"webhook: {issuer: bleu}\nissuers: [{name: blue}]\n", "webhook.issuer: expected the name of an issuer: blue, found bleu; did you mean blue?"},
+		"a layout to come":          {"webhook: {layout: '1.7'}\n", "webhook.layout: expected 1.6 or 1.5, found 1.7"},
+		"half a sidecar":            {"webhook: {sidecar: {image: proxy}}\n", "webhook.sidecar: expected image and initImage, found one of them"},
 		"a workload of GitHub's":    {"issuers: [{name: g, url: 'https://g', external: true}]\nworkloads: [{namespace: a, serviceAccount: b, issuer: g, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "an issuer that wiemu hosts"},
 	} {
 		t.Run(name, func(t *testing.T) {
