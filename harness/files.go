@@ -154,7 +154,13 @@ func (f Files) Workloads() []Declared {
 			all = append(all, Declared{Workload: w})
 		}
 	}
-	for _, w := range f.workloads {
+	return append(all, declaredIn(f.workloads)...)
+}
+
+// declaredIn are the workloads of a wiemu.yaml.
+func declaredIn(workloads []config.Workload) []Declared {
+	all := make([]Declared, 0, len(workloads))
+	for _, w := range workloads {
 		all = append(all, Declared{
 			Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
 			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,

@@ -64,6 +64,8 @@ type Options struct {
 	Bundle   trust.BundleOptions
 	Seed     uint64 // of the kubelet's jitter
 
+	Workloads []Declared // declared when the lab starts; see Lab.Declare
+
 	// OnError is told when a token file could not be refreshed; the old token
 	// stays and the next attempt follows. nil: the journal alone is told.
 	OnError func(error)
@@ -108,13 +110,18 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 			l.remove = append(l.remove, made)
 		}
 	}
-	if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
-		return nil, err
+	if !opts.Emulator.InMemory {
+		if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
+			return nil, err
+		}
 	}
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
 	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads/move", l.move)
 	l.emulator.Control().HandleStream(clockPath, l.serveClock)
+	if err = l.Declare(opts.Workloads); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -146,7 +153,8 @@ func (l *Lab) Emulator() *emulator.Emulator { return l.emulator }
 // that it tests.
 func (l *Lab) Client() *http.Client { return &http.Client{Transport: l.emulator.Transport()} }
 
-// Bundle names the files by which programs trust the lab, until Close.
+// Bundle names the files by which programs trust the lab, until Close; none of a
+// lab in memory, which no program meets.
 func (l *Lab) Bundle() trust.Bundle { return l.bundle }
 
 // Clock is the lab clock.

@@ -1,9 +1,10 @@
 // Package state is the directory that outlives a command: the CA, the journals
-// of past runs, and where the running server is. It holds no key that signs
+// of past runs, the reports of tests that failed, and where the running server is. It holds no key that signs
 // tokens; those are the key pool's, in the user's cache directory.
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,11 +72,16 @@ func defaultPath() (string, error) {
 
 // KeyDir is where signing keys that were made ahead are kept: wiemu/keys in the
 // user's cache directory, or keys in the state directory if there is no such.
-func (d *Dir) KeyDir() string {
-	if cache, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(cache, "wiemu", "keys")
+func (d *Dir) KeyDir() string { return cmp.Or(KeyDir(), filepath.Join(d.path, "keys")) }
+
+// KeyDir is where signing keys are kept without a state directory: wiemu/keys in
+// the user's cache directory; "" if there is no such.
+func KeyDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
 	}
-	return filepath.Join(d.path, "keys")
+	return filepath.Join(cache, "wiemu", "keys")
 }
 
 // Path is the directory.
