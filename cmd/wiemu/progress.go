@@ -48,20 +48,23 @@ func (p *progress) Write(text []byte) (int, error) {
 }
 
 // show is told how far the run has come.
-func (p *progress) show(now scenarios.Progress) {
+func (p *progress) show(now scenarios.Progress) { p.put(progressLine(now)) }
+
+// put changes the line.
+func (p *progress) put(line string) {
 	width := 80
 	if w, _, err := term.GetSize(int(p.terminal.Fd())); err == nil && w > 0 {
 		width = w
 	}
 	before := p.line
-	p.line = progressLine(now, width-1) // a full line would scroll
+	p.line = cut(line, width-1) // a full line would scroll
 	if p.line == before {
 		return
 	}
 	_, _ = io.WriteString(p.terminal, eraseLine+p.line) // the next row or the report fails as well, and says so
 }
 
-func progressLine(now scenarios.Progress, width int) string {
+func progressLine(now scenarios.Progress) string {
 	if now.Done == now.Scenarios {
 		return ""
 	}
@@ -69,7 +72,10 @@ func progressLine(now scenarios.Progress, width int) string {
 	if now.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", now.Failed)
 	}
-	line += "  " + strings.Join(now.Running, ", ")
+	return line + "  " + strings.Join(now.Running, ", ")
+}
+
+func cut(line string, width int) string {
 	if utf8.RuneCountInString(line) > width {
 		line = string([]rune(line)[:max(width-1, 0)]) + "…"
 	}

@@ -1,0 +1,332 @@
+package kind
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
+
+	"github.com/wiemu/wiemu/emulator/control"
+)
+
+// WorkloadImage is an image that every cluster's node has: wiemu-workload and
+// nothing else.
+const WorkloadImage = "wiemu/workload:local"
+
+// Wall time that things have, and how long it is between two looks.
+const (
+	answerPatience  = 3 * time.Second
+	startPatience   = 2 * time.Minute
+	podPatience     = time.Minute
+	betweenTwoLooks = 100 * time.Millisecond
+)
+
+// await looks again and again until there is nothing to complain about, and
+// returns the last complaint when that takes too long.
+func await(ctx context.Context, patience time.Duration, look func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := look(limited)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w (for %v)", err, patience)
+		case <-time.After(betweenTwoLooks):
+		}
+	}
+}
+
+// api returns the cluster's API server.
+func (h *Host) api(name string) (*apiServer, error) {
+	kubeconfig, err := h.provider().KubeConfig(name, false)
+	if err != nil {
+		return nil, h.explainKind(name, err)
+	}
+	return newAPIServer(kubeconfig)
+}
+
+// proveReady waits until the cluster is of use: what runs in it runs, and a pod
+// has exchanged its token. It reports whether that pod read a secret, too.
+func (h *Host) proveReady(ctx context.Context, name string, opts Options) (secret bool, err error) {
+	api, err := h.api(name)
+	if err != nil {
+		return false, err
+	}
+	h.progress("emulator, webhook, image of the first pod")
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error { return h.awaitService(workCtx, name, api) })
+	work.Go(func() error { return h.loadWorkload(workCtx, name, opts.Workload) })
+	if err := work.Wait(); err != nil {
+		return false, err
+	}
+	h.progress("first pod, kube-proxy, CoreDNS")
+	work, workCtx = errgroup.WithContext(ctx)
+	work.Go(func() error { return awaitSystem(workCtx, api) })
+	work.Go(func() error { secret, err = h.firstPod(workCtx, name, api, opts); return err })
+	return secret, work.Wait()
+}
+
+// awaitService waits for the emulator in the node, and for what it registers.
+func (h *Host) awaitService(ctx context.Context, name string, api *apiServer) error {
+	r, _, err := h.recall(name)
+	if err != nil {
+		return err
+	}
+	client := control.Client{URL: r.Control, Token: r.Token}
+	if err := await(ctx, startPatience, func(ctx context.Context) error {
+		_, err := client.Status(ctx)
+		return err
+	}); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
+	}
+	if err := await(ctx, startPatience, func(ctx context.Context) error { return webhookThere(ctx, api) }); err != nil {
+		return fmt.Errorf("%w; the emulator in the node registers it: wiemu kind logs --name %s", err, name)
+	}
+	return nil
+}
+
+// awaitSystem waits for what pods need besides: kube-proxy, CoreDNS, and the
+// service account of pods that name none. A node is ready seconds before they are.
+func awaitSystem(ctx context.Context, api *apiServer) error {
+	return await(ctx, startPatience, func(ctx context.Context) error {
+		var proxy struct {
+			Status struct{ DesiredNumberScheduled, NumberReady int }
+		}
+		if err := api.do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", nil, &proxy); err != nil {
+			return err
+		}
+		if s := proxy.Status; s.NumberReady == 0 || s.NumberReady < s.DesiredNumberScheduled {
+			return fmt.Errorf("kube-proxy is not ready (%d of %d); see kubectl -n kube-system get pods", s.NumberReady, s.DesiredNumberScheduled)
+		}
+		var dns struct {
+			Spec   struct{ Replicas int }
+			Status struct{ ReadyReplicas int }
+		}
+		if err := api.do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", nil, &dns); err != nil {
+			return err
+		}
+		if dns.Status.ReadyReplicas < dns.Spec.Replicas {
+			return fmt.Errorf("CoreDNS is not ready (%d of %d); see kubectl -n kube-system get pods", dns.Status.ReadyReplicas, dns.Spec.Replicas)
+		}
+		return api.do(ctx, http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", nil, nil)
+	})
+}
+
+// loadWorkload puts WorkloadImage into the node.
+func (h *Host) loadWorkload(ctx context.Context, name, program string) error {
+	var archive bytes.Buffer
+	if err := writeImage(&archive, WorkloadImage, architectureOf(program), program); err != nil {
+		return err
+	}
+	return h.loadArchive(ctx, name, WorkloadImage, &archive)
+}
+
+// loadArchive puts the image of a docker save archive into every node of a cluster.
+func (h *Host) loadArchive(ctx context.Context, name, image string, archive *bytes.Buffer) error {
+	nodes, err := h.provider().ListInternalNodes(name)
+	if err != nil {
+		return h.explainKind(name, err)
+	}
+	for _, node := range nodes {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := nodeutils.LoadImageArchive(node, bytes.NewReader(archive.Bytes())); err != nil {
+			return fmt.Errorf("load the image %s into %s: %w", image, node, h.explainKind(name, err))
+		}
+	}
+	return nil
+}
+
+// The first pod. Its namespace goes when it has ended, and so does its identity.
+const (
+	firstNamespace = "wiemu-first-pod"
+	firstAccount   = "first-pod-sa"
+	firstClientID  = "6d1c3f0e-5b0a-4a55-9d5c-3c3f8b6f7f10"
+)
+
+// firstPod runs a pod that exchanges its token, and reads a secret if one is
+// open to everybody: nothing less shows that kubelet, signer, webhook, trust, names
+// and emulator play together.
+func (h *Host) firstPod(ctx context.Context, name string, api *apiServer, opts Options) (secret bool, err error) {
+	command := []string{"token", "--scope", "https://graph.microsoft.com/.default"}
+	vault, named := openSecret(opts)
+	if vault != "" {
+		command = []string{"secret", "get", vault, named}
+	}
+	namespace := "/api/v1/namespaces/" + firstNamespace
+	defer func() {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerPatience)
+		defer cancel()
+		err = errors.Join(err, api.remove(cleanup, namespace, nil)) // the rest of it the cluster does by itself
+	}()
+	// A namespace of that name may still be going away.
+	if err := await(ctx, podPatience, func(ctx context.Context) error {
+		return api.do(ctx, http.MethodPost, "/api/v1/namespaces", object("v1", "Namespace", "", firstNamespace, nil), nil)
+	}); err != nil {
+		return false, fmt.Errorf("make the namespace of the first pod: %w", err)
+	}
+	account := object("v1", "ServiceAccount", firstNamespace, firstAccount, map[string]any{"automountServiceAccountToken": false})
+	account["metadata"].(map[string]any)["annotations"] = map[string]string{"azure.workload.identity/client-id": firstClientID}
+	if err := api.do(ctx, http.MethodPost, namespace+"/serviceaccounts", account, nil); err != nil {
+		return false, fmt.Errorf("make the service account of the first pod: %w", err)
+	}
+	pod := object("v1", "Pod", firstNamespace, "first", map[string]any{"spec": map[string]any{
+		"serviceAccountName": firstAccount, "restartPolicy": "Never", "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1,
+		"containers": []any{map[string]any{"name": "first", "image": WorkloadImage, "imagePullPolicy": "Never", "args": command}},
+	}})
+	pod["metadata"].(map[string]any)["labels"] = map[string]string{"azure.workload.identity/use": "true"}
+	if err := await(ctx, podPatience, func(ctx context.Context) error { // the webhook may be registered a moment before it is called
+		return api.do(ctx, http.MethodPost, namespace+"/pods", pod, nil)
+	}); err != nil {
+		return false, fmt.Errorf("make the first pod: %w", err)
+	}
+	var state podState
+	if err := await(ctx, podPatience, func(ctx context.Context) error {
+		if err := api.do(ctx, http.MethodGet, namespace+"/pods/first", nil, &state); err != nil {
+			return err
+		}
+		if p := state.Status.Phase; p != "Succeeded" && p != "Failed" {
+			return fmt.Errorf("the first pod does not end: %s", state.why())
+		}
+		return nil
+	}); err != nil {
+		return false, err
+	}
+	if state.Status.Phase == "Succeeded" {
+		return vault != "", nil
+	}
+	if len(opts.Config.Faults) > 0 || opts.Config.Chaos != 0 {
+		return false, nil // it was answered; that it could be refused was asked for
+	}
+	var said []byte
+	if err := api.do(ctx, http.MethodGet, namespace+"/pods/first/log", nil, &said); err != nil {
+		said = []byte(err.Error())
+	}
+	return false, fmt.Errorf("the first pod did not get its token:\n%s\nthe emulator in the node says:\n%s", indented(string(said)), indented(h.lastWords(ctx, name)))
+}
+
+func (h *Host) lastWords(ctx context.Context, name string) string {
+	said, err := h.Logs(ctx, name, 5)
+	if err != nil {
+		return err.Error()
+	}
+	return said
+}
+
+// openSecret is a secret that every identity of the first tenant may read.
+func openSecret(opts Options) (vault, name string) {
+	completed, err := opts.Config.Complete(opts.ConfigFile)
+	if err != nil {
+		return "", ""
+	}
+	for _, v := range completed.Vaults {
+		if len(v.Access) > 0 || v.Tenant != completed.Tenants[0].ID {
+			continue
+		}
+		for secret := range v.Secrets {
+			return v.Name, secret
+		}
+	}
+	return "", ""
+}
+
+// object is a Kubernetes object with more fields besides its metadata.
+func object(version, kind, namespace, name string, more map[string]any) map[string]any {
+	metadata := map[string]any{"name": name}
+	if namespace != "" {
+		metadata["namespace"] = namespace
+	}
+	o := map[string]any{"apiVersion": version, "kind": kind, "metadata": metadata}
+	for field, value := range more {
+		o[field] = value
+	}
+	return o
+}
+
+// podState is what is read of a pod.
+type podState struct {
+	Metadata struct{ UID string }
+	Status   struct {
+		Phase      string
+		Reason     string
+		Message    string
+		Conditions []struct{ Type, Status, Reason, Message string }
+
+		ContainerStatuses []struct {
+			Name        string
+			ContainerID string
+			State       struct {
+				Waiting    *struct{ Reason, Message string }
+				Terminated *struct {
+					ExitCode int
+					Reason   string
+					Message  string
+				}
+			}
+		}
+	}
+}
+
+// why says what a pod waits for.
+func (p podState) why() string {
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil {
+			return strings.TrimSpace(w.Reason + " " + w.Message)
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Status == "False" {
+			return strings.TrimSpace(c.Reason + " " + c.Message)
+		}
+	}
+	return p.Status.Phase
+}
+
+// Load puts images of this machine's Docker into the nodes of a cluster.
+func (h *Host) Load(ctx context.Context, name string, images []string) error {
+	defer h.progress("")
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	f, err := h.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	if f.condition != running {
+		return fmt.Errorf("cluster %s is %s: expected a running one; wiemu kind up --name %s makes it", name, f.condition, name)
+	}
+	for _, image := range images {
+		there, err := h.docker.hasImage(ctx, image)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fmt.Errorf("the image %s is not here; build it, or: docker pull %s", image, image)
+		}
+		h.progress("load " + image)
+		var archive bytes.Buffer
+		if err := h.docker.run(ctx, nil, &archive, "save", image); err != nil {
+			return h.docker.explain(err)
+		}
+		if err := h.loadArchive(ctx, name, image, &archive); err != nil {
+			return err
+		}
+	}
+	return nil
+}

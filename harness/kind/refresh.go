@@ -1,0 +1,142 @@
+package kind
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/wiemu/wiemu/harness/nodeservice"
+)
+
+// refresh brings a cluster that is there into the state that opts describe, or says
+// why that needs another cluster. Its objects, keys and directory stay.
+func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) (Report, error) {
+	if err := h.fits(name, f.record, opts); err != nil {
+		return Report{}, err
+	}
+	report := Report{Did: Unchanged}
+	if f.condition == stopped {
+		h.progress("start the containers")
+		for _, node := range f.nodes {
+			if _, err := h.docker.output(ctx, "start", node.name()); err != nil {
+				return Report{}, h.docker.explain(err)
+			}
+		}
+		report.Did = Started
+	}
+	h.progress("configuration")
+	service := h.service(opts, image{f.record.Image, f.record.Kubernetes})
+	changed, err := differs(service, h.nodeDir(name))
+	if err != nil {
+		return Report{}, err
+	}
+	node := nodeName(name)
+	if changed {
+		if err := service.Write(h.nodeDir(name)); err != nil {
+			return Report{}, noSpace(err)
+		}
+		h.progress("restart the emulator in the node")
+		if _, err := h.in(ctx, node, "sh", "-c", "systemctl daemon-reload && systemctl restart "+nodeservice.Unit); err != nil {
+			return Report{}, fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
+		}
+		if report.Did == Unchanged {
+			report.Did = Reconfigured
+		}
+	} else if state, _, err := h.serviceState(ctx, node); report.Did == Unchanged && (err != nil || state != "active") {
+		h.progress("restart the emulator in the node")
+		if _, err := h.in(ctx, node, "systemctl", "restart", nodeservice.Unit); err != nil {
+			return Report{}, fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
+		}
+		report.Did = Repaired
+	}
+	if err := h.meet(ctx, name, &f.record); err != nil { // Docker may have given the door another port
+		return Report{}, err
+	}
+	if report.Did == Unchanged {
+		err = h.answers(ctx, name)
+	} else {
+		report.Secret, err = h.proveReady(ctx, name, opts)
+	}
+	if err != nil {
+		return Report{}, fmt.Errorf("cluster %s is there, but: %w\nmake it anew with: wiemu kind down --name %s, then wiemu kind up --name %s", name, err, name, name)
+	}
+	report.Status, err = h.Status(ctx, name)
+	return report, err
+}
+
+// fits refuses what a cluster cannot become.
+func (h *Host) fits(name string, r record, opts Options) error {
+	version, err := checkVersion(opts.Kubernetes)
+	if err != nil {
+		return err
+	}
+	again := fmt.Sprintf("; make it anew with: wiemu kind down --name %s, or make another one with --name", name)
+	if opts.Image != "" && opts.Image != r.Image {
+		return fmt.Errorf("cluster %s runs the image %s: expected %s, as --image says%s", name, r.Image, opts.Image, again)
+	}
+	if version != "" && version != r.Kubernetes {
+		return fmt.Errorf("cluster %s runs Kubernetes %s: expected %s, as --k8s-version says%s", name, r.Kubernetes, version, again)
+	}
+	if opts.Kubeconfig != r.Kubeconfig && opts.Kubeconfig != "" {
+		return fmt.Errorf("cluster %s has its context in another kubeconfig (%s); write it into this one with: kind export kubeconfig --name %s --kubeconfig %s", name, orDefault(r.Kubeconfig), name, opts.Kubeconfig)
+	}
+	issuer, err := issuerOf(opts)
+	if err != nil {
+		return err
+	}
+	if issuer != r.Issuer {
+		return fmt.Errorf("cluster %s has the issuer %s, which its API server was started with: expected %s, the first of the configuration%s", name, r.Issuer, issuer, again)
+	}
+	return nil
+}
+
+func orDefault(kubeconfig string) string {
+	if kubeconfig == "" {
+		return "the one that kubectl uses"
+	}
+	return kubeconfig
+}
+
+// differs reports whether a node was given something else.
+func differs(service nodeservice.Options, dir string) (bool, error) {
+	files, err := service.Files()
+	if err != nil {
+		return false, err
+	}
+	for name, f := range files {
+		if strings.HasPrefix(name, "keys/") { // made once; see nodeservice.Options.Write
+			continue
+		}
+		there, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		if errors.Is(err, os.ErrNotExist) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read what the node was given: %w", err)
+		}
+		if !bytes.Equal(there, f.Data) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// answers is a quick look at a cluster that was found running.
+func (h *Host) answers(ctx context.Context, name string) error {
+	api, err := h.api(name)
+	if err != nil {
+		return err
+	}
+	h.progress("API server, emulator, webhook")
+	if err := await(ctx, startPatience, func(ctx context.Context) error {
+		return api.do(ctx, http.MethodGet, "/readyz", nil, new([]byte))
+	}); err != nil {
+		return err
+	}
+	return h.awaitService(ctx, name, api)
+}

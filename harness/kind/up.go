@@ -1,0 +1,326 @@
+package kind
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/exec"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/harness/nodeservice"
+	"github.com/wiemu/wiemu/harness/state"
+)
+
+// Options say what a cluster is made of.
+type Options struct {
+	Image      string // node image; "": what is here, else kind's default, pulled
+	Kubernetes string // version, such as v1.37.0, instead of an image
+	Kubeconfig string // file that gets the cluster's context; "": where kubectl looks
+
+	Config     config.Config // of the emulator
+	ConfigFile string        // where Config was read from
+	Server     string        // file of wiemu-server, for Linux and the node's architecture
+	Workload   string        // file of wiemu-workload, ditto: the program of the first pod, and of WorkloadImage
+}
+
+// What Up did.
+const (
+	Created      = "created"
+	Started      = "started"      // its containers stood still
+	Reconfigured = "reconfigured" // the emulator got another configuration or program
+	Repaired     = "repaired"     // the emulator did not run
+	Unchanged    = "unchanged"
+)
+
+// Report is what Up did, and how long it took.
+type Report struct {
+	Did      string        `json:"did"`
+	Replaced string        `json:"replaced,omitempty"` // why there was something to take away first
+	Kind     time.Duration `json:"kind,omitempty"`     // what kind took for the cluster
+	Extra    time.Duration `json:"extra,omitempty"`    // from then on, until a pod had exchanged its token
+	Secret   bool          `json:"secret,omitempty"`   // whether that pod read a secret, too
+	Status   Status        `json:"cluster"`
+}
+
+// Up makes a cluster, or brings the one that is there into the state that opts
+// describe, and waits until a pod can exchange its token. What it cannot finish
+// making, also because ctx ends, it takes away.
+func (h *Host) Up(ctx context.Context, name string, opts Options) (Report, error) {
+	defer h.progress("")
+	if err := CheckName(name); err != nil {
+		return Report{}, err
+	}
+	h.progress("docker")
+	if err := h.docker.check(ctx); err != nil {
+		return Report{}, err
+	}
+	release, err := h.lock(name)
+	if err != nil {
+		return Report{}, err
+	}
+	defer release()
+	found, err := h.find(ctx, name)
+	if err != nil {
+		return Report{}, err
+	}
+	switch found.condition {
+	case foreign:
+		return Report{}, notOurs(name)
+	case running, stopped:
+		return h.refresh(ctx, name, found, opts)
+	case halfMade:
+		h.progress("take away what is left of a cluster that was not finished")
+		if err := h.remove(ctx, name, found); err != nil {
+			return Report{}, err
+		}
+	}
+	report, err := h.create(ctx, name, opts)
+	report.Replaced = found.why
+	return report, err
+}
+
+// create makes a cluster where there is none.
+func (h *Host) create(ctx context.Context, name string, opts Options) (report Report, err error) {
+	node, err := h.chooseImage(ctx, opts.Image, opts.Kubernetes)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		h.progress("take away what was made")
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), removePatience)
+		defer cancel()
+		if left := h.removeAll(cleanup, name); left != nil {
+			err = fmt.Errorf("%w\nwhile cleaning up: %w; try again with: wiemu kind down --name %s", err, left, name)
+		}
+	}()
+	service := h.service(opts, node)
+	r := record{Image: node.Name, Kubernetes: node.Kubernetes, Kubeconfig: opts.Kubeconfig, Shared: service.Shared}
+	if r.Issuer, err = issuerOf(opts); err != nil {
+		return Report{}, err
+	}
+	if err := h.remember(name, r); err != nil {
+		return Report{}, noSpace(err)
+	}
+	if err := service.Write(h.nodeDir(name)); err != nil {
+		return Report{}, noSpace(err)
+	}
+	began := time.Now()
+	if err := h.createCluster(ctx, name, node, service, opts.Kubeconfig); err != nil {
+		return Report{}, err
+	}
+	report = Report{Did: Created, Kind: time.Since(began)}
+	if err := h.meet(ctx, name, &r); err != nil {
+		return Report{}, err
+	}
+	if report.Secret, err = h.proveReady(ctx, name, opts); err != nil {
+		return Report{}, err
+	}
+	report.Extra = time.Since(began) - report.Kind
+	r.Ready = true
+	if err := h.remember(name, r); err != nil {
+		return Report{}, err
+	}
+	report.Status, err = h.Status(ctx, name)
+	return report, err
+}
+
+// service is what the node is given.
+func (h *Host) service(opts Options, node image) nodeservice.Options {
+	return nodeservice.Options{Config: opts.Config, ConfigFile: opts.ConfigFile, Server: opts.Server, Shared: !signs(node.Kubernetes)}
+}
+
+func issuerOf(opts Options) (string, error) {
+	completed, err := opts.Config.Complete(opts.ConfigFile)
+	if err != nil {
+		return "", err
+	}
+	for _, i := range completed.Issuers {
+		if !i.External {
+			return i.URL, nil
+		}
+	}
+	return "", fmt.Errorf("%s: issuers: expected one that wiemu hosts, which becomes the cluster's, found external ones only", opts.ConfigFile)
+}
+
+// Wall time that things have.
+const (
+	readyPatience  = 3 * time.Minute  // for the control plane
+	removePatience = 90 * time.Second // to take a cluster away
+)
+
+// createCluster has kind make the cluster. It ends early when ctx does, or when
+// the emulator in the node does not come up, without which there would be no
+// API server either.
+func (h *Host) createCluster(ctx context.Context, name string, node image, service nodeservice.Options, kubeconfig string) error {
+	config := &v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
+		Nodes: []v1alpha4.Node{{
+			Role: v1alpha4.ControlPlaneRole,
+			ExtraPortMappings: []v1alpha4.PortMapping{
+				{ContainerPort: nodeservice.ControlPort, ListenAddress: "127.0.0.1"}, // 0: kind finds a free port, which stays
+			},
+		}},
+		KubeadmConfigPatches: []string{nodeservice.KubeadmPatch},
+	}
+	for _, m := range service.Mounts(h.nodeDir(name)) {
+		config.Nodes[0].ExtraMounts = append(config.Nodes[0].ExtraMounts, v1alpha4.Mount{HostPath: m.Host, ContainerPath: m.Node, Readonly: true})
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go h.watchService(ctx, name, cancel)
+	done := make(chan error, 1)
+	go func() {
+		done <- h.provider().Create(name,
+			cluster.CreateWithV1Alpha4Config(config), cluster.CreateWithNodeImage(node.Name), cluster.CreateWithKubeconfigPath(kubeconfig),
+			cluster.CreateWithWaitForReady(readyPatience), cluster.CreateWithDisplayUsage(false), cluster.CreateWithDisplaySalutation(false))
+	}()
+	select {
+	case err := <-done:
+		if err != nil && ctx.Err() != nil { // Ctrl-C ends the commands that kind runs, too
+			return context.Cause(ctx)
+		}
+		return h.explainKind(name, err)
+	case <-ctx.Done():
+	}
+	// The library cannot be interrupted; without its containers it ends. It may be
+	// about to make one, so they are taken away until it has ended.
+	for {
+		_ = h.provider().Delete(name, kubeconfig) // whoever called takes everything away once more, and tells what fails
+		select {
+		case <-done:
+			return context.Cause(ctx)
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// watchService ends ctx when the emulator in a node that kind makes keeps failing.
+func (h *Host) watchService(ctx context.Context, name string, end context.CancelCauseFunc) {
+	const tooOften = 3
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+		condition, restarts, err := h.serviceState(ctx, nodeName(name))
+		if err != nil || condition == "active" || restarts < tooOften {
+			continue // no node yet, or one that starts
+		}
+		end(h.serviceError(ctx, name))
+		return
+	}
+}
+
+// nodeName is that of the node of a cluster (kind: pkg/cluster/internal/providers/common).
+func nodeName(cluster string) string { return cluster + "-control-plane" }
+
+// serviceState is what systemd says of the emulator in a node.
+func (h *Host) serviceState(ctx context.Context, node string) (condition string, restarts int, err error) {
+	text, err := h.in(ctx, node, "systemctl", "show", nodeservice.Unit, "--property=ActiveState,NRestarts")
+	if err != nil {
+		return "", 0, err
+	}
+	for line := range strings.Lines(text) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
+		case "ActiveState":
+			condition = value
+		case "NRestarts":
+			_, _ = fmt.Sscanf(value, "%d", &restarts)
+		}
+	}
+	return condition, restarts, nil
+}
+
+// serviceError says that the emulator in a node does not run, with what it said last.
+func (h *Host) serviceError(ctx context.Context, name string) error {
+	said, err := h.Logs(ctx, name, 12)
+	if err != nil {
+		said = err.Error()
+	}
+	return fmt.Errorf("the emulator in the node does not come up; it says:\n%s", indented(said))
+}
+
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// Logs returns the last lines that the emulator in the node wrote.
+func (h *Host) Logs(ctx context.Context, name string, lines int) (string, error) {
+	return h.in(ctx, nodeName(name), "journalctl", "--unit", nodeservice.Unit, "--no-pager", "--output", "cat", "--lines", fmt.Sprint(lines))
+}
+
+// explainKind says why kind failed with what the command that failed printed last.
+func (h *Host) explainKind(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := exec.RunErrorForError(err)
+	if failed == nil {
+		return fmt.Errorf("kind: %w", err)
+	}
+	output := strings.TrimSpace(string(failed.Output))
+	if explained := h.docker.explain(&commandError{arguments: failed.Command, complaint: output, cause: failed.Inner}); !isCommandError(explained) {
+		return explained
+	}
+	lines := strings.Split(output, "\n")
+	return fmt.Errorf("kind: %w\n%s\ntype the same again, or see what the node says: kind create cluster --retain --name %s", err, indented(strings.Join(lines[max(0, len(lines)-12):], "\n")), name)
+}
+
+func isCommandError(err error) bool {
+	var failed *commandError
+	return errors.As(err, &failed)
+}
+
+// noSpace says what to do about a full disk.
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w; make room, or choose another place with --state-dir", err)
+	}
+	return err
+}
+
+// meet finds out how the emulator of a cluster is reached.
+func (h *Host) meet(ctx context.Context, name string, r *record) error {
+	nodes, err := h.docker.nodes(ctx, name)
+	if err != nil {
+		return err
+	}
+	node, _ := controlPlane(nodes)
+	ports := node.NetworkSettings.Ports[fmt.Sprintf("%d/tcp", nodeservice.ControlPort)]
+	if len(ports) == 0 {
+		return fmt.Errorf("node %s has no port for the emulator's control door; take the cluster away with: wiemu kind down --name %s", nodeName(name), name)
+	}
+	r.Control = fmt.Sprintf("http://%s:%s", cmp.Or(ports[0].HostIP, "127.0.0.1"), ports[0].HostPort)
+	if r.Token, err = h.in(ctx, nodeName(name), "cat", nodeservice.StateDir+"/control.token"); err != nil {
+		return fmt.Errorf("read the token of the emulator's control door: %w", err)
+	}
+	return h.remember(name, *r)
+}
+
+// lock keeps other commands from a cluster that one is working on.
+func (h *Host) lock(name string) (release func(), err error) {
+	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of clusters: %w; choose another with --state-dir", err)
+	}
+	unlock, err := state.Lock(filepath.Join(h.dir, name+".lock"))
+	if errors.Is(err, state.ErrTaken) {
+		return nil, fmt.Errorf("another wiemu is working on cluster %s; wait for it, or end it with Ctrl-C in its terminal", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = unlock() }, nil // a lock that cannot be closed ends with the process
+}
