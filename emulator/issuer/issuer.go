@@ -117,21 +117,37 @@ func (i *Issuer) Name() string { return i.opts.Name }
 // Keys returns the ring that the issuer signs with.
 func (i *Issuer) Keys() *keyring.Ring { return i.keys }
 
+// MaxExpiration is the longest that its tokens live.
+func (i *Issuer) MaxExpiration() time.Duration { return i.opts.MaxExpiration }
+
+// PublicKeyID names the public half of a key as KeyID does.
+func PublicKeyID(key crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("name a key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
 // KeyID names a key as Kubernetes does: base64url of the SHA-256 of its public
 // half, DER SubjectPublicKeyInfo. It makes no certificate. It is what
 // keyring.Options.Identify is for an issuer's ring.
 // Kubernetes: pkg/serviceaccount/jwt.go keyIDFromPublicKey
 func KeyID(key crypto.Signer) (id string, certificate []byte, err error) {
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return "", nil, fmt.Errorf("name a key: %w", err)
-	}
-	sum := sha256.Sum256(der)
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil, nil
+	id, err = PublicKeyID(key.Public())
+	return id, nil, err
 }
 
 // header is the JOSE header of every token: no typ, nothing but these two.
 // Kubernetes: pkg/serviceaccount/jwt.go signerFromRSAPrivateKey, signerFromECDSAPrivateKey
 func header(key keyring.Key) string {
 	return `{"alg":"` + key.Algorithm() + `","kid":"` + key.ID + `"}`
+}
+
+// typedHeader is the JOSE header of an external signer's tokens, which must have
+// typ and nothing else besides.
+// Kubernetes: pkg/serviceaccount/externaljwt/plugin/plugin.go validateJWTHeader
+func typedHeader(key keyring.Key) string {
+	return `{"alg":"` + key.Algorithm() + `","kid":"` + key.ID + `","typ":"JWT"}`
 }

@@ -189,6 +189,36 @@ func (i *Issuer) sign(req TokenRequest, bound Bound) (Token, error) {
 	return Token{Raw: raw, ID: id, KeyID: key.ID, IssuedAt: issued, ExpiresAt: expires, Claims: claims, hit: hit}, nil
 }
 
+// SignClaims signs claims that an API server has made, which asks the issuer as
+// its external signer, and journals the token as Mint does. The claims are signed
+// as they are; what they say is the API server's business, but for the issuer.
+// What is wrong with the ring's keys is wrong with the token: the API server checks
+// neither its signature nor that its key is published.
+// Kubernetes: pkg/serviceaccount/externaljwt/plugin/plugin.go
+func (i *Issuer) SignClaims(ctx context.Context, payload []byte) (Token, error) {
+	if err := ctx.Err(); err != nil {
+		return Token{}, err
+	}
+	var claims Claims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return Token{}, fmt.Errorf("claims to sign: expected those of a service-account token: %w", err)
+	}
+	if claims.Issuer != i.url {
+		return Token{}, fmt.Errorf("claims to sign: iss: expected %s, whose signer this is, found %q; it is the first --service-account-issuer of the API server", i.url, claims.Issuer)
+	}
+	raw, key, err := i.keys.Sign(typedHeader, payload)
+	if err != nil {
+		return Token{}, err
+	}
+	token := Token{
+		Raw: raw, ID: claims.ID, KeyID: key.ID, Claims: claims,
+		IssuedAt: time.Unix(claims.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(claims.Expiry, 0).UTC(),
+	}
+	i.minted(token)
+	i.turn(ctx, token)
+	return token, nil
+}
+
 // mistime is the time at which a token is minted as a fault has it.
 func (i *Issuer) mistime(now time.Time, lifetime time.Duration, bound Bound) (time.Time, fault.Hit) {
 	hit, is := i.opts.Faults.Hit(fault.AtMint, fault.Subject{
