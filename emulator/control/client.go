@@ -19,7 +19,7 @@ type Client struct {
 	Token string // its bearer token
 
 	// Transport reaches the door. nil: the network, without a proxy.
-	Transport http.RoundTripper
+	Transport http.RoundTripper `json:"-"`
 }
 
 // Status asks how the lab is.

@@ -304,7 +304,7 @@ func (h *Host) meet(ctx context.Context, name string, r *record) error {
 		return fmt.Errorf("node %s has no port for the emulator's control door; take the cluster away with: wiemu kind down --name %s", nodeName(name), name)
 	}
 	r.Control = fmt.Sprintf("http://%s:%s", cmp.Or(ports[0].HostIP, "127.0.0.1"), ports[0].HostPort)
-	if r.Token, err = h.in(ctx, nodeName(name), "cat", nodeservice.StateDir+"/control.token"); err != nil {
+	if r.Token, err = h.in(ctx, nodeName(name), "cat", nodeservice.ControlToken); err != nil {
 		return fmt.Errorf("read the token of the emulator's control door: %w", err)
 	}
 	return h.remember(name, *r)

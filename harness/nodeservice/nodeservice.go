@@ -40,6 +40,8 @@ const (
 	LabDir   = StateDir + "/lab"               // trust bundle and token files
 	Unit     = "wiemu.service"
 
+	ControlToken = StateDir + "/control-token" // holds the bearer token of the control door
+
 	Socket    = pkiDir + "/signer.sock"        // of the API server's signer
 	Cluster   = "/etc/kubernetes/admin.conf"   // how the service reaches the API server
 	SharedKey = Dir + "/" + keyDir + "/sa.key" // signs where no signer can be asked

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/nodeservice"
+)
+
+// patience bounds what waits for the network or for answers under way (wall time).
+const patience = 3 * time.Second
+
+// settings are what the command line says.
+type settings struct {
+	file, state, lab string
+	start            string
+	seed             uint64
+	lockstep         string // directory
+	controlURL       string
+	healthy          string // address
+	cluster          inCluster
+}
+
+func parse(args []string) (s settings, err error) {
+	flags := flag.NewFlagSet("wiemu-server", flag.ContinueOnError)
+	flags.StringVar(&s.file, "f", "", "wiemu.yaml (default: the built-in defaults)")
+	flags.StringVar(&s.state, "state", "", "directory that keeps the CA and the signing keys from run to run (default: none is kept)")
+	flags.StringVar(&s.lab, "lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
+	flags.StringVar(&s.start, "start", "", "lab time at first, such as 2026-01-05T09:00:00Z, which then stands still (default: the machine's, which runs)")
+	flags.Uint64Var(&s.seed, "seed", 0, "decides about faults with a probability (default: one is chosen)")
+	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the control door")
+	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control door, such as http://control.wiemu.test:9444 (default: where it listens)")
+	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
+	s.cluster.add(flags)
+	return s, flags.Parse(args)
+}
+
+func run(args []string) (err error) {
+	s, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if s.healthy != "" {
+		return checkHealth(ctx, s.healthy)
+	}
+	return s.serve(ctx)
+}
+
+// serve opens the lab and closes it when ctx ends.
+func (s settings) serve(ctx context.Context) (err error) {
+	var files harness.Files
+	if s.file != "" {
+		if files, err = harness.ReadFiles(".", []string{s.file}); err != nil {
+			return err
+		}
+	}
+	opts := harness.Options{Dir: s.lab, Bundle: trust.BundleOptions{SystemRoots: true}, Emulator: emulator.Options{
+		Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: s.state, Seed: s.seed, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}}
+	if s.start != "" {
+		at, err := time.Parse(time.RFC3339Nano, s.start)
+		if err != nil {
+			return fmt.Errorf("-start: expected a time such as 2026-01-05T09:00:00Z, found %q", s.start)
+		}
+		opts.Emulator.Clock = clock.Stopped(at)
+	}
+	if s.state != "" {
+		if opts.Emulator.Token, err = controlToken(s.state); err != nil {
+			return err
+		}
+		if opts.Emulator.Keys, err = keyring.OpenPool(filepath.Join(s.state, "keys"), keyring.PoolOptions{}); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, opts.Emulator.Keys.Close()) }()
+	}
+	lab, err := harness.Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, lab.Close)
+	if s.lockstep != "" {
+		e := lab.Emulator()
+		if err := publishLockstep(s.lockstep, control.Client{URL: cmp.Or(s.controlURL, e.ControlURL()), Token: e.Token()}); err != nil {
+			return err
+		}
+	}
+	for _, d := range files.Workloads() {
+		w, err := lab.Workload(ctx, d.Workload, d.Identity)
+		if err != nil {
+			return err
+		}
+		fmt.Println("token ", w.Environment.TokenFile)
+	}
+	leave, err := s.cluster.join(lab)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, leave)
+	fmt.Printf("ready: gateway %s, proxy %s\n", lab.Emulator().Address(), lab.Emulator().ProxyURL())
+	if err := nodeservice.Notify(nodeservice.Ready); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nodeservice.Notify(nodeservice.Stopping)
+}
+
+// closing adds the error of closing something, for which there is little time.
+func closing(err *error, shut func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	*err = errors.Join(*err, shut(ctx))
+}
