@@ -2,30 +2,38 @@
 // token file, the environment and the trust that a pod would have. Who answers
 // the workload is package emulator; where it runs is a package below this one.
 //
-// # Go tests in bubbles
+// # Go tests
+//
+// [New] starts a lab for one test and closes it when the test ends:
+//
+//	lab := harness.New(t)
+//	web := lab.Workload("shop/web-sa")
+//	credential := azure.Credential(t, lab, web) // package azure below this one
+//
+// Everything that a [TestLab] gives fails the test where it cannot do its work, and
+// a test that fails says what happened in its lab. docs/go-tests.md has the
+// conventions.
 //
 // A lab in memory, made inside a [testing/synctest] bubble, lives on the bubble's
 // time. Code that uses an Azure SDK is tested with days between two lines, in
 // milliseconds; it is told nothing but its Transport:
 //
-//	pool, err := keyring.OpenPool("", keyring.PoolOptions{})
-//	keys, err := pool.Bounded(t.Context(), 2) // outside of the bubble: Entra ID's and the issuer's
 //	synctest.Test(t, func(t *testing.T) {
-//		lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: keys}})
-//		defer lab.Close(context.Background())
-//		pod, err := lab.Workload(t.Context(), workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: clientID}, harness.Identity{})
-//		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
-//			ClientOptions: azcore.ClientOptions{Transport: lab.Client()}, ClientID: clientID,
-//			TenantID:      pod.Environment.TenantID, TokenFilePath: pod.Environment.TokenFile,
-//		})
-//		_, err = credential.GetToken(t.Context(), scope)
+//		lab := harness.New(t)
+//		credential := azure.Credential(t, lab, lab.Workload("shop/web-sa"))
+//		_, err := credential.GetToken(t.Context(), scope)
 //		time.Sleep(25 * time.Hour) // the token file rotates, and the access token expires
 //		_, err = credential.GetToken(t.Context(), scope)
 //	})
 //
-// bubble_test.go of this package is such a test. The token file is a real file;
-// nothing listens, so machines with a managed identity, identity bindings and
-// programs of their own are for labs that are not in memory.
+// The token file is a real file; nothing listens, so machines with a managed
+// identity, identity bindings and programs of their own are for labs that are
+// [Listening].
+//
+// # Programs
+//
+// [Start] starts the lab of a program, such as wiemu run, and [Place] is where a
+// scenario's workloads run.
 package harness
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -397,5 +398,25 @@ func TestAKilledLabsTokenFilesAreTakenOver(t *testing.T) {
 		if want := filepath.Join(dir, "tokens", "shop_web-sa", "azure-identity-token"); w.Environment.TokenFile != want {
 			t.Errorf("the token file is %s, want %s", w.Environment.TokenFile, want)
 		}
+	}
+}
+
+func TestALabInMemoryOpensNoPorts(t *testing.T) {
+	lab := newLab(t, harness.Options{Emulator: emulator.Options{InMemory: true}})
+	e := lab.Emulator()
+	for _, address := range []string{e.Address(), e.ProxyURL(), e.ControlURL(), e.ClusterURL("local"), e.IMDSAddress()} {
+		if address != "" {
+			t.Errorf("it has the address %s", address)
+		}
+	}
+	for _, id := range []harness.Identity{{ManagedIdentity: "imds"}, {IdentityBinding: "ca-file"}} {
+		_, err := lab.Workload(t.Context(), workload.Workload{Namespace: "n", ServiceAccount: "s", ClientID: clientID}, id)
+		if err == nil || !strings.Contains(err.Error(), "in memory") {
+			t.Errorf("%+v: %v, want a refusal that says why", id, err)
+		}
+	}
+	resp, err := lab.Client().Get("https://login.microsoftonline.com/common/discovery/keys")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%v %v", resp, err)
 	}
 }

@@ -1,15 +1,12 @@
 package harness_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -354,50 +351,21 @@ func TestALabInABubble(t *testing.T) {
 	})
 }
 
-// fake is a test that may fail.
-type fake struct {
-	*testing.T
-	context  context.Context
-	failed   bool
-	said     strings.Builder
-	cleanups []func()
-}
-
-func (f *fake) Helper()                           {}
-func (f *fake) Name() string                      { return "TestOf/fake" }
-func (f *fake) Failed() bool                      { return f.failed }
-func (f *fake) Cleanup(c func())                  { f.cleanups = append(f.cleanups, c) }
-func (f *fake) Context() context.Context          { return f.context }
-func (f *fake) Logf(format string, args ...any)   { fmt.Fprintf(&f.said, format+"\n", args...) }
-func (f *fake) Errorf(format string, args ...any) { f.failed = true; f.Logf(format, args...) }
-func (f *fake) Fatalf(format string, args ...any) { f.Errorf(format, args...); runtime.Goexit() }
-
-// run runs a test that is to fail, and returns what it said.
-func run(t *testing.T, test func(harness.TB)) string {
+// try runs a test that is to fail, and returns what it said.
+func try(t *testing.T, test func(harness.TB)) string {
 	t.Helper()
-	f := &fake{T: t, context: t.Context()}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			for i := len(f.cleanups) - 1; i >= 0; i-- {
-				f.cleanups[i]()
-			}
-		}()
-		test(f)
-	}()
-	<-done
-	if !f.failed {
-		t.Errorf("it did not fail:\n%s", f.said.String())
+	err := harness.Try(test)
+	if err == nil {
+		t.Fatal("it did not fail")
 	}
-	return f.said.String()
+	return err.Error()
 }
 
 func TestATestThatFailsSaysWhatHappened(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("WIEMU_STATE_DIR", dir)
 	synctest.Test(t, func(t *testing.T) {
-		said := run(t, func(f harness.TB) {
+		said := try(t, func(f harness.TB) {
 			lab := harness.New(f)
 			web, stranger := lab.Workload("shop/web-sa"), lab.Workload("test/web-sa")
 			exchange(t, lab, web, stranger.Token(), vaultScope)
@@ -413,26 +381,26 @@ func TestATestThatFailsSaysWhatHappened(t *testing.T) {
 			}
 		}
 	})
-	reports, err := filepath.Glob(filepath.Join(dir, "reports", "TestOf-fake-*.html"))
+	reports, err := filepath.Glob(filepath.Join(dir, "reports", "Try-*.html"))
 	if err != nil || len(reports) != 1 {
 		t.Fatalf("%q %v, want a report", reports, err)
 	}
 	page := read(t, reports[0])
-	if !strings.Contains(page, "TestOf/fake") || !strings.Contains(page, "AADSTS700213") {
+	if !strings.Contains(page, "Try") || !strings.Contains(page, "AADSTS700213") {
 		t.Errorf("the report is not of this test: %.500s", page)
 	}
 }
 
 // limited is a test whose time is almost over.
-type limited struct{ *fake }
+type limited struct{ harness.TB }
 
 func (limited) Deadline() (time.Time, bool) { return time.Now(), true }
 
 func TestNobodyWaitsBeyondTheDeadline(t *testing.T) {
 	t.Setenv("WIEMU_STATE_DIR", t.TempDir())
 	began := time.Now()
-	said := run(t, func(f harness.TB) {
-		harness.New(limited{f.(*fake)}).Journal().Within(time.Hour).Await(journal.Event{Code: 1})
+	said := try(t, func(f harness.TB) {
+		harness.New(limited{f}).Journal().Within(time.Hour).Await(journal.Event{Code: 1})
 	})
 	if !strings.Contains(said, "expected an event with") || time.Since(began) > 10*time.Second {
 		t.Errorf("after %v it says\n%s", time.Since(began), said)
@@ -487,7 +455,7 @@ func TestMistakesOfATestSayWhatWasExpected(t *testing.T) {
 		"an event that is not": {func(l *harness.TestLab) { l.Journal().Within(0).Await(journal.Event{Code: 1}) }, "expected an event with\n      code  1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if said := run(t, func(f harness.TB) { c.mistake(harness.New(f)) }); !strings.Contains(said, c.want) {
+			if said := try(t, func(f harness.TB) { c.mistake(harness.New(f)) }); !strings.Contains(said, c.want) {
 				t.Errorf("it says %q, want %q", said, c.want)
 			}
 		})
@@ -496,7 +464,7 @@ func TestMistakesOfATestSayWhatWasExpected(t *testing.T) {
 		"no such file":        func(f harness.TB) harness.Option { return harness.FromFiles(f, "nowhere.yaml") },
 		"a bad configuration": func(harness.TB) harness.Option { return harness.Configured(config.Config{Cloud: "Mars"}) },
 	} {
-		if said := run(t, func(f harness.TB) { harness.New(f, option(f)) }); !strings.Contains(said, "nowhere.yaml") && !strings.Contains(said, "Mars") {
+		if said := try(t, func(f harness.TB) { harness.New(f, option(f)) }); !strings.Contains(said, "nowhere.yaml") && !strings.Contains(said, "Mars") {
 			t.Errorf("%s: it says %q", name, said)
 		}
 	}
@@ -508,7 +476,7 @@ func TestAReportThatCannotBeWrittenSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("WIEMU_STATE_DIR", file)
-	said := run(t, func(f harness.TB) { harness.New(f); f.Fatalf("failed") })
+	said := try(t, func(f harness.TB) { harness.New(f); f.Fatalf("failed") })
 	if !strings.Contains(said, "the report of the lab: make the state directory") {
 		t.Error(said)
 	}
@@ -548,19 +516,5 @@ func (c *cleaned) Cleanup(f func()) { c.cleanups = append(c.cleanups, f) }
 func (c *cleaned) end() {
 	for _, f := range c.cleanups {
 		f()
-	}
-}
-
-// A program that links the harness does not link package testing.
-func TestTheHarnessIsNoTest(t *testing.T) {
-	out := new(strings.Builder)
-	code, err := process.Run(t.Context(), process.Command{Args: []string{"go", "list", "-deps", "github.com/wiemu/wiemu/harness"}, Env: os.Environ(), Stdout: out, Stderr: io.Discard})
-	if err != nil || code != 0 {
-		t.Fatal(code, err)
-	}
-	for dependency := range strings.FieldsSeq(out.String()) {
-		if dependency == "testing" {
-			t.Error("harness links package testing")
-		}
 	}
 }

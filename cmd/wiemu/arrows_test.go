@@ -37,6 +37,16 @@ func TestHeavyLibrariesStayWhereTheyAreNeeded(t *testing.T) {
 	}
 }
 
+// Package testing registers flags and is of no use outside of tests; harness.New, which
+// is for tests, does without.
+func TestProgramsDoNotLinkPackageTesting(t *testing.T) {
+	for _, program := range []string{"cmd/wiemu-server", "cmd/wiemu", "harness"} {
+		if slices.Contains(dependencies(t, module+program), "testing") {
+			t.Errorf("%s links package testing", program)
+		}
+	}
+}
+
 func TestImportsRunDownOnly(t *testing.T) {
 	for room, above := range map[string][]string{
 		"emulator/...":  {"harness", "scenarios", "cmd"},

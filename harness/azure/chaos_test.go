@@ -1,18 +1,12 @@
-package harness_test
+package azure_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
-
-	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -48,46 +42,17 @@ func TestAzureSDKsSurviveChaos(t *testing.T) {
 // returns the faults that it met.
 func chaoticDay(t *testing.T, seed uint64) (hits []string) {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ahead, err := pool.Lease().Bounded(t.Context(), 16)
-	if err != nil {
-		t.Fatal(err)
-	}
+	const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
 	synctest.Test(t, func(t *testing.T) {
-		lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{InMemory: true, Keys: ahead, Seed: 1, Config: config.Config{
+		lab := harness.New(t, harness.Configured(config.Config{
 			Chaos: seed,
 			Applications: []config.Application{{Principal: config.Principal{Name: "web", ClientID: clientID, FederatedCredentials: &[]config.FederatedCredential{{
-				Name: "web", Subject: "system:serviceaccount:" + web.Namespace + ":" + web.ServiceAccount,
+				Name: "web", Subject: "system:serviceaccount:shop:web-sa",
 			}}}}},
-		}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := lab.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		}()
-		w, err := lab.Workload(t.Context(), web, harness.Identity{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		options := azcore.ClientOptions{Transport: lab.Client()}
-		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
-			ClientOptions: options, ClientID: w.Environment.ClientID, TenantID: w.Environment.TenantID, TokenFilePath: w.Environment.TokenFile,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		vault, err := azsecrets.NewClient("https://mykeyvault.vault.azure.net/", credential, &azsecrets.ClientOptions{ClientOptions: options})
-		if err != nil {
-			t.Fatal(err)
-		}
+		}))
+		read := reader(t, lab, lab.Workload("shop/web-sa", harness.As(clientID)))
 		for n := range 3 * 24 {
-			if _, err := vault.GetSecret(t.Context(), "mysecret", "", nil); err != nil {
+			if err := read(); err != nil {
 				t.Fatalf("read %d: %v", n, err)
 			}
 			time.Sleep(20 * time.Minute)
