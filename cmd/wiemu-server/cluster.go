@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"log/slog"
 
 	"github.com/wiemu/wiemu/emulator/externaljwt"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/cluster"
+	"github.com/wiemu/wiemu/harness/webhook"
 )
 
 // inCluster is what the server is for a cluster. The zero value is none.
@@ -20,20 +24,34 @@ type inCluster struct {
 func (c *inCluster) add(flags *flag.FlagSet) {
 	flags.StringVar(&c.signer, "signer", "", "socket on which the first hosted issuer signs a cluster's service-account tokens: --service-account-signing-endpoint of its API server (Kubernetes 1.34 and newer)")
 	flags.StringVar(&c.legacyKeys, "legacy-keys", "/etc/kubernetes/pki/sa.pub", "with -signer: PEM file with the public keys of tokens in Secrets, which the API server is told if the file is there")
-	flags.StringVar(&c.webhook, "webhook", "", "address on which pods of a cluster are changed, such as 127.0.0.1:9443")
-	flags.StringVar(&c.kubeconfig, "cluster", "", "kubeconfig of the cluster, or in-cluster; it may appear later")
-	flags.StringVar(&c.advertise, "advertise", "", "with -webhook: address at which pods find the emulated names")
+	flags.StringVar(&c.webhook, "webhook", "", "host:port, such as 127.0.0.1:9443, at which the cluster's API server asks about pods with the label "+webhook.UseLabel+"=true: they get what azure-workload-identity gives them, and the way to the emulated hosts")
+	flags.StringVar(&c.kubeconfig, "cluster", "", "with -webhook: kubeconfig of the cluster, which may appear later, or "+cluster.InCluster+" for the one that this is a pod of")
+	flags.StringVar(&c.advertise, "advertise", "", "with -webhook: where pods find the emulated hosts on port 443: an IP address; or NAMESPACE/NAME of a Service, through which the API server asks, too, on the port of -webhook")
 }
 
 // join does what the server is for its cluster, until leave.
-func (c inCluster) join(lab *harness.Lab) (leave func(context.Context) error, err error) {
-	if c.signer == "" {
-		return func(context.Context) error { return nil }, nil
+func (c inCluster) join(ctx context.Context, lab *harness.Lab, stateDir string, log *slog.Logger) (leave func(context.Context) error, err error) {
+	var closers []func(context.Context) error
+	leave = func(ctx context.Context) error {
+		var errs []error
+		for _, shut := range closers {
+			errs = append(errs, shut(ctx))
+		}
+		return errors.Join(errs...)
 	}
-	i := lab.Emulator().Issuers()[0]
-	signer, err := externaljwt.Start(c.signer, i, lab.Clock(), externaljwt.Options{LegacyKeys: c.legacyKeys})
-	if err != nil {
-		return nil, err
+	if c.signer != "" {
+		signer, err := externaljwt.Start(c.signer, lab.Emulator().Issuers()[0], lab.Clock(), externaljwt.Options{LegacyKeys: c.legacyKeys})
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, signer.Close)
 	}
-	return signer.Close, nil
+	if c.webhook != "" {
+		hook, err := c.startWebhook(ctx, lab, stateDir, log)
+		if err != nil {
+			return nil, errors.Join(err, leave(ctx))
+		}
+		closers = append(closers, hook.Close)
+	}
+	return leave, nil
 }

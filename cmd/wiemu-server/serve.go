@@ -47,7 +47,10 @@ func parse(args []string) (s settings, err error) {
 	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control door, such as http://control.wiemu.test:9444 (default: where it listens)")
 	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
 	s.cluster.add(flags)
-	return s, flags.Parse(args)
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	return s, s.cluster.checkWebhook()
 }
 
 func run(args []string) (err error) {
@@ -108,7 +111,7 @@ func (s settings) serve(ctx context.Context) (err error) {
 		}
 		fmt.Println("token ", w.Environment.TokenFile)
 	}
-	leave, err := s.cluster.join(lab)
+	leave, err := s.cluster.join(ctx, lab, s.state, opts.Emulator.Log)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"strings"
 )
 
@@ -15,9 +14,6 @@ const (
 	Layout16 Layout = "1.6" // from v1.6.0 on: /var/run/secrets/azure/wi/token/azure-identity-token
 	Layout15 Layout = "1.5" // v0.8 to v1.5.1: /var/run/secrets/azure/tokens/azure-identity-token
 )
-
-// Layouts are the layouts by name, the default first.
-func Layouts() []string { return []string{string(Layout16), string(Layout15)} }
 
 // TokenFile is AZURE_FEDERATED_TOKEN_FILE.
 func (l Layout) TokenFile() string {
@@ -105,14 +101,4 @@ func (l Layout) addMount(c *container, volume string) {
 		return
 	}
 	c.mounts = set(c.mounts, object{"name": volume, "mountPath": l.mountPath(), "readOnly": true})
-}
-
-func parseLayout(name string) (Layout, error) {
-	switch l := Layout(name); l {
-	case "", Layout16:
-		return Layout16, nil
-	case Layout15:
-		return l, nil
-	}
-	return "", fmt.Errorf("layout %q: expected one of %s", name, strings.Join(Layouts(), ", "))
 }

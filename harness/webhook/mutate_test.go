@@ -17,8 +17,8 @@ import (
 
 const testClient = "b96d264b-7053-4465-a4a7-32be5b0fec49"
 
-// cluster is what azure-workload-identity's webhook has by default.
-func cluster() Settings {
+// upstreams is what azure-workload-identity's webhook has by default.
+func upstreams() Settings {
 	return Settings{Identity: &Identity{Tenant: "the-tenant", AuthorityHost: "https://login.microsoftonline.com/", Audience: "api://AzureADTokenExchange"}}
 }
 
@@ -178,7 +178,7 @@ func TestAPodGetsVariablesAndToken(t *testing.T) {
 		{"v1.5", Layout15, "azure-identity-token", "/var/run/secrets/azure/tokens", "azure-identity-token", "/var/run/secrets/azure/tokens/azure-identity-token"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := cluster()
+			s := upstreams()
 			s.Identity.Layout = row.layout
 			pod, _ := mutated(t, plainPod, account(), s)
 			for _, c := range []struct {
@@ -218,7 +218,7 @@ func TestVolumesAreNamedAfterThePod(t *testing.T) {
 
 func TestWhatAContainerSetsStays(t *testing.T) {
 	pod, _ := mutated(t, `{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web","env":[
-		{"name":"AZURE_AUTHORITY_HOST","value":"https://elsewhere/"},{"name":"AZURE_CLIENT_ID","valueFrom":{"secretKeyRef":{"name":"s","key":"id"}}},{"name":"AZURE_TENANT_ID","value":""}]}]}}`, account(), cluster())
+		{"name":"AZURE_AUTHORITY_HOST","value":"https://elsewhere/"},{"name":"AZURE_CLIENT_ID","valueFrom":{"secretKeyRef":{"name":"s","key":"id"}}},{"name":"AZURE_TENANT_ID","value":""}]}]}}`, account(), upstreams())
 	want := []string{"AZURE_AUTHORITY_HOST=https://elsewhere/", "AZURE_CLIENT_ID=", "AZURE_TENANT_ID=", "AZURE_FEDERATED_TOKEN_FILE=/var/run/secrets/azure/wi/token/azure-identity-token"}
 	if diff := cmp.Diff(want, env(t, pod, "containers", 0)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -226,7 +226,7 @@ func TestWhatAContainerSetsStays(t *testing.T) {
 }
 
 func TestEmptyValuesAreNotInjected(t *testing.T) {
-	pod, m := mutated(t, plainPod, ServiceAccount{Namespace: "shop", Name: "web-sa", Annotations: map[string]string{TenantIDAnnotation: ""}}, cluster())
+	pod, m := mutated(t, plainPod, ServiceAccount{Namespace: "shop", Name: "web-sa", Annotations: map[string]string{TenantIDAnnotation: ""}}, upstreams())
 	want := []string{"AZURE_FEDERATED_TOKEN_FILE=/var/run/secrets/azure/wi/token/azure-identity-token", "AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/"}
 	if diff := cmp.Diff(want, env(t, pod, "containers", 0)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -234,7 +234,7 @@ func TestEmptyValuesAreNotInjected(t *testing.T) {
 	if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], ClientIDAnnotation) {
 		t.Errorf("warnings %q, want one about %s", m.Warnings, ClientIDAnnotation)
 	}
-	pod, _ = mutated(t, plainPod, account(TenantIDAnnotation, "another"), cluster())
+	pod, _ = mutated(t, plainPod, account(TenantIDAnnotation, "another"), upstreams())
 	if !slices.Contains(env(t, pod, "containers", 0), "AZURE_TENANT_ID=another") {
 		t.Error("the service account's tenant does not count")
 	}
@@ -242,7 +242,7 @@ func TestEmptyValuesAreNotInjected(t *testing.T) {
 
 func TestSkippedContainersGetNothing(t *testing.T) {
 	pod, _ := mutated(t, `{"metadata":{"name":"web","annotations":{"azure.workload.identity/skip-containers":"log ; migrate;nobody"}},"spec":{
-		"initContainers":[{"name":"migrate"}],"containers":[{"name":"web"},{"name":"log"}]}}`, account(), cluster())
+		"initContainers":[{"name":"migrate"}],"containers":[{"name":"web"},{"name":"log"}]}}`, account(), upstreams())
 	if got := env(t, pod, "containers", 0); len(got) != 4 {
 		t.Errorf("web has %q", got)
 	}
@@ -272,14 +272,14 @@ func TestExpiration(t *testing.T) {
 			annotations, _ := json.Marshal(map[string]string{ExpirationAnnotation: row.pod})
 			pod := `{"metadata":{"name":"web","annotations":` + string(annotations) + `},"spec":{"containers":[{"name":"web"}]}}`
 			if row.refused != "" {
-				_, err := Mutate([]byte(pod), account(ExpirationAnnotation, row.account), cluster())
+				_, err := Mutate([]byte(pod), account(ExpirationAnnotation, row.account), upstreams())
 				var denial *Denial
 				if !errors.As(err, &denial) || denial.Text != row.refused || denial.Remedy == "" {
 					t.Errorf("got %v, want %q with a remedy", err, row.refused)
 				}
 				return
 			}
-			got, _ := mutated(t, pod, account(ExpirationAnnotation, row.account), cluster())
+			got, _ := mutated(t, pod, account(ExpirationAnnotation, row.account), upstreams())
 			if is := at(t, got, "spec", "volumes", 0, "projected", "sources", 0, "serviceAccountToken", "expirationSeconds"); is != json.Number(row.want) {
 				t.Errorf("expirationSeconds %v, want %s", is, row.want)
 			}
@@ -288,7 +288,7 @@ func TestExpiration(t *testing.T) {
 }
 
 func TestVolumesThatAreThereAlready(t *testing.T) {
-	old := cluster()
+	old := upstreams()
 	old.Identity.Layout = Layout15
 	own := `{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web","volumeMounts":[{"name":"azure-identity-token","mountPath":"/own"}]}],
 		"volumes":[{"name":"own","projected":{"sources":[{"configMap":{"name":"c"}},{"serviceAccountToken":{"path":"azure-identity-token","audience":"x"}}]}}]}}`
@@ -300,7 +300,7 @@ func TestVolumesThatAreThereAlready(t *testing.T) {
 		t.Errorf("v1.5 mounts it at %v, not at the container's own", path)
 	}
 	reserved := Layout16.volume("web", "")
-	pod, _ = mutated(t, `{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web","volumeMounts":[{"name":"`+reserved+`","mountPath":"/own"}]}],"volumes":[{"name":"`+reserved+`","emptyDir":{}}]}}`, account(), cluster())
+	pod, _ = mutated(t, `{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web","volumeMounts":[{"name":"`+reserved+`","mountPath":"/own"}]}],"volumes":[{"name":"`+reserved+`","emptyDir":{}}]}}`, account(), upstreams())
 	if path := at(t, pod, "spec", "containers", 0, "volumeMounts", 0, "mountPath"); path != "/var/run/secrets/azure/wi" {
 		t.Errorf("v1.6 leaves the mount of its reserved volume at %v", path)
 	}
@@ -310,7 +310,7 @@ func TestVolumesThatAreThereAlready(t *testing.T) {
 }
 
 func TestFieldsThatNobodyKnowsAreKept(t *testing.T) {
-	pod, m := mutated(t, `{"apiVersion":"v9","new":{"a~b/c":[1,2.50,1e400]},"metadata":{"name":"web","uid":null},"spec":{"future":{"<x>":12345678901234567890},"containers":[{"name":"web","later":true,"env":[{"name":"A","unknown":1}]}]}}`, account(), cluster())
+	pod, m := mutated(t, `{"apiVersion":"v9","new":{"a~b/c":[1,2.50,1e400]},"metadata":{"name":"web","uid":null},"spec":{"future":{"<x>":12345678901234567890},"containers":[{"name":"web","later":true,"env":[{"name":"A","unknown":1}]}]}}`, account(), upstreams())
 	if got := asJSON(t, at(t, pod, "new")) + asJSON(t, at(t, pod, "spec", "future")) + asJSON(t, at(t, pod, "spec", "containers", 0, "env", 0)); got != `{"a~b/c":[1,2.50,1e400]}{"<x>":12345678901234567890}{"name":"A","unknown":1}` {
 		t.Error(got)
 	}
@@ -325,7 +325,7 @@ func TestTheSidecar(t *testing.T) {
 	pod := func(more, annotations string) string {
 		return `{"metadata":{"name":"web","annotations":{"azure.workload.identity/inject-proxy-sidecar":"false"` + annotations + `}},"spec":{"containers":[{"name":"web"}]` + more + `}}`
 	}
-	offered := cluster()
+	offered := upstreams()
 	offered.Identity.Sidecar = Sidecar{Image: "proxy:v1", InitImage: "init:v1"}
 	for _, row := range []struct {
 		name, pod, want string
@@ -334,7 +334,7 @@ func TestTheSidecar(t *testing.T) {
 		{"in the node's network", pod(`,"hostNetwork":true`, ""), "hostNetwork is set to true, cannot inject proxy sidecar", offered},
 		{"on no port", pod("", `,"azure.workload.identity/proxy-sidecar-port":"http"`), `failed to parse proxy sidecar port: strconv.ParseInt: parsing "http": invalid syntax`, offered},
 		{"on an empty port", pod("", `,"azure.workload.identity/proxy-sidecar-port":""`), `failed to parse proxy sidecar port: strconv.ParseInt: parsing "": invalid syntax`, offered},
-		{"where there is no image", pod("", ""), "annotation azure.workload.identity/inject-proxy-sidecar: wiemu has no image of the proxy sidecar; bring azure-workload-identity's images proxy and proxy-init into the cluster and name them under webhook.sidecar in wiemu.yaml", cluster()},
+		{"where there is no image", pod("", ""), "annotation azure.workload.identity/inject-proxy-sidecar: wiemu has no image of the proxy sidecar; bring azure-workload-identity's images proxy and proxy-init into the cluster and name them under webhook.sidecar in wiemu.yaml", upstreams()},
 	} {
 		var denial *Denial
 		if _, err := Mutate([]byte(row.pod), account(), row.s); !errors.As(err, &denial) || denial.Text != row.want {
@@ -385,7 +385,7 @@ func bare(t *testing.T, pod object, list string, n int) string {
 
 func TestIdentityBindings(t *testing.T) {
 	pod := `{"metadata":{"name":"web","annotations":{"azure.workload.identity/use-identity-binding":"True"}},"spec":{"containers":[{"name":"web"}]}}`
-	s := cluster()
+	s := upstreams()
 	_, m := mutated(t, pod, account(), s)
 	if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], BindingAnnotation) {
 		t.Errorf("where there is no proxy, the owner is told %q", m.Warnings)
@@ -411,7 +411,7 @@ func TestIdentityBindings(t *testing.T) {
 }
 
 func lab() Settings {
-	s := cluster()
+	s := upstreams()
 	s.Way = &Way{
 		Address: netip.MustParseAddr("169.254.7.7"), Hosts: []string{"graph.microsoft.com", "login.microsoftonline.com"},
 		Bundle: trust.Bundle{Root: "/lab/ca.pem", Roots: "/lab/roots.pem", TrustStore: "/lab/truststore.p12", NoRoots: "/lab/none"}.At(TrustDir),

@@ -1,0 +1,212 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness/cluster"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// admission is one pod on its way into the cluster.
+type admission struct {
+	*Server
+	asked   *request
+	pod     *pod
+	account ServiceAccount
+	event   journal.Event
+}
+
+// answer decides about what an API server asks. It writes down what was changed
+// and why a pod is refused; a dry run changes nothing here.
+func (s *Server) answer(ctx context.Context, asked *request) (*response, error) {
+	if !asked.isNewPod() {
+		return allowed(asked), nil
+	}
+	p, err := parse(asked.Object)
+	if err != nil {
+		return denied(asked, err.Error()), nil
+	}
+	if p.labels[UseLabel] != "true" { // an API server does not ask about those
+		return allowed(asked), nil
+	}
+	a := &admission{Server: s, asked: asked, pod: p, account: ServiceAccount{Namespace: asked.Namespace, Name: cmp.Or(p.serviceAccount, "default")}}
+	name := a.account.Namespace + "/" + a.account.Name
+	a.event = journal.Event{
+		Kind: journal.Admission, Outcome: journal.Granted, Workload: name, Subject: "system:serviceaccount:" + strings.Replace(name, "/", ":", 1),
+		Detail: map[string]string{"pod": a.podName()},
+	}
+	m, err := a.mutate(ctx)
+	if denial := (*Denial)(nil); errors.As(err, &denial) {
+		a.refused(denial.Text, denial.Remedy)
+		return denied(asked, denial.Text), nil
+	}
+	if err != nil {
+		text := err.Error()
+		if r := cluster.Refused(err); r != nil {
+			text = r.Message // as azure-workload-identity says it
+		}
+		a.refused(text, a.remedy(err))
+		return denied(asked, text), nil
+	}
+	answer, err := (&response{UID: asked.UID, Allowed: true, Warnings: m.Warnings}).withPatch(m.Patch)
+	if err == nil {
+		a.granted(m)
+	}
+	return answer, err
+}
+
+func (a *admission) podName() string { return cmp.Or(a.pod.name, a.pod.generateName+" (prefix)") }
+
+// mutate changes the pod, and makes what it needs beside it: the trust of its
+// identity, and the ConfigMap by which it trusts the emulated hosts.
+func (a *admission) mutate(ctx context.Context) (Mutation, error) {
+	if a.pod.annotations[InjectAnnotation] == "false" {
+		a.event.Summary = "left alone, as its annotation " + InjectAnnotation + " asks for"
+		return Mutation{}, nil
+	}
+	if err := a.readAccount(ctx); err != nil {
+		return Mutation{}, err
+	}
+	settings, err := a.settings(ctx)
+	if err != nil {
+		return Mutation{}, err
+	}
+	if settings.Identity != nil && !a.asked.DryRun {
+		a.fail(&settings)
+	}
+	m, err := Mutate(a.asked.Object, a.account, settings)
+	if err != nil {
+		return m, err
+	}
+	a.event.ClientID, a.event.Tenant = m.ClientID, m.TenantID
+	if a.asked.DryRun {
+		return m, nil
+	}
+	if err := a.putTrust(ctx, a.account.Namespace); err != nil {
+		return m, err
+	}
+	m.Warnings = append(m.Warnings, a.trust(ctx)...)
+	return m, nil
+}
+
+// readAccount reads the pod's service account. One that is not there may have been
+// made a moment ago, through another API server.
+func (a *admission) readAccount(ctx context.Context) error {
+	var read struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	path := "/api/v1/namespaces/" + a.account.Namespace + "/serviceaccounts/" + a.account.Name
+	err := a.config.Cluster.Get(ctx, path, &read)
+	if cluster.IsNotFound(err) {
+		err = a.config.Cluster.Get(ctx, path, &read)
+	}
+	a.account.Annotations = read.Metadata.Annotations
+	return err
+}
+
+// fail leaves the identity out, as a webhook does that is not asked, if that is
+// to go wrong.
+func (a *admission) fail(s *Settings) {
+	hit, is := a.config.Emulator.Faults().Hit(fault.AtPodStart, fault.Subject{Workload: a.event.Workload, Client: a.account.Annotations[ClientIDAnnotation]})
+	if !is {
+		return
+	}
+	s.Identity = nil
+	a.event.Outcome = journal.Failed
+	a.event.Summary = "made without AZURE_* variables and without a token file"
+	a.event.Meaning = "The webhook did not change the pod: it was not there or not reachable when the pod was made and its failurePolicy is Ignore, or the pod lacks the label " + UseLabel + "."
+	a.event.Remedy = "Set failurePolicy to Fail, and make the pod anew; a pod that runs is never changed. Have the application end when AZURE_FEDERATED_TOKEN_FILE is missing."
+	hit.Note(&a.event)
+}
+
+// trust makes the trust in the pod's service account, by the rule of whoever
+// keeps the directory. That it cannot be made is no reason to refuse a pod: in
+// Azure it is Entra ID that refuses, later.
+func (a *admission) trust(ctx context.Context) (warnings []string) {
+	text := a.account.Annotations[ClientIDAnnotation]
+	if text == "" {
+		return nil
+	}
+	id, err := workload.ParseClientID(text)
+	if err == nil {
+		var made bool
+		made, err = a.config.Admit(ctx, emulator.Workload{
+			Namespace: a.account.Namespace, ServiceAccount: a.account.Name, ClientID: id, Tenant: a.account.Annotations[TenantIDAnnotation], Issuer: a.config.Emulator.Webhook().Issuer,
+		})
+		if err == nil {
+			a.event.Detail["trust"] = trusts(made)
+			return nil
+		}
+	}
+	a.event.Detail["trust"] = "not made: " + err.Error()
+	return []string{fmt.Sprintf("Entra ID will refuse service account %s: annotation %s: %v", a.account.Name, ClientIDAnnotation, err)}
+}
+
+func trusts(made bool) string {
+	if made {
+		return "made: nobody knew the client id, and now it is a managed identity that trusts this service account"
+	}
+	return "left as it is: the identity was there, and its federated credentials say whom it trusts"
+}
+
+// granted writes down what a pod was given. Being asked once more about a pod
+// that has everything is nothing new.
+func (a *admission) granted(m Mutation) {
+	e := &a.event
+	if a.asked.DryRun || len(m.Patch) == 0 && len(m.Warnings) == 0 && e.Summary == "" {
+		return
+	}
+	what := e.Summary
+	switch {
+	case what != "":
+	case len(m.Injected) == 0:
+		what = "made as it is"
+	default:
+		what = "made with " + strings.Join(m.Injected, "; ")
+	}
+	e.Summary = fmt.Sprintf("pod %s of %s is %s", a.podName(), e.Workload, what)
+	if a.aside.Load() {
+		e.Detail["identity"] = "from azure-workload-identity's own webhook, which is installed"
+	}
+	lines := make([]string, 0, len(m.Warnings)+1)
+	if t := e.Detail["trust"]; t != "" {
+		lines = append(lines, "The trust was "+t+".")
+	}
+	for _, w := range m.Warnings {
+		lines = append(lines, "Warning: "+w+".")
+	}
+	e.Message = strings.Join(lines, "\n")
+	a.config.Emulator.Journal().Record(*e)
+}
+
+func (a *admission) refused(text, remedy string) {
+	if a.asked.DryRun {
+		return
+	}
+	e := a.event
+	e.Outcome, e.Message, e.Remedy = journal.Denied, text, remedy
+	e.Summary = fmt.Sprintf("pod %s of %s may not be made: %s", a.podName(), e.Workload, text)
+	e.Meaning = "The webhook refused it, and whoever makes the pod is told: kubectl, or the events of the ReplicaSet or Job (kubectl describe)."
+	a.config.Emulator.Journal().Record(e)
+}
+
+// remedy is what to do about an API server that does not give what is needed.
+func (a *admission) remedy(err error) string {
+	switch r := cluster.Refused(err); {
+	case r == nil:
+		return "Ask again in a moment; if that does not help, look at the log of wiemu-server."
+	case cluster.IsNotFound(err):
+		return fmt.Sprintf("Make the service account before the pod: kubectl create serviceaccount %s -n %s", a.account.Name, a.account.Namespace)
+	default:
+		return fmt.Sprintf("Let wiemu-server do this in the cluster: %s %s.", r.Method, r.Path)
+	}
+}

@@ -1,0 +1,336 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness/cluster"
+)
+
+// The names in a cluster.
+const (
+	Configuration = "wiemu" // of the MutatingWebhookConfiguration
+	webhookName   = "mutation.wiemu.dev"
+
+	// azure-workload-identity's own.
+	// Source: azure-workload-identity, deploy/azure-wi-webhook.yaml.
+	upstream = "azure-wi-webhook-mutating-webhook-configuration"
+
+	configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+)
+
+// pollEvery is how often the cluster is looked at (wall time).
+const pollEvery = 2 * time.Second
+
+// nativeSidecars is the minor version of Kubernetes from which on sidecars are
+// init containers.
+// Source: azure-workload-identity, pkg/webhook/webhook.go, NewPodMutator.
+const nativeSidecars = 32
+
+// stayRegistered keeps the webhook registered until ctx ends. What is in the way
+// is logged once.
+func (s *Server) stayRegistered(ctx context.Context) {
+	tick := time.NewTicker(cmp.Or(s.config.poll, pollEvery))
+	defer tick.Stop()
+	for {
+		err := s.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.tell(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look is one round: what has to be known of the cluster, and what has to be
+// there in it.
+func (s *Server) look(ctx context.Context) error {
+	if err := s.readVersion(ctx); err != nil {
+		return err
+	}
+	if err := s.readAddress(ctx); err != nil {
+		return err
+	}
+	if err := s.lookAside(ctx); err != nil {
+		return err
+	}
+	return s.register(ctx)
+}
+
+func (s *Server) tell(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	before := s.told.Swap(&text)
+	switch {
+	case before != nil && *before == text:
+	case err != nil:
+		s.log.Warn("the webhook is not registered", "error", err)
+	default:
+		s.log.Info("the webhook is registered", "configuration", Configuration)
+	}
+}
+
+func (s *Server) readVersion(ctx context.Context) error {
+	if s.minor.Load() != 0 {
+		return nil
+	}
+	var version struct{ Minor string }
+	if err := s.config.Cluster.Get(ctx, "/version", &version); err != nil {
+		return err
+	}
+	digits := version.Minor
+	for i, c := range digits {
+		if c < '0' || c > '9' { // 32+, as some clusters have it
+			digits = digits[:i]
+			break
+		}
+	}
+	minor, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return fmt.Errorf("the cluster's version: expected a minor such as 37, found %q", version.Minor)
+	}
+	s.minor.Store(minor)
+	return nil
+}
+
+// readAddress looks up the Service that leads to the gateway, if one does: it may
+// be made anew.
+func (s *Server) readAddress(ctx context.Context) error {
+	if s.service == nil {
+		return nil
+	}
+	var read struct {
+		Spec struct {
+			ClusterIP string `json:"clusterIP"`
+		} `json:"spec"`
+	}
+	if err := s.config.Cluster.Get(ctx, "/api/v1/namespaces/"+s.service.namespace+"/services/"+s.service.name, &read); err != nil {
+		return err
+	}
+	address, err := netip.ParseAddr(read.Spec.ClusterIP)
+	if err != nil {
+		return fmt.Errorf("service %s/%s: spec.clusterIP: expected an address, found %q; pods map names to it, so it cannot be headless", s.service.namespace, s.service.name, read.Spec.ClusterIP)
+	}
+	s.address.Store(&address)
+	return nil
+}
+
+// lookAside finds out whether azure-workload-identity's own webhook is installed.
+// Where it is, pods have their identity from there, whichever comes first.
+func (s *Server) lookAside(ctx context.Context) error {
+	err := s.config.Cluster.Get(ctx, configurations+"/"+upstream, nil)
+	if err != nil && !cluster.IsNotFound(err) {
+		return err
+	}
+	if there := err == nil; s.aside.Swap(there) != there {
+		s.log.Info("azure-workload-identity's webhook", "installed", there)
+	}
+	return nil
+}
+
+// settings are what pods are given at this moment.
+func (s *Server) settings(ctx context.Context) (Settings, error) {
+	if err := s.lookAside(ctx); err != nil {
+		return Settings{}, err
+	}
+	if err := s.readAddress(ctx); err != nil {
+		return Settings{}, err
+	}
+	e := s.config.Emulator
+	settings := Settings{Way: &Way{Address: *s.address.Load(), Hosts: e.Hosts(), Bundle: s.config.Bundle.At(TrustDir)}}
+	if s.aside.Load() {
+		return settings, nil
+	}
+	if err := s.readVersion(ctx); err != nil {
+		return Settings{}, err
+	}
+	tenant, err := e.Tenant("")
+	if err != nil {
+		return Settings{}, err
+	}
+	w := e.Webhook()
+	settings.Identity = &Identity{
+		Layout: Layout(w.Layout), Tenant: tenant, AuthorityHost: e.Cloud().Authority(), Audience: e.Cloud().TokenExchange,
+		Sidecar: Sidecar{Image: w.Sidecar.Image, InitImage: w.Sidecar.InitImage, Native: s.minor.Load() >= nativeSidecars},
+	}
+	return settings, nil
+}
+
+// register makes the webhook's configuration what it has to be.
+func (s *Server) register(ctx context.Context) error {
+	wanted, err := s.configuration()
+	if err != nil {
+		return err
+	}
+	var there map[string]any
+	err = s.config.Cluster.Get(ctx, configurations+"/"+Configuration, &there)
+	if cluster.IsNotFound(err) {
+		return s.config.Cluster.Create(ctx, configurations, wanted)
+	}
+	if err != nil || includes(there["webhooks"], wanted["webhooks"]) {
+		return err
+	}
+	metadata, _ := there["metadata"].(map[string]any)
+	kept := map[string]any{}
+	for field, value := range metadata { // whoever labelled it meant it
+		kept[field] = value
+	}
+	wanted["metadata"] = kept
+	return s.config.Cluster.Replace(ctx, configurations+"/"+Configuration, wanted)
+}
+
+// configuration is the MutatingWebhookConfiguration, as JSON has it.
+func (s *Server) configuration() (map[string]any, error) {
+	client, err := s.clientConfig()
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]any{
+		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+		"metadata": map[string]any{"name": Configuration, "labels": managed()},
+		"webhooks": []any{map[string]any{
+			"name": webhookName, "clientConfig": client, "admissionReviewVersions": []any{"v1"},
+			"rules":          []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CREATE"}, "resources": []any{"pods"}, "scope": "Namespaced"}},
+			"objectSelector": map[string]any{"matchLabels": map[string]any{UseLabel: "true"}}, "failurePolicy": "Fail", "matchPolicy": "Equivalent",
+			"reinvocationPolicy": "IfNeeded", "sideEffects": "NoneOnDryRun", "timeoutSeconds": 10,
+		}},
+	}
+	data, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, err
+	}
+	clear(wanted)
+	return wanted, json.Unmarshal(data, &wanted)
+}
+
+func managed() map[string]any { return map[string]any{"app.kubernetes.io/managed-by": "wiemu"} }
+
+// clientConfig leads an API server to the door.
+func (s *Server) clientConfig() (map[string]any, error) {
+	host, port, err := net.SplitHostPort(s.Address())
+	if err != nil {
+		return nil, err
+	}
+	client := map[string]any{"caBundle": base64.StdEncoding.EncodeToString(s.CA())}
+	if s.service != nil {
+		number, err := strconv.Atoi(port)
+		client["service"] = map[string]any{"namespace": s.service.namespace, "name": s.service.name, "path": path, "port": number}
+		return client, err
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = s.config.Advertise
+	}
+	client["url"] = "https://" + net.JoinHostPort(host, port) + path
+	return client, nil
+}
+
+// includes reports whether what is there has everything that is wanted. An API
+// server adds defaults.
+func includes(there, wanted any) bool {
+	switch w := wanted.(type) {
+	case map[string]any:
+		t, ok := there.(map[string]any)
+		for field := range w {
+			ok = ok && includes(t[field], w[field])
+		}
+		return ok
+	case []any:
+		t, ok := there.([]any)
+		ok = ok && len(t) == len(w)
+		for i := range w {
+			ok = ok && includes(t[i], w[i])
+		}
+		return ok
+	}
+	return reflect.DeepEqual(there, wanted)
+}
+
+// errRace is that somebody else changes the same ConfigMap all the time.
+var errRace = errors.New("the ConfigMap " + TrustConfigMap + " is changed by others again and again")
+
+// putTrust writes the bundle into a namespace, where it is not there yet.
+func (s *Server) putTrust(ctx context.Context, namespace string) error {
+	wanted, err := trustConfigMap(s.config.Bundle)
+	if err != nil {
+		return err
+	}
+	path := "/api/v1/namespaces/" + namespace + "/configmaps"
+	for range 5 { // pods of a namespace come at the same time
+		var there configMap
+		err := s.config.Cluster.Get(ctx, path+"/"+TrustConfigMap, &there)
+		switch {
+		case cluster.IsNotFound(err):
+			err = s.config.Cluster.Create(ctx, path, wanted)
+		case err != nil:
+			return err
+		case there.holds(wanted):
+			return nil
+		default:
+			replacing := wanted
+			replacing.Metadata = there.Metadata
+			err = s.config.Cluster.Replace(ctx, path+"/"+TrustConfigMap, replacing)
+		}
+		if !cluster.IsConflict(err) {
+			return err
+		}
+	}
+	return errRace
+}
+
+// configMap is a ConfigMap.
+type configMap struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Metadata   map[string]any    `json:"metadata"`
+	Data       map[string]string `json:"data"`
+	BinaryData map[string][]byte `json:"binaryData"`
+}
+
+// holds reports whether a ConfigMap has the files of another one. Java's trust
+// store holds the same roots as the PEM files and differs each time that it is
+// made, so it only has to be there.
+func (c configMap) holds(wanted configMap) bool {
+	for name := range wanted.BinaryData {
+		if len(c.BinaryData[name]) == 0 {
+			return false
+		}
+	}
+	return reflect.DeepEqual(c.Data, wanted.Data)
+}
+
+func trustConfigMap(b trust.Bundle) (configMap, error) {
+	c := configMap{
+		APIVersion: "v1", Kind: "ConfigMap", Metadata: map[string]any{"name": TrustConfigMap, "labels": managed()},
+		Data: map[string]string{noRootsKey: noRootsText}, BinaryData: map[string][]byte{},
+	}
+	for _, file := range []string{b.Root, b.Roots, b.TrustStore} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return configMap{}, fmt.Errorf("read the trust bundle: %w", err)
+		}
+		if name := filepath.Base(file); file == b.TrustStore {
+			c.BinaryData[name] = data
+		} else {
+			c.Data[name] = string(data)
+		}
+	}
+	return c, nil
+}
