@@ -29,7 +29,7 @@ func newClock(stateDir *string) *cobra.Command {
 	// change is a command that changes the time and shows it as it is then.
 	change := func(cmd *cobra.Command, ask func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error)) *cobra.Command {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -63,6 +63,7 @@ Lab time never goes backwards; a skew lets one part of the lab be wrong about it
 			return show(cmd, status)
 		},
 	}
+	addKind(cmd)
 	addOutput(cmd, &format, "text", "json")
 	cmd.AddCommand(
 		change(&cobra.Command{

@@ -30,7 +30,7 @@ the token file fresh as long as it runs.`,
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "unset", strings.Join(harness.Variables(), " "))
 				return err
 			}
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

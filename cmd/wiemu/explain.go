@@ -35,7 +35,8 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 		Example: `  wiemu explain --last
   wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
   wiemu explain --token "$AZURE_FEDERATED_TOKEN_FILE" -f radixconfig.yaml
-  wiemu explain --last -o json`,
+  wiemu explain --last -o json
+  wiemu explain --last --kind wiemu`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen := len(args)
@@ -53,11 +54,7 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 			if tokenFile != "" {
 				return s.explainToken(cmd, *stateDir, tokenFile, format)
 			}
-			dir, err := state.Open(*stateDir)
-			if err != nil {
-				return err
-			}
-			event, all, err := dir.Find(strings.Join(args, ""))
+			event, all, err := findEvent(cmd, *stateDir, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
@@ -69,8 +66,33 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 	cmd.Flags().StringVar(&tokenFile, "token", "", "explain what Entra ID would say to the service-account token in this file")
 	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id it is sent for (default: that of the workload whose token it is)")
 	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant it is sent to (default: the first)")
+	addKind(cmd)
 	addOutput(cmd, &format, "text", "json")
 	return cmd
+}
+
+// findEvent looks in the journals of runs, or in that of a cluster's emulator.
+func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journal.Event, error) {
+	name, all, err := clusterEvents(cmd, stateDir)
+	if err != nil {
+		return journal.Event{}, nil, err
+	}
+	if name == "" {
+		dir, err := state.Open(stateDir)
+		if err != nil {
+			return journal.Event{}, nil, err
+		}
+		return dir.Find(id)
+	}
+	event, found := journal.Find(all, id)
+	switch {
+	case found:
+		return event, all, nil
+	case id == "":
+		return event, nil, fmt.Errorf("in cluster %s nobody has exchanged a token or been refused", name)
+	default:
+		return event, nil, fmt.Errorf("no event with id %q among the %d that the emulator in cluster %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), name)
+	}
 }
 
 func printEvent(w io.Writer, format string, e journal.Event, all []journal.Event) error {

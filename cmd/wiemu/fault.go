@@ -36,6 +36,7 @@ SEED injects many, which a client that does what it should survives.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	addKind(cmd)
 	cmd.AddCommand(newFaultList(), newFaultInject(stateDir), newFaultShow(stateDir), newFaultClear(stateDir))
 	return cmd
 }
@@ -137,7 +138,7 @@ func newFaultInject(stateDir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -167,7 +168,7 @@ func newFaultShow(stateDir *string) *cobra.Command {
 		Example: "  wiemu fault show\n  wiemu fault show -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -207,7 +208,7 @@ func newFaultClear(stateDir *string) *cobra.Command {
 			if all == (len(args) == 1) {
 				return errors.New("expected the id of a fault, or --all; wiemu fault show lists them")
 			}
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

@@ -43,7 +43,7 @@ func openKind(stateDir string, out io.Writer) (*kind.Host, *steps, error) {
 		return nil, nil, err
 	}
 	told := newSteps(out)
-	return kind.NewHost(filepath.Join(dir.Path(), "kind"), kind.HostOptions{Progress: told.step}), told, nil
+	return kind.NewHost(kindDir(dir), kind.HostOptions{Progress: told.step}), told, nil
 }
 
 func addKindName(cmd *cobra.Command, name *string) {

@@ -28,7 +28,7 @@ it: that is what has to be prepared before.`,
 			if err != nil {
 				return err
 			}
-			client, err := needServer(*stateDir)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/harness/timeline"
 	"github.com/wiemu/wiemu/scenarios"
@@ -37,11 +38,7 @@ is the newest run, which may still be going on.`,
 			if last && len(args) > 0 {
 				return errors.New("expected one of RUN and --last, found both")
 			}
-			dir, err := state.Open(*stateDir)
-			if err != nil {
-				return err
-			}
-			name, events, err := dir.ReadRun(strings.Join(args, ""))
+			name, events, err := readRun(cmd, *stateDir, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
@@ -66,8 +63,24 @@ is the newest run, which may still be going on.`,
 	}
 	cmd.Flags().BoolVar(&last, "last", false, "draw the newest run (default)")
 	cmd.Flags().StringVar(&file, "output-file", "", "where to write it, - for standard output (default wiemu-RUN.html here)")
+	addKind(cmd)
 	addOutput(cmd, &format, string(timeline.HTML), string(timeline.SVG))
 	return cmd
+}
+
+// readRun returns the name and the events of a run, or of a cluster's emulator.
+func readRun(cmd *cobra.Command, stateDir, id string) (string, []journal.Event, error) {
+	if id != "" && steeredCluster(cmd) != "" {
+		return "", nil, errors.New("expected one of RUN and --kind, found both")
+	}
+	if name, events, err := clusterEvents(cmd, stateDir); name != "" {
+		return "kind-" + name, events, err
+	}
+	dir, err := state.Open(stateDir)
+	if err != nil {
+		return "", nil, err
+	}
+	return dir.ReadRun(id)
 }
 
 // pictures is what wiemu scenario run draws, as flags say it.

@@ -122,11 +122,15 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 	return d, nil
 }
 
-// server returns a client for the running server, or nil if there is none.
-func server(stateDir string) (*control.Client, error) {
+// server returns a client for the running server, or nil if there is none; with
+// --kind it is the emulator of that cluster.
+func server(cmd *cobra.Command, stateDir string) (*control.Client, error) {
 	dir, err := state.Open(stateDir)
 	if err != nil {
 		return nil, err
+	}
+	if name := steeredCluster(cmd); name != "" {
+		return clusters(dir).Control(name)
 	}
 	s, running, err := dir.Server()
 	if err != nil || !running {
@@ -136,17 +140,17 @@ func server(stateDir string) (*control.Client, error) {
 }
 
 // needServer is server for commands that make no sense without one.
-func needServer(stateDir string) (*control.Client, error) {
-	c, err := server(stateDir)
+func needServer(cmd *cobra.Command, stateDir string) (*control.Client, error) {
+	c, err := server(cmd, stateDir)
 	if err == nil && c == nil {
-		err = fmt.Errorf("no server is running; start one in another terminal with wiemu serve")
+		err = fmt.Errorf("no server is running; start one in another terminal with wiemu serve%s", orCluster(cmd, stateDir))
 	}
 	return c, err
 }
 
 // askServer returns the running server with what it says of itself.
 func askServer(cmd *cobra.Command, stateDir string) (*control.Client, control.Status, error) {
-	client, err := needServer(stateDir)
+	client, err := needServer(cmd, stateDir)
 	if err != nil {
 		return nil, control.Status{}, err
 	}
@@ -168,7 +172,7 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 	if err != nil {
 		return nil, err
 	}
-	client, err := server(stateDir)
+	client, err := server(cmd, stateDir)
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 	if err != nil {
 		return err
 	}
-	client, err := server(stateDir)
+	client, err := server(cmd, stateDir)
 	if err != nil {
 		return err
 	}

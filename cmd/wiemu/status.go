@@ -19,7 +19,7 @@ func newStatus(stateDir *string) *cobra.Command {
 		Example: "  wiemu status\n  wiemu status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := server(*stateDir)
+			client, err := server(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -42,6 +42,7 @@ func newStatus(stateDir *string) *cobra.Command {
 			return err
 		},
 	}
+	addKind(cmd)
 	addOutput(cmd, &format, "text", "json")
 	return cmd
 }

@@ -50,7 +50,7 @@ running end with it. The exit code is the command's.`,
 			}
 			opts.Explain = explain
 			if at == "" && by == "" && !cmd.Flags().Changed("speed") {
-				client, err := needServer(*stateDir)
+				client, err := needServer(cmd, *stateDir)
 				if err != nil {
 					return fmt.Errorf("whose clock? give --at, --by or --speed, or follow a server: %w", err)
 				}

@@ -180,6 +180,19 @@ func Last(all []Event) (Event, bool) {
 	return Event{}, false
 }
 
+// Find returns the newest event with an id (see Event.Matches), or for "" the Last.
+func Find(all []Event, id string) (Event, bool) {
+	if id == "" {
+		return Last(all)
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Matches(id) {
+			return all[i], true
+		}
+	}
+	return Event{}, false
+}
+
 func aheadOf(d time.Duration) string {
 	if d < 0 {
 		return (-d).String() + " behind"

@@ -74,6 +74,21 @@ func (c *Client) Replace(ctx context.Context, path string, object any) error {
 	return c.do(ctx, http.MethodPut, path, object, nil)
 }
 
+// Delete removes the object at a path, in the background what belongs to it, too.
+// One that is gone already is no error.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	if err := c.do(ctx, http.MethodDelete, path, nil, nil); !IsNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+// Text reads what is no object, such as a pod's log or /readyz.
+func (c *Client) Text(ctx context.Context, path string) (string, error) {
+	var text string
+	return text, c.do(ctx, http.MethodGet, path, nil, &text)
+}
+
 // Refusal is an API server's answer that is none of success.
 type Refusal struct {
 	Method, Path string
@@ -123,6 +138,10 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 	case resp.StatusCode >= http.StatusBadRequest:
 		return refusal(req, resp, data)
 	case into == nil:
+		return nil
+	}
+	if text, ok := into.(*string); ok {
+		*text = string(data)
 		return nil
 	}
 	if err := json.Unmarshal(data, into); err != nil {

@@ -76,27 +76,28 @@ func (e *commandError) Unwrap() error { return e.cause }
 // needs it (kind v0.33: pkg/cluster/internal/providers/docker/provision.go).
 var leastAPI = [2]int{1, 41}
 
-// check says what is wrong with Docker, and what to type next.
-func (d docker) check(ctx context.Context) error {
+// check says what is wrong with Docker, and what to type next; it returns the
+// architecture of the engine.
+func (d docker) check(ctx context.Context) (architecture string, err error) {
 	text, err := d.output(ctx, "version", "--format", "{{json .Server}}")
 	if err != nil {
-		return d.explain(err)
+		return "", d.explain(err)
 	}
-	var server struct{ Version, APIVersion, Os string }
+	var server struct{ Version, APIVersion, Os, Arch string }
 	if err := json.Unmarshal([]byte(text), &server); err != nil || server.APIVersion == "" {
-		return fmt.Errorf("docker version: expected a Docker engine, found %s; kind clusters of wiemu need Docker itself, podman and others will not do", shortened(text, 120))
+		return "", fmt.Errorf("docker version: expected a Docker engine, found %s; kind clusters of wiemu need Docker itself, podman and others will not do", shortened(text, 120))
 	}
 	var major, minor int
 	if _, err := fmt.Sscanf(server.APIVersion, "%d.%d", &major, &minor); err != nil {
-		return fmt.Errorf("docker version: expected an API version such as 1.41, found %q", server.APIVersion)
+		return "", fmt.Errorf("docker version: expected an API version such as 1.41, found %q", server.APIVersion)
 	}
 	if major < leastAPI[0] || major == leastAPI[0] && minor < leastAPI[1] {
-		return fmt.Errorf("the Docker engine is %s (API %s): expected API %d.%d or newer, which is Docker 20.10; update Docker", server.Version, server.APIVersion, leastAPI[0], leastAPI[1])
+		return "", fmt.Errorf("the Docker engine is %s (API %s): expected API %d.%d or newer, which is Docker 20.10; update Docker", server.Version, server.APIVersion, leastAPI[0], leastAPI[1])
 	}
 	if server.Os != "linux" {
-		return fmt.Errorf("the Docker engine runs %s containers: expected linux; switch Docker to Linux containers", server.Os)
+		return "", fmt.Errorf("the Docker engine runs %s containers: expected linux; switch Docker to Linux containers", server.Os)
 	}
-	return nil
+	return server.Arch, nil
 }
 
 // Unreachable says that nothing can be known or done because Docker does not answer.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"runtime"
 
-	"sigs.k8s.io/kind/pkg/cluster"
+	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 )
 
 // Down takes a cluster away: its containers with their volumes, the entries of
@@ -25,7 +25,7 @@ func (h *Host) Down(ctx context.Context, name string) (was bool, err error) {
 	}
 	defer release()
 	h.progress("docker")
-	if err := h.docker.check(ctx); err != nil {
+	if _, err := h.docker.check(ctx); err != nil {
 		var gone *Unreachable
 		if !errors.As(err, &gone) {
 			return false, err
@@ -81,7 +81,7 @@ func (h *Host) downWithoutDocker(name string, gone *Unreachable) (was bool, err 
 	left := "containers of cluster " + name + " (if there are any)"
 	// kind takes entries out of a kubeconfig after it has listed the containers;
 	// true(1) lists none, whatever it is asked.
-	if runtime.GOOS == "windows" || cluster.NewProvider(cluster.ProviderWithNerdctl("true")).Delete(name, r.Kubeconfig) != nil {
+	if runtime.GOOS == "windows" || kindcluster.NewProvider(kindcluster.ProviderWithNerdctl("true")).Delete(name, r.Kubeconfig) != nil {
 		left += ", the entries kind-" + name + " of the kubeconfig"
 	}
 	if err := h.removeDir(name); err != nil {

@@ -20,7 +20,7 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kind/pkg/cluster"
+	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/harness/nodeservice"
@@ -53,8 +53,8 @@ func NewHost(dir string, opts HostOptions) *Host {
 }
 
 // provider is kind's library; output holds what it said of what failed.
-func (h *Host) provider() *cluster.Provider {
-	return cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(&logger{progress: h.progress}))
+func (h *Host) provider() *kindcluster.Provider {
+	return kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(&logger{progress: h.progress}))
 }
 
 // path is a file of a cluster's own directory. Its subdirectory node is mounted

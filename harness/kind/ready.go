@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/harness/cluster"
 )
 
 // WorkloadImage is an image that every cluster's node has: wiemu-workload and
@@ -49,21 +49,13 @@ func await(ctx context.Context, patience time.Duration, look func(context.Contex
 }
 
 // api returns the cluster's API server.
-func (h *Host) api(name string) (*apiServer, error) {
-	kubeconfig, err := h.provider().KubeConfig(name, false)
-	if err != nil {
-		return nil, h.explainKind(name, err)
-	}
-	return newAPIServer(kubeconfig)
-}
+func (h *Host) api(name string) *cluster.Client { return cluster.Open(h.path(name, "kubeconfig")) }
 
 // proveReady waits until the cluster is of use: what runs in it runs, and a pod
 // has exchanged its token. It reports whether that pod read a secret, too.
 func (h *Host) proveReady(ctx context.Context, name string, opts Options) (secret bool, err error) {
-	api, err := h.api(name)
-	if err != nil {
-		return false, err
-	}
+	api := h.api(name)
+	defer api.Close()
 	h.progress("emulator, webhook, image of the first pod")
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error { return h.awaitService(workCtx, name, api) })
@@ -79,7 +71,7 @@ func (h *Host) proveReady(ctx context.Context, name string, opts Options) (secre
 }
 
 // awaitService waits for the emulator in the node, and for what it registers.
-func (h *Host) awaitService(ctx context.Context, name string, api *apiServer) error {
+func (h *Host) awaitService(ctx context.Context, name string, api *cluster.Client) error {
 	r, _, err := h.recall(name)
 	if err != nil {
 		return err
@@ -102,12 +94,12 @@ func (h *Host) awaitService(ctx context.Context, name string, api *apiServer) er
 
 // awaitSystem waits for what pods need besides: kube-proxy, CoreDNS, and the
 // service account of pods that name none. A node is ready seconds before they are.
-func awaitSystem(ctx context.Context, api *apiServer) error {
+func awaitSystem(ctx context.Context, api *cluster.Client) error {
 	return await(ctx, startPatience, func(ctx context.Context) error {
 		var proxy struct {
 			Status struct{ DesiredNumberScheduled, NumberReady int }
 		}
-		if err := api.do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", nil, &proxy); err != nil {
+		if err := api.Get(ctx, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", &proxy); err != nil {
 			return err
 		}
 		if s := proxy.Status; s.NumberReady == 0 || s.NumberReady < s.DesiredNumberScheduled {
@@ -117,13 +109,13 @@ func awaitSystem(ctx context.Context, api *apiServer) error {
 			Spec   struct{ Replicas int }
 			Status struct{ ReadyReplicas int }
 		}
-		if err := api.do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", nil, &dns); err != nil {
+		if err := api.Get(ctx, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", &dns); err != nil {
 			return err
 		}
 		if dns.Status.ReadyReplicas < dns.Spec.Replicas {
 			return fmt.Errorf("CoreDNS is not ready (%d of %d); see kubectl -n kube-system get pods", dns.Status.ReadyReplicas, dns.Spec.Replicas)
 		}
-		return api.do(ctx, http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", nil, nil)
+		return api.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
 	})
 }
 
@@ -163,7 +155,7 @@ const (
 // firstPod runs a pod that exchanges its token, and reads a secret if one is
 // open to everybody: nothing less shows that kubelet, signer, webhook, trust, names
 // and emulator play together.
-func (h *Host) firstPod(ctx context.Context, name string, api *apiServer, opts Options) (secret bool, err error) {
+func (h *Host) firstPod(ctx context.Context, name string, api *cluster.Client, opts Options) (secret bool, err error) {
 	command := []string{"token", "--scope", "https://graph.microsoft.com/.default"}
 	vault, named := openSecret(opts)
 	if vault != "" {
@@ -173,17 +165,17 @@ func (h *Host) firstPod(ctx context.Context, name string, api *apiServer, opts O
 	defer func() {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerPatience)
 		defer cancel()
-		err = errors.Join(err, api.remove(cleanup, namespace, nil)) // the rest of it the cluster does by itself
+		err = errors.Join(err, api.Delete(cleanup, namespace)) // the rest of it the cluster does by itself
 	}()
 	// A namespace of that name may still be going away.
 	if err := await(ctx, podPatience, func(ctx context.Context) error {
-		return api.do(ctx, http.MethodPost, "/api/v1/namespaces", object("v1", "Namespace", "", firstNamespace, nil), nil)
+		return api.Create(ctx, "/api/v1/namespaces", object("v1", "Namespace", "", firstNamespace, nil))
 	}); err != nil {
 		return false, fmt.Errorf("make the namespace of the first pod: %w", err)
 	}
 	account := object("v1", "ServiceAccount", firstNamespace, firstAccount, map[string]any{"automountServiceAccountToken": false})
 	account["metadata"].(map[string]any)["annotations"] = map[string]string{"azure.workload.identity/client-id": firstClientID}
-	if err := api.do(ctx, http.MethodPost, namespace+"/serviceaccounts", account, nil); err != nil {
+	if err := api.Create(ctx, namespace+"/serviceaccounts", account); err != nil {
 		return false, fmt.Errorf("make the service account of the first pod: %w", err)
 	}
 	pod := object("v1", "Pod", firstNamespace, "first", map[string]any{"spec": map[string]any{
@@ -192,13 +184,13 @@ func (h *Host) firstPod(ctx context.Context, name string, api *apiServer, opts O
 	}})
 	pod["metadata"].(map[string]any)["labels"] = map[string]string{"azure.workload.identity/use": "true"}
 	if err := await(ctx, podPatience, func(ctx context.Context) error { // the webhook may be registered a moment before it is called
-		return api.do(ctx, http.MethodPost, namespace+"/pods", pod, nil)
+		return api.Create(ctx, namespace+"/pods", pod)
 	}); err != nil {
 		return false, fmt.Errorf("make the first pod: %w", err)
 	}
 	var state podState
 	if err := await(ctx, podPatience, func(ctx context.Context) error {
-		if err := api.do(ctx, http.MethodGet, namespace+"/pods/first", nil, &state); err != nil {
+		if err := api.Get(ctx, namespace+"/pods/first", &state); err != nil {
 			return err
 		}
 		if p := state.Status.Phase; p != "Succeeded" && p != "Failed" {
@@ -214,11 +206,11 @@ func (h *Host) firstPod(ctx context.Context, name string, api *apiServer, opts O
 	if len(opts.Config.Faults) > 0 || opts.Config.Chaos != 0 {
 		return false, nil // it was answered; that it could be refused was asked for
 	}
-	var said []byte
-	if err := api.do(ctx, http.MethodGet, namespace+"/pods/first/log", nil, &said); err != nil {
-		said = []byte(err.Error())
+	said, err := api.Text(ctx, namespace+"/pods/first/log")
+	if err != nil {
+		said = err.Error()
 	}
-	return false, fmt.Errorf("the first pod did not get its token:\n%s\nthe emulator in the node says:\n%s", indented(string(said)), indented(h.lastWords(ctx, name)))
+	return false, fmt.Errorf("the first pod did not get its token:\n%s\nthe emulator in the node says:\n%s", indented(said), indented(h.lastWords(ctx, name)))
 }
 
 func (h *Host) lastWords(ctx context.Context, name string) string {

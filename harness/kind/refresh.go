@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,13 +127,12 @@ func differs(service nodeservice.Options, dir string) (bool, error) {
 
 // answers is a quick look at a cluster that was found running.
 func (h *Host) answers(ctx context.Context, name string) error {
-	api, err := h.api(name)
-	if err != nil {
-		return err
-	}
+	api := h.api(name)
+	defer api.Close()
 	h.progress("API server, emulator, webhook")
 	if err := await(ctx, startPatience, func(ctx context.Context) error {
-		return api.do(ctx, http.MethodGet, "/readyz", nil, new([]byte))
+		_, err := api.Text(ctx, "/readyz")
+		return err
 	}); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
-	"sigs.k8s.io/kind/pkg/cluster"
+	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/wiemu/wiemu/emulator/config"
@@ -60,8 +60,14 @@ func (h *Host) Up(ctx context.Context, name string, opts Options) (Report, error
 		return Report{}, err
 	}
 	h.progress("docker")
-	if err := h.docker.check(ctx); err != nil {
+	architecture, err := h.docker.check(ctx)
+	if err != nil {
 		return Report{}, err
+	}
+	for _, program := range []string{opts.Server, opts.Workload} {
+		if err := checkProgram(program, architecture); err != nil {
+			return Report{}, err
+		}
 	}
 	release, err := h.lock(name)
 	if err != nil {
@@ -183,8 +189,8 @@ func (h *Host) createCluster(ctx context.Context, name string, node image, servi
 	done := make(chan error, 1)
 	go func() {
 		done <- h.provider().Create(name,
-			cluster.CreateWithV1Alpha4Config(config), cluster.CreateWithNodeImage(node.Name), cluster.CreateWithKubeconfigPath(kubeconfig),
-			cluster.CreateWithWaitForReady(readyPatience), cluster.CreateWithDisplayUsage(false), cluster.CreateWithDisplaySalutation(false))
+			kindcluster.CreateWithV1Alpha4Config(config), kindcluster.CreateWithNodeImage(node.Name), kindcluster.CreateWithKubeconfigPath(kubeconfig),
+			kindcluster.CreateWithWaitForReady(readyPatience), kindcluster.CreateWithDisplayUsage(false), kindcluster.CreateWithDisplaySalutation(false))
 	}()
 	select {
 	case err := <-done:
@@ -306,6 +312,13 @@ func (h *Host) meet(ctx context.Context, name string, r *record) error {
 	r.Control = fmt.Sprintf("http://%s:%s", cmp.Or(ports[0].HostIP, "127.0.0.1"), ports[0].HostPort)
 	if r.Token, err = h.in(ctx, nodeName(name), "cat", nodeservice.ControlToken); err != nil {
 		return fmt.Errorf("read the token of the emulator's control door: %w", err)
+	}
+	kubeconfig, err := h.provider().KubeConfig(name, false)
+	if err != nil {
+		return h.explainKind(name, err)
+	}
+	if err := os.WriteFile(h.path(name, "kubeconfig"), []byte(kubeconfig), 0o600); err != nil {
+		return noSpace(fmt.Errorf("keep how the cluster is reached: %w", err))
 	}
 	return h.remember(name, *r)
 }

@@ -189,16 +189,8 @@ func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 		if err != nil {
 			return journal.Event{}, nil, err
 		}
-		if id == "" {
-			if e, ok := journal.Last(events); ok {
-				return e, events, nil
-			}
-			continue
-		}
-		for _, e := range slices.Backward(events) {
-			if e.Matches(id) {
-				return e, events, nil
-			}
+		if e, found := journal.Find(events, id); found {
+			return e, events, nil
 		}
 	}
 	if id == "" {
