@@ -46,6 +46,7 @@ func (e *Emulator) issuerAccess(opts Options) (map[string]metadata.Access, error
 // external carries requests for the documents of one issuer.
 type external struct {
 	host   string   // of the issuer's URL
+	path   string   // of it, without a slash at the end
 	server *url.URL // that is asked instead; may be nil
 	token  string   // file; "": none
 	http.RoundTripper
@@ -57,7 +58,7 @@ func reach(i config.Issuer, dir string, outside http.RoundTripper) (http.RoundTr
 	if err != nil {
 		return nil, err
 	}
-	x := &external{host: at.Host, RoundTripper: outside}
+	x := &external{host: at.Host, path: strings.TrimSuffix(at.EscapedPath(), "/"), RoundTripper: outside}
 	if i.Server != "" {
 		if x.server, err = url.Parse(i.Server); err != nil {
 			return nil, err
@@ -93,9 +94,28 @@ func from(dir, file string) string {
 	return filepath.Join(dir, file)
 }
 
-// RoundTrip sends a request to the issuer's server, with the bearer token if it
-// goes where that is meant for. The file is read each time: such tokens rotate.
+// RoundTrip sends a request to the issuer's server. An API server has its
+// issuer's documents at the root, whatever the path of the issuer's URL (AKS's has
+// one; k8s.io/kubernetes, pkg/routes/openidmetadata.go), so that a server without
+// that path is asked again without it.
 func (x *external) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := x.send(r)
+	if err != nil || x.server == nil || x.path == "" || resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusForbidden {
+		return resp, err
+	}
+	root, inside := strings.CutPrefix(r.URL.EscapedPath(), x.path+"/")
+	if !inside {
+		return resp, nil
+	}
+	_ = resp.Body.Close() // of the answer that is not wanted
+	r = r.Clone(r.Context())
+	r.URL = r.URL.ResolveReference(&url.URL{Path: "/" + root})
+	return x.send(r)
+}
+
+// send sends a request with the bearer token if it goes where that is meant for.
+// The file is read each time: such tokens rotate.
+func (x *external) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	if x.server != nil {
 		r.URL.Scheme, r.URL.Host, r.Host = x.server.Scheme, x.server.Host, ""

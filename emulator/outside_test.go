@@ -32,9 +32,9 @@ type apiServer struct {
 	strangers atomic.Int32
 }
 
-func newAPIServer(t *testing.T) (*apiServer, *emulator.Emulator) {
+func newAPIServer(t *testing.T, issuerURL string) (*apiServer, *emulator.Emulator) {
 	t.Helper()
-	cluster := begin(t, config.Config{Issuers: []config.Issuer{{Name: "cluster", URL: externalURL}}}, "")
+	cluster := begin(t, config.Config{Issuers: []config.Issuer{{Name: "cluster", URL: issuerURL}}}, "")
 	s := &apiServer{documents: cluster.Transport()}
 	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer reader" {
@@ -44,7 +44,11 @@ func newAPIServer(t *testing.T) (*apiServer, *emulator.Emulator) {
 		}
 		inside := r.Clone(r.Context())
 		inside.RequestURI, inside.Host = "", ""
-		inside.URL, _ = url.Parse(externalURL + r.URL.Path)
+		if !strings.HasPrefix(r.URL.Path, "/.well-known/") && !strings.HasPrefix(r.URL.Path, "/openid/") {
+			http.Error(w, "forbidden", http.StatusForbidden) // no rule of RBAC names that path
+			return
+		}
+		inside.URL, _ = url.Parse(strings.TrimSuffix(issuerURL, "/") + r.URL.Path)
 		answer, err := s.documents.RoundTrip(inside)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
@@ -78,7 +82,7 @@ func begin(t *testing.T, c config.Config, file string) *emulator.Emulator {
 // A cluster elsewhere is an issuer as real ones are: with a certificate of its
 // own, reached at an address of its own, and closed to strangers.
 func TestExternalIssuer(t *testing.T) {
-	api, cluster := newAPIServer(t)
+	api, cluster := newAPIServer(t, externalURL)
 	token := mintFor(t, cluster)
 	for _, c := range []struct {
 		name     string
@@ -112,6 +116,22 @@ func TestExternalIssuer(t *testing.T) {
 				t.Errorf("the server met a stranger: %v", stranger)
 			}
 		})
+	}
+}
+
+// The issuer of an AKS cluster has a path; its API server has the documents at the root.
+func TestExternalIssuerWithAPath(t *testing.T) {
+	const withPath = "https://northeurope.oic.prod-aks.azure.com/3aa4a235-b6e2-48d5-9195-7fcf05b459b0/0a1b/"
+	api, cluster := newAPIServer(t, withPath)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw}))
+	write(t, filepath.Join(dir, "token"), []byte("reader\n"))
+	e := begin(t, config.Config{
+		Issuers:      []config.Issuer{{Name: "aks", URL: withPath, External: true, Server: api.URL, CA: "ca.crt", BearerTokenFile: "token"}},
+		Applications: []config.Application{application(withPath)},
+	}, filepath.Join(dir, "wiemu.yaml"))
+	if got := e.Examine(t.Context(), config.DefaultTenant, applicationID, mintFor(t, cluster)); got.Code != 0 {
+		t.Errorf("%d %s: %v", got.Code, got.Message, got.Checks)
 	}
 }
 

@@ -15,7 +15,7 @@ func (i Issuer) checkReach(p *problems, at string) {
 		}
 	}
 	if u, err := url.Parse(i.Server); i.Server != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "") {
-		p.add(at+".server", "https://HOST:PORT", i.Server, "the path is that of the URL")
+		p.add(at+".server", "https://HOST:PORT", i.Server, "the path is that of the URL, or none where the server has nothing there")
 	}
 	for _, f := range []struct {
 		name  string
