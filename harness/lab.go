@@ -125,6 +125,7 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 	}
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
 	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
+	l.emulator.Control().Handle(http.MethodPost, declarePath, l.declareAll)
 	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads/move", l.move)
 	l.emulator.Control().HandleStream(clockPath, l.serveClock)
 	if err = l.Declare(opts.Workloads); err != nil {

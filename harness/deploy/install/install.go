@@ -36,8 +36,8 @@ const (
 
 	ControlPort = 9444 // of the pod's loopback
 
-	// Image is the emulator's: make image builds it.
-	Image = "wiemu-server:latest"
+	// Image is the emulator's: make e2e-images builds it.
+	Image = "wiemu:local"
 )
 
 // Options say what differs from cluster to cluster.

@@ -32,16 +32,16 @@ func (b *builder) component(w workload.Workload, p partFile, s settings) error {
 	image := cmp.Or(b.opts.Images[w.Component], named, b.opts.Images[""])
 	isSample := image == ""
 	if isSample {
-		if b.opts.Sample.Image == "" {
+		if b.opts.Sample == "" {
 			return fmt.Errorf("%s: %s: expected an image, found none: Radix builds it from source; build it and name it", b.file, w)
 		}
-		image = b.opts.Sample.Image
+		image = b.opts.Sample
 		b.remark("%s: Radix builds its image from source; %s stands in for it", w, image)
 	}
 	b.variables(w, s)
 	pod := b.pod(w, p, s, image)
 	if isSample {
-		pod.Spec.Containers[0].Command, pod.Spec.Containers[0].Args = b.opts.Sample.Command, b.opts.Sample.Args
+		pod.Spec.Containers[0].Args = sample(w)
 	} else {
 		pod.Spec.Containers[0].Command, pod.Spec.Containers[0].Args = s.Command, s.Args
 		b.probes(&pod.Spec.Containers[0], p, s, w.Role)
@@ -60,6 +60,24 @@ func (b *builder) component(w workload.Workload, p partFile, s settings) error {
 	})
 	b.service(w, p)
 	return nil
+}
+
+// sample is what wiemu-workload does in the place of a component: it reads a secret,
+// as a service does again and again. Without an identity it says that it has none.
+func sample(w workload.Workload) []string {
+	vault, secret := "mykeyvault", "mysecret"
+	for _, v := range w.KeyVaults {
+		for _, item := range v.Items {
+			if item.Type == "secret" {
+				vault, secret = v.Name, item.Name
+			}
+		}
+	}
+	read := []string{"secret", "get", vault, secret}
+	if w.Role == workload.Job {
+		return read
+	}
+	return append([]string{"watch", "--every", "1m"}, read...)
 }
 
 // variables adds the ConfigMap that variables are read from. That matters:

@@ -27,16 +27,8 @@ import (
 type Options struct {
 	Environments []string          // that are deployed; none: every one
 	Images       map[string]string // by component or job, instead of the image of the file; "": those that Radix would build
-	Sample       Sample            // stands in for a component that has no image
+	Sample       string            // image of wiemu-workload, which stands in for those that have none
 	Cluster      string            // RADIX_CLUSTERNAME; "": left out
-}
-
-// Sample is a program that stands in for those of an application. Its image has
-// a numeric user other than root, as Radix demands.
-type Sample struct {
-	Image   string
-	Command []string // "": the image's
-	Args    []string
 }
 
 // Manifests are an application in a cluster.

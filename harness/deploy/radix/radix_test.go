@@ -22,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // sample stands in for components without an image.
-var sample = radix.Sample{Image: "sample:1", Command: []string{"/sample"}, Args: []string{"watch"}}
+const sample = "sample:1"
 
 func TestManifestsOfAFile(t *testing.T) {
 	for _, test := range []struct {
