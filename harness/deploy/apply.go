@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 )
@@ -65,6 +66,21 @@ func (c *Cluster) Delete(ctx context.Context, objects []*unstructured.Unstructur
 		tell(named(o))
 	}
 	return nil
+}
+
+// Named returns the objects of a kind that have the same name in every namespace.
+func (c *Cluster) Named(ctx context.Context, kind schema.GroupVersionKind, name string) ([]*unstructured.Unstructured, error) {
+	plural, _ := meta.UnsafeGuessKindToResource(kind)
+	list, err := c.dynamic.Resource(plural).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		return nil, c.explain("list "+plural.Resource+" named "+name, err)
+	}
+	var all []*unstructured.Unstructured
+	for i := range list.Items {
+		list.Items[i].SetGroupVersionKind(kind)
+		all = append(all, &list.Items[i])
+	}
+	return all, nil
 }
 
 // remove deletes an object, if it is there, and what it owns, and waits.

@@ -64,7 +64,7 @@ func Open(file, named string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig %s: context %q: %w", where, named, err)
 	}
-	config.QPS, config.Burst = 50, 100 // of one command: nobody else is kept waiting
+	config.QPS = -1 // of one command: the API server itself says when it is too much
 	c := &Cluster{Context: named, config: config, poll: 250 * time.Millisecond}
 	if c.client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err

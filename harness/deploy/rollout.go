@@ -102,6 +102,15 @@ func failures(all []Rollout, waiting string) error {
 	return errors.Join(errs...)
 }
 
+// Look tells how far a Deployment has come.
+func (c *Cluster) Look(ctx context.Context, namespace, deployment string) (Rollout, error) {
+	now, err := c.look(ctx, Rollout{Kind: "Deployment", Namespace: namespace, Name: deployment, State: Waiting})
+	if err != nil {
+		return now, c.explain("look at "+now.String(), err)
+	}
+	return now, nil
+}
+
 // look asks how far a Deployment or Job has come.
 func (c *Cluster) look(ctx context.Context, r Rollout) (Rollout, error) {
 	now := Rollout{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, State: Waiting}

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/wiemu/wiemu/emulator/config"
@@ -189,3 +190,13 @@ func (opts Options) claim() (*unstructured.Unstructured, error) {
 	delete(content, "status")
 	return &unstructured.Unstructured{Object: content}, err
 }
+
+// Registered are the objects that the emulator itself makes once in a cluster.
+func Registered() []*unstructured.Unstructured {
+	webhook := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}}
+	webhook.SetName(Name)
+	return []*unstructured.Unstructured{webhook}
+}
+
+// TrustKind is the kind of Trust.
+func TrustKind() schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind("ConfigMap") }

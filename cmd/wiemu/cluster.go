@@ -1,0 +1,383 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/deploy"
+	"github.com/wiemu/wiemu/harness/deploy/install"
+	"github.com/wiemu/wiemu/harness/state"
+)
+
+func newCluster(stateDir *string) *cobra.Command {
+	var at clusterFlags
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Run the emulator in a cluster that is there already",
+		Long: `Run the emulator in a cluster that is there already, whoever made it. The cluster's own
+issuer signs its service-account tokens; the emulator runs in namespace ` + install.Namespace + `, is told
+that issuer, and only pods with the label azure.workload.identity/use: "true" meet the
+emulated hosts. What belongs to the cluster, its keys and its time, cannot be changed
+from here: for that, wiemu kind up makes one whose issuer is wiemu's.
+
+The cluster is the one that kubectl would take, or that of --kubeconfig and --context.`,
+		Example: `  wiemu cluster install --kubeconfig ~/.kube/config --context my-cluster
+  wiemu cluster apply -f radixconfig.yaml --env dev
+  wiemu cluster connect             # then, in another terminal: wiemu explain --last
+  wiemu cluster remove`,
+	}
+	cmd.PersistentFlags().StringVar(&at.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the one that kubectl takes)")
+	cmd.PersistentFlags().StringVar(&at.context, "context", "", "context of the kubeconfig (default: its current one)")
+	cmd.AddCommand(newClusterInstall(&at), newClusterRemove(&at), newClusterStatus(&at), newClusterApply(&at), newClusterConnect(&at, stateDir))
+	return cmd
+}
+
+// clusterFlags say which cluster a command is about.
+type clusterFlags struct{ kubeconfig, context string }
+
+func (f *clusterFlags) open() (*deploy.Cluster, error) { return deploy.Open(f.kubeconfig, f.context) }
+
+func newClusterInstall(at *clusterFlags) *cobra.Command {
+	var files []string
+	var opts install.Options
+	var volume, format string
+	var dryRun bool
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Install the emulator, or bring it up to date, and wait until it answers",
+		Long: `Install the emulator, or bring it up to date, and wait until it answers. It takes the
+right to make a namespace, cluster roles and a mutating webhook: a cluster
+administrator's. Pods with the label azure.workload.identity/use: "true" that are made
+from then on meet the emulated hosts; where azure-workload-identity's own webhook is
+installed, it stays in charge of the rest.
+
+The cluster has to have the emulator's image: make e2e-images builds it; push it where the
+cluster can pull it, or load it into its nodes (kind load docker-image). The objects are
+a kustomize base, too: harness/deploy/install/base.`,
+		Example: `  wiemu cluster install
+  wiemu cluster install --kubeconfig kubeconfig --image registry.example/wiemu:1 -f wiemu.yaml
+  wiemu cluster install --dry-run | kubectl diff -f -`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			read, err := readAll(cmd, files)
+			if err != nil {
+				return err
+			}
+			opts.Config = read.Configuration()
+			if volume != "" {
+				if opts.Volume, err = resource.ParseQuantity(volume); err != nil {
+					return fmt.Errorf("--volume: expected a size such as 50Mi, found %q", volume)
+				}
+			}
+			cluster, err := at.open()
+			if err != nil {
+				return err
+			}
+			if opts.Issuer, err = cluster.Issuer(cmd.Context()); err != nil {
+				return err
+			}
+			if dryRun {
+				objects, err := install.Objects(opts)
+				if err != nil {
+					return err
+				}
+				return writeObjects(cmd.OutOrStdout(), objects, format)
+			}
+			return installEmulator(cmd, cluster, opts, read.Workloads(), patience, format)
+		},
+	}
+	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "wiemu.yaml (tenants, identities, vaults) or radixconfig.yaml (whom to trust); repeatable")
+	cmd.Flags().StringVar(&opts.Image, "image", install.Image, "image of the emulator")
+	cmd.Flags().StringVar(&volume, "volume", "", "size of a volume, such as 50Mi, that keeps CA and directory when the pod is replaced (default: none is asked for)")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the objects and change nothing")
+	cmd.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "how long the emulator has until it answers")
+	addOutput(cmd, &format, "text", "json")
+	return cmd
+}
+
+// readAll reads the files that were named, and no others.
+func readAll(cmd *cobra.Command, files []string) (harness.Files, error) {
+	if len(files) == 0 {
+		return harness.Files{}, nil
+	}
+	s := selection{files: files}
+	return s.read(cmd)
+}
+
+// installed is what there is in a cluster.
+type installed struct {
+	Cluster  string          `json:"cluster"`
+	Issuer   string          `json:"issuer"`
+	Pod      deploy.Rollout  `json:"pod"`
+	Emulator *control.Status `json:"emulator,omitempty"` // nil: it does not answer
+}
+
+func installEmulator(cmd *cobra.Command, cluster *deploy.Cluster, opts install.Options, trusted []harness.Declared, patience time.Duration, format string) error {
+	ctx, told := cmd.Context(), newSteps(cmd.ErrOrStderr())
+	defer told.end()
+	var err error
+	if opts.Token, _, err = cluster.Secret(ctx, install.Namespace, install.Control, install.TokenKey); err != nil {
+		return err
+	}
+	objects, err := install.Objects(opts)
+	if err != nil {
+		return err
+	}
+	if err := cluster.Apply(ctx, objects, func(object string) { told.step("apply " + object) }); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pods, err := cluster.Await(limited, objects, func(r deploy.Rollout) { told.step(r.String() + ": " + r.Doing) })
+	if err != nil {
+		return withNextSteps(pods, err, loadByHand)
+	}
+	told.step("the emulator's answer")
+	client, letGo, err := steerInstalled(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	defer letGo()
+	if err := harness.DeclareAttached(ctx, client, trusted); err != nil {
+		return fmt.Errorf("tell the emulator whom to trust: %w", err)
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	told.end()
+	now := installed{Cluster: cluster.Context, Issuer: opts.Issuer, Pod: pods[0], Emulator: &status}
+	if format == "json" {
+		return printJSON(cmd.OutOrStdout(), now)
+	}
+	return now.write(cmd.OutOrStdout())
+}
+
+// loadByHand says how a cluster comes to an image.
+func loadByHand(image string) string {
+	return fmt.Sprintf("next: push %s to a registry that the cluster can pull from, and name it with --image; into the nodes of a kind cluster: kind load docker-image %s --name NAME", image, image)
+}
+
+func (i installed) write(w io.Writer) error {
+	out := &lines{w: w}
+	out.print("cluster   %s\nissuer    %s   (the cluster's own)\n", i.Cluster, i.Issuer)
+	out.print("%-9s %s: %s\n", i.Pod.State, i.Pod, i.Pod.Doing)
+	if i.Emulator != nil {
+		out.print("emulator  %d events, lab time %s\n", i.Emulator.Events, i.Emulator.Now.Format(time.RFC3339))
+		out.print("next      label a pod azure.workload.identity/use: \"true\" and annotate its service account\n          with azure.workload.identity/client-id, or: wiemu cluster apply -f radixconfig.yaml\n")
+	}
+	return out.err
+}
+
+// steerInstalled reaches the control door of the emulator in a cluster, through the
+// API server, until letGo is called.
+func steerInstalled(ctx context.Context, cluster *deploy.Cluster) (client *control.Client, letGo func(), err error) {
+	token, there, err := cluster.Secret(ctx, install.Namespace, install.Control, install.TokenKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !there {
+		return nil, nil, fmt.Errorf("cluster %s: there is no emulator in it; wiemu cluster install brings it", cluster.Context)
+	}
+	address, letGo, err := cluster.Forward(ctx, install.Namespace, install.Name, install.ControlPort)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &control.Client{URL: "http://" + address, Token: token}, letGo, nil
+}
+
+func newClusterRemove(at *clusterFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove",
+		Short: "Take the emulator out of a cluster, with everything that it made there",
+		Long: `Take the emulator out of a cluster, with everything that it made there: its namespace,
+roles and webhook, and the trust in every namespace. Pods that run keep what they were
+given until they are replaced. What was applied, namespaces of applications too, stays.`,
+		Example: "  wiemu cluster remove --context my-cluster",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := at.open()
+			if err != nil {
+				return err
+			}
+			told := newSteps(cmd.ErrOrStderr())
+			removed, err := removeEmulator(cmd.Context(), cluster, told)
+			told.end()
+			if err != nil {
+				return err
+			}
+			out := &lines{w: cmd.OutOrStdout()}
+			if len(removed) == 0 {
+				out.print("there was no emulator in cluster %s\n", cluster.Context)
+			}
+			for _, object := range removed {
+				out.print("removed   %s\n", object)
+			}
+			return out.err
+		},
+	}
+}
+
+func removeEmulator(ctx context.Context, cluster *deploy.Cluster, told *steps) ([]string, error) {
+	var removed []string
+	tell := func(object string) {
+		told.step("removed " + object)
+		removed = append(removed, object)
+	}
+	objects, err := install.Objects(install.Options{Volume: resource.MustParse("1Mi")})
+	if err != nil {
+		return nil, err
+	}
+	// Deployment and webhook first: nothing is put back, and no pod waits for an answer.
+	err = cluster.Delete(ctx, append(install.Registered(), objects[len(objects)-1]), tell)
+	if err != nil {
+		return removed, err
+	}
+	trust, err := cluster.Named(ctx, install.TrustKind(), install.Trust)
+	if err != nil {
+		return removed, err
+	}
+	if err := cluster.Delete(ctx, trust, tell); err != nil {
+		return removed, err
+	}
+	return removed, cluster.Delete(ctx, objects[:len(objects)-1], tell)
+}
+
+func newClusterStatus(at *clusterFlags) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show whether the emulator is in a cluster, and how it is",
+		Long:    "Show whether the emulator is in a cluster, and how it is. The exit code is 1 unless it answers.",
+		Example: "  wiemu cluster status\n  wiemu cluster status --context my-cluster -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := at.open()
+			if err != nil {
+				return err
+			}
+			now, err := clusterStatus(cmd.Context(), cluster)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				err = printJSON(cmd.OutOrStdout(), now)
+			} else {
+				err = now.write(cmd.OutOrStdout())
+			}
+			if err == nil && now.Emulator == nil {
+				err = exitCode(1)
+			}
+			return err
+		},
+	}
+	addOutput(cmd, &format, "text", "json")
+	return cmd
+}
+
+func clusterStatus(ctx context.Context, cluster *deploy.Cluster) (installed, error) {
+	now := installed{Cluster: cluster.Context}
+	var err error
+	if now.Issuer, err = cluster.Issuer(ctx); err != nil {
+		return now, err
+	}
+	if now.Pod, err = cluster.Look(ctx, install.Namespace, install.Name); err != nil || now.Pod.State != deploy.Running {
+		return now, err
+	}
+	client, letGo, err := steerInstalled(ctx, cluster)
+	if err != nil {
+		return now, err
+	}
+	defer letGo()
+	status, err := client.Status(ctx)
+	if err == nil {
+		now.Emulator = &status
+	}
+	return now, err
+}
+
+func newClusterApply(at *clusterFlags) *cobra.Command {
+	var a application
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Run the applications of radixconfig.yaml files in a cluster, under the names that Radix gives them",
+		Long:  "Run the applications of radixconfig.yaml files in a cluster that has the emulator.\n" + applyHelp,
+		Example: `  wiemu cluster apply -f radixconfig.yaml --env dev --image registry.example/my-app:1
+  wiemu cluster apply -f radixconfig.yaml --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.run(cmd, target{
+				name:  at.context,
+				open:  func(context.Context) (*deploy.Cluster, error) { return at.open() },
+				steer: steerInstalled, load: loadByHand,
+			})
+		},
+	}
+	a.addFlags(cmd, "wiemu/workload:local")
+	return cmd
+}
+
+func newClusterConnect(at *clusterFlags, stateDir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "connect",
+		Short: "Let the other commands steer the emulator in a cluster, until Ctrl-C",
+		Long: `Reach the emulator in a cluster through the API server, until it is interrupted. As
+long as it runs, wiemu status, explain, report, fault and the others are about that
+emulator, as they are about one that wiemu serve keeps running. It takes the right to
+forward ports to pods of namespace ` + install.Namespace + `; no port of the cluster is opened.`,
+		Example: `  wiemu cluster connect --context my-cluster
+  wiemu explain --last              # in another terminal`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			cluster, err := at.open()
+			if err != nil {
+				return err
+			}
+			dir, err := state.Open(*stateDir)
+			if err != nil {
+				return err
+			}
+			client, letGo, err := steerInstalled(cmd.Context(), cluster)
+			if err != nil {
+				return err
+			}
+			defer letGo()
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			withdraw, err := dir.Announce(state.Server{URL: client.URL, Token: client.Token})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, withdraw()) }()
+			fmt.Fprintf(cmd.OutOrStdout(), "connected to the emulator in cluster %s: %d events so far; Ctrl-C ends it\n", cluster.Context, status.Events)
+			return stay(cmd.Context(), client)
+		},
+	}
+}
+
+// stay returns when ctx ends, or when the emulator cannot be reached any more.
+func stay(ctx context.Context, client *control.Client) error {
+	tick := time.NewTicker(5 * time.Second) // wall time
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if _, err := client.Status(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("the emulator cannot be reached any more; type the same again: %w", err)
+			}
+		}
+	}
+}
