@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -153,14 +153,15 @@ func absolute(file string) (string, error) {
 
 // interrupted turns an error into exit code 130 if the user ended the command.
 func interrupted(cmd *cobra.Command, err error) error {
-	if err != nil && cmd.Context().Err() != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
-		if !errors.Is(err, cmd.Context().Err()) || err != cmd.Context().Err() {
-			fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
-		}
-		return exitCode(130)
+	cause := context.Cause(cmd.Context())
+	if err == nil || cause == nil {
+		return err
 	}
-	return err
+	fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
+	if err.Error() != cause.Error() { // something could not be taken away
+		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
+	}
+	return exitCode(130)
 }
 
 func writeUp(w io.Writer, r kind.Report) error {

@@ -102,9 +102,15 @@ func cannotPull(ctx context.Context, name string, err error) error {
 	return fmt.Errorf("the node image %s is not here and could not be pulled: %s; try docker pull %s, name an image that is here with --image (docker images), or, without a registry, build one with make node-image in the wiemu repository", name, said, name)
 }
 
-// versionOf reads the version of Kubernetes that kind writes into node images
-// (kind: pkg/build/nodeimage/const.go).
+// tagged are the names of node images whose tag says the version.
+var tagged = regexp.MustCompile(`^kindest/node:(?:offline-)?(v1\.\d+\.\d+)(?:@sha256:[0-9a-f]+)?$`)
+
+// versionOf is that of the Kubernetes in a node image: its tag says it, else the file
+// that kind writes into node images (kind: pkg/build/nodeimage/const.go).
 func (h *Host) versionOf(ctx context.Context, name string) (string, error) {
+	if m := tagged.FindStringSubmatch(name); m != nil {
+		return m[1], nil
+	}
 	version, err := h.docker.output(ctx, "run", "--rm", "--network", "none", "--entrypoint", "cat", name, "/kind/version")
 	if err != nil {
 		if explained := h.docker.explain(err); explained != err {

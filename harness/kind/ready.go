@@ -13,6 +13,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/harness/cluster"
+	"github.com/wiemu/wiemu/harness/webhook"
 )
 
 // WorkloadImage is an image that every cluster's node has: wiemu-workload and
@@ -88,6 +89,15 @@ func (h *Host) awaitService(ctx context.Context, name string, api *cluster.Clien
 	}
 	if err := await(ctx, startPatience, func(ctx context.Context) error { return webhookThere(ctx, api) }); err != nil {
 		return fmt.Errorf("%w; the emulator in the node registers it: wiemu kind logs --name %s", err, name)
+	}
+	return nil
+}
+
+// webhookThere complains when the emulator has not registered its webhook yet.
+func webhookThere(ctx context.Context, api *cluster.Client) error {
+	err := api.Get(ctx, "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/"+webhook.Configuration, nil)
+	if err != nil {
+		return fmt.Errorf("the webhook is not registered: %w", err)
 	}
 	return nil
 }
