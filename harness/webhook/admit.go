@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/cluster"
@@ -143,19 +145,33 @@ func (a *admission) trust(ctx context.Context) (warnings []string) {
 			Namespace: a.account.Namespace, ServiceAccount: a.account.Name, ClientID: id, Tenant: a.account.Annotations[TenantIDAnnotation], Issuer: a.config.Emulator.Webhook().Issuer,
 		})
 		if err == nil {
-			a.event.Detail["trust"] = trusts(made)
+			a.tellTrust(id, made)
 			return nil
 		}
 	}
-	a.event.Detail["trust"] = "not made: " + err.Error()
+	a.event.Detail["trust"] = "none"
 	return []string{fmt.Sprintf("Entra ID will refuse service account %s: annotation %s: %v", a.account.Name, ClientIDAnnotation, err)}
 }
 
-func trusts(made bool) string {
+// tellTrust writes down whether the identity trusts the pod's service account.
+func (a *admission) tellTrust(clientID string, made bool) {
 	if made {
-		return "made: nobody knew the client id, and now it is a managed identity that trusts this service account"
+		a.event.Detail["trust"] = "made"
+		a.event.Message = fmt.Sprintf("Nobody knew the client id %s: it is now a managed identity that trusts %s.", clientID, a.event.Subject)
+		return
 	}
-	return "left as it is: the identity was there, and its federated credentials say whom it trusts"
+	tenant, err := a.config.Emulator.Tenant(a.event.Tenant)
+	if err != nil {
+		return // Admit has found it
+	}
+	p, ok := a.config.Emulator.Directory().Principal(tenant, clientID)
+	if ok && slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return f.Subject == a.event.Subject }) {
+		a.event.Detail["trust"] = "there"
+		a.event.Message = fmt.Sprintf("%s trusts %s already.", p.DisplayName, a.event.Subject)
+		return
+	}
+	a.event.Detail["trust"] = "none"
+	a.event.Message = fmt.Sprintf("Client id %s is there, and its owners decide whom it trusts: none of its federated credentials is for %s, so Entra ID will refuse the pod with AADSTS700213.", clientID, a.event.Subject)
 }
 
 // granted writes down what a pod was given. Being asked once more about a pod
@@ -165,26 +181,18 @@ func (a *admission) granted(m Mutation) {
 	if a.asked.DryRun || len(m.Patch) == 0 && len(m.Warnings) == 0 && e.Summary == "" {
 		return
 	}
-	what := e.Summary
-	switch {
-	case what != "":
-	case len(m.Injected) == 0:
-		what = "made as it is"
-	default:
-		what = "made with " + strings.Join(m.Injected, "; ")
-	}
-	e.Summary = fmt.Sprintf("pod %s of %s is %s", a.podName(), e.Workload, what)
+	lines := m.Injected
 	if a.aside.Load() {
-		e.Detail["identity"] = "from azure-workload-identity's own webhook, which is installed"
+		lines = append(lines, "azure-workload-identity's own webhook is installed and gives the identity")
 	}
-	lines := make([]string, 0, len(m.Warnings)+1)
-	if t := e.Detail["trust"]; t != "" {
-		lines = append(lines, "The trust was "+t+".")
+	if e.Message != "" {
+		lines = append(lines, e.Message)
 	}
 	for _, w := range m.Warnings {
-		lines = append(lines, "Warning: "+w+".")
+		lines = append(lines, "warning: "+w)
 	}
 	e.Message = strings.Join(lines, "\n")
+	e.Summary = fmt.Sprintf("pod %s of %s is %s", a.podName(), e.Workload, cmp.Or(e.Summary, m.String()))
 	a.config.Emulator.Journal().Record(*e)
 }
 

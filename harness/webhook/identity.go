@@ -50,6 +50,7 @@ func (m *mutation) identity(id Identity) error {
 		changed = append(changed, c)
 	}
 	m.addVolume(id, volume, expiration, binding)
+	m.hasIdentity = true
 	if len(changed) > 0 {
 		m.tell("AZURE_* and the token at %s in %s", id.Layout.TokenFile(), names(changed))
 	}

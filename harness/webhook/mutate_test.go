@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -472,6 +473,25 @@ func TestNamesThatAPodMapsItself(t *testing.T) {
 	pod, _ := mutated(t, `{"metadata":{"name":"web"},"spec":{"hostNetwork":true,"containers":[{"name":"web"}],"hostAliases":[{"ip":"10.1.2.3","hostnames":["Login.microsoftonline.com","db"]},{"ip":"169.254.7.7","hostnames":["x"]}]}}`, account(), lab())
 	if aliases := asJSON(t, at(t, pod, "spec", "hostAliases")); aliases != `[{"hostnames":["Login.microsoftonline.com","db"],"ip":"10.1.2.3"},{"hostnames":["x","graph.microsoft.com"],"ip":"169.254.7.7"}]` {
 		t.Error(aliases)
+	}
+}
+
+func TestLinesOfAHostsFileAreShort(t *testing.T) {
+	s := lab()
+	for n := range 100 {
+		s.Way.Hosts = append(s.Way.Hosts, fmt.Sprintf("vault-%03d-of-the-shop.vault.azure.net", n))
+	}
+	pod, _ := mutated(t, plainPod, account(), s)
+	var names []string
+	for _, alias := range at(t, pod, "spec", "hostAliases").([]any) {
+		line := append([]string{at(t, alias, "ip").(string)}, hostnames(alias.(map[string]any))...)
+		if length := len(strings.Join(line, "\t")); length > 1000 {
+			t.Errorf("a line of %d bytes", length)
+		}
+		names = append(names, line[1:]...)
+	}
+	if !slices.Equal(names, s.Way.Hosts) {
+		t.Errorf("%d of %d names are there", len(names), len(s.Way.Hosts))
 	}
 }
 

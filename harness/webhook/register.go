@@ -81,8 +81,10 @@ func (s *Server) tell(err error) {
 	before := s.told.Swap(&text)
 	switch {
 	case before != nil && *before == text:
-	case err != nil:
+	case cluster.Refused(err) != nil:
 		s.log.Warn("the webhook is not registered", "error", err)
+	case err != nil:
+		s.log.Info("the webhook waits for its cluster", "reason", err)
 	default:
 		s.log.Info("the webhook is registered", "configuration", Configuration)
 	}

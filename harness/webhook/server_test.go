@@ -183,7 +183,7 @@ func TestAPodIsAdmitted(t *testing.T) {
 	}
 	e := x.last()
 	if e.Outcome != journal.Granted || e.Workload != "shop/web-sa" || e.ClientID != testClient || e.Tenant != config.DefaultTenant || e.Subject != "system:serviceaccount:shop:web-sa" ||
-		!strings.Contains(e.Summary, "web-6f9c7d- (prefix)") || !strings.Contains(e.Summary, "AZURE_*") || !strings.Contains(e.Message, "The trust was made") {
+		!strings.Contains(e.Summary, "web-6f9c7d- (prefix)") || !strings.Contains(e.Summary, "an identity and the way") || !strings.Contains(e.Message, "AZURE_*") || !strings.Contains(e.Message, "Nobody knew the client id") {
 		t.Errorf("the event is %+v", e)
 	}
 	before := len(x.lab.Journal().Events())
@@ -193,6 +193,20 @@ func TestAPodIsAdmitted(t *testing.T) {
 	}
 	if r := x.ask(string(again), ""); !r.Allowed || r.Patch != nil || len(x.lab.Journal().Events()) != before {
 		t.Errorf("asked once more about the same pod, the answer is %+v, and there are %d events more", r, len(x.lab.Journal().Events())-before)
+	}
+}
+
+func TestTheEventSaysWhetherEntraIDWillRefuse(t *testing.T) {
+	owned := []config.FederatedCredential{{Name: "web", Subject: "system:serviceaccount:shop:web-sa"}}
+	x := open(t, config.Config{Identities: []config.Identity{{Principal: config.Principal{Name: "web", ClientID: testClient, FederatedCredentials: &owned}}}}, func(c *Config) {
+		c.Admit = func(context.Context, emulator.Workload) (bool, error) { return false, nil } // the identity has owners
+	})
+	x.account("api-sa", ClientIDAnnotation, testClient)
+	for account, want := range map[string]string{"web-sa": "web trusts system:serviceaccount:shop:web-sa already", "api-sa": "AADSTS700213"} {
+		x.made(strings.Replace(labelled, "web-sa", account, 1))
+		if e := x.last(); !strings.Contains(e.Message, want) {
+			t.Errorf("%s: the event says %q, want %q", account, e.Message, want)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ func (m *mutation) way(w Way) {
 		m.warn("spec.os.name is windows: the emulated hosts are for Linux pods, and this one will meet the real ones")
 		return
 	}
+	m.hasWay = true
 	m.aliases(w)
 	all := slices.Concat(m.initContainers, m.containers)
 	for _, c := range all {
@@ -83,7 +84,29 @@ func (m *mutation) aliases(w Way) {
 			return
 		}
 	}
-	m.hostAliases = append(m.hostAliases, object{"ip": address, "hostnames": missing})
+	for len(missing) > 0 {
+		n := fitting(missing)
+		m.hostAliases = append(m.hostAliases, object{"ip": address, "hostnames": missing[:n:n]})
+		missing = missing[n:]
+	}
+}
+
+// maxLine is how long a line of a hosts file gets: a kubelet writes one for each
+// alias, and musl reads 1023 bytes of it (musl: src/network/lookup_name.c,
+// name_from_hosts). Several aliases of an address are allowed; an API server
+// warns of them.
+const maxLine = 900
+
+// fitting is how many of the names, one at least, have room in a line.
+func fitting(hosts []any) int {
+	length := 0
+	for n, host := range hosts {
+		name, _ := host.(string)
+		if length += len(name) + 1; length > maxLine && n > 0 {
+			return n
+		}
+	}
+	return len(hosts)
 }
 
 // trust gives a container the bundle. What it sets itself stays: its owner knows

@@ -62,12 +62,27 @@ type ServiceAccount struct {
 
 // Mutation is what becomes of a pod.
 type Mutation struct {
-	Pod      json.RawMessage // changed; fields that are not known here are kept
-	Patch    []Operation     // the same as a JSON patch; empty: nothing changed
-	Injected []string        // what was put where, for people
-	Warnings []string        // what its owner should know, for kubectl to print
-	ClientID string          // of the service account, for events
+	Pod                 json.RawMessage // changed; fields that are not known here are kept
+	Patch               []Operation     // the same as a JSON patch; empty: nothing changed
+	Injected            []string        // what was put where, for people
+	Warnings            []string        // what its owner should know, for kubectl to print
+	HasIdentity, HasWay bool            // which of the settings it was given
+
+	ClientID string // of the service account, for events
 	TenantID string
+}
+
+// String says in a few words what a pod was given.
+func (m Mutation) String() string {
+	switch {
+	case m.HasIdentity && m.HasWay:
+		return "made with an identity and the way to the emulated hosts"
+	case m.HasIdentity:
+		return "made with an identity"
+	case m.HasWay:
+		return "made with the way to the emulated hosts"
+	}
+	return "made as it is"
 }
 
 // Denial is why a pod may not be made. Its text is azure-workload-identity's,
@@ -97,7 +112,7 @@ func Mutate(pod []byte, account ServiceAccount, s Settings) (Mutation, error) {
 		return Mutation{}, err
 	}
 	after := p.render()
-	result := Mutation{Patch: diff(nil, "", map[string]any(before), map[string]any(after)), Injected: m.injected, Warnings: m.warnings, ClientID: account.Annotations[ClientIDAnnotation], TenantID: m.tenant()}
+	result := Mutation{Patch: diff(nil, "", map[string]any(before), map[string]any(after)), Injected: m.injected, Warnings: m.warnings, HasIdentity: m.hasIdentity, HasWay: m.hasWay, ClientID: account.Annotations[ClientIDAnnotation], TenantID: m.tenant()}
 	if result.Pod, err = encode(after); err != nil {
 		return Mutation{}, fmt.Errorf("encode the pod: %w", err)
 	}
@@ -110,7 +125,8 @@ type mutation struct {
 	account  ServiceAccount
 	settings Settings
 
-	injected, warnings []string
+	injected, warnings  []string
+	hasIdentity, hasWay bool
 }
 
 func (m *mutation) run() error {
