@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -116,8 +117,8 @@ func cachedKeys(ctx context.Context) (*keyring.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer pool.Close()
-	return pool.Bounded(ctx, 2)
+	keys, err := pool.Bounded(ctx, 2)
+	return keys, errors.Join(err, pool.Close())
 }
 
 // end closes the lab; if the test has failed, it says what happened.

@@ -107,9 +107,8 @@ func (m *mismatches) compare(path string, expected, found reflect.Value) {
 	if expected.IsZero() {
 		return
 	}
-	switch v := expected.Interface().(type) {
-	case time.Time:
-		if !found.Interface().(time.Time).Equal(v) {
+	if at, is := expected.Interface().(time.Time); is {
+		if !at.Equal(found.Interface().(time.Time)) {
 			m.add(path, expected, found)
 		}
 		return
