@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/harness/cluster"
 	"github.com/wiemu/wiemu/harness/webhook"
@@ -238,7 +240,10 @@ func openSecret(opts Options) (vault, name string) {
 		return "", ""
 	}
 	for _, v := range completed.Vaults {
-		if len(v.Access) > 0 || v.Tenant != completed.Tenants[0].ID {
+		open := slices.ContainsFunc(v.Access, func(a config.Access) bool {
+			return a.Identity == "*" && (slices.Contains(a.Permissions, "*") || slices.Contains(a.Permissions, "get"))
+		})
+		if !open || v.Tenant != completed.Tenants[0].ID {
 			continue
 		}
 		for secret := range v.Secrets {
