@@ -140,7 +140,7 @@ func (s *Server) readAddress(ctx context.Context) error {
 func (s *Server) lookAside(ctx context.Context) error {
 	err := s.config.Cluster.Get(ctx, configurations+"/"+upstream, nil)
 	if err != nil && !cluster.IsNotFound(err) {
-		return err
+		return fmt.Errorf("look for azure-workload-identity's webhook: %w", err)
 	}
 	if there := err == nil; s.aside.Swap(there) != there {
 		s.log.Info("azure-workload-identity's webhook", "installed", there)

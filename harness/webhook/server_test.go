@@ -21,6 +21,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/cluster"
 	"github.com/wiemu/wiemu/harness/cluster/clustertest"
@@ -44,9 +45,22 @@ type scene struct {
 	admitted []emulator.Workload
 }
 
+// keys are made once for all tests: they are what a lab costs.
+var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
+
 func open(t *testing.T, c config.Config, change func(*Config)) *scene {
 	t.Helper()
-	lab, err := emulator.Start(t.Context(), emulator.Options{InMemory: true, Config: c, StateDir: t.TempDir()})
+	pool, err := keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leased := pool.Lease()
+	t.Cleanup(func() {
+		if err := leased.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	lab, err := emulator.Start(t.Context(), emulator.Options{InMemory: true, Config: c, StateDir: t.TempDir(), Keys: leased})
 	if err != nil {
 		t.Fatal(err)
 	}
