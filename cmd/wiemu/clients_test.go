@@ -177,7 +177,9 @@ func TestNodeReadsASecret(t *testing.T) {
 // make e2e and make test are what .ci/run runs; they would run this test again.
 // What needs Docker is run by the tests with the tag e2e.
 func TestREADME(t *testing.T) {
-	out := runREADME(t, func(block string) bool { return !withDocker.MatchString(block) && !strings.HasPrefix(block, "make e2e\n") })
+	out := runREADME(t, func(block string) bool {
+		return !withDocker.MatchString(block) && !strings.HasPrefix(block, "make e2e\n")
+	})
 	for _, want := range []string{
 		"system:serviceaccount:my-radix-app-dev:web-sa",
 		`{"token_type":"Bearer","expires_in":86399,"ext_expires_in":86399,"access_token":"`,
