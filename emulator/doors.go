@@ -39,6 +39,9 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 		return err
 	}
 	e.time = control.NewTimekeeper(e.clock, e.journal, e.parts())
+	if opts.InCluster {
+		e.time.Fix(realTime)
+	}
 	e.control = control.NewServer(control.Lab{
 		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,

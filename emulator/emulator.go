@@ -6,6 +6,7 @@ package emulator
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,7 +54,17 @@ type Options struct {
 	Outside     http.RoundTripper // reaches external issuers. nil: HTTPS with the system's roots
 	Faults      []fault.Fault     // injected before the doors open, after those of Config
 	Seed        uint64            // decides about faults with a probability. 0: one is chosen; Faults tells it
+	Keep        bool              // StateDir also keeps the signing keys, and what becomes of the directory at run time; see keeper
 	Token       string            // opens the control and the cluster door. "": one is made; Token tells it
+
+	// InCluster says that the first hosted issuer is a real cluster's, or that the
+	// workloads are: the API server makes the claims of tokens, kubelets lay out the
+	// files, and everybody lives on real time. What only a lab can do is refused.
+	InCluster bool
+
+	// SharedKey is the first hosted issuer's only key, which the cluster's API server
+	// has as well and signs with; see keyring.Options. nil: keys of its own.
+	SharedKey crypto.Signer
 
 	// InMemory is a lab without doors: it opens no port, and whoever uses it does so
 	// by Transport and Answer, in this process. Made inside a testing/synctest
@@ -94,6 +105,7 @@ type Emulator struct {
 	cleanup   []func() error // in the order in which things were opened
 
 	stateDir string        // "": nothing is kept
+	keep     *keeper       // nil: keys and directory are not
 	pool     *keyring.Pool // where later keys come from
 	bindings *tokenproxy.Proxy
 
@@ -125,7 +137,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 	}()
 	e.stateDir = opts.StateDir
 	for _, step := range []func(context.Context, Options) error{
-		e.openJournal, e.openFaults, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.openDoors,
+		e.openJournal, e.openFaults, e.openKept, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.restoreDirectory, e.openDoors,
 	} {
 		if err := step(ctx, opts); err != nil {
 			return nil, err
@@ -186,7 +198,11 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 		issuers[i.Name] = i.URL
 	}
 	e.faults.Know(issuers)
-	for _, f := range slices.Concat(fault.Chaos(e.config.Chaos), e.config.Faults, opts.Faults) {
+	if opts.InCluster {
+		e.faults.Exclude(outOfReach())
+	}
+	chaos := slices.DeleteFunc(fault.Chaos(e.config.Chaos), func(f fault.Fault) bool { return !e.faults.Possible(f) })
+	for _, f := range slices.Concat(chaos, e.config.Faults, opts.Faults) {
 		if _, err := e.faults.Inject(f); err != nil {
 			return err
 		}
@@ -212,9 +228,10 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 		e.onClose(pool.Close)
 	}
 	e.pool = pool
+	shared := opts.SharedKey
 	add := func(name string, o keyring.Options) error {
 		o.Name, o.Journal, o.Faults = name, e.journal, e.faults
-		ring, err := keyring.New(ctx, e.clock.Part(name), pool, o)
+		ring, err := e.keep.ring(ctx, e.clock.Part(name), pool, o)
 		if err != nil {
 			return fmt.Errorf("make the key ring of %s: %w", name, err)
 		}
@@ -231,10 +248,11 @@ func (e *Emulator) openKeys(ctx context.Context, opts Options) (err error) {
 		}
 		if err := add(i.Name, keyring.Options{
 			Identify: issuer.KeyID, Issuer: i.URL, Algorithm: i.KeyAlgorithm,
-			RotateEvery: i.RotateKeysEvery, PublishAhead: i.PublishKeysAhead, RetireAfter: i.RemoveKeysAfter,
+			RotateEvery: i.RotateKeysEvery, PublishAhead: i.PublishKeysAhead, RetireAfter: i.RemoveKeysAfter, Shared: shared,
 		}); err != nil {
 			return err
 		}
+		shared = nil // it is the first one's
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (e *Emulator) openBindings(keys *keyring.Pool, login *route) {
 	e.bindings = tokenproxy.New(tokenproxy.Config{
 		Clusters: e.issuers, Directory: e.directory, Cloud: e.cloud, Clock: e.clock, Journal: e.journal, Login: login, Host: bindingHost,
 		Keys: func(ctx context.Context) (*keyring.Ring, error) {
-			ring, err := keyring.New(ctx, e.clock, keys, keyring.Options{Name: "identity bindings", Identify: issuer.KeyID, Journal: e.journal})
+			ring, err := e.keep.ring(ctx, e.clock, keys, keyring.Options{Name: "identity bindings", Identify: issuer.KeyID, Journal: e.journal})
 			if err == nil {
 				e.extraDoors.Lock()
 				e.extraDoors.rings = append(e.extraDoors.rings, ring)
@@ -91,6 +91,9 @@ func (e *Emulator) BindIdentity(ctx context.Context, w Workload) error {
 	}
 	from.PutServiceAccount(w.Namespace, w.ServiceAccount, map[string]string{"azure.workload.identity/client-id": w.ClientID})
 	if w.ClientID == "" || slices.ContainsFunc(e.config.IdentityBindings, func(b config.IdentityBinding) bool { return strings.EqualFold(b.Identity, w.ClientID) }) {
+		return nil
+	}
+	if e.directory.Removed(tenant, w.ClientID) {
 		return nil
 	}
 	if _, exists := e.directory.Principal(tenant, w.ClientID); !exists {

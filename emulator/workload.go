@@ -26,9 +26,9 @@ type Workload struct {
 
 // Trust makes the service account in its cluster and, as the workload's owners
 // would have done in Azure, a federated credential for it. A client id that no
-// tenant knows becomes a user-assigned managed identity. An identity whose
-// federated credentials wiemu.yaml lists keeps exactly those, and one that
-// trusts the service account already is left as it is.
+// tenant knows becomes a user-assigned managed identity, unless somebody has
+// removed it. An identity whose federated credentials wiemu.yaml lists keeps
+// exactly those, and one that trusts the service account already is left as it is.
 func (e *Emulator) Trust(w Workload) error {
 	if err := config.CheckNames(w.Namespace, w.ServiceAccount); err != nil {
 		return err
@@ -73,6 +73,9 @@ func (e *Emulator) Trust(w Workload) error {
 // the identity if there is none. It reports whether anything changed.
 func (e *Emulator) addCredential(tenant string, w Workload, credential directory.FederatedCredential) (changed bool, err error) {
 	p, exists := e.directory.Principal(tenant, w.ClientID)
+	if e.directory.Removed(tenant, w.ClientID) {
+		return false, nil
+	}
 	if !exists {
 		return true, e.makeIdentity(tenant, w, []directory.FederatedCredential{credential})
 	}

@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
+	"os"
 
+	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/externaljwt"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/cluster"
@@ -16,6 +23,7 @@ import (
 type inCluster struct {
 	signer     string // socket
 	legacyKeys string // PEM file
+	sharedKey  string // PEM file
 	webhook    string // address
 	kubeconfig string // or in-cluster
 	advertise  string // address
@@ -24,9 +32,54 @@ type inCluster struct {
 func (c *inCluster) add(flags *flag.FlagSet) {
 	flags.StringVar(&c.signer, "signer", "", "socket on which the first hosted issuer signs a cluster's service-account tokens: --service-account-signing-endpoint of its API server (Kubernetes 1.34 and newer)")
 	flags.StringVar(&c.legacyKeys, "legacy-keys", "/etc/kubernetes/pki/sa.pub", "with -signer: PEM file with the public keys of tokens in Secrets, which the API server is told if the file is there")
+	flags.StringVar(&c.sharedKey, "shared-key", "", "PEM file, such as kubeadm's sa.key, with the private key that a cluster's API server signs with and the first hosted issuer has, too; it cannot be rotated (for Kubernetes before 1.34, instead of -signer)")
 	flags.StringVar(&c.webhook, "webhook", "", "host:port, such as 127.0.0.1:9443, at which the cluster's API server asks about pods with the label "+webhook.UseLabel+"=true: they get what azure-workload-identity gives them, and the way to the emulated hosts")
 	flags.StringVar(&c.kubeconfig, "cluster", "", "with -webhook: kubeconfig of the cluster, which may appear later, or "+cluster.InCluster+" for the one that this is a pod of")
 	flags.StringVar(&c.advertise, "advertise", "", "with -webhook: where pods find the emulated hosts on port 443: an IP address; or NAMESPACE/NAME of a Service, through which the API server asks, too, on the port of -webhook")
+}
+
+// prepare says to the emulator what it is for the cluster.
+func (c inCluster) prepare(opts *emulator.Options) (err error) {
+	opts.InCluster = c != inCluster{legacyKeys: c.legacyKeys}
+	switch {
+	case c.sharedKey == "":
+		return nil
+	case c.signer != "":
+		return errors.New("-shared-key and -signer: expected one of them, found both; an API server that asks a signer needs no key")
+	}
+	if opts.SharedKey, err = readKey(c.sharedKey); err != nil {
+		return fmt.Errorf("-shared-key: %w", err)
+	}
+	return nil
+}
+
+// readKey reads a private key as kubeadm writes it, or as PKCS #8.
+func readKey(file string) (crypto.Signer, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("%s: expected a PEM block with a private key, found none", file)
+	}
+	var key any
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("%s: expected a PEM block RSA PRIVATE KEY or PRIVATE KEY, found %s", file, block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	private, ok := key.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%s: expected an RSA key, which Entra ID wants, found a %T", file, key)
+	}
+	return private, nil
 }
 
 // join does what the server is for its cluster, until leave.

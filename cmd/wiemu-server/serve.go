@@ -9,14 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/nodeservice"
@@ -39,7 +37,7 @@ type settings struct {
 func parse(args []string) (s settings, err error) {
 	flags := flag.NewFlagSet("wiemu-server", flag.ContinueOnError)
 	flags.StringVar(&s.file, "f", "", "wiemu.yaml (default: the built-in defaults)")
-	flags.StringVar(&s.state, "state", "", "directory that keeps the CA and the signing keys from run to run (default: none is kept)")
+	flags.StringVar(&s.state, "state", "", "directory that keeps, from run to run and whatever ends them, the CA, the signing keys, the control door's token, and what became of the directory at run time, which wins over wiemu.yaml (default: nothing is kept)")
 	flags.StringVar(&s.lab, "lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
 	flags.StringVar(&s.start, "start", "", "lab time at first, such as 2026-01-05T09:00:00Z, which then stands still (default: the machine's, which runs)")
 	flags.Uint64Var(&s.seed, "seed", 0, "decides about faults with a probability (default: one is chosen)")
@@ -88,10 +86,10 @@ func (s settings) serve(ctx context.Context) (err error) {
 		if opts.Emulator.Token, err = controlToken(s.state); err != nil {
 			return err
 		}
-		if opts.Emulator.Keys, err = keyring.OpenPool(filepath.Join(s.state, "keys"), keyring.PoolOptions{}); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, opts.Emulator.Keys.Close()) }()
+		opts.Emulator.Keep = true
+	}
+	if err := s.cluster.prepare(&opts.Emulator); err != nil {
+		return err
 	}
 	lab, err := harness.Start(ctx, opts)
 	if err != nil {

@@ -31,7 +31,8 @@ func controlToken(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("keep the control door's token: %w", err)
 	}
-	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+	next := filepath.Join(dir, "."+controlTokenFile+".new") // whole or not at all: we may be killed at any time
+	if err := errors.Join(os.WriteFile(next, []byte(token+"\n"), 0o600), os.Rename(next, file)); err != nil {
 		return "", fmt.Errorf("keep the control door's token: %w", err)
 	}
 	return token, nil

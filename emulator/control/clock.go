@@ -90,7 +90,7 @@ func (s *Server) handleClock() {
 			return withBody(r, func(struct{}) error { return s.lab.Time.Clock().Advance(r.Context(), 0) })
 		},
 		"freeze": func(r *http.Request) error {
-			return withBody(r, func(struct{}) error { s.lab.Time.Freeze(); return nil })
+			return withBody(r, func(struct{}) error { return s.lab.Time.Freeze() })
 		},
 		"speed": func(r *http.Request) error {
 			return withBody(r, func(req SpeedRequest) error { return s.lab.Time.SetSpeed(req.Speed) })

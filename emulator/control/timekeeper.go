@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +20,25 @@ type Timekeeper struct {
 	clock   *clock.Lab
 	journal *journal.Journal
 	parts   []string
+	fixed   string // why lab time cannot be changed; "": it can
 }
 
 // NewTimekeeper returns the timekeeper of a lab; parts are the names of those
 // whose clocks can be skewed.
 func NewTimekeeper(clk *clock.Lab, j *journal.Journal, parts []string) *Timekeeper {
-	return &Timekeeper{clk, j, parts}
+	return &Timekeeper{clock: clk, journal: j, parts: parts}
+}
+
+// Fix lets nobody change lab time from now on, for the reason given. Clocks can
+// still be skewed.
+func (t *Timekeeper) Fix(reason string) { t.fixed = reason }
+
+// changeable is why lab time cannot be changed.
+func (t *Timekeeper) changeable() error {
+	if t.fixed == "" {
+		return nil
+	}
+	return &StatusError{http.StatusConflict, errors.New("time here is real and cannot be changed: " + t.fixed)}
 }
 
 // Clock is the lab's.
@@ -34,6 +49,9 @@ func (t *Timekeeper) Parts() []string { return t.parts }
 
 // Advance moves lab time forward; see clock.Lab.
 func (t *Timekeeper) Advance(ctx context.Context, by time.Duration) error {
+	if err := t.changeable(); err != nil {
+		return err
+	}
 	from := t.clock.Now()
 	if err := t.clock.Advance(ctx, by); err != nil {
 		return err
@@ -44,6 +62,9 @@ func (t *Timekeeper) Advance(ctx context.Context, by time.Duration) error {
 
 // Set moves lab time forward to the given time; see clock.Lab.AdvanceTo.
 func (t *Timekeeper) Set(ctx context.Context, to time.Time) error {
+	if err := t.changeable(); err != nil {
+		return err
+	}
 	from := t.clock.Now()
 	if err := t.clock.AdvanceTo(ctx, to); err != nil {
 		return err
@@ -53,13 +74,20 @@ func (t *Timekeeper) Set(ctx context.Context, to time.Time) error {
 }
 
 // Freeze lets lab time stand still.
-func (t *Timekeeper) Freeze() {
+func (t *Timekeeper) Freeze() error {
+	if err := t.changeable(); err != nil {
+		return err
+	}
 	t.clock.Freeze()
 	t.tell("", "lab time stands still")
+	return nil
 }
 
 // SetSpeed lets lab time run, rate times as fast as the machine's clock.
 func (t *Timekeeper) SetSpeed(rate float64) error {
+	if err := t.changeable(); err != nil {
+		return err
+	}
 	if err := t.clock.SetSpeed(rate); err != nil {
 		return err
 	}

@@ -1,6 +1,37 @@
 package directory
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+)
+
+// Change is what becomes of one principal.
+type Change struct {
+	Tenant   string // id
+	ClientID string
+	Old, New *Principal // nil: there is none
+}
+
+// Keep lets keep know of every change from now on, before it is made. A change
+// that it returns an error for is not made. It must not ask the directory.
+func (d *Directory) Keep(keep func(Change) error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.keep = keep
+}
+
+// removal names somebody who was taken out of a tenant.
+type removal struct{ tenant, clientID string }
+
+// Removed reports whether somebody with this client id was taken out of the tenant
+// and not put there again. What is made for a workload by itself is not made again
+// against the will of whoever removed it.
+func (d *Directory) Removed(tenantID, clientID string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t, ok := d.byName[canonical(tenantID)]
+	return ok && d.removed[removal{t.info.ID, canonical(clientID)}]
+}
 
 // Put adds a principal to a tenant (id or domain) or replaces the one with the
 // same client id. Nothing changes when it returns an error.
@@ -50,10 +81,46 @@ func (d *Directory) Remove(tenantID, clientID string) error {
 	if err != nil {
 		return err
 	}
+	return d.remove(t, canonical(clientID), e)
+}
+
+// Clear takes a principal out of a tenant as Remove does, if there is one, and
+// otherwise remembers that there was.
+func (d *Directory) Clear(tenantID, clientID string) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	t, err := d.tenantToChange(tenantID)
+	if err != nil {
+		return err
+	}
+	return d.remove(t, canonical(clientID), t.byClient[canonical(clientID)])
+}
+
+// remove takes an entry out, nil if there is none; d.changing is held.
+func (d *Directory) remove(t *tenant, clientID string, e *entry) error {
+	if e != nil {
+		if err := d.kept(Change{Tenant: t.info.ID, ClientID: clientID, Old: e.principal}); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t.remove(e)
-	d.countIssuers(e.principal, -1)
+	d.removed[removal{t.info.ID, clientID}] = true
+	if e != nil {
+		t.remove(e)
+		d.countIssuers(e.principal, -1)
+	}
+	return nil
+}
+
+// kept returns nil when a change is on record, or is none; d.changing is held.
+func (d *Directory) kept(c Change) error {
+	if d.keep == nil || reflect.DeepEqual(c.Old, c.New) {
+		return nil
+	}
+	if err := d.keep(c); err != nil {
+		return fmt.Errorf("directory: keep what becomes of %s: %w", c.ClientID, err)
+	}
 	return nil
 }
 
@@ -71,11 +138,19 @@ func (d *Directory) put(t *tenant, p Principal, add bool) error {
 	if err := t.conflict(&p, old); err != nil {
 		return err
 	}
+	c := Change{Tenant: t.info.ID, ClientID: p.ClientID, New: &p}
+	if old != nil {
+		c.Old = old.principal
+	}
+	if err := d.kept(c); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if old != nil {
 		d.countIssuers(old.principal, -1)
 	}
+	delete(d.removed, removal{t.info.ID, p.ClientID})
 	t.put(&p, old)
 	t.byClient[p.ClientID].date(d.clock)
 	d.countIssuers(&p, +1)

@@ -21,19 +21,21 @@ import (
 type Directory struct {
 	changing sync.Mutex // one change at a time; taken before mu
 
-	clock clock.Clock // nil: changes have no time
+	clock clock.Clock        // nil: changes have no time
+	keep  func(Change) error // nil: changes are not kept
 
 	mu      sync.RWMutex
 	tenants []*tenant          // in the order they were given
 	byName  map[string]*tenant // by id and by domain
 	issuers map[string]int     // how many federated credentials name each issuer
+	removed map[removal]bool   // who was taken away and is not there again
 }
 
 // New makes a directory of the given tenants. Ids that were left out are derived
 // from the tenant and client id, GUIDs and domains are put into lower case. Its
 // error joins one [*Error] for everything that is wrong.
 func New(tenants ...Tenant) (*Directory, error) {
-	d := &Directory{byName: map[string]*tenant{}, issuers: map[string]int{}}
+	d := &Directory{byName: map[string]*tenant{}, issuers: map[string]int{}, removed: map[removal]bool{}}
 	var found []error
 	for _, t := range tenants {
 		found = append(found, d.add(t))

@@ -31,6 +31,7 @@ type Set struct {
 	last    int // ordinal of the newest fault
 	active  []*injected
 	issuers map[string]string // URLs by name
+	without map[string]string // why there are no faults of a point
 
 	watchers []*watcher
 }
@@ -58,6 +59,23 @@ func (s *Set) Know(urlsByName map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.issuers = maps.Clone(urlsByName)
+}
+
+// Exclude says why nothing can go wrong at some points: that reason is the error of
+// Inject.
+func (s *Set) Exclude(reasonsByPoint map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.without = maps.Clone(reasonsByPoint)
+}
+
+// Possible reports whether a fault can be made here, which it can unless Exclude
+// said otherwise.
+func (s *Set) Possible(f Fault) bool {
+	kind, mistake := named(f.Name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return mistake != nil || s.without[kind.Point] == ""
 }
 
 // Inject adds a fault and returns its id. The error joins a *Mistake for
@@ -101,7 +119,15 @@ func (s *Set) checked(f Fault) (Fault, Kind, error) {
 	}
 	f.Parameters = maps.Clone(f.Parameters)
 	kind, err := Named(f.Name)
-	return f, kind, err
+	if err != nil {
+		return f, kind, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if reason := s.without[kind.Point]; reason != "" {
+		return f, kind, fmt.Errorf("fault %s: it cannot be made here: %s", f.Name, reason)
+	}
+	return f, kind, nil
 }
 
 // Restore adds faults as Active told them elsewhere, with their ids and counts.

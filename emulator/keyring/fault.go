@@ -78,11 +78,14 @@ func (r *Ring) publishAtLast(ordinal int) {
 	if !hidden || r.life.Err() != nil {
 		return
 	}
-	s.stop()
-	delete(r.show, ordinal)
 	keys := *r.keys.Load()
 	key := keys[index(keys, ordinal)] // it is not removed, or it would not be hidden
 	key.PublishedAt = r.clock.Now()
-	r.put(key)
+	if err := r.put(key); err != nil {
+		r.failed(err) // it stays hidden, as it was kept
+		return
+	}
+	s.stop()
+	delete(r.show, ordinal)
 	r.tell(key, "", fmt.Sprintf("key %s of %s is published, %v after it began to sign", key.ID, r.opts.Name, key.PublishedAt.Sub(key.SigningAt).Round(time.Second)), map[string]string{"jwks": "with it"}, fault.Hit{})
 }

@@ -15,6 +15,17 @@ import (
 // errRingClosed refuses a new key after Close.
 var errRingClosed = errors.New("it is closed")
 
+// errShared refuses to change a ring whose key somebody else has, too.
+var errShared = errors.New("its key is also the API server's, which learns of no other while it runs: keys of a cluster can be changed where it asks a signer (Kubernetes 1.34 and newer)")
+
+// changeable says why the ring cannot change.
+func (r *Ring) changeable() error {
+	if r.opts.Shared != nil {
+		return fmt.Errorf("key ring %s: %w", r.opts.Name, errShared)
+	}
+	return nil
+}
+
 // Publish puts a new key into the JWKS that does not sign yet.
 func (r *Ring) Publish(ctx context.Context) (Key, error) {
 	r.change.Lock()
@@ -46,6 +57,9 @@ func (r *Ring) Rotate(ctx context.Context) (Key, error) {
 func (r *Ring) Remove(id string) error {
 	r.change.Lock()
 	defer r.change.Unlock()
+	if err := r.changeable(); err != nil {
+		return err
+	}
 	key, ok := r.Key(id)
 	if !ok {
 		return fmt.Errorf("key ring %s: no key %s in its JWKS", r.opts.Name, id)
@@ -55,11 +69,12 @@ func (r *Ring) Remove(id string) error {
 		if !ok {
 			return fmt.Errorf("key ring %s: key %s signs and no other key is published; publish one or rotate first", r.opts.Name, id)
 		}
-		r.sign(next, fault.Hit{})
+		if _, err := r.sign(next, fault.Hit{}); err != nil {
+			return err
+		}
 		r.plan()
 	}
-	r.remove(key.ordinal, "on demand")
-	return nil
+	return r.remove(key.ordinal, "on demand")
 }
 
 // Close stops the schedule; the keys stay usable. It waits for no key.
@@ -140,7 +155,9 @@ func (r *Ring) publish(ctx context.Context) (Key, error) {
 		return Key{}, err
 	}
 	key.Stage = Published
-	r.put(key)
+	if err := r.put(key); err != nil {
+		return Key{}, err
+	}
 	r.tell(key, "", fmt.Sprintf("key %s of %s is published", key.ID, r.opts.Name), nil, fault.Hit{})
 	return key, nil
 }
@@ -157,26 +174,38 @@ func (r *Ring) rotate(ctx context.Context) (Key, error) {
 	}
 	if unpublished {
 		key.PublishedAt = time.Time{}
-		r.publishLater(key, early)
-	}
-	if !again {
-		return r.sign(key, early), nil
 	}
 	old := r.Signing()
-	key.ID = old.ID
-	key = r.sign(key, reused)
-	r.remove(old.ordinal, "another key has its id")
-	return key, nil
+	hit := early
+	if again {
+		key.ID, hit = old.ID, reused
+	}
+	key, err := r.sign(key, hit)
+	if err != nil {
+		return key, err
+	}
+	if unpublished {
+		r.publishLater(key, early)
+	}
+	if again {
+		err = r.remove(old.ordinal, "another key has its id")
+	}
+	return key, err
 }
 
 // sign makes a key the signing one and retires the one before it. The hit, if
 // there is one, is why the key is as it is.
-func (r *Ring) sign(key Key, hit fault.Hit) Key {
+func (r *Ring) sign(key Key, hit fault.Hit) (Key, error) {
 	now := r.clock.Now()
 	old, from := r.Signing(), key.Stage
 	key.Stage, key.SigningAt = Signing, now
 	old.Stage, old.RetiredAt = Retired, now
-	r.put(old, key)
+	if after := r.opts.RetireAfter; after > 0 {
+		old.leavesAt = now.Add(after)
+	}
+	if err := r.put(old, key); err != nil {
+		return Key{}, err
+	}
 	signs, detail := fmt.Sprintf("key %s of %s signs from now on", key.ID, r.opts.Name), map[string]string{"previous": old.ID}
 	if key.PublishedAt.IsZero() {
 		signs += " and is not in the JWKS"
@@ -185,35 +214,59 @@ func (r *Ring) sign(key Key, hit fault.Hit) Key {
 	r.tell(key, from, signs, detail, hit)
 	early, soon := r.hit(fault.RetireEarly)
 	r.tell(old, Signing, fmt.Sprintf("key %s of %s is retired: in the JWKS still, signing no more", old.ID, r.opts.Name), map[string]string{"next": key.ID}, early)
-	after := r.opts.RetireAfter
 	if soon {
-		after = early.Duration("after")
+		after := early.Duration("after")
+		if after == 0 {
+			return key, r.remove(old.ordinal, early.String())
+		}
+		old.leavesAt = now.Add(after)
+		if err := r.put(old); err != nil {
+			return key, err
+		}
 	}
-	switch {
-	case soon && after == 0:
-		r.remove(old.ordinal, early.String())
-	case after > 0:
-		r.leave[old.ordinal] = r.clock.AfterFunc(after, func() { r.removeBySchedule(old.ordinal) })
+	r.leaveLater(old)
+	return key, nil
+}
+
+// leaveLater plans when a retired key is removed.
+func (r *Ring) leaveLater(key Key) {
+	if !key.leavesAt.IsZero() {
+		r.leave[key.ordinal] = r.clock.AfterFunc(key.leavesAt.Sub(r.clock.Now()), func() { r.removeBySchedule(key.ordinal) })
 	}
-	return key
 }
 
 func (r *Ring) removeBySchedule(ordinal int) {
 	r.change.Lock()
 	defer r.change.Unlock()
 	if r.life.Err() == nil {
-		r.remove(ordinal, "schedule")
+		r.failed(r.remove(ordinal, "schedule"))
 	}
 }
 
+// failed tells of a change that was not made and that nobody waits for.
+func (r *Ring) failed(err error) {
+	if err == nil {
+		return
+	}
+	r.opts.Journal.Record(journal.Event{
+		Kind: journal.KeyRotation, Outcome: journal.Failed, Part: r.opts.Name, Issuer: r.opts.Issuer,
+		Kid: r.Signing().ID, Summary: err.Error(),
+	})
+}
+
 // remove takes a key away, unless it is gone already.
-func (r *Ring) remove(ordinal int, why string) {
+func (r *Ring) remove(ordinal int, why string) error {
 	keys := *r.keys.Load()
 	i := index(keys, ordinal)
 	if i < 0 || keys[i].Stage == Removed {
-		return
+		return nil
 	}
 	key := keys[i]
+	from := key.Stage
+	key.Stage, key.RemovedAt, key.Private = Removed, r.clock.Now(), nil
+	if err := r.put(key); err != nil {
+		return err
+	}
 	if t := r.leave[ordinal]; t != nil {
 		t.Stop()
 		delete(r.leave, ordinal)
@@ -222,10 +275,8 @@ func (r *Ring) remove(ordinal int, why string) {
 		s.stop()
 		delete(r.show, ordinal)
 	}
-	from := key.Stage
-	key.Stage, key.RemovedAt, key.Private = Removed, r.clock.Now(), nil
-	r.put(key)
 	r.tell(key, from, fmt.Sprintf("key %s of %s is removed from the JWKS", key.ID, r.opts.Name), map[string]string{"why": why}, fault.Hit{})
+	return nil
 }
 
 // waiting returns the oldest key that is published and does not sign.
@@ -243,6 +294,9 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 	if r.life.Err() != nil {
 		return Key{}, fmt.Errorf("key ring %s: %w", r.opts.Name, errRingClosed)
 	}
+	if err := r.changeable(); err != nil {
+		return Key{}, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
@@ -256,6 +310,11 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 			return Key{}, fmt.Errorf("key ring %s: %w", r.opts.Name, err)
 		}
 	}
+	return r.identified(private)
+}
+
+// identified is a key of this ring that is published now.
+func (r *Ring) identified(private crypto.Signer) (Key, error) {
 	id, certificate, err := r.opts.Identify(private)
 	if err != nil {
 		return Key{}, fmt.Errorf("key ring %s: identify a key: %w", r.opts.Name, err)
@@ -267,8 +326,8 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 // one, which then is forgotten.
 const remembered = 100
 
-// put replaces keys, or appends a new one.
-func (r *Ring) put(changed ...Key) {
+// put replaces keys, or appends a new one, when that is kept.
+func (r *Ring) put(changed ...Key) error {
 	keys := slices.Clone(*r.keys.Load())
 	for _, c := range changed {
 		if i := index(keys, c.ordinal); i >= 0 {
@@ -280,7 +339,17 @@ func (r *Ring) put(changed ...Key) {
 	for len(keys) > remembered && keys[0].Stage == Removed {
 		keys = keys[1:]
 	}
+	if r.opts.Keep != nil {
+		state, err := stateOf(keys)
+		if err == nil {
+			err = r.opts.Keep(state)
+		}
+		if err != nil {
+			return fmt.Errorf("key ring %s: keep its keys: %w", r.opts.Name, err)
+		}
+	}
 	r.keys.Store(&keys)
+	return nil
 }
 
 // index finds a key by its ordinal; -1 when the ring does not have it any more,

@@ -47,7 +47,8 @@ type Key struct {
 	// JWKS: see fault.SignBeforePublish.
 	PublishedAt, SigningAt, RetiredAt, RemovedAt time.Time
 
-	ordinal int // within the ring; ids may come twice: see fault.KidReused
+	leavesAt time.Time // when a retired key is to be removed; zero: not by itself
+	ordinal  int       // within the ring; ids may come twice: see fault.KidReused
 }
 
 // Options describes a ring. Name and Identify are required.
@@ -66,6 +67,13 @@ type Options struct {
 
 	Journal *journal.Journal
 	Faults  *fault.Set // what goes wrong when keys change; nil: nothing
+
+	State *State            // how the ring was when it was kept; nil: a new one
+	Keep  func(State) error // is told of every change, and the change is made if it returns nil; nil: nothing is kept
+
+	// Shared is the ring's only key, which somebody else has, too, who will not
+	// learn of another: the ring does not change. nil: keys come from the pool.
+	Shared crypto.Signer
 }
 
 // Ring is a set of keys of which one signs. It is safe for concurrent use;
@@ -102,6 +110,8 @@ func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring,
 		return nil, fmt.Errorf("key ring %s: its schedule has a negative duration", opts.Name)
 	case opts.RotateEvery > 0 && opts.PublishAhead > opts.RotateEvery:
 		return nil, fmt.Errorf("key ring %s: a key would be published %v before it signs although keys sign for %v only; publish at most that long ahead", opts.Name, opts.PublishAhead, opts.RotateEvery)
+	case opts.Shared != nil && opts.RotateEvery > 0:
+		return nil, fmt.Errorf("key ring %s: it is to rotate every %v: %w", opts.Name, opts.RotateEvery, errShared)
 	}
 	r := &Ring{clock: clk, pool: pool, opts: opts, leave: map[int]clock.Timer{}, show: map[int]shown{}, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.life, r.end = context.WithCancel(context.Background())
@@ -109,16 +119,32 @@ func New(ctx context.Context, clk clock.Clock, pool *Pool, opts Options) (*Ring,
 
 	r.change.Lock()
 	defer r.change.Unlock()
-	key, err := r.take(ctx)
-	if err != nil {
+	if err := r.begin(ctx); err != nil {
 		r.end()
 		return nil, err
 	}
-	key.Stage, key.SigningAt = Signing, key.PublishedAt
-	r.put(key)
 	r.plan()
 	r.unsee = opts.Faults.Watch(fault.AtRotation, r.subject(), r.publishHidden)
 	return r, nil
+}
+
+// begin gives the ring the keys that were kept, or one that signs at once.
+func (r *Ring) begin(ctx context.Context) error {
+	var key Key
+	var err error
+	switch {
+	case r.opts.Shared != nil:
+		key, err = r.identified(r.opts.Shared)
+	case r.opts.State != nil:
+		return r.restore(*r.opts.State)
+	default:
+		key, err = r.take(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	key.Stage, key.SigningAt = Signing, key.PublishedAt
+	return r.put(key)
 }
 
 // Signing returns the key that signs.

@@ -12,10 +12,15 @@ import (
 func (r *Ring) Turn(ctx context.Context, ahead time.Duration) error {
 	r.change.Lock()
 	defer r.change.Unlock()
+	if err := r.changeable(); err != nil {
+		return err
+	}
 	now := r.clock.Now()
 	for _, k := range r.Published() {
 		if k.Stage == Retired && now.Sub(k.RetiredAt) > longestLife {
-			r.remove(k.ordinal, "no token lives that long")
+			if err := r.remove(k.ordinal, "no token lives that long"); err != nil {
+				return err
+			}
 		}
 	}
 	key, waits := r.waiting()
@@ -35,6 +40,9 @@ func (r *Ring) Turn(ctx context.Context, ahead time.Duration) error {
 
 // Turns reports whether Turn would change which keys are published or sign.
 func (r *Ring) Turns(ahead time.Duration) bool {
+	if r.opts.Shared != nil {
+		return false
+	}
 	key, waits := r.waiting()
 	return !waits || r.clock.Now().Sub(key.PublishedAt) >= ahead
 }

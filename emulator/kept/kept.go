@@ -1,0 +1,151 @@
+// Package kept keeps values in the files of a directory, so that they outlive the
+// process, however it ends: a file is there whole or not at all, and on disk
+// before a change counts. It does not know what it keeps. A file that cannot be
+// read is an error and never passed over: who keeps something wants it back.
+package kept
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// version is that of the files' format.
+const version = 1
+
+// Dir is a directory that one process at a time has open.
+type Dir struct {
+	path string
+	held *os.File // the lock
+}
+
+// Open opens a directory, which it makes (0700) if there is none, and holds it
+// until Close. One that another process holds is an error.
+func Open(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	held, err := os.OpenFile(filepath.Join(path, ".held"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the state directory: %w", err)
+	}
+	taken, err := lock(held)
+	if err == nil && !taken {
+		err = errors.New("another process has it open; stop that one, or give this one a directory of its own")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the state directory %s: %w", path, err), held.Close())
+	}
+	return &Dir{path, held}, nil
+}
+
+// Close lets go of the directory.
+func (d *Dir) Close() error { return d.held.Close() }
+
+// Path is the path of a file.
+func (d *Dir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+
+// document is what a file holds.
+type document struct {
+	Version int             `json:"version"`
+	Value   json.RawMessage `json:"value"`
+}
+
+// Read reads what was written under a name into a value, and reports whether
+// anything was. The error of a file that is damaged names it and, where that can be
+// told, the field; wrap what is wrong with the value itself in [Dir.Damaged].
+func (d *Dir) Read(name string, into any) (found bool, err error) {
+	data, err := os.ReadFile(d.Path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read what was kept: %w", err)
+	}
+	if err := decode(data, into); err != nil {
+		return false, d.Damaged(name, err)
+	}
+	return true, nil
+}
+
+func decode(data []byte, into any) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return errors.New("expected a JSON document, found nothing")
+	}
+	var doc document
+	if err := strictly(data, &doc); err != nil {
+		return err
+	}
+	if doc.Version != version {
+		return fmt.Errorf("version: expected %d, found %d; another release of wiemu wrote it", version, doc.Version)
+	}
+	return strictly(doc.Value, into)
+}
+
+func strictly(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		wrong := (*json.UnmarshalTypeError)(nil)
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return fmt.Errorf("%s: expected a %s, found a %s", wrong.Field, wrong.Type, wrong.Value)
+		}
+		return fmt.Errorf("expected a JSON document: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("expected one JSON document, found more behind it")
+	}
+	return nil
+}
+
+// Damaged says of a file what is wrong with it and what can be done.
+func (d *Dir) Damaged(name string, err error) error {
+	return fmt.Errorf("%s: %w; put a copy back, or remove the file to begin anew without what it kept", d.Path(name), err)
+}
+
+// Write keeps a value under a name, which may have slashes. When it returns nil
+// the value is on disk.
+func (d *Dir) Write(name string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode what is to be kept: %w", err)
+	}
+	data, err = json.MarshalIndent(document{version, data}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode what is to be kept: %w", err)
+	}
+	file := d.Path(name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("make a directory of what is kept: %w", err)
+	}
+	if err := replace(file, append(data, '\n')); err != nil {
+		return fmt.Errorf("keep %s: %w", file, err)
+	}
+	return nil
+}
+
+// replace puts a file in the place of another, durably: first the file, then the
+// directory's entry. What a killed process has begun to write is written over.
+func replace(file string, data []byte) (err error) {
+	next := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".new")
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	if err := os.Rename(next, file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
