@@ -19,8 +19,6 @@ type Entry struct {
 // Failed reports whether the run went wrong.
 func (e Entry) Failed() bool { return e.About.failed() }
 
-var indexFrame = template.Must(template.New("index").Parse(indexHTML))
-
 // WriteIndex writes a page that leads to pages, those of failures first.
 func WriteIndex(w io.Writer, entries []Entry) error {
 	style := sheet()
@@ -32,7 +30,11 @@ func WriteIndex(w io.Writer, entries []Entry) error {
 			passed = append(passed, e)
 		}
 	}
-	return indexFrame.Execute(w, map[string]any{
+	frame, err := template.New("index").Parse(indexHTML)
+	if err != nil {
+		return err
+	}
+	return frame.Execute(w, map[string]any{
 		"Policy": fmt.Sprintf("default-src 'none'; style-src '%s'; base-uri 'none'; form-action 'none'", digest(style)),
 		"Style":  template.CSS(style), //nolint:gosec // ours, no data in it
 		"Facts":  fmt.Sprintf("%s, %d failed", count(len(entries), "scenario"), len(failed)), "Entries": append(failed, passed...),

@@ -108,9 +108,13 @@ func (n number) MarshalJSON() ([]byte, error) {
 	return []byte(strings.TrimRight(strings.TrimRight(text, "0"), ".")), nil
 }
 
-var frame = template.Must(template.New("page").Parse(pageHTML))
-
+// writePage parses its frame where it needs it, so that programs which draw nothing
+// do not link package html/template: see harness.New.
 func (p *picture) writePage(w io.Writer) error {
+	frame, err := template.New("page").Parse(pageHTML)
+	if err != nil {
+		return err
+	}
 	style := sheet()
 	texts, left := p.explanations()
 	refusals, anchors, more := p.tell(texts)
