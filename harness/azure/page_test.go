@@ -55,6 +55,15 @@ func TestGoOfThePagesIsTested(t *testing.T) {
 	}
 }
 
+func TestWhatAFailureSaysIsWhatThePageShows(t *testing.T) {
+	_, block, _ := strings.Cut(text(t, "../../docs/go-tests.md"), "```text\n")
+	block, _, _ = strings.Cut(block, "```")
+	commented := "// " + strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n// ")
+	if block == "" || !strings.Contains(dedent(text(t, "../example_test.go")), dedent(commented)) {
+		t.Errorf("no example of package harness has the output\n%s", block)
+	}
+}
+
 func TestTheTestOfTheREADMEIsAnExample(t *testing.T) {
 	block := goBlocks(t, "../../README.md")[0]
 	if n := strings.Count(block, "\n"); n > 30 {
