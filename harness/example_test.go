@@ -127,7 +127,7 @@ func ExampleJournal_Await() {
 	//   event 4 at 2026-01-15 08:00:00: ✓ directory ok: web-sa has disabled set to true
 	//       kind     expected exchange, found directory
 	//       outcome  expected granted, found ok
-	//   event 1 at 2026-01-15 08:00:00: ✓ directory ok: 645e7411-b1ff-5289-8337-45297c263ed1 trusts system:serviceaccount:shop:web-sa of https://local.oic.wiemu.test/3aa4a235-b6e2-48d5-9195-7fcf05b459b0/f76d3a9f-3801-5fc0-917d-e4612af5dc7a/
-	//       kind     expected exchange, found directory
+	//   event 3 at 2026-01-15 08:00:00: ✓ projection ok: token file of shop/web-sa written: first token
+	//       kind     expected exchange, found projection
 	//       outcome  expected granted, found ok
 }
