@@ -3,8 +3,11 @@ FROM scratch
 COPY bin/wiemu-server /wiemu-server
 # Volumes take over the owner of the directory that they cover.
 COPY --chown=65532:65532 bin/volume /lab
+COPY --chown=65532:65532 bin/volume /lab/tokens
 COPY --chown=65532:65532 bin/volume /state
 USER 65532:65532
-EXPOSE 443 3128
-HEALTHCHECK --interval=2s --timeout=4s --retries=15 CMD ["/wiemu-server", "-healthy", "127.0.0.1:443"]
+# 443 without privileges wants --sysctl net.ipv4.ip_unprivileged_port_start=0, which is
+# Docker's default since 20.03.
+EXPOSE 443 3128 9444
+HEALTHCHECK --interval=1s --timeout=4s --retries=60 CMD ["/wiemu-server", "-healthy", "127.0.0.1:443"]
 ENTRYPOINT ["/wiemu-server"]

@@ -20,7 +20,7 @@ type Environment struct {
 	AuthorityHost string       `json:"authorityHost"`
 	ProxyURL      string       `json:"proxyUrl"`
 	Bundle        trust.Bundle `json:"bundle"`
-	ConfigDir     string       `json:"configDir"` // for the logins and settings of command-line tools
+	ConfigDir     string       `json:"configDir"` // for the logins and settings of command-line tools; "": in a container, where nobody else's are
 
 	// OpenPorts are those, besides 443, on which the lab lets programs through to
 	// hosts outside.
@@ -45,10 +45,12 @@ func (e Environment) Environ(base []string) []string {
 		env = set(env, gateway.Environ(e.ProxyURL)...)
 	}
 	env = set(env, "JAVA_TOOL_OPTIONS="+mergeOptions(value(base, "JAVA_TOOL_OPTIONS"), java))
-	env = set(env,
-		"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
-		"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
-	)
+	if e.ConfigDir != "" {
+		env = set(env,
+			"AZURE_CONFIG_DIR="+filepath.Join(e.ConfigDir, "azure"), // Azure CLI: nobody's real login is read or written
+			"KUBECONFIG="+filepath.Join(e.ConfigDir, "kubeconfig"),  // kubectl: nobody's real cluster is met
+		)
+	}
 	env = set(env, e.Machine.environ()...)
 	if e.NotInjected {
 		return env

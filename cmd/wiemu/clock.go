@@ -63,7 +63,7 @@ Lab time never goes backwards; a skew lets one part of the lab be wrong about it
 			return show(cmd, status)
 		},
 	}
-	addKind(cmd)
+	addElsewhere(cmd)
 	addOutput(cmd, &format, "text", "json")
 	cmd.AddCommand(
 		change(&cobra.Command{

@@ -36,7 +36,8 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
   wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
   wiemu explain --token "$AZURE_FEDERATED_TOKEN_FILE" -f radixconfig.yaml
   wiemu explain --last -o json
-  wiemu explain --last --kind wiemu`,
+  wiemu explain --last --kind wiemu
+  wiemu explain --last --compose shop-wiemu`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen := len(args)
@@ -66,18 +67,18 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 	cmd.Flags().StringVar(&tokenFile, "token", "", "explain what Entra ID would say to the service-account token in this file")
 	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id it is sent for (default: that of the workload whose token it is)")
 	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant it is sent to (default: the first)")
-	addKind(cmd)
+	addElsewhere(cmd)
 	addOutput(cmd, &format, "text", "json")
 	return cmd
 }
 
-// findEvent looks in the journals of runs, or in that of a cluster's emulator.
+// findEvent looks in the journals of runs, or in that of an emulator elsewhere.
 func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journal.Event, error) {
-	name, all, err := clusterEvents(cmd, stateDir)
+	at, all, err := eventsElsewhere(cmd, stateDir)
 	if err != nil {
 		return journal.Event{}, nil, err
 	}
-	if name == "" {
+	if at.name == "" {
 		dir, err := state.Open(stateDir)
 		if err != nil {
 			return journal.Event{}, nil, err
@@ -89,9 +90,9 @@ func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journa
 	case found:
 		return event, all, nil
 	case id == "":
-		return event, nil, fmt.Errorf("in cluster %s nobody has exchanged a token or been refused", name)
+		return event, nil, fmt.Errorf("in %s nobody has exchanged a token or been refused", at)
 	default:
-		return event, nil, fmt.Errorf("no event with id %q among the %d that the emulator in cluster %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), name)
+		return event, nil, fmt.Errorf("no event with id %q among the %d that the emulator in %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), at)
 	}
 }
 

@@ -36,7 +36,7 @@ SEED injects many, which a client that does what it should survives.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	addKind(cmd)
+	addElsewhere(cmd)
 	cmd.AddCommand(newFaultList(), newFaultInject(stateDir), newFaultShow(stateDir), newFaultClear(stateDir))
 	return cmd
 }

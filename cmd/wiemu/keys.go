@@ -34,7 +34,7 @@ func newKeys(stateDir *string) *cobra.Command {
 			return show(cmd, status.Keys...)
 		},
 	}
-	addKind(cmd)
+	addElsewhere(cmd)
 	addOutput(cmd, &format, "text", "json")
 	change := func(use, short, example string, most int, do func(cmd *cobra.Command, client *control.Client, ring string, args []string) (control.KeyStatus, error)) {
 		sub := &cobra.Command{

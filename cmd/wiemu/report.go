@@ -63,18 +63,18 @@ is the newest run, which may still be going on.`,
 	}
 	cmd.Flags().BoolVar(&last, "last", false, "draw the newest run (default)")
 	cmd.Flags().StringVar(&file, "output-file", "", "where to write it, - for standard output (default wiemu-RUN.html here)")
-	addKind(cmd)
+	addElsewhere(cmd)
 	addOutput(cmd, &format, string(timeline.HTML), string(timeline.SVG))
 	return cmd
 }
 
-// readRun returns the name and the events of a run, or of a cluster's emulator.
+// readRun returns the name and the events of a run, or of an emulator elsewhere.
 func readRun(cmd *cobra.Command, stateDir, id string) (string, []journal.Event, error) {
-	if id != "" && steeredCluster(cmd) != "" {
-		return "", nil, errors.New("expected one of RUN and --kind, found both")
+	if at := steered(cmd); id != "" && at.name != "" {
+		return "", nil, fmt.Errorf("expected one of RUN and --%s, found both", at.flag)
 	}
-	if name, events, err := clusterEvents(cmd, stateDir); name != "" {
-		return "kind-" + name, events, err
+	if at, events, err := eventsElsewhere(cmd, stateDir); at.name != "" || err != nil {
+		return at.flag + "-" + at.name, events, err
 	}
 	dir, err := state.Open(stateDir)
 	if err != nil {

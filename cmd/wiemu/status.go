@@ -42,7 +42,7 @@ func newStatus(stateDir *string) *cobra.Command {
 			return err
 		},
 	}
-	addKind(cmd)
+	addElsewhere(cmd)
 	addOutput(cmd, &format, "text", "json")
 	return cmd
 }

@@ -1,31 +1,71 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness/compose/stack"
 	"github.com/wiemu/wiemu/harness/kind"
 	"github.com/wiemu/wiemu/harness/state"
 )
 
-// addKind lets a command and those below it steer the emulator of a kind cluster.
-func addKind(cmd *cobra.Command) {
+// addElsewhere lets a command and those below it steer the emulator of a kind
+// cluster or of a compose project.
+func addElsewhere(cmd *cobra.Command) {
 	cmd.PersistentFlags().String("kind", "", "name of a kind cluster (see wiemu kind) whose emulator is meant, instead of the running server (default $WIEMU_KIND)")
+	cmd.PersistentFlags().String("compose", "", "name of a compose project (see wiemu compose) whose emulator is meant, instead of the running server (default $WIEMU_COMPOSE)")
 }
 
-// steeredCluster is the cluster whose emulator a command is to steer; "": none.
-func steeredCluster(cmd *cobra.Command) string {
-	flag := cmd.Flag("kind")
-	if flag == nil {
-		return ""
+// elsewhere is whose emulator a command is to steer, if not the running server; the
+// name is "" when it is that.
+type elsewhere struct {
+	flag, name string // kind or compose; the cluster or the project
+}
+
+// steered is what the flags of a command say, or else the environment.
+func steered(cmd *cobra.Command) elsewhere {
+	for _, from := range []func(flag string) string{
+		func(flag string) string { return cmd.Flag(flag).Value.String() },
+		func(flag string) string { return os.Getenv("WIEMU_" + strings.ToUpper(flag)) },
+	} {
+		for _, flag := range []string{"kind", "compose"} {
+			if cmd.Flag(flag) == nil {
+				continue
+			}
+			if name := from(flag); name != "" {
+				return elsewhere{flag, name}
+			}
+		}
 	}
-	if name := flag.Value.String(); name != "" {
-		return name
+	return elsewhere{}
+}
+
+// String names it for people.
+func (e elsewhere) String() string {
+	if e.flag == "kind" {
+		return "cluster " + e.name
 	}
-	return os.Getenv("WIEMU_KIND")
+	return "project " + e.name
+}
+
+// control is how it is steered.
+func (e elsewhere) control(ctx context.Context, dir *state.Dir) (*control.Client, error) {
+	if e.flag == "kind" {
+		return clusters(dir).Control(e.name)
+	}
+	docker, err := stack.Open(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	client, err := stack.Control(ctx, docker.Client(), e.name)
+	return client, errors.Join(err, docker.Close())
 }
 
 // clusters is where kind clusters are, for commands that only look at them.
@@ -49,16 +89,16 @@ func orCluster(cmd *cobra.Command, stateDir string) string {
 	return ", or add --kind " + known[0] + " for the emulator in that kind cluster"
 }
 
-// clusterEvents returns the events that the emulator of the steered cluster keeps;
-// the name is "" when there is none to steer.
-func clusterEvents(cmd *cobra.Command, stateDir string) (name string, events []journal.Event, err error) {
-	if name = steeredCluster(cmd); name == "" {
-		return "", nil, nil
+// eventsElsewhere returns the events that the emulator keeps which is steered; the
+// name is "" when that is the running server.
+func eventsElsewhere(cmd *cobra.Command, stateDir string) (at elsewhere, events []journal.Event, err error) {
+	if at = steered(cmd); at.name == "" {
+		return at, nil, nil
 	}
 	client, err := server(cmd, stateDir)
 	if err != nil {
-		return "", nil, err
+		return at, nil, err
 	}
 	events, err = client.Events(cmd.Context(), "")
-	return name, events, err
+	return at, events, err
 }

@@ -54,7 +54,7 @@ without one, from a lab of the files at hand whose first keys every later run ha
 			return err
 		},
 	}
-	addKind(cmd)
+	addElsewhere(cmd)
 	s.addFlags(cmd)
 	cmd.Flags().BoolVar(&decode, "decode", false, "print the token's header and claims as JSON instead")
 	return cmd

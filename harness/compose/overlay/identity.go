@@ -1,0 +1,171 @@
+package overlay
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// identify finds out which services have an identity, and which.
+func (g *generator) identify(context.Context) error {
+	declared := g.opts.Files.Workloads()
+	for _, name := range slices.Sorted(maps.Keys(g.all)) {
+		s := g.all[name]
+		at, text := identityOf(s, g.opts.Identities)
+		clock := s.Labels[ClockLabel]
+		switch {
+		case text == noIdentity || text == "" && clock == "":
+			continue
+		case text == "":
+			return fmt.Errorf("services.%s.labels.%s: %s: the service has no identity; add the label %s or --identity %s=NAMESPACE/SERVICEACCOUNT/CLIENTID", name, ClockLabel, clock, IdentityLabel, name)
+		case clock != "" && clock != lockstep && clock != real:
+			return fmt.Errorf("services.%s.labels.%s: expected %s or %s, found %q", name, ClockLabel, lockstep, real, clock)
+		}
+		d, err := g.parse(s, text, declared)
+		if err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+		if id := d.Identity; id.ManagedIdentity != "" || id.IdentityBinding != "" {
+			return fmt.Errorf("%s: workload %s uses a managed identity of its machine or an identity binding, which containers do not have here; use wiemu run", at, text)
+		}
+		if tenant := value(s, "AZURE_TENANT_ID"); tenant != "" && d.Identity.Tenant == "" {
+			d.Identity.Tenant = strings.ToLower(tenant)
+		}
+		g.found = append(g.found, Service{Name: name, Workload: d, Lockstep: clock == lockstep})
+	}
+	if len(g.found) == 0 {
+		some := slices.Sorted(maps.Keys(g.all))
+		return fmt.Errorf("no service has an identity: expected a label %s, an AZURE_CLIENT_ID in its environment, or for example --identity %s=shop/%[2]s-sa/b96d264b-7053-4465-a4a7-32be5b0fec49", IdentityLabel, cmp.Or(first(some), "web"))
+	}
+	return nil
+}
+
+func first(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0]
+}
+
+// identityOf is what is said of a service's identity, and where.
+func identityOf(s types.ServiceConfig, given map[string]string) (at, text string) {
+	if text, is := given[s.Name]; is {
+		return "--identity " + s.Name + "=" + text, text
+	}
+	if text, is := s.Labels[IdentityLabel]; is {
+		return "services." + s.Name + ".labels." + IdentityLabel, strings.TrimSpace(text)
+	}
+	return "services." + s.Name + ".environment.AZURE_CLIENT_ID", value(s, "AZURE_CLIENT_ID")
+}
+
+// value is what a service's environment says, with its env_file.
+func value(s types.ServiceConfig, name string) string {
+	if v := s.Environment[name]; v != nil {
+		return *v
+	}
+	return ""
+}
+
+const forms = "the name of a workload of wiemu.yaml or radixconfig.yaml (NAME or NAME@ENVIRONMENT), NAMESPACE/SERVICEACCOUNT, NAMESPACE/SERVICEACCOUNT/CLIENTID, a client id, or none"
+
+// parse finds the workload that an identity names.
+func (g *generator) parse(s types.ServiceConfig, text string, declared []harness.Declared) (harness.Declared, error) {
+	parts := strings.Split(text, "/")
+	if id, err := workload.ParseClientID(text); err == nil {
+		return g.byClientID(s, id, declared)
+	}
+	switch len(parts) {
+	case 1:
+		name, environment, _ := strings.Cut(text, "@")
+		d, err := harness.Find(declared, name, environment)
+		if err != nil && len(declared) == 0 {
+			return d, fmt.Errorf("expected %s; found %q, and no file describes workloads: name one with --config wiemu.yaml", forms, text)
+		}
+		if err == nil && d.Workload.ClientID == "" {
+			err = fmt.Errorf("workload %s has no client id in the file that describes it", text)
+		}
+		return d, err
+	case 2, 3:
+		namespace, account := parts[0], parts[1]
+		if err := config.CheckNames(namespace, account); err != nil {
+			return harness.Declared{}, err
+		}
+		d := harness.Declared{Workload: workload.Workload{Namespace: namespace, ServiceAccount: account}}
+		if i := slices.IndexFunc(declared, func(o harness.Declared) bool {
+			return o.Workload.Namespace == namespace && o.Workload.ServiceAccount == account && o.Workload.ClientID != ""
+		}); i >= 0 {
+			d = declared[i]
+		}
+		id := value(s, "AZURE_CLIENT_ID")
+		if len(parts) == 3 {
+			id = parts[2]
+		}
+		if id == "" && d.Workload.ClientID == "" {
+			return d, fmt.Errorf("%s: whose client id? write %[1]s/CLIENTID, give the service an AZURE_CLIENT_ID, or describe the workload in wiemu.yaml", text)
+		}
+		if id != "" {
+			parsed, err := workload.ParseClientID(id)
+			if err != nil {
+				return d, err
+			}
+			d.Workload.ClientID = parsed
+		}
+		return d, nil
+	}
+	return harness.Declared{}, fmt.Errorf("expected %s; found %q", forms, text)
+}
+
+// byClientID finds the workload with a client id, or makes one for the service.
+func (g *generator) byClientID(s types.ServiceConfig, id string, declared []harness.Declared) (harness.Declared, error) {
+	var found []harness.Declared
+	var names []string
+	for _, d := range declared {
+		if d.Workload.ClientID == id && !slices.ContainsFunc(found, func(o harness.Declared) bool { return same(o, d) }) {
+			found = append(found, d)
+			names = append(names, d.Workload.Namespace+"/"+d.Workload.ServiceAccount)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return harness.Declared{}, fmt.Errorf("client id %s is that of several workloads; say which with the label %s or --identity %s=…: %s", id, IdentityLabel, s.Name, strings.Join(names, ", "))
+	}
+	return harness.Declared{Workload: workload.Workload{
+		Namespace: dnsName(g.project.Name, "compose"), ServiceAccount: dnsName(s.Name, "service") + "-sa", ClientID: id,
+	}}, nil
+}
+
+var noDNS = regexp.MustCompile(`[^a-z0-9]+`)
+
+// dnsName is a name as Kubernetes takes it.
+func dnsName(name, otherwise string) string {
+	name = strings.Trim(noDNS.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	return cmp.Or(strings.Trim(name[:min(len(name), 50)], "-"), otherwise)
+}
+
+// same reports whether two workloads are one: they share a token file.
+func same(a, b harness.Declared) bool {
+	return a.Workload.Namespace == b.Workload.Namespace && a.Workload.ServiceAccount == b.Workload.ServiceAccount &&
+		a.Workload.ClientID == b.Workload.ClientID && a.Identity == b.Identity
+}
+
+// knownTenant refuses a service that is told a tenant that the lab does not have.
+func (g *generator) knownTenant(s Service) error {
+	tenant := value(g.all[s.Name], "AZURE_TENANT_ID")
+	env := g.lab.Environment(s.Workload)
+	if tenant == "" || strings.EqualFold(tenant, env.TenantID) {
+		return nil
+	}
+	return fmt.Errorf("services.%s.environment.AZURE_TENANT_ID: %s is none of the tenants of %s; add it under tenants there", s.Name, tenant, cmp.Or(g.opts.Files.ConfigFile, "the configuration"))
+}
