@@ -18,7 +18,7 @@ func TestFaultPage(t *testing.T) {
 	if err := printFaultPage(&page, fault.Kinds()); err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if updating() {
 		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
