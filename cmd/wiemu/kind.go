@@ -172,6 +172,9 @@ func writeUp(w io.Writer, r kind.Report) error {
 		kind.Repaired: "there, and its emulator runs again", kind.Unchanged: "there, and nothing has changed",
 	}[r.Did]
 	out.print("cluster   %s is %s\n", s.Name, what)
+	if r.Replaced != "" {
+		out.print("          what was there was taken away first: %s\n", r.Replaced)
+	}
 	out.print("node      Kubernetes %s, %s\nissuer    %s\n", s.Kubernetes, s.Image, s.Issuer)
 	if s.SharedKey {
 		out.print("          its key cannot be rotated: Kubernetes asks a signer since v1.34\n")

@@ -16,14 +16,13 @@ import (
 // machines are the architectures of nodes, as Go and Docker call them.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// checkProgram says why a file is not a program that runs in every image of an
-// architecture: it is for Linux, and needs no libraries.
-func checkProgram(file, architecture string) error {
-	name := filepath.Base(file)
-	next := fmt.Sprintf("build it with: CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o %s ./cmd/... (make build does, on Linux)", architecture, filepath.Dir(file))
+// checkProgram says why a file is not one of our programs as nodes of an
+// architecture run it: for Linux, and without libraries.
+func checkProgram(name, file, architecture string) error {
+	next := fmt.Sprintf("make build makes it on Linux, and elsewhere: CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o %s-linux-%[1]s ./cmd/%[2]s", architecture, name)
 	program, err := elf.Open(file)
 	if os.IsNotExist(err) {
-		return fmt.Errorf("%s, which the node runs, is not there: %w; %s", name, err, next)
+		return fmt.Errorf("%s for the node: %w; %s", name, err, next)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: expected a program for linux/%s: %w; %s", file, architecture, err, next)

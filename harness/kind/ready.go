@@ -27,7 +27,7 @@ const (
 	answerPatience  = 3 * time.Second
 	startPatience   = 2 * time.Minute
 	podPatience     = time.Minute
-	betweenTwoLooks = 100 * time.Millisecond
+	betweenTwoLooks = 200 * time.Millisecond
 )
 
 // await looks again and again until there is nothing to complain about, and
@@ -59,15 +59,12 @@ func (h *Host) api(name string) *cluster.Client { return cluster.Open(h.path(nam
 func (h *Host) proveReady(ctx context.Context, name string, opts Options) (secret bool, err error) {
 	api := h.api(name)
 	defer api.Close()
-	h.progress("emulator, webhook, image of the first pod")
-	work, workCtx := errgroup.WithContext(ctx)
-	work.Go(func() error { return h.awaitService(workCtx, name, api) })
-	work.Go(func() error { return h.loadWorkload(workCtx, name, opts.Workload) })
-	if err := work.Wait(); err != nil {
+	h.progress("emulator, webhook")
+	if err := h.awaitService(ctx, name, api); err != nil {
 		return false, err
 	}
 	h.progress("first pod, kube-proxy, CoreDNS")
-	work, workCtx = errgroup.WithContext(ctx)
+	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error { return awaitSystem(workCtx, api) })
 	work.Go(func() error { secret, err = h.firstPod(workCtx, name, api, opts); return err })
 	return secret, work.Wait()
@@ -131,11 +128,18 @@ func awaitSystem(ctx context.Context, api *cluster.Client) error {
 	})
 }
 
-// loadWorkload puts WorkloadImage into the node.
+// loadWorkload puts WorkloadImage into the node, as soon as that takes images: long
+// before Kubernetes is ready.
 func (h *Host) loadWorkload(ctx context.Context, name, program string) error {
 	var archive bytes.Buffer
 	if err := writeImage(&archive, WorkloadImage, architectureOf(program), program); err != nil {
 		return err
+	}
+	if err := await(ctx, startPatience, func(ctx context.Context) error {
+		_, err := h.in(ctx, nodeName(name), "ctr", "version")
+		return err
+	}); err != nil {
+		return fmt.Errorf("load the image %s: the node's containerd does not answer: %w", WorkloadImage, err)
 	}
 	return h.loadArchive(ctx, name, WorkloadImage, &archive)
 }
@@ -222,15 +226,7 @@ func (h *Host) firstPod(ctx context.Context, name string, api *cluster.Client, o
 	if err != nil {
 		said = err.Error()
 	}
-	return false, fmt.Errorf("the first pod did not get its token:\n%s\nthe emulator in the node says:\n%s", indented(said), indented(h.lastWords(ctx, name)))
-}
-
-func (h *Host) lastWords(ctx context.Context, name string) string {
-	said, err := h.Logs(ctx, name, 5)
-	if err != nil {
-		return err.Error()
-	}
-	return said
+	return false, fmt.Errorf("the first pod did not get its token:\n%s\nthe emulator in the node says:\n%s", indented(said), indented(h.lastWords(ctx, name, 5)))
 }
 
 // openSecret is a secret that every identity of the first tenant may read.
@@ -314,6 +310,9 @@ func (h *Host) Load(ctx context.Context, name string, images []string) error {
 	f, err := h.find(ctx, name)
 	if err != nil {
 		return err
+	}
+	if f.condition == foreign {
+		return notOurs(name)
 	}
 	if f.condition != running {
 		return fmt.Errorf("cluster %s is %s: expected a running one; wiemu kind up --name %s makes it", name, f.condition, name)

@@ -34,6 +34,13 @@ func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) 
 	if err != nil {
 		return Report{}, err
 	}
+	if !changed && f.condition == running {
+		h.progress("API server, emulator, webhook")
+		if h.healthy(ctx, name) {
+			report.Status = h.status(ctx, name, f)
+			return report, nil
+		}
+	}
 	node := nodeName(name)
 	if changed {
 		if err := service.Write(h.nodeDir(name)); err != nil {
@@ -46,7 +53,7 @@ func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) 
 		if report.Did == Unchanged {
 			report.Did = Reconfigured
 		}
-	} else if state, _, err := h.serviceState(ctx, node); report.Did == Unchanged && (err != nil || state != "active") {
+	} else if report.Did == Unchanged { // it runs, but something does not answer
 		h.progress("restart the emulator in the node")
 		if _, err := h.in(ctx, node, "systemctl", "restart", nodeservice.Unit); err != nil {
 			return Report{}, fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
@@ -56,12 +63,11 @@ func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) 
 	if err := h.meet(ctx, name, &f.record); err != nil { // Docker may have given the door another port
 		return Report{}, err
 	}
-	if report.Did == Unchanged {
-		err = h.answers(ctx, name)
-	} else {
-		report.Secret, err = h.proveReady(ctx, name, opts)
+	h.progress("image of the first pod")
+	if err := h.loadWorkload(ctx, name, opts.Workload); err != nil {
+		return Report{}, err
 	}
-	if err != nil {
+	if report.Secret, err = h.proveReady(ctx, name, opts); err != nil {
 		return Report{}, fmt.Errorf("cluster %s is there, but: %w\nmake it anew with: wiemu kind down --name %s, then wiemu kind up --name %s", name, err, name, name)
 	}
 	report.Status, err = h.Status(ctx, name)
@@ -125,16 +131,17 @@ func differs(service nodeservice.Options, dir string) (bool, error) {
 	return false, nil
 }
 
-// answers is a quick look at a cluster that was found running.
-func (h *Host) answers(ctx context.Context, name string) error {
+// healthy is a quick look at a cluster that runs.
+func (h *Host) healthy(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	defer cancel()
+	client, err := h.Control(name)
+	if err != nil {
+		return false
+	}
 	api := h.api(name)
 	defer api.Close()
-	h.progress("API server, emulator, webhook")
-	if err := await(ctx, startPatience, func(ctx context.Context) error {
-		_, err := api.Text(ctx, "/readyz")
-		return err
-	}); err != nil {
-		return err
-	}
-	return h.awaitService(ctx, name, api)
+	_, statusErr := client.Status(ctx)
+	_, readyErr := api.Text(ctx, "/readyz")
+	return statusErr == nil && readyErr == nil && webhookThere(ctx, api) == nil
 }

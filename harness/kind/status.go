@@ -108,26 +108,33 @@ func (h *Host) Status(ctx context.Context, name string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	return h.status(ctx, name, f), nil
+}
+
+// status is what was found of a cluster, and how its emulator is now.
+func (h *Host) status(ctx context.Context, name string, f found) Status {
 	s := Status{Name: name, Condition: string(f.condition), Why: f.why}
 	if f.condition == absent || f.condition == foreign {
-		return s, nil
+		return s
 	}
 	r := f.record
 	s.Image, s.Kubernetes, s.Kubeconfig, s.Issuer, s.SharedKey, s.Control = r.Image, r.Kubernetes, r.Kubeconfig, r.Issuer, r.Shared, r.Control
 	s.Context, s.Directory = "kind-"+name, h.path(name)
 	if f.condition != running {
-		return s, nil
-	}
-	if s.Service, _, err = h.serviceState(ctx, nodeName(name)); err != nil {
-		s.Service = "unknown"
+		return s
 	}
 	ask, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	client := control.Client{URL: r.Control, Token: r.Token}
 	if now, err := client.Status(ask); err == nil {
-		s.Emulator = &now
+		s.Emulator, s.Service = &now, "active"
+		return s
 	}
-	return s, nil
+	var err error
+	if s.Service, _, err = h.serviceState(ctx, nodeName(name)); err != nil {
+		s.Service = "unknown"
+	}
+	return s
 }
 
 // List returns the names of all clusters that wiemu made, also of those that it did

@@ -5,17 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/nodeservice"
 	"github.com/wiemu/wiemu/harness/state"
 )
@@ -64,10 +68,8 @@ func (h *Host) Up(ctx context.Context, name string, opts Options) (Report, error
 	if err != nil {
 		return Report{}, err
 	}
-	for _, program := range []string{opts.Server, opts.Workload} {
-		if err := checkProgram(program, architecture); err != nil {
-			return Report{}, err
-		}
+	if err := errors.Join(checkProgram("wiemu-server", opts.Server, architecture), checkProgram(harness.WorkloadProgram, opts.Workload, architecture)); err != nil {
+		return Report{}, err
 	}
 	release, err := h.lock(name)
 	if err != nil {
@@ -123,7 +125,10 @@ func (h *Host) create(ctx context.Context, name string, opts Options) (report Re
 		return Report{}, noSpace(err)
 	}
 	began := time.Now()
-	if err := h.createCluster(ctx, name, node, service, opts.Kubeconfig); err != nil {
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error { return h.createCluster(workCtx, name, node, service, opts.Kubeconfig) })
+	work.Go(func() error { return h.loadWorkload(workCtx, name, opts.Workload) })
+	if err := work.Wait(); err != nil {
 		return Report{}, err
 	}
 	report = Report{Did: Created, Kind: time.Since(began)}
@@ -252,20 +257,32 @@ func (h *Host) serviceState(ctx context.Context, node string) (condition string,
 
 // serviceError says that the emulator in a node does not run, with what it said last.
 func (h *Host) serviceError(ctx context.Context, name string) error {
-	said, err := h.Logs(ctx, name, 12)
+	return fmt.Errorf("the emulator in the node does not come up; it says:\n%s", indented(h.lastWords(ctx, name, 12)))
+}
+
+// lastWords are the last lines of the emulator in a node, none twice in a row, as
+// it says the same at each attempt to start it.
+func (h *Host) lastWords(ctx context.Context, name string, lines int) string {
+	said, err := h.Logs(ctx, name, lines)
 	if err != nil {
-		said = err.Error()
+		return err.Error()
 	}
-	return fmt.Errorf("the emulator in the node does not come up; it says:\n%s", indented(said))
+	return strings.Join(slices.Compact(strings.Split(said, "\n")), "\n")
 }
 
-func indented(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
-}
+func indented(text string) string { return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") }
 
-// Logs returns the last lines that the emulator in the node wrote.
+// Logs returns the last lines that the emulator in the node wrote, or where it has
+// not written any, what systemd says of it.
 func (h *Host) Logs(ctx context.Context, name string, lines int) (string, error) {
-	return h.in(ctx, nodeName(name), "journalctl", "--unit", nodeservice.Unit, "--no-pager", "--output", "cat", "--lines", fmt.Sprint(lines))
+	said := ""
+	for _, which := range []string{"_SYSTEMD_UNIT=" + nodeservice.Unit, "--unit=" + nodeservice.Unit} {
+		var err error
+		if said, err = h.in(ctx, nodeName(name), "journalctl", which, "--no-pager", "--quiet", "--output=cat", fmt.Sprintf("--lines=%d", lines)); err != nil || said != "" {
+			return said, err
+		}
+	}
+	return said, nil
 }
 
 // explainKind says why kind failed with what the command that failed printed last.
@@ -328,12 +345,18 @@ func (h *Host) lock(name string) (release func(), err error) {
 	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of clusters: %w; choose another with --state-dir", err)
 	}
-	unlock, err := state.Lock(filepath.Join(h.dir, name+".lock"))
+	file := filepath.Join(h.dir, name+".lock")
+	unlock, err := state.Lock(file)
 	if errors.Is(err, state.ErrTaken) {
 		return nil, fmt.Errorf("another wiemu is working on cluster %s; wait for it, or end it with Ctrl-C in its terminal", name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return func() { _ = unlock() }, nil // a lock that cannot be closed ends with the process
+	return func() {
+		if _, err := os.Stat(h.path(name)); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(file) // nothing is left to work on
+		}
+		_ = unlock() // if not now, then with the process
+	}, nil
 }
