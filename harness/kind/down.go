@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
+	"time"
 
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 )
@@ -62,6 +64,32 @@ func (h *Host) removeAll(ctx context.Context, name string) error {
 		return err
 	}
 	return h.remove(ctx, name, f)
+}
+
+// settle takes away the node that Docker may still be making for a command that has
+// ended: Ctrl-C ends the commands that kind runs, too. Docker reserves the name of
+// a container at the beginning, so that a container of our own gets it only when
+// there is nothing under way.
+func (h *Host) settle(ctx context.Context, name, image, kubeconfig string) error {
+	node := nodeName(name)
+	for {
+		made, err := h.docker.output(ctx, "create", "--name", node, image)
+		if err == nil {
+			_, err = h.docker.output(ctx, "rm", "--force", "--volumes", made)
+			return err
+		}
+		if !strings.Contains(err.Error(), "already in use") {
+			return nil // nor could Docker make the node
+		}
+		if err := h.provider().Delete(name, kubeconfig); err != nil {
+			return h.explainKind(name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("docker does not let go of the container %s; it goes with: docker rm --force --volumes %[1]s", node)
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
 }
 
 // removeDir removes the host's directory of a cluster.

@@ -109,7 +109,10 @@ func (h *Host) create(ctx context.Context, name string, opts Options) (report Re
 		h.progress("take away what was made")
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), removePatience)
 		defer cancel()
-		if left := h.removeAll(cleanup, name); left != nil {
+		if ctx.Err() != nil { // what else is wrong follows from that
+			err = context.Cause(ctx)
+		}
+		if left := errors.Join(h.settle(cleanup, name, node.Name, opts.Kubeconfig), h.removeAll(cleanup, name)); left != nil {
 			err = fmt.Errorf("%w\nwhile cleaning up: %w; try again with: wiemu kind down --name %s", err, left, name)
 		}
 	}()
