@@ -109,8 +109,8 @@ func (e Environment) Relays() map[string]string {
 func Variables() []string {
 	var names []string
 	for _, e := range []Environment{
-		{ClientID: "set", ProxyURL: "http://set", TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
-		{ClientID: "set", ProxyURL: "http://set", TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
+		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
+		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
 	} {
 		for _, v := range e.Environ(nil) {
 			name, _, _ := strings.Cut(v, "=")

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,7 +137,7 @@ type File struct {
 // Build makes an image of files, of which one is the Dockerfile, unless it is there:
 // its name is name, its tag the sum of the files.
 func Build(ctx context.Context, c client.APIClient, name string, files []File) (string, error) {
-	archive, err := pack(files)
+	archive, err := pack(files, 0)
 	if err != nil {
 		return "", fmt.Errorf("make the image %s: %w", name, err)
 	}
@@ -170,11 +171,45 @@ func Build(ctx context.Context, c client.APIClient, name string, files []File) (
 	}
 }
 
-func pack(files []File) ([]byte, error) {
+// maxLinks is how many symbolic links lead to a file at most, as in Linux.
+const maxLinks = 40
+
+// ReadFile reads a file of a container, also by symbolic links. One that is not there
+// is fs.ErrNotExist.
+func ReadFile(ctx context.Context, c client.APIClient, container, path string) ([]byte, error) {
+	for range maxLinks {
+		found, err := c.CopyFromContainer(ctx, container, client.CopyFromContainerOptions{SourcePath: path})
+		if errdefs.IsNotFound(err) {
+			return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s of container %s: %w", path, container, err)
+		}
+		if found.Stat.Mode&fs.ModeSymlink != 0 {
+			path = found.Stat.LinkTarget
+			if err := found.Content.Close(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		defer found.Content.Close()
+		r := tar.NewReader(found.Content)
+		if h, err := r.Next(); err != nil || h.Typeflag != tar.TypeReg {
+			return nil, fmt.Errorf("read %s of container %s: expected a file: %w", path, container, err)
+		}
+		return io.ReadAll(io.LimitReader(r, 1<<20))
+	}
+	return nil, fmt.Errorf("read %s of container %s: too many symbolic links", path, container)
+}
+
+// Pack makes an archive of files, which belong to the emulator's user.
+func Pack(files []File) ([]byte, error) { return pack(files, layout.User) }
+
+func pack(files []File, user int) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
-		h := &tar.Header{Name: f.Name, Mode: f.Mode, Size: int64(len(f.Content)), Typeflag: tar.TypeReg}
+		h := &tar.Header{Name: f.Name, Mode: f.Mode, Size: int64(len(f.Content)), Typeflag: tar.TypeReg, Uid: user, Gid: user}
 		if strings.HasSuffix(f.Name, "/") {
 			h.Typeflag = tar.TypeDir
 		}
@@ -189,4 +224,21 @@ func pack(files []File) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// Pull gets an image that is not there.
+func Pull(ctx context.Context, c client.APIClient, image string) error {
+	if _, err := c.ImageInspect(ctx, image); err == nil {
+		return nil
+	} else if !errdefs.IsNotFound(err) {
+		return fmt.Errorf("look for the image %s: %w", image, err)
+	}
+	pull, err := c.ImagePull(ctx, image, client.ImagePullOptions{})
+	if err == nil {
+		err = pull.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("pull the image %s: %w", image, err)
+	}
+	return nil
 }

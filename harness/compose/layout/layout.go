@@ -58,6 +58,26 @@ func TokenPath(w workload.Workload) string {
 	return path.Join(labDir, "tokens", w.Namespace+"_"+w.ServiceAccount)
 }
 
+// Variables are what a workload's container is told. What the container has already
+// counts for Java alone, whose options are added to.
+func Variables(env harness.Environment, own []string) map[string]string {
+	const java, roots = "JAVA_TOOL_OPTIONS", "SSL_CERT_DIR"
+	env.TokenFile, env.ProxyURL, env.ConfigDir, env.Bundle = TokenFile, "", "", Bundle()
+	base := []string{}
+	for _, v := range own {
+		if strings.HasPrefix(v, java+"=") {
+			base = append(base, v)
+		}
+	}
+	variables := map[string]string{}
+	for _, v := range env.Environ(base) {
+		name, text, _ := strings.Cut(v, "=")
+		variables[name] = text
+	}
+	delete(variables, roots) // the image's own directory of roots goes on to count
+	return variables
+}
+
 // VolumeOptions make a volume in memory, as those of projected tokens are, that
 // belongs to the emulator's user and that everybody can read. Source: mount(8), tmpfs;
 // Docker's local volume driver hands them to mount(2).
@@ -87,30 +107,24 @@ type File struct {
 
 // Lab is what the emulator's container is told, and what follows from it for others.
 type Lab struct {
-	Config    []byte   // content of ConfigFile
-	Hosts     []string // the emulated hosts, each a network alias of the emulator
-	Tenant    string   // of workloads that name none
-	Files     []File   // that Config names
-	Workloads []harness.Declared
+	Config []byte   // content of ConfigFile
+	Hosts  []string // the emulated hosts, each a network alias of the emulator
+	Files  []File   // that Config names
 
 	tenants   []config.Tenant
 	authority string
 }
 
 // NewLab makes the configuration of an emulator in a container from one that was
-// read from file, and the workloads that are declared besides.
-func NewLab(c config.Config, file string, workloads []harness.Declared) (Lab, error) {
+// read from file.
+func NewLab(c config.Config, file string) (Lab, error) {
 	c.Listen = config.Listen{Gateway: fmt.Sprintf("0.0.0.0:%d", GatewayPort), Control: fmt.Sprintf("0.0.0.0:%d", ControlPort)}
-	l := Lab{Workloads: workloads}
-	c.Workloads = nil
-	for _, d := range workloads {
-		c.Workloads = append(c.Workloads, inFile(d))
-	}
+	var l Lab
 	completed, err := c.Complete(file)
 	if err != nil {
 		return l, err
 	}
-	l.tenants, l.Tenant = completed.Tenants, completed.Tenants[0].ID
+	l.tenants = completed.Tenants
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
 	l.authority = in.Authority()
 	l.Hosts = hosts(completed, in)
@@ -121,8 +135,8 @@ func NewLab(c config.Config, file string, workloads []harness.Declared) (Lab, er
 	return l, nil
 }
 
-// inFile is a workload as wiemu.yaml has it.
-func inFile(d harness.Declared) config.Workload {
+// InFile is a workload as wiemu.yaml has it.
+func InFile(d harness.Declared) config.Workload {
 	w := config.Workload{
 		Name: d.Workload.Component, Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount, ClientID: d.Workload.ClientID,
 		Tenant: d.Identity.Tenant, Issuer: d.Identity.Issuer, Audience: d.Identity.Audience, TokenLifetime: d.Identity.TokenLifetime,
@@ -184,11 +198,11 @@ func containerFiles(c config.Config, dir string) (config.Config, []File) {
 // Environment is what the container of a workload is told, besides what it is told
 // already.
 func (l Lab) Environment(d harness.Declared) harness.Environment {
-	tenant := l.Tenant
+	tenant := l.tenants[0].ID
 	for _, t := range l.tenants {
 		if d.Identity.Tenant != "" && (strings.EqualFold(t.ID, d.Identity.Tenant) || slices.ContainsFunc(t.Domains, func(domain string) bool { return strings.EqualFold(domain, d.Identity.Tenant) })) {
 			tenant = t.ID
 		}
 	}
-	return harness.Environment{ClientID: d.Workload.ClientID, TenantID: tenant, TokenFile: TokenFile, AuthorityHost: l.authority, Bundle: Bundle()}
+	return harness.Environment{ClientID: d.Workload.ClientID, TenantID: tenant, AuthorityHost: l.authority}
 }

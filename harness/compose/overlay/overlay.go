@@ -157,7 +157,11 @@ func (g *generator) settle(context.Context) (err error) {
 			c.Tenants = append(c.Tenants, config.Tenant{ID: tenant})
 		}
 	}
-	if g.lab, err = layout.NewLab(c, g.opts.Files.ConfigFile, used); err != nil {
+	c.Workloads = nil
+	for _, d := range used {
+		c.Workloads = append(c.Workloads, layout.InFile(d))
+	}
+	if g.lab, err = layout.NewLab(c, g.opts.Files.ConfigFile); err != nil {
 		return err
 	}
 	for _, s := range g.found {

@@ -55,26 +55,22 @@ func (g *generator) service(ctx context.Context, s Service, theirs types.Service
 // environment is what the service is told. What it says of trust itself stays; its
 // options for Java are added to.
 func (g *generator) environment(s Service, theirs types.ServiceConfig, image Image) map[string]string {
-	const java, roots = "JAVA_TOOL_OPTIONS", "SSL_CERT_DIR"
+	const java = "JAVA_TOOL_OPTIONS"
 	own := value(theirs, java)
 	if own == "" {
 		own = lookup(image.Env, java)
 	}
 	env := map[string]string{}
-	for _, v := range g.lab.Environment(s.Workload).Environ([]string{java + "=" + own}) {
-		name, text, _ := strings.Cut(v, "=")
-		switch {
-		case name == roots:
-			continue // the image's own directory of roots goes on to count
-		case name != java && !strings.HasPrefix(name, "AZURE_") && value(theirs, name) != "":
-			g.remark("services.%s.environment.%s: it stays %s, which has to hold the lab's root, too: %s", s.Name, name, value(theirs, name), layout.Bundle().Root)
+	for name, text := range layout.Variables(g.lab.Environment(s.Workload), []string{java + "=" + own}) {
+		if theirs := value(theirs, name); name != java && !strings.HasPrefix(name, "AZURE_") && theirs != "" {
+			g.remark("services.%s.environment.%s: it stays %s, which has to hold the lab's root, too: %s", s.Name, name, theirs, layout.Bundle().Root)
 			continue
 		}
 		env[name] = literal(text)
 	}
-	for name, text := range map[string]string{"AZURE_AUTHORITY_HOST": env["AZURE_AUTHORITY_HOST"], "AZURE_FEDERATED_TOKEN_FILE": env["AZURE_FEDERATED_TOKEN_FILE"]} {
-		if own := value(theirs, name); own != "" && own != text {
-			g.remark("services.%s.environment.%s: %s becomes %s", s.Name, name, own, text)
+	for _, name := range []string{"AZURE_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE"} {
+		if own := value(theirs, name); own != "" && own != env[name] {
+			g.remark("services.%s.environment.%s: %s becomes %s", s.Name, name, own, env[name])
 		}
 	}
 	return env
@@ -261,6 +257,9 @@ func (g *generator) server(context.Context) error {
 		for _, n := range networks {
 			out.Networks[n] = attachment{aliases}
 		}
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(out.Networks)), func(n string) bool { return !bool(g.project.Networks[n].Internal) }) {
+		out.Networks["default"] = attachment{} // so that this machine reaches the control door
 	}
 	g.file.Services[g.wiemu] = out
 	g.file.Volumes = g.volumes

@@ -1,10 +1,8 @@
 package stack
 
 import (
-	"archive/tar"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -15,6 +13,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/harness/compose/engine"
 	"github.com/wiemu/wiemu/harness/compose/layout"
 )
 
@@ -48,25 +47,11 @@ func controlOf(ctx context.Context, c client.APIClient, found container.Summary)
 		if p.PrivatePort != layout.ControlPort || p.PublicPort == 0 {
 			continue
 		}
-		token, err := ReadFile(ctx, c, found.ID, layout.ControlTokenFile)
+		token, err := engine.ReadFile(ctx, c, found.ID, layout.ControlTokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the control door's token from container %s: %w", found.ID[:12], err)
 		}
 		return &control.Client{URL: "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(int(p.PublicPort))), Token: strings.TrimSpace(string(token))}, nil
 	}
 	return nil, fmt.Errorf("container %s publishes no port of its control door (%d/tcp) on this machine; make the overlay anew with wiemu compose", found.ID[:12], layout.ControlPort)
-}
-
-// ReadFile reads a file of a container.
-func ReadFile(ctx context.Context, c client.APIClient, id, path string) ([]byte, error) {
-	result, err := c.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: path})
-	if err != nil {
-		return nil, err
-	}
-	defer result.Content.Close()
-	r := tar.NewReader(result.Content)
-	if _, err := r.Next(); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(r, 1<<20))
 }
