@@ -44,7 +44,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
-		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
+		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(&stateDir), newWebhook(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
 	)
 	return root
 }

@@ -48,18 +48,27 @@ func (b Bundle) At(dir string) Bundle {
 	return Bundle{Root: seen(b.Root), Roots: seen(b.Roots), TrustStore: seen(b.TrustStore), NoRoots: seen(b.NoRoots)}
 }
 
-// WriteBundle writes the bundle's files into dir, which it makes if need be.
-func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) {
-	dir, err := filepath.Abs(dir) // programs are told these names and may run anywhere
-	if err != nil {
-		return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
-	}
+// BundleIn names the files that WriteBundle writes into a directory.
+func BundleIn(dir string, opts BundleOptions) Bundle {
 	b := Bundle{
 		Root:       filepath.Join(dir, "ca.pem"),
 		Roots:      filepath.Join(dir, "ca.pem"),
 		TrustStore: filepath.Join(dir, "truststore.p12"),
 		NoRoots:    filepath.Join(dir, "none"),
 	}
+	if opts.SystemRoots {
+		b.Roots = filepath.Join(dir, "roots.pem")
+	}
+	return b
+}
+
+// WriteBundle writes the bundle's files into dir, which it makes if need be.
+func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) {
+	dir, err := filepath.Abs(dir) // programs are told these names and may run anywhere
+	if err != nil {
+		return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
+	}
+	b := BundleIn(dir, opts)
 	roots := []*x509.Certificate{a.ca.root}
 	files := map[string][]byte{b.Root: a.RootPEM()}
 	if opts.SystemRoots {
@@ -67,7 +76,6 @@ func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) 
 		if err != nil {
 			return Bundle{}, err
 		}
-		b.Roots = filepath.Join(dir, "roots.pem")
 		roots = append(roots, certs...)
 		files[b.Roots] = append(a.RootPEM(), system...)
 	}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/harness/cluster"
 )
@@ -156,24 +157,29 @@ func (s *Server) settings(ctx context.Context) (Settings, error) {
 	if err := s.readAddress(ctx); err != nil {
 		return Settings{}, err
 	}
-	e := s.config.Emulator
-	settings := Settings{Way: &Way{Address: *s.address.Load(), Hosts: e.Hosts(), Bundle: s.config.Bundle.At(TrustDir)}}
-	if s.aside.Load() {
-		return settings, nil
-	}
 	if err := s.readVersion(ctx); err != nil {
 		return Settings{}, err
 	}
+	settings, err := Offer(s.config.Emulator, s.config.Bundle, *s.address.Load(), s.minor.Load())
+	if s.aside.Load() {
+		settings.Identity = nil
+	}
+	return settings, err
+}
+
+// Offer is what an emulator gives to the pods of a cluster of Kubernetes 1.minor:
+// its hosts at an address, trust in the files of a bundle, and identities as its
+// configuration says.
+func Offer(e *emulator.Emulator, b trust.Bundle, gateway netip.Addr, minor int64) (Settings, error) {
 	tenant, err := e.Tenant("")
-	if err != nil {
-		return Settings{}, err
-	}
 	w := e.Webhook()
-	settings.Identity = &Identity{
-		Layout: Layout(w.Layout), Tenant: tenant, AuthorityHost: e.Cloud().Authority(), Audience: e.Cloud().TokenExchange,
-		Sidecar: Sidecar{Image: w.Sidecar.Image, InitImage: w.Sidecar.InitImage, Native: s.minor.Load() >= nativeSidecars},
-	}
-	return settings, nil
+	return Settings{
+		Way: &Way{Address: gateway, Hosts: e.Hosts(), Bundle: b.At(TrustDir)},
+		Identity: &Identity{
+			Layout: Layout(w.Layout), Tenant: tenant, AuthorityHost: e.Cloud().Authority(), Audience: e.Cloud().TokenExchange,
+			Sidecar: Sidecar{Image: w.Sidecar.Image, InitImage: w.Sidecar.InitImage, Native: minor >= nativeSidecars},
+		},
+	}, err
 }
 
 // register makes the webhook's configuration what it has to be.
