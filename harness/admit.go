@@ -10,7 +10,7 @@ import (
 // Admit makes the trust in a workload whose pods run in a cluster, where the
 // kubelet lays out the token file: the rule is that of Workload. It reports
 // whether the trust was made; where it was not, the identity is there and its
-// owners decided whom it trusts, or the workload has no client id. The issuer may
+// owners decided whom it trusts, or they removed it, or the workload has no client id. The issuer may
 // be an external one, which is the cluster's own.
 func (l *Lab) Admit(_ context.Context, w workload.Workload, id Identity) (made bool, err error) {
 	l.mu.Lock()
@@ -23,7 +23,7 @@ func (l *Lab) Admit(_ context.Context, w workload.Workload, id Identity) (made b
 		return false, err
 	}
 	d := Declared{w, id}
-	if w.ClientID != "" && l.owned(d, tenant) {
+	if w.ClientID != "" && (l.owned(d, tenant) || l.emulator.Directory().Removed(tenant, w.ClientID)) {
 		return false, nil
 	}
 	return w.ClientID != "", l.emulator.Trust(d.trusted())

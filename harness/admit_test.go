@@ -42,6 +42,16 @@ func TestTheFirstServiceAccountOfAClientIDOwnsIt(t *testing.T) {
 	if len(p.FederatedCredentials) != 1 || p.FederatedCredentials[0].Issuer != outside || p.FederatedCredentials[0].Subject != "system:serviceaccount:shop:web-sa" {
 		t.Errorf("%s trusts %+v", client, p.FederatedCredentials)
 	}
+	if err := lab.Emulator().Directory().Remove(config.DefaultTenant, client); err != nil {
+		t.Fatal(err)
+	}
+	again := workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: client}
+	if made, err := lab.Admit(t.Context(), again, harness.Identity{Issuer: "aks"}); made || err != nil {
+		t.Errorf("an identity that was removed came back: %v, %v", made, err)
+	}
+	if _, exists := lab.Emulator().Directory().Principal(config.DefaultTenant, client); exists {
+		t.Error("an identity that was removed is there again")
+	}
 	for _, id := range []harness.Identity{{Tenant: "nowhere.example"}, {Issuer: "nobody"}} {
 		if _, err := lab.Admit(t.Context(), workload.Workload{Namespace: "shop", ServiceAccount: "api-sa", ClientID: "c0000000-0000-4000-8000-000000000001"}, id); err == nil {
 			t.Errorf("%+v was admitted", id)

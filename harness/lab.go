@@ -312,13 +312,13 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 }
 
 // trust makes the trust in a workload that was not declared. An identity that is
-// there already has its owners, who decided whom it trusts; one that is not
-// could not be used for anything.
+// there already has its owners, who decided whom it trusts; one that they removed
+// stays away; one that never was could not be used for anything.
 func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer.Issuer) error {
 	if d.Identity.IdentityBinding != "" {
 		return l.bind(ctx, d, tenant, from)
 	}
-	if l.owned(d, tenant) {
+	if l.owned(d, tenant) || l.emulator.Directory().Removed(tenant, d.Workload.ClientID) {
 		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
 			return err
 		}

@@ -20,6 +20,13 @@ type Place interface {
 	Open(ctx context.Context, w World) (Site, error)
 }
 
+// OneByOne is a place in which one world can be open at a time; opening another
+// one waits.
+type OneByOne interface {
+	Place
+	OneByOne()
+}
+
 // World is what an emulator of a place is told: who there is, and when it is.
 type World struct {
 	Name   string        // lower-case letters, digits and hyphens: tells worlds that are open at the same time apart

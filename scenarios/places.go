@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -30,7 +31,18 @@ type NotOn struct {
 	Kind string `yaml:"kind,omitempty" json:"kind,omitempty"`
 }
 
-// in is what is declared about a place.
+// All goes through the places, each with the reason.
+func (n NotOn) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, place := range Places() {
+			if why := n.in(place); why != "" && !yield(place, why) {
+				return
+			}
+		}
+	}
+}
+
+// in is what is said about a place.
 func (n NotOn) in(place string) string {
 	return map[string]string{OnProcess: n.Process, OnCompose: n.Compose, OnKind: n.Kind}[place]
 }

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/scenarios/library"
 )
@@ -126,6 +130,31 @@ func TestScenariosRunInPlaces(t *testing.T) {
 	for _, line := range []string{"minimal@kind ", "minimal@compose ", "minimal  "} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("expected %q in\n%s", line, &out)
+		}
+	}
+}
+
+// An emulator that is told of a scenario by a file is told the same as one that is
+// in this program.
+func TestWorldsOfTheLibraryAreFiles(t *testing.T) {
+	list, err := LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list {
+		text, err := s.world.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := config.Parse(s.file, text)
+		if err == nil {
+			read, err = read.Complete(s.file)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", s.file, err, text)
+		}
+		if diff := cmp.Diff(s.world, read, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", s.file, diff)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 // What a program may use.
 const (
 	defaultTimeout = 30 * time.Second // wall time
+	podTimeout     = 2 * time.Minute  // the same where a container or a pod has to start first
 	maxOutput      = 1 << 20          // bytes of each stream
 )
 
@@ -31,7 +32,11 @@ const (
 
 // run starts a program and waits for its end and for the emulator's.
 func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
-	timeout := cmp.Or(r.Timeout, defaultTimeout)
+	usual := defaultTimeout
+	if st.place.Name() != OnProcess {
+		usual = podTimeout
+	}
+	timeout := cmp.Or(r.Timeout, usual)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := st.launch(limited, &r.ProgramStep)

@@ -82,6 +82,9 @@ func Run(ctx context.Context, list []Scenario, opts Options) Report {
 func (r *runner) in(ctx context.Context, place harness.Place, list []Scenario, first int) {
 	var group errgroup.Group // no context: one failure stops no other scenario
 	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), runtime.GOMAXPROCS(0)))
+	if _, is := place.(harness.OneByOne); is {
+		group.SetLimit(1)
+	}
 	for i := range list {
 		group.Go(func() error {
 			r.finish(ctx, first+i, r.play(ctx, place, &list[i]))

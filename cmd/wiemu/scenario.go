@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ func newScenario(stateDir *string) *cobra.Command {
 func newScenarioRun(stateDir *string) *cobra.Command {
 	var opts scenarios.Options
 	var chosen choice
+	on := placesToRun{stateDir: stateDir}
 	var format, journals, chaos string
 	var pictures pictures
 	cmd := &cobra.Command{
@@ -39,6 +41,9 @@ func newScenarioRun(stateDir *string) *cobra.Command {
 steps. A directory stands for the YAML files in it. The exit code is 0 if all
 passed, 1 if one failed, 2 if a file is wrong or none was selected, 130 if they
 were interrupted.
+
+With --on they run elsewhere: in containers (compose), or as pods of a cluster
+(kind). Where a scenario makes no sense it is not run, and the report says why.
 
 In GitHub Actions, failures are also annotations at the lines of the files, and
 the job's summary has them.
@@ -50,6 +55,7 @@ runs differ.`,
   wiemu scenario run scenarios/ --run '^key-' --fail-fast
   wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
   wiemu scenario run my.yaml --count 20
+  wiemu scenario run my.yaml --on process,kind
   wiemu scenario run my.yaml --chaos random
   wiemu scenario run scenarios/ --report --report-dir pictures`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +63,9 @@ runs differ.`,
 				return fmt.Errorf("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
 			}
 			if err := pictures.check(cmd); err != nil {
+				return err
+			}
+			if err := on.check(); err != nil {
 				return err
 			}
 			if opts.Timeout < 0 {
@@ -74,7 +83,7 @@ runs differ.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
 				return exitCode(2)
 			}
-			if err := opts.Check(list); err != nil {
+			if err := on.missing(list); err != nil {
 				return err
 			}
 			if opts.Chaos, err = chaosSeed(chaos, cmd.ErrOrStderr()); err != nil {
@@ -84,14 +93,21 @@ runs differ.`,
 			if err != nil {
 				return err
 			}
-			if opts.Keys, err = keyring.OpenPool(dir.KeyDir(), keyring.PoolOptions{}); err != nil {
+			keys, err := keyring.OpenPool(dir.KeyDir(), keyring.PoolOptions{})
+			if err != nil {
 				return err
 			}
+			on.told = cmd.ErrOrStderr()
+			places, err := on.open(cmd.Context(), list, keys)
 			defer func() {
-				if err := opts.Keys.Close(); err != nil {
+				if err := errors.Join(places.close(context.WithoutCancel(cmd.Context())), keys.Close()); err != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
 				}
 			}()
+			if err := interrupted(cmd, err); err != nil {
+				return err
+			}
+			opts.Places = places.all()
 			out := cmd.OutOrStdout()
 			var line *progress
 			if format == "table" {
@@ -118,6 +134,10 @@ runs differ.`,
 			if err := errors.Join(write(out), newGitHub(cmd.ErrOrStderr()).report(report)); err != nil {
 				return err
 			}
+			if report.NotHere > 0 && report.NotHere == len(report.Scenarios) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: nothing was run: none of the scenarios makes sense on %s; run them on another place with --on\n", strings.Join(on.on, ", "))
+				return exitCode(2)
+			}
 			return passOn(report.ExitCode())
 		},
 	}
@@ -125,10 +145,10 @@ runs differ.`,
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 0, "how long a scenario may take on the machine's clock (default 10m)")
 	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "begin no further scenario after one has failed")
 	chosen.addFlags(cmd)
+	on.addFlags(cmd)
 	cmd.Flags().StringVar(&journals, "journal", "", "directory to write each scenario's journal to, without machine times and with ids by ordinal, so that two runs can be compared")
 	pictures.addFlags(cmd)
 	addChaos(cmd, &chaos)
-	cmd.Flags().StringVar(&opts.Program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	addOutput(cmd, &format, "table", "json", "junit")
 	return cmd
 }
@@ -182,6 +202,11 @@ func newScenarioList() *cobra.Command {
 			for _, s := range list {
 				title, _, _ := strings.Cut(s.Description, ". ")
 				out.print("%s\n    %s\n", s.Metadata.Name, strings.TrimSpace(title))
+				for _, place := range scenarios.Places() {
+					if why := s.WhyNotOn(place); why != "" {
+						out.print("    not on %s: %s\n", place, why)
+					}
+				}
 			}
 			return out.err
 		},

@@ -130,7 +130,8 @@ func newScenarioCheck() *cobra.Command {
 		Short: "Say what is wrong in scenario files, without running them",
 		Long: `Check scenario files as run does before it begins: fields, steps, names, and the types
 of all expressions. Everything that is wrong is told, with file, line, column and what
-to write instead. The exit code is 0 if nothing is, 2 if something is.`,
+to write instead; also where a scenario cannot run (--on) without saying so, which is no
+mistake. The exit code is 0 if nothing is wrong, 2 if something is.`,
 		Example: `  wiemu scenario check my.yaml
   wiemu scenario check scenarios/ -o json`,
 		Args: cobra.MinimumNArgs(1),
@@ -149,8 +150,14 @@ to write instead. The exit code is 0 if nothing is, 2 if something is.`,
 			if err != nil {
 				return tellProblems(cmd, err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "checked %d, and nothing is wrong\n", len(list))
-			return err
+			out := &lines{w: cmd.OutOrStdout()}
+			out.print("checked %d, and nothing is wrong\n", len(list))
+			for _, s := range list {
+				for place, why := range s.Undeclared().All() {
+					out.print("%s: makes no sense on %s, and does not say so: %s; add notOn: {%s: \"…\"}\n", s.Metadata.Name, place, why, place)
+				}
+			}
+			return out.err
 		},
 	}
 	addOutput(cmd, &format, "text", "json")

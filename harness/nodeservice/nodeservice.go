@@ -27,8 +27,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/wiemu/wiemu/emulator/config"
 )
 
@@ -233,7 +231,7 @@ func (o Options) configuration(files map[string]File) (text []byte, issuer strin
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: a file that it names: %w", o.ConfigFile, err)
 	}
-	if text, err = yaml.Marshal(c); err != nil {
+	if text, err = c.YAML(); err != nil {
 		return nil, "", fmt.Errorf("write the node's wiemu.yaml: %w", err)
 	}
 	return text, completed.Issuers[i].URL, nil
