@@ -423,4 +423,6 @@ const ending = time.Second
 
 // forgotten is what the emulator in a node keeps of one world and the next must
 // not know.
-func forgotten() []string { return []string{nodeservice.LabDir} }
+func forgotten() []string {
+	return []string{nodeservice.LabDir, nodeservice.StateDir + "/directory.json"} // see emulator.Options.Keep
+}
