@@ -15,6 +15,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/compose"
 	"github.com/wiemu/wiemu/harness/kind"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/scenarios"
@@ -32,7 +33,7 @@ type placesToRun struct {
 }
 
 func (p *placesToRun) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&p.on, "on", []string{scenarios.OnProcess}, "where to run them: "+strings.Join(p.known(), ", ")+", or several of these with commas between them")
+	cmd.Flags().StringSliceVar(&p.on, "on", []string{scenarios.OnProcess}, "where to run them: "+strings.Join(scenarios.Places(), ", ")+", or several of these with commas between them")
 	cmd.Flags().StringVar(&p.program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	cmd.Flags().StringVar(&p.appImage, "app-image", "", "on compose and kind: image that programs run in (default: one with wiemu-workload, and "+kind.CommandImage+" for other programs)")
 	cmd.Flags().BoolVar(&p.keep, "keep", false, "on kind: leave the cluster for the next run; wiemu kind down --name "+scenarioCluster+" takes it away")
@@ -40,7 +41,7 @@ func (p *placesToRun) addFlags(cmd *cobra.Command) {
 
 // check refuses places that there are not, and says which one was meant.
 func (p *placesToRun) check() error {
-	known := p.known()
+	known := scenarios.Places()
 	if len(p.on) == 0 {
 		return fmt.Errorf("--on: expected one of %s, found nothing", strings.Join(known, ", "))
 	}
@@ -86,12 +87,7 @@ func (p *placesToRun) open(ctx context.Context, list []scenarios.Scenario, keys 
 
 // openers are how the places are made, by their names.
 func (p *placesToRun) openers() map[string]func(context.Context, *keyring.Pool) (place, error) {
-	return map[string]func(context.Context, *keyring.Pool) (place, error){scenarios.OnProcess: p.openProcess, scenarios.OnKind: p.openKind}
-}
-
-// known are the names of the places, in the order in which people think of them.
-func (p *placesToRun) known() []string {
-	return slices.DeleteFunc(scenarios.Places(), func(name string) bool { return p.openers()[name] == nil })
+	return map[string]func(context.Context, *keyring.Pool) (place, error){scenarios.OnProcess: p.openProcess, scenarios.OnCompose: p.openCompose, scenarios.OnKind: p.openKind}
 }
 
 // places are several of them.
@@ -135,6 +131,19 @@ func (n nowhere) Open(context.Context, harness.World) (harness.Site, error) {
 
 func (p *placesToRun) openProcess(_ context.Context, keys *keyring.Pool) (place, error) {
 	return place{Place: harness.Processes{Keys: keys, Program: p.program}}, nil
+}
+
+// openCompose finds Docker. Containers are made for each scenario.
+func (p *placesToRun) openCompose(ctx context.Context, _ *keyring.Pool) (place, error) {
+	dir, err := state.Open(*p.stateDir)
+	if err != nil {
+		return place{}, err
+	}
+	opened, err := compose.OpenPlace(ctx, compose.PlaceOptions{Workload: p.program, Base: p.appImage, Keys: dir.KeyDir()})
+	if err != nil {
+		return place{}, err
+	}
+	return place{opened, func(context.Context) error { return opened.Close() }}, nil
 }
 
 // scenarioCluster is the name of the cluster that scenarios run in.
