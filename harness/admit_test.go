@@ -58,3 +58,51 @@ func TestTheFirstServiceAccountOfAClientIDOwnsIt(t *testing.T) {
 		}
 	}
 }
+
+// What a cluster's pods have been granted outlives the emulator in its node.
+func TestWhoWasAdmittedStaysAdmittedAfterARestart(t *testing.T) {
+	const client, deleted = "b96d264b-7053-4465-a4a7-32be5b0fec49", "4a7d8f52-3c1b-4e0a-9f6d-2b5c8e7a1d30"
+	dir, state := t.TempDir(), t.TempDir()
+	var lab *harness.Lab
+	start := func() {
+		t.Helper()
+		var err error
+		if lab, err = harness.Start(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{InMemory: true, InCluster: true, StateDir: state, Keep: true}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admit := func(namespace, clientID string) bool {
+		t.Helper()
+		made, err := lab.Admit(t.Context(), workload.Workload{Namespace: namespace, ServiceAccount: "web-sa", ClientID: clientID}, harness.Identity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	start()
+	if !admit("shop", client) || !admit("shop", deleted) {
+		t.Error("those whom nobody knows are not admitted")
+	}
+	if err := lab.Emulator().Directory().Remove(config.DefaultTenant, deleted); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if admit("shop", deleted) {
+			t.Error("an identity that was deleted is made again")
+		}
+		if admit("wrong", client) {
+			t.Error("another namespace is trusted, too")
+		}
+		p, there := lab.Emulator().Directory().Principal(config.DefaultTenant, client)
+		if !there || len(p.FederatedCredentials) != 1 || p.FederatedCredentials[0].Subject != "system:serviceaccount:shop:web-sa" {
+			t.Errorf("%s trusts %+v", client, p)
+		}
+		if err := lab.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start()
+	}
+	if err := lab.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -328,10 +328,13 @@ func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer
 	return l.emulator.Trust(d.trusted())
 }
 
-// owned reports whether the identity is there already, so that its owners alone
-// decide whom it trusts.
+// owned reports whether the identity is there already, or was and somebody has
+// removed it, so that its owners alone decide whom it trusts.
 func (l *Lab) owned(d Declared, tenant string) bool {
 	_, exists := l.emulator.Directory().Principal(tenant, d.Workload.ClientID)
+	if l.emulator.Directory().Removed(tenant, d.Workload.ClientID) {
+		return true
+	}
 	return exists && !slices.ContainsFunc(l.declared, d.same)
 }
 

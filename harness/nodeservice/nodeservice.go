@@ -38,7 +38,8 @@ const (
 	LabDir   = StateDir + "/lab"               // trust bundle and token files
 	Unit     = "wiemu.service"
 
-	ControlToken = StateDir + "/control-token" // holds the bearer token of the control door
+	ControlToken = StateDir + "/control-token"  // holds the bearer token of the control door
+	Directory    = StateDir + "/directory.json" // holds what became of identities at run time; without it wiemu.yaml alone counts
 
 	Socket    = pkiDir + "/signer.sock"        // of the API server's signer
 	Cluster   = "/etc/kubernetes/admin.conf"   // how the service reaches the API server
