@@ -57,9 +57,14 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of runs: 5000x)
 lint: ## gofmt, vet for every platform, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these files'; exit 1; }
 	@for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
-		echo "vet $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./... || exit 1; \
+		echo "vet $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet -tags e2e ./... || exit 1; \
 	done
 	$(LINT) run
+
+e2e-kind: build kubectl ## A cluster with a real kubelet, 13 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
+	.ci/images curl node
+	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./harness/kind
+	PATH=$(CURDIR)/$(BIN):$$PATH go test -tags e2e -count 1 -timeout 20m -run '^TestREADMEInKind$$' ./cmd/wiemu
 
 e2e-images: build ## Images for tests with Docker: wiemu:local, wiemu/workload:local, and a stand-in for curlimages/curl where that cannot be pulled
 	.ci/images
@@ -74,4 +79,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build kubectl e2e e2e-kind e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean

@@ -22,7 +22,7 @@ work= bootstrap= # a directory for what is half done; debootstrap's process grou
 
 main() {
 	local inputs found
-	inputs=$(find . -type f ! -name README.md ! -name update-modules.sh -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
+	inputs=$(find . -type f ! -name README.md ! -name update-modules.sh -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 	require_docker
 	found=$(docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$image" 2> /dev/null || true)
 	if [[ $found == "$inputs" ]]; then
