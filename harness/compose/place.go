@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/compose/engine"
@@ -340,8 +341,12 @@ func (s *site) Workload(ctx context.Context, d harness.Declared) (harness.Runner
 	if i < 0 {
 		return nil, fmt.Errorf("workload %s: the world has no such one", d.Workload)
 	}
-	if _, err := harness.Attach(ctx, s.control, d, nil); err != nil {
-		return nil, err
+	if !slices.ContainsFunc(s.world.Config.Workloads, func(w config.Workload) bool {
+		return w.Namespace == d.Workload.Namespace && w.ServiceAccount == d.Workload.ServiceAccount && w.ClientID == d.Workload.ClientID
+	}) { // those of the configuration were admitted when the emulator started
+		if _, err := harness.Attach(ctx, s.control, d, nil); err != nil {
+			return nil, err
+		}
 	}
 	return &runner{site: s, declared: d, tokens: s.tokenPath(i)}, nil
 }

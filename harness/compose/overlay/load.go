@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/errdefs"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
@@ -49,40 +50,94 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 		return nil, fmt.Errorf("find the compose file: %w; name it with -f", err)
 	}
 	project, err := opts.LoadProject(ctx)
+	if errors.Is(err, errdefs.ErrNotFound) && len(opts.ConfigPaths) == 0 {
+		return nil, errors.New("find the compose file: there is no compose.yaml and no docker-compose.yml here; name it with -f")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the compose file: %w", locate(err, opts.ConfigPaths))
 	}
 	return project, nil
 }
 
-// A field as the loader names it in its errors: services.web.ports.0.
-var fieldPath = regexp.MustCompile(`\b(services|networks|volumes|configs|secrets|name|include)((?:\.[A-Za-z0-9_-]+|\[[^\]]*\])*)`)
+// How the loader says where something is: by the path of a field, by the name of a
+// service, or by a line of what is no YAML.
+var (
+	fieldPath   = regexp.MustCompile(`\b(services|networks|volumes|configs|secrets|name|include)((?:\.[A-Za-z0-9_-]+|\[[^\]]*\])*)`)
+	serviceName = regexp.MustCompile(`service "([^"]+)"`)
+	yamlLine    = regexp.MustCompile(`\bat L(?:\d+\.C\d+-L)?(\d+)`)
+)
 
-// locate adds file and line of the field that an error of the loader names: it has
-// them only for what is no YAML.
+// locate adds file and line to an error of the loader.
 func locate(err error, files []string) error {
 	text := err.Error()
-	path := fieldPath.FindString(text)
-	if path == "" {
-		return err
+	path := strings.FieldsFunc(fieldPath.FindString(text), func(r rune) bool { return strings.ContainsRune(".[]", r) })
+	if named := serviceName.FindStringSubmatch(text); len(path) == 0 && named != nil {
+		path = []string{"services", named[1]}
 	}
 	for _, file := range files {
+		if strings.Contains(text, "validating ") && !strings.Contains(text, filepath.Base(file)) {
+			continue // it says which file it is, and it is another
+		}
 		data, failed := os.ReadFile(file)
 		if failed != nil {
 			continue
 		}
 		root := yaml.Node{}
-		if yaml.Unmarshal(data, &root) != nil || len(root.Content) == 0 {
+		if yaml.Unmarshal(data, &root) != nil {
+			if at := yamlLine.FindStringSubmatch(text); at != nil {
+				return fmt.Errorf("%s:%s: %w", file, at[1], err)
+			}
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if len(root.Content) == 0 {
 			continue
 		}
-		if strings.Contains(text, "validating ") && !strings.Contains(text, filepath.Base(file)) {
-			continue // it says which file it is, and it is another
-		}
-		if line, there := lineOf(root.Content[0], strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) })); there {
+		if line, there := lineOf(root.Content[0], path); there {
 			return fmt.Errorf("%s:%d: %w", file, line, err)
 		}
+		_, found, _ := cutLast(text, ": ")
+		if line, field := lineWith(root.Content[0], found, ""); len(path) == 0 && line > 0 {
+			return fmt.Errorf("%s:%d: %s: %w", file, line, field, err)
+		}
+	}
+	if len(files) == 1 {
+		return fmt.Errorf("%s: %w", files[0], err)
 	}
 	return err
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}
+
+// lineWith finds the first value with a text in it: the loader quotes what it does not
+// understand.
+func lineWith(node *yaml.Node, text, path string) (line int, field string) {
+	if text == "" {
+		return 0, ""
+	}
+	if node.Kind == yaml.ScalarNode && strings.Contains(node.Value, text) {
+		return node.Line, strings.TrimPrefix(path, ".")
+	}
+	for i, child := range node.Content {
+		at := path
+		switch {
+		case node.Kind == yaml.SequenceNode:
+			at += fmt.Sprintf("[%d]", i)
+		case node.Kind == yaml.MappingNode && i%2 == 0:
+			continue
+		case node.Kind == yaml.MappingNode:
+			at += "." + node.Content[i-1].Value
+		}
+		if line, field := lineWith(child, text, at); line > 0 {
+			return line, field
+		}
+	}
+	return 0, ""
 }
 
 // lineOf is the line of the deepest part of a path that there is.

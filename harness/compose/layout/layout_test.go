@@ -1,0 +1,110 @@
+package layout_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/compose/layout"
+	"github.com/wiemu/wiemu/harness/workload"
+	"github.com/wiemu/wiemu/scenarios"
+	"github.com/wiemu/wiemu/scenarios/library"
+)
+
+func TestHostsAreThoseOfARunningEmulator(t *testing.T) {
+	for _, cloud := range []string{"", "AzureUSGovernment", "AzureChinaCloud"} {
+		c := config.Config{Cloud: cloud, Vaults: []config.Vault{{Name: "Shop"}}, Issuers: []config.Issuer{{Name: "blue"}, {Name: "aks", URL: "https://aks.example/t/", External: true}}}
+		lab, err := layout.NewLab(c, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := emulator.Start(t.Context(), emulator.Options{Config: c, InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close(t.Context()) })
+		if !slices.Equal(lab.Hosts, e.Hosts()) {
+			t.Errorf("%s: aliases are\n%v, emulated are\n%v", c.Cloud, lab.Hosts, e.Hosts())
+		}
+	}
+}
+
+func TestTheConfigurationInAContainerIsTheSame(t *testing.T) {
+	all, err := scenarios.LoadFS(library.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		c := s.Config
+		c.Workloads = slices.Concat(c.Workloads, s.Workloads)
+		want, err := c.Complete("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lab, err := layout.NewLab(want, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := config.Parse("wiemu.yaml", lab.Config)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", s.Metadata.Name, err, lab.Config)
+			continue
+		}
+		read, err = read.Complete("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Listen = config.Listen{}
+		if !reflect.DeepEqual(read, want) {
+			t.Errorf("%s: in the container it is\n%+v, want\n%+v", s.Metadata.Name, read, want)
+		}
+	}
+}
+
+func TestVariablesOfAContainer(t *testing.T) {
+	lab, err := layout.NewLab(config.Config{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := harness.Declared{Workload: workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}}
+	got := layout.Variables(lab.Environment(d), []string{"JAVA_TOOL_OPTIONS=-Xmx1g", "AZURE_CLIENT_SECRET=not ours"})
+	bundle := layout.Bundle()
+	want := map[string]string{
+		"AZURE_CLIENT_ID": d.Workload.ClientID, "AZURE_TENANT_ID": config.DefaultTenant, "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
+		"AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+		"JAVA_TOOL_OPTIONS":          "-Xmx1g " + strings.Join(bundle.JavaOptions(), " "),
+	}
+	for _, v := range (trust.Bundle{}).Environ(nil) { // those that the project knows, but for the directory
+		if name, _, _ := strings.Cut(v, "="); name != "SSL_CERT_DIR" && want[name] == "" {
+			want[name] = value(bundle.Environ(nil), name)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v,\nwant %v", got, want)
+	}
+}
+
+func value(env []string, name string) string {
+	for _, v := range env {
+		if text, is := strings.CutPrefix(v, name+"="); is {
+			return text
+		}
+	}
+	return ""
+}
+
+func TestFilesThatTheConfigurationNames(t *testing.T) {
+	lab, err := layout.NewLab(config.Config{Issuers: []config.Issuer{{Name: "aks", URL: "https://aks.example/t/", External: true, CA: "ca.pem", BearerTokenFile: "/run/token"}, {Name: "local"}}}, "/etc/shop/wiemu.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []layout.File{{Host: "/etc/shop/ca.pem", Container: "/etc/wiemu/files/0-ca.pem"}, {Host: "/run/token", Container: "/etc/wiemu/files/1-token"}}
+	if !slices.Equal(lab.Files, want) || !strings.Contains(string(lab.Config), "ca: /etc/wiemu/files/0-ca.pem") {
+		t.Errorf("%v, %s", lab.Files, lab.Config)
+	}
+}
