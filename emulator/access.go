@@ -112,12 +112,12 @@ func (e *Emulator) HTTPClient() *http.Client {
 
 // Hosts are the emulated hosts by name, sorted: what a place that maps names to
 // the gateway one by one has to map, such as network aliases or a pod's
-// hostAliases. Vaults are those of the configuration. Regional login hosts are
-// not among them; nobody could list those.
+// hostAliases. Vaults are those that there are now. Regional login hosts are not
+// among them; nobody could list those.
 func (e *Emulator) Hosts() []string {
 	hosts := slices.DeleteFunc(e.gateway.Hosts(), func(host string) bool { return strings.HasPrefix(host, ".") })
-	for _, v := range e.config.Vaults {
-		hosts = append(hosts, strings.ToLower(v.Name)+"."+e.cloud.Vault)
+	for _, name := range e.vaults.Names() {
+		hosts = append(hosts, name+"."+e.cloud.Vault)
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)

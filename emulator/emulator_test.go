@@ -25,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
+	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 )
 
 const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
@@ -258,8 +259,12 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 }
 
 func TestHostsAreTheNamesThatCanBeMapped(t *testing.T) {
-	hosts := start(t, emulator.Options{Config: config.Config{Vaults: []config.Vault{{Name: "Shop"}}, Issuers: []config.Issuer{{Name: "blue"}}}}).Hosts()
-	for _, want := range []string{"login.microsoftonline.com", "graph.microsoft.com", "management.azure.com", "shop.vault.azure.net", "blue.oic.wiemu.test"} {
+	e := start(t, emulator.Options{Config: config.Config{Vaults: []config.Vault{{Name: "Shop"}}, Issuers: []config.Issuer{{Name: "blue"}}}})
+	if err := e.Vaults().Put(keyvault.Vault{Name: "Later", Tenant: config.DefaultTenant}); err != nil {
+		t.Fatal(err)
+	}
+	hosts := e.Hosts()
+	for _, want := range []string{"login.microsoftonline.com", "graph.microsoft.com", "management.azure.com", "shop.vault.azure.net", "later.vault.azure.net", "blue.oic.wiemu.test"} {
 		if !slices.Contains(hosts, want) {
 			t.Errorf("%s is not among %v", want, hosts)
 		}

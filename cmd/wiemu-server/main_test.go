@@ -9,6 +9,17 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 )
 
+func TestTheWebhookNeedsItsClusterAndAWay(t *testing.T) {
+	for _, args := range [][]string{{"-webhook", "127.0.0.1:0"}, {"-cluster", "in-cluster", "-advertise", "169.254.7.7"}} {
+		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), "-webhook, -cluster and -advertise go together") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if _, err := parse([]string{"-webhook", "127.0.0.1:0", "-cluster", "kubeconfig", "-advertise", "169.254.7.7"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheControlDoorsTokenStaysTheSame(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	made, err := controlToken(dir)

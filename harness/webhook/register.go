@@ -71,7 +71,10 @@ func (s *Server) look(ctx context.Context) error {
 	if err := s.lookAside(ctx); err != nil {
 		return err
 	}
-	return s.register(ctx)
+	if err := s.register(ctx); err != nil {
+		return err
+	}
+	return s.renewTrust(ctx)
 }
 
 func (s *Server) tell(err error) {
@@ -269,6 +272,26 @@ func includes(there, wanted any) bool {
 		return ok
 	}
 	return reflect.DeepEqual(there, wanted)
+}
+
+// renewTrust writes the bundle, once, into the namespaces that have one of before:
+// where the CA is another one now, pods that run go on when they read it anew.
+func (s *Server) renewTrust(ctx context.Context) error {
+	if s.renewed.Load() {
+		return nil
+	}
+	var all struct{ Items []configMap }
+	if err := s.config.Cluster.Get(ctx, "/api/v1/configmaps?fieldSelector=metadata.name%3D"+TrustConfigMap, &all); err != nil {
+		return fmt.Errorf("look for the trust bundles of before: %w", err)
+	}
+	for _, there := range all.Items {
+		namespace, _ := there.Metadata["namespace"].(string)
+		if err := s.putTrust(ctx, namespace); err != nil {
+			return fmt.Errorf("renew the trust bundle of namespace %s: %w", namespace, err)
+		}
+	}
+	s.renewed.Store(true)
+	return nil
 }
 
 // errRace is that somebody else changes the same ConfigMap all the time.

@@ -64,6 +64,7 @@ type Server struct {
 	address atomic.Pointer[netip.Addr] // of the gateway; nil: not known yet
 	minor   atomic.Int64               // Kubernetes 1.minor; 0: not known yet
 	aside   atomic.Bool                // azure-workload-identity's own webhook is there
+	renewed atomic.Bool                // bundles of before have been looked at
 	told    atomic.Pointer[string]     // the trouble that the log knows
 }
 

@@ -440,6 +440,25 @@ func TestTheTrustIsWrittenAgain(t *testing.T) {
 	all.Wait()
 }
 
+func TestTrustOfBeforeIsRenewedAtTheStart(t *testing.T) {
+	const path = "/api/v1/namespaces/old/configmaps/" + TrustConfigMap
+	x := open(t, config.Config{}, func(c *Config) { c.poll = time.Hour }) // its first look may be over
+	x.eventually("registration", func() bool { return x.renewed.Load() })
+	x.api.Put(path, map[string]any{"metadata": map[string]any{"name": TrustConfigMap}, "data": map[string]any{"ca.pem": "of a CA of before"}})
+	again, err := Start(t.Context(), x.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close(context.Background())
+	x.eventually("renewal", func() bool { return again.renewed.Load() })
+	if at(t, x.api.Object(path), "data", "ca.pem") != string(x.lab.Authority().RootPEM()) {
+		t.Error("pods of a namespace of before trust a CA that is gone")
+	}
+	if x.api.Object(configMaps+"/"+TrustConfigMap) != nil {
+		t.Error("a namespace without labelled pods gets a bundle")
+	}
+}
+
 func TestPodsFindTheGatewayByAService(t *testing.T) {
 	x := open(t, config.Config{Webhook: config.Webhook{Layout: "1.5"}}, func(c *Config) { c.Advertise = "lab/wiemu" })
 	if r := x.ask(labelled, ""); r.Allowed || !strings.Contains(r.Status.Message, `services "wiemu" not found`) {

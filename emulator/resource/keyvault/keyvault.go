@@ -7,13 +7,14 @@ package keyvault
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/gorilla/mux"
-
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -99,6 +100,13 @@ func (s *Service) Vault(name string) (Vault, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.present(), true
+}
+
+// Names are those of the vaults that there are, in lower case and sorted.
+func (s *Service) Names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.vaults))
 }
 
 // Update lets change modify what Vault returns and makes the vault so: a secret

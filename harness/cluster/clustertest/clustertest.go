@@ -141,6 +141,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusForbidden, "Forbidden", fmt.Sprintf("%s is forbidden: User \"wiemu\" cannot do this", resource))
 	case r.Method == http.MethodPost:
 		s.create(w, r.URL.Path, body)
+	case r.URL.Query().Has("fieldSelector"):
+		s.list(w, r.URL.Path, r.URL.Query().Get("fieldSelector"))
 	case s.objects[r.URL.Path] == nil:
 		s.refuse(w, http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", resource, name))
 	case r.Method == http.MethodGet:
@@ -150,6 +152,30 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 	}
+}
+
+// list answers for all namespaces, with the objects of one name.
+func (s *Server) list(w http.ResponseWriter, path, selector string) {
+	name, ok := strings.CutPrefix(selector, "metadata.name=")
+	if !ok {
+		s.refuse(w, http.StatusBadRequest, "BadRequest", fmt.Sprintf("field label not supported: %s", selector))
+		return
+	}
+	items := []any{}
+	prefix, resource := path[:strings.LastIndexByte(path, '/')]+"/namespaces/", plural(path)
+	for _, at := range slices.Sorted(maps.Keys(s.objects)) {
+		namespace, is := strings.CutSuffix(strings.TrimPrefix(at, prefix), "/"+resource+"/"+name)
+		if !is || !strings.HasPrefix(at, prefix) {
+			continue
+		}
+		o := maps.Clone(s.objects[at])
+		metadata, _ := o["metadata"].(map[string]any)
+		metadata = maps.Clone(metadata)
+		metadata["namespace"] = namespace
+		o["metadata"] = metadata
+		items = append(items, o)
+	}
+	s.answer(w, http.StatusOK, map[string]any{"kind": "List", "items": items})
 }
 
 func (s *Server) create(w http.ResponseWriter, path string, body []byte) {
