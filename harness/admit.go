@@ -23,7 +23,7 @@ func (l *Lab) Admit(_ context.Context, w workload.Workload, id Identity) (made b
 		return false, err
 	}
 	d := Declared{w, id}
-	if w.ClientID != "" && (l.owned(d, tenant) || l.emulator.Directory().Removed(tenant, w.ClientID)) {
+	if w.ClientID != "" && l.owned(d, tenant) {
 		return false, nil
 	}
 	return w.ClientID != "", l.emulator.Trust(d.trusted())

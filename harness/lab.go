@@ -318,7 +318,7 @@ func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer
 	if d.Identity.IdentityBinding != "" {
 		return l.bind(ctx, d, tenant, from)
 	}
-	if l.owned(d, tenant) || l.emulator.Directory().Removed(tenant, d.Workload.ClientID) {
+	if l.owned(d, tenant) {
 		if err := config.CheckNames(d.Workload.Namespace, d.Workload.ServiceAccount); err != nil {
 			return err
 		}
