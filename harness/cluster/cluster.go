@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// InCluster, in the place of a kubeconfig, is the API server of the cluster whose
-// pod this process runs in.
+// InCluster is named in the place of a kubeconfig by a pod: the cluster is the one
+// that it runs in.
 const InCluster = "in-cluster"
 
 // Client asks one API server. It is safe for concurrent use.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -39,6 +40,9 @@ func (s *Server) answer(ctx context.Context, asked *request) (*response, error) 
 		return allowed(asked), nil
 	}
 	a := &admission{Server: s, asked: asked, pod: p, account: ServiceAccount{Namespace: asked.Namespace, Name: cmp.Or(p.serviceAccount, "default")}}
+	if err := config.CheckNames(a.account.Namespace, a.account.Name); err != nil { // they become paths
+		return denied(asked, err.Error()), nil
+	}
 	name := a.account.Namespace + "/" + a.account.Name
 	a.event = journal.Event{
 		Kind: journal.Admission, Outcome: journal.Granted, Workload: name, Subject: "system:serviceaccount:" + strings.Replace(name, "/", ":", 1),

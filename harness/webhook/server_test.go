@@ -272,6 +272,7 @@ func TestAPodIsRefused(t *testing.T) {
 			name: "as nobody may write ConfigMaps", pod: labelled, forbid: "POST " + configMaps,
 			want: `configmaps`, remedy: "POST " + configMaps,
 		},
+		{name: "for what is no name", pod: strings.Replace(labelled, "web-sa", "../../../version?", 1), want: `service account "../../../version?": expected a lowercase RFC 1123 subdomain`},
 		{name: "for its shape", pod: `{"metadata":{"labels":{"azure.workload.identity/use":"true"}},"spec":{"containers":{}}}`, want: "spec.containers: expected a list, found an object"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
