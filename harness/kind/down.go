@@ -54,6 +54,11 @@ func (h *Host) remove(ctx context.Context, name string, f found) error {
 	if err := h.provider().Delete(name, f.record.Kubeconfig); err != nil {
 		return h.explainKind(name, err)
 	}
+	if !f.record.Ready && f.record.Image != "" {
+		if err := h.settle(ctx, name, f.record); err != nil {
+			return err
+		}
+	}
 	return h.removeDir(name)
 }
 
@@ -70,10 +75,10 @@ func (h *Host) removeAll(ctx context.Context, name string) error {
 // ended: Ctrl-C ends the commands that kind runs, too. Docker reserves the name of
 // a container at the beginning, so that a container of our own gets it only when
 // there is nothing under way.
-func (h *Host) settle(ctx context.Context, name, image, kubeconfig string) error {
+func (h *Host) settle(ctx context.Context, name string, r record) error {
 	node := nodeName(name)
 	for {
-		made, err := h.docker.output(ctx, "create", "--name", node, image)
+		made, err := h.docker.output(ctx, "create", "--name", node, r.Image)
 		if err == nil {
 			_, err = h.docker.output(ctx, "rm", "--force", "--volumes", made)
 			return err
@@ -81,7 +86,7 @@ func (h *Host) settle(ctx context.Context, name, image, kubeconfig string) error
 		if !strings.Contains(err.Error(), "already in use") {
 			return nil // nor could Docker make the node
 		}
-		if err := h.provider().Delete(name, kubeconfig); err != nil {
+		if err := h.provider().Delete(name, r.Kubeconfig); err != nil {
 			return h.explainKind(name, err)
 		}
 		select {

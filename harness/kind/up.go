@@ -112,7 +112,7 @@ func (h *Host) create(ctx context.Context, name string, opts Options) (report Re
 		if ctx.Err() != nil { // what else is wrong follows from that
 			err = context.Cause(ctx)
 		}
-		if left := errors.Join(h.settle(cleanup, name, node.Name, opts.Kubeconfig), h.removeAll(cleanup, name)); left != nil {
+		if left := h.removeAll(cleanup, name); left != nil {
 			err = fmt.Errorf("%w\nwhile cleaning up: %w; try again with: wiemu kind down --name %s", err, left, name)
 		}
 	}()
@@ -128,10 +128,7 @@ func (h *Host) create(ctx context.Context, name string, opts Options) (report Re
 		return Report{}, noSpace(err)
 	}
 	began := time.Now()
-	work, workCtx := errgroup.WithContext(ctx)
-	work.Go(func() error { return h.createCluster(workCtx, name, node, service, opts.Kubeconfig) })
-	work.Go(func() error { return h.loadWorkload(workCtx, name, opts.Workload) })
-	if err := work.Wait(); err != nil {
+	if err := h.createLoaded(ctx, name, node, service, opts); err != nil {
 		return Report{}, err
 	}
 	report = Report{Did: Created, Kind: time.Since(began)}
@@ -174,9 +171,24 @@ const (
 	removePatience = 90 * time.Second // to take a cluster away
 )
 
-// createCluster has kind make the cluster. It ends early when ctx does, or when
-// the emulator in the node does not come up, without which there would be no
+// createLoaded has kind make the cluster, and loads an image meanwhile. It ends early
+// when the emulator in the node does not come up, without which there would be no
 // API server either.
+func (h *Host) createLoaded(ctx context.Context, name string, node image, service nodeservice.Options, opts Options) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go h.watchService(ctx, name, end)
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error { return h.createCluster(workCtx, name, node, service, opts.Kubeconfig) })
+	work.Go(func() error { return h.loadWorkload(workCtx, name, opts.Workload) })
+	err := work.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// createCluster has kind make the cluster, and ends early when ctx does.
 func (h *Host) createCluster(ctx context.Context, name string, node image, service nodeservice.Options, kubeconfig string) error {
 	config := &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
@@ -191,9 +203,6 @@ func (h *Host) createCluster(ctx context.Context, name string, node image, servi
 	for _, m := range service.Mounts(h.nodeDir(name)) {
 		config.Nodes[0].ExtraMounts = append(config.Nodes[0].ExtraMounts, v1alpha4.Mount{HostPath: m.Host, ContainerPath: m.Node, Readonly: true})
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go h.watchService(ctx, name, cancel)
 	done := make(chan error, 1)
 	go func() {
 		done <- h.provider().Create(name,
@@ -273,7 +282,9 @@ func (h *Host) lastWords(ctx context.Context, name string, lines int) string {
 	return strings.Join(slices.Compact(strings.Split(said, "\n")), "\n")
 }
 
-func indented(text string) string { return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") }
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
 
 // Logs returns the last lines that the emulator in the node wrote, or where it has
 // not written any, what systemd says of it.
