@@ -106,11 +106,18 @@ func (st *stage) configuration() config.Config {
 	return c
 }
 
-// closing is how long a site may take to finish answers under way: wall time.
-const closing = 5 * time.Second
+// Wall time.
+const (
+	closing    = 5 * time.Second // to finish answers under way, and to look once more
+	clearingUp = time.Minute     // to remove containers and objects of a cluster besides
+)
 
 func (st *stage) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	patience := closing
+	if st.place.Name() != OnProcess {
+		patience = clearingUp
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := st.site.Close(ctx); err != nil {
 		return fmt.Errorf("close the lab: %w", err)
@@ -138,7 +145,7 @@ func (st *stage) look(ctx context.Context) error {
 
 // lookAfter looks though ctx may have ended.
 func (st *stage) lookAfter(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*closing)
 	defer cancel()
 	return st.look(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/testcontainers/testcontainers-go/log"
 
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
@@ -139,6 +140,7 @@ func (p *placesToRun) openCompose(ctx context.Context, _ *keyring.Pool) (place, 
 	if err != nil {
 		return place{}, err
 	}
+	log.SetDefault(log.NewNoopLogger()) // which Docker it is, Docker itself says
 	opened, err := compose.OpenPlace(ctx, compose.PlaceOptions{Workload: p.program, Base: p.appImage, Keys: dir.KeyDir()})
 	if err != nil {
 		return place{}, err
