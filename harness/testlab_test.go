@@ -482,6 +482,28 @@ func TestAReportThatCannotBeWrittenSaysSo(t *testing.T) {
 	}
 }
 
+func TestALabWithoutACacheMakesItsOwnKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} { // of Linux, macOS and Windows
+		t.Setenv(name, file)
+	}
+	t.Setenv("WIEMU_STATE_DIR", t.TempDir())
+	said := try(t, func(f harness.TB) {
+		lab := harness.New(f)
+		web := lab.Workload("shop/web-sa")
+		if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != 0 {
+			t.Errorf("AADSTS%d", code)
+		}
+		f.Errorf("to hear what it says")
+	})
+	if !strings.Contains(said, file) || !strings.Contains(said, "XDG_CACHE_HOME") {
+		t.Error(said)
+	}
+}
+
 // BenchmarkNew is what a lab costs a test, its end included; the first lab of all
 // also makes the keys.
 func BenchmarkNew(b *testing.B) {
