@@ -18,7 +18,7 @@ kubectl: ## Build the real kubectl from its Go module into bin/ (minutes, the fi
 	cd cmd/wiemu/testdata/kubectl && version=$$(go list -m -f '{{.Version}}' k8s.io/kubectl) && \
 		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${version#v0}" -o $(CURDIR)/$(BIN)/kubectl .
 
-e2e: build ## Run every embedded scenario: the main job, on a machine with Go alone
+e2e: build ## Run every embedded scenario as processes: the main job, on a machine with Go alone
 	$(BIN)/wiemu scenario run
 
 test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs a C compiler)
@@ -61,10 +61,18 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	done
 	$(LINT) run
 
+e2e-compose: build ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
+	.ci/images curl
+	go test -tags e2e -count 1 -timeout 20m ./harness/compose/...
+	$(BIN)/wiemu scenario run --on compose
+
+e2e-all: e2e e2e-compose e2e-kind ## All three places, one after another (Docker)
+
 e2e-kind: build kubectl ## A cluster with a real kubelet, 13 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
 	.ci/images curl node
 	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./harness/kind
 	PATH=$(CURDIR)/$(BIN):$$PATH go test -tags e2e -count 1 -timeout 20m -run '^TestREADMEInKind$$' ./cmd/wiemu
+	$(BIN)/wiemu scenario run --on kind
 
 e2e-images: build ## Images for tests with Docker: wiemu:local, wiemu/workload:local, and a stand-in for curlimages/curl where that cannot be pulled
 	.ci/images
@@ -79,4 +87,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e e2e-kind e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build kubectl e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
