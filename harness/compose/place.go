@@ -22,7 +22,6 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
-	"github.com/testcontainers/testcontainers-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wiemu/wiemu/emulator"
@@ -67,19 +66,17 @@ const appName = "wiemu-app"
 
 // OpenPlace finds Docker and makes the images. Close it.
 func OpenPlace(ctx context.Context, opts PlaceOptions) (_ *Place, err error) {
-	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	found, err := engine.Connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find Docker: %w; check DOCKER_HOST and docker context ls", err)
+		return nil, err
 	}
+	docker := found.Client()
 	p := &Place{docker: docker}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if err := engine.Check(ctx, docker); err != nil {
-		return nil, err
-	}
 	if p.server, err = engine.ServerImage(ctx, docker, opts.Server); err != nil {
 		return nil, err
 	}
@@ -351,8 +348,14 @@ func (s *site) Workload(ctx context.Context, d harness.Declared) (harness.Runner
 	return &runner{site: s, declared: d, tokens: s.tokenPath(i)}, nil
 }
 
+// removing is how long Docker may take to remove a world, whatever the caller's
+// patience is: what is not removed stays for good (wall time).
+const removing = time.Minute
+
 // Close implements harness.Site.
 func (s *site) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removing)
+	defer cancel()
 	s.mu.Lock()
 	s.closed = true
 	running := s.running

@@ -23,6 +23,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/flags"
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/client"
 
@@ -41,6 +43,22 @@ const (
 	oldestAPI    = 41 // of 1
 	oldestEngine = "20.10"
 )
+
+// Connect finds the Docker that the docker command would use, by DOCKER_HOST or its
+// context, and checks it. Close its client.
+func Connect(ctx context.Context) (*command.DockerCli, error) {
+	cli, err := command.NewDockerCli(command.WithCombinedStreams(io.Discard))
+	if err == nil {
+		err = cli.Initialize(flags.NewClientOptions())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find Docker: %w; check DOCKER_HOST and docker context ls", err)
+	}
+	if err := Check(ctx, cli.Client()); err != nil {
+		return nil, errors.Join(err, cli.Client().Close())
+	}
+	return cli, nil
+}
 
 // Check says why containers cannot run here, and what to do.
 func Check(ctx context.Context, c client.APIClient) error {

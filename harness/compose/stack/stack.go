@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/cli/cli/command"
-	"github.com/docker/cli/cli/flags"
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/docker/compose/v5/pkg/compose"
 	"github.com/moby/moby/api/types/container"
@@ -41,27 +39,16 @@ type Progress struct {
 	Err  bool
 }
 
-// Open finds the Docker that the docker command would use, and checks it. progress
-// is told what is being done; nil: nobody is.
-func Open(ctx context.Context, progress func(Progress)) (_ *Engine, err error) {
-	cli, err := command.NewDockerCli(command.WithCombinedStreams(io.Discard))
+// Open finds the Docker that the docker command would use. progress is told what is
+// being done; nil: nobody is.
+func Open(ctx context.Context, progress func(Progress)) (*Engine, error) {
+	cli, err := engine.Connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find Docker: %w", err)
-	}
-	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
-		return nil, fmt.Errorf("find Docker: %w; check DOCKER_HOST and docker context ls", err)
-	}
-	e := &Engine{cli: cli, progress: progress}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.Close())
-		}
-	}()
-	if err := engine.Check(ctx, e.Client()); err != nil {
 		return nil, err
 	}
+	e := &Engine{cli: cli, progress: progress}
 	if e.compose, err = compose.NewComposeService(cli, compose.WithEventProcessor(e), compose.WithPrompt(compose.AlwaysOkPrompt())); err != nil {
-		return nil, fmt.Errorf("start the compose engine: %w", err)
+		return nil, errors.Join(fmt.Errorf("start the compose engine: %w", err), e.Close())
 	}
 	return e, nil
 }
@@ -88,7 +75,7 @@ func (e *Engine) On(events ...api.Resource) {
 	}
 }
 
-// Load reads a project with its overlay, for Up.
+// Load reads a project for Up, with its overlay if there is one. No services are all.
 func (e *Engine) Load(ctx context.Context, s overlay.Source, overlayFile string, services []string) (*types.Project, error) {
 	theirs, err := s.Options()
 	if err != nil {
@@ -98,8 +85,12 @@ func (e *Engine) Load(ctx context.Context, s overlay.Source, overlayFile string,
 	if err != nil {
 		return nil, err
 	}
+	files := theirs.ConfigPaths
+	if overlayFile != "" {
+		files = append(slices.Clone(files), overlayFile)
+	}
 	project, err := e.compose.LoadProject(ctx, api.ProjectLoadOptions{
-		ProjectName: s.Name, ConfigPaths: append(theirs.ConfigPaths, overlayFile), WorkingDir: dir,
+		ProjectName: s.Name, ConfigPaths: files, WorkingDir: dir,
 		EnvFiles: s.EnvFiles, Profiles: s.Profiles, Services: services,
 	})
 	if err != nil {

@@ -190,6 +190,20 @@ func TestAnExistingProject(t *testing.T) {
 	}
 }
 
+// The docker-compose.yml of the repository, as it is.
+func TestTheRepositorysComposeFile(t *testing.T) {
+	e := open(t)
+	project, err := e.Load(t.Context(), overlay.Source{Files: []string{"../../../docker-compose.yml"}, Name: "wiemu-e2e-repository"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up(t, e, project)
+	var logs said
+	if code, err := e.Follow(t.Context(), project, "wiemu", &logs); code != 0 || err != nil || !strings.Contains(logs.String(), `"value":"the secret of wiemu"`) {
+		t.Errorf("exit code %d, %v:\n%s", code, err, logs.String())
+	}
+}
+
 // A service on the lab clock lives for 25 hours while this machine's clock stands, and
 // its token file is rotated in its volume.
 func TestADayInLockstep(t *testing.T) {
