@@ -86,7 +86,7 @@ func (s *Server) tell(err error) {
 	switch {
 	case before != nil && *before == text:
 	case cluster.Refused(err) != nil:
-		s.log.Warn("the webhook is not registered", "error", err)
+		s.log.Warn("the cluster lets the webhook not do its work", "error", err)
 	case err != nil:
 		s.log.Info("the webhook waits for its cluster", "reason", err)
 	default:
