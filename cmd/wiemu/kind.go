@@ -103,6 +103,7 @@ cluster's signing key cannot be rotated.`,
 	cmd.Flags().StringVar(&opts.Image, "image", "", "node image (default: see above)")
 	cmd.Flags().StringVar(&opts.Kubernetes, "k8s-version", "", "version of Kubernetes, such as v1.36.1, instead of --image")
 	cmd.Flags().StringVar(&opts.Kubeconfig, "kubeconfig", "", "file for the cluster's context (default: where kubectl looks)")
+	cmd.Flags().BoolVar(&opts.ClusterDNS, "cluster-dns", false, "let every pod of the cluster meet the emulated hosts, not only labelled ones (who alone are told to trust them)")
 	cmd.Flags().StringVar(&opts.Server, "server", "", "path of wiemu-server for the node (default: beside wiemu)")
 	cmd.Flags().StringVar(&opts.Workload, "workload", "", "path of wiemu-workload for the node (default: beside wiemu)")
 	addOutput(cmd, &format, "text", "json")

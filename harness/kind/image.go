@@ -111,15 +111,16 @@ func (h *Host) versionOf(ctx context.Context, name string) (string, error) {
 	if m := tagged.FindStringSubmatch(name); m != nil {
 		return m[1], nil
 	}
-	version, err := h.docker.output(ctx, "run", "--rm", "--network", "none", "--entrypoint", "cat", name, "/kind/version")
+	said, err := h.docker.output(ctx, "run", "--rm", "--network", "none", "--entrypoint", "cat", name, "/kind/version")
 	if err != nil {
 		if explained := h.docker.explain(err); explained != err {
 			return "", explained
 		}
 		return "", fmt.Errorf("%s is no node image of kind: expected the file /kind/version in it: %w; name another with --image, such as kindest/node:v1.37.0", name, err)
 	}
-	if version, err = checkVersion(version); err != nil || version == "" {
-		return "", fmt.Errorf("%s: /kind/version: expected a version such as v1.37.0, found %q", name, version)
+	version, err := checkVersion(said)
+	if err != nil || version == "" {
+		return "", fmt.Errorf("%s: /kind/version: expected a version such as v1.37.0, found %s", name, shortened(said, 80))
 	}
 	return version, nil
 }

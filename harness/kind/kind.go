@@ -84,6 +84,7 @@ type record struct {
 	Kubernetes string `json:"kubernetes"`           // version
 	Kubeconfig string `json:"kubeconfig,omitempty"` // "": where kubectl looks
 	Issuer     string `json:"issuer"`               // URL
+	ClusterDNS bool   `json:"clusterDNS,omitempty"` // every pod meets the emulated hosts
 	Shared     bool   `json:"shared,omitempty"`     // the cluster signs with a key pair that the emulator has, too
 	Control    string `json:"control"`              // URL of the control door
 	Token      string `json:"token"`                // its bearer token

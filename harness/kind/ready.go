@@ -63,6 +63,15 @@ func (h *Host) proveReady(ctx context.Context, name string, opts Options) (secre
 	if err := h.awaitService(ctx, name, api); err != nil {
 		return false, err
 	}
+	var answered []string
+	if opts.ClusterDNS {
+		if answered, err = zones(opts); err != nil {
+			return false, err
+		}
+	}
+	if err := answerAll(ctx, api, answered); err != nil {
+		return false, err
+	}
 	h.progress("first pod, kube-proxy, CoreDNS")
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error { return awaitSystem(workCtx, api) })
@@ -115,13 +124,15 @@ func awaitSystem(ctx context.Context, api *cluster.Client) error {
 			return fmt.Errorf("kube-proxy is not ready (%d of %d); see kubectl -n kube-system get pods", s.NumberReady, s.DesiredNumberScheduled)
 		}
 		var dns struct {
-			Spec   struct{ Replicas int }
-			Status struct{ ReadyReplicas int }
+			Metadata struct{ Generation int }
+			Spec     struct{ Replicas int }
+			Status   struct{ ObservedGeneration, Replicas, UpdatedReplicas, ReadyReplicas int }
 		}
-		if err := api.Get(ctx, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", &dns); err != nil {
+		if err := api.Get(ctx, corednsPath, &dns); err != nil {
 			return err
 		}
-		if dns.Status.ReadyReplicas < dns.Spec.Replicas {
+		// Those of a change before may still be ready: as kubectl rollout status.
+		if s := dns.Status; s.ObservedGeneration < dns.Metadata.Generation || s.UpdatedReplicas < dns.Spec.Replicas || s.Replicas > s.UpdatedReplicas || s.ReadyReplicas < dns.Spec.Replicas {
 			return fmt.Errorf("CoreDNS is not ready (%d of %d); see kubectl -n kube-system get pods", dns.Status.ReadyReplicas, dns.Spec.Replicas)
 		}
 		return api.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)

@@ -20,13 +20,10 @@ func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) 
 	}
 	report := Report{Did: Unchanged}
 	if f.condition == stopped {
-		h.progress("start the containers")
-		for _, node := range f.nodes {
-			if _, err := h.docker.output(ctx, "start", node.name()); err != nil {
-				return Report{}, h.docker.explain(err)
-			}
-		}
 		report.Did = Started
+		if err := h.start(ctx, f.nodes); err != nil {
+			return Report{}, err
+		}
 	}
 	h.progress("configuration")
 	service := h.service(opts, image{f.record.Image, f.record.Kubernetes})
@@ -34,44 +31,65 @@ func (h *Host) refresh(ctx context.Context, name string, f found, opts Options) 
 	if err != nil {
 		return Report{}, err
 	}
-	if !changed && f.condition == running {
+	if !changed && report.Did == Unchanged && opts.ClusterDNS == f.record.ClusterDNS {
 		h.progress("API server, emulator, webhook")
 		if h.healthy(ctx, name) {
 			report.Status = h.status(ctx, name, f)
 			return report, nil
 		}
+		report.Did = Repaired
 	}
-	node := nodeName(name)
 	if changed {
 		if err := service.Write(h.nodeDir(name)); err != nil {
 			return Report{}, noSpace(err)
 		}
-		h.progress("restart the emulator in the node")
-		if _, err := h.in(ctx, node, "sh", "-c", "systemctl daemon-reload && systemctl restart "+nodeservice.Unit); err != nil {
-			return Report{}, fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
-		}
-		if report.Did == Unchanged {
-			report.Did = Reconfigured
-		}
-	} else if report.Did == Unchanged { // it runs, but something does not answer
-		h.progress("restart the emulator in the node")
-		if _, err := h.in(ctx, node, "systemctl", "restart", nodeservice.Unit); err != nil {
-			return Report{}, fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
-		}
-		report.Did = Repaired
 	}
-	if err := h.meet(ctx, name, &f.record); err != nil { // Docker may have given the door another port
-		return Report{}, err
+	if changed || report.Did == Repaired {
+		if err := h.restartService(ctx, name); err != nil {
+			return Report{}, err
+		}
 	}
-	h.progress("image of the first pod")
-	if err := h.loadWorkload(ctx, name, opts.Workload); err != nil {
-		return Report{}, err
+	if report.Did == Unchanged {
+		report.Did = Reconfigured
 	}
-	if report.Secret, err = h.proveReady(ctx, name, opts); err != nil {
+	if report.Secret, err = h.reprove(ctx, name, f.record, opts); err != nil {
 		return Report{}, fmt.Errorf("cluster %s is there, but: %w\nmake it anew with: wiemu kind down --name %s, then wiemu kind up --name %s", name, err, name, name)
 	}
 	report.Status, err = h.Status(ctx, name)
 	return report, err
+}
+
+func (h *Host) start(ctx context.Context, nodes []container) error {
+	h.progress("start the containers")
+	for _, node := range nodes {
+		if _, err := h.docker.output(ctx, "start", node.name()); err != nil {
+			return h.docker.explain(err)
+		}
+	}
+	return nil
+}
+
+// restartService starts the emulator in the node anew, with what the node is given by now.
+func (h *Host) restartService(ctx context.Context, name string) error {
+	h.progress("restart the emulator in the node")
+	_, err := h.in(ctx, nodeName(name), "sh", "-c", "systemctl daemon-reload && systemctl restart "+nodeservice.Unit)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w\n%w", err, h.serviceError(ctx, name))
+	}
+	return err
+}
+
+// reprove is proveReady for a cluster that was there.
+func (h *Host) reprove(ctx context.Context, name string, r record, opts Options) (secret bool, err error) {
+	r.ClusterDNS = opts.ClusterDNS
+	if err := h.meet(ctx, name, &r); err != nil { // Docker may have given the door another port
+		return false, err
+	}
+	h.progress("image of the first pod")
+	if err := h.loadWorkload(ctx, name, opts.Workload); err != nil {
+		return false, err
+	}
+	return h.proveReady(ctx, name, opts)
 }
 
 // fits refuses what a cluster cannot become.

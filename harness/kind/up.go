@@ -30,6 +30,10 @@ type Options struct {
 	Kubernetes string // version, such as v1.37.0, instead of an image
 	Kubeconfig string // file that gets the cluster's context; "": where kubectl looks
 
+	// ClusterDNS lets every pod meet the emulated hosts, not only labelled ones,
+	// which alone are told to trust them.
+	ClusterDNS bool
+
 	Config     config.Config // of the emulator
 	ConfigFile string        // where Config was read from
 	Server     string        // file of wiemu-server, for Linux and the node's architecture
@@ -117,7 +121,7 @@ func (h *Host) create(ctx context.Context, name string, opts Options) (report Re
 		}
 	}()
 	service := h.service(opts, node)
-	r := record{Image: node.Name, Kubernetes: node.Kubernetes, Kubeconfig: opts.Kubeconfig, Shared: service.Shared}
+	r := record{Image: node.Name, Kubernetes: node.Kubernetes, Kubeconfig: opts.Kubeconfig, Shared: service.Shared, ClusterDNS: opts.ClusterDNS}
 	if r.Issuer, err = issuerOf(opts); err != nil {
 		return Report{}, err
 	}
