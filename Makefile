@@ -62,8 +62,8 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	$(LINT) run
 
 e2e-compose: build ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
-	.ci/images curl
-	go test -tags e2e -count 1 -timeout 20m ./harness/compose/...
+	.ci/images workload curl
+	go test -tags e2e -count 1 -timeout 30m -v ./harness/compose/...
 	$(BIN)/wiemu scenario run --on compose
 
 e2e-all: e2e e2e-compose e2e-kind ## All three places, one after another (Docker)

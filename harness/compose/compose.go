@@ -19,7 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,7 +195,6 @@ func (c *Container) host(h *container.HostConfig) {
 	h.Sysctls = map[string]string{layout.PortSysctl: "0"}
 	h.CapDrop = []string{"ALL"}
 	h.SecurityOpt = []string{"no-new-privileges:true"}
-	h.PortBindings = network.PortMap{controlPort: {{HostIP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), HostPort: "0"}}}
 	h.Mounts = append(h.Mounts, memoryVolume(c.volume("trust"), layout.LabTrustDir, testcontainers.GenericLabels()))
 	mounted := map[string]bool{}
 	for _, d := range c.declared {
@@ -262,11 +261,26 @@ func (c *Container) Terminate(ctx context.Context, opts ...testcontainers.Termin
 
 // ControlClient steers the emulator: its clock, its keys, its faults, its journal.
 func (c *Container) ControlClient(ctx context.Context) (*control.Client, error) {
-	endpoint, err := c.PortEndpoint(ctx, controlPort.String(), "http")
+	port, err := c.MappedPort(ctx, controlPort.String())
 	if err != nil {
 		return nil, fmt.Errorf("find the control door: %w", err)
 	}
-	return &control.Client{URL: endpoint, Token: c.token}, nil
+	host, err := c.Host(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the control door: %w", err)
+	}
+	// Where testcontainers runs in a container it takes the gateway for Docker's host,
+	// which it need not be.
+	var errs []error
+	for _, at := range []string{host, "127.0.0.1"} {
+		client := &control.Client{URL: "http://" + net.JoinHostPort(at, port.Port()), Token: c.token}
+		_, err := client.Status(ctx)
+		if err == nil {
+			return client, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("%w; TESTCONTAINERS_HOST_OVERRIDE says where Docker publishes ports", errors.Join(errs...))
 }
 
 // CA is the lab's root, PEM, for clients outside of containers.
