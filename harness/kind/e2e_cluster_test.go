@@ -12,12 +12,20 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/harness/nodeservice"
@@ -66,15 +74,26 @@ func newCluster(t *testing.T) *cluster {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	remove := func() error {
+		_, err := c.command(context.Background(), "", "wiemu", "kind", "down", "--name", c.name)
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if by, sent := <-ended; sent {
+			fmt.Println(by, "- taking the cluster away", remove())
+			os.Exit(1)
+		}
+	}()
 	t.Cleanup(func() {
+		signal.Stop(ended)
+		close(ended)
 		if c.made && t.Failed() {
 			c.tellState(t)
 		}
-		if said, err := c.command(context.Background(), "", "wiemu", "kind", "down", "--name", c.name); err != nil {
-			t.Errorf("take the cluster away: %v\n%s", err, said)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+		if err := remove(); err != nil {
+			t.Errorf("take the cluster away: %v", err)
 		}
 	})
 	return c
@@ -354,7 +373,26 @@ func decode(t *testing.T, raw string) token {
 // tryToken asks the API server for a token, as kubelets do.
 func (c *cluster) tryToken(t *testing.T) (string, error) {
 	t.Helper()
-	return c.try(t, "kubectl", "create", "token", "web-sa", "-n", "shop", "--audience", audience, "--duration", "1h", "--request-timeout", "10s")
+	settings, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.Timeout = 10 * time.Second
+	api, err := dynamic.NewForConfig(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": map[string]any{"name": "web-sa"},
+		"spec": map[string]any{"audiences": []any{audience}, "expirationSeconds": int64(3600)},
+	}}
+	accounts := api.Resource(schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}).Namespace("shop")
+	answer, err := accounts.Create(t.Context(), request, metav1.CreateOptions{}, "token")
+	if err != nil {
+		return "", err
+	}
+	raw, _, err := unstructured.NestedString(answer.Object, "status", "token")
+	return raw, err
 }
 
 func (c *cluster) token(t *testing.T) token {
