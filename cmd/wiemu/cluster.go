@@ -242,7 +242,8 @@ func removeEmulator(ctx context.Context, cluster *deploy.Cluster, told *steps) (
 	if err != nil {
 		return removed, err
 	}
-	trust, err := cluster.Named(ctx, install.TrustKind(), install.Trust)
+	kind, name := install.Trust()
+	trust, err := cluster.Named(ctx, kind, name)
 	if err != nil {
 		return removed, err
 	}

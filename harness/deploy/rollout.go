@@ -183,6 +183,9 @@ func (c *Cluster) observe(ctx context.Context, r Rollout) (*observation, error) 
 func newest(d *appsv1.Deployment, sets []appsv1.ReplicaSet, pods []corev1.Pod) []corev1.Pod {
 	const revision = "deployment.kubernetes.io/revision" // k8s.io/kubectl, pkg/util/deployment
 	var of []corev1.Pod
+	if d.Status.ObservedGeneration < d.Generation { // what is newest now has no pods yet
+		return nil
+	}
 	for _, set := range sets {
 		if set.Annotations[revision] != d.Annotations[revision] {
 			continue
@@ -338,6 +341,10 @@ func (o *observation) judgeNothing(r *Rollout) {
 		return
 	}
 	r.Doing = "its pod cannot be made: " + oneLine(message)
+	if strings.Contains(message, "failed calling webhook") && strings.Contains(message, "x509:") {
+		// kind hands the proxy variables of its own environment to the API server.
+		r.Next = "if the API server runs with HTTPS_PROXY, its NO_PROXY has to name .svc: for a kind cluster, make it with NO_PROXY=.svc in the environment"
+	}
 	// A webhook may be on its way; whoever says no will say so again.
 	if strings.Contains(message, "denied the request") || strings.Contains(message, "is forbidden") {
 		r.State = Failed

@@ -79,6 +79,7 @@ func TestWhyAPodDoesNotRun(t *testing.T) {
 		{"an image that is nowhere", []runtime.Object{deployment(nothing), set("2"), pod("2", waiting("ImagePullBackOff", "Back-off pulling image"))}, Failed, []string{"image shop:1 is not in the cluster", "Back-off"}},
 		{"an image that may still come", []runtime.Object{deployment(nothing), set("2"), pod("2", waiting("ErrImagePull", "no such host"))}, Waiting, []string{"image shop:1", "no such host"}},
 		{"a pod of the revision before does not count", []runtime.Object{deployment(nothing), set("1"), set("2"), pod("1", waiting("ImagePullBackOff", "Back-off"))}, Waiting, []string{"0 of 1"}},
+		{"a pod of before a change that nobody has seen yet does not count", []runtime.Object{deployment(func(d *appsv1.Deployment) { d.Status.ObservedGeneration = 1 }), set("2"), pod("2", waiting("ImagePullBackOff", "Back-off"))}, Waiting, []string{"0 of 1"}},
 		{"root", []runtime.Object{deployment(nothing), set("2"), pod("2", waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))}, Failed, []string{"container web cannot be made", "runAsUser: 1000 in radixconfig.yaml"}},
 		{"it crashes", []runtime.Object{deployment(nothing), set("2"), pod("2", func(p *corev1.Pod) {
 			waiting("CrashLoopBackOff", "back-off")(p)
@@ -97,6 +98,9 @@ func TestWhyAPodDoesNotRun(t *testing.T) {
 		{"the webhook does not answer yet", []runtime.Object{deployment(func(d *appsv1.Deployment) {
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `failed calling webhook "x": connection refused`}}
 		})}, Waiting, []string{"connection refused"}},
+		{"the API server asks a proxy instead", []runtime.Object{deployment(func(d *appsv1.Deployment) {
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `failed calling webhook "x": tls: x509: certificate is valid for example.org`}}
+		})}, Waiting, []string{"NO_PROXY"}},
 		{"a job that is done", []runtime.Object{job(func(j *batchv1.Job) {
 			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
 		})}, Running, []string{"it is done"}},

@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/harness/webhook"
 )
 
 // What the objects are called.
@@ -32,7 +33,6 @@ const (
 	Name      = "wiemu"         // of Deployment, Service, service account, configuration and webhook
 	Control   = "wiemu-control" // the Secret with the control door's token
 	TokenKey  = "control-token" // in it
-	Trust     = "wiemu-trust"   // the ConfigMap in each namespace with labelled pods
 	Issuer    = "cluster"       // the issuer's name in the configuration
 
 	ControlPort = 9444 // of the pod's loopback
@@ -193,10 +193,13 @@ func (opts Options) claim() (*unstructured.Unstructured, error) {
 
 // Registered are the objects that the emulator itself makes once in a cluster.
 func Registered() []*unstructured.Unstructured {
-	webhook := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}}
-	webhook.SetName(Name)
-	return []*unstructured.Unstructured{webhook}
+	registration := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}}
+	registration.SetName(webhook.Configuration)
+	return []*unstructured.Unstructured{registration}
 }
 
-// TrustKind is the kind of Trust.
-func TrustKind() schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind("ConfigMap") }
+// Trust is the kind and the name of what the emulator makes in each namespace with
+// labelled pods.
+func Trust() (schema.GroupVersionKind, string) {
+	return corev1.SchemeGroupVersion.WithKind("ConfigMap"), webhook.TrustConfigMap
+}

@@ -46,7 +46,7 @@ func TestObjectsAreThoseOfTheBase(t *testing.T) {
 		}
 		got = append(got, o.GetKind())
 	}
-	want := []string{"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret", "Service", "Deployment"}
+	want := []string{"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap", "Secret", "Service", "Deployment"}
 	if !slices.Equal(got, want) {
 		t.Errorf("objects %v, want %v", got, want)
 	}
