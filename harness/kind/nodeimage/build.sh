@@ -188,7 +188,7 @@ control_plane() {
 packet_filters() {
 	local tree=$1 alias
 	(cd "$work/debian" && cp -a --parents usr/lib/*/xtables "$tree/")
-	programs "$work/debian" "$tree" /usr/sbin/xtables-nft-multi /usr/sbin/nft /usr/sbin/conntrack $(cd "$work/debian" && echo /usr/lib/*/xtables/libxt_conntrack.so)
+	programs "$work/debian" "$tree" /usr/sbin/xtables-nft-multi /usr/sbin/nft /usr/sbin/conntrack $(cd "$work/debian" && echo /usr/lib/*/xtables/libxt_{conntrack,statistic}.so)
 	for alias in {iptables,ip6tables}{,-save,-restore}; do ln -s xtables-nft-multi "$tree/usr/sbin/$alias"; done
 }
 
