@@ -42,8 +42,14 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 	if opts.InCluster {
 		e.time.Fix(realTime)
 	}
+	var outside []string
+	for _, i := range e.config.Issuers {
+		if i.External {
+			outside = append(outside, i.Name)
+		}
+	}
 	e.control = control.NewServer(control.Lab{
-		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings,
+		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings, Outside: outside,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
 	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/issuer"
 )
 
@@ -40,6 +41,10 @@ func newAPIServer(t *testing.T, issuerURL string) (*apiServer, *emulator.Emulato
 		if r.Header.Get("Authorization") != "Bearer reader" {
 			s.strangers.Add(1)
 			http.Error(w, "forbidden", http.StatusForbidden)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/openid/") && !strings.Contains(r.Header.Get("Accept"), "application/jwk-set+json") {
+			http.Error(w, "406: Not Acceptable", http.StatusNotAcceptable) // seen with Kubernetes 1.37.2
 			return
 		}
 		inside := r.Clone(r.Context())
@@ -132,6 +137,10 @@ func TestExternalIssuerWithAPath(t *testing.T) {
 	}, filepath.Join(dir, "wiemu.yaml"))
 	if got := e.Examine(t.Context(), config.DefaultTenant, applicationID, mintFor(t, cluster)); got.Code != 0 {
 		t.Errorf("%d %s: %v", got.Code, got.Message, got.Checks)
+	}
+	client := control.Client{URL: e.ControlURL(), Token: e.Token()}
+	if _, err := client.Rotate(t.Context(), "aks"); err == nil || !strings.Contains(err.Error(), "it is external") {
+		t.Errorf("its keys are rotated: %v", err)
 	}
 }
 

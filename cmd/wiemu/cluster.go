@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,10 +13,9 @@ import (
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/deploy"
 	"github.com/wiemu/wiemu/harness/deploy/install"
-	"github.com/wiemu/wiemu/harness/state"
 )
 
-func newCluster(stateDir *string) *cobra.Command {
+func newCluster() *cobra.Command {
 	var at clusterFlags
 	cmd := &cobra.Command{
 		Use:   "cluster",
@@ -28,15 +26,18 @@ that issuer, and only pods with the label azure.workload.identity/use: "true" me
 emulated hosts. What belongs to the cluster, its keys and its time, cannot be changed
 from here: for that, wiemu kind up makes one whose issuer is wiemu's.
 
-The cluster is the one that kubectl would take, or that of --kubeconfig and --context.`,
+The cluster is the one that kubectl would take, or that of --kubeconfig and --context. The
+other commands steer its emulator with --cluster CONTEXT, or WIEMU_CLUSTER=CONTEXT: they
+reach it through the API server, which takes the right to forward ports to pods of
+namespace ` + install.Namespace + `; no port of the cluster is opened.`,
 		Example: `  wiemu cluster install --kubeconfig ~/.kube/config --context my-cluster
   wiemu cluster apply -f radixconfig.yaml --env dev
-  wiemu cluster connect             # then, in another terminal: wiemu explain --last
+  wiemu explain --last --cluster my-cluster
   wiemu cluster remove`,
 	}
 	cmd.PersistentFlags().StringVar(&at.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the one that kubectl takes)")
 	cmd.PersistentFlags().StringVar(&at.context, "context", "", "context of the kubeconfig (default: its current one)")
-	cmd.AddCommand(newClusterInstall(&at), newClusterRemove(&at), newClusterStatus(&at), newClusterApply(&at), newClusterConnect(&at, stateDir))
+	cmd.AddCommand(newClusterInstall(&at), newClusterRemove(&at), newClusterStatus(&at), newClusterApply(&at))
 	return cmd
 }
 
@@ -325,60 +326,4 @@ func newClusterApply(at *clusterFlags) *cobra.Command {
 	}
 	a.addFlags(cmd, "wiemu/workload:local")
 	return cmd
-}
-
-func newClusterConnect(at *clusterFlags, stateDir *string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "connect",
-		Short: "Let the other commands steer the emulator in a cluster, until Ctrl-C",
-		Long: `Reach the emulator in a cluster through the API server, until it is interrupted. As
-long as it runs, wiemu status, explain, report, fault and the others are about that
-emulator, as they are about one that wiemu serve keeps running. It takes the right to
-forward ports to pods of namespace ` + install.Namespace + `; no port of the cluster is opened.`,
-		Example: `  wiemu cluster connect --context my-cluster
-  wiemu explain --last              # in another terminal`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			cluster, err := at.open()
-			if err != nil {
-				return err
-			}
-			dir, err := state.Open(*stateDir)
-			if err != nil {
-				return err
-			}
-			client, letGo, err := steerInstalled(cmd.Context(), cluster)
-			if err != nil {
-				return err
-			}
-			defer letGo()
-			status, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			withdraw, err := dir.Announce(state.Server{URL: client.URL, Token: client.Token})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, withdraw()) }()
-			fmt.Fprintf(cmd.OutOrStdout(), "connected to the emulator in cluster %s: %d events so far; Ctrl-C ends it\n", cluster.Context, status.Events)
-			return stay(cmd.Context(), client)
-		},
-	}
-}
-
-// stay returns when ctx ends, or when the emulator cannot be reached any more.
-func stay(ctx context.Context, client *control.Client) error {
-	tick := time.NewTicker(5 * time.Second) // wall time
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if _, err := client.Status(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("the emulator cannot be reached any more; type the same again: %w", err)
-			}
-		}
-	}
 }

@@ -29,10 +29,11 @@ The other commands steer the emulator of a cluster with --kind NAME, or WIEMU_KI
 wiemu keys rotate --kind wiemu. It needs Docker, and neither kind nor kubectl.`,
 		Example: `  wiemu kind up
   kubectl apply -f docs/examples/kind/app.yaml
+  wiemu kind apply -f radixconfig.yaml --env dev
   wiemu explain --last --kind wiemu
   wiemu kind down`,
 	}
-	cmd.AddCommand(newKindUp(stateDir), newKindDown(stateDir), newKindStatus(stateDir), newKindList(stateDir), newKindLogs(stateDir), newKindLoad(stateDir))
+	cmd.AddCommand(newKindUp(stateDir), newKindDown(stateDir), newKindStatus(stateDir), newKindList(stateDir), newKindLogs(stateDir), newKindLoad(stateDir), newKindApply(stateDir))
 	return cmd
 }
 

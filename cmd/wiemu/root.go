@@ -44,7 +44,7 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	root.PersistentFlags().StringVar(&stateDir, "state-dir", "", "where the CA and the journals of past runs are kept (default $WIEMU_STATE_DIR, else ~/.local/state/wiemu)")
 	root.AddCommand(
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
-		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(&stateDir), newWebhook(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
+		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(), newWebhook(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
 	)
 	return root
 }
@@ -123,7 +123,7 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 }
 
 // server returns a client for the running server, or nil if there is none; with
-// --kind or --compose it is the emulator there.
+// --kind, --compose or --cluster it is the emulator there.
 func server(cmd *cobra.Command, stateDir string) (*control.Client, error) {
 	dir, err := state.Open(stateDir)
 	if err != nil {

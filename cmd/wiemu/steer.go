@@ -12,21 +12,23 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/compose/stack"
+	"github.com/wiemu/wiemu/harness/deploy"
 	"github.com/wiemu/wiemu/harness/kind"
 	"github.com/wiemu/wiemu/harness/state"
 )
 
 // addElsewhere lets a command and those below it steer the emulator of a kind
-// cluster or of a compose project.
+// cluster, of a compose project, or of a cluster that was there already.
 func addElsewhere(cmd *cobra.Command) {
 	cmd.PersistentFlags().String("kind", "", "name of a kind cluster (see wiemu kind) whose emulator is meant, instead of the running server (default $WIEMU_KIND)")
 	cmd.PersistentFlags().String("compose", "", "name of a compose project (see wiemu compose) whose emulator is meant, instead of the running server (default $WIEMU_COMPOSE)")
+	cmd.PersistentFlags().String("cluster", "", "context of the kubeconfig ($KUBECONFIG) with the cluster (see wiemu cluster) whose emulator is meant, instead of the running server (default $WIEMU_CLUSTER)")
 }
 
 // elsewhere is whose emulator a command is to steer, if not the running server; the
 // name is "" when it is that.
 type elsewhere struct {
-	flag, name string // kind or compose; the cluster or the project
+	flag, name string // kind, compose or cluster; the cluster, the project or the context
 }
 
 // steered is what the flags of a command say, or else the environment.
@@ -35,7 +37,7 @@ func steered(cmd *cobra.Command) elsewhere {
 		func(flag string) string { return cmd.Flag(flag).Value.String() },
 		func(flag string) string { return os.Getenv("WIEMU_" + strings.ToUpper(flag)) },
 	} {
-		for _, flag := range []string{"kind", "compose"} {
+		for _, flag := range []string{"kind", "compose", "cluster"} {
 			if cmd.Flag(flag) == nil {
 				continue
 			}
@@ -49,16 +51,24 @@ func steered(cmd *cobra.Command) elsewhere {
 
 // String names it for people.
 func (e elsewhere) String() string {
-	if e.flag == "kind" {
-		return "cluster " + e.name
+	if e.flag == "compose" {
+		return "project " + e.name
 	}
-	return "project " + e.name
+	return "cluster " + e.name
 }
 
 // control is how it is steered.
 func (e elsewhere) control(ctx context.Context, dir *state.Dir) (*control.Client, error) {
-	if e.flag == "kind" {
+	switch e.flag {
+	case "kind":
 		return clusters(dir).Control(e.name)
+	case "cluster":
+		cluster, err := deploy.Open("", e.name)
+		if err != nil {
+			return nil, err
+		}
+		client, _, err := steerInstalled(ctx, cluster) // until this process ends
+		return client, err
 	}
 	docker, err := stack.Open(ctx, nil)
 	if err != nil {

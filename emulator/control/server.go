@@ -38,6 +38,7 @@ type Lab struct {
 
 	Issuers []*issuer.Issuer
 	Rings   map[string]*keyring.Ring
+	Outside []string // names of issuers that are not ours
 	Gateway string // address
 	Proxy   string // URL
 	Cluster string // address
@@ -242,6 +243,9 @@ func (s *Server) onKeys(r *http.Request, do func(*keyring.Ring) (keyring.Key, er
 		return nil, err
 	}
 	ring, ok := s.lab.Rings[name]
+	if !ok && slices.Contains(s.lab.Outside, name) {
+		return nil, &StatusError{http.StatusConflict, fmt.Errorf("the keys of issuer %s are its own: it is external, and wiemu reads what it publishes, as Entra ID does; where wiemu signs, as with wiemu kind up, keys can be rotated", name)}
+	}
 	if !ok {
 		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
 	}

@@ -53,7 +53,8 @@ func (s *Source) get(ctx context.Context, by http.RoundTripper, address string) 
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Accept", "application/json")
+	// An API server answers 406 to who does not take the second for its keys.
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	response, err := by.RoundTrip(request)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: %w", address, err)
