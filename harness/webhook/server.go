@@ -76,7 +76,7 @@ type service struct{ namespace, name string }
 const (
 	maxReview     = 8 << 20
 	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
+	ioTimeout     = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 )
 
@@ -99,7 +99,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	router.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }) // who does not read the answer is gone
 	s.listener = l
 	s.server = &http.Server{
-		Handler: router, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		Handler: router, ReadHeaderTimeout: headerTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		TLSConfig: &tls.Config{GetCertificate: s.authority.GetCertificate, MinVersion: tls.VersionTLS12}, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx)) // ends with Close
