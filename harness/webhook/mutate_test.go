@@ -539,3 +539,46 @@ func TestWhatIsNoPod(t *testing.T) {
 		}
 	}
 }
+
+// An API server asks the webhooks in the order of their names, and with
+// reinvocationPolicy IfNeeded the first once more after another has changed the pod.
+func TestTheOrderOfTwoWebhooksDoesNotMatter(t *testing.T) {
+	theirs, ours := upstreams(), lab()
+	theirs.Identity.Sidecar = Sidecar{Image: "proxy:v1", InitImage: "init:v1", Native: true}
+	ours.Identity = nil
+	const pod = `{"metadata":{"name":"web","annotations":{"azure.workload.identity/inject-proxy-sidecar":""}},"spec":{"containers":[{"name":"web"}]}}`
+	through := func(order ...Settings) map[string][]string {
+		made := []byte(pod)
+		for _, s := range order {
+			m, err := Mutate(made, account(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			made = m.Pod
+		}
+		p, err := parse(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := map[string][]string{"aliases": {asJSON(t, p.hostAliases)}}
+		for _, v := range p.volumes {
+			has["volumes"] = append(has["volumes"], asJSON(t, v))
+		}
+		for _, c := range slices.Concat(p.initContainers, p.containers) {
+			for _, o := range slices.Concat(c.env, c.mounts) {
+				has[c.name] = append(has[c.name], asJSON(t, o))
+			}
+		}
+		for _, list := range has {
+			slices.Sort(list)
+		}
+		return has
+	}
+	first, last := through(ours, theirs, ours), through(theirs, ours)
+	if diff := cmp.Diff(first, last); diff != "" {
+		t.Errorf("ours first and last (-first +last):\n%s", diff)
+	}
+	if len(first[sidecarContainer]) < 8 || len(first) != 5 {
+		t.Errorf("the sidecar of theirs has %q", first[sidecarContainer])
+	}
+}
