@@ -407,9 +407,15 @@ func (c *cluster) token(t *testing.T) token {
 // review asks the API server whether it takes a token; "": yes.
 func (c *cluster) review(t *testing.T, token token) string {
 	t.Helper()
+	return c.authenticates(t, token.Raw, audience)
+}
+
+// authenticates asks the API server about a token; no audiences are its own.
+func (c *cluster) authenticates(t *testing.T, raw string, audiences ...string) string {
+	t.Helper()
 	request, err := json.Marshal(map[string]any{
 		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
-		"spec": map[string]any{"token": token.Raw, "audiences": []string{audience}},
+		"spec": map[string]any{"token": raw, "audiences": audiences},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,9 @@
 package kind_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,6 +53,7 @@ func TestCluster(t *testing.T) {
 				t.Run("the kubelet's file", func(t *testing.T) { t.Parallel(); laysTokenOut(t, c, issuer) })
 				t.Run("azidentity reads a secret", func(t *testing.T) { t.Parallel(); readsSecret(t, c, "sdk") })
 				t.Run("curl reads a secret", func(t *testing.T) { t.Parallel(); readsSecret(t, c, "curl") })
+				t.Run("a token in a Secret", func(t *testing.T) { t.Parallel(); takesTokensInSecrets(t, c) })
 				t.Run("the page's example", func(t *testing.T) { t.Parallel(); runsExample(t, c) })
 				t.Run("another namespace is refused, and told why", func(t *testing.T) { t.Parallel(); refusesStranger(t, c, "stranger") })
 			})
@@ -207,6 +210,22 @@ func refusesStranger(t *testing.T, c *cluster, pod string) {
 		}
 	}
 	c.kubectl(t, "delete", "pod", "-n", "elsewhere", pod, "--now")
+}
+
+// takesTokensInSecrets looks at a token of the old kind, which the controller
+// manager signs with a key of its own: only the signer can tell the API server.
+func takesTokensInSecrets(t *testing.T, c *cluster) {
+	c.kubectl(t, "apply", "-f", c.testdata("secret.yaml"))
+	var token []byte
+	c.await(t, time.Minute, "the controller manager writes a token", func() (err error) {
+		if token, err = base64.StdEncoding.DecodeString(c.kubectl(t, "get", "secret", "-n", "secrets", "token", "-o", "jsonpath={.data.token}")); len(token) == 0 && err == nil {
+			err = errors.New("the Secret has none yet")
+		}
+		return err
+	})
+	if problem := c.authenticates(t, string(token)); problem != "" {
+		t.Errorf("the token of a Secret: %s", problem)
+	}
 }
 
 // rotatesKey measures how long it takes until the cluster signs with the next key,
