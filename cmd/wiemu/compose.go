@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/harness"
@@ -72,6 +73,8 @@ wiemu clock moves.`,
 			return nil
 		},
 	}
+	// The compose engine logs what it also returns, or tells as a step.
+	cmd.PersistentPreRun = func(*cobra.Command, []string) { logrus.SetLevel(logrus.ErrorLevel) }
 	c.addFlags(cmd)
 	cmd.Flags().StringVarP(&file, "output-file", "o", "-", "where to write the overlay; - is standard output")
 	cmd.AddCommand(newComposeUp(), newComposeDown())
