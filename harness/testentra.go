@@ -3,6 +3,7 @@ package harness
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
@@ -55,7 +56,7 @@ func (e *Entra) Identity(identity string) directory.Principal {
 	var known []string
 	for _, t := range d.Tenants() {
 		for _, p := range d.Principals(t.ID) {
-			if p.DisplayName == identity || p.ClientID == identity {
+			if p.DisplayName == identity || strings.EqualFold(p.ClientID, identity) {
 				return *p
 			}
 			known = append(known, p.DisplayName)
@@ -87,8 +88,15 @@ func (e *Entra) Change(identity string, to directory.FederatedCredential) {
 // Distrust removes a federated credential.
 func (e *Entra) Distrust(identity, credential string) {
 	e.lab.t.Helper()
-	if p := e.Identity(identity); credential == "" && len(p.FederatedCredentials) == 1 {
-		credential = p.FederatedCredentials[0].Name
+	if credential == "" {
+		var names []string
+		for _, c := range e.Identity(identity).FederatedCredentials {
+			names = append(names, c.Name)
+		}
+		if len(names) != 1 {
+			e.lab.t.Fatalf("distrust a federated credential of %s: expected the name of one of %q", identity, names)
+		}
+		credential = names[0]
 	}
 	e.change(identity, control.DirectoryChange{RemoveFederatedCredential: credential})
 }

@@ -437,16 +437,21 @@ func TestMistakesOfATestSayWhatWasExpected(t *testing.T) {
 		"a key that is not":      {func(l *harness.TestLab) { l.Issuer().Remove("retired") }, "expected a key that is retired"},
 		"an identity that isn't": {func(l *harness.TestLab) { l.Entra().Disable("nobody") }, `no tenant has an identity "nobody"`},
 		"and is looked at":       {func(l *harness.TestLab) { l.Entra().Identity("nobody") }, `identity "nobody": expected a client id`},
-		"a bad application":      {func(l *harness.TestLab) { l.Entra().Add(directory.Principal{ClientID: "x"}) }, "GUID"},
-		"a fault that is not":    {func(l *harness.TestLab) { l.Faults().Inject("trottled") }, "throttled"},
-		"a setting that is not":  {func(l *harness.TestLab) { l.Faults().Inject("throttled,with=x") }, "with"},
-		"a vault's name":         {func(l *harness.TestLab) { l.Vault("no_vault") }, "3 to 24 letters"},
-		"a secret that is not":   {func(l *harness.TestLab) { l.Vault("mykeyvault").Get("no-secret") }, `["mysecret"]`},
-		"a secret's name":        {func(l *harness.TestLab) { l.Vault("mykeyvault").Set("a_b", "") }, "a_b"},
-		"a way back":             {func(l *harness.TestLab) { l.Clock().Advance(-time.Hour) }, "never goes backwards"},
-		"the past":               {func(l *harness.TestLab) { l.Clock().Set(time.Unix(0, 0)) }, "never goes backwards"},
-		"a part that is not":     {func(l *harness.TestLab) { l.Clock().Skew("entre", 1) }, "did you mean entra?"},
-		"a program in memory":    {func(l *harness.TestLab) { l.Workload("a/b").Environ(nil) }, "harness.New(t, harness.Listening)"},
+		"a trust that isn't": {func(l *harness.TestLab) {
+			id := l.Workload("a/b").ClientID
+			l.Entra().Distrust(strings.ToUpper(id), "")
+			l.Entra().Distrust(id, "")
+		}, `expected the name of one of []`},
+		"a bad application":     {func(l *harness.TestLab) { l.Entra().Add(directory.Principal{ClientID: "x"}) }, "GUID"},
+		"a fault that is not":   {func(l *harness.TestLab) { l.Faults().Inject("trottled") }, "throttled"},
+		"a setting that is not": {func(l *harness.TestLab) { l.Faults().Inject("throttled,with=x") }, "with"},
+		"a vault's name":        {func(l *harness.TestLab) { l.Vault("no_vault") }, "3 to 24 letters"},
+		"a secret that is not":  {func(l *harness.TestLab) { l.Vault("mykeyvault").Get("no-secret") }, `["mysecret"]`},
+		"a secret's name":       {func(l *harness.TestLab) { l.Vault("mykeyvault").Set("a_b", "") }, "a_b"},
+		"a way back":            {func(l *harness.TestLab) { l.Clock().Advance(-time.Hour) }, "never goes backwards"},
+		"the past":              {func(l *harness.TestLab) { l.Clock().Set(time.Unix(0, 0)) }, "never goes backwards"},
+		"a part that is not":    {func(l *harness.TestLab) { l.Clock().Skew("entre", 1) }, "did you mean entra?"},
+		"a program in memory":   {func(l *harness.TestLab) { l.Workload("a/b").Environ(nil) }, "harness.New(t, harness.Listening)"},
 		"something unexpected": {func(l *harness.TestLab) {
 			exchange(t, l, l.Workload("a/b"), "x", vaultScope)
 			l.Journal().Never(journal.Event{Outcome: journal.Denied})
