@@ -52,6 +52,9 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings, Outside: outside,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 	}, e.token)
+	if opts.Steer != nil {
+		opts.Steer(e.control)
+	}
 	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
 	return err
 }

@@ -71,6 +71,9 @@ type Options struct {
 	// bubble, with Keys that are Bounded, it lives on the bubble's time.
 	InMemory bool
 
+	// Steer adds paths to the control door before it opens. nil: none.
+	Steer func(*control.Server)
+
 	// Observe stands before what answers at a door, and sees every request and
 	// its answer in the clear, steering included; but not how the lab's rooms ask
 	// each other. nil: nobody looks on.

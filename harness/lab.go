@@ -42,6 +42,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -88,6 +89,8 @@ type Lab struct {
 	onError  func(error)
 	bundle   trust.Bundle
 
+	opened chan struct{} // closed when Start returns
+
 	mu        sync.Mutex
 	declared  []Declared
 	workloads map[string]*Workload // by what was asked for
@@ -96,7 +99,7 @@ type Lab struct {
 
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
-	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}, laidOut: map[string]bool{}}
+	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
 	if l.dir == "" {
 		if l.dir, err = state.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -110,6 +113,13 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 			err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	defer close(l.opened)
+	given := opts.Emulator.Steer
+	opts.Emulator.Steer = func(s *control.Server) {
+		if l.steer(s); given != nil {
+			given(s)
+		}
+	}
 	if l.emulator, err = emulator.Start(ctx, opts.Emulator); err != nil {
 		return nil, err
 	}
@@ -123,15 +133,34 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 			return nil, err
 		}
 	}
-	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads", l.admit)
-	l.emulator.Control().Handle(http.MethodGet, "/v1/workloads", l.list)
-	l.emulator.Control().Handle(http.MethodPost, declarePath, l.declareAll)
-	l.emulator.Control().Handle(http.MethodPost, "/v1/workloads/move", l.move)
-	l.emulator.Control().HandleStream(clockPath, l.serveClock)
 	if err = l.Declare(opts.Workloads); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// steer adds to the control door what is about workloads. The door opens before all
+// else is ready, so who comes early waits.
+func (l *Lab) steer(s *control.Server) {
+	handle := func(method, path string, a control.Action) {
+		s.Handle(method, path, func(r *http.Request) (any, error) {
+			if <-l.opened; l.emulator == nil {
+				return nil, errors.New("the lab could not be started")
+			}
+			return a(r)
+		})
+	}
+	handle(http.MethodPost, "/v1/workloads", l.admit)
+	handle(http.MethodGet, "/v1/workloads", l.list)
+	handle(http.MethodPost, declarePath, l.declareAll)
+	handle(http.MethodPost, "/v1/workloads/move", l.move)
+	s.HandleStream(clockPath, func(conn io.ReadWriteCloser) {
+		if <-l.opened; l.emulator == nil {
+			_ = conn.Close() // the other end learns by that
+			return
+		}
+		l.serveClock(conn)
+	})
 }
 
 func (l *Lab) path(name string) string { return filepath.Join(l.dir, name) }
