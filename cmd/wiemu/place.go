@@ -141,6 +141,9 @@ func (p *placesToRun) openCompose(ctx context.Context, _ *keyring.Pool) (place, 
 		return place{}, err
 	}
 	log.SetDefault(log.NewNoopLogger()) // which Docker it is, Docker itself says
+	told := newSteps(p.told)
+	defer told.end()
+	told.step("images of the emulator and of programs")
 	opened, err := compose.OpenPlace(ctx, compose.PlaceOptions{Workload: p.program, Base: p.appImage, Keys: dir.KeyDir()})
 	if err != nil {
 		return place{}, err

@@ -121,6 +121,9 @@ func (p *Place) Close(ctx context.Context) error {
 
 // Open implements harness.Place. It waits until no other world is open.
 func (p *Place) Open(ctx context.Context, w harness.World) (_ harness.Site, err error) {
+	if w.Lockstep {
+		return nil, errors.New("time in a cluster is real: expected a world whose programs live on the machine's clock")
+	}
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
