@@ -25,6 +25,8 @@ func newKind(stateDir *string) *cobra.Command {
 node. Pods with the label azure.workload.identity/use: "true" get what they get on AKS,
 and meet the emulated hosts; nothing else in the cluster is changed.
 
+For a cluster that is there already: wiemu cluster install.
+
 The other commands steer the emulator of a cluster with --kind NAME, or WIEMU_KIND=NAME:
 wiemu keys rotate --kind wiemu. It needs Docker, and neither kind nor kubectl.`,
 		Example: `  wiemu kind up
