@@ -21,7 +21,7 @@ func dependencies(t *testing.T, packages ...string) []string {
 }
 
 func TestHeavyLibrariesStayWhereTheyAreNeeded(t *testing.T) {
-	heavy := regexp.MustCompile(`^(sigs\.k8s\.io/kind|github\.com/testcontainers|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
+	heavy := regexp.MustCompile(`^(sigs\.k8s\.io/kind|github\.com/(testcontainers|docker|moby|compose-spec)/|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
 	for _, light := range []string{"emulator", "harness", "scenarios", "cmd/wiemu-server"} {
 		for _, dependency := range dependencies(t, module+light) {
 			if light == "cmd/wiemu-server" && dependency == "k8s.io/externaljwt/apis/v1" { // three messages, and gRPC

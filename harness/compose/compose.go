@@ -163,7 +163,7 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 		testcontainers.WithLabels(map[string]string{layout.ProjectLabel: "true"}),
 		testcontainers.WithFiles(c.files()...),
 		testcontainers.WithHostConfigModifier(c.host),
-		testcontainers.WithWaitStrategy(wait.ForLog("ready: ")),
+		testcontainers.WithWaitStrategy(wait.ForLog(ready)),
 	}, opts...)
 	all = append(all, testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
 		return c.join(ctx, req)
@@ -304,7 +304,7 @@ func (c *Container) read(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer docker.Close()
+	defer func() { _ = docker.Close() }() // it was only asked
 	return engine.ReadFile(ctx, docker, c.GetContainerID(), path)
 }
 
@@ -380,11 +380,12 @@ func doWithoutRyuk(ctx context.Context) {
 		if err != nil {
 			return // Run will say why
 		}
-		defer docker.Close()
-		if _, err := docker.ImageInspect(ctx, testcontainers.ReaperDefaultImage); err == nil {
+		defer func() { _ = docker.Close() }()      // it was only asked
+		image := testcontainers.ReaperDefaultImage //nolint:staticcheck // what is to be used instead is internal
+		if _, err := docker.ImageInspect(ctx, image); err == nil {
 			return
 		}
-		pull, err := docker.ImagePull(ctx, testcontainers.ReaperDefaultImage, client.ImagePullOptions{})
+		pull, err := docker.ImagePull(ctx, image, client.ImagePullOptions{})
 		if err == nil {
 			err = pull.Wait(ctx)
 		}

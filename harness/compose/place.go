@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -279,40 +281,47 @@ func (s *site) copyInto(ctx context.Context, id string, files []engine.File) err
 	return nil
 }
 
-// How long the emulator's container may take to answer, and how often it is asked
-// (wall time).
-const (
-	startPatience = 30 * time.Second
-	askEvery      = 20 * time.Millisecond
-)
+// startPatience is how long the emulator's container may take to be ready (wall time).
+const startPatience = time.Minute
 
-// await waits until the emulator answers.
+// ready is what the emulator writes when it has admitted the workloads of its
+// configuration.
+const ready = "ready: "
+
+// await waits until the emulator is ready.
 func (s *site) await(ctx context.Context, token string) error {
-	inspected, err := s.place.docker.ContainerInspect(ctx, s.emulator, client.ContainerInspectOptions{})
+	docker := s.place.docker
+	inspected, err := docker.ContainerInspect(ctx, s.emulator, client.ContainerInspectOptions{})
 	if err != nil {
 		return fmt.Errorf("find the control door: %w", err)
 	}
 	bindings := inspected.Container.NetworkSettings.Ports[controlPort]
 	if len(bindings) == 0 {
-		return fmt.Errorf("the emulator's container has no port for its control door: %w", s.said(ctx))
+		return fmt.Errorf("the emulator has ended: %w", s.said(ctx))
 	}
 	s.control = &control.Client{URL: "http://127.0.0.1:" + bindings[0].HostPort, Token: token}
-	asking, stop := context.WithTimeout(ctx, startPatience)
+	waiting, stop := context.WithTimeout(ctx, startPatience)
 	defer stop()
-	for {
-		_, err := s.control.Status(asking)
-		if err == nil {
+	logs, err := docker.ContainerLogs(waiting, s.emulator, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return fmt.Errorf("wait for the emulator: %w", err)
+	}
+	defer logs.Close()
+	lines, writer := io.Pipe()
+	go func() {
+		_, err := stdcopy.StdCopy(writer, writer, logs)
+		writer.CloseWithError(err)
+	}()
+	defer lines.Close()
+	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
+		if strings.HasPrefix(scanner.Text(), ready) {
 			return nil
 		}
-		if asking.Err() != nil {
-			return fmt.Errorf("the emulator does not answer: %w", errors.Join(err, s.said(ctx)))
-		}
-		now, failed := s.place.docker.ContainerInspect(ctx, s.emulator, client.ContainerInspectOptions{})
-		if failed == nil && !now.Container.State.Running {
-			return fmt.Errorf("the emulator has ended: %w", s.said(ctx))
-		}
-		time.Sleep(askEvery)
 	}
+	if waiting.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("the emulator is not ready after %v: %w", startPatience, s.said(ctx))
+	}
+	return fmt.Errorf("the emulator has ended: %w", s.said(ctx))
 }
 
 // said is what the emulator wrote, for errors.

@@ -258,7 +258,7 @@ func (g *generator) server(context.Context) error {
 			out.Networks[n] = attachment{aliases}
 		}
 	}
-	if !slices.ContainsFunc(slices.Collect(maps.Keys(out.Networks)), func(n string) bool { return !bool(g.project.Networks[n].Internal) }) {
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(out.Networks)), func(n string) bool { return !g.project.Networks[n].Internal }) {
 		out.Networks["default"] = attachment{} // so that this machine reaches the control door
 	}
 	g.file.Services[g.wiemu] = out

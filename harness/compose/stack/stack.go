@@ -107,7 +107,7 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(e.explain(ctx, err, project), e.Down(context.WithoutCancel(ctx), project.Name))
+			err = errors.Join(e.explain(ctx, err, project), e.abandon(context.WithoutCancel(ctx), project.Name))
 		}
 	}()
 	names := project.ServiceNames()
@@ -124,32 +124,65 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 	return err
 }
 
-// free refuses to start a project beside one of the same name that wiemu did not
-// start: its containers and volumes would be removed at the end.
-func (e *Engine) free(ctx context.Context, project *types.Project) error {
-	filter := make(client.Filters).Add("label", api.ProjectLabel+"="+project.Name)
+// What is being made when Up fails may appear after everything was removed: abandon
+// looks so often, after such pauses (wall time), until it has found nothing so often.
+const (
+	looks     = 40
+	lookAgain = 250 * time.Millisecond
+	quiet     = 3
+)
+
+// abandon removes a project of which Docker may still be making something.
+func (e *Engine) abandon(ctx context.Context, name string) error {
+	nothing := 0
+	for range looks {
+		if err := e.Down(ctx, name); err != nil {
+			return err
+		}
+		has, _, err := e.has(ctx, name)
+		if err != nil {
+			return err
+		}
+		if nothing++; len(has) > 0 {
+			nothing = 0
+		}
+		if nothing == quiet {
+			return nil
+		}
+		time.Sleep(lookAgain)
+	}
+	return fmt.Errorf("docker goes on making project %s; remove it later: wiemu compose down --project-name %[1]s", name)
+}
+
+// has is what Docker has of a project, and whether wiemu started it.
+func (e *Engine) has(ctx context.Context, name string) (has []string, ours bool, err error) {
+	filter := make(client.Filters).Add("label", api.ProjectLabel+"="+name)
 	containers, err := e.Client().ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
 	if err != nil {
-		return fmt.Errorf("look for a project %s: %w", project.Name, err)
+		return nil, false, fmt.Errorf("look for a project %s: %w", name, err)
 	}
 	volumes, err := e.Client().VolumeList(ctx, client.VolumeListOptions{Filters: filter})
 	if err != nil {
-		return fmt.Errorf("look for a project %s: %w", project.Name, err)
+		return nil, false, fmt.Errorf("look for a project %s: %w", name, err)
 	}
-	var has []string
 	for _, c := range containers.Items {
-		if c.Labels[layout.ProjectLabel] != "" {
-			return nil
-		}
+		ours = ours || c.Labels[layout.ProjectLabel] != ""
 		has = append(has, "container "+strings.TrimPrefix(first(c.Names), "/"))
 	}
 	for _, v := range volumes.Items {
 		has = append(has, "volume "+v.Name)
 	}
-	if len(has) == 0 {
-		return nil
+	return has, ours, nil
+}
+
+// free refuses to start a project beside one of the same name that wiemu did not
+// start: its containers and volumes would be removed at the end.
+func (e *Engine) free(ctx context.Context, project *types.Project) error {
+	has, ours, err := e.has(ctx, project.Name)
+	if err != nil || ours || len(has) == 0 {
+		return err
 	}
-	return fmt.Errorf("a project %s is there already (%s), and wiemu removes a project at its end; take another name with --project-name, or remove it: docker compose -p %[1]s down --volumes", project.Name, strings.Join(has, ", "))
+	return fmt.Errorf("a project %s is there already (%s), and wiemu removes a project at its end; take another name with --project-name, or remove it with its volumes: wiemu compose down --project-name %[1]s", project.Name, strings.Join(has, ", "))
 }
 
 func first(all []string) string {
@@ -177,7 +210,7 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 		}
 	}
 	stop()
-	<-logs
+	_ = <-logs // it was told to stop
 	return exitCode, err
 }
 

@@ -5,10 +5,12 @@ package stack_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -306,6 +308,42 @@ func TestWhatFailsLeavesNothingBehind(t *testing.T) {
 		ctx, interrupt := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer interrupt()
 		if err := e.Up(ctx, project); err == nil || !strings.Contains(err.Error(), "interrupted") {
+			t.Errorf("%v", err)
+		}
+		if left := leftBehind(t, e, project.Name); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+	t.Run("a port in use", func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		project := prepare(t, e, "../testdata/shop/docker-compose.yml", map[string]string{"web": "shop/web-sa/b96d264b-7053-4465-a4a7-32be5b0fec49"})
+		emulator := project.Services["wiemu"]
+		emulator.Ports[0].Published = strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+		project.Services["wiemu"] = emulator
+		if err := e.Up(t.Context(), project); err == nil || !strings.Contains(err.Error(), "something else has this port") {
+			t.Errorf("%v", err)
+		}
+		if left := leftBehind(t, e, project.Name); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+	t.Run("a container of the same name", func(t *testing.T) {
+		made, err := e.Client().ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: "wiemu-e2e-taken", Image: "wiemu/workload:local"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_, _ = e.Client().ContainerRemove(context.Background(), made.ID, client.ContainerRemoveOptions{Force: true})
+		})
+		project := prepare(t, e, "../testdata/shop/docker-compose.yml", map[string]string{"web": "shop/web-sa/b96d264b-7053-4465-a4a7-32be5b0fec49"})
+		worker := project.Services["worker"]
+		worker.ContainerName = "wiemu-e2e-taken"
+		project.Services["worker"] = worker
+		if err := e.Up(t.Context(), project); err == nil || !strings.Contains(err.Error(), "docker rm -f") {
 			t.Errorf("%v", err)
 		}
 		if left := leftBehind(t, e, project.Name); len(left) > 0 {
