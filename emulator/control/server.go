@@ -39,11 +39,11 @@ type Lab struct {
 	Issuers []*issuer.Issuer
 	Rings   map[string]*keyring.Ring
 	Outside []string // names of issuers that are not ours
-	Gateway string // address
-	Proxy   string // URL
-	Cluster string // address
-	CA      []byte // PEM
-	Tenant  string // the first
+	Gateway string   // address
+	Proxy   string   // URL
+	Cluster string   // address
+	CA      []byte   // PEM
+	Tenant  string   // the first
 
 	Audience string // of service-account tokens that are exchanged
 }
