@@ -37,6 +37,19 @@ func TestHeavyLibrariesStayWhereTheyAreNeeded(t *testing.T) {
 	}
 }
 
+// With the tag light, wiemu links kind's library alone, whose start is short.
+func TestLightWiemuLeavesHeavyLibrariesOut(t *testing.T) {
+	heavy := regexp.MustCompile(`^(github\.com/(testcontainers|docker|moby|compose-spec|santhosh-tekuri)/|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
+	for _, dependency := range dependencies(t, "-tags=light", module+"cmd/wiemu") {
+		if heavy.MatchString(dependency) {
+			t.Errorf("the light wiemu links %s; what needs it has the constraint !light, and its stand-in is in light.go", dependency)
+		}
+	}
+	if !slices.ContainsFunc(dependencies(t, module+"cmd/wiemu"), heavy.MatchString) {
+		t.Error("the whole wiemu links no heavy library: this test looks for the wrong names")
+	}
+}
+
 // harness.New, which is for tests, takes its own TB instead of package testing's.
 func TestLightProgramsDoNotLinkPackageTesting(t *testing.T) {
 	for _, light := range []string{"harness", "scenarios", "cmd/wiemu-server"} {

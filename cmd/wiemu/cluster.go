@@ -1,3 +1,5 @@
+//go:build !light
+
 package main
 
 import (
@@ -19,7 +21,7 @@ func newCluster() *cobra.Command {
 	var at clusterFlags
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Run the emulator in a cluster that is there already",
+		Short: clusterShort,
 		Long: `Run the emulator in a cluster that is there already, whoever made it. The cluster's own
 issuer signs its service-account tokens; the emulator runs in namespace ` + install.Namespace + `, is told
 that issuer, and only pods with the label azure.workload.identity/use: "true" meet the
@@ -326,4 +328,14 @@ func newClusterApply(at *clusterFlags) *cobra.Command {
 	}
 	a.addFlags(cmd, "wiemu/workload:local")
 	return cmd
+}
+
+// controlInstalled steers the emulator of a cluster, until this process ends.
+func controlInstalled(ctx context.Context, kubeContext string) (*control.Client, error) {
+	cluster, err := deploy.Open("", kubeContext)
+	if err != nil {
+		return nil, err
+	}
+	client, _, err := steerInstalled(ctx, cluster)
+	return client, err
 }

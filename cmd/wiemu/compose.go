@@ -1,3 +1,5 @@
+//go:build !light
+
 package main
 
 import (
@@ -35,7 +37,7 @@ func newCompose() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "compose",
-		Short: "Give a docker-compose project workload identity, without editing it",
+		Short: composeShort,
 		Long: `Generate a compose file that goes behind yours: the emulator as a service of its own, and
 for every service with an identity the AZURE_* variables, its token file in a volume that
 is kept fresh, the emulated hosts as network aliases, and trust in the lab's CA. Your

@@ -1,3 +1,5 @@
+//go:build !light
+
 package main
 
 import (
@@ -16,7 +18,7 @@ func newKindApply(stateDir *string) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Run the applications of radixconfig.yaml files in a cluster, under the names that Radix gives them",
+		Short: kindApplyShort,
 		Long:  "Run the applications of radixconfig.yaml files in a cluster that wiemu kind up made.\n" + applyHelp,
 		Example: `  wiemu kind apply -f radixconfig.yaml --env dev
   wiemu kind apply -f radixconfig.yaml --image web=my-web:1 --image my-jobs:1

@@ -11,12 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/testcontainers/testcontainers-go/log"
 
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/compose"
 	"github.com/wiemu/wiemu/harness/kind"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/scenarios"
@@ -132,23 +130,6 @@ func (n nowhere) Open(context.Context, harness.World) (harness.Site, error) {
 
 func (p *placesToRun) openProcess(_ context.Context, keys *keyring.Pool) (place, error) {
 	return place{Place: harness.Processes{Keys: keys, Program: p.program}}, nil
-}
-
-// openCompose finds Docker. Containers are made for each scenario.
-func (p *placesToRun) openCompose(ctx context.Context, _ *keyring.Pool) (place, error) {
-	dir, err := state.Open(*p.stateDir)
-	if err != nil {
-		return place{}, err
-	}
-	log.SetDefault(log.NewNoopLogger()) // which Docker it is, Docker itself says
-	told := newSteps(p.told)
-	defer told.end()
-	told.step("images of the emulator and of programs")
-	opened, err := compose.OpenPlace(ctx, compose.PlaceOptions{Workload: p.program, Base: p.appImage, Keys: dir.KeyDir()})
-	if err != nil {
-		return place{}, err
-	}
-	return place{opened, func(context.Context) error { return opened.Close() }}, nil
 }
 
 // scenarioCluster is the name of the cluster that scenarios run in.

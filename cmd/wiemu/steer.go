@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/harness/compose/stack"
-	"github.com/wiemu/wiemu/harness/deploy"
 	"github.com/wiemu/wiemu/harness/kind"
 	"github.com/wiemu/wiemu/harness/state"
 )
@@ -63,19 +60,9 @@ func (e elsewhere) control(ctx context.Context, dir *state.Dir) (*control.Client
 	case "kind":
 		return clusters(dir).Control(e.name)
 	case "cluster":
-		cluster, err := deploy.Open("", e.name)
-		if err != nil {
-			return nil, err
-		}
-		client, _, err := steerInstalled(ctx, cluster) // until this process ends
-		return client, err
+		return controlInstalled(ctx, e.name)
 	}
-	docker, err := stack.Open(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	client, err := stack.Control(ctx, docker.Client(), e.name)
-	return client, errors.Join(err, docker.Close())
+	return controlProject(ctx, e.name)
 }
 
 // clusters is where kind clusters are, for commands that only look at them.
