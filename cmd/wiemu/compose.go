@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
@@ -60,7 +59,7 @@ wiemu clock moves.`,
   wiemu compose down -f docker-compose.yml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, _, err := c.generate(cmd, nil)
+			o, err := c.generate(cmd, nil)
 			if err != nil {
 				return err
 			}
@@ -119,33 +118,33 @@ func servicesOf(o overlay.Overlay) string {
 
 // generate makes the overlay. Without an engine, one is asked where it is needed, and
 // where it answers.
-func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overlay, *types.Project, error) {
+func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overlay, error) {
 	ctx := cmd.Context()
 	files, err := harness.ReadFiles(".", c.config)
 	for _, w := range files.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
 	}
 	if err != nil {
-		return overlay.Overlay{}, nil, err
+		return overlay.Overlay{}, err
 	}
 	if files.ConfigFile != "" {
 		if files.ConfigFile, err = filepath.Abs(files.ConfigFile); err != nil {
-			return overlay.Overlay{}, nil, err
+			return overlay.Overlay{}, err
 		}
 	}
 	c.options.Files = files
 	if c.options.Identities, err = splitIdentities(c.identities); err != nil {
-		return overlay.Overlay{}, nil, err
+		return overlay.Overlay{}, err
 	}
 	project, err := overlay.Load(ctx, c.source)
 	if err != nil {
-		return overlay.Overlay{}, nil, err
+		return overlay.Overlay{}, err
 	}
 	if e == nil {
 		if e, err = stack.Open(ctx, nil); err == nil {
-			defer e.Close()
+			defer func() { _ = e.Close() }() // it was only asked
 		} else if c.options.Image == "" {
-			return overlay.Overlay{}, nil, fmt.Errorf("the emulator's image is made in Docker: %w; or name an image with --image", err)
+			return overlay.Overlay{}, fmt.Errorf("the emulator's image is made in Docker: %w; or name an image with --image", err)
 		}
 	}
 	if e != nil {
@@ -155,14 +154,14 @@ func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overla
 	}
 	if c.options.Image == "" {
 		if c.options.Image, err = engine.ServerImage(ctx, e.Client(), c.server); err != nil {
-			return overlay.Overlay{}, nil, err
+			return overlay.Overlay{}, err
 		}
 	}
 	o, err := overlay.Generate(ctx, project, c.options)
 	for _, r := range o.Remarks {
 		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", r)
 	}
-	return o, project, err
+	return o, err
 }
 
 func splitIdentities(given []string) (map[string]string, error) {
@@ -176,9 +175,6 @@ func splitIdentities(given []string) (map[string]string, error) {
 	}
 	return all, nil
 }
-
-// interruptedCode is a shell's for Ctrl-C.
-const interruptedCode = 130
 
 // ephemeral is added to the name of a project that wiemu runs: another one than
 // docker compose's, whose containers and volumes stay as they are.
@@ -227,7 +223,7 @@ containers and volumes.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, e.Close()) }()
-			o, _, err := c.generate(cmd, e)
+			o, err := c.generate(cmd, e)
 			if err != nil {
 				return err
 			}
@@ -244,7 +240,8 @@ containers and volumes.`,
 				return err
 			}
 			if err := e.Up(ctx, project); err != nil {
-				return err
+				told.end()
+				return interrupted(cmd, err)
 			}
 			told.end()
 			fmt.Fprintf(cmd.ErrOrStderr(), "project %s runs after %.1fs; steer it with --compose %[1]s\n", project.Name, time.Since(began).Seconds())
@@ -254,7 +251,7 @@ containers and volumes.`,
 			logs := &serviceLogs{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
 			code, err := e.Follow(ctx, project, c.options.Service, logs)
 			if ctx.Err() != nil {
-				code, err = interruptedCode, nil
+				code, err = 130, nil // a shell's for Ctrl-C
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "removing project %s\n", project.Name)
 			if err := errors.Join(err, e.Down(context.WithoutCancel(ctx), project.Name)); err != nil {

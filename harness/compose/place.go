@@ -312,7 +312,7 @@ func (s *site) await(ctx context.Context, token string) error {
 		_, err := stdcopy.StdCopy(writer, writer, logs)
 		writer.CloseWithError(err)
 	}()
-	defer lines.Close()
+	defer func() { _ = lines.Close() }() // the writer ends with it
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
 		if strings.HasPrefix(scanner.Text(), ready) {
 			return nil

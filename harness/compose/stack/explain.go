@@ -27,8 +27,8 @@ var remedies = []struct {
 
 // explain adds what to do, and what the emulator said when it is the one that failed.
 func (e *Engine) explain(ctx context.Context, err error, project *types.Project) error {
-	if errors.Is(err, context.Canceled) || ctx.Err() != nil {
-		return fmt.Errorf("interrupted; everything of project %s is removed", project.Name)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // not what was under way
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("start project %s: %w. %s", project.Name, err, remedies[2].remedy)

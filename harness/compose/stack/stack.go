@@ -210,7 +210,9 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 		}
 	}
 	stop()
-	_ = <-logs // it was told to stop
+	if failed := <-logs; !errors.Is(failed, context.Canceled) { // it was told to stop
+		err = errors.Join(err, failed)
+	}
 	return exitCode, err
 }
 
