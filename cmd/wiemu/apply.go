@@ -122,7 +122,7 @@ func (a *application) read(cmd *cobra.Command, cluster string) ([]*radix.Manifes
 		}
 		all = append(all, m)
 	}
-	return all, nil
+	return all, radix.CheckImages(images, all...)
 }
 
 func (a *application) deploy(cmd *cobra.Command, to target, objects []*unstructured.Unstructured, done *applied) error {

@@ -278,7 +278,7 @@ func (o *observation) judgePod(pod corev1.Pod, r *Rollout) bool {
 		return false
 	}
 	for _, event := range slices.Backward(o.events) { // such as FailedMount
-		if event.InvolvedObject.UID == pod.UID {
+		if event.InvolvedObject.UID == pod.UID && event.Reason != "Failed" { // which the containers tell better
 			r.Doing = event.Reason + ": " + event.Message
 			return true
 		}

@@ -34,6 +34,7 @@ type Options struct {
 // Manifests are an application in a cluster.
 type Manifests struct {
 	Application string
+	Components  []string                     // and jobs, in the file's order
 	Objects     []*unstructured.Unstructured // in the order in which they can be applied
 	Trusted     []workload.Workload          // that have to be trusted, in every environment
 	Remarks     []string                     // what is not as in Radix
@@ -71,10 +72,10 @@ func Parse(name string, data []byte, opts Options) (*Manifests, []yamlfile.Probl
 			}
 		}
 	}
-	if err := knownComponents(name, file, opts.Images); err != nil {
-		return nil, warnings, err
-	}
 	b := &builder{file: name, application: config.Application, opts: opts, made: &Manifests{Application: config.Application, Trusted: config.Workloads()}}
+	for _, p := range file.parts() {
+		b.made.Components = append(b.made.Components, p.Name)
+	}
 	for _, environment := range environments {
 		if err := b.environment(config, file, environment); err != nil {
 			return nil, warnings, err
@@ -90,15 +91,15 @@ func meant(name string, known []string) string {
 	return ""
 }
 
-// knownComponents refuses an image for a component that there is not.
-func knownComponents(name string, file *applicationFile, images map[string]string) error {
+// CheckImages refuses an image for a component that no application has.
+func CheckImages(images map[string]string, all ...*Manifests) error {
 	var known []string
-	for _, p := range file.parts() {
-		known = append(known, p.Name)
+	for _, m := range all {
+		known = append(known, m.Components...)
 	}
 	for component := range images {
 		if component != "" && !slices.Contains(known, component) {
-			return fmt.Errorf("%s: image of %s: expected a component or job of the file (%v), found none of that name%s", name, component, known, prefixed("; ", meant(component, known)))
+			return fmt.Errorf("image of %s: expected a component or job of the files (%v), found none of that name%s", component, known, prefixed("; ", meant(component, known)))
 		}
 	}
 	return nil

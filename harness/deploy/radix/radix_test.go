@@ -133,7 +133,6 @@ func TestWhatIsRefused(t *testing.T) {
 		want       []string
 	}{
 		{"an environment that there is not", "  components: [{name: web, image: a}]", radix.Options{Environments: []string{"prd"}}, []string{`the environment "prd"`, "[dev prod]", "did you mean prod?"}},
-		{"an image for nobody", "  components: [{name: web, image: a}]", radix.Options{Images: map[string]string{"wep": "b"}}, []string{"image of wep", "[web]", "did you mean web?"}},
 		{"nothing to run", "  components: [{name: web, src: .}]", radix.Options{}, []string{"web in dev", "expected an image", "name it"}},
 		{"a tag that is missing", "  components: [{name: web, image: 'a:{imageTagName}'}]", radix.Options{}, []string{"web.imageTagName", "a tag for a:{imageTagName} in dev"}},
 		{"an amount that is none", "  components: [{name: web, image: a, resources: {limits: {memory: lots}}}]", radix.Options{}, []string{"spec.components[0].resources.limits.memory", "128Mi", `"lots"`}},
@@ -152,6 +151,19 @@ func TestWhatIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnImageForNobodyIsRefused(t *testing.T) {
+	made, _, err := radix.Parse("r.yaml", app("  components: [{name: web, image: a}]\n  jobs: [{name: report, image: b}]\n"), radix.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := radix.CheckImages(map[string]string{"web": "b", "report": "c", "": "d"}, made); err != nil {
+		t.Error(err)
+	}
+	if err := radix.CheckImages(map[string]string{"wep": "b"}, made); err == nil || !strings.Contains(err.Error(), "image of wep") || !strings.Contains(err.Error(), "did you mean web?") {
+		t.Errorf("%v", err)
 	}
 }
 
