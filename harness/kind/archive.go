@@ -27,7 +27,7 @@ func checkProgram(name, file, architecture string) error {
 	if err != nil {
 		return fmt.Errorf("%s: expected a program for linux/%s: %w; %s", file, architecture, err, next)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }()
 	if want := machines[architecture]; program.Machine != want {
 		return fmt.Errorf("%s: expected a program for linux/%s, as Docker's engine, found one for %v; %s", file, architecture, program.Machine, next)
 	}
@@ -96,7 +96,7 @@ func architectureOf(program string) string {
 	if err != nil {
 		return ""
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	for name, machine := range machines {
 		if machine == file.Machine {
 			return name

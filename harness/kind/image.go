@@ -2,6 +2,7 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -95,7 +96,7 @@ func cannotPull(ctx context.Context, name string, err error) error {
 		return context.Cause(ctx)
 	}
 	said := err.Error()
-	if failed, ok := err.(*commandError); ok {
+	if failed := (*commandError)(nil); errors.As(err, &failed) {
 		said = lastLine(failed.complaint)
 	}
 	name, _, _ = strings.Cut(name, "@")
@@ -113,7 +114,7 @@ func (h *Host) versionOf(ctx context.Context, name string) (string, error) {
 	}
 	said, err := h.docker.output(ctx, "run", "--rm", "--network", "none", "--entrypoint", "cat", name, "/kind/version")
 	if err != nil {
-		if explained := h.docker.explain(err); explained != err {
+		if explained := h.docker.explain(err); !isCommandError(explained) {
 			return "", explained
 		}
 		return "", fmt.Errorf("%s is no node image of kind: expected the file /kind/version in it: %w; name another with --image, such as kindest/node:v1.37.0", name, err)

@@ -238,7 +238,7 @@ func (r *runner) account(ctx context.Context) error {
 	if tenant != "" {
 		annotations[webhook.TenantIDAnnotation] = tenant
 	}
-	account := object("v1", "ServiceAccount", w.Namespace, w.ServiceAccount, map[string]any{"automountServiceAccountToken": false})
+	account := object("ServiceAccount", w.Namespace, w.ServiceAccount, map[string]any{"automountServiceAccountToken": false})
 	account["metadata"].(map[string]any)["annotations"] = annotations
 	return s.create(ctx, w.Namespace, "serviceaccounts", w.ServiceAccount, account)
 }
@@ -269,7 +269,7 @@ func (p *Place) namespace(ctx context.Context, api *cluster.Client, name string)
 		var there struct{ Status struct{ Phase string } }
 		err := api.Get(ctx, "/api/v1/namespaces/"+name, &there)
 		if cluster.IsNotFound(err) {
-			err = api.Create(ctx, "/api/v1/namespaces", object("v1", "Namespace", "", name, nil))
+			err = api.Create(ctx, "/api/v1/namespaces", object("Namespace", "", name, nil))
 			if err == nil {
 				p.mu.Lock()
 				p.namespaces = append(p.namespaces, name)

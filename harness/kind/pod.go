@@ -69,7 +69,7 @@ func (r *runner) pod(ctx context.Context, program harness.Program) (*pod, error)
 		volumes = append(volumes, map[string]any{"name": "wiemu-bin", "hostPath": map[string]any{"path": podBin, "type": "Directory"}})
 	}
 	if program.Token != nil {
-		secret := object("v1", "Secret", p.namespace, p.name, map[string]any{"stringData": map[string]string{tokenFile: string(program.Token)}})
+		secret := object("Secret", p.namespace, p.name, map[string]any{"stringData": map[string]string{tokenFile: string(program.Token)}})
 		if err := r.site.create(ctx, p.namespace, "secrets", p.name, secret); err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (r *runner) pod(ctx context.Context, program harness.Program) (*pod, error)
 	if lifetime := r.declared.Identity.TokenLifetime; lifetime > 0 {
 		annotations[webhook.ExpirationAnnotation] = fmt.Sprint(int(lifetime.Seconds()))
 	}
-	p.manifest = object("v1", "Pod", p.namespace, p.name, map[string]any{"spec": map[string]any{
+	p.manifest = object("Pod", p.namespace, p.name, map[string]any{"spec": map[string]any{
 		"serviceAccountName": w.ServiceAccount, "automountServiceAccountToken": false, "enableServiceLinks": false,
 		"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": containers, "volumes": volumes,
 	}})

@@ -196,16 +196,16 @@ func (h *Host) firstPod(ctx context.Context, name string, api *cluster.Client, o
 	}()
 	// A namespace of that name may still be going away.
 	if err := await(ctx, podPatience, func(ctx context.Context) error {
-		return api.Create(ctx, "/api/v1/namespaces", object("v1", "Namespace", "", firstNamespace, nil))
+		return api.Create(ctx, "/api/v1/namespaces", object("Namespace", "", firstNamespace, nil))
 	}); err != nil {
 		return false, fmt.Errorf("make the namespace of the first pod: %w", err)
 	}
-	account := object("v1", "ServiceAccount", firstNamespace, firstAccount, map[string]any{"automountServiceAccountToken": false})
+	account := object("ServiceAccount", firstNamespace, firstAccount, map[string]any{"automountServiceAccountToken": false})
 	account["metadata"].(map[string]any)["annotations"] = map[string]string{"azure.workload.identity/client-id": firstClientID}
 	if err := api.Create(ctx, namespace+"/serviceaccounts", account); err != nil {
 		return false, fmt.Errorf("make the service account of the first pod: %w", err)
 	}
-	pod := object("v1", "Pod", firstNamespace, "first", map[string]any{"spec": map[string]any{
+	pod := object("Pod", firstNamespace, "first", map[string]any{"spec": map[string]any{
 		"serviceAccountName": firstAccount, "restartPolicy": "Never", "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1,
 		"containers": []any{map[string]any{"name": "first", "image": WorkloadImage, "imagePullPolicy": "Never", "args": command}},
 	}})
@@ -260,13 +260,13 @@ func openSecret(opts Options) (vault, name string) {
 	return "", ""
 }
 
-// object is a Kubernetes object with more fields besides its metadata.
-func object(version, kind, namespace, name string, more map[string]any) map[string]any {
+// object is an object of the core group with more fields besides its metadata.
+func object(kind, namespace, name string, more map[string]any) map[string]any {
 	metadata := map[string]any{"name": name}
 	if namespace != "" {
 		metadata["namespace"] = namespace
 	}
-	o := map[string]any{"apiVersion": version, "kind": kind, "metadata": metadata}
+	o := map[string]any{"apiVersion": "v1", "kind": kind, "metadata": metadata}
 	for field, value := range more {
 		o[field] = value
 	}

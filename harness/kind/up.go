@@ -207,14 +207,16 @@ func (h *Host) createCluster(ctx context.Context, name string, node image, servi
 	for _, m := range service.Mounts(h.nodeDir(name)) {
 		config.Nodes[0].ExtraMounts = append(config.Nodes[0].ExtraMounts, v1alpha4.Mount{HostPath: m.Host, ContainerPath: m.Node, Readonly: true})
 	}
-	done := make(chan error, 1)
+	done := make(chan struct{})
+	var err error // once done is closed
 	go func() {
-		done <- h.provider().Create(name,
+		defer close(done)
+		err = h.provider().Create(name,
 			kindcluster.CreateWithV1Alpha4Config(config), kindcluster.CreateWithNodeImage(node.Name), kindcluster.CreateWithKubeconfigPath(kubeconfig),
 			kindcluster.CreateWithWaitForReady(readyPatience), kindcluster.CreateWithDisplayUsage(false), kindcluster.CreateWithDisplaySalutation(false))
 	}()
 	select {
-	case err := <-done:
+	case <-done:
 		if err != nil && ctx.Err() != nil { // Ctrl-C ends the commands that kind runs, too
 			return context.Cause(ctx)
 		}
