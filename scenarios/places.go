@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
@@ -86,13 +87,14 @@ var obstacles = []struct {
 }{
 	{[]string{OnKind}, lockstepMode, "time in a cluster is real, and the programs of this scenario live on lab time (%)"},
 	{[]string{OnKind}, timeStep, "time in a cluster is real, and this scenario moves it (%)"},
-	{[]string{OnKind}, skewStep, "the emulator of a cluster lives on the clock of its node, and this scenario lets a clock go wrong (%)"},
+	{[]string{OnKind}, skewStep, "the clock of a cluster is its node's, and this scenario lets it go wrong (%)"},
 	{[]string{OnKind}, ownIssuer, "a cluster has one issuer, and this scenario has issuers of its own (%)"},
 	{[]string{OnKind}, movedWorkload, "a cluster has one issuer, and this scenario moves a workload to another (%)"},
 	{[]string{OnKind, OnCompose}, machine, "there is no machine with a managed identity, which this scenario needs (%)"},
 	{[]string{OnKind, OnCompose}, identityBinding, "there is no identity-binding proxy, which is a part of AKS (%)"},
 	{[]string{OnKind}, ownAudience, "the webhook asks for tokens of one audience for all pods, and this scenario has another (%)"},
 	{[]string{OnKind}, shortToken, "the webhook lets token files live for an hour to a day, and this scenario's do not (%)"},
+	{[]string{OnKind}, claimsFault, "the API server decides what is in a cluster's tokens, and this scenario breaks that (%)"},
 	{[]string{OnKind}, tokenFileFault, "the kubelet writes the token files of a cluster, and this scenario breaks them (%)"},
 	{[]string{OnCompose}, lockstepMode, "programs in these containers live on the machine's clock, and those of this scenario on lab time (%)"},
 }
@@ -121,7 +123,13 @@ func timeStep(s *Scenario) string {
 	return s.firstStep(func(s *Step) bool { return s.Advance != nil || s.SetClock != nil || s.Speed != nil || s.Freeze })
 }
 
-func skewStep(s *Scenario) string { return s.firstStep(func(s *Step) bool { return s.Skew != nil }) }
+// skewStep finds a clock that goes wrong other than those of Entra ID and of what
+// access tokens open, which are the emulator's own everywhere.
+func skewStep(s *Scenario) string {
+	return s.firstStep(func(s *Step) bool {
+		return s.Skew != nil && s.Skew.Part != clock.Entra && s.Skew.Part != clock.Resources
+	})
+}
 
 func movedWorkload(s *Scenario) string {
 	return s.firstStep(func(s *Step) bool { return s.MoveWorkload != nil })
@@ -178,15 +186,22 @@ func shortToken(s *Scenario) string {
 
 // tokenFileFault finds a fault of a token file.
 func tokenFileFault(s *Scenario) string {
+	return s.faultAt(fault.AtTokenFile, fault.AtRenewal, fault.AtEarlyRenewal)
+}
+
+// claimsFault finds a fault of what a cluster puts into tokens.
+func claimsFault(s *Scenario) string { return s.faultAt(fault.AtMint) }
+
+// faultAt finds a fault that hits at one of some points.
+func (s *Scenario) faultAt(points ...string) string {
+	is := func(f *fault.Fault) bool {
+		kind, err := fault.Named(f.Name)
+		return err == nil && slices.Contains(points, kind.Point)
+	}
 	for i := range s.Faults {
-		if ofTokenFile(&s.Faults[i]) {
+		if is(&s.Faults[i]) {
 			return fmt.Sprintf("faults[%d]: %s", i, s.Faults[i].Name)
 		}
 	}
-	return s.firstStep(func(s *Step) bool { return s.Fault != nil && ofTokenFile(s.Fault) })
-}
-
-func ofTokenFile(f *fault.Fault) bool {
-	kind, err := fault.Named(f.Name)
-	return err == nil && slices.Contains([]string{fault.AtTokenFile, fault.AtRenewal, fault.AtEarlyRenewal}, kind.Point)
+	return s.firstStep(func(s *Step) bool { return s.Fault != nil && is(s.Fault) })
 }
