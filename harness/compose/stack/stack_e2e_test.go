@@ -195,6 +195,12 @@ func TestAnExistingProject(t *testing.T) {
 // The docker-compose.yml of the repository, as it is.
 func TestTheRepositorysComposeFile(t *testing.T) {
 	e := open(t)
+	const built = "wiemu-e2e-repository-wiemu" // by compose, and only when it is not there
+	remove := func() {
+		_, _ = e.Client().ImageRemove(context.Background(), built, client.ImageRemoveOptions{Force: true})
+	}
+	remove()
+	t.Cleanup(remove)
 	project, err := e.Load(t.Context(), overlay.Source{Files: []string{"../../../docker-compose.yml"}, Name: "wiemu-e2e-repository"}, "", nil)
 	if err != nil {
 		t.Fatal(err)
