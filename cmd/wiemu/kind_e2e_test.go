@@ -27,7 +27,7 @@ func TestREADMEInKind(t *testing.T) {
 		"cluster   wiemu is made",
 		"until a pod had exchanged its token and read a secret",
 		`"value":"the secret of wiemu"`,
-		"exchange granted: my-radix-app-dev/web-sa",
+		"access granted: key vault mykeyvault: get secret mysecret",
 		"cluster wiemu is gone",
 	} {
 		if !strings.Contains(out, want) {
