@@ -118,7 +118,6 @@ type builder struct {
 	application string
 	opts        Options
 	made        *Manifests
-	remarked    []string
 }
 
 // environment adds the objects of one environment: its namespace, then what
