@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && !windows
 
 package main
 
@@ -192,8 +192,13 @@ func dockerLists(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// removeNode takes a cluster's node away after the test, whatever has failed.
+// removeNode takes a cluster's node away after the test, whatever has failed. One
+// that is there before is somebody's.
 func removeNode(t *testing.T, cluster string) {
+	t.Helper()
+	if nodesOf(t, cluster) != "" {
+		t.Fatalf("there is a cluster %s already; if nobody needs it, take it away: wiemu kind down --name %s", cluster, cluster)
+	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("docker", "rm", "--force", "--volumes", cluster+"-control-plane").CombinedOutput(); err != nil && !bytes.Contains(out, []byte("No such container")) {
 			t.Errorf("%v: %s", err, out)
