@@ -52,10 +52,10 @@ const (
 // Report is what Up did, and how long it took.
 type Report struct {
 	Did      string        `json:"did"`
-	Replaced string        `json:"replaced,omitempty"` // why there was something to take away first
-	Kind     time.Duration `json:"kind,omitempty"`     // what kind took for the cluster
-	Extra    time.Duration `json:"extra,omitempty"`    // from then on, until a pod had exchanged its token
-	Secret   bool          `json:"secret,omitempty"`   // whether that pod read a secret, too
+	Replaced string        `json:"replaced,omitempty"`         // why there was something to take away first
+	Kind     time.Duration `json:"kindNanoseconds,omitempty"`  // what kind took for the cluster
+	Extra    time.Duration `json:"extraNanoseconds,omitempty"` // from then on, until a pod had exchanged its token
+	Secret   bool          `json:"secret,omitempty"`           // whether that pod read a secret, too
 	Status   Status        `json:"cluster"`
 }
 
