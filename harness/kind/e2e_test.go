@@ -72,10 +72,11 @@ func TestCluster(t *testing.T) {
 func up(t *testing.T, c *cluster) string {
 	t.Helper()
 	var made struct {
-		Did         string
-		Kind, Extra time.Duration
-		Secret      bool
-		Cluster     struct{ Issuer, Image, Kubernetes string }
+		Did     string
+		Kind    time.Duration `json:"kindNanoseconds"`
+		Extra   time.Duration `json:"extraNanoseconds"`
+		Secret  bool
+		Cluster struct{ Issuer, Image, Kubernetes string }
 	}
 	args := []string{"kind", "up", "--name", c.name, "--kubeconfig", c.kubeconfig, "-o", "json"}
 	if image := os.Getenv("NODE_IMAGE"); image != "" {
