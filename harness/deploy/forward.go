@@ -36,7 +36,7 @@ func (c *Cluster) Forward(ctx context.Context, namespace, deployment string, por
 	go func() { failed <- forwarder.ForwardPorts() }()
 	stop = func() {
 		close(end)
-		_ = <-failed // of a connection that is wanted no more
+		<-failed // of a connection that is wanted no more
 	}
 	select {
 	case <-ready:

@@ -74,15 +74,23 @@ func newCluster(t *testing.T) *cluster {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	remove := func() error {
-		_, err := c.command(context.Background(), "", "wiemu", "kind", "down", "--name", c.name)
-		return errors.Join(err, os.RemoveAll(dir))
+	remove := func() (err error) {
+		for range 120 { // a command that was interrupted, too, takes a while to end
+			if _, err = c.command(context.Background(), "", "wiemu", "kind", "down", "--name", c.name); err == nil {
+				return os.RemoveAll(dir)
+			}
+			time.Sleep(time.Second)
+		}
+		return err // the directory is still somebody's
 	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		if by, sent := <-ended; sent {
-			fmt.Println(by, "- taking the cluster away", remove())
+			fmt.Println(by, "- taking the cluster away")
+			if err := remove(); err != nil {
+				fmt.Println(err)
+			}
 			os.Exit(1)
 		}
 	}()

@@ -118,7 +118,7 @@ root_file_system() {
 	setsid debootstrap --variant=minbase --include="$packages" "$suite" "$work/debian" > "$work/debootstrap.log" 2>&1 & child=$!
 	if ! wait $child; then
 		tail -n 20 "$work/debootstrap.log" >&2
-		fail "debootstrap $suite failed; its last lines are above. It fetches from deb.debian.org, through http_proxy where that is set"
+		fail "debootstrap $suite failed; its last lines are above. It fetches from a mirror of Debian, through http_proxy where that is set"
 	fi
 	(cd "$work/debian" && rm -rf var/cache/apt/archives/*.deb var/lib/apt/lists/* usr/share/{doc,man,locale,info}/* var/log/*)
 	tar -C "$work/debian" -cf "$work/debian.tar" .
