@@ -194,7 +194,7 @@ func TestREADME(t *testing.T) {
 }
 
 // withDocker are blocks of the README that need it.
-var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu kind|wiemu compose) `)
+var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu (kind|compose|cluster|scenario run (\S+ )?--on)) `)
 
 // runREADME runs blocks of the README in a clone and returns what they printed.
 func runREADME(t *testing.T, chosen func(block string) bool) string {
