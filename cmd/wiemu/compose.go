@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +29,8 @@ type composed struct {
 	config     []string
 	identities []string
 	options    overlay.Options
-	server     string // program that becomes the emulator's image
+	server     string   // program that becomes the emulator's image
+	read       []string // files that the overlay was made of
 }
 
 func newCompose() *cobra.Command {
@@ -67,6 +69,9 @@ wiemu clock moves.`,
 				_, err = cmd.OutOrStdout().Write(o.YAML)
 				return err
 			}
+			if c.isRead(file) {
+				return fmt.Errorf("-o %s: expected another file than those that are read; it would be lost", file)
+			}
 			if err := os.WriteFile(file, o.YAML, 0o600); err != nil {
 				return fmt.Errorf("write the overlay: %w", err)
 			}
@@ -97,6 +102,15 @@ func (c *composed) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.server, "server", "", "wiemu-server for Linux, of which the emulator's image is made (default: beside wiemu)")
 	cmd.Flags().StringVar(&c.options.Service, "service", "wiemu", "name of the emulator's service")
 	cmd.Flags().Uint16Var(&c.options.ControlPort, "control-port", 0, "port of this machine's loopback for the control door (default: a free one)")
+}
+
+// isRead reports whether the overlay is made of a file.
+func (c *composed) isRead(file string) bool {
+	target, err := os.Stat(file)
+	return err == nil && slices.ContainsFunc(c.read, func(name string) bool {
+		info, err := os.Stat(name)
+		return err == nil && os.SameFile(info, target)
+	})
 }
 
 // fileFlags are those that name the compose files.
@@ -140,6 +154,7 @@ func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overla
 	if err != nil {
 		return overlay.Overlay{}, err
 	}
+	c.read = slices.Concat(project.ComposeFiles, c.source.EnvFiles, c.config)
 	if e == nil {
 		if e, err = stack.Open(ctx, nil); err == nil {
 			defer func() { _ = e.Close() }() // it was only asked

@@ -24,17 +24,17 @@ func newCluster() *cobra.Command { return handedOver("cluster", clusterShort) }
 
 func newCompose() *cobra.Command { return handedOver("compose", composeShort) }
 
-func newKindApply(*string) *cobra.Command { return handedOver("apply", kindApplyShort, "kind") }
+func newKindApply(*string) *cobra.Command { return handedOver("apply", kindApplyShort) }
 
-// handedOver is a command that the whole program does; it has its own flags and help there.
-// above are the commands that it is below.
-func handedOver(use, short string, above ...string) *cobra.Command {
+// handedOver is a command that the whole program does; it has its own commands, flags and
+// help there.
+func handedOver(use, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, DisableFlagParsing: true, // --help is theirs, too
-		RunE: func(*cobra.Command, []string) error { return handOver(os.Args[1:]) },
+		RunE: func(*cobra.Command, []string) error { return handOver() },
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		if err := handOver(append(above, use, "--help")); err != nil {
+		if err := handOver(); err != nil { // wiemu help compose up
 			fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
 		}
 	})
@@ -42,22 +42,22 @@ func handedOver(use, short string, above ...string) *cobra.Command {
 }
 
 func (*placesToRun) openCompose(context.Context, *keyring.Pool) (place, error) {
-	return place{}, handOver(os.Args[1:])
+	return place{}, handOver()
 }
 
 func controlInstalled(context.Context, string) (*control.Client, error) {
-	return nil, handOver(os.Args[1:])
+	return nil, handOver()
 }
 
 func controlProject(context.Context, string) (*control.Client, error) {
-	return nil, handOver(os.Args[1:])
+	return nil, handOver()
 }
 
 // whole is the program with everything in it.
 const whole = "wiemu-places"
 
-// handOver lets the whole program do what this one was asked for, or args instead.
-func handOver(args []string) error {
+// handOver lets the whole program do what this one was asked for.
+func handOver() error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find %s: %w", whole, err)
@@ -69,5 +69,5 @@ func handOver(args []string) error {
 	if _, err := os.Stat(program); err != nil {
 		return fmt.Errorf("%s, which does this, is not beside wiemu: %w; make build builds both, and go install github.com/wiemu/wiemu/cmd/wiemu one that does everything", whole, err)
 	}
-	return become(program, append([]string{"wiemu"}, args...))
+	return become(program, append([]string{"wiemu"}, os.Args[1:]...))
 }

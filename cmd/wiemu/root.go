@@ -46,6 +46,11 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
 		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(), newWebhook(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
 	)
+	for _, cmd := range root.Commands() {
+		if cmd.HasSubCommands() && !cmd.Runnable() { // to mistype one of them is no question for help
+			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,10 +34,11 @@ func (c *Cluster) Forward(ctx context.Context, namespace, deployment string, por
 	if err != nil {
 		return "", nil, c.explain(doing, err)
 	}
-	go func() { failed <- forwarder.ForwardPorts() }()
+	var running sync.WaitGroup
+	running.Go(func() { failed <- forwarder.ForwardPorts() })
 	stop = func() {
 		close(end)
-		<-failed // of a connection that is wanted no more
+		running.Wait()
 	}
 	select {
 	case <-ready:

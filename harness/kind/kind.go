@@ -159,7 +159,7 @@ func (h *Host) Control(name string) (*control.Client, error) {
 		if known = slices.DeleteFunc(known, func(k string) bool { return k == name }); len(known) > 0 {
 			return nil, fmt.Errorf("there is no cluster %s; expected one of: %s", name, strings.Join(known, ", "))
 		}
-		return nil, fmt.Errorf("there is no cluster %s; make one with: wiemu kind up --name %s", name, name)
+		return nil, fmt.Errorf("there is no cluster %s; make one with: wiemu kind up --name %s; or, if it was made with another state directory, add --state-dir", name, name)
 	}
 	return &control.Client{URL: r.Control, Token: r.Token}, nil
 }

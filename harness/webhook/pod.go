@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // object is a JSON object with all its fields, known here or not.
@@ -161,18 +162,19 @@ func (r *reader) refuse(field, expected string, found any) {
 	if r.err != nil {
 		return
 	}
-	what := "nothing"
+	what := "a number" // JSON and YAML have several types of them
 	switch found.(type) {
 	case nil:
+		what = "nothing"
 	case string:
 		what = "text"
 	case bool:
 		what = "a truth value"
-	case json.Number:
-		what = "a number"
+	case time.Time:
+		what = "a date"
 	case []any:
 		what = "a list"
-	default:
+	case map[string]any:
 		what = "an object"
 	}
 	r.err = fmt.Errorf("read the pod: %s: expected %s, found %s", field, expected, what)

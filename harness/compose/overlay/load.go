@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,11 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the compose file: %w; name it with -f", err)
 	}
+	for _, f := range opts.ConfigPaths {
+		if err := checkAliases(f); err != nil {
+			return nil, err
+		}
+	}
 	project, err := opts.LoadProject(ctx)
 	if errors.Is(err, errdefs.ErrNotFound) && len(opts.ConfigPaths) == 0 {
 		return nil, errors.New("find the compose file: there is no compose.yaml and no docker-compose.yml here; name it with -f")
@@ -57,6 +63,44 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 		return nil, fmt.Errorf("read the compose file: %w", locate(err, opts.ConfigPaths))
 	}
 	return project, nil
+}
+
+// maxValues is how many values a compose file may have, aliases written out: the loader
+// writes them out, and is not to be kept busy for minutes by a file of some lines.
+const maxValues = 100_000
+
+// checkAliases refuses a file with more values than that. What is no YAML is the
+// loader's to tell.
+func checkAliases(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the compose file: %w", err)
+	}
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	for root := (yaml.Node{}); documents.Decode(&root) == nil; root = (yaml.Node{}) {
+		if valuesOf(&root, map[*yaml.Node]int{}) > maxValues {
+			return fmt.Errorf("%s: expected at most %d values, with aliases written out, found more; write out what you need of them", file, maxValues)
+		}
+	}
+	return nil
+}
+
+// valuesOf counts the values of a node, up to a few more than maxValues. An anchor that
+// is named inside of itself counts once there; the loader refuses it.
+func valuesOf(node *yaml.Node, known map[*yaml.Node]int) int {
+	if n, counted := known[node]; counted {
+		return n
+	}
+	known[node] = 1
+	n := 1
+	if node.Alias != nil {
+		n += valuesOf(node.Alias, known)
+	}
+	for _, child := range node.Content {
+		n = min(n+valuesOf(child, known), maxValues+1)
+	}
+	known[node] = n
+	return n
 }
 
 // How the loader says where something is: by the path of a field, by the name of a

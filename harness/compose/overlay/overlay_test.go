@@ -250,6 +250,7 @@ func TestWhereAComposeFileIsWrong(t *testing.T) {
 		{"a variable", "services:\n  web:\n    image: ${WIEMU_TEST_NOPE?must be set}\n", "docker-compose.yml:3: "},
 		{"a network", "services:\n  web:\n    image: i\n    networks: [nowhere]\n", "docker-compose.yml:2: "},
 		{"nothing", "", "docker-compose.yml: "},
+		{"aliases of aliases", bomb(6), "docker-compose.yml: expected at most 100000 values"},
 	} {
 		_, err := overlay.Load(t.Context(), compose(t, row.text))
 		if err == nil || !strings.Contains(err.Error(), row.want) {
@@ -262,6 +263,15 @@ func TestWhereAComposeFileIsWrong(t *testing.T) {
 	if _, err := overlay.Load(t.Context(), overlay.Source{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "name it with -f") {
 		t.Errorf("no file: %v", err)
 	}
+}
+
+// bomb is a file of a line for each level, with ten times the values of the one before.
+func bomb(levels int) string {
+	text := "services: {web: {image: i}}\nx-0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+	for n := range levels {
+		text += fmt.Sprintf("x-%d: &a%[1]d [%s]\n", n+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", n), 10), ", "))
+	}
+	return text
 }
 
 func FuzzIdentity(f *testing.F) {
