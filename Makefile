@@ -77,7 +77,7 @@ e2e-compose: build ## Stacks of containers, and every scenario that makes sense 
 
 e2e-all: e2e e2e-compose e2e-kind ## All three places, one after another (Docker)
 
-e2e-kind: build kubectl ## A cluster with a real kubelet, 13 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
+e2e-kind: build kubectl ## A cluster with a real kubelet, 15 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
 	.ci/images curl node server workload
 	go test -tags e2e -count 1 -timeout 20m -v -run '^TestClusterThatWasThereAlready$$' ./harness/deploy
 	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./harness/kind

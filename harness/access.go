@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/managedidentity"
+	"github.com/wiemu/wiemu/emulator/trust"
 )
 
 // MachineAccess is how a workload that uses a managed identity finds its
@@ -109,8 +110,8 @@ func (e Environment) Relays() map[string]string {
 func Variables() []string {
 	var names []string
 	for _, e := range []Environment{
-		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
-		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
+		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: trust.BundleIn("set", trust.BundleOptions{}), TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
+		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: trust.BundleIn("set", trust.BundleOptions{}), TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
 	} {
 		for _, v := range e.Environ(nil) {
 			name, _, _ := strings.Cut(v, "=")

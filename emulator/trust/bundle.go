@@ -34,18 +34,18 @@ type Bundle struct {
 	Root       string `json:"root"`       // PEM: the lab's root alone, for clients that add it to roots of their own
 	Roots      string `json:"roots"`      // PEM: all that a client is to trust
 	TrustStore string `json:"trustStore"` // PKCS#12 of the same, for Java; the password is TrustStorePassword
-	NoRoots    string `json:"noRoots"`    // an empty directory, for clients that look into one as well
+	NoRoots    string `json:"noRoots"`    // an empty directory, for clients that look into one as well; "": they look into their own
 }
 
 // TrustStorePassword opens Bundle.TrustStore. It is Java's customary one: a
 // trust store is protected against tampering, and anyone may read it.
 const TrustStorePassword = "changeit"
 
-// At is the bundle as programs see it that find its directory under another name,
-// such as containers into which it is mounted.
+// At is the bundle as programs in containers see it, into which its directory is
+// mounted under another name. The image's own directory of roots goes on to count.
 func (b Bundle) At(dir string) Bundle {
 	seen := func(file string) string { return path.Join(dir, filepath.Base(file)) } // containers have slashes wherever we run
-	return Bundle{Root: seen(b.Root), Roots: seen(b.Roots), TrustStore: seen(b.TrustStore), NoRoots: seen(b.NoRoots)}
+	return Bundle{Root: seen(b.Root), Roots: seen(b.Roots), TrustStore: seen(b.TrustStore)}
 }
 
 // BundleIn names the files that WriteBundle writes into a directory.

@@ -94,7 +94,7 @@ func TestBundleAtAnotherDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Bundle{Root: "/run/trust/ca.pem", Roots: "/run/trust/roots.pem", TrustStore: "/run/trust/truststore.p12", NoRoots: "/run/trust/none"}
+	want := Bundle{Root: "/run/trust/ca.pem", Roots: "/run/trust/roots.pem", TrustStore: "/run/trust/truststore.p12"}
 	if got := b.At("/run/trust"); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func (b Bundle) Environ(base []string) []string {
 // variables are the settings of all programs but Java. A program is here if an
 // application that talks to Entra ID may be written with it.
 func (b Bundle) variables() [][2]string {
-	return [][2]string{
+	all := [][2]string{
 		// OpenSSL: SSL_CTX_set_default_verify_paths(3); so Python's ssl, Ruby, PHP,
 		// .NET on Linux and rustls-native-certs. Go: crypto/x509/root_unix.go, where
 		// the directory has to be named too, or the system's is read as well.
@@ -46,6 +47,7 @@ func (b Bundle) variables() [][2]string {
 		// that were allowed.
 		{"GIT_SSL_CAINFO", b.Roots},
 	}
+	return slices.DeleteFunc(all, func(v [2]string) bool { return v[1] == "" })
 }
 
 // JavaOptions are the system properties that name the trust store (Java Secure

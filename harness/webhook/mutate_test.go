@@ -425,12 +425,12 @@ func TestTheWayToTheEmulatedHosts(t *testing.T) {
 	if aliases := asJSON(t, at(t, pod, "spec", "hostAliases")); aliases != `[{"hostnames":["graph.microsoft.com","login.microsoftonline.com"],"ip":"169.254.7.7"}]` {
 		t.Error(aliases)
 	}
-	if volume := asJSON(t, at(t, pod, "spec", "volumes", 1)); volume != `{"configMap":{"items":[{"key":"ca.pem","path":"ca.pem"},{"key":"roots.pem","path":"roots.pem"},{"key":"truststore.p12","path":"truststore.p12"},{"key":"none","path":"none/README"}],"name":"wiemu-trust"},"name":"wiemu-trust"}` {
+	if volume := asJSON(t, at(t, pod, "spec", "volumes", 1)); volume != `{"configMap":{"items":[{"key":"ca.pem","path":"ca.pem"},{"key":"roots.pem","path":"roots.pem"},{"key":"truststore.p12","path":"truststore.p12"}],"name":"wiemu-trust"},"name":"wiemu-trust"}` {
 		t.Error(volume)
 	}
 	skipped := env(t, pod, "containers", 1)
 	for _, want := range []string{
-		"SSL_CERT_FILE=" + TrustDir + "/roots.pem", "SSL_CERT_DIR=" + TrustDir + "/none", "NODE_EXTRA_CA_CERTS=" + TrustDir + "/ca.pem",
+		"SSL_CERT_FILE=" + TrustDir + "/roots.pem", "NODE_EXTRA_CA_CERTS=" + TrustDir + "/ca.pem",
 		"JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + TrustDir + "/truststore.p12 -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12",
 	} {
 		if !slices.Contains(skipped, want) {

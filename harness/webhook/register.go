@@ -350,7 +350,7 @@ func (c configMap) holds(wanted configMap) bool {
 func trustConfigMap(b trust.Bundle) (configMap, error) {
 	c := configMap{
 		APIVersion: "v1", Kind: "ConfigMap", Metadata: map[string]any{"name": TrustConfigMap, "labels": managed()},
-		Data: map[string]string{noRootsKey: noRootsText}, BinaryData: map[string][]byte{},
+		Data: map[string]string{}, BinaryData: map[string][]byte{},
 	}
 	for _, file := range []string{b.Root, b.Roots, b.TrustStore} {
 		data, err := os.ReadFile(file)

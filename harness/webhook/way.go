@@ -9,11 +9,9 @@ import (
 
 // The trust bundle in pods.
 const (
-	TrustConfigMap = "wiemu-trust"                     // holds it, in the pod's namespace
-	TrustDir       = "/var/run/secrets/wiemu/trust"    // where pods see it
-	trustVolume    = "wiemu-trust"                     // in the pod
-	noRootsKey     = "none"                            // of the ConfigMap: makes Bundle.NoRoots a directory
-	noRootsText    = "Here are no roots on purpose.\n" // that programs which look into a directory as well find nothing more to trust
+	TrustConfigMap = "wiemu-trust"                  // holds it, in the pod's namespace
+	TrustDir       = "/var/run/secrets/wiemu/trust" // where pods see it
+	trustVolume    = "wiemu-trust"                  // in the pod
 )
 
 const javaOptions = "JAVA_TOOL_OPTIONS"
@@ -47,7 +45,7 @@ func trustItems(b trust.Bundle) []any {
 	for _, file := range bundleFiles(b) {
 		items = append(items, map[string]any{"key": file, "path": file})
 	}
-	return append(items, map[string]any{"key": noRootsKey, "path": strings.TrimPrefix(b.NoRoots, TrustDir+"/") + "/README"})
+	return items
 }
 
 // bundleFiles are the names of a bundle's files, each once.
@@ -145,5 +143,5 @@ func addsTo(own object, ours string) bool {
 // leads reports whether a container's own setting leads into the bundle anyway.
 func (c *container) leads(own object, b trust.Bundle) bool {
 	text, _ := own["value"].(string)
-	return slices.Contains([]string{b.Root, b.Roots, b.NoRoots}, text)
+	return slices.Contains([]string{b.Root, b.Roots}, text)
 }

@@ -61,7 +61,7 @@ func TokenPath(w workload.Workload) string {
 // Variables are what a workload's container is told. What the container has already
 // counts for Java alone, whose options are added to.
 func Variables(env harness.Environment, own []string) map[string]string {
-	const java, roots = "JAVA_TOOL_OPTIONS", "SSL_CERT_DIR"
+	const java = "JAVA_TOOL_OPTIONS"
 	env.TokenFile, env.ProxyURL, env.ConfigDir, env.Bundle = TokenFile, "", "", Bundle()
 	base := []string{}
 	for _, v := range own {
@@ -74,7 +74,6 @@ func Variables(env harness.Environment, own []string) map[string]string {
 		name, text, _ := strings.Cut(v, "=")
 		variables[name] = text
 	}
-	delete(variables, roots) // the image's own directory of roots goes on to count
 	return variables
 }
 
@@ -97,7 +96,7 @@ func Arguments(lockstep bool) []string {
 // Bundle is the trust as workloads' containers see it: the roots that everybody
 // trusts, and the lab's.
 func Bundle() trust.Bundle {
-	return trust.Bundle{Root: "ca.pem", Roots: "roots.pem", TrustStore: "truststore.p12", NoRoots: "none"}.At(TrustDir)
+	return trust.Bundle{Root: "ca.pem", Roots: "roots.pem", TrustStore: "truststore.p12"}.At(TrustDir)
 }
 
 // File is one that the configuration names, and where the emulator's container has it.
