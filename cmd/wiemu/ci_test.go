@@ -117,7 +117,7 @@ func understood(words []string) error {
 			return err
 		}
 	}
-	if !cmd.Runnable() {
+	if !cmd.Runnable() || cmd.Annotations[helpOnly] != "" {
 		return &cobraUsage{cmd}
 	}
 	return cmd.ValidateArgs(cmd.Flags().Args())

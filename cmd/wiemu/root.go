@@ -49,10 +49,14 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 	for _, cmd := range root.Commands() {
 		if cmd.HasSubCommands() && !cmd.Runnable() { // to mistype one of them is no question for help
 			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.Annotations = map[string]string{helpOnly: "true"}
 		}
 	}
 	return root
 }
+
+// helpOnly marks a command that does nothing without one of those below it.
+const helpOnly = "help-only"
 
 // selection is which workload a command is about.
 type selection struct {
