@@ -1,9 +1,13 @@
 package entra
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +28,9 @@ const (
 // assertion is a JWT by which a client authenticates itself. Nothing in it is to
 // be believed before verify.
 type assertion struct {
-	raw    string
-	header header
+	signed    string // what the signature is over: header and payload as they were sent
+	signature []byte
+	header    header
 
 	issuer, subject, id string // iss, sub, jti
 	audience            audience
@@ -85,10 +90,10 @@ func (a *assertion) keyID() string {
 	return ""
 }
 
-// parseAssertion reads a compact JWS as strictly as can be: three parts in
-// base64url without padding or line breaks, header and payload one JSON object
-// each, UTF-8, no member twice at any level, no deep nesting. A claim of a wrong
-// type is noted, not an error: the header is looked at first.
+// parseAssertion reads a compact JWS as strictly as clients allow: three parts in
+// base64url without line breaks, header and payload one JSON object each, UTF-8,
+// no member twice at any level, no deep nesting. A claim of a wrong type is noted,
+// not an error: the header is looked at first.
 func parseAssertion(raw string) (*assertion, error) {
 	if len(raw) > maxAssertion {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are taken", len(raw), maxAssertion)
@@ -105,10 +110,11 @@ func parseAssertion(raw string) (*assertion, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the payload: %w", err)
 	}
-	if _, err := decodeBase64(parts[2]); err != nil {
+	signature, err := decodeBase64(parts[2])
+	if err != nil {
 		return nil, fmt.Errorf("the signature: %w", err)
 	}
-	a := &assertion{raw: raw}
+	a := &assertion{signed: raw[:len(parts[0])+1+len(parts[1])], signature: signature}
 	if err := json.Unmarshal(head, &a.header); err != nil {
 		return nil, fmt.Errorf("the header: %w", err)
 	}
@@ -172,14 +178,23 @@ func moment(i *instant) time.Time {
 
 // verify checks the signature with a key and none but the given algorithms. It
 // is the only place where an assertion's signature is checked, and nothing
-// remembers its result.
+// remembers its result. It works on the text as it was sent: go-jose would encode
+// header and payload again, without the padding that some clients sign.
 func (a *assertion) verify(key jose.JSONWebKey, algorithms ...jose.SignatureAlgorithm) error {
-	signed, err := jose.ParseSignedCompact(a.raw, algorithms)
-	if err != nil {
-		return err
+	algorithm := jose.SignatureAlgorithm(a.header.Algorithm)
+	public, ok := key.Key.(*rsa.PublicKey)
+	if !ok || !slices.Contains(algorithms, algorithm) {
+		return fmt.Errorf("%s is not verified with a %T", algorithm, key.Key)
 	}
-	_, err = signed.Verify(key)
-	return err
+	digest := sha256.Sum256([]byte(a.signed))
+	switch algorithm {
+	case jose.RS256:
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], a.signature)
+	case jose.PS256:
+		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], a.signature, nil)
+	default:
+		return fmt.Errorf("%s is not implemented", algorithm)
+	}
 }
 
 // audience is the aud claim: one string, or a list of them (RFC 7519 §4.1.3).
@@ -228,13 +243,19 @@ func decodeObject(part string) ([]byte, error) {
 	return data, checkObject(data)
 }
 
-// decodeBase64 decodes base64url (RFC 7515 §2). Go's decoder alone would skip
-// line breaks.
+// decodeBase64 decodes base64url (RFC 7515 §2), without padding or with all of
+// it: azure-identity for Python pads what aio.CertificateCredential sends, and
+// Entra ID accepts that. Go's decoder alone would skip line breaks.
+// Source: azure-identity 1.27.0, _internal/aad_client_base.py.
 func decodeBase64(part string) ([]byte, error) {
 	if strings.ContainsAny(part, "\r\n") {
 		return nil, errors.New("there is a line break in it")
 	}
-	return base64.RawURLEncoding.Strict().DecodeString(part)
+	encoding := base64.RawURLEncoding
+	if strings.HasSuffix(part, "=") {
+		encoding = base64.URLEncoding
+	}
+	return encoding.Strict().DecodeString(part)
 }
 
 // account is a Kubernetes service account.

@@ -88,6 +88,14 @@ func TestGranted(t *testing.T) {
 			hash := sha1.Sum(der)
 			a.jose = map[string]any{"alg": "RS256", "kid": strings.ToUpper(hex.EncodeToString(hash[:])), "x5c": []string{base64.StdEncoding.EncodeToString(der)}}
 		}},
+		{"a certificate as azure-identity for Python sends it from aio.CertificateCredential", (*lab).withCertificate, func(a *attempt) {
+			one, two := sha1.Sum(certificateOf(clusterKey())), sha256.Sum256(certificateOf(clusterKey()))
+			a.jose = map[string]any{"typ": "JWT", "alg": "RS256", "x5t": base64.URLEncoding.EncodeToString(one[:]), "x5t#S256": base64.URLEncoding.EncodeToString(two[:])}
+			a.claims["pad"] = "" // 2 bytes too many for whole groups of three
+			a.compact = compactPadded
+		}},
+		{"a certificate chain, which nobody reads", (*lab).federated, func(a *attempt) { a.jose["x5c"] = []string{"MIIB"} }},
+		{"a federated assertion with padding", (*lab).federated, func(a *attempt) { a.compact = compactPadded }},
 		{"a certificate for the issuer of the tenant", (*lab).withCertificate, func(a *attempt) { a.claims["aud"] = "https://login.microsoftonline.com/" + tenantID + "/v2.0" }},
 		{"a certificate for the v1 issuer", (*lab).withCertificate, func(a *attempt) { a.claims["aud"] = "https://sts.windows.net/" + tenantID + "/" }},
 		{"a certificate for the domain's endpoint", (*lab).withCertificate, func(a *attempt) {

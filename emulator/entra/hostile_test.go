@@ -53,7 +53,10 @@ func TestHostileAssertions(t *testing.T) {
 		{"an alg of encryption", jose("alg", "RSA-OAEP"), 5002738},
 
 		// header members
-		{"a certificate chain that is none", jose("x5c", []string{"MIIB"}), 700027},
+		{"a certificate chain of the sender's own, and its signature", func(a *attempt) {
+			a.key = otherKey()
+			a.jose["x5c"] = []string{base64.StdEncoding.EncodeToString(certificateOf(otherKey()))}
+		}, 700027},
 		{"a key as text", jose("jwk", "x"), 50027},
 		{"the machine's metadata service for a key set", jose("jku", "http://169.254.169.254/keys"), 50027},
 		{"a file for a key set", jose("jku", "file:///etc/passwd"), 50027},
@@ -124,6 +127,16 @@ func TestHostileAssertions(t *testing.T) {
 		{"JSON serialization", whole(func(s string) string {
 			p := strings.Split(s, ".")
 			return fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, p[0], p[1], p[2])
+		}), 50027},
+		{"padding that was not signed", whole(func(s string) string {
+			p := strings.Split(s, ".")
+			return p[0] + strings.Repeat("=", (4-len(p[0])%4)%4) + "." + p[1] + strings.Repeat("=", (4-len(p[1])%4)%4) + "." + p[2]
+		}), 700027},
+		{"padding that is too long", whole(func(s string) string { return s + "====" }), 50027},
+		{"padding that is too short", whole(func(s string) string { return s + "=" }), 50027},
+		{"padding where none belongs", whole(func(s string) string { return "=" + s }), 50027},
+		{"bits before the padding that belong to no byte", whole(func(s string) string {
+			return s[:len(s)-1] + string(nextInAlphabet(s[len(s)-1])) + "=="
 		}), 50027},
 		{"a signature that was cut", whole(func(s string) string { return s[:len(s)-22] }), 700027},
 		{"a signature of zeros", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(make([]byte, 256)) }), 700027},

@@ -312,6 +312,18 @@ func compactBytes(header, claims []byte, key *rsa.PrivateKey) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
+// compactPadded signs base64url with its padding.
+func compactPadded(header, claims map[string]any, key *rsa.PrivateKey) string {
+	encode := base64.URLEncoding.EncodeToString
+	signed := encode(marshal(header)) + "." + encode(marshal(claims))
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		panic(err)
+	}
+	return signed + "." + encode(signature)
+}
+
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

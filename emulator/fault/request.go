@@ -80,7 +80,7 @@ func unverified(token string) (header jwtHeader, claims jwtClaims) {
 		return header, claims
 	}
 	for i, into := range []any{&header, &claims} {
-		if data, err := base64.RawURLEncoding.DecodeString(parts[i]); err == nil {
+		if data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[i], "=")); err == nil { // some clients pad
 			_ = json.Unmarshal(data, into) // what is not a JWT is about nobody
 		}
 	}
