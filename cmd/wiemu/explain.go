@@ -29,7 +29,7 @@ change. It reads the journals of past runs, so it also works when the run has en
 
 ID is an event number, or a trace id, correlation id, jti or uti. --last (the
 default) is the last refusal of the newest run, or if there was none its last
-exchange or access. --token makes Entra ID's checks of a service-account token in a
+exchange or access; if it made no request, explain says so. --token makes Entra ID's checks of a service-account token in a
 file (- for standard input) now: on the running server, or without one as the files
 at hand describe the trust. The exit code is 1 then if the token would be refused.`,
 		Example: `  wiemu explain --last

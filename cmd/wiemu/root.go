@@ -223,6 +223,7 @@ type lab struct {
 	run      *state.Run
 	keys     *keyring.Pool
 	recorder *recording.Recorder // nil: the session is not recorded
+	isRun    bool                // its journal stays, also when nothing was asked
 }
 
 // openLab starts a lab with everything that the files describe. Where record is
@@ -288,7 +289,8 @@ func (l *lab) close(ctx context.Context) {
 	}
 	worthExplaining := false // a lab that did not open has nothing to explain
 	if l.Lab != nil {
-		_, worthExplaining = journal.Last(l.Journal().Events())
+		_, worthExplaining = journal.Find(l.Journal().Events(), "")
+		worthExplaining = worthExplaining || l.isRun
 		tell(l.Close(ctx))
 	}
 	if l.run != nil {

@@ -184,10 +184,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err != nil {
 		return ended{}, err
 	}
-	l.Journal().Record(journal.Event{
-		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
-		Summary: "started " + filepath.Base(command[0]),
-	})
+	l.Journal().Record(programStarted(d, command))
 	if flags.speed != 1 {
 		if err := l.Clock().SetSpeed(flags.speed); err != nil {
 			return ended{}, fmt.Errorf("--speed: %w", err)
@@ -241,6 +238,9 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 			}
 		}()
 	}
+	if _, err := client.Record(ctx, programStarted(d, command)); err != nil {
+		return ended{}, err
+	}
 	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
 	code, err := runChild(ctx, env, command, clock, flags)
 	if err != nil {
@@ -252,6 +252,14 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	}
 	events, err := client.Events(context.WithoutCancel(ctx), last)
 	return ended{code, events}, err
+}
+
+// programStarted says that a program was started for a workload.
+func programStarted(d harness.Declared, command []string) journal.Event {
+	return journal.Event{
+		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
+		Summary: "started " + filepath.Base(command[0]),
+	}
 }
 
 // runChild runs the command. Interrupts are the child's (see process.Run): they

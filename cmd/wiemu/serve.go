@@ -52,6 +52,7 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 			if err != nil {
 				return err
 			}
+			l.isRun = true
 			defer func() {
 				if err := withdraw(); err != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)

@@ -161,38 +161,6 @@ func Chain(e Event, all []Event) []Event {
 	return chain
 }
 
-// Last returns the event that people mean by "the last one": the newest refusal
-// or failure, whatever its kind; else the newest exchange or access.
-func Last(all []Event) (Event, bool) {
-	for i := len(all) - 1; i >= 0; i-- {
-		switch e := all[i]; {
-		case e.Outcome != Denied && e.Outcome != Failed:
-		case e.Detail["challenge"] != "": // what every Key Vault client asks for first
-		default:
-			return e, true
-		}
-	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Kind == Exchange || all[i].Kind == Access {
-			return all[i], true
-		}
-	}
-	return Event{}, false
-}
-
-// Find returns the newest event with an id (see Event.Matches), or for "" the Last.
-func Find(all []Event, id string) (Event, bool) {
-	if id == "" {
-		return Last(all)
-	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Matches(id) {
-			return all[i], true
-		}
-	}
-	return Event{}, false
-}
-
 func aheadOf(d time.Duration) string {
 	if d < 0 {
 		return (-d).String() + " behind"

@@ -177,8 +177,7 @@ func (d *Dir) sweep() error {
 }
 
 // Find returns the event that an id names, and all events of its run: the newest
-// run that has one. An empty id means the last refusal, or else the last
-// exchange or access, of the newest run that has any.
+// run that has one. An empty id is what journal.Find returns of the newest run.
 func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 	files, err := filepath.Glob(filepath.Join(d.runs(), "*.jsonl"))
 	if err != nil {
@@ -191,6 +190,10 @@ func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 		}
 		if e, found := journal.Find(events, id); found {
 			return e, events, nil
+		}
+		if id == "" {
+			name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
+			return journal.Event{}, nil, fmt.Errorf("the newest run, %s: %s; %s. wiemu explain ID explains an event of an earlier run", name, journal.NoRequest, journal.NoRequestRemedy)
 		}
 	}
 	if id == "" {

@@ -61,6 +61,22 @@ func TestEventsOfPastRunsAreFound(t *testing.T) {
 	if _, _, err := dir.Find("third"); err == nil || !strings.Contains(err.Error(), `no event with id "third" in the 2 runs`) {
 		t.Errorf("an unknown id: %v", err)
 	}
+	run, err := dir.NewRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(run.Journal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	if e, _, err := dir.Find(""); err == nil || !strings.Contains(err.Error(), run.ID) || !strings.Contains(err.Error(), journal.NoRequest) {
+		t.Errorf("a newest run without a request: %+v %v, want no older run's event", e, err)
+	}
+	if e, _, err := dir.Find("first"); err != nil || e.TraceID != "first" {
+		t.Errorf("an id of an earlier run: %+v %v", e, err)
+	}
 }
 
 func TestOpenSweepsWhatKilledRunsLeftAndOldJournals(t *testing.T) {
