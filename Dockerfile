@@ -1,4 +1,4 @@
-# The emulator alone. bin/wiemu-server is a static binary: make build
+# The emulator alone. bin/wiemu-server is a static binary: make build-all
 FROM scratch
 COPY bin/wiemu-server /wiemu-server
 # Volumes take over the owner of the directory that they cover.

@@ -10,25 +10,26 @@ help: ## List the targets
 
 # grpcnotrace: gRPC without its web pages, whose templates cost 3 MB of every binary.
 # light: wiemu starts in a quarter of the time, and wiemu-places does what needs client-go or the compose engine.
-build: ## Build wiemu with wiemu-places, wiemu-server and wiemu-workload into bin/
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags grpcnotrace
+
+build: ## Build wiemu and wiemu-workload into bin/: all that programs of this machine need
+	$(GO_BUILD),light -o $(BIN)/ ./cmd/wiemu ./cmd/wiemu-workload
+
+build-all: build ## ... and wiemu-places and wiemu-server, for containers and clusters
 	@mkdir -p $(BIN)/volume
-	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w" -o $(BIN)/ ./cmd/wiemu-server ./cmd/wiemu-workload
-	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w" -o $(BIN)/wiemu-places ./cmd/wiemu
-	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace,light -ldflags "-s -w" -o $(BIN)/wiemu ./cmd/wiemu
+	$(GO_BUILD) -o $(BIN)/ ./cmd/wiemu-server
+	$(GO_BUILD) -o $(BIN)/wiemu-places ./cmd/wiemu
 
 kubectl: ## Build the real kubectl from its Go module into bin/ (minutes, the first time)
 	@mkdir -p $(BIN)
 	cd cmd/wiemu/testdata/kubectl && version=$$(go list -m -f '{{.Version}}' k8s.io/kubectl) && \
 		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${version#v0}" -o $(CURDIR)/$(BIN)/kubectl .
 
-e2e: build ## Run every embedded scenario as processes: the main job, on a machine with Go alone
+e2e: build ## Run every embedded scenario as processes, on a machine with Go alone
 	$(BIN)/wiemu scenario run
 
-test: build ## Unit tests with the race detector, fuzz smoke, end to end (needs a C compiler)
-	go vet ./...
+test: ## The whole test suite with the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
-	$(MAKE) fuzz FUZZTIME=5000x
-	$(BIN)/wiemu scenario run
 
 accuracy: ## How many replies are Entra ID's, request by request; FLAGS="-o json"
 	go run ./scenarios/accuracy $(FLAGS)
@@ -42,7 +43,7 @@ conformance-table: ## ... and write the table of README.md
 conformance-update: ## ... with the newest versions that run here, pinned
 	$(MAKE) conformance FLAGS="--update --update-table"
 
-bench: build ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
+bench: build-all ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
 	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
 	.ci/bench $(BIN)
 
@@ -70,21 +71,21 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	done
 	$(LINT) run
 
-e2e-compose: build ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
+e2e-compose: build-all ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
 	.ci/images workload curl
 	go test -tags e2e -count 1 -timeout 30m -v ./harness/compose/...
 	$(BIN)/wiemu scenario run --on compose
 
 e2e-all: e2e e2e-compose e2e-kind ## All three places, one after another (Docker)
 
-e2e-kind: build kubectl ## A cluster with a real kubelet, 15 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
+e2e-kind: build-all kubectl ## A cluster with a real kubelet, 15 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
 	.ci/images curl node server workload
 	go test -tags e2e -count 1 -timeout 20m -v -run '^TestClusterThatWasThereAlready$$' ./harness/deploy
 	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./harness/kind
-	PATH=$(CURDIR)/$(BIN):$$PATH go test -tags e2e -count 1 -timeout 20m -run '^Test(READMEInKind|Kind.*)$$' ./cmd/wiemu
+	PATH=$(CURDIR)/$(BIN):$$PATH go test -tags e2e -count 1 -timeout 20m -run '^Test(PageOfKind|Kind.*)$$' ./cmd/wiemu
 	$(BIN)/wiemu scenario run --on kind
 
-e2e-images: build ## Images for tests with Docker: wiemu:local, wiemu/workload:local, and a stand-in for curlimages/curl where that cannot be pulled
+e2e-images: build-all ## Images for tests with Docker: wiemu:local, wiemu/workload:local, and a stand-in for curlimages/curl where that cannot be pulled
 	.ci/images
 
 node-image: ## The kind node image, where kindest/node cannot be pulled (root, debootstrap, jq; 9 minutes the first time)
@@ -97,4 +98,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build kubectl e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build build-all kubectl e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test accuracy conformance conformance-table conformance-update bench storm fuzz lint clean

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -179,7 +180,7 @@ type Declared struct {
 // WhyNot says why a component of the radixconfig.yaml is no workload of an
 // environment; where the files cannot tell, it returns err.
 func (f Files) WhyNot(component, environment string, err error) error {
-	if len(f.Radix) != 1 || len(f.workloads) > 0 || environment == "" {
+	if len(f.Radix) != 1 || len(f.workloads) > 0 || component == "" || environment == "" {
 		return err
 	}
 	_, why := f.Radix[0].Find(component, environment)
@@ -187,8 +188,8 @@ func (f Files) WhyNot(component, environment string, err error) error {
 }
 
 // Find returns the declared workload that a component (or a workload's name in
-// wiemu.yaml) and a Radix environment name; an empty environment will do where
-// it leaves no choice. The error lists what there is.
+// wiemu.yaml) and a Radix environment name; either may be empty where that
+// leaves no choice. The error lists what there is.
 func Find(declared []Declared, component, environment string) (Declared, error) {
 	var found []Declared
 	var known []string
@@ -200,17 +201,21 @@ func Find(declared []Declared, component, environment string) (Declared, error) 
 		if !slices.Contains(known, name) {
 			known = append(known, name)
 		}
-		if d.Workload.Component == component && (environment == "" || d.Workload.Environment == environment) {
+		if (component == "" || d.Workload.Component == component) && (environment == "" || d.Workload.Environment == environment) {
 			found = append(found, d)
 		}
 	}
 	switch {
+	case len(declared) == 0 && component == "":
+		return Declared{}, errors.New("which workload? name a component of a radixconfig.yaml, or give --namespace, --service-account and --client-id")
+	case component == "" && slices.ContainsFunc(found, func(d Declared) bool { return d.Workload.Component != found[0].Workload.Component }):
+		return Declared{}, fmt.Errorf("which workload? expected one of: %s", strings.Join(known, ", "))
 	case len(declared) == 0:
 		return Declared{}, fmt.Errorf("workload %q: no file describes workloads; name one with -f radixconfig.yaml, or describe the workload with --namespace, --service-account and --client-id", component)
 	case len(found) == 0:
 		return Declared{}, fmt.Errorf("workload %q: expected one of: %s", strings.TrimSpace(component+" "+environment), strings.Join(known, ", "))
 	case environment == "" && slices.ContainsFunc(found, func(d Declared) bool { return d.Workload.Environment != found[0].Workload.Environment }):
-		return Declared{}, fmt.Errorf("workload %q is in several environments; say which with --env: %s", component, strings.Join(known, ", "))
+		return Declared{}, fmt.Errorf("workload %q is in several environments; say which with --env: %s", found[0].Workload.Component, strings.Join(known, ", "))
 	default:
 		return found[0], nil // a component comes before its OAuth proxy
 	}

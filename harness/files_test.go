@@ -33,11 +33,12 @@ func TestReadFilesTellsKindsApart(t *testing.T) {
 	for name, c := range map[string]struct {
 		component, environment, want string
 	}{
-		"one of an environment":  {"web", "dev", ""},
-		"one of wiemu.yaml":      {"report", "", ""},
-		"several environments":   {"web", "", "say which with --env"},
-		"an unknown component":   {"wbe", "dev", "expected one of: web --env"},
-		"an unknown environment": {"web", "staging", "expected one of: web --env"},
+		"one of an environment":   {"web", "dev", ""},
+		"one of wiemu.yaml":       {"report", "", ""},
+		"several environments":    {"web", "", "say which with --env"},
+		"none, where several are": {"", "", "which workload? expected one of: web --env"},
+		"an unknown component":    {"wbe", "dev", "expected one of: web --env"},
+		"an unknown environment":  {"web", "staging", "expected one of: web --env"},
 	} {
 		_, err := harness.Find(declared, c.component, c.environment)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -66,6 +67,12 @@ func TestAWorkloadWithoutANameIsCalledAsItsServiceAccount(t *testing.T) {
 	declared := readFiles(t, "workloads: [{namespace: a, serviceAccount: report-sa, clientId: "+clientID+"}]\n").Workloads()
 	if _, err := harness.Find(declared, "report-sa", ""); err != nil {
 		t.Error(err)
+	}
+	if d, err := harness.Find(declared, "", ""); err != nil || d.Workload.ServiceAccount != "report-sa" {
+		t.Errorf("%+v, %v, want the only one there is", d, err)
+	}
+	if _, err := harness.Find(nil, "", ""); err == nil || !strings.Contains(err.Error(), "which workload? name a component") {
+		t.Errorf("%v, want to be told how to name one", err)
 	}
 	if _, err := harness.Find(declared, "reprot", ""); err == nil || !strings.Contains(err.Error(), "expected one of: report-sa") {
 		t.Errorf("%v, want the name that it has", err)

@@ -177,10 +177,11 @@ func TestNodeReadsASecret(t *testing.T) {
 // make e2e and make test are what .ci/run runs; they would run this test again.
 // What needs Docker is run by the tests with the tag e2e.
 func TestREADME(t *testing.T) {
-	out := runREADME(t, func(block string) bool {
+	out := runPage(t, "README.md", "", func(block string) bool {
 		return !withDocker.MatchString(block) && !strings.HasPrefix(block, "make e2e\n")
 	})
 	for _, want := range []string{
+		`"value":"hunter2"`,
 		"system:serviceaccount:my-radix-app-dev:web-sa",
 		`{"token_type":"Bearer","expires_in":86399,"ext_expires_in":86399,"access_token":"`,
 		"the secret of wiemu",
@@ -196,14 +197,15 @@ func TestREADME(t *testing.T) {
 // withDocker are blocks of the README that need it.
 var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu (kind|compose|cluster|scenario run (\S+ )?--on)) `)
 
-// runREADME runs blocks of the README in a clone and returns what they printed.
-func runREADME(t *testing.T, chosen func(block string) bool) string {
+// runPage runs blocks of a page in a clone, after some lines of shell, and returns what
+// they printed. They leave no file in the clone that git does not ignore.
+func runPage(t *testing.T, page, first string, chosen func(block string) bool) string {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,8 +214,9 @@ func runREADME(t *testing.T, chosen func(block string) bool) string {
 	c.output("git", "clone", "--quiet", "--local", root, clone)
 	// What is not committed yet counts, too.
 	c.output("sh", "-c", "cd "+root+" && git ls-files -mo --exclude-standard -z | xargs -0 -r cp --parents -t "+clone)
-	script := "set -e\ncd " + clone + "\n"
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(readme, -1) {
+	before := c.output("git", "-C", clone, "status", "--porcelain")
+	script := "set -e\ncd " + clone + "\n" + first + "\n"
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
 		if chosen(string(block[1])) {
 			script += string(block[1])
 		}
@@ -223,6 +226,9 @@ func runREADME(t *testing.T, chosen func(block string) bool) string {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if after := c.output("git", "-C", clone, "status", "--porcelain"); after != before {
+		t.Errorf("%s leaves files behind; before it git status said\n%s\nand after it\n%s", page, before, after)
 	}
 	return string(out)
 }

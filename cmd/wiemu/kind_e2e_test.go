@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// The README's section about clusters, word for word, after those that build wiemu.
-func TestREADMEInKind(t *testing.T) {
+// The first block of the page about kind, word for word.
+func TestPageOfKind(t *testing.T) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Fatal("kubectl is not in the PATH; make kubectl builds it into bin/")
 	}
 	removeNode(t, "wiemu")
-	out := runREADME(t, func(block string) bool {
-		return strings.HasPrefix(block, "make build\n") || strings.Contains(block, "wiemu kind up\n")
+	out := runPage(t, filepath.Join("docs", "kind.md"), "make build-all\nexport PATH=$PWD/bin:$PATH", func(block string) bool {
+		return strings.HasPrefix(block, "wiemu kind up\nkubectl")
 	})
 	for _, want := range []string{
 		"cluster   wiemu is made",
@@ -31,7 +31,7 @@ func TestREADMEInKind(t *testing.T) {
 		"cluster wiemu is gone",
 	} {
 		if !strings.Contains(out, want) {
-			t.Errorf("the README's commands did not show %q:\n%s", want, out)
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
 		}
 	}
 }

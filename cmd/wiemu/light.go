@@ -67,7 +67,7 @@ func handOver() error {
 		program += ".exe"
 	}
 	if _, err := os.Stat(program); err != nil {
-		return fmt.Errorf("%s, which does this, is not beside wiemu: %w; make build builds both, and go install github.com/wiemu/wiemu/cmd/wiemu one that does everything", whole, err)
+		return fmt.Errorf("%s, which does this, is not beside wiemu: %w; make build-all builds both, and go install github.com/wiemu/wiemu/cmd/wiemu one that does everything", whole, err)
 	}
 	return become(program, append([]string{"wiemu"}, os.Args[1:]...))
 }

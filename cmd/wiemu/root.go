@@ -109,8 +109,6 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 			return d, fmt.Errorf("component %q and --namespace: expected one of the two", component)
 		}
 		d.Workload = workload.Workload{Namespace: s.namespace, ServiceAccount: s.serviceAccount}
-	case component == "":
-		return d, fmt.Errorf("which workload? name a component of a radixconfig.yaml, or give --namespace, --service-account and --client-id")
 	default:
 		var err error
 		if d, err = harness.Find(declared, component, s.environment); err != nil {

@@ -83,7 +83,8 @@ with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
 While wiemu serve runs, the application is a workload of that server (unless --own).
 The exit code is the application's; 125 if wiemu itself failed, 126 and 127 as in a
 shell. Afterwards wiemu explain tells why a token was granted or refused.`,
-		Example: `  wiemu run -f radixconfig.yaml --env dev web -- ./my-app
+		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
+  wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app

@@ -46,7 +46,7 @@ func TestGoOfThePagesIsTested(t *testing.T) {
 	for _, file := range files {
 		tested += dedent(text(t, file))
 	}
-	for _, page := range []string{"../../README.md", "../../docs/go-tests.md"} {
+	for _, page := range []string{"../../docs/go-tests.md"} {
 		for _, block := range goBlocks(t, page) {
 			if !strings.Contains(tested, block) {
 				t.Errorf("%s: no test of this directory has\n%s", page, block)
@@ -64,8 +64,8 @@ func TestWhatAFailureSaysIsWhatThePageShows(t *testing.T) {
 	}
 }
 
-func TestTheTestOfTheREADMEIsAnExample(t *testing.T) {
-	block := goBlocks(t, "../../README.md")[0]
+func TestTheFirstTestOfThePageIsAnExample(t *testing.T) {
+	block := goBlocks(t, "../../docs/go-tests.md")[0]
 	if n := strings.Count(block, "\n"); n > 30 {
 		t.Errorf("it has %d lines, want 30 at most", n)
 	}

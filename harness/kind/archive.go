@@ -19,7 +19,7 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 // checkProgram says why a file is not one of our programs as nodes of an
 // architecture run it: for Linux, and without libraries.
 func checkProgram(name, file, architecture string) error {
-	next := fmt.Sprintf("make build makes it on Linux, and elsewhere: CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o %s-linux-%[1]s ./cmd/%[2]s", architecture, name)
+	next := fmt.Sprintf("make build-all makes it on Linux, and elsewhere: CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o %s-linux-%[1]s ./cmd/%[2]s", architecture, name)
 	program, err := elf.Open(file)
 	if os.IsNotExist(err) {
 		return fmt.Errorf("%s for the node: %w; %s", name, err, next)

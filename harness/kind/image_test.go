@@ -101,7 +101,7 @@ func TestProgramsForTheNode(t *testing.T) {
 		t.Errorf("found %q", got)
 	}
 	for file, want := range map[string]string{
-		static:                               "expected a program for linux/amd64, as Docker's engine, found one for EM_AARCH64; make build makes it",
+		static:                               "expected a program for linux/amd64, as Docker's engine, found one for EM_AARCH64; make build-all makes it",
 		filepath.Join(t.TempDir(), "nosuch"): "wiemu-server for the node: ",
 		"image_test.go":                      "expected a program for linux/amd64: bad magic number",
 	} {

@@ -94,7 +94,7 @@ var patch string
 func (o Options) Files() (map[string]File, error) {
 	program, err := os.ReadFile(o.Server)
 	if err != nil {
-		return nil, fmt.Errorf("read the program for the node: %w; make build builds it, or name another wiemu-server for Linux", err)
+		return nil, fmt.Errorf("read the program for the node: %w; make build-all builds it, or name another wiemu-server for Linux", err)
 	}
 	files := map[string]File{"wiemu-server": {program, 0o755}}
 	lab, url, err := o.configuration(files)

@@ -113,7 +113,7 @@ func ServerImage(ctx context.Context, c client.APIClient, program string) (strin
 	return Build(ctx, c, serverName, files)
 }
 
-var errNoServer = fmt.Errorf("%s was not found beside this program nor in PATH; build it for Linux with make build, or name an image that holds it (docker build -t %[1]s . makes one) with --image", serverName)
+var errNoServer = fmt.Errorf("%s was not found beside this program nor in PATH; build it for Linux with make build-all, or name an image that holds it (docker build -t %[1]s . makes one) with --image", serverName)
 
 func findServer(program string) (string, error) {
 	if program != "" {
@@ -139,7 +139,7 @@ func checkProgram(path string, data []byte) error {
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is linked dynamically, and the emulator's image holds nothing else: build it with CGO_ENABLED=0 (make build)", path)
+			return fmt.Errorf("%s is linked dynamically, and the emulator's image holds nothing else: build it with CGO_ENABLED=0 (make build-all)", path)
 		}
 	}
 	return nil
