@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -51,12 +52,18 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 	e.control = control.NewServer(control.Lab{
 		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings, Outside: outside,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
+		Traffic: e.Traffic, ConfigFile: e.configFile, Configuration: opts.Digests,
 	}, e.token)
 	if opts.Steer != nil {
 		opts.Steer(e.control)
 	}
 	e.steering, err = e.openDoor("control", e.config.Listen.Control, e.steered(e.control), nil)
 	return err
+}
+
+// Traffic counts what programs have asked the lab for.
+func (e *Emulator) Traffic() control.Traffic {
+	return control.Traffic{Requests: e.answers.requests.Load(), Connections: e.gateway.Connections()}
 }
 
 // NewToken makes a bearer token that nobody guesses.
@@ -88,18 +95,27 @@ func (e *Emulator) Answer(door string, w http.ResponseWriter, r *http.Request) b
 
 // answers holds what answers at each door, and who looks on.
 type answers struct {
-	observe func(door string, next http.Handler) http.Handler
+	observe  func(door string, next http.Handler) http.Handler
+	requests atomic.Int64 // at all doors but the control door
 
 	mu  sync.Mutex
 	all map[string]http.Handler
 }
 
-// at is what a door is observed with, nil when nobody looks on.
+// at counts and observes the requests at a door.
 func (a *answers) at(door string) func(http.Handler) http.Handler {
-	if a.observe == nil {
-		return nil
+	return func(next http.Handler) http.Handler {
+		if a.observe != nil {
+			next = a.observe(door, next)
+		}
+		if door == ControlDoor {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.requests.Add(1)
+			next.ServeHTTP(w, r)
+		})
 	}
-	return func(next http.Handler) http.Handler { return a.observe(door, next) }
 }
 
 func (a *answers) put(door string, h http.Handler) {
@@ -119,19 +135,14 @@ func (a *answers) get(door string) http.Handler {
 
 // steered is what answers at the control door.
 func (e *Emulator) steered(h http.Handler) http.Handler {
-	if observed := e.answers.at(ControlDoor); observed != nil {
-		h = observed(h)
-	}
+	h = e.answers.at(ControlDoor)(h)
 	e.answers.put(ControlDoor, h)
 	return h
 }
 
 // behind is what answers at another door: observed, and on lab time.
 func (e *Emulator) behind(door string, h http.Handler) http.Handler {
-	if observed := e.answers.at(door); observed != nil {
-		h = observed(h)
-	}
-	h = e.onLabTime(h)
+	h = e.onLabTime(e.answers.at(door)(h))
 	e.answers.put(door, h)
 	return h
 }

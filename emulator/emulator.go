@@ -45,6 +45,7 @@ import (
 type Options struct {
 	Config      config.Config     // wiemu.yaml
 	ConfigFile  string            // where Config was read from: for error texts and the certificate files it names
+	Digests     map[string]string // of what ConfigFile says (config.Config.Digests): the status of the lab tells them. nil: nobody compares
 	StateDir    string            // the CA, kept from run to run. "": it lives in memory
 	Keys        *keyring.Pool     // where signing keys come from. nil: a pool in memory
 	Clock       *clock.Lab        // nil: a running clock
@@ -85,27 +86,28 @@ type Options struct {
 
 // Emulator is a running lab of servers.
 type Emulator struct {
-	config    config.Config
-	cloud     cloud.Cloud
-	inMemory  bool
-	clock     *clock.Lab
-	time      *control.Timekeeper
-	journal   *journal.Journal
-	faults    *fault.Set
-	directory *directory.Directory
-	authority *trust.Authority
-	issuers   []*issuer.Issuer
-	rings     map[string]*keyring.Ring // by issuer name; "entra" is the token service's
-	entra     *entra.Service
-	vaults    *keyvault.Service
-	gateway   *gateway.Gateway
-	control   *control.Server
-	machines  *managedidentity.Service
-	cluster   *door
-	steering  *door
-	token     string // bearer token of the cluster and control doors
-	answers   answers
-	cleanup   []func() error // in the order in which things were opened
+	config     config.Config
+	configFile string
+	cloud      cloud.Cloud
+	inMemory   bool
+	clock      *clock.Lab
+	time       *control.Timekeeper
+	journal    *journal.Journal
+	faults     *fault.Set
+	directory  *directory.Directory
+	authority  *trust.Authority
+	issuers    []*issuer.Issuer
+	rings      map[string]*keyring.Ring // by issuer name; "entra" is the token service's
+	entra      *entra.Service
+	vaults     *keyvault.Service
+	gateway    *gateway.Gateway
+	control    *control.Server
+	machines   *managedidentity.Service
+	cluster    *door
+	steering   *door
+	token      string // bearer token of the cluster and control doors
+	answers    answers
+	cleanup    []func() error // in the order in which things were opened
 
 	stateDir string        // "": nothing is kept
 	keep     *keeper       // nil: keys and directory are not
@@ -129,7 +131,12 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
-	e := &Emulator{config: completed, inMemory: opts.InMemory, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
+	e := &Emulator{config: completed, configFile: opts.ConfigFile, inMemory: opts.InMemory, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
+	if e.configFile != "" {
+		if e.configFile, err = filepath.Abs(e.configFile); err != nil {
+			return nil, err
+		}
+	}
 	if e.clock == nil {
 		e.clock = clock.Running()
 	}

@@ -24,6 +24,7 @@ type Files struct {
 	Warnings   []yamlfile.Problem // what was passed over
 
 	workloads []config.Workload // of Config, with their defaults filled in
+	digests   map[string]string // of Config as its file says it, whatever is added to it later
 }
 
 // defaultFiles are read, where they exist, when nobody names a file.
@@ -50,8 +51,17 @@ func ReadFiles(dir string, names []string) (Files, error) {
 			return Files{}, err
 		}
 	}
-	return files, nil
+	completed, err := files.Config.Complete(files.ConfigFile)
+	if err != nil {
+		return Files{}, err
+	}
+	files.digests, err = completed.Digests()
+	return files, err
 }
+
+// Digests tell, for each section, what the wiemu.yaml says, or that there is none;
+// see [config.Config.Digests].
+func (f Files) Digests() map[string]string { return f.digests }
 
 func (f *Files) add(name string, data []byte) error {
 	root, err := yamlfile.Parse(name, data)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/harness/process"
 	"github.com/wiemu/wiemu/harness/recording"
 )
@@ -107,6 +108,10 @@ func (f *sessionFile) write(ctx context.Context, l *lab) error {
 	}
 	f.file = nil
 	refused := map[string]int{}
+	if !slices.ContainsFunc(recorded.Inputs, func(in recording.Input) bool { return in.Door != emulator.ControlDoor }) {
+		fmt.Fprintf(os.Stderr, "wiemu: %s: a session without a request of a program\n", f.name)
+		return nil
+	}
 	for _, in := range recorded.Inputs {
 		if in.Outcome.Refused() {
 			refused[in.Outcome.Short()]++

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +62,7 @@ type selection struct {
 	files                                            []string
 	environment, namespace, serviceAccount, clientID string
 	identity                                         harness.Identity
+	hasOwn                                           bool // the command has --own
 }
 
 func (s *selection) addFileFlag(cmd *cobra.Command) {
@@ -194,21 +194,6 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 	return &session{client: own, files: files, declared: files.Workloads(), own: l}, nil
 }
 
-// attach is a session with the running server. It has a wiemu.yaml of its own:
-// one that is named here is refused, one that lies about is not read; workloads
-// of a radixconfig.yaml come to those that the server knows.
-func (s *selection) attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
-	if slices.Contains(s.files, files.ConfigFile) {
-		return nil, fmt.Errorf("%s: a server runs with a configuration of its own; restart wiemu serve with this file, or leave it out", files.ConfigFile)
-	}
-	files = harness.Files{Radix: files.Radix}
-	declared, err := harness.Attached(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	return &session{client: client, files: files, declared: append(files.Workloads(), declared...)}, nil
-}
-
 func (x *session) close(ctx context.Context) {
 	if x.own != nil {
 		x.own.close(ctx)
@@ -245,7 +230,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, record *
 	}
 	opts := harness.Options{
 		Emulator: emulator.Options{
-			Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
+			Config: files.Configuration(), ConfigFile: files.ConfigFile, Digests: files.Digests(), StateDir: dir.Path(), Keys: l.keys, JournalFile: l.run.Journal,
 			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		},
 		Dir: l.run.Dir,

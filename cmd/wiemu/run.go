@@ -80,7 +80,8 @@ With --clock lockstep (Linux) the application lives on the lab's time: its dates
 caches, its sleeps and its time-outs. wiemu clock advance 25h then ages it together
 with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
 
-While wiemu serve runs, the application is a workload of that server (unless --own).
+While wiemu serve runs, the application is a workload of that server (unless --own),
+whose wiemu.yaml counts: another one of this folder is refused.
 The exit code is the application's; 125 if wiemu itself failed, 126 and 127 as in a
 shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
@@ -99,6 +100,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		},
 	}
 	addRunFlags(cmd, &s, &flags)
+	s.hasOwn = true
 	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
 	return cmd
 }
@@ -109,7 +111,7 @@ func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
 	flags.mishaps.add(cmd)
-	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host")
+	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host, or if without --isolate nothing was seen of it")
 	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
 	flags.addClockFlags(cmd)
 	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
@@ -157,16 +159,10 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 	if err != nil {
 		return err
 	}
-	if escapes := reportRefusals(ran.events); escapes > 0 && flags.failOnEscape {
-		return fmt.Errorf("the application tried %d times to reach a host outside", escapes)
+	if err := ran.report(flags); err != nil {
+		return err
 	}
 	return passOn(ran.code)
-}
-
-// ended is what came of a run.
-type ended struct {
-	code   int
-	events []journal.Event // while it ran
 }
 
 func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
@@ -192,7 +188,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		}
 	}
 	code, err := runChild(ctx, env, command, l.Clock(), flags)
-	return ended{code, l.Journal().Events()}, errors.Join(err, flags.record.write(ctx, l))
+	return ended{code, l.Journal().Events(), l.Emulator().Traffic()}, errors.Join(err, flags.record.write(ctx, l))
 }
 
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
@@ -210,7 +206,11 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	if err != nil {
 		return ended{}, err
 	}
-	before, err := client.Events(ctx, "")
+	before, err := client.Status(ctx)
+	if err != nil {
+		return ended{}, err
+	}
+	earlier, err := client.Events(ctx, "")
 	if err != nil {
 		return ended{}, err
 	}
@@ -247,12 +247,7 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	if err != nil {
 		return ended{}, err
 	}
-	last := ""
-	if len(before) > 0 {
-		last = before[len(before)-1].ID
-	}
-	events, err := client.Events(context.WithoutCancel(ctx), last)
-	return ended{code, events}, err
+	return endedAttached(context.WithoutCancel(ctx), client, code, before, earlier)
 }
 
 // programStarted says that a program was started for a workload.
@@ -295,13 +290,13 @@ func runChild(ctx context.Context, env harness.Environment, command []string, cl
 	return startProgram(ctx, c)
 }
 
-// startProgram runs a command to its end. What a shell would tell by an exit code
-// is told so.
+// startProgram runs a command to its end. One that cannot be started is an exitCode,
+// as a shell would tell it.
 func startProgram(ctx context.Context, c process.Command) (code int, err error) {
 	code, err = process.Run(context.WithoutCancel(ctx), c)
 	if start := (*process.Error)(nil); errors.As(err, &start) && start.Code != process.Failed {
 		fmt.Fprintln(os.Stderr, "wiemu:", err) // not wiemu's failure: a shell's code
-		return start.Code, nil
+		return start.Code, exitCode(start.Code)
 	}
 	return code, err
 }
@@ -348,28 +343,4 @@ func passOn(code int) error {
 		return nil
 	}
 	return exitCode(code)
-}
-
-// reportRefusals tells, after the application's own output, what wiemu saw, and
-// counts the escapes.
-func reportRefusals(events []journal.Event) (escapes int) {
-	told := map[string]bool{}
-	for _, e := range events {
-		switch {
-		case e.Kind == journal.Escape:
-			if escapes++; !told[e.Host] {
-				told[e.Host] = true
-				fmt.Fprintf(os.Stderr, "wiemu: %s. %s\n", e.Summary, e.Remedy)
-			}
-		case e.Kind == journal.Run && e.Outcome == journal.Failed:
-			fmt.Fprintf(os.Stderr, "wiemu: %s\n", e.Summary)
-		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
-			if e.Code == 0 { // not by Entra ID
-				fmt.Fprintf(os.Stderr, "wiemu: %s %s\n", e.Summary, e.Remedy)
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "wiemu: a token request was refused with AADSTS%d; wiemu explain %s says why\n", e.Code, e.TraceID)
-		}
-	}
-	return escapes
 }

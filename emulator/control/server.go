@@ -46,6 +46,22 @@ type Lab struct {
 	Tenant  string   // the first
 
 	Audience string // of service-account tokens that are exchanged
+
+	Traffic func() Traffic // what programs have asked for
+
+	ConfigFile    string            // the wiemu.yaml of the lab; "": none
+	Configuration map[string]string // what it says, by section: see config.Config.Digests
+}
+
+// Traffic counts what programs have asked a lab for since it was started.
+type Traffic struct {
+	Requests    int64 `json:"requests"`    // at all doors but the control door
+	Connections int   `json:"connections"` // to the TLS door; one without a request was given up, as by a client that does not trust the lab's CA
+}
+
+// Since is what has been asked for since an earlier time.
+func (t Traffic) Since(earlier Traffic) Traffic {
+	return Traffic{t.Requests - earlier.Requests, t.Connections - earlier.Connections}
 }
 
 // Server answers at the control door. Every request needs the bearer token.
@@ -147,6 +163,11 @@ type Status struct {
 
 	Skews map[string]string `json:"skews,omitempty"` // by part, how far its clock is ahead of lab time: a Go duration
 
+	Traffic Traffic `json:"traffic"`
+
+	ConfigFile    string            `json:"configFile,omitempty"`    // the lab's wiemu.yaml
+	Configuration map[string]string `json:"configuration,omitempty"` // a digest of what is configured, by section; nil: it is not known
+
 	Issuers []IssuerStatus `json:"issuers"`
 	Keys    []KeyStatus    `json:"keys"` // published ones, of every ring
 }
@@ -171,6 +192,10 @@ func (s *Server) status(*http.Request) (any, error) {
 	status := Status{
 		PID: os.Getpid(), Now: lab.Now(), Runs: lab.Runs(), Speed: lab.Speed(), Skews: map[string]string{}, Events: len(s.lab.Journal.Events()),
 		Gateway: s.lab.Gateway, Proxy: s.lab.Proxy, Cluster: s.lab.Cluster, CA: string(s.lab.CA), Tenant: s.lab.Tenant, Audience: s.lab.Audience,
+		ConfigFile: s.lab.ConfigFile, Configuration: s.lab.Configuration,
+	}
+	if s.lab.Traffic != nil {
+		status.Traffic = s.lab.Traffic()
 	}
 	for part, by := range lab.Skews() {
 		status.Skews[part] = by.String()

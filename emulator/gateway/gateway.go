@@ -246,6 +246,14 @@ func (g *Gateway) Emulates(host string) bool { return g.hosts.find(host) != nil 
 // allowed hosts: the ones that these are allowed with, and 80 for those without.
 func (g *Gateway) OpenPorts() []uint16 { return g.proxy.allowed.ports() }
 
+// Connections counts those that clients have opened to the TLS door, directly or
+// through the proxy, whether or not a request came on them.
+func (g *Gateway) Connections() int {
+	g.conns.mu.Lock()
+	defer g.conns.mu.Unlock()
+	return g.conns.opened
+}
+
 // Escapes counts the attempts of clients to reach, through the proxy, a host
 // that is neither emulated nor allowed. They were refused and are in the
 // journal.

@@ -16,6 +16,7 @@ import (
 type conns struct {
 	mu      sync.Mutex
 	closing bool
+	opened  int // since the server started
 	states  map[net.Conn]connState
 }
 
@@ -40,6 +41,9 @@ func newConns() *conns { return &conns{states: map[net.Conn]connState{}} }
 func (c *conns) observe(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if state == http.StateNew {
+		c.opened++
+	}
 	switch {
 	case state == http.StateClosed || state == http.StateHijacked:
 		delete(c.states, conn)
