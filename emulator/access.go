@@ -65,6 +65,10 @@ func (e *Emulator) Address() string { return e.gateway.Address() }
 // ProxyURL is the HTTP proxy through which applications reach the gateway.
 func (e *Emulator) ProxyURL() string { return e.gateway.ProxyURL() }
 
+// IsolatedAddress is the host:port of the proxy through which isolated
+// applications reach the gateway (package isolation).
+func (e *Emulator) IsolatedAddress() string { return e.gateway.IsolatedAddress() }
+
 // ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster; ""
 // for a lab in memory, as are the other addresses.
 func (e *Emulator) ClusterURL(issuer string) string {

@@ -22,6 +22,10 @@ type Environment struct {
 	Bundle        trust.Bundle `json:"bundle"`
 	ConfigDir     string       `json:"configDir"` // for the logins and settings of command-line tools; "": in a container, where nobody else's are
 
+	// IsolatedProxy is the host:port of the lab's proxy for isolated programs: see
+	// package isolation.
+	IsolatedProxy string `json:"isolatedProxy,omitempty"`
+
 	// OpenPorts are those, besides 443, on which the lab lets programs through to
 	// hosts outside.
 	OpenPorts []uint16 `json:"openPorts,omitempty"`

@@ -328,7 +328,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	}
 	admitted.volume, admitted.Environment = volume, Environment{
 		ClientID: w.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: l.emulator.Cloud().Authority(),
-		ProxyURL: l.emulator.ProxyURL(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
+		ProxyURL: l.emulator.ProxyURL(), IsolatedProxy: l.emulator.IsolatedAddress(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
 	}
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
 		return nil, errors.Join(err, volume.Close())

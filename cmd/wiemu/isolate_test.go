@@ -3,6 +3,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,5 +49,60 @@ func TestIsolateAsNobody(t *testing.T) {
 	}
 	if left := c.left(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// The loopback of this machine is no way out, by whatever name it is asked for and
+// on whatever port: nothing is connected to it, and attempts are written down.
+func TestIsolatedFromLoopback(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	c := newCommand(t)
+	outside, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	reached := make(chan net.Conn, 100)
+	go func() {
+		for {
+			conn, err := outside.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(conn, "what listens outside")
+			_ = conn.Close()
+			reached <- conn
+		}
+	}()
+	_, port, err := net.SplitHostPort(outside.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attempts []string
+	for _, host := range []string{"127.0.0.1.", "127.2.3.4.", "2130706433.", "0x7f.1.", "127.1.", "[::1]", "[::ffff:127.0.0.1]", "localhost.", "0.0.0.0", "192.0.2.1"} {
+		attempts = append(attempts, "curl -s -m 5 telnet://"+host+":"+port)
+	}
+	attempts = append(attempts, "curl -s -m 5 http://inside.example:"+port+"/", "exit 0")
+	for _, flags := range [][]string{
+		nil,
+		{"--allow-host", "outside.example:" + port},
+		{"--allow-host", "localhost:" + port, "--allow-host", "127.0.0.1:" + port},
+	} {
+		args := append([]string{"run", "--isolate", "--fail-on-escape", "-f", "radixconfig.yaml", "--env", "dev"}, flags...)
+		cmd := c.prepare(c.path, append(args, "web", "--", "sh", "-c", strings.Join(attempts, "; "))...)
+		out, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 125 {
+			t.Errorf("%v: expected exit code 125, found %v\n%s", flags, err, out)
+		}
+		for _, want := range []string{"CONNECT to 192.0.2.1:" + port + " refused", "CONNECT to inside.example:" + port + " refused"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%v: expected %q in\n%s", flags, want, out)
+			}
+		}
+		if strings.Contains(string(out), "what listens outside") || len(reached) > 0 {
+			t.Errorf("%v: %d connections to loopback outside\n%s", flags, len(reached), out)
+		}
 	}
 }

@@ -304,6 +304,9 @@ func startProgram(ctx context.Context, c process.Command) (code int, err error) 
 // isolate prepares namespaces for a process with the environment, which it
 // changes to how things are in there.
 func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation, end func() error, err error) {
+	if env.IsolatedProxy == "" {
+		return nil, nil, errors.New("--isolate: the running server is of an older wiemu, which has no proxy for isolated applications; restart it, or use --own")
+	}
 	dir, err := state.MakeTemp()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)
@@ -321,7 +324,7 @@ func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation
 	}
 	opts := isolation.Options{
 		Dir: dir, Tokens: filepath.Dir(env.TokenFile), TokenFile: filepath.Base(env.TokenFile),
-		Roots: env.Bundle.Roots, ProxyURL: env.ProxyURL, Ports: env.OpenPorts, Leads: env.Relays(),
+		Roots: env.Bundle.Roots, Proxy: env.IsolatedProxy, Ports: env.OpenPorts, Leads: env.Relays(),
 	}
 	for _, p := range publish {
 		publication, err := isolation.ParsePublication(p)

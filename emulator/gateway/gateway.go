@@ -79,14 +79,15 @@ type Gateway struct {
 
 	listen, proxyListen string
 	door, proxyDoor     *http.Server
-	handed              *handedOver // connections from the proxy to the door
+	isolatedDoor        *http.Server // the proxy for isolated programs; see origin
+	handed              *handedOver  // connections from the proxy to the door
 	arrivals            arrivals
 	conns               *conns // of the door
 	serving             sync.WaitGroup
 
-	mu              sync.Mutex
-	closed          bool
-	listener, outer net.Listener
+	mu                        sync.Mutex
+	closed                    bool
+	listener, outer, isolated net.Listener
 }
 
 // The limits of the doors. Time-outs are wall time: they are about input and
@@ -139,38 +140,48 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	dial := cfg.Dial
 	if dial == nil {
-		dial = new(net.Dialer).DialContext
+		dial = newDialer().DialContext
 	}
 	g.proxy = newProxy(g.hosts, allowed, cfg.Clock.Begin, g.handed.deliver, dial, cfg.Journal, errorLog)
 	g.proxy.metadata = cfg.Metadata
-	g.proxyDoor = &http.Server{
-		Handler: g.proxy, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return g.proxy.life },
-		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		DisableGeneralOptionsHandler: true,
+	server := func(life context.Context) *http.Server {
+		return &http.Server{
+			Handler: g.proxy, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return life },
+			MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+			DisableGeneralOptionsHandler: true,
+		}
 	}
+	g.proxyDoor, g.isolatedDoor = server(g.proxy.life), server(markIsolated(g.proxy.life))
 	return g, nil
 }
 
-// Start listens on both addresses and returns when clients can connect.
-func (g *Gateway) Start() error {
+// Start listens on all addresses and returns when clients can connect.
+func (g *Gateway) Start() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed || g.listener != nil {
 		return errors.New("start the gateway: it was started before")
 	}
-	door, err := g.arrivals.listen("gateway", g.listen)
-	if err != nil {
-		return err
+	var opened []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range opened {
+				_ = l.Close() // nothing was connected
+			}
+		}
+	}()
+	for _, l := range []struct{ name, address string }{{"gateway", g.listen}, {"proxy", g.proxyListen}, {"proxy for isolated programs", ""}} {
+		listener, err := g.arrivals.listen(l.name, l.address)
+		if err != nil {
+			return err
+		}
+		opened = append(opened, listener)
 	}
-	outer, err := g.arrivals.listen("proxy", g.proxyListen)
-	if err != nil {
-		_ = door.Close() // nothing was connected
-		return err
-	}
-	g.listener, g.outer = door, outer
-	g.serve("gateway", func() error { return g.door.ServeTLS(door, "", "") })
+	g.listener, g.outer, g.isolated = opened[0], opened[1], opened[2]
+	g.serve("gateway", func() error { return g.door.ServeTLS(opened[0], "", "") })
 	g.serve("gateway", func() error { return g.door.ServeTLS(g.handed, "", "") })
-	g.serve("proxy", func() error { return g.proxyDoor.Serve(outer) })
+	g.serve("proxy", func() error { return g.proxyDoor.Serve(opened[1]) })
+	g.serve("proxy for isolated programs", func() error { return g.isolatedDoor.Serve(opened[2]) })
 	return nil
 }
 
@@ -194,7 +205,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
-	errs := []error{g.proxyDoor.Close(), g.proxy.close(ctx)}
+	errs := []error{g.proxyDoor.Close(), g.isolatedDoor.Close(), g.proxy.close(ctx)}
 	if err := g.conns.shutdown(ctx, g.door); err != nil {
 		errs = append(errs, fmt.Errorf("close the gateway: requests were still being answered: %w", err))
 	}
@@ -226,6 +237,16 @@ func (g *Gateway) ProxyURL() string {
 		return "http://" + net.JoinHostPort("127.0.0.1", port)
 	}
 	return "http://" + address(g.outer)
+}
+
+// IsolatedAddress is the host:port of the proxy for programs in namespaces of
+// their own (package isolation), always on loopback; "" before Start. Through it
+// nothing of this machine is reached, and what such programs tried elsewhere is
+// reported to it: see AttemptTCP.
+func (g *Gateway) IsolatedAddress() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return address(g.isolated)
 }
 
 func address(l net.Listener) string {

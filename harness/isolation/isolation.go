@@ -26,7 +26,7 @@ type Options struct {
 	Tokens    string // required: the directory of the token volume, bound at TokenDir
 	TokenFile string // required: the name of the token file in it
 	Roots     string // required: PEM file that becomes the system's trusted roots
-	ProxyURL  string // required: the lab's proxy, which all connections are handed to
+	Proxy     string // required: host:port of the lab's proxy for isolated programs, which all connections are handed to
 
 	// Leads are addresses inside, as IP:port, and what is reached there outside,
 	// such as 169.254.169.254:80 to where a lab's metadata service listens.
@@ -88,7 +88,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func (o Options) check() error {
 	for _, required := range []struct{ name, value string }{
-		{"Dir", o.Dir}, {"Tokens", o.Tokens}, {"TokenFile", o.TokenFile}, {"Roots", o.Roots}, {"ProxyURL", o.ProxyURL},
+		{"Dir", o.Dir}, {"Tokens", o.Tokens}, {"TokenFile", o.TokenFile}, {"Roots", o.Roots}, {"Proxy", o.Proxy},
 	} {
 		if required.value == "" {
 			return errors.New("isolate the program: " + required.name + " is required")

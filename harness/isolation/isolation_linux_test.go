@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/emulator/gateway"
 )
 
 // OpenSSL looks a root up by the hash of its subject's name.
@@ -114,9 +115,68 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A name that some resolver takes for an address does not exist: the lab's proxy
+// would be led to that address.
+func TestNamesThatAreAddresses(t *testing.T) {
+	n := newNames()
+	for _, name := range []string{
+		"127.0.0.1.", "127.2.3.4.", "0.0.0.0.", "10.0.0.1.", "198.18.0.1.", "::1.", "::ffff:127.0.0.1.", "[::1].", "fe80::1%eth0.", "::.",
+		"2130706433.", "127.1.", "127.0.1.", "0x7f.1.", "0x7f000001.", "0X7F000001.", "0177.0.0.1.", "017700000001.", "0x7f.0x0.0x0.0x1.", "0.", "0x.", "1.2.3.4.5.", "example.127.", "example.0x1.",
+		"-bad.example.", "bad-.example.", "ba d.example.", "b\u00e4d.example.", "bad*.example.", ".",
+	} {
+		parsed, err := dnsmessage.NewName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeHINFO} {
+			var m dnsmessage.Message
+			answer := n.answer(rawQuestion(t, parsed, kind))
+			if err := m.Unpack(answer); err != nil {
+				t.Fatalf("%q: answered %x: %v", name, answer, err)
+			}
+			if m.RCode != dnsmessage.RCodeNameError && m.RCode != dnsmessage.RCodeFormatError || len(m.Answers) > 0 || m.ID != 7 {
+				t.Errorf("%q, %v: %v", name, kind, m)
+			}
+		}
+	}
+	if len(n.byName) > 0 {
+		t.Errorf("addresses were given out: %v", n.byName)
+	}
+	for _, name := range []string{"example.com.", "a1.", "1a.", "x0x1.example.", "0xg.", "127.0.0.1.example.", "_ldap._tcp.example.", "xn--bcher-kva.example.", "localhost.", "db.localhost."} {
+		if _, ok := n.address(name); !ok {
+			t.Errorf("%s has no address", name)
+		}
+	}
+}
+
+// rawQuestion is a question for a name of any characters: labels on the wire may hold
+// anything.
+func rawQuestion(t *testing.T, name dnsmessage.Name, kind dnsmessage.Type) []byte {
+	t.Helper()
+	message := []byte{0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
+	for label := range strings.SplitSeq(strings.TrimSuffix(name.String(), "."), ".") {
+		if label != "" {
+			message = append(append(message, byte(len(label))), label...)
+		}
+	}
+	return append(message, 0, byte(kind>>8), byte(kind), 0, 1)
+}
+
+// A label that holds dots is answered, and not with an address.
+func TestNamesWithDotsInALabel(t *testing.T) {
+	message := append([]byte{0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 9}, "127.0.0.1\x00\x00\x01\x00\x01"...)
+	var m dnsmessage.Message
+	n := newNames()
+	if err := m.Unpack(n.answer(message)); err != nil || m.RCode != dnsmessage.RCodeFormatError || len(m.Answers) > 0 || len(n.byName) > 0 {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
 func FuzzNamesAnswer(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05other\x07example\x00\x00\x01\x00\x01"))
+	f.Add([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09127.0.0.1\x00\x00\x01\x00\x01"))
+	f.Add([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03::1\x00\x00\x01\x00\x01"))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		answer := newNames().answer(message)
 		if answer == nil {
@@ -124,7 +184,13 @@ func FuzzNamesAnswer(f *testing.F) {
 		}
 		var m dnsmessage.Message
 		if err := m.Unpack(answer); err != nil || !m.Response {
-			t.Errorf("%x: answered %x: %v", message, answer, err)
+			t.Fatalf("%x: answered %x: %v", message, answer, err)
+		}
+		if len(m.Answers) > 0 {
+			name := strings.TrimSuffix(m.Questions[0].Name.String(), ".")
+			if _, err := netip.ParseAddr(name); err == nil {
+				t.Errorf("the address %s has an address", name)
+			}
 		}
 	})
 }
@@ -136,8 +202,8 @@ func TestParseAttempt(t *testing.T) {
 		packet []byte
 		want   attempt
 	}{
-		{v4, attempt{http.MethodConnect, 0x8000, netip.MustParseAddrPort("192.0.2.7:5432")}},
-		{v6, attempt{connectUDP, 53, netip.MustParseAddrPort("[2001:db8::1]:443")}},
+		{v4, attempt{gateway.AttemptTCP, 0x8000, netip.MustParseAddrPort("192.0.2.7:5432")}},
+		{v6, attempt{gateway.AttemptUDP, 53, netip.MustParseAddrPort("[2001:db8::1]:443")}},
 	} {
 		if got, ok := parseAttempt(c.packet); !ok || got != c.want {
 			t.Errorf("expected %v, found %v", c.want, got)

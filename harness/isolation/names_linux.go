@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/net/ipv4"
+
+	"github.com/wiemu/wiemu/emulator/trust"
 )
 
 // names gives every host name an address of its own, so that where a program
@@ -30,9 +32,13 @@ func newNames() *names {
 	return &names{byName: map[string]netip.Addr{}, byAddr: map[netip.Addr]string{}, next: resolver.Next()}
 }
 
-// address is that of a name; false when there are no more.
+// address returns that of a name, and makes one for a name that was not asked for
+// before; false for what is no host's name, and when there are no more.
 func (n *names) address(name string) (netip.Addr, bool) {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	name, ok := hostName(name)
+	if !ok {
+		return netip.Addr{}, false
+	}
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761 §6.3
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	}
@@ -48,6 +54,27 @@ func (n *names) address(name string) (netip.Addr, bool) {
 	a, n.next = n.next, n.next.Next()
 	n.byName[name], n.byAddr[a] = a, name
 	return a, true
+}
+
+// hostName returns a name as it is looked up, and whether a host may have it. What
+// some resolver takes for an address is no name: a connection to it would be led by
+// that address.
+func hostName(name string) (string, bool) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name, trust.IsHostName(name) && !isNumeric(name)
+}
+
+// isNumeric reports whether the last label of a name is a number, decimal or
+// hexadecimal: 127.0.0.1, 127.1, 2130706433 and 0x7f.1 are addresses to
+// inet_aton(3) and getaddrinfo(3), and no top-level domain is a number.
+// Source: WHATWG URL, "ends in a number checker".
+func isNumeric(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if strings.Trim(last, "0123456789") == "" {
+		return true
+	}
+	hex, isHex := strings.CutPrefix(last, "0x")
+	return isHex && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
 // target is where a program that connects to an address wants to go: to the name
@@ -110,27 +137,32 @@ func (n *names) answerStream(conn net.Conn) {
 	}
 }
 
-// answer is the reply to a message; nil for one that is no question. Every name
-// has one address, and nothing else.
+// answer is the reply to a message; nil for one that is none or asks nothing. Every
+// host name has one address, and nothing else; other names do not exist.
 func (n *names) answer(message []byte) []byte {
 	var p dnsmessage.Parser
 	header, err := p.Start(message)
 	if err != nil || header.Response {
 		return nil
 	}
-	question, err := p.Question()
-	if err != nil {
-		return nil
-	}
 	reply := dnsmessage.Header{
 		ID: header.ID, Response: true, OpCode: header.OpCode, RecursionDesired: header.RecursionDesired, RecursionAvailable: true,
 	}
-	addr, ok := netip.Addr{}, false
+	question, err := p.Question()
+	if err != nil { // such as a label with a dot in it: no question that could be repeated
+		reply.RCode = dnsmessage.RCodeFormatError
+		return finished(dnsmessage.NewBuilder(nil, reply))
+	}
+	var addr netip.Addr
+	wanted := question.Class == dnsmessage.ClassINET && question.Type == dnsmessage.TypeA
+	_, isHost := hostName(question.Name.String())
 	switch {
 	case header.OpCode != 0:
 		reply.RCode = dnsmessage.RCodeNotImplemented
-	case question.Class != dnsmessage.ClassINET:
-	case question.Type == dnsmessage.TypeA:
+	case !isHost: // of whatever type and class
+		reply.RCode = dnsmessage.RCodeNameError
+	case wanted:
+		var ok bool
 		if addr, ok = n.address(question.Name.String()); !ok {
 			reply.RCode = dnsmessage.RCodeServerFailure
 		}
@@ -140,12 +172,16 @@ func (n *names) answer(message []byte) []byte {
 	if b.StartQuestions() != nil || b.Question(question) != nil || b.StartAnswers() != nil {
 		return nil
 	}
-	if ok {
+	if reply.RCode == dnsmessage.RCodeSuccess && wanted {
 		err = b.AResource(dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class, TTL: 60}, dnsmessage.AResource{A: addr.As4()})
 		if err != nil {
 			return nil
 		}
 	}
+	return finished(b)
+}
+
+func finished(b dnsmessage.Builder) []byte {
 	answer, err := b.Finish()
 	if err != nil {
 		return nil

@@ -3,7 +3,6 @@ package isolation
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 )
@@ -28,10 +27,6 @@ type bound struct {
 
 // newPlan writes what the program is to see into the run's directory.
 func newPlan(o Options) (plan, error) {
-	proxy, err := url.Parse(o.ProxyURL)
-	if err != nil || proxy.Port() == "" {
-		return plan{}, fmt.Errorf("isolate the program: expected the URL of a proxy, found %q", o.ProxyURL)
-	}
 	name, err := os.Hostname()
 	if err != nil {
 		return plan{}, fmt.Errorf("isolate the program: %w", err)
@@ -47,7 +42,7 @@ func newPlan(o Options) (plan, error) {
 	}
 	p := plan{
 		Run: in("run"), Tokens: o.Tokens, Ports: append([]uint16{tlsPort}, o.Ports...),
-		Leads: o.Leads, Proxy: proxy.Host, Publish: len(o.Publish) > 0,
+		Leads: o.Leads, Proxy: o.Proxy, Publish: len(o.Publish) > 0,
 		Files: []bound{{in("hosts"), "/etc/hosts"}, {in("resolv.conf"), "/etc/resolv.conf"}, {certs, "/etc/ssl/certs"}},
 	}
 	for _, file := range rootFiles() {

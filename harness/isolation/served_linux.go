@@ -119,7 +119,7 @@ func (s *served) lead(conn net.Conn) {
 		s.join(conn, outside)
 		return
 	}
-	server, err := s.connect(http.MethodConnect, s.names.target(to))
+	server, err := s.connect(s.names.target(to))
 	if err != nil {
 		reset(conn)
 		return
@@ -142,26 +142,15 @@ func (s *served) join(conn net.Conn, address string) {
 // errRefused is that the proxy refused a target.
 var errRefused = errors.New("refused by the lab's proxy")
 
-// connect asks the proxy for a target. The connection is among those that close
-// ends.
-func (s *served) connect(method, target string) (net.Conn, error) {
-	conn, err := dialer("tcp", s.proxy)
+// connect asks the proxy for a tunnel to a target. The connection is among those
+// that close ends.
+func (s *served) connect(target string) (net.Conn, error) {
+	conn, err := s.ask("CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n\r\n")
 	if err != nil {
 		return nil, err
 	}
-	if !s.keep(conn) {
-		return nil, net.ErrClosed
-	}
-	uri := target
-	if method != http.MethodConnect {
-		uri = "http://" + target + "/"
-	}
-	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, uri, target)
-	var answer *http.Response
 	read := bufio.NewReader(conn)
-	if err == nil {
-		answer, err = http.ReadResponse(read, &http.Request{Method: method}) //nolint:bodyclose // it is the connection, which is closed
-	}
+	answer, err := http.ReadResponse(read, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // it is the connection, which is closed
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = errRefused
 	}
@@ -170,6 +159,33 @@ func (s *served) connect(method, target string) (net.Conn, error) {
 		return nil, err
 	}
 	return &early{Conn: conn, read: read}, nil // the server may have spoken already
+}
+
+// report tells the proxy of an attempt that led nowhere, and returns when it is
+// written down.
+func (s *served) report(method, target string) {
+	conn, err := s.ask(method + " http://" + target + "/ HTTP/1.1\r\nHost: " + target + "\r\nConnection: close\r\n\r\n")
+	if err != nil {
+		return // the lab is gone, and its journal with it
+	}
+	defer s.drop(conn)
+	_, _ = io.Copy(io.Discard, conn) // what it answers does not matter, only when
+}
+
+// ask sends a request to the proxy.
+func (s *served) ask(request string) (net.Conn, error) {
+	conn, err := dialer("tcp", s.proxy)
+	if err != nil {
+		return nil, err
+	}
+	if !s.keep(conn) {
+		return nil, net.ErrClosed
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		s.drop(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // early is a connection of which some was read already.

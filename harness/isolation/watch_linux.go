@@ -3,7 +3,6 @@ package isolation
 import (
 	"encoding/binary"
 	"errors"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -12,10 +11,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/emulator/gateway"
 )
 
 // attempts sees what the program tries to reach on ports that the lab does not
-// answer, and tells the lab's proxy, which writes it down.
+// answer, and reports it to the lab's proxy, which writes it down. Nothing is dialled
+// for it.
 type attempts struct {
 	socket  *os.File
 	lab     *served
@@ -27,14 +29,10 @@ type attempts struct {
 
 // attempt is one that failed.
 type attempt struct {
-	method string // in which the proxy is told of it
+	method string // in which it is reported: gateway.AttemptTCP or AttemptUDP
 	from   uint16 // port
 	to     netip.AddrPort
 }
-
-// connectUDP is what a proxy of UDP is asked with; the lab's knows none and
-// refuses it (RFC 9298 gives the name).
-const connectUDP = "CONNECT-UDP"
 
 // maxAttempts that wait to be told; more are not counted.
 const maxAttempts = 1 << 12
@@ -63,7 +61,7 @@ func (a *attempts) see(packet []byte) {
 		return
 	}
 	_, led := a.plan.Leads[seen.to.String()]
-	if seen.method == http.MethodConnect && (led || slices.Contains(a.plan.Ports, seen.to.Port())) || seen.to.Port() == dnsPort || seen.from == dnsPort {
+	if seen.method == gateway.AttemptTCP && (led || slices.Contains(a.plan.Ports, seen.to.Port())) || seen.to.Port() == dnsPort || seen.from == dnsPort {
 		return // answered, or an answer
 	}
 	select {
@@ -90,18 +88,16 @@ func parseAttempt(p []byte) (attempt, bool) {
 	if len(p) < header+4 {
 		return attempt{}, false
 	}
-	method := http.MethodConnect
+	method := gateway.AttemptTCP
 	if protocol == unix.IPPROTO_UDP {
-		method = connectUDP
+		method = gateway.AttemptUDP
 	}
 	return attempt{method, binary.BigEndian.Uint16(p[header:]), netip.AddrPortFrom(to, binary.BigEndian.Uint16(p[header+2:]))}, true
 }
 
 func (a *attempts) tell() {
 	for seen := range a.found {
-		if conn, err := a.lab.connect(seen.method, a.lab.names.target(seen.to)); err == nil {
-			a.lab.drop(conn) // allowed, but on a port that is not answered
-		}
+		a.lab.report(seen.method, a.lab.names.target(seen.to))
 	}
 }
 
