@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -66,8 +67,9 @@ func (st *stage) begin(ctx context.Context, name string, p *ProgramStep) error {
 	if st.started == nil {
 		st.started = map[string]*child{}
 	}
+	c.step, c.before = name, len(st.events)
 	st.started[name] = c
-	if err := st.record(ctx, c, fmt.Sprintf("%s was started", filepath.Base(c.name)), nil); err != nil {
+	if _, err := st.control.Record(ctx, c.event("was started")); err != nil {
 		return err
 	}
 	if _, err := st.control.Settle(ctx); err != nil {
@@ -89,7 +91,45 @@ func (st *stage) stop(ctx context.Context, s *StopStep, result *Result) error {
 		return err
 	}
 	*result = c.sofar(*result)
-	return st.ended(ctx, c)
+	if err := st.ended(ctx, c); err != nil {
+		return err
+	}
+	if err := st.look(ctx); err != nil {
+		return err
+	}
+	c.over(st.now, len(st.events))
+	return nil
+}
+
+// notice finds out which of the programs that start steps began have ended.
+func (st *stage) notice() {
+	for _, c := range st.started {
+		select {
+		case <-c.process.Done():
+			c.over(st.now, len(st.events))
+		default:
+		}
+	}
+}
+
+// withEnds are all events, and besides the ends of programs that ended by
+// themselves, without an id: when they were noticed is not the same in every run.
+func (st *stage) withEnds() []journal.Event {
+	var ended []*child
+	for _, c := range st.started {
+		if c.after > 0 && !c.recorded {
+			ended = append(ended, c)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *child) int { return cmp.Or(cmp.Compare(b.after, a.after), cmp.Compare(b.before, a.before)) })
+	events := slices.Clone(st.events)
+	for _, c := range ended { // from the last one to the first
+		if code, err := c.process.Wait(context.Background()); err == nil { // it has ended
+			c.code = code
+			events = slices.Insert(events, c.after, c.end(c.noticed))
+		}
+	}
+	return events
 }
 
 // ended writes a program's end down, and waits for what the emulator was still
@@ -97,8 +137,7 @@ func (st *stage) stop(ctx context.Context, s *StopStep, result *Result) error {
 func (st *stage) ended(ctx context.Context, c *child) error {
 	if !c.recorded {
 		c.recorded = true
-		summary, code := fmt.Sprintf("%s ended with exit code %d", filepath.Base(c.name), c.code), strconv.Itoa(c.code)
-		if err := st.record(ctx, c, summary, map[string]string{"exitCode": code}); err != nil {
+		if _, err := st.control.Record(ctx, c.end(time.Time{})); err != nil {
 			return err
 		}
 	}
@@ -106,12 +145,23 @@ func (st *stage) ended(ctx context.Context, c *child) error {
 	return err
 }
 
-func (st *stage) record(ctx context.Context, c *child, summary string, detail map[string]string) error {
-	w := c.workload
-	_, err := st.control.Record(ctx, journal.Event{
-		Kind: journal.Run, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount, ClientID: w.ClientID, Summary: summary, Detail: detail,
-	})
-	return err
+// event is what the journal says of the program.
+func (c *child) event(what string) journal.Event {
+	e := journal.Event{
+		Kind: journal.Run, Outcome: journal.OK, Workload: c.workload.Namespace + "/" + c.workload.ServiceAccount, ClientID: c.workload.ClientID,
+		Summary: filepath.Base(c.name) + " " + what, Detail: map[string]string{},
+	}
+	if c.step != "" {
+		e.Detail[journal.DetailProgram] = c.step
+	}
+	return e
+}
+
+// end is the event of the program's end.
+func (c *child) end(at time.Time) journal.Event {
+	e := c.event(fmt.Sprintf("ended with exit code %d", c.code))
+	e.Time, e.Detail[journal.DetailExitCode] = at, strconv.Itoa(c.code)
+	return e
 }
 
 // A child is a program that was started.
@@ -122,6 +172,28 @@ type child struct {
 	stdout, stderr output
 	code           int  // once await has returned without an error
 	recorded       bool // its end is in the journal
+
+	// Of one that a start step began: the step's name, how many events there were
+	// before it and until its end was noticed, which is 0 while it runs, and when
+	// that was in lab time.
+	step          string
+	before, after int
+	noticed       time.Time
+}
+
+// over notes that the program has ended, once.
+func (c *child) over(now time.Time, events int) {
+	if c.after == 0 {
+		c.noticed, c.after = now, events
+	}
+}
+
+// during are the events since the program was started, until now or its end.
+func (c *child) during(events []journal.Event) []journal.Event {
+	if c.after > 0 {
+		events = events[:c.after]
+	}
+	return events[c.before:len(events):len(events)]
 }
 
 // launch starts a program, which ends with ctx.

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -95,7 +96,7 @@ type Outcome struct {
 	Picture      string    `json:"picture,omitempty"`     // the file that WritePictures wrote
 	Failures     []Failure `json:"failures,omitempty"`
 
-	Journal     []journal.Event `json:"-"` // everything that was recorded
+	Journal     []journal.Event `json:"-"` // everything that was recorded, and without an id when a program was seen to have ended by itself
 	dir         string          // of the lab, which is gone
 	description string
 }
@@ -103,7 +104,8 @@ type Outcome struct {
 // WriteJournal writes what was recorded in a form that is the same for two runs
 // of a scenario that behave alike: see journal.WriteComparable.
 func (o Outcome) WriteJournal(w io.Writer) error {
-	return journal.WriteComparable(w, o.Journal, o.dir)
+	recorded := slices.DeleteFunc(slices.Clone(o.Journal), func(e journal.Event) bool { return e.ID == "" })
+	return journal.WriteComparable(w, recorded, o.dir)
 }
 
 // WriteJournals writes the journal of each scenario that was run into a directory
@@ -152,9 +154,10 @@ type Failure struct {
 // RunOutput is what a program printed.
 type RunOutput struct {
 	Step     string `json:"step"`
-	ExitCode int    `json:"exitCode"`
-	Stdout   string `json:"stdout,omitempty"` // the beginning
-	Stderr   string `json:"stderr,omitempty"` // the beginning
+	ExitCode int    `json:"exitCode"` // -1 while it runs
+	Running  bool   `json:"running,omitempty"`
+	Stdout   string `json:"stdout,omitempty"` // the beginning and the end
+	Stderr   string `json:"stderr,omitempty"` // the beginning and the end
 }
 
 // Seconds is a duration that is a number of seconds in JSON.
@@ -218,35 +221,50 @@ const maxEvents = 8
 // runs that it names and what the journal recorded during them, or else what it
 // recorded last.
 func (st *stage) witness(f *Failure, p *program, now view) {
-	var events []journal.Event
-	var named []string
+	named, during, of := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range p.references("results") {
 		result, ok := now.Results[r.key]
-		if !ok || slices.Contains(named, r.key) {
+		if !ok || named[r.key] {
 			continue
 		}
-		named = append(named, r.key)
-		events = append(events, result.Events...)
-		if st.ran(r.key) {
-			f.Runs = append(f.Runs, RunOutput{Step: r.key, ExitCode: result.ExitCode, Stdout: shortenTo(maxShownOutput, result.Stdout), Stderr: shortenTo(maxShownOutput, result.Stderr)})
+		named[r.key] = true
+		for _, e := range result.Events {
+			during[e.ID] = true
+		}
+		if program := st.program(r.key); program != nil {
+			w := st.actor(program.Workload).Workload
+			of[w.Namespace+"/"+w.ServiceAccount], of[w.ClientID] = true, true
+			f.Runs = append(f.Runs, RunOutput{Step: r.key, ExitCode: result.ExitCode, Running: result.Running, Stdout: ends(maxShownOutput, result.Stdout), Stderr: ends(maxShownOutput, result.Stderr)})
 		}
 	}
+	// Programs that go on while others run have seen the same events.
+	events := slices.DeleteFunc(slices.Clone(now.Journal), func(e journal.Event) bool { return !during[e.ID] })
 	if len(events) == 0 {
 		events = now.Journal
 	}
-	st.explain(f, events)
+	st.explain(f, events, slices.DeleteFunc(slices.Clone(events), func(e journal.Event) bool { return !of[cmp.Or(e.Workload, e.ClientID)] }))
 }
 
-func (st *stage) ran(name string) bool {
-	return slices.ContainsFunc(st.scenario.Steps, func(s Step) bool { return s.Name == name && s.program() != nil })
+// program is what the step of a name runs or starts, nil if it does neither.
+func (st *stage) program(name string) *ProgramStep {
+	for _, s := range st.scenario.Steps {
+		if s.Name == name {
+			return s.program()
+		}
+	}
+	return nil
 }
 
 // explain adds the last of the events, and why the last refusal among them was
-// made, or the last grant if a run that is named had only grants. One explanation
-// is enough for a scenario.
-func (st *stage) explain(f *Failure, events []journal.Event) {
+// made, or the last grant if a run that is named had only grants. A refusal of
+// the programs that it is about goes before another's. One explanation is enough
+// for a scenario.
+func (st *stage) explain(f *Failure, events, own []journal.Event) {
 	f.Events = slices.Clone(events[max(0, len(events)-maxEvents):])
-	last, found := journal.Last(events)
+	last, found := journal.Last(own)
+	if !found || last.Outcome != journal.Denied && last.Outcome != journal.Failed {
+		last, found = journal.Last(events)
+	}
 	explained := slices.ContainsFunc(st.outcome.Failures, func(f Failure) bool { return f.Explanation != "" })
 	if !found || explained || last.Outcome == journal.Granted && len(f.Runs) == 0 {
 		return

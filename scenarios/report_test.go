@@ -24,7 +24,7 @@ func sample() Report {
 				File: "library/wrong-subject.yaml", Line: 41, Message: "expectation failed",
 				Expression: "results.foreign.json.code == 700213 &&\n  results.foreign.exitCode == 0",
 				Values:     []NamedValue{{"results.foreign.json.code", "700211"}},
-				Runs:       []RunOutput{{Step: "foreign", ExitCode: 1, Stdout: "{\"ok\":false,\"error\":\"<AADSTS700211>\"}\n", Stderr: "warning\x01: proxy\n"}},
+				Runs:       []RunOutput{{Step: "foreign", ExitCode: 1, Stdout: "{\"ok\":false,\"error\":\"<AADSTS700211>\"}\n", Stderr: "warning\x01: proxy\n"}, {Step: "app", ExitCode: -1, Running: true, Stdout: "{\"ok\":true}\n"}},
 				Events: []journal.Event{
 					{ID: "7", Time: at, Kind: journal.Discovery, Outcome: journal.OK, Summary: "the keys of https://local.oic.wiemu.test/ were fetched"},
 					{ID: "8", Time: at, Kind: journal.Exchange, Outcome: journal.Denied, Code: 700211, Summary: "web was refused"},

@@ -61,9 +61,10 @@ func (st *stage) play(ctx context.Context) (err error) {
 	if err := st.lookAfter(ctx); err != nil {
 		return err
 	}
+	st.notice()
 	st.outcome.Simulated = Seconds(st.now.Sub(st.start))
 	st.escapes()
-	return st.outcome.keep(st.events, st.dir)
+	return st.outcome.keep(st.withEnds(), st.dir)
 }
 
 // steps goes through the steps until one fails.
@@ -170,6 +171,7 @@ func (st *stage) step(ctx context.Context, s *Step) (result Result, err error) {
 	if err := st.look(ctx); err != nil {
 		return Result{}, err
 	}
+	st.notice()
 	before := len(st.events)
 	result = Result{Started: st.now}
 	defer func() {
@@ -233,7 +235,9 @@ func (st *stage) view(ctx context.Context, s *Step) view {
 	if len(st.started) > 0 {
 		v.Results = maps.Clone(st.results)
 		for name, c := range st.started {
-			v.Results[name] = c.sofar(st.results[name])
+			r := c.sofar(st.results[name])
+			r.Events = c.during(st.events)
+			v.Results[name] = r
 		}
 	}
 	tokens := slices.ContainsFunc(s.Expect, func(e Expression) bool { return len(e.program.references("workloads")) > 0 })
@@ -289,7 +293,7 @@ func (st *stage) fail(s *Step, err error) {
 		}
 	}
 	f := Failure{File: st.scenario.file, Line: s.line, Message: fmt.Sprintf("step %s: %v", name, err)}
-	st.explain(&f, st.events)
+	st.explain(&f, st.events, nil)
 	st.outcome.Failures = append(st.outcome.Failures, f)
 }
 
@@ -306,6 +310,6 @@ func (st *stage) escapes() {
 		File:    st.scenario.file,
 		Message: fmt.Sprintf("a program tried to reach %s, which is not emulated; allow it with allowEscapes: true", escaped[0].Host),
 	}
-	st.explain(&f, escaped)
+	st.explain(&f, escaped, nil)
 	st.outcome.Failures = append(st.outcome.Failures, f)
 }

@@ -133,7 +133,11 @@ func (f Failure) reason() string {
 func (f Failure) evidence() string {
 	var b strings.Builder
 	for _, r := range f.Runs {
-		fmt.Fprintf(&b, "  step %s ended with exit code %d\n", r.Step, r.ExitCode)
+		how := fmt.Sprintf("ended with exit code %d", r.ExitCode)
+		if r.Running {
+			how = "is still running"
+		}
+		fmt.Fprintf(&b, "  step %s %s\n", r.Step, how)
 		b.WriteString(section("its output", r.Stdout) + section("its error output", r.Stderr))
 	}
 	var events strings.Builder

@@ -153,6 +153,21 @@ func showEvent(e journal.Event) string {
 
 func shorten(text string) string { return shortenTo(maxShownText, text) }
 
+// ends leaves out the middle of what is too long.
+func ends(limit int, text string) string {
+	if len(text) <= limit {
+		return text
+	}
+	head, tail := text[:limit/2], text[len(text)-limit/2:]
+	if line, _, ok := strings.Cut(tail, "\n"); ok && len(line)+1 < len(tail) { // whole lines, where there are some
+		tail = tail[len(line)+1:]
+	}
+	if i := strings.LastIndexByte(head, '\n'); i >= 0 {
+		head = head[:i+1]
+	}
+	return strings.ToValidUTF8(head, "") + "…\n" + strings.ToValidUTF8(tail, "")
+}
+
 func shortenTo(limit int, text string) string {
 	if len(text) <= limit {
 		return text

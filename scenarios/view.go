@@ -20,7 +20,7 @@ type Result struct {
 	Kid      string          `json:"kid,omitempty"`     // of the key that a rotate, publish or removeKey was about
 	Token    Token           `json:"token,omitzero"`    // of a copyToken
 	Fault    string          `json:"fault,omitempty"`   // the id that a fault step's fault has in the journal
-	Events   []journal.Event `json:"events,omitempty"`  // what the journal recorded during the step
+	Events   []journal.Event `json:"events,omitempty"`  // what the journal recorded during the step, or since a start until now or the program's stop
 	Started  time.Time       `json:"started,omitzero"`  // lab time
 	Finished time.Time       `json:"finished,omitzero"` // lab time
 }

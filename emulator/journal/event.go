@@ -28,6 +28,12 @@ const (
 	Fault       Kind = "fault"        // a fault was injected, hit or cleared
 )
 
+// The details of an event of a [Run].
+const (
+	DetailExitCode = "exitCode" // of a program that has ended; none: it was started
+	DetailProgram  = "program"  // which of those that were started it is
+)
+
 // Outcome says how an event, or one check of it, ended.
 type Outcome string
 

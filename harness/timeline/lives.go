@@ -242,3 +242,52 @@ func (c *composer) fault(i int, e journal.Event) {
 		l.add(item{fault, 1, x, x, i, ""}) // below, so that the bar is seen
 	}
 }
+
+// A program was started, and may have ended.
+type program struct {
+	lane       *lane
+	name       string
+	began, end int // events; end is 0 until it has ended
+}
+
+// program notes that a program was started, or has ended. An end says of which
+// start it is, unless the program was waited for and only its end is recorded.
+func (c *composer) program(i int, e journal.Event) {
+	l, name, code := c.lane(programGroup, e.Workload), e.Detail[journal.DetailProgram], e.Detail[journal.DetailExitCode]
+	if !refused(e) && code == "" {
+		c.programs = append(c.programs, &program{lane: l, name: name, began: i})
+		return
+	}
+	for _, r := range c.programs {
+		if r.lane == l && name != "" && r.name == name && r.end == 0 {
+			r.end = i
+			return
+		}
+	}
+	c.point(l, c.ending(i), i)
+}
+
+// ending is the shape of a program's end.
+func (c *composer) ending(i int) shape {
+	if e := c.events[i]; refused(e) || e.Detail[journal.DetailExitCode] != "0" {
+		return broke
+	}
+	return ended
+}
+
+// drawProgram draws how long a program ran, below the ends of those that were
+// waited for.
+func (c *composer) drawProgram(r *program) {
+	from, to := c.axis.at[r.began], c.axis.now
+	if r.end != 0 {
+		to = c.axis.at[r.end]
+	}
+	row, ok := r.lane.row(from, to+0.6)
+	if !ok {
+		return
+	}
+	r.lane.add(item{running, row + 1, from, to, r.began, r.name})
+	if r.end != 0 {
+		r.lane.add(item{c.ending(r.end), row + 1, to, to, r.end, ""})
+	}
+}

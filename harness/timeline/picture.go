@@ -26,7 +26,8 @@ const (
 	fault     shape = "fault"     // a triangle
 	turned    shape = "turned"    // a flag: the clock was changed other than forward
 
-	advanced  shape = "advanced"  // a bar: the clock was moved
+	running   shape = "running"   // a bar: a program from its start to its end
+	advanced  shape = "advanced"  // the clock was moved
 	injected  shape = "injected"  // how long a fault was there
 	published shape = "published" // the stages of a key
 	signing   shape = "signing"
@@ -46,14 +47,14 @@ var legend = []struct {
 	{published, "key published"}, {signing, "key signs"}, {hidden, "key signs, but is not published"}, {retired, "key retired, still published"}, {removed, "key removed"},
 	{current, "token in the file"}, {rest, "its lifetime"}, {expired, "in the file, but expired"},
 	{granted, "granted"}, {denied, "refused or failed"}, {challenge, "asked without a token, as clients do first"},
-	{token, "access token's lifetime"}, {ended, "program ended"}, {broke, "program ended with an error"},
+	{token, "access token's lifetime"}, {running, "program runs"}, {ended, "program ended"}, {broke, "program ended with an error"},
 	{changed, "change or look-up"}, {advanced, "clock moved on"}, {turned, "clock set"}, {injected, "fault injected"}, {fault, "fault hit a call"},
 }
 
 // bar reports whether a shape has a length.
 func (s shape) bar() bool {
 	switch s {
-	case advanced, injected, published, signing, hidden, retired, current, rest, expired, token:
+	case running, advanced, injected, published, signing, hidden, retired, current, rest, expired, token:
 		return true
 	}
 	return false
@@ -212,6 +213,8 @@ type composer struct {
 	rings  []*ring
 	files  []*file
 	faults []*life
+
+	programs []*program
 }
 
 // lane returns the lane of that name in a group, which it makes.
@@ -267,11 +270,7 @@ func (c *composer) add(i int, e journal.Event) {
 	case journal.Access:
 		c.point(c.lane(accessGroup, cmp.Or(e.Resource, e.Host, e.Part)), outcome(e, granted), i)
 	case journal.Run:
-		s := ended
-		if code := e.Detail["exitCode"]; refused(e) || code != "" && code != "0" {
-			s = broke
-		}
-		c.point(c.lane(programGroup, e.Workload), s, i)
+		c.program(i, e)
 	case journal.Escape:
 		c.point(c.lane(escapeGroup, e.Host), outcome(e, changed), i)
 	case journal.Directory:
@@ -324,6 +323,9 @@ func (c *composer) finish() {
 	}
 	for _, f := range c.files {
 		c.drawFile(f)
+	}
+	for _, r := range c.programs {
+		c.drawProgram(r)
 	}
 	for _, f := range c.faults {
 		f.lane.add(item{injected, 0, f.from, c.axis.now, f.event, f.name})

@@ -169,6 +169,25 @@ func TestWhatIsDrawn(t *testing.T) {
 	}
 }
 
+// A program is drawn from its start to its end, or as far as the picture goes.
+func TestProgramsThatWereStarted(t *testing.T) {
+	run := func(after time.Duration, summary string, detail map[string]string) journal.Event {
+		return at(after, journal.Event{Kind: journal.Run, Workload: "shop/web", Summary: summary, Detail: detail})
+	}
+	got := draw(t, timeline.SVG, about, number(
+		run(0, "one started", map[string]string{"program": "one"}),
+		run(0, "two started", map[string]string{"program": "two"}),
+		run(time.Minute, "curl ended with exit code 0", map[string]string{"exitCode": "0"}),
+		run(time.Hour, "one ended with exit code 3", map[string]string{"program": "one", "exitCode": "3"}),
+		run(2*time.Hour, "curl ended with exit code 0", map[string]string{"exitCode": "0"}),
+	))
+	for what, times := range map[string]int{`class="running"`: 3, `class="broke"`: 2, `class="ended"`: 3, "program runs: 2026-01-05 08:00:00 two started": 1} { // one of each in the legend
+		if n := strings.Count(got, what); n != times {
+			t.Errorf("%s is drawn %d times, want %d:\n%s", what, n, times, got)
+		}
+	}
+}
+
 func TestThePageIsSelfContained(t *testing.T) {
 	page := draw(t, timeline.HTML, about, day())
 	doc := parse(t, page)
