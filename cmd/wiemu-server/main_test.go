@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -37,6 +39,23 @@ func TestTheControlDoorsTokenStaysTheSame(t *testing.T) {
 	}
 	if _, err := controlToken(dir); err == nil || !strings.Contains(err.Error(), "remove the file") {
 		t.Errorf("an empty file gives %v", err)
+	}
+}
+
+// TestAPlantedTokenDoesNotOpenTheControlDoor: somebody else made the directory, or the
+// file in it, and would know the token.
+func TestAPlantedTokenDoesNotOpenTheControlDoor(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
+		t.Skip("files of another owner are made by root")
+	}
+	for _, planted := range []string{"", controlTokenFile} {
+		dir := t.TempDir()
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, controlTokenFile), []byte("known\n"), 0o644), os.Chown(filepath.Join(dir, planted), 54321, 54321)); err != nil {
+			t.Fatal(err)
+		}
+		if token, err := controlToken(dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, planted)+": expected it to belong to root") {
+			t.Errorf("%q, %v", token, err)
+		}
 	}
 }
 

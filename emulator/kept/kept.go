@@ -1,6 +1,7 @@
 // Package kept keeps values in the files of a directory, so that they outlive the
 // process, however it ends: a file is there whole or not at all, and on disk
-// before a change counts. It does not know what it keeps. A file that cannot be
+// before a change counts. It does not know what it keeps; whose files it may believe
+// is package statedir's. A file that cannot be
 // read is an error and never passed over: who keeps something wants it back.
 package kept
 
@@ -12,7 +13,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // version is that of the files' format.
@@ -20,35 +22,36 @@ const version = 1
 
 // Dir is a directory that one process at a time has open.
 type Dir struct {
-	path string
-	held *os.File // the lock
+	files *statedir.Dir
+	held  *os.File // the lock
 }
 
 // Open opens a directory, which it makes (0700) if there is none, and holds it
 // until Close. One that another process holds is an error.
 func Open(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
-	}
-	held, err := os.OpenFile(filepath.Join(path, ".held"), os.O_CREATE|os.O_RDWR, 0o600)
+	files, err := statedir.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the state directory: %w", err)
+		return nil, err
+	}
+	held, err := files.OpenFile(".held", os.O_CREATE|os.O_RDWR)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the state directory: %w", err), files.Close())
 	}
 	taken, err := lock(held)
 	if err == nil && !taken {
 		err = errors.New("another process has it open; stop that one, or give this one a directory of its own")
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the state directory %s: %w", path, err), held.Close())
+		return nil, errors.Join(fmt.Errorf("open the state directory %s: %w", path, err), held.Close(), files.Close())
 	}
-	return &Dir{path, held}, nil
+	return &Dir{files, held}, nil
 }
 
 // Close lets go of the directory.
-func (d *Dir) Close() error { return d.held.Close() }
+func (d *Dir) Close() error { return errors.Join(d.held.Close(), d.files.Close()) }
 
 // Path is the path of a file.
-func (d *Dir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+func (d *Dir) Path(name string) string { return d.files.Path(name) }
 
 // document is what a file holds.
 type document struct {
@@ -60,7 +63,7 @@ type document struct {
 // anything was. The error of a file that is damaged names it and, where that can be
 // told, the field; wrap what is wrong with the value itself in [Dir.Damaged].
 func (d *Dir) Read(name string, into any) (found bool, err error) {
-	data, err := os.ReadFile(d.Path(name))
+	data, err := d.files.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -119,33 +122,8 @@ func (d *Dir) Write(name string, value any) error {
 	if err != nil {
 		return fmt.Errorf("encode what is to be kept: %w", err)
 	}
-	file := d.Path(name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("make a directory of what is kept: %w", err)
-	}
-	if err := replace(file, append(data, '\n')); err != nil {
-		return fmt.Errorf("keep %s: %w", file, err)
+	if err := d.files.WriteFile(name, append(data, '\n')); err != nil {
+		return fmt.Errorf("keep %s: %w", d.Path(name), err)
 	}
 	return nil
-}
-
-// replace puts a file in the place of another, durably: first the file, then the
-// directory's entry. What a killed process has begun to write is written over.
-func replace(file string, data []byte) (err error) {
-	next := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".new")
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(next))
-	}
-	if err := os.Rename(next, file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
 }

@@ -1,6 +1,7 @@
 package kept_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -93,6 +94,21 @@ func TestOneProcessAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, path)
+}
+
+// TestAPlantedLinkIsNotFollowed is an attack: root then wrote signing keys over any file.
+func TestAPlantedLinkIsNotFollowed(t *testing.T) {
+	path, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	if err := errors.Join(os.WriteFile(victim, []byte("intact"), 0o600), os.Mkdir(filepath.Join(path, "rings"), 0o700), os.Symlink(victim, filepath.Join(path, "rings", ".local.new"))); err != nil {
+		t.Fatal(err)
+	}
+	dir := open(t, path)
+	if err := dir.Write("rings/local", value{Name: "key"}); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(victim); err != nil || string(data) != "intact" {
+		t.Errorf("the victim holds %q, %v", data, err)
+	}
 }
 
 func TestWhereNothingCanBeKept(t *testing.T) {

@@ -17,12 +17,3 @@ func lock(f *os.File) (taken bool, err error) {
 	}
 	return err == nil, err
 }
-
-// syncDir waits until the entries of a directory are on disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -16,6 +16,3 @@ func lock(f *os.File) (taken bool, err error) {
 	}
 	return err == nil, err
 }
-
-// syncDir does nothing: NTFS writes a directory's entries with its journal.
-func syncDir(string) error { return nil }

@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // pemType is the label of a PKCS#8 private key (RFC 7468 §10).
@@ -19,16 +20,14 @@ const pemType = "PRIVATE KEY"
 var errUnusable = errors.New("no PKCS#8 PEM file with an RSA-2048 key")
 
 // file names the file of a key.
-func (s *shelf) file(index int) string {
-	return filepath.Join(s.dir, fmt.Sprintf("key-%03d.pem", index))
-}
+func file(index int) string { return fmt.Sprintf("key-%03d.pem", index) }
 
 // stored reports whether a key has a file.
 func (s *shelf) stored(index int) bool {
-	if s.dir == "" {
+	if s.dir == nil {
 		return false
 	}
-	info, err := os.Stat(s.file(index))
+	info, err := s.dir.Stat(file(index))
 	return err == nil && info.Size() > 0
 }
 
@@ -38,16 +37,16 @@ func (s *shelf) obtain(index int) (*rsa.PrivateKey, error) {
 	if s.abandoned() {
 		return nil, errClosed
 	}
-	if s.dir == "" {
+	if s.dir == nil {
 		return rsa.GenerateKey(rand.Reader, bits)
 	}
-	file := s.file(index)
-	key, err := load(file)
+	file := file(index)
+	key, err := load(s.dir, file)
 	switch {
 	case err == nil:
 		return key, nil
 	case errors.Is(err, errUnusable):
-		s.log.Warn("key pool: a new key is made in place of a file that is none", "file", file, "error", err)
+		s.log.Warn("key pool: a new key is made in place of a file that is none", "file", s.dir.Path(file), "error", err)
 		return s.create(file, true)
 	case errors.Is(err, fs.ErrNotExist):
 		return s.create(file, false)
@@ -69,37 +68,37 @@ func (s *shelf) create(file string, replace bool) (*rsa.PrivateKey, error) {
 		return key, nil
 	}
 	if replace {
-		if theirs, err := load(file); err == nil {
+		if theirs, err := load(s.dir, file); err == nil {
 			return theirs, nil
 		}
 	}
-	err = store(file, key, replace)
+	err = store(s.dir, file, key, replace)
 	if errors.Is(err, fs.ErrExist) {
-		return load(file)
+		return load(s.dir, file)
 	}
 	if err != nil {
-		s.log.Warn("key pool: a key is not kept and will be made again by the next process", "file", file, "error", err)
+		s.log.Warn("key pool: a key is not kept and will be made again by the next process", "file", s.dir.Path(file), "error", err)
 	}
 	return key, nil
 }
 
 // load reads a key.
-func load(file string) (*rsa.PrivateKey, error) {
-	data, err := os.ReadFile(file)
+func load(dir *statedir.Dir, file string) (*rsa.PrivateKey, error) {
+	data, err := dir.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != pemType {
-		return nil, fmt.Errorf("%s: %w", file, errUnusable)
+		return nil, fmt.Errorf("%s: %w", dir.Path(file), errUnusable)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", file, errUnusable, err)
+		return nil, fmt.Errorf("%s: %w: %w", dir.Path(file), errUnusable, err)
 	}
 	key, ok := parsed.(*rsa.PrivateKey)
 	if !ok || key.N.BitLen() != bits {
-		return nil, fmt.Errorf("%s: %w", file, errUnusable)
+		return nil, fmt.Errorf("%s: %w", dir.Path(file), errUnusable)
 	}
 	return key, nil
 }
@@ -107,31 +106,32 @@ func load(file string) (*rsa.PrivateKey, error) {
 // store writes a key whole or not at all: a complete file of another name gets
 // the right one by link, which unlike rename never replaces what another process
 // has put there.
-func store(file string, key *rsa.PrivateKey, replace bool) (err error) {
+func store(dir *statedir.Dir, file string, key *rsa.PrivateKey, replace bool) (err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
 	}
-	whole, err := os.CreateTemp(filepath.Dir(file), ".making-*.pem") // 0600
+	making := ".making-" + rand.Text() + ".pem"
+	whole, err := dir.OpenFile(making, os.O_CREATE|os.O_EXCL|os.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(whole.Name()) }() // a rename has taken it already
+	defer func() { _ = dir.Remove(making) }() // a rename has taken it already
 	err = pem.Encode(whole, &pem.Block{Type: pemType, Bytes: der})
 	if err := errors.Join(err, whole.Close()); err != nil {
 		return err
 	}
 	if replace {
-		return os.Rename(whole.Name(), file)
+		return dir.Rename(making, file)
 	}
-	err = os.Link(whole.Name(), file)
+	err = dir.Link(making, file)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	// A file system without links: the short race that is left can only cost
 	// two processes that start together the same first key.
-	if _, found := os.Lstat(file); found == nil {
+	if _, found := dir.Stat(file); found == nil {
 		return fs.ErrExist
 	}
-	return os.Rename(whole.Name(), file)
+	return dir.Rename(making, file)
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // bits is the size of every key: what AKS signs with and what Entra ID accepts.
@@ -43,15 +43,12 @@ type Pool struct {
 // make the two keys that every lab needs first, and after them those ahead, and
 // returns without waiting for any.
 func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
+	var files *statedir.Dir
 	if dir != "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("key pool: make its directory: %w", err)
+		var err error
+		if files, err = statedir.Open(dir); err != nil {
+			return nil, fmt.Errorf("key pool: %w", err)
 		}
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, fmt.Errorf("key pool: find its directory: %w", err)
-		}
-		dir = abs
 	}
 	if opts.Ahead <= 0 {
 		opts.Ahead = 8
@@ -62,7 +59,7 @@ func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	s := &shelf{dir: dir, ahead: opts.Ahead, log: opts.Logger, slots: map[int]*slot{}}
+	s := &shelf{dir: files, ahead: opts.Ahead, log: opts.Logger, slots: map[int]*slot{}}
 	p := s.lease()
 	for index, key := range opts.First {
 		given := &slot{done: make(chan struct{}), key: key}
@@ -137,7 +134,7 @@ func (p *Pool) Close() error {
 
 // shelf is what a pool and its leases share.
 type shelf struct {
-	dir   string
+	dir   *statedir.Dir // nil: keys are in memory
 	ahead int
 	log   *slog.Logger
 
@@ -171,6 +168,9 @@ func (s *shelf) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users--
+	if s.users == 0 && s.dir != nil {
+		_ = s.dir.Close() // a key that is being read now is nobody's
+	}
 }
 
 func (s *shelf) abandoned() bool {

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // take takes n keys of a pool.
@@ -143,7 +145,12 @@ func TestAFileThatHoldsNoKeyIsReplacedAndNamed(t *testing.T) {
 			if !strings.Contains(log.String(), file) {
 				t.Errorf("the log does not name the file: %q", log.String())
 			}
-			stored, err := load(file)
+			files, err := statedir.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer files.Close()
+			stored, err := load(files, "key-000.pem")
 			if err != nil || !stored.Equal(key) {
 				t.Errorf("the file was not replaced by the key handed out: %v", err)
 			}

@@ -92,7 +92,7 @@ func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) 
 		return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
 	}
 	for file, data := range files {
-		if err := writeFile(file, data, 0o644, false); err != nil {
+		if err := writeFile(file, data, 0o644); err != nil {
 			return Bundle{}, fmt.Errorf("write the trust bundle: %w", err)
 		}
 	}

@@ -35,11 +35,15 @@ type ca struct {
 }
 
 // makeCA makes a CA that can certify the names and nothing else.
-func makeCA(permitted names) (*ca, error) {
-	rootKey, err := newKey() // used below, once, and dropped with this frame
+func makeCA(permitted names) (*ca, error) { return makeCAAs(permitted, func(*x509.Certificate) {}) }
+
+// makeCAAs lets tests change the templates of both certificates.
+func makeCAAs(permitted names, change func(*x509.Certificate)) (*ca, error) {
+	rootKey, err := newKey()
 	if err != nil {
 		return nil, err
 	}
+	defer wipe(rootKey) // it has signed the intermediate, and nobody is to sign another
 	key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -51,6 +55,7 @@ func makeCA(permitted names) (*ca, error) {
 	root := caTemplate("wiemu root "+id, permitted)
 	root.MaxPathLen = 1
 	root.KeyUsage = x509.KeyUsageCertSign
+	change(root)
 	made := &ca{key: key}
 	if made.root, err = certify(root, root, rootKey.Public(), rootKey); err != nil {
 		return nil, err
@@ -59,6 +64,7 @@ func makeCA(permitted names) (*ca, error) {
 	intermediate.MaxPathLenZero = true
 	intermediate.KeyUsage = x509.KeyUsageCertSign
 	intermediate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	change(intermediate)
 	if made.intermediate, err = certify(intermediate, made.root, key.Public(), rootKey); err != nil {
 		return nil, err
 	}
@@ -94,6 +100,14 @@ func certify(template, issuer *x509.Certificate, public any, signer *ecdsa.Priva
 		return nil, fmt.Errorf("sign a certificate for %s: %w", template.Subject, err)
 	}
 	return x509.ParseCertificate(der)
+}
+
+// wipe overwrites a private key where it lies in memory. crypto/ecdsa keeps a copy of
+// a key that has signed in a cache by weak pointers, which goes with the key itself
+// (crypto/internal/fips140cache); PROBE
+func wipe(key *ecdsa.PrivateKey) {
+	clear(key.D.Bits())
+	key.D.SetInt64(0)
 }
 
 func newKey() (*ecdsa.PrivateKey, error) {

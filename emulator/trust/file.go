@@ -6,9 +6,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // authorityFile holds the root, the intermediate and the intermediate's key, in
@@ -23,29 +26,37 @@ const (
 
 // load reads the CA of a directory. It returns nil when there is none that can
 // be used, and why; an error when that cannot be told.
-func load(dir string, wanted names) (_ *ca, unusable string, err error) {
-	file := filepath.Join(dir, authorityFile)
-	data, err := os.ReadFile(file)
+func load(dir *statedir.Dir, wanted names) (_ *ca, unusable string, err error) {
+	file := dir.Path(authorityFile)
+	f, err := dir.OpenFile(authorityFile, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("read the CA: %w; make it readable, or delete it and a new one is made", err)
 	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the CA: %w; make it readable, or delete it and a new one is made", err)
+	}
+	defer clear(data)
 	kept, err := parseCA(data)
 	if err != nil {
 		return nil, fmt.Sprintf("%s is no CA of wiemu's: %v", file, err), nil
 	}
-	if name := wanted.missingFrom(kept.intermediate); name != "" {
-		return nil, fmt.Sprintf("the CA in %s does not permit %s", file, name), nil
+	for _, cert := range []*x509.Certificate{kept.root, kept.intermediate} {
+		if why := wanted.differFrom(cert); why != "" {
+			return nil, fmt.Sprintf("the CA in %s %s", file, why), nil
+		}
 	}
-	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
-		_ = os.Chmod(file, 0o600) // tightened where it can be: some volumes have modes of their own
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		_ = f.Chmod(0o600) // tightened where it can be: some volumes have modes of their own
 	}
 	return kept, "", nil
 }
 
-// parseCA reads a CA and checks that it is whole and as narrow as makeCA's.
+// parseCA reads a CA and checks that it is whole.
 func parseCA(data []byte) (*ca, error) {
 	root, data, err := nextCertificate(data)
 	if err != nil {
@@ -71,9 +82,6 @@ func parseCA(data []byte) (*ca, error) {
 		return nil, fmt.Errorf("the intermediate is not the root's: %w", err)
 	}
 	for _, cert := range []*x509.Certificate{root, intermediate} {
-		if !cert.PermittedDNSDomainsCritical || len(cert.PermittedDNSDomains) == 0 || len(cert.PermittedIPRanges) == 0 {
-			return nil, fmt.Errorf("%s is not held to names", cert.Subject.CommonName)
-		}
 		if !cert.NotBefore.Equal(caNotBefore) || !cert.NotAfter.Equal(caNotAfter) {
 			return nil, fmt.Errorf("%s is valid from %v to %v", cert.Subject.CommonName, cert.NotBefore, cert.NotAfter)
 		}
@@ -91,21 +99,23 @@ func nextCertificate(data []byte) (_ *x509.Certificate, rest []byte, err error) 
 }
 
 // store writes the CA. It survives a crash whole or not at all.
-func store(dir string, made *ca) error {
+func store(dir *statedir.Dir, made *ca) error {
 	key, err := x509.MarshalPKCS8PrivateKey(made.key)
 	if err != nil {
 		return fmt.Errorf("encode the CA's key: %w", err)
 	}
+	defer clear(key)
 	data := append(encodePEM(made.root), encodePEM(made.intermediate)...)
 	data = append(data, pem.EncodeToMemory(&pem.Block{Type: pemPrivateKey, Bytes: key})...)
-	if err := writeFile(filepath.Join(dir, authorityFile), data, 0o600, true); err != nil {
+	defer clear(data)
+	if err := dir.WriteFile(authorityFile, data); err != nil {
 		return fmt.Errorf("store the CA: %w", err)
 	}
 	return nil
 }
 
-// writeFile replaces a file in one step; durable waits until it is on disk.
-func writeFile(file string, data []byte, mode fs.FileMode, durable bool) (err error) {
+// writeFile replaces a file in one step.
+func writeFile(file string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
 	if err != nil {
 		return err
@@ -121,11 +131,6 @@ func writeFile(file string, data []byte, mode fs.FileMode, durable bool) (err er
 	}
 	if err := f.Chmod(mode); err != nil {
 		return err
-	}
-	if durable {
-		if err := f.Sync(); err != nil {
-			return err
-		}
 	}
 	if err := f.Close(); err != nil {
 		return err

@@ -5,14 +5,15 @@ package trust
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
+
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // lock waits until no other process makes a CA in the directory. The lock ends
 // with the process, however it ends.
-func lock(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+func lock(dir *statedir.Dir) (unlock func(), err error) {
+	f, err := dir.OpenFile(".lock", os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

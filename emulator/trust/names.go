@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -125,20 +126,45 @@ func (n names) ranges() []*net.IPNet {
 	return ranges
 }
 
-// missingFrom is the first of the names that the CA certificate does not
-// permit; "" when it permits all.
-func (n names) missingFrom(cert *x509.Certificate) string {
-	for _, domain := range n.domains() {
-		if !slices.ContainsFunc(cert.PermittedDNSDomains, func(permitted string) bool {
-			return domain == permitted || strings.HasSuffix(domain, "."+permitted)
-		}) {
-			return domain
+// differFrom says in what a CA certificate's name constraints are not exactly those of
+// the names; "" when they are.
+func (n names) differFrom(cert *x509.Certificate) string {
+	if !cert.PermittedDNSDomainsCritical {
+		return "is not held to names"
+	}
+	if why := compare(cert.PermittedDNSDomains, n.domains()); why != "" {
+		return why
+	}
+	if why := compare(texts(cert.PermittedIPRanges), texts(n.ranges())); why != "" {
+		return why
+	}
+	nobody := []string{nothing}
+	if !slices.Equal(cert.PermittedEmailAddresses, nobody) || !slices.Equal(cert.PermittedURIDomains, nobody) ||
+		len(cert.ExcludedDNSDomains)+len(cert.ExcludedIPRanges)+len(cert.ExcludedEmailAddresses)+len(cert.ExcludedURIDomains) > 0 {
+		return "has constraints that are not wiemu's"
+	}
+	return ""
+}
+
+// compare says which names a CA lacks, or has too many.
+func compare(permitted, wanted []string) string {
+	for _, name := range wanted {
+		if !slices.Contains(permitted, name) {
+			return "does not permit " + name
 		}
 	}
-	for _, ip := range n.addresses() {
-		if !slices.ContainsFunc(cert.PermittedIPRanges, func(r *net.IPNet) bool { return r.Contains(ip.AsSlice()) }) {
-			return ip.String()
+	for _, name := range permitted {
+		if !slices.Contains(wanted, name) {
+			return "permits " + strconv.Quote(name) + ", which this configuration does not name"
 		}
 	}
 	return ""
+}
+
+func texts(ranges []*net.IPNet) []string {
+	all := make([]string, len(ranges))
+	for i, r := range ranges {
+		all[i] = r.String()
+	}
+	return all
 }

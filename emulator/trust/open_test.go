@@ -2,7 +2,9 @@ package trust
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 func TestOpenAgain(t *testing.T) {
@@ -25,8 +28,8 @@ func TestOpenAgain(t *testing.T) {
 		why    string // part of Renewed; "": the CA is kept
 	}{
 		{name: "the same names", names: first},
-		{name: "fewer names", names: first[:1]},
-		{name: "a name below a permitted one", names: []string{"a.vault.azure.net"}},
+		{name: "fewer names", names: first[:1], why: `permits "vault.azure.net", which this configuration does not name`},
+		{name: "a name below a permitted one", names: []string{"a.vault.azure.net"}, why: "does not permit a.vault.azure.net"},
 		{name: "another name", names: append(first, "graph.microsoft.com"), why: "does not permit graph.microsoft.com"},
 		{name: "another suffix", names: []string{".azure.net"}, why: "does not permit azure.net"},
 		{name: "an address", names: first, ips: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, why: "does not permit 10.0.0.1"},
@@ -35,6 +38,12 @@ func TestOpenAgain(t *testing.T) {
 		{name: "no key", names: first, damage: truncate(-20), why: "expected a private key"},
 		{name: "another's key", names: first, damage: swapKey, why: "not the intermediate's"},
 		{name: "another's root", names: first, damage: swapRoot, why: "not the root's"},
+		{name: "everything permitted", names: first, damage: replaceCA(func(c *x509.Certificate) { c.PermittedDNSDomains = append(c.PermittedDNSDomains, "") }), why: `permits "", which`},
+		{name: "every address permitted", names: first, damage: replaceCA(func(c *x509.Certificate) {
+			c.PermittedIPRanges = append(c.PermittedIPRanges, &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)})
+		}), why: `permits "0.0.0.0/0", which`},
+		{name: "every URI permitted", names: first, damage: replaceCA(func(c *x509.Certificate) { c.PermittedURIDomains = nil }), why: "constraints that are not wiemu's"},
+		{name: "constraints that clients may pass over", names: first, damage: replaceCA(func(c *x509.Certificate) { c.PermittedDNSDomainsCritical = false }), why: "not held to names"},
 		{name: "loose permissions", names: first, damage: func(t *testing.T, file string) {
 			if err := os.Chmod(file, 0o644); err != nil {
 				t.Fatal(err)
@@ -76,10 +85,33 @@ func TestOpenAgain(t *testing.T) {
 			if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 				t.Errorf("%s has mode %v", file, info.Mode())
 			}
-			if again := open(t, dir, clock.Running(), test.names...); again.Renewed() != "" {
-				t.Errorf("opened once more: renewed: %s", again.Renewed())
+			if again, err := Open(dir, clock.Running(), Options{Names: test.names, IPs: test.ips}); err != nil || again.Renewed() != "" {
+				t.Errorf("opened once more: %v, renewed: %s", err, again.Renewed())
 			}
 		})
+	}
+}
+
+// replaceCA puts a CA there whose root is as wiemu's, but for one change that both
+// of its certificates have.
+func replaceCA(change func(*x509.Certificate)) func(*testing.T, string) {
+	return func(t *testing.T, file string) {
+		permitted, err := parseNames(Options{Names: []string{"login.microsoftonline.com", ".vault.azure.net"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := makeCAAs(permitted, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := statedir.Open(filepath.Dir(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer files.Close()
+		if err := store(files, made); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -166,6 +198,23 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// A CA that somebody else put there is an error, not a reason to make a new one.
+func TestOpenRefusesAnothersCA(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
+		t.Skip("files of another owner are made by root")
+	}
+	for _, planted := range []string{"", authorityFile} {
+		dir := t.TempDir()
+		open(t, dir, clock.Running(), "login.microsoftonline.com")
+		if err := os.Chown(filepath.Join(dir, planted), 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir, clock.Running(), Options{Names: []string{"login.microsoftonline.com"}}); err == nil || !strings.Contains(err.Error(), "belongs to user 54321") || !strings.Contains(err.Error(), filepath.Join(dir, planted)) {
+			t.Errorf("%s of another: %v", planted, err)
+		}
+	}
+}
+
 // A failing disk leaves neither half a CA nor a temporary file.
 func TestStoreFails(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
@@ -177,7 +226,12 @@ func TestStoreFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store(dir, made); err == nil {
+		files, err := statedir.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer files.Close()
+		if err := store(files, made); err == nil {
 			t.Error("a directory was replaced")
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, ".authority*")); len(left) > 0 {

@@ -10,11 +10,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // Options say what the CA may certify.
@@ -43,8 +43,8 @@ type Authority struct {
 }
 
 // Open takes the CA kept in dir, or makes one. A kept CA is used as long as it
-// permits all that opts names; otherwise a new one takes its place, and Renewed
-// says why. Processes may open the same directory at the same time. With dir ""
+// permits exactly what opts names; otherwise a new one takes its place, and Renewed
+// says why. Whose directory it may be is package statedir's. Processes may open the same directory at the same time. With dir ""
 // the CA lives in memory.
 func Open(dir string, clk clock.Clock, opts Options) (*Authority, error) {
 	wanted, err := parseNames(opts)
@@ -67,19 +67,21 @@ func obtain(dir string, wanted names) (_ *ca, renewed string, err error) {
 		made, err := makeCA(wanted)
 		return made, "", err
 	}
-	kept, _, err := load(dir, wanted)
+	files, err := statedir.Open(dir)
+	if err != nil {
+		return nil, "", fmt.Errorf("the CA's directory: %w", err)
+	}
+	defer files.Close()
+	kept, _, err := load(files, wanted)
 	if err != nil || kept != nil {
 		return kept, "", err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", fmt.Errorf("make the CA's directory: %w", err)
-	}
-	unlock, err := lock(dir)
+	unlock, err := lock(files)
 	if err != nil {
 		return nil, "", fmt.Errorf("make a CA in %s: wait for other processes: %w", dir, err)
 	}
 	defer unlock()
-	kept, renewed, err = load(dir, wanted) // another process may have made it meanwhile
+	kept, renewed, err = load(files, wanted) // another process may have made it meanwhile
 	if err != nil || kept != nil {
 		return kept, "", err
 	}
@@ -87,7 +89,7 @@ func obtain(dir string, wanted names) (_ *ca, renewed string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := store(dir, made); err != nil {
+	if err := store(files, made); err != nil {
 		return nil, "", err
 	}
 	return made, renewed, nil

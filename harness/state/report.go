@@ -17,8 +17,8 @@ var notInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 // CreateReport makes a file for the report of a test with this name, in the folder
 // reports, and removes all but the newest 50 there.
 func (d *Dir) CreateReport(test string) (*os.File, error) {
-	dir := filepath.Join(d.path, "reports")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir := d.files.Path("reports")
+	if err := d.files.MkdirAll("reports"); err != nil {
 		return nil, fmt.Errorf("make the directory of reports: %w; choose another state directory with WIEMU_STATE_DIR", err)
 	}
 	if err := keepNewest(dir, "*.html", kept-1); err != nil {

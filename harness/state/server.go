@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -19,12 +17,12 @@ type Server struct {
 	Run   string `json:"run"`   // its run's id
 }
 
-func (d *Dir) serverFile() string { return filepath.Join(d.path, "server.json") }
+const serverFile = "server.json"
 
 // serverLock is locked as long as a server runs; the system lets go of it
 // however the server ends.
 func (d *Dir) serverLock() (*os.File, error) {
-	return os.OpenFile(filepath.Join(d.path, "server.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	return d.files.OpenFile("server.lock", os.O_CREATE|os.O_RDWR)
 }
 
 // Announce lets other commands find this process as the running server until
@@ -42,14 +40,10 @@ func (d *Dir) Announce(s Server) (withdraw func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
-	temporary := d.serverFile() + "." + strconv.Itoa(s.PID)
-	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+	if err := d.files.WriteFile(serverFile, data); err != nil {
 		return nil, errors.Join(fmt.Errorf("announce the server: %w", err), held.Close())
 	}
-	if err := os.Rename(temporary, d.serverFile()); err != nil {
-		return nil, errors.Join(fmt.Errorf("announce the server: %w", err), os.Remove(temporary), held.Close())
-	}
-	return func() error { return errors.Join(os.Remove(d.serverFile()), held.Close()) }, nil
+	return func() error { return errors.Join(d.files.Remove(serverFile), held.Close()) }, nil
 }
 
 // takeTurn takes the server's lock. Commands that look for a server hold it for
@@ -85,7 +79,7 @@ func (d *Dir) Server() (Server, bool, error) {
 
 // read returns what the last server wrote of itself.
 func (d *Dir) read() (s Server, there bool, err error) {
-	data, err := os.ReadFile(d.serverFile())
+	data, err := d.files.ReadFile(serverFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Server{}, false, nil
 	}
@@ -93,7 +87,7 @@ func (d *Dir) read() (s Server, there bool, err error) {
 		return Server{}, false, fmt.Errorf("look for a running server: %w", err)
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return Server{}, false, fmt.Errorf("%s: expected what wiemu serve wrote: %w; remove the file", d.serverFile(), err)
+		return Server{}, false, fmt.Errorf("%s: expected what wiemu serve wrote: %w; remove the file", d.files.Path(serverFile), err)
 	}
 	return s, true, nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/emulator/statedir"
 )
 
 // kept is how many past runs keep their journal.
@@ -24,7 +25,8 @@ const kept = 50
 
 // Dir is a state directory.
 type Dir struct {
-	path string
+	path  string
+	files *statedir.Dir
 }
 
 // Open makes the directory if it is missing (0700), removes what killed runs
@@ -38,13 +40,13 @@ func Open(path string) (*Dir, error) {
 			return nil, err
 		}
 	}
-	path, err := filepath.Abs(path)
+	files, err := statedir.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (the state directory is --state-dir, else WIEMU_STATE_DIR)", err)
 	}
-	d := &Dir{path: path}
-	if err := os.MkdirAll(d.runs(), 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w; choose another with --state-dir", err)
+	d := &Dir{path: files.Path(""), files: files}
+	if err := d.files.MkdirAll("runs"); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the state directory: %w", err), files.Close())
 	}
 	return d, d.sweep()
 }
@@ -83,6 +85,9 @@ func KeyDir() string {
 	}
 	return filepath.Join(cache, "wiemu", "keys")
 }
+
+// MkdirAll makes a directory in it, if there is none, for files that are believed.
+func (d *Dir) MkdirAll(name string) error { return d.files.MkdirAll(name) }
 
 // Path is the directory.
 func (d *Dir) Path() string { return d.path }
@@ -184,7 +189,7 @@ func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 		return journal.Event{}, nil, err
 	}
 	for _, file := range slices.Backward(files) {
-		events, err := readJournal(file)
+		events, err := d.readJournal(file)
 		if err != nil {
 			return journal.Event{}, nil, err
 		}
@@ -216,7 +221,7 @@ func (d *Dir) ReadRun(id string) (string, []journal.Event, error) {
 		if !strings.HasPrefix(name, id) {
 			continue
 		}
-		events, err := readJournal(file)
+		events, err := d.readJournal(file)
 		if err != nil {
 			return "", nil, err
 		}
@@ -231,25 +236,29 @@ func (d *Dir) ReadRun(id string) (string, []journal.Event, error) {
 	case len(ids) > 1:
 		return "", nil, fmt.Errorf("run %q: expected one, found %d: %s", id, len(ids), strings.Join(ids, ", "))
 	case len(ids) == 1:
-		events, err := readJournal(filepath.Join(d.runs(), ids[0]+".jsonl"))
+		events, err := d.readJournal(ids[0] + ".jsonl")
 		return ids[0], events, err
 	}
-	events, err := readJournal(id)
+	events, err := readJournal(os.Open(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("run %q: expected the id of one of the %d runs in %s, its beginning, or a file with a journal", id, len(files), d.runs())
 	}
 	return strings.TrimSuffix(filepath.Base(id), filepath.Ext(id)), events, err
 }
 
-func readJournal(file string) ([]journal.Event, error) {
-	f, err := os.Open(file)
+// readJournal reads the journal of a run here: a file in runs.
+func (d *Dir) readJournal(file string) ([]journal.Event, error) {
+	return readJournal(d.files.OpenFile("runs/"+filepath.Base(file), os.O_RDONLY))
+}
+
+func readJournal(f *os.File, err error) ([]journal.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a journal: %w", err)
 	}
 	defer f.Close()
 	events, err := journal.Read(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return events, nil
 }
