@@ -82,12 +82,21 @@ func (h *header) forbidden() []string {
 
 // keyID is what names the signing key: kid, or else a certificate's thumbprint.
 func (a *assertion) keyID() string {
-	for _, id := range []string{a.header.KeyID, a.header.X5T, a.header.X5TS256} {
-		if id != "" {
-			return id
+	_, id := a.keyName()
+	return id
+}
+
+// keyName is what names the signing key, and the member of the header that does.
+// White space around a thumbprint is dropped, as Entra ID does.
+// Source: help.univention.com 23196 (2024): an x5t with a line break at its end
+// was looked up.
+func (a *assertion) keyName() (member, id string) {
+	for _, named := range [][2]string{{"kid", a.header.KeyID}, {"x5t", strings.TrimSpace(a.header.X5T)}, {"x5t#S256", strings.TrimSpace(a.header.X5TS256)}} {
+		if named[1] != "" {
+			return named[0], named[1]
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // parseAssertion reads a compact JWS as strictly as clients allow: three parts in
@@ -213,13 +222,19 @@ func (a *audience) UnmarshalJSON(data []byte) error {
 }
 
 // instant is a NumericDate up to the year 9999. A fraction is let go: RFC 7519
-// §2 allows one, and MSAL for Python writes it. Signs and exponents are refused.
+// §2 allows one, and MSAL for Python writes it. So is a text of digits, which
+// MSAL.NET writes (src/client/Microsoft.Identity.Client/Internal/JsonWebToken.cs,
+// 2026). Signs and exponents are refused.
 type instant struct{ time.Time }
 
 // UnmarshalJSON reads decimal digits.
 func (i *instant) UnmarshalJSON(data []byte) error {
 	const year9999 = 253402300799
-	whole, fraction, _ := strings.Cut(string(data), ".")
+	text := string(data)
+	if len(text) > 2 && text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseUint(whole, 10, 63)
 	if err == nil && fraction != "" {
 		_, err = strconv.ParseUint(fraction[:min(len(fraction), 18)], 10, 64)

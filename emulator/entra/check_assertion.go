@@ -40,8 +40,10 @@ func checkHeader(_ context.Context, x *exchange) finding {
 	f := finding{expected: "no member that names a key, an address or an extension", presented: "none"}
 	if names := x.assertion.header.forbidden(); len(names) > 0 {
 		f.presented, f.refusal = strings.Join(names, ", "), aadsts.MalformedToken()
-	} else if kid := x.assertion.keyID(); len(kid) > maxKeyID || !isText(kid) || strings.ContainsAny(kid, "\r\n\t") {
-		f.presented, f.refusal = fmt.Sprintf("a kid of %d bytes that is no plain text", len(kid)), aadsts.MalformedToken()
+	} else if member, id := x.assertion.keyName(); len(id) > maxKeyID {
+		f.presented, f.refusal = fmt.Sprintf("a member %s of %d bytes; at most %d are taken", member, len(id), maxKeyID), aadsts.MalformedKeyName(member)
+	} else if !isText(id) || strings.ContainsAny(id, "\r\n\t") {
+		f.presented, f.refusal = fmt.Sprintf("a member %s with control characters: %q", member, clipped(id)), aadsts.MalformedKeyName(member)
 	}
 	return f
 }

@@ -51,9 +51,16 @@ func checkCertificate(_ context.Context, x *exchange) finding {
 		f.expected = thumbprint(one[:])
 		return f
 	}
-	f.refusal = aadsts.CertificateNotRegistered(x.principal.ClientID, displayedThumbprint(x.assertion.keyID()))
+	shown := ""
+	if decodeThumbprint(f.presented) != nil {
+		shown = displayedThumbprint(f.presented)
+	}
+	f.refusal = aadsts.CertificateNotRegistered(x.principal.ClientID, shown)
 	if len(x.principal.Certificates) == 0 {
 		f.note = "the application has no certificate"
+	} else if shown == "" {
+		member, _ := x.assertion.keyName()
+		f.note = member + " is no SHA-1 or SHA-256 hash in base64url"
 	}
 	return f
 }
@@ -70,7 +77,7 @@ func decodeThumbprint(s string) []byte {
 	if hash, err := hex.DecodeString(s); err == nil && isHashSize(len(hash)) {
 		return hash
 	}
-	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
+	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(strings.TrimSpace(s), "="))
 	if hash, err := base64.RawURLEncoding.DecodeString(s); err == nil && isHashSize(len(hash)) {
 		return hash
 	}
@@ -93,8 +100,12 @@ func displayedThumbprint(presented string) string {
 func checkCertificateTime(_ context.Context, x *exchange) finding {
 	c := x.certificate
 	f := finding{expected: timeSpan(c.Start, c.End), presented: second(x.now)}
-	if !c.ValidAt(x.now) {
-		f.refusal = aadsts.CertificateOutOfTime(displayedThumbprint(x.assertion.keyID()), c.Start, c.End)
+	switch {
+	case c.ValidAt(x.now):
+	case x.now.Before(c.Start):
+		f.note, f.refusal = "it is not valid yet", aadsts.CertificateNotYetValid(x.principal.ClientID, displayedThumbprint(x.assertion.keyID()), c.Start, c.End)
+	default:
+		f.note, f.refusal = "it has expired", aadsts.CertificateExpired(x.principal.ClientID, displayedThumbprint(x.assertion.keyID()), c.Start, c.End)
 	}
 	return f
 }

@@ -171,14 +171,18 @@ func checkTime(_ context.Context, x *exchange) finding {
 	a := x.assertion
 	f := finding{expected: timeSpan(a.notBefore, a.expiresAt), presented: second(x.now)}
 	switch {
+	case a.expiresAt.IsZero():
+		f.expected, f.note = "an exp claim", "it has none"
 	case !x.now.Before(a.expiresAt.Add(clockSkew)):
 		f.note = "it has expired"
-		if a.expiresAt.IsZero() {
-			f.expected, f.note = "an exp claim", "it has none"
-		}
-		f.refusal = aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
 	case x.now.Before(a.notBefore.Add(-clockSkew)):
-		f.note, f.refusal = "it is not valid yet", aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
+		f.note = "it is not valid yet"
+	default:
+		return f
+	}
+	f.refusal = aadsts.NotInTime(x.now, a.notBefore, a.expiresAt)
+	if x.selfSigned() {
+		f.refusal = aadsts.OwnAssertionNotInTime(x.now, a.notBefore, a.expiresAt)
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/directory"
@@ -21,7 +22,7 @@ const (
 func checkMethod(_ context.Context, x *exchange) finding {
 	f := finding{expected: http.MethodPost, presented: x.request.arrived.method}
 	if f.presented != "" && f.presented != f.expected {
-		f.refusal = aadsts.WrongMethod(f.expected, f.presented)
+		f.refusal = aadsts.WrongMethod("POST, OPTIONS", f.presented)
 	}
 	return f
 }
@@ -29,7 +30,7 @@ func checkMethod(_ context.Context, x *exchange) finding {
 func checkForm(_ context.Context, x *exchange) finding {
 	a := &x.request.arrived
 	return finding{
-		expected: "application/x-www-form-urlencoded", presented: a.contentType,
+		expected: "application/x-www-form-urlencoded or multipart/form-data", presented: clipped(a.contentType),
 		note: a.problem, refusal: a.refusal,
 	}
 }
@@ -39,11 +40,24 @@ func checkGrant(_ context.Context, x *exchange) finding {
 	switch f.presented {
 	case f.expected:
 	case "":
-		f.refusal = aadsts.MissingParameter("grant_type")
+		f.refusal = x.missing("grant_type")
 	default:
 		f.refusal = aadsts.UnsupportedGrantType(f.presented)
 	}
 	return f
+}
+
+// missing refuses a request without a parameter, and says why it is not there if
+// the body or the address shows that.
+func (x *exchange) missing(name string) *aadsts.Error {
+	a := &x.request.arrived
+	switch {
+	case a.json:
+		return aadsts.ParameterInJSON(name, a.contentType)
+	case slices.Contains(a.inURL, name):
+		return aadsts.ParameterInURL(name)
+	}
+	return aadsts.MissingParameter(name)
 }
 
 func checkTenant(_ context.Context, x *exchange) finding {
@@ -56,10 +70,33 @@ func checkTenant(_ context.Context, x *exchange) finding {
 		f.expected = tenant.ID
 	case isSharedTenant(asked):
 		f.refusal = aadsts.NoTenant()
+		if host, named := x.tenantOfScope(); named {
+			f.presented = host
+			f.note = "the host of the scope, since nothing else names a tenant"
+			if x.tenant, ok = x.service.directory.Tenant(host); ok && isDomain(host) {
+				f.expected, f.refusal = x.tenant.ID, nil
+			} else {
+				f.refusal = aadsts.TenantFromScope(host)
+			}
+		}
 	default:
 		f.refusal = refuseTenant(asked)
 	}
 	return f
+}
+
+// tenantOfScope is where Entra ID looks for the tenant of a client that presents
+// itself in the Authorization header at a shared endpoint: the host of the
+// scope's api:// address, even if that is an application's id.
+// Source: MicrosoftDocs/azure-docs#100978 (2022). That a domain there is accepted
+// is inferred.
+func (x *exchange) tenantOfScope() (host string, named bool) {
+	if !x.request.arrived.basic {
+		return "", false
+	}
+	rest, ok := strings.CutPrefix(x.request.Scope, "api://")
+	host, _, _ = strings.Cut(rest, "/")
+	return host, ok && host != ""
 }
 
 // refuseTenant says what is wrong with a tenant that does not exist.
@@ -114,7 +151,7 @@ func checkScope(_ context.Context, x *exchange) finding {
 	if x.request.Version == 1 {
 		f := finding{expected: "resource=RESOURCE", presented: x.request.Resource}
 		if x.target.asked = x.request.Resource; x.target.asked == "" {
-			f.refusal = aadsts.MissingParameter("resource")
+			x.target.asked, f.note = defaultResource, "no resource was named, so it is Azure AD Graph"
 		}
 		return f
 	}
@@ -123,9 +160,19 @@ func checkScope(_ context.Context, x *exchange) finding {
 		f.presented, f.refusal = "resource="+clipped(x.request.Resource), aadsts.ResourceNotSupported()
 		return f
 	}
+	if x.request.Scope == "" {
+		f.refusal = x.missing("scope")
+		return f
+	}
 	x.target.asked, f.refusal = resourceOf(x.request.Scope)
 	return f
 }
+
+// defaultResource is what the v1 endpoint gives a token for when none is named:
+// Azure AD Graph.
+// Source: IdentityModel/IdentityModel#74 (2017), jumbojett/OpenID-Connect-PHP#284
+// (2022).
+const defaultResource = "00000002-0000-0000-c000-000000000000"
 
 // maxScope is the longest scope that is looked at, in bytes.
 const maxScope = 4096
@@ -198,10 +245,11 @@ func checkClaimsRequest(_ context.Context, x *exchange) finding {
 
 func checkClientID(_ context.Context, x *exchange) finding {
 	f := finding{expected: "a GUID", presented: clipped(x.request.ClientID)}
-	if x.request.ClientID == "" {
-		f.refusal = aadsts.MissingParameter("client_id")
-	} else if _, ok := parseGUID(x.request.ClientID); !ok || x.request.ClientID == emptyGUID {
-		f.refusal = aadsts.InvalidClientID(x.request.ClientID)
+	switch x.request.ClientID {
+	case "":
+		f.refusal = x.missing("client_id")
+	case emptyGUID:
+		f.refusal = aadsts.EmptyClientID(x.request.ClientID)
 	}
 	return f
 }
@@ -218,6 +266,9 @@ func checkApplication(_ context.Context, x *exchange) finding {
 		return f
 	}
 	f.refusal = aadsts.UnknownApplication(x.request.ClientID, x.tenant.DisplayName)
+	if _, isGUID := parseGUID(x.request.ClientID); !isGUID {
+		f.refusal = aadsts.ClientIDNoGUID(x.request.ClientID, x.tenant.DisplayName)
+	}
 	if elsewhere, p, ok := x.service.directory.PrincipalElsewhere(x.request.ClientID); ok {
 		f.note = fmt.Sprintf("tenant %s has it (%s)", elsewhere, p.DisplayName)
 		x.hint = fmt.Sprintf("Set AZURE_TENANT_ID to %s, where the application is.", elsewhere)
@@ -254,6 +305,12 @@ func checkCredential(_ context.Context, x *exchange) finding {
 		f.presented = "client_secret"
 	default:
 		f.presented, f.refusal = "neither", aadsts.MissingClientCredential()
+		for _, name := range []string{"client_secret", "client_assertion"} {
+			if slices.Contains(x.request.arrived.inURL, name) {
+				f.note = name + " stands in the URL, where it is not looked for"
+				x.hint = name + " stands in the URL: move it into the body, and replace it, since URLs are in logs."
+			}
+		}
 	}
 	return f
 }
@@ -281,9 +338,9 @@ func checkAssertionType(_ context.Context, x *exchange) finding {
 	switch x.request.AssertionType {
 	case jwtBearer:
 	case "":
-		f.refusal = aadsts.MissingParameter("client_assertion_type")
+		f.refusal = x.missing("client_assertion_type")
 	default:
-		f.note, f.refusal = "Entra ID's own code for this is not known", aadsts.MalformedRequest()
+		f.refusal = aadsts.WrongAssertionType(x.request.AssertionType)
 	}
 	return f
 }

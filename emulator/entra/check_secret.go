@@ -3,6 +3,7 @@ package entra
 import (
 	"context"
 	"crypto/subtle"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
@@ -34,9 +35,23 @@ func checkSecret(_ context.Context, x *exchange) finding {
 		f.refusal = aadsts.WrongSecret(x.principal.ClientID)
 		if len(x.principal.Secrets) == 0 {
 			f.note = "the application has no secret"
+			f.refusal = aadsts.NoSecret(x.principal.ClientID, x.otherCredentials())
 		}
 	}
 	return f
+}
+
+// otherCredentials are the kinds of credentials that the application has instead
+// of a secret; "" if it has none at all.
+func (x *exchange) otherCredentials() string {
+	var kinds []string
+	if len(x.principal.FederatedCredentials) > 0 {
+		kinds = append(kinds, "a federated credential")
+	}
+	if len(x.principal.Certificates) > 0 {
+		kinds = append(kinds, "a certificate")
+	}
+	return strings.Join(kinds, " and ")
 }
 
 func checkSecretTime(_ context.Context, x *exchange) finding {

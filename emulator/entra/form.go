@@ -1,10 +1,12 @@
 package entra
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,17 +29,25 @@ const (
 type arrival struct {
 	method, path string
 	contentType  string
-	client       string // library and version, if the client says
-	telemetry    bool   // the client is one of the MSAL family
-	echo         string // client-request-id as it was sent
-	problem      string // why the form cannot be used; "" when it can
+	client       string   // library and version, if the client says
+	telemetry    bool     // the client is one of the MSAL family
+	echo         string   // client-request-id as it was sent
+	json         bool     // the body is JSON
+	inURL        []string // parameters of a token request that stand in the URL
+	basic        bool     // the client authenticates itself in the Authorization header
+	apiVersion   string   // the api-version parameter of the URL; "": none
+	problem      string   // why the form cannot be used; "" when it can
 	refusal      *aadsts.Error
 }
 
 // readForm reads a token request from HTTP. It refuses nothing: what is wrong is
 // noted for the checks.
 func readForm(r *http.Request) (form, arrival) {
-	a := arrival{method: r.Method, path: httppath.Original(r), contentType: r.Header.Get("Content-Type")}
+	query := r.URL.Query()
+	a := arrival{
+		method: r.Method, path: httppath.Original(r), contentType: r.Header.Get("Content-Type"),
+		inURL: tokenParameters(query), apiVersion: query.Get("api-version"),
+	}
 	if r.Method != http.MethodPost {
 		return nil, a
 	}
@@ -49,12 +59,22 @@ func readForm(r *http.Request) (form, arrival) {
 		a.problem, a.refusal = "the body could not be read: "+err.Error(), aadsts.MalformedRequest()
 		return nil, a
 	}
-	if kind, _, err := mime.ParseMediaType(a.contentType); err != nil || kind != "application/x-www-form-urlencoded" {
+	a.json = bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	kind, parameters, err := mime.ParseMediaType(a.contentType)
+	if errors.Is(err, mime.ErrInvalidMediaParameter) {
+		err = nil // the type itself can be read
+	}
+	var f form
+	switch {
+	case err == nil && kind == "application/x-www-form-urlencoded":
+		f, err = parseForm(string(body))
+	case err == nil && kind == "multipart/form-data" && parameters["boundary"] != "": // without one it cannot be read
+		f, err = parseMultipart(body, parameters["boundary"])
+	default:
 		// Seen: a body of another type is no form, so its parameters are missing.
-		a.problem = fmt.Sprintf("Content-Type is %q, so the body was not read as a form", a.contentType)
+		a.problem = fmt.Sprintf("Content-Type is %q, so the body was not read as a form", clipped(a.contentType))
 		return nil, a
 	}
-	f, err := parseForm(string(body))
 	if err != nil {
 		a.problem, a.refusal = err.Error(), aadsts.MalformedRequest()
 		var twice duplicate
@@ -63,6 +83,17 @@ func readForm(r *http.Request) (form, arrival) {
 		}
 	}
 	return f, a
+}
+
+// tokenParameters are the parameters of a token request among those of a URL.
+func tokenParameters(query url.Values) []string {
+	var found []string
+	for _, name := range []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "resource"} {
+		if query.Has(name) {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // form is the parameters of a token request, names in lower case: Entra ID, an
@@ -92,19 +123,60 @@ func parseForm(body string) (form, error) {
 		if err != nil {
 			return f, fmt.Errorf("the value of %q: %w", clipped(name), err)
 		}
-		if len(name) > maxName {
-			return f, fmt.Errorf("the parameter %q… has a name of %d bytes; at most %d are taken", clipped(name), len(name), maxName)
-		}
-		key := strings.ToLower(name)
-		if _, twice := f[key]; twice {
-			return f, duplicate(name)
-		}
-		if f[key] = value; len(f) > maxParameters {
-			return f, fmt.Errorf("there are more than %d parameters", maxParameters)
+		if err := f.add(name, value); err != nil {
+			return f, err
 		}
 	}
 	return f, nil
 }
+
+// parseMultipart reads multipart/form-data, which curl -F sends and Entra ID
+// accepts. A part with a file name is no parameter.
+// Source: TheNetworg/oauth2-azure#41, Azure/azure-cli#17627.
+func parseMultipart(body []byte, boundary string) (form, error) {
+	f := make(form, 8)
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return f, nil
+		}
+		if err != nil {
+			return f, fmt.Errorf("the parts of the body: %w", err)
+		}
+		value, err := io.ReadAll(part) // it is no longer than the body
+		if err != nil {
+			return f, fmt.Errorf("the part %q: %w", clipped(part.FormName()), err)
+		}
+		if part.FormName() == "" || part.FileName() != "" {
+			continue
+		}
+		name, text := strings.TrimSpace(part.FormName()), strings.TrimSpace(string(value))
+		if !isText(name) || !isText(text) {
+			return f, fmt.Errorf("the part %q: %w", clipped(name), errNoText)
+		}
+		if err := f.add(name, text); err != nil {
+			return f, err
+		}
+	}
+}
+
+// add puts a parameter into the form, unless it is one too many.
+func (f form) add(name, value string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("the parameter %q… has a name of %d bytes; at most %d are taken", clipped(name), len(name), maxName)
+	}
+	key := strings.ToLower(name)
+	if _, twice := f[key]; twice {
+		return duplicate(name)
+	}
+	if f[key] = value; len(f) > maxParameters {
+		return fmt.Errorf("there are more than %d parameters", maxParameters)
+	}
+	return nil
+}
+
+var errNoText = errors.New("it is not text: it has control characters or is not UTF-8")
 
 func unescape(s string) (string, error) {
 	s, err := url.QueryUnescape(s)
@@ -112,7 +184,7 @@ func unescape(s string) (string, error) {
 		return "", err
 	}
 	if s = strings.TrimSpace(s); !isText(s) {
-		return s, errors.New("it is not text: it has control characters or is not UTF-8")
+		return s, errNoText
 	}
 	return s, nil
 }
@@ -156,7 +228,11 @@ func (s *Service) tokenRequest(r *http.Request, version int, tenant string) Requ
 		ClientSecret: f["client_secret"], Assertion: f["client_assertion"], AssertionType: f["client_assertion_type"], Claims: f["claims"],
 		TraceID: s.newTraceID(),
 	}
+	if version == 1 && request.Resource == "" {
+		request.Resource = r.URL.Query().Get("resource") // seen: jenius-apps/nightingale-rest-api-client#106
+	}
 	if id, secret, ok := r.BasicAuth(); ok {
+		a.basic = true
 		request.authenticateBasic(formDecoded(id), formDecoded(secret), &a)
 	}
 	// Source: MSAL sends these as headers, MSAL Node in the form.

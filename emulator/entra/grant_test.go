@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -10,6 +11,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -95,6 +98,48 @@ func TestGranted(t *testing.T) {
 			a.compact = compactPadded
 		}},
 		{"a certificate chain, which nobody reads", (*lab).federated, func(a *attempt) { a.jose["x5c"] = []string{"MIIB"} }},
+		{"a certificate as MSAL.NET sends it", (*lab).withCertificate, func(a *attempt) {
+			der := certificateOf(clusterKey())
+			hash := sha256.Sum256(der)
+			a.jose = map[string]any{"alg": "PS256", "typ": "JWT", "x5t#S256": base64.RawURLEncoding.EncodeToString(hash[:]), "x5c": base64.StdEncoding.EncodeToString(der)}
+			a.claims["nbf"], a.claims["exp"] = "1795435200", "1795435800"
+			delete(a.claims, "iat")
+			a.compact = compactPSS
+		}},
+		{"a certificate as MSAL for Python sends it", (*lab).withCertificate, func(a *attempt) {
+			hash := sha1.Sum(certificateOf(clusterKey()))
+			a.jose = map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.URLEncoding.EncodeToString(hash[:])}
+			a.claims["iat"], a.claims["exp"] = 1795435200.25, 1795435800.25
+			delete(a.claims, "nbf")
+		}},
+		{"a certificate as azure_identity for Rust sends it, with its chain", (*lab).withCertificate, func(a *attempt) {
+			der := certificateOf(clusterKey())
+			hash := sha1.Sum(der)
+			block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+			a.jose = map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.StdEncoding.EncodeToString(hash[:]), "x5c": []string{base64.StdEncoding.EncodeToString(block)}}
+		}},
+		{"a certificate as go-autorest sends it", (*lab).withCertificate, func(a *attempt) {
+			hash := sha1.Sum(certificateOf(clusterKey()))
+			a.path, a.query = "/"+tenantID+"/oauth2/token", "api-version=1.0"
+			a.form.Del("scope")
+			a.form.Set("resource", "https://vault.azure.net")
+			a.jose = map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.StdEncoding.EncodeToString(hash[:])}
+			a.claims["aud"] = "https://login.microsoftonline.com/" + tenantID + "/oauth2/token?api-version=1.0"
+			a.claims["exp"] = start.Add(24 * time.Hour).Unix()
+		}},
+		{"a thumbprint with white space around it", (*lab).withCertificate, func(a *attempt) { a.jose["x5t"] = " " + a.jose["x5t"].(string) + "=\n" }},
+		{"a thumbprint in lower-case hexadecimal", (*lab).withCertificate, func(a *attempt) {
+			hash := sha1.Sum(certificateOf(clusterKey()))
+			a.jose["x5t"] = hex.EncodeToString(hash[:])
+		}},
+		{"multipart/form-data, as curl -F sends it", (*lab).withSecret, (*attempt).multipart},
+		{"a federated assertion in multipart/form-data", (*lab).federated, func(a *attempt) {
+			a.form.Set("client_assertion", compact(a.jose, a.claims, a.key))
+			a.multipart()
+		}},
+		{"a content type with a broken parameter", (*lab).withSecret, func(a *attempt) {
+			a.header.Set("Content-Type", "Application/X-WWW-Form-URLencoded; charset")
+		}},
 		{"a federated assertion with padding", (*lab).federated, func(a *attempt) { a.compact = compactPadded }},
 		{"a certificate for the issuer of the tenant", (*lab).withCertificate, func(a *attempt) { a.claims["aud"] = "https://login.microsoftonline.com/" + tenantID + "/v2.0" }},
 		{"a certificate for the v1 issuer", (*lab).withCertificate, func(a *attempt) { a.claims["aud"] = "https://sts.windows.net/" + tenantID + "/" }},
@@ -122,6 +167,18 @@ func TestGranted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// multipart makes the body what curl -F makes of the form.
+func (a *attempt) multipart() {
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for name := range a.form {
+		_ = w.WriteField(name, a.form.Get(name)) // a buffer takes everything
+	}
+	_ = w.Close()
+	a.body = body.String()
+	a.header.Set("Content-Type", w.FormDataContentType())
 }
 
 func compactPSS(header, claims map[string]any, key *rsa.PrivateKey) string {
@@ -223,7 +280,20 @@ func TestWhatTheTokenSays(t *testing.T) {
 			a.path = "/" + tenantID + "/oauth2/token"
 			a.form.Del("scope")
 			a.form.Set("resource", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093")
+		}, map[string]any{"aud": "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"}},
+		{"a GUID at the v1 endpoint, as ADAL and go-autorest ask", func(a *attempt) {
+			a.path, a.query = "/"+tenantID+"/oauth2/token", "api-version=1.0"
+			a.form.Del("scope")
+			a.form.Set("resource", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093")
 		}, map[string]any{"aud": "spn:cfa8b339-82a2-471a-a3c9-0fc0be7a4093"}},
+		{"nothing at the v1 endpoint", func(a *attempt) {
+			a.path = "/" + tenantID + "/oauth2/token"
+			a.form.Del("scope")
+		}, map[string]any{"aud": "00000002-0000-0000-c000-000000000000"}},
+		{"a resource in the URL of the v1 endpoint", func(a *attempt) {
+			a.path, a.query = "/"+tenantID+"/oauth2/token", "resource=https://vault.azure.net"
+			a.form.Del("scope")
+		}, map[string]any{"aud": "https://vault.azure.net"}},
 		{"an application with v2 tokens", scope("api://contoso/api/.default"), map[string]any{
 			"aud": apiID, "iss": "https://login.microsoftonline.com/" + tenantID + "/v2.0", "ver": "2.0", "azp": appID, "azpacr": "1", "appid": nil, "idtyp": nil, "roles": []any{"User.Read.All"}}},
 	} {

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -139,6 +140,12 @@ func certificateOf(key *rsa.PrivateKey) []byte {
 	return der
 }
 
+// thumbprintOf is a certificate's x5t.
+func thumbprintOf(der []byte) string {
+	hash := sha1.Sum(der)
+	return base64.RawURLEncoding.EncodeToString(hash[:])
+}
+
 // RoundTrip is the network: the cluster's metadata, and the service's own.
 func (l *lab) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.fetches.Add(1)
@@ -186,6 +193,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type attempt struct {
 	method  string
 	path    string
+	query   string
 	host    string // "": login.microsoftonline.com
 	form    url.Values
 	header  http.Header
@@ -194,6 +202,8 @@ type attempt struct {
 	jose    map[string]any
 	key     *rsa.PrivateKey
 	compact func(header, claims map[string]any, key *rsa.PrivateKey) string
+
+	certificate []byte // the application's, instead of the lab's
 }
 
 func (l *lab) federated() *attempt {
@@ -265,7 +275,7 @@ func (a *attempt) request() *http.Request {
 		body = a.form.Encode()
 	}
 	r := httptest.NewRequest(a.method, "https://login.microsoftonline.com/", strings.NewReader(body))
-	r.URL.Path = a.path
+	r.URL.Path, r.URL.RawQuery = a.path, a.query
 	if a.host != "" {
 		r.Host = a.host
 	}

@@ -42,18 +42,24 @@ func (s *Service) readOnly(serve http.HandlerFunc) http.HandlerFunc {
 		case http.MethodGet, http.MethodHead:
 			serve(w, r)
 		case http.MethodOptions:
-			s.metadataHeaders(w, r, s.newTraceID())
-			h := w.Header()
-			delete(h, "Content-Type")
-			if asked := r.Header["Access-Control-Request-Headers"]; len(asked) > 0 {
-				h["Access-Control-Allow-Headers"] = asked
-			}
-			writeBody(w, http.StatusOK, nil)
+			s.preflight(w, r, "GET, OPTIONS")
 		default:
 			w.Header()["Allow"] = []string{"GET, OPTIONS"}
-			s.refuse(w, r, aadsts.WrongMethod(http.MethodGet, r.Method), http.StatusMethodNotAllowed, "a client asked for metadata with "+clipped(r.Method))
+			s.refuse(w, r, aadsts.WrongMethod("GET, OPTIONS", r.Method), http.StatusMethodNotAllowed, "a client asked for metadata with "+clipped(r.Method))
 		}
 	}
+}
+
+// preflight answers a browser that asks which methods an endpoint allows.
+func (s *Service) preflight(w http.ResponseWriter, r *http.Request, methods string) {
+	s.metadataHeaders(w, r, s.newTraceID())
+	h := w.Header()
+	delete(h, "Content-Type")
+	h["Access-Control-Allow-Methods"] = []string{methods}
+	if asked := r.Header["Access-Control-Request-Headers"]; len(asked) > 0 {
+		h["Access-Control-Allow-Headers"] = asked
+	}
+	writeBody(w, http.StatusOK, nil)
 }
 
 // Unreadable answers requests whose body is longer than any token request or

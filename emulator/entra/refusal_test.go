@@ -36,6 +36,20 @@ func TestRefusals(t *testing.T) {
 			// the request
 			{"GET instead of POST", func(a *attempt) { a.method = http.MethodGet }, 900561, 400, "invalid_request"},
 			{"a body that is JSON", func(a *attempt) { a.header.Set("Content-Type", "application/json") }, 900144, 400, "invalid_request"},
+			{"multipart without a boundary", func(a *attempt) { a.header.Set("Content-Type", "multipart/form-data") }, 900144, 400, "invalid_request"},
+			{"multipart that breaks off", func(a *attempt) { a.multipart(); a.body = a.body[:len(a.body)/2] }, 9002313, 400, "invalid_request"},
+			{"a parameter twice in multipart", func(a *attempt) {
+				a.header.Set("Content-Type", "multipart/form-data; boundary=x")
+				a.body = strings.Repeat("--x\r\nContent-Disposition: form-data; name=\"scope\"\r\n\r\na\r\n", 2) + "--x--\r\n"
+			}, 9000411, 400, "invalid_request"},
+			{"a NUL in multipart", func(a *attempt) {
+				a.header.Set("Content-Type", "multipart/form-data; boundary=x")
+				a.body = "--x\r\nContent-Disposition: form-data; name=\"scope\"\r\n\r\n\x00\r\n--x--\r\n"
+			}, 9002313, 400, "invalid_request"},
+			{"a file for a parameter", func(a *attempt) {
+				a.header.Set("Content-Type", "multipart/form-data; boundary=x")
+				a.body = "--x\r\nContent-Disposition: form-data; name=\"grant_type\"; filename=\"g\"\r\n\r\nclient_credentials\r\n--x--\r\n"
+			}, 900144, 400, "invalid_request"},
 			{"a broken percent escape", func(a *attempt) { a.body = "grant_type=%zz" }, 9002313, 400, "invalid_request"},
 			{"a NUL in a value", set("scope", "https://vault.azure.net\x00/.default"), 9002313, 400, "invalid_request"},
 			{"bytes that are not UTF-8", set("scope", "\xff\xfe"), 9002313, 400, "invalid_request"},
@@ -62,7 +76,6 @@ func TestRefusals(t *testing.T) {
 			// the resource
 			{"no scope", drop("scope"), 900144, 400, "invalid_request"},
 			{"resource on the v2.0 endpoint", set("resource", "https://vault.azure.net"), 901002, 400, "invalid_request"},
-			{"no resource on the v1 endpoint", at("/" + tenantID + "/oauth2/token"), 900144, 400, "invalid_request"},
 			{"a scope without .default", set("scope", "https://graph.microsoft.com/User.Read"), 1002012, 400, "invalid_scope"},
 			{"two scopes without .default", set("scope", "User.Read Mail.Read"), 1002012, 400, "invalid_scope"},
 			{"nothing but OpenID scopes", set("scope", "openid profile"), 1002012, 400, "invalid_scope"},
@@ -75,7 +88,8 @@ func TestRefusals(t *testing.T) {
 
 			// who asks
 			{"no client id", drop("client_id"), 900144, 400, "invalid_request"},
-			{"a client id that is no GUID", set("client_id", "web"), 700038, 400, "unauthorized_client"},
+			{"a client id that is no GUID", set("client_id", "__CHANGE_ME__"), 700016, 400, "unauthorized_client"},
+			{"a resource id for a client id", set("client_id", "/subscriptions/x/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"), 700016, 400, "unauthorized_client"},
 			{"the all-zero client id", set("client_id", "00000000-0000-0000-0000-000000000000"), 700038, 400, "unauthorized_client"},
 			{"an unknown application", set("client_id", "12345678-0000-4000-8000-000000000000"), 700016, 400, "unauthorized_client"},
 			{"an application of another tenant", set("client_id", elsewhere), 700016, 400, "unauthorized_client"},
@@ -91,7 +105,7 @@ func TestRefusals(t *testing.T) {
 				a.form.Set("client_assertion", compact(a.jose, a.claims, a.key))
 				a.form.Del("client_assertion_type")
 			}, 900144, 400, "invalid_request"},
-			{"another assertion type", set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), 9002313, 400, "invalid_request"},
+			{"another assertion type", set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), 90011, 400, "invalid_request"},
 			{"a word for an assertion", set("client_assertion", "token"), 50027, 400, "invalid_request"},
 			{"an encrypted token", set("client_assertion", "e30.e30.e30.e30.e30"), 50027, 400, "invalid_request"},
 			{"an assertion of half a megabyte", claim("padding", strings.Repeat("x", 400_000)), 50027, 400, "invalid_request"},
@@ -126,7 +140,8 @@ func TestRefusals(t *testing.T) {
 			{"no audience", func(a *attempt) { delete(a.claims, "aud") }, 90014, 400, "invalid_request"},
 			{"an issuer that is a number", claim("iss", 1), 50027, 400, "invalid_request"},
 			{"two audiences", claim("aud", []string{audience, "https://vault.azure.net"}), 50027, 400, "invalid_request"},
-			{"an expiry that is text", claim("exp", "1764000000"), 50027, 400, "invalid_request"},
+			{"an expiry that is text", claim("exp", "tomorrow"), 50027, 400, "invalid_request"},
+			{"an expiry of a year ago, as a text of digits", claim("exp", "1764000000"), 700024, 401, "invalid_client"},
 			{"an expiry with a fraction, read and long past", claim("exp", json.Number("1764000000.5")), 700024, 401, "invalid_client"},
 			{"an expiry with an exponent", claim("exp", json.Number("1.764e9")), 50027, 400, "invalid_request"},
 			{"an expiry before 1970", claim("exp", -1), 50027, 400, "invalid_request"},
@@ -172,6 +187,13 @@ func TestRefusals(t *testing.T) {
 			}, 700027, 401, "invalid_client"},
 		}},
 		{"secret", (*lab).withSecret, []row{
+			{"a domain in the scope that says which tenant is meant, which has no such resource", func(a *attempt) {
+				a.path = "/common/oauth2/v2.0/token"
+				a.form.Set("scope", "api://contoso.onmicrosoft.com/api/.default")
+				a.form.Del("client_secret")
+				a.form.Del("client_id")
+				a.header.Set("Authorization", basic(appID, secret))
+			}, 500011, 400, "invalid_resource"},
 			{"a wrong secret", set("client_secret", "wrong"), 7000215, 401, "invalid_client"},
 			{"the secret's id", set("client_secret", "aaaaaaaa-0000-4000-8000-000000000001"), 7000215, 401, "invalid_client"},
 			{"an expired secret", set("client_secret", "an-expired-secret"), 7000222, 401, "invalid_client"},

@@ -13,8 +13,14 @@ import (
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 )
 
-// serveToken answers the token endpoints.
+// serveToken answers the token endpoints. OPTIONS is what browsers ask before they
+// send a request from another site.
+// Source: the text of 900561; the headers of the reply are inferred.
 func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, version int) {
+	if r.Method == http.MethodOptions {
+		s.preflight(w, r, "POST, OPTIONS")
+		return
+	}
 	request := s.tokenRequest(r, version, httppath.Segment(r, 0))
 	token, refusal := s.Exchange(r.Context(), request)
 	h := w.Header()

@@ -24,7 +24,7 @@ const backDated = 5 * time.Minute
 func (x *exchange) issue(ctx context.Context) Token {
 	lifetime := x.lifetime().Truncate(time.Second)
 	t := Token{
-		Resource:  x.target.asked,
+		Resource:  x.resourceName(),
 		NotBefore: x.now.Add(-backDated).Truncate(time.Second),
 		ExpiresAt: x.now.Add(lifetime).Truncate(time.Second),
 		ExpiresIn: max(lifetime-time.Second, 0),
@@ -65,11 +65,14 @@ func (x *exchange) evaluated() bool {
 	return x.target.graph && len(x.capabilities) > 0 && x.principal.Kind == directory.Application
 }
 
-// audienceV1 is the aud of a v1 token: the resource as the client named it. For a
-// bare GUID the v1 endpoint puts "spn:" before it.
-// Source: kubelogin's option --legacy; argocd-vault-plugin#621.
-func (x *exchange) audienceV1() string {
-	if _, bare := parseGUID(x.target.asked); bare && x.request.Version == 1 && x.request.host == nil {
+// resourceName is the resource as a v1 reply and the aud of a v1 token name it:
+// as the client did. To a bare GUID the v1 endpoint adds "spn:" if it was asked
+// with api-version=1.0, which ADAL and go-autorest send and plain clients do not.
+// Source: a maintainer of ADAL in AzureAD/azure-activedirectory-library-for-nodejs#128
+// (2017); Azure/kubelogin#331 (2023); argoproj-labs/argocd-vault-plugin#621 (2024).
+func (x *exchange) resourceName() string {
+	_, bare := parseGUID(x.target.asked)
+	if r := &x.request; bare && r.Version == 1 && r.host == nil && r.arrived.apiVersion == "1.0" {
 		return "spn:" + x.target.asked
 	}
 	return x.target.asked
@@ -87,7 +90,7 @@ func headerV2(k keyring.Key) string { return `{"typ":"JWT","alg":"RS256","kid":"
 func (x *exchange) claimsV1(t Token) []byte {
 	p, issuer := x.principal, x.service.cloud.IssuerV1(x.tenant.ID)
 	c := newClaims()
-	c.text("aud", x.audienceV1())
+	c.text("aud", x.resourceName())
 	c.text("iss", issuer)
 	c.times(t)
 	c.text("aio", x.service.opaque())

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,11 +43,16 @@ func postedForm(r *http.Request) url.Values {
 	body, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 	form, _ := url.ParseQuery(string(body)) // what can be read of it
+	if kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "multipart/form-data" {
+		if parts, err := multipart.NewReader(bytes.NewReader(body), parameters["boundary"]).ReadForm(int64(len(body)) + 1); err == nil {
+			form = parts.Value
+		}
+	}
 	for name, values := range form {
 		for i := range values {
 			values[i] = strings.TrimSpace(values[i])
 		}
-		if values[0] == "" {
+		if len(values) == 0 || values[0] == "" {
 			delete(form, name)
 		}
 	}

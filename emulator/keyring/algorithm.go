@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 const (
 	RS256 = "RS256" // RSASSA-PKCS1-v1_5 with SHA-256: what AKS uses and Entra ID wants
 	ES256 = "ES256" // ECDSA on P-256 with SHA-256: what a cluster with EC keys uses
+	PS256 = "PS256" // RSASSA-PSS with SHA-256: what MSAL signs with a certificate; rings do not
 )
 
 // Algorithms are those that a ring can sign with, the usual one first.
@@ -31,6 +33,23 @@ func (k Key) Algorithm() string {
 		return ES256
 	}
 	return ""
+}
+
+// SignPSS is Sign with PS256, which no ring uses. It wants an RSA key. The signature
+// is another one each time.
+func (k Key) SignPSS(header string, payload []byte) (compact string, err error) {
+	key, ok := k.Private.(*rsa.PrivateKey)
+	if !ok {
+		return "", fmt.Errorf("sign with key %s: %s wants an RSA key, this is a %T", k.ID, PS256, k.Private)
+	}
+	encoding := base64.RawURLEncoding
+	compact = encoding.EncodeToString([]byte(header)) + "." + encoding.EncodeToString(payload)
+	digest := sha256.Sum256([]byte(compact))
+	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", k.ID, err)
+	}
+	return compact + "." + encoding.EncodeToString(signature), nil
 }
 
 // Sign is [Ring.Sign] with one key, whether it is the signing one or not. A key

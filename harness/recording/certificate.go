@@ -52,6 +52,8 @@ func (r *Recorder) nameCertificates() error {
 		short, long := sha1.Sum(block.Bytes), sha256.Sum256(block.Bytes) // x5t is SHA-1: RFC 7515 §4.1.7
 		for name, text := range map[string]string{
 			"sha1": base64.RawURLEncoding.EncodeToString(short[:]), "sha256": base64.RawURLEncoding.EncodeToString(long[:]),
+			// As MSAL for Go and azure_identity for Rust write them.
+			"sha1 in base64": base64.StdEncoding.EncodeToString(short[:]), "sha256 in base64": base64.StdEncoding.EncodeToString(long[:]),
 			"hex": hex.EncodeToString(short[:]), "HEX": strings.ToUpper(hex.EncodeToString(short[:])), "der": base64.StdEncoding.EncodeToString(block.Bytes),
 		} {
 			r.names.put(fmt.Sprintf("certificate %s %d", name, i+1), text)

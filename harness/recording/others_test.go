@@ -1,10 +1,13 @@
 package recording_test
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -12,6 +15,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"mime/multipart"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -106,6 +111,43 @@ func TestIssuersOutsideReplay(t *testing.T) {
 	}
 }
 
+// What curl -F sends is a form, too: its secrets stay out of the file.
+func TestFormsInPartsReplay(t *testing.T) {
+	s := open(t, emulator.Options{Config: config.Config{Applications: []config.Application{{
+		Principal: config.Principal{Name: "daemon", ClientID: application}, Secrets: []config.Secret{{Value: "its own~secret"}},
+	}}}})
+	send := func(secret string) string {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		for _, field := range [][2]string{{"grant_type", "client_credentials"}, {"client_id", application}, {"scope", "https://vault.azure.net/.default"}, {"client_secret", secret}} {
+			if err := w.WriteField(field[0], field[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = w.Close() // a buffer takes everything
+		r, err := http.NewRequest(http.MethodPost, "https://login.microsoftonline.com/"+s.env.TenantID+"/oauth2/v2.0/token", &body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		_, text := s.do(r)
+		return text
+	}
+	if answer := send("its own~secret"); !strings.Contains(answer, "access_token") {
+		t.Fatal(answer)
+	}
+	if answer := send("somebody else's+secret"); !strings.Contains(answer, "AADSTS7000215") {
+		t.Fatal(answer)
+	}
+	text := s.written()
+	for _, secret := range []string{"own~secret", "somebody else"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the secret %q is in the file", secret)
+		}
+	}
+	wantSame(t, replay(t, text))
+}
+
 // A client certificate's key is the client's. A replay has another certificate in
 // its place.
 func TestClientCertificatesReplay(t *testing.T) {
@@ -151,13 +193,44 @@ func TestClientCertificatesReplay(t *testing.T) {
 			t.Fatal(answer)
 		}
 	}
+	// As MSAL for Go signs, and azure-identity for Python.
+	long := sha256.Sum256(der)
+	own := func(name string) []byte {
+		claims, _ := json.Marshal(map[string]any{
+			"aud": "https://login.microsoftonline.com/" + config.DefaultTenant + "/oauth2/v2.0/token", "iss": application, "sub": application, "jti": name, "exp": s.lab.Clock().Now().Unix() + 600,
+		})
+		return claims
+	}
+	header, _ := json.Marshal(map[string]any{"alg": "PS256", "typ": "JWT", "x5t#S256": base64.StdEncoding.EncodeToString(long[:])})
+	pss, err := keyring.Key{ID: "own", Private: key}.SignPSS(string(header), own("pss"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, _ = json.Marshal(map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.URLEncoding.EncodeToString(thumbprint[:])})
+	padded := base64.URLEncoding.EncodeToString(header) + "." + base64.URLEncoding.EncodeToString(own("padded!"))
+	digest := sha256.Sum256([]byte(padded))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	padded += "." + base64.URLEncoding.EncodeToString(signature)
+	for _, assertion := range []string{pss, padded} {
+		if access, answer := s.exchange(url.Values{"client_id": {application}, "client_assertion": {assertion}}); access == "" {
+			t.Fatal(answer)
+		}
+	}
 	s.advance("2h")
 	if access, _ := s.exchange(url.Values{"client_id": {application}, "client_assertion": {sign(false)}}); access != "" {
 		t.Error("a certificate that has expired was taken")
 	}
 	text := s.written()
-	if n := strings.Count(text, `"signedBy": "certificate 1"`); n != 3 {
-		t.Errorf("%d tokens signed with the certificate, want 3", n)
+	if n := strings.Count(text, `"signedBy": "certificate 1"`); n != 5 {
+		t.Errorf("%d tokens signed with the certificate, want 5", n)
+	}
+	for _, sent := range []string{pss, padded} {
+		if strings.Contains(text, sent[strings.LastIndexByte(sent, '.')+1:]) {
+			t.Error("a signature is in the file")
+		}
 	}
 	result := replay(t, text)
 	wantSame(t, result)

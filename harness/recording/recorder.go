@@ -326,6 +326,8 @@ func (r *Recorder) read(in *Input, q *http.Request, target string, body []byte) 
 	switch kind := q.Header.Get("Content-Type"); {
 	case strings.HasPrefix(kind, "application/x-www-form-urlencoded"):
 		text = r.tokens.form(id, text)
+	case strings.HasPrefix(kind, multipartForm):
+		text = r.tokens.multipart(id, text, kind)
 	case json.Valid(body) && strings.HasSuffix(q.Host, r.lab.Emulator().Cloud().Vault):
 		text = r.secretValue(text)
 	}

@@ -185,6 +185,9 @@ func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) 
 			return strings.Trim(string(quoted), `"`)
 		}
 	}
+	if strings.HasPrefix(header.Get("Content-Type"), multipartForm) {
+		escape = func(text string) string { return text }
+	}
 	body := p.fill(in.Body, escape)
 	host := in.Host
 	if in.Door == emulator.ControlDoor {
@@ -281,7 +284,11 @@ func (p *player) sign(t Token) string {
 		key, ok = keyring.Key{ID: t.SignedBy, Private: private}, true
 	}
 	if ok {
-		if own, err := key.Sign(string(header), claims); err == nil {
+		sign := key.Sign
+		if t.Header["alg"] == keyring.PS256 {
+			sign = key.SignPSS
+		}
+		if own, err := sign(string(header), claims); err == nil {
 			return own
 		}
 	}

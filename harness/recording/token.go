@@ -3,12 +3,17 @@ package recording
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
+	"mime"
 	"net/url"
 	"regexp"
 	"slices"
@@ -22,7 +27,8 @@ import (
 
 // compact is what a JWS looks like in the middle of something. Its header is a JSON
 // object: a brace and a quote or white space begin so in base64url.
-var compact = regexp.MustCompile(`e[yw][A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
+// Some clients pad base64url.
+var compact = regexp.MustCompile(`e[yw][A-Za-z0-9_-]{12,}={0,2}\.[A-Za-z0-9_-]*={0,2}\.[A-Za-z0-9_-]*={0,2}`)
 
 // tokens are those that came up in a session.
 type tokens struct {
@@ -109,8 +115,9 @@ func (t *tokens) symbolic(raw string) Token {
 	if key, ok := t.keys.signerOf(raw, []string{t.issuers[issuer]}); ok {
 		token.SignedBy = key
 	} else {
-		_, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
-		token.Signature, token.Malformed = len(parts[2]), err != nil
+		signature := strings.TrimRight(parts[2], "=")
+		_, err := base64.RawURLEncoding.Strict().DecodeString(signature)
+		token.Signature, token.Malformed = len(signature), err != nil
 	}
 	token.Header, token.Claims = t.named(token.Header), t.named(token.Claims)
 	return token
@@ -124,7 +131,7 @@ func (t *tokens) named(m map[string]any) map[string]any {
 // object decodes a part of a token that is a JSON object which encodes to the
 // same again but for its order; whatever else it is is kept as text.
 func object(part string, into *map[string]any) bool {
-	text, err := base64.RawURLEncoding.DecodeString(part)
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(part, "="))
 	if err != nil {
 		return false
 	}
@@ -228,22 +235,48 @@ func (t *tokens) form(input int, text string) string {
 		if err != nil {
 			value = rawValue
 		}
-		var replaced string
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "client_assertion", "assertion", "refresh_token":
-			replaced = t.credential(input, value)
-		case "client_secret", "password":
-			trimmed := strings.TrimSpace(value)
-			replaced = strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
-		default:
-			continue
-		}
-		if replaced != value {
+		if replaced := t.parameter(input, name, value); replaced != value {
 			pairs[i] = rawName + "=" + escapeForm(replaced)
 		}
 	}
 	return strings.Join(pairs, "&")
 }
+
+// parameter replaces the value of a parameter that is a token or a secret.
+func (t *tokens) parameter(input int, name, value string) string {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "client_assertion", "assertion", "refresh_token":
+		return t.credential(input, value)
+	case "client_secret", "password":
+		trimmed := strings.TrimSpace(value)
+		return strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
+	}
+	return value
+}
+
+// multipartForm is the media type of forms in parts, as curl -F sends them.
+const multipartForm = "multipart/form-data"
+
+// multipart does in a form in parts what form does.
+func (t *tokens) multipart(input int, text, contentType string) string {
+	_, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil || parameters["boundary"] == "" {
+		return text
+	}
+	parts := strings.Split(text, "--"+parameters["boundary"])
+	for i, part := range parts {
+		head, value, ok := strings.Cut(part, "\r\n\r\n")
+		name := partName.FindStringSubmatch(head)
+		if !ok || name == nil {
+			continue
+		}
+		parts[i] = head + "\r\n\r\n" + t.parameter(input, name[1], value)
+	}
+	return strings.Join(parts, "--"+parameters["boundary"])
+}
+
+// partName is the name of a part in its header.
+var partName = regexp.MustCompile(`(?i)\bname="?([^";\r\n]*)`)
 
 // escapeForm encodes a value, but for the names in it.
 func escapeForm(value string) string {
@@ -370,7 +403,7 @@ func (k *keys) first(rings ...string) []string {
 // signerOf finds the key that made a token's signature, in the first of the rings
 // that has it: labs of one machine may have the same keys.
 func (k *keys) signerOf(raw string, rings []string) (string, bool) {
-	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	signed, err := takeApart(raw)
 	if err != nil {
 		return "", false
 	}
@@ -378,15 +411,53 @@ func (k *keys) signerOf(raw string, rings []string) (string, bool) {
 	defer k.mu.Unlock()
 	for _, ring := range rings {
 		for i, key := range slices.Backward(k.rings[ring]) { // the newest has signed most
-			if key.public == nil {
-				continue
-			}
-			if _, err := signed.Verify(key.public); err == nil {
+			if signed.by(key.public) {
 				return fmt.Sprintf("%s %d", ring, i+1), true
 			}
 		}
 	}
 	return "", false
+}
+
+// signature is the signature of a compact JWS and what it is over, as it was sent:
+// some clients pad base64url, and sign the padding.
+type signature struct {
+	algorithm string
+	digest    [sha256.Size]byte
+	bytes     []byte
+}
+
+func takeApart(raw string) (signature, error) {
+	header, _, _ := strings.Cut(raw, ".")
+	at := strings.LastIndexByte(raw, '.')
+	var named struct {
+		Algorithm string `json:"alg"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(header, "="))
+	if err == nil {
+		err = json.Unmarshal(text, &named)
+	}
+	if err != nil || at < 0 {
+		return signature{}, errors.Join(errors.New("no signed token"), err)
+	}
+	made, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(raw[at+1:], "="))
+	return signature{named.Algorithm, sha256.Sum256([]byte(raw[:at])), made}, err
+}
+
+// by reports whether a key made the signature.
+func (s signature) by(public any) bool {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if s.algorithm == keyring.PS256 {
+			return rsa.VerifyPSS(key, crypto.SHA256, s.digest[:], s.bytes, nil) == nil
+		}
+		return s.algorithm == keyring.RS256 && rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest[:], s.bytes) == nil
+	case *ecdsa.PublicKey:
+		size := len(s.bytes) / 2
+		return s.algorithm == keyring.ES256 && size == 32 && len(s.bytes) == 64 &&
+			ecdsa.Verify(key, s.digest[:], new(big.Int).SetBytes(s.bytes[:size]), new(big.Int).SetBytes(s.bytes[size:]))
+	}
+	return false
 }
 
 // key returns a key by ring and ordinal, such as local 2.

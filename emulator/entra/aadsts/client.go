@@ -1,6 +1,9 @@
 package aadsts
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // clients are the refusals of who asks, as far as no assertion is looked into.
 func clients() []Entry {
@@ -8,9 +11,9 @@ func clients() []Entry {
 		{
 			Code: 700038, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
 			Text:       "{client} is not a valid application identifier.",
-			Meaning:    "The client id is not a GUID, or the all-zero GUID.",
+			Meaning:    "The client id is the all-zero GUID.",
 			Remedy:     "Put the application (client) id into AZURE_CLIENT_ID; a template was probably not filled in.",
-			Source:     "recorded 2026-08 for the all-zero GUID; for what is no GUID inferred",
+			Source:     "recorded 2026-08",
 			Confidence: Seen,
 		},
 		{
@@ -18,7 +21,7 @@ func clients() []Entry {
 			Text:       "Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
 			Meaning:    "No application and no managed identity of the tenant has this client id.",
 			Remedy:     "Check AZURE_CLIENT_ID (the client id, not the object id) and AZURE_TENANT_ID.",
-			Source:     "recorded 2020 to 2026-05; the directory is its display name",
+			Source:     "recorded 2020 to 2026-05; the directory is its display name; for what is no GUID MicrosoftDocs/azure-docs#108526 (2023), microsoft/AzureTRE#1475 (2022)",
 			Confidence: Seen,
 		},
 		{
@@ -96,8 +99,21 @@ func clients() []Entry {
 	}
 }
 
-// InvalidClientID refuses a client id that is no GUID or the all-zero one.
-func InvalidClientID(client string) *Error { return refuse(700038, "client", client) }
+// EmptyClientID refuses the all-zero GUID as a client id.
+func EmptyClientID(client string) *Error { return refuse(700038, "client", client) }
+
+// ClientIDNoGUID refuses a client id that cannot be an application's, as a
+// template that was not filled in or the resource id of a managed identity.
+func ClientIDNoGUID(client, tenant string) *Error {
+	e := UnknownApplication(client, tenant)
+	e.Meaning = "The client id is no GUID, so no application and no managed identity can have it."
+	e.Remedy = "Put the application (client) id into AZURE_CLIENT_ID; a template was probably not filled in."
+	if strings.HasPrefix(strings.ToLower(client), "/subscriptions/") {
+		e.Meaning = "The client id is an Azure resource id."
+		e.Remedy = "Put the managed identity's client id into AZURE_CLIENT_ID: az identity show --ids RESOURCE_ID --query clientId."
+	}
+	return e
+}
 
 // UnknownApplication refuses a client id that the tenant does not know. tenant
 // is the tenant's display name.
@@ -126,6 +142,19 @@ func SeveralClientCredentials() *Error { return refuse(9002324) }
 
 // WrongSecret refuses a secret that the application does not have.
 func WrongSecret(client string) *Error { return refuse(7000215, "client", client) }
+
+// NoSecret refuses a secret for an application that has none at all. others names
+// the credentials that it has instead; "" if it has none.
+func NoSecret(client, others string) *Error {
+	e := WrongSecret(client)
+	e.Meaning = "The application has no secret, so no value can be right."
+	e.Remedy = "Make a secret for it (secrets in wiemu.yaml; az ad app credential reset --append in Azure), or check that AZURE_CLIENT_ID is the application's that the secret was made for."
+	if others != "" {
+		e.Meaning = "The application has no secret, so no value can be right; it has " + others + "."
+		e.Remedy = "Use that, and unset AZURE_CLIENT_SECRET, which wins over AZURE_FEDERATED_TOKEN_FILE in DefaultAzureCredential. Or make a secret for it (secrets in wiemu.yaml; az ad app credential reset --append in Azure)."
+	}
+	return e
+}
 
 // ExpiredSecret refuses a secret whose time is over.
 func ExpiredSecret(client string) *Error { return refuse(7000222, "client", client) }

@@ -233,6 +233,24 @@ func NotInTime(now, from, expires time.Time) *Error {
 	return refuse(700024, "now", instant(now), "from", instant(orEpoch(from)), "expires", instant(orEpoch(expires)))
 }
 
+// OwnAssertionNotInTime refuses, with the same code, an assertion that the client
+// signed itself.
+func OwnAssertionNotInTime(now, from, expires time.Time) *Error {
+	e := NotInTime(now, from, expires)
+	switch {
+	case expires.IsZero():
+		e.Meaning = "The assertion that the client signed has no exp claim."
+		e.Remedy = "Put exp into it: a few minutes from now, ten at most."
+	case now.Before(from):
+		e.Meaning = "The assertion that the client signed is not valid yet. Five minutes of difference between the clocks are allowed."
+		e.Remedy = "Compare the client's clock with the lab's: nbf was written by one that is ahead."
+	default:
+		e.Meaning = "The assertion that the client signed has expired. Five minutes of difference between the clocks are allowed."
+		e.Remedy = "Sign a new assertion for each request, with an exp a few minutes from now: one that is kept goes on being sent after its end (a callback must sign anew each time it is called). If it was just made, the client's clock is behind the lab's."
+	}
+	return e
+}
+
 func orEpoch(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Unix(0, 0)

@@ -1,6 +1,9 @@
 package aadsts
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+)
 
 // requests are the refusals of what is not a token request.
 func requests() []Entry {
@@ -10,8 +13,8 @@ func requests() []Entry {
 			Text:       "The endpoint only accepts {allowed} requests. Received a {method} request.",
 			Meaning:    "An endpoint was asked with another HTTP method than it allows: the token endpoint takes POST, metadata GET.",
 			Remedy:     "Send a token request as a POST with a form as its body. A client that follows a redirect turns a POST into a GET.",
-			Source:     "entra-docs error code reference; the JSON form of the reply is inferred, a browser gets a page",
-			Confidence: Documented,
+			Source:     "nbarbettini/oidc-debugger#87 (2025), BitySA/oauth2-auth-code-pkce#30 (2021); the JSON form of the reply is inferred, a browser gets a page",
+			Confidence: Seen,
 		},
 		{
 			Code: 9002313, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
@@ -43,6 +46,14 @@ func requests() []Entry {
 			Meaning:    "The assertion lacks a claim that every assertion must have.",
 			Remedy:     "Look at the token (wiemu token --decode): a projected service-account token has iss, sub and aud. This one was made by something else.",
 			Source:     "AzureAD/microsoft-authentication-library-for-dotnet, recorded replies in its test data (2023-12), for iss and aud",
+			Confidence: Seen,
+		},
+		{
+			Code: 90011, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
+			Text:       "Unexpected client assertion type.",
+			Meaning:    "client_assertion_type is not the one for a JWT.",
+			Remedy:     "Send client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer.",
+			Source:     "AzureAD/azure-activedirectory-library-for-ruby#53, #55 (2016, 2017); error_uri is inferred",
 			Confidence: Seen,
 		},
 		{
@@ -78,6 +89,35 @@ func DuplicatedParameter(name string) *Error { return refuse(9000411, "name", na
 
 // MissingParameter refuses a form that lacks a parameter or has it empty.
 func MissingParameter(name string) *Error { return refuse(900144, "name", name) }
+
+// ParameterInJSON refuses a form that lacks a parameter because the body is JSON.
+func ParameterInJSON(name, contentType string) *Error {
+	e := MissingParameter(name)
+	e.Meaning = "The body is JSON, and the token endpoint reads forms only, so it found no parameter in it."
+	e.Remedy = "Send the parameters as a form, with Content-Type: application/x-www-form-urlencoded: curl -d grant_type=client_credentials -d …; in JavaScript new URLSearchParams({…}) in place of JSON.stringify({…})."
+	if contentType != "" {
+		e.Meaning = fmt.Sprintf("The body is JSON (Content-Type: %s), and the token endpoint reads forms only, so it found no parameter in it.", clip(contentType))
+	}
+	return e
+}
+
+// ParameterInURL refuses a form that lacks a parameter because it stands in the
+// address.
+func ParameterInURL(name string) *Error {
+	e := MissingParameter(name)
+	e.Meaning = fmt.Sprintf("%s stands in the URL, behind the question mark; the token endpoint looks for it in the body alone.", name)
+	e.Remedy = "Move the parameters from the URL into the body of the POST, as a form (Content-Type: application/x-www-form-urlencoded). A secret or token that was sent in a URL is in logs: replace it."
+	return e
+}
+
+// WrongAssertionType refuses a client_assertion_type that is not that of a JWT.
+func WrongAssertionType(sent string) *Error {
+	e := refuse(90011)
+	if sent == "urn:ietf:params:oauth:grant-type:jwt-bearer" {
+		e.Meaning = "client_assertion_type has the name of a grant type (…:grant-type:jwt-bearer, for requests on behalf of a user), not that of an assertion type."
+	}
+	return e
+}
 
 // MissingClaim refuses an assertion that lacks a claim.
 func MissingClaim(name string) *Error { return refuse(90014, "name", name) }

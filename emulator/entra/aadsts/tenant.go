@@ -1,6 +1,9 @@
 package aadsts
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+)
 
 // tenants are the refusals of the place that is asked.
 func tenants() []Entry {
@@ -18,7 +21,7 @@ func tenants() []Entry {
 			Text:       "Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain.",
 			Meaning:    "The tenant in the address is neither a GUID nor a domain name.",
 			Remedy:     "Put the tenant's id (a GUID) into AZURE_TENANT_ID, without quotes, braces or white space.",
-			Source:     "error reports, 2023-12",
+			Source:     "error reports, 2022-04 to 2024-05: caddy-dns/azure#3, microsoft/Analysis-Services#194, microsoft/aspire#4253",
 			Confidence: Seen,
 		},
 		{
@@ -53,6 +56,15 @@ func EmptyTenant(tenant string) *Error { return refuse(900021, "tenant", tenant)
 
 // InvalidTenant refuses a tenant that is neither GUID nor domain name.
 func InvalidTenant(tenant string) *Error { return refuse(900023, "tenant", tenant) }
+
+// TenantFromScope refuses a request at common or organizations whose tenant Entra
+// ID took from the scope, where an application's id stands.
+func TenantFromScope(host string) *Error {
+	e := refuse(900023, "tenant", host)
+	e.Meaning = fmt.Sprintf("The address names no tenant (common or organizations), so Entra ID took what follows api:// in the scope, %s, for one.", clip(host))
+	e.Remedy = "Ask at the address of the tenant: set AZURE_TENANT_ID to its id. The scope is right as it is."
+	return e
+}
 
 // UnknownTenant refuses a tenant that does not exist.
 func UnknownTenant(tenant string) *Error { return refuse(90002, "tenant", tenant) }

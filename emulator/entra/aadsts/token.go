@@ -52,6 +52,18 @@ func tokens() []Entry {
 // MalformedToken refuses an assertion that is no proper JWT.
 func MalformedToken() *Error { return refuse(50027) }
 
+// MalformedKeyName refuses an assertion that names its key by something that can
+// be no name. member is kid, x5t or x5t#S256.
+func MalformedKeyName(member string) *Error {
+	e := MalformedToken()
+	e.Meaning = "The member " + member + " of the assertion's header cannot be the name of a key."
+	e.Remedy = "Have the issuer put the key's name into kid as its key set has it, as plain text."
+	if member != "kid" {
+		e.Remedy = "Put the certificate's hash into " + member + ": base64url of the SHA-1 (x5t) or SHA-256 (x5t#S256) of its DER form."
+	}
+	return e
+}
+
 // NoKeyNamed refuses an assertion whose header names no key.
 func NoKeyNamed() *Error { return refuse(5002723) }
 
