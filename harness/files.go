@@ -32,7 +32,7 @@ var defaultFiles = []string{"wiemu.yaml", "radixconfig.yaml"}
 
 // ReadFiles reads configurations, telling their kinds apart by the field kind.
 // With no names it takes wiemu.yaml and radixconfig.yaml of the directory dir,
-// where they exist.
+// where they exist. With an error come the warnings that there are beside it.
 func ReadFiles(dir string, names []string) (Files, error) {
 	if len(names) == 0 {
 		for _, name := range defaultFiles {
@@ -48,7 +48,7 @@ func ReadFiles(dir string, names []string) (Files, error) {
 			return Files{}, fmt.Errorf("read the configuration: %w", err)
 		}
 		if err := files.add(name, data); err != nil {
-			return Files{}, err
+			return Files{Warnings: files.Warnings}, err
 		}
 	}
 	completed, err := files.Config.Complete(files.ConfigFile)
@@ -64,6 +64,15 @@ func ReadFiles(dir string, names []string) (Files, error) {
 func (f Files) Digests() map[string]string { return f.digests }
 
 func (f *Files) add(name string, data []byte) error {
+	if workload.IsRadixConfig(data) {
+		radix, warnings, err := workload.ParseRadixConfig(name, data)
+		f.Warnings = append(f.Warnings, warnings...)
+		if err != nil {
+			return err
+		}
+		f.Radix = append(f.Radix, radix)
+		return nil
+	}
 	root, err := yamlfile.Parse(name, data)
 	if err != nil {
 		return err
@@ -73,14 +82,6 @@ func (f *Files) add(name string, data []byte) error {
 		kind = node.Value
 	}
 	switch kind {
-	case workload.RadixKind:
-		radix, warnings, err := workload.ParseRadixConfig(name, data)
-		if err != nil {
-			return err
-		}
-		f.Radix = append(f.Radix, radix)
-		f.Warnings = append(f.Warnings, warnings...)
-		return nil
 	case config.Kind, "":
 		if f.ConfigFile != "" {
 			return fmt.Errorf("%s and %s: expected one wiemu configuration, found two; merge them", f.ConfigFile, name)
@@ -190,11 +191,30 @@ type Declared struct {
 // WhyNot says why a component of the radixconfig.yaml is no workload of an
 // environment; where the files cannot tell, it returns err.
 func (f Files) WhyNot(component, environment string, err error) error {
-	if len(f.Radix) != 1 || len(f.workloads) > 0 || component == "" || environment == "" {
-		return err
+	one := len(f.Radix) == 1 && len(f.workloads) == 0
+	switch {
+	case one && component != "" && (environment != "" || len(f.Radix[0].Environments) == 1):
+		_, why := f.Radix[0].Find(component, environment)
+		return cmp.Or(why, err)
+	case len(f.Workloads()) == 0 && (len(f.Radix) > 0 || f.ConfigFile != ""):
+		return f.NoWorkloads()
 	}
-	_, why := f.Radix[0].Find(component, environment)
-	return cmp.Or(why, err)
+	return err
+}
+
+// NoWorkloads says why files describe no workloads.
+func (f Files) NoWorkloads() error {
+	switch {
+	case len(f.Radix) > 0:
+		all := make([]error, len(f.Radix))
+		for i, r := range f.Radix {
+			all[i] = r.LacksIdentity()
+		}
+		return errors.Join(all...)
+	case f.ConfigFile != "":
+		return fmt.Errorf("%s: it describes no workloads; add them below workloads, or name a radixconfig.yaml with -f", f.ConfigFile)
+	}
+	return errors.New("no file describes workloads; name one with -f radixconfig.yaml")
 }
 
 // Find returns the declared workload that a component (or a workload's name in

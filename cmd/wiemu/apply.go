@@ -111,9 +111,7 @@ func (a *application) read(cmd *cobra.Command, cluster string) ([]*radix.Manifes
 	var all []*radix.Manifests
 	for _, file := range a.files {
 		m, warnings, err := radix.Read(file, radix.Options{Environments: a.environments, Images: images, Sample: a.sample, Cluster: cluster})
-		for _, w := range warnings {
-			fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
-		}
+		tellWarnings(cmd, warnings)
 		if err != nil {
 			return nil, err
 		}

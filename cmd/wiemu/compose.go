@@ -135,9 +135,7 @@ func servicesOf(o overlay.Overlay) string {
 func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overlay, error) {
 	ctx := cmd.Context()
 	files, err := harness.ReadFiles(".", c.config)
-	for _, w := range files.Warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
-	}
+	tellWarnings(cmd, files.Warnings)
 	if err != nil {
 		return overlay.Overlay{}, err
 	}

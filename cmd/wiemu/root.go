@@ -18,6 +18,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/emulator/trust"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/recording"
 	"github.com/wiemu/wiemu/harness/state"
@@ -91,10 +92,16 @@ func (s *selection) addAccessFlags(cmd *cobra.Command) {
 // read returns the files and every workload they describe.
 func (s *selection) read(cmd *cobra.Command) (harness.Files, error) {
 	files, err := harness.ReadFiles(".", s.files)
-	for _, w := range files.Warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
-	}
+	tellWarnings(cmd, files.Warnings)
 	return files, err
+}
+
+// tellWarnings tells what was passed over in files; each says itself that it is a
+// warning, behind the place.
+func tellWarnings(cmd *cobra.Command, warnings []yamlfile.Problem) {
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", w.Error())
+	}
 }
 
 // pick returns the workload that the flags or the component name.

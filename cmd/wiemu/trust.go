@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/harness/workload"
@@ -43,7 +41,7 @@ and never print an issuer of wiemu's.`,
 				workloads = append(workloads, radix.Triggers()...)
 			}
 			if len(workloads) == 0 {
-				return errors.New("no file describes workloads; name one with -f radixconfig.yaml")
+				return files.NoWorkloads()
 			}
 			return workload.WriteTrust(cmd.OutOrStdout(), workload.Trust(workloads, issuers), format)
 		},

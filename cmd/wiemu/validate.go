@@ -53,9 +53,7 @@ The exit code is 1 if there are errors, 0 if there are none or warnings only.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			demand, err := preflight.ReadDemand(files, preflight.DemandOptions{Namespace: namespace, Stdin: cmd.InOrStdin()})
-			for _, w := range demand.Warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: warning:", w)
-			}
+			tellWarnings(cmd, demand.Warnings)
 			if err != nil {
 				return err
 			}
@@ -102,6 +100,8 @@ func worthChecking(demand preflight.Demand, files []string, environment string) 
 		}
 	}
 	switch {
+	case len(demand.Workloads) == 0 && demand.NoWorkloads() != nil:
+		return demand.NoWorkloads()
 	case len(demand.Workloads) == 0:
 		return fmt.Errorf("%s: expected workloads that use workload identity, found none", strings.Join(files, ", "))
 	case environment != "" && !slices.Contains(environments, environment):

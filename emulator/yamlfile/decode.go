@@ -64,17 +64,38 @@ func (v Value) structure(target reflect.Value) {
 		return
 	}
 	fields := fieldsOf(target.Type())
-	for i := 0; i+1 < len(v.Node.Content); i += 2 {
-		key, value := v.Node.Content[i], v.Node.Content[i+1]
-		at, known := slices.BinarySearchFunc(fields, key.Value, func(f field, name string) int {
+	for _, p := range v.pairs() {
+		at, known := slices.BinarySearchFunc(fields, p.key.Value, func(f field, name string) int {
 			return strings.Compare(f.name, name)
 		})
+		if !known && v.loose {
+			at = slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, p.key.Value) })
+			if known = at >= 0; known {
+				v.rename(p.key, fields[at].name)
+			}
+		}
 		if !known {
-			v.unknownField(key, value, fields)
+			v.unknownField(p.key, p.value, fields)
 			continue
 		}
-		v.At(key.Value, value).into(target.FieldByIndex(fields[at].index))
+		v.At(p.key.Value, p.value).into(target.FieldByIndex(fields[at].index))
 	}
+}
+
+type pair struct{ key, value *yaml.Node }
+
+// pairs are the keys of a mapping with their values. Loosely read they are sorted, as
+// in the JSON that sigs.k8s.io/yaml makes of them: of two keys that are one field the
+// last counts.
+func (v Value) pairs() []pair {
+	all := make([]pair, 0, len(v.Node.Content)/2)
+	for i := 0; i+1 < len(v.Node.Content); i += 2 {
+		all = append(all, pair{v.Node.Content[i], v.Node.Content[i+1]})
+	}
+	if v.loose {
+		slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.key.Value, b.key.Value) })
+	}
+	return all
 }
 
 func mappingFix(node *yaml.Node) string {
@@ -179,6 +200,13 @@ func (v Value) plain() any {
 			list[i] = v.Index(i).plain()
 		}
 		return list
+	}
+	if v.loose && resolves(v.Node) {
+		var scalar any
+		if err := unmarshalLoose(v.Node, &scalar); err != nil {
+			v.Refuse("a plain value", "", "quote it")
+		}
+		return scalar
 	}
 	if v.Node.ShortTag() == "!!timestamp" { // as in YAML 1.2's core schema, a date is text
 		return v.Node.Value

@@ -10,16 +10,15 @@ import (
 // what its << keys name. Source: https://yaml.org/type/merge.html.
 // It returns the mapping's size as resolve does.
 func (r *resolver) mapping(node *yaml.Node, field string, depth int) int {
+	if r.loose {
+		return r.looseMapping(node, field, depth)
+	}
 	var merges []*yaml.Node
 	content := make([]*yaml.Node, 0, len(node.Content))
 	first, size := map[string]int{}, 1
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		key := node.Content[i]
-		if key.Kind == yaml.AliasNode {
-			key = key.Alias
-		}
-		if key.Kind != yaml.ScalarNode {
-			r.problem(node.Content[i], field, "a key that is text", Describe(key), "quote it if it is meant as text, such as \"{name}\"")
+		key, ok := r.key(node.Content[i], field)
+		if !ok {
 			continue
 		}
 		name, path := key.Value, Join(field, key.Value)
@@ -47,6 +46,19 @@ func (r *resolver) mapping(node *yaml.Node, field string, depth int) int {
 	}
 	node.Content = content
 	return size
+}
+
+// key returns the node of a key, which has to be a scalar.
+func (r *resolver) key(node *yaml.Node, field string) (*yaml.Node, bool) {
+	key := node
+	if key.Kind == yaml.AliasNode {
+		key = key.Alias
+	}
+	if key.Kind != yaml.ScalarNode {
+		r.problem(node, field, "a key that is text", Describe(key), "quote it if it is meant as text, such as \"{name}\"")
+		return nil, false
+	}
+	return key, true
 }
 
 // merged returns the mappings that a << key names: one, or a list of them.

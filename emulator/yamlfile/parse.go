@@ -120,6 +120,8 @@ func IsNull(node *yaml.Node) bool {
 // A resolver replaces aliases by what they stand for and merges << keys.
 type resolver struct {
 	file     string
+	loose    bool     // see ParseLoose
+	warnings Problems // of what is read loosely
 	problems Problems
 	aliased  int // nodes that aliases have added
 	resolved map[*yaml.Node]resolution

@@ -12,6 +12,10 @@ import (
 )
 
 func (v Value) scalar(target reflect.Value) {
+	if v.loose && resolves(v.Node) {
+		v.looseScalar(target)
+		return
+	}
 	switch target.Kind() {
 	case reflect.String:
 		if text, ok := v.textOf(); ok {
@@ -47,8 +51,8 @@ func (v Value) textOf() (string, bool) {
 }
 
 func (v Value) text(t encoding.TextUnmarshaler) {
-	text, ok := v.textOf()
-	if !ok {
+	var text string
+	if !v.Decode(&text) {
 		return
 	}
 	if err := t.UnmarshalText([]byte(text)); err != nil {

@@ -16,6 +16,10 @@
 // key given twice, a number where text is expected (an unquoted id that YAML
 // takes for a number has lost digits already) and a second document are refused.
 // A null value (`KEY:`) is a value that was not given.
+//
+// Files that belong to another program, which reads them with sigs.k8s.io/yaml, are
+// read as that program reads them, by [ParseLoose] and [DecodeLoose]; where they are
+// not as they should be, that is a warning.
 package yamlfile
 
 import (
@@ -111,6 +115,7 @@ type Value struct {
 	file    string
 	report  *Problems
 	unknown func(Unknown) // nil: refused
+	loose   bool          // see DecodeLoose
 }
 
 // Field is the path to the value, such as spec.components[0].identity.
@@ -135,7 +140,7 @@ func (v Value) Strict() Value {
 }
 
 // Decode stores the value in what into points to, and reports what does not fit.
-// It tells whether all of it did.
+// It tells whether all of it did; what is only warned of did.
 func (v Value) Decode(into any) bool {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() {
@@ -143,7 +148,7 @@ func (v Value) Decode(into any) bool {
 	}
 	before := len(*v.report)
 	v.into(target.Elem())
-	return len(*v.report) == before
+	return (*v.report)[before:].Err() == nil
 }
 
 // Refuse reports that the value is wrong. An empty found describes the node.

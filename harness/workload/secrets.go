@@ -37,7 +37,7 @@ type vaultRef struct {
 // vault, and by environment variable within one.
 func vaultRefs(base, over level) []vaultRef {
 	var refs []vaultRef
-	taken := map[loose]bool{} // environment variables that the environment's references set
+	taken := map[string]bool{} // environment variables that the environment's references set
 	for _, vault := range over.SecretRefs.AzureKeyVaults {
 		for _, item := range vault.Items {
 			taken[item.EnvVar] = true
@@ -70,11 +70,11 @@ func (v keyVaultFile) identityField(level string, i int) string {
 }
 
 // plain is the vault without the items whose environment variable is taken.
-func (v keyVaultFile) plain(taken map[loose]bool) KeyVault {
+func (v keyVaultFile) plain(taken map[string]bool) KeyVault {
 	vault := KeyVault{Name: v.Name}
 	for _, item := range v.Items {
 		if !taken[item.EnvVar] {
-			vault.Items = append(vault.Items, KeyVaultItem{Name: item.Name, Type: string(first(item.Type, "secret")), EnvVar: string(item.EnvVar)})
+			vault.Items = append(vault.Items, KeyVaultItem{Name: item.Name, Type: first(item.Type, "secret"), EnvVar: item.EnvVar})
 		}
 	}
 	return vault
@@ -97,7 +97,7 @@ func (d *deployment) volumeMounts(p part, over level, clientID string) {
 	}
 }
 
-func indexMount(mounts []volumeMountFile, name loose) int {
+func indexMount(mounts []volumeMountFile, name string) int {
 	return slices.IndexFunc(mounts, func(m volumeMountFile) bool { return m.Name == name })
 }
 
@@ -131,7 +131,7 @@ func (d *deployment) blobFuse2(p part, b *blobFuse2File, clientID, field string)
 	}
 	for _, required := range []struct {
 		field string
-		value loose
+		value string
 		what  string
 	}{
 		{"subscriptionId", b.SubscriptionID, "subscription id"},

@@ -129,14 +129,14 @@ type emptyDirFile struct {
 
 // parseFile reads the half of the file that is of interest here. Fields that it
 // does not know are not its business.
-func parseFile(name string, data []byte) (*applicationFile, error) {
-	top, err := yamlfile.Parse(name, data)
+func parseFile(name string, data []byte) (*applicationFile, []yamlfile.Problem, error) {
+	top, _, err := yamlfile.ParseLoose(name, data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var file applicationFile
-	problems := yamlfile.DecodeTolerant(name, top, &file, func(yamlfile.Unknown) {})
-	return &file, problems.Err()
+	problems := yamlfile.DecodeLoose(name, top, &file, func(yamlfile.Unknown) {})
+	return &file, problems.Warnings(), problems.Err()
 }
 
 func (f *applicationFile) parts() []partFile {

@@ -56,7 +56,8 @@ func Parse(name string, data []byte, opts Options) (*Manifests, []yamlfile.Probl
 	if err != nil {
 		return nil, warnings, err
 	}
-	file, err := parseFile(name, data)
+	file, more, err := parseFile(name, data)
+	warnings = union(warnings, more)
 	if err != nil {
 		return nil, warnings, err
 	}
@@ -82,6 +83,17 @@ func Parse(name string, data []byte, opts Options) (*Manifests, []yamlfile.Probl
 		}
 	}
 	return b.made, warnings, nil
+}
+
+// union is all warnings, each once, in the order of lines.
+func union(all yamlfile.Problems, more []yamlfile.Problem) yamlfile.Problems {
+	for _, w := range more {
+		if !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	all.Sort()
+	return all
 }
 
 func meant(name string, known []string) string {

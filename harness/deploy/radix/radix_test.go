@@ -95,7 +95,8 @@ func TestWhatAnEnvironmentSaysWins(t *testing.T) {
 	}{
 		{"an image", "image: a:1, environmentConfig: [{environment: prod, image: b:2}]", "image", "a:1", "b:2"},
 		{"source instead of an image", "image: a:1, environmentConfig: [{environment: prod, src: .}]", "image", "a:1", "sample:1"},
-		{"a tag", "image: 'a:{imageTagName}', imageTagName: x, environmentConfig: [{environment: prod, imageTagName: y}]", "image", "a:x", "a:y"},
+		{"a tag", "image: 'a:{imageTagName}', imageTagName: x, environmentConfig: [{environment: prod, imageTagName: z}]", "image", "a:x", "a:z"},
+		{"a tag that YAML 1.1 takes for true", "image: 'a:{imageTagName}', imageTagName: y, environmentConfig: [{environment: prod, imageTagName: 1.10}]", "image", "a:true", "a:1.1"},
 		{"a command", "image: a, command: [one], environmentConfig: [{environment: prod, command: [two, three]}]", "command", "[one]", "[two three]"},
 		{"no arguments", "image: a, args: [one], environmentConfig: [{environment: prod, args: []}]", "args", "[one]", "<nil>"},
 		{"a user", "image: a, runAsUser: 7, environmentConfig: [{environment: prod, runAsUser: 8}]", "securityContext.runAsUser", "7", "8"},
@@ -105,8 +106,7 @@ func TestWhatAnEnvironmentSaysWins(t *testing.T) {
 		{"how many there may be", "image: a, replicas: 6, horizontalScaling: {maxReplicas: 5}, environmentConfig: [{environment: prod, horizontalScaling: {maxReplicas: 2}}]", "replicas", "5", "2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			spec := strings.Replace(test.component, "cpu: 1}", "cpu: '1'}", 1)
-			made, _, err := radix.Parse("r.yaml", app("  components: [{name: web, "+spec+"}]\n"), radix.Options{Sample: sample})
+			made, _, err := radix.Parse("r.yaml", app("  components: [{name: web, "+test.component+"}]\n"), radix.Options{Sample: sample})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,6 @@ func TestWhatIsRefused(t *testing.T) {
 		{"nothing to run", "  components: [{name: web, src: .}]", radix.Options{}, []string{"web in dev", "expected an image", "name it"}},
 		{"a tag that is missing", "  components: [{name: web, image: 'a:{imageTagName}'}]", radix.Options{}, []string{"web.imageTagName", "a tag for a:{imageTagName} in dev"}},
 		{"an amount that is none", "  components: [{name: web, image: a, resources: {limits: {memory: lots}}}]", radix.Options{}, []string{"spec.components[0].resources.limits.memory", "128Mi", `"lots"`}},
-		{"a number where text is expected", "  components: [{name: web, image: a, variables: {PORT: 8080}}]", radix.Options{}, []string{"spec.components[0].variables.PORT", "text"}},
 		{"a probe that is none", "  components: [{name: web, image: a, healthChecks: {livenessProbe: {httpGet: {port: [1]}}}}]", radix.Options{}, []string{"healthChecks.livenessProbe", "a probe"}},
 		{"an identity that is none", "  components: [{name: web, image: a, identity: {azure: {clientId: x}}}]", radix.Options{}, []string{"clientId", "a UUID"}},
 	} {
