@@ -161,8 +161,8 @@ func (r *processRunner) Token(context.Context) ([]byte, error) {
 }
 
 // grace is how long a process has, on the wall clock, between being asked to end
-// and being killed.
-const grace = time.Second
+// and being killed: as docker stop has it, for machines that are busy.
+const grace = 10 * time.Second
 
 // Start implements Runner. It returns before the program runs: what becomes of it
 // is what Wait says.

@@ -38,14 +38,13 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 		usual = podTimeout
 	}
 	timeout := cmp.Or(r.Timeout, usual)
-	limited, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := limit(ctx, timeout, nil)
 	defer cancel()
 	c, err := st.launch(limited, &r.ProgramStep)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.await(limited)
+		*result = c.sofar(*result)
 	}
-	err = c.await(limited)
-	*result = c.sofar(*result)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -216,7 +215,7 @@ func (st *stage) launch(ctx context.Context, p *ProgramStep) (*child, error) {
 
 // ending is how long a program that was asked to end may take for it, on the wall
 // clock, before it is left alone.
-const ending = 10 * time.Second
+const ending = 30 * time.Second
 
 // await waits for a program's end, also for that of one that ends because ctx has.
 func (c *child) await(ctx context.Context) (err error) {

@@ -121,7 +121,7 @@ func (r *runner) play(ctx context.Context, place harness.Place, s *Scenario) Out
 		return o
 	} else {
 		patience := cmp.Or(max(r.opts.Timeout, 0), defaultPatience)
-		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
+		ctx, cancel := limit(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 		defer cancel()
 		st := stage{runner: r, place: place, scenario: s, outcome: &o, workloads: map[string]harness.Runner{}, results: map[string]Result{}, copies: map[string][]byte{}, faults: map[string]string{}}
 		if err := st.play(ctx); err != nil {

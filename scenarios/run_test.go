@@ -450,3 +450,22 @@ func TestProgressIsTold(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// Only the scenario tells that its time is over: no deadline is passed on that a
+// client could meet first.
+func TestTimeOutsAreToldByOneParty(t *testing.T) {
+	cause := errors.New("over")
+	ctx, cancel := limit(t.Context(), 0, cause)
+	defer cancel()
+	if _, visible := ctx.Deadline(); visible {
+		t.Error("the deadline can be seen")
+	}
+	<-ctx.Done()
+	if err := reason(ctx, os.ErrClosed); !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	o := play(t, t.Context(), "", "  - {run: {workload: web, shell: exec sleep 600, timeout: 10m}}\n  - expect: ['true']\n", Options{Timeout: time.Nanosecond})
+	if len(o.Failures) != 1 || !strings.HasSuffix(o.Failures[0].Message, "the scenario took longer than 1ns") {
+		t.Errorf("%+v", o.Failures)
+	}
+}

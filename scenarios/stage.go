@@ -46,16 +46,16 @@ func (st *stage) play(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
 	if st.site, err = st.place.Open(ctx, st.world()); err != nil {
-		return fmt.Errorf("open the lab: %w", err)
+		return reason(ctx, fmt.Errorf("open the lab: %w", err))
 	}
 	defer func() { err = errors.Join(err, st.close(ctx)) }()
 	st.control = st.site.Control()
 	if err := st.look(ctx); err != nil {
-		return err
+		return reason(ctx, err)
 	}
 	st.start = st.now
 	if err := st.admit(ctx); err != nil {
-		return err
+		return reason(ctx, err)
 	}
 	st.steps(ctx)
 	if err := st.lookAfter(ctx); err != nil {
@@ -67,16 +67,33 @@ func (st *stage) play(ctx context.Context) (err error) {
 	return st.outcome.keep(st.withEnds(), st.dir)
 }
 
+// limit is a context that ends after a time of the wall clock, for a reason. It has
+// no deadline that whoever gets it could see: what is under way then would tell of the
+// time-out itself, in its own words, if it looks at its watch a moment earlier.
+func limit(ctx context.Context, patience time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(patience, func() { cancel(cause) })
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
+// reason is why ctx has ended, if it has, instead of what was under way.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
 // steps goes through the steps until one fails.
 func (st *stage) steps(ctx context.Context) {
 	for i := range st.scenario.Steps {
 		s := &st.scenario.Steps[i]
 		result, err := st.step(ctx, s)
 		if err != nil {
-			if ctx.Err() != nil { // say what ended it, not what was under way
-				err = context.Cause(ctx)
-			}
-			st.fail(s, err)
+			st.fail(s, reason(ctx, err))
 			return
 		}
 		if len(st.outcome.Failures) > 0 {
@@ -109,8 +126,8 @@ func (st *stage) configuration() config.Config {
 
 // Wall time.
 const (
-	closing    = 5 * time.Second // to finish answers under way, and to look once more
-	clearingUp = time.Minute     // to remove containers and objects of a cluster besides
+	closing    = 15 * time.Second // to finish answers under way, and to look once more
+	clearingUp = time.Minute      // to remove containers and objects of a cluster besides
 )
 
 func (st *stage) close(ctx context.Context) error {
