@@ -113,6 +113,7 @@ type Emulator struct {
 	keep     *keeper       // nil: keys and directory are not
 	pool     *keyring.Pool // where later keys come from
 	bindings *tokenproxy.Proxy
+	known    introduced
 
 	extraDoors struct { // opened when they are asked for
 		sync.Mutex
@@ -147,7 +148,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 	}()
 	e.stateDir = opts.StateDir
 	for _, step := range []func(context.Context, Options) error{
-		e.openJournal, e.openFaults, e.openKept, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.restoreDirectory, e.openDoors,
+		e.openJournal, e.openFaults, e.openKept, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.restoreDirectory, e.openNames, e.openDoors,
 	} {
 		if err := step(ctx, opts); err != nil {
 			return nil, err
@@ -211,8 +212,10 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 	if opts.InCluster {
 		e.faults.Exclude(outOfReach())
 	}
-	chaos := slices.DeleteFunc(fault.Chaos(e.config.Chaos), func(f fault.Fault) bool { return !e.faults.Possible(f) })
-	for _, f := range slices.Concat(chaos, e.config.Faults, opts.Faults) {
+	if err := e.faults.InjectChaos(e.config.Chaos); err != nil {
+		return err
+	}
+	for _, f := range slices.Concat(e.config.Faults, opts.Faults) {
 		if _, err := e.faults.Inject(f); err != nil {
 			return err
 		}
@@ -282,6 +285,7 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		e.issuers = append(e.issuers, i)
 	}
 	for _, w := range e.config.Workloads {
+		e.Introduce(w.Namespace, w.ServiceAccount, w.ClientID, w.Name)
 		if w.IdentityBinding != "" { // bound when there is a proxy; see bindConfigured
 			continue
 		}

@@ -23,6 +23,7 @@ func (l *Lab) Admit(_ context.Context, w workload.Workload, id Identity) (made b
 		return false, err
 	}
 	d := Declared{w, id}
+	l.introduce(d)
 	if w.ClientID != "" && l.owned(d, tenant) {
 		return false, nil
 	}

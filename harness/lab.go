@@ -257,6 +257,7 @@ func (l *Lab) Declare(all []Declared) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range all {
+		l.introduce(d)
 		if slices.ContainsFunc(l.declared, d.same) {
 			continue
 		}
@@ -266,6 +267,11 @@ func (l *Lab) Declare(all []Declared) error {
 		l.declared = append(l.declared, d)
 	}
 	return nil
+}
+
+// introduce says by which name the workload is known.
+func (l *Lab) introduce(d Declared) {
+	l.emulator.Introduce(d.Workload.Namespace, d.Workload.ServiceAccount, d.Workload.ClientID, d.Workload.Component)
 }
 
 // declare makes the trust in one workload: a federated credential, or a binding.
@@ -317,6 +323,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err != nil {
 		return nil, err
 	}
+	l.introduce(Declared{w, id})
 	if err := l.trust(ctx, Declared{w, id}, tenant, from); err != nil {
 		return nil, err
 	}

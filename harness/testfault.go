@@ -31,6 +31,13 @@ func (f *Faults) Inject(word string) *Fault {
 	}
 	injected := &Fault{f.set, id}
 	f.t.Cleanup(injected.Clear) // of a subtest's fault the lab lives on
+	f.t.Cleanup(func() {        // before that: in a test that fails it may be the reason
+		for _, missed := range f.set.Missed() {
+			if missed.ID == id {
+				f.t.Logf("%s", missed.Miss())
+			}
+		}
+	})
 	return injected
 }
 

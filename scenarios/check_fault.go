@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 )
@@ -32,13 +33,40 @@ func (c *checker) fault(field string, f *fault.Fault) {
 	if id := f.For.Client; id != "" {
 		if a, ok := c.actorNamed(id); ok {
 			f.For.Client = a.Workload.ClientID
-		} else if _, err := uuid.Parse(id); err != nil {
-			c.one(field+".for.client", "a client id, or a workload of this scenario", id, c.actors())
+		} else if _, err := uuid.Parse(id); err != nil && !slices.Contains(c.identities(), id) {
+			c.one(field+".for.client", "a client id, or a workload or an identity of this scenario", id, c.identities())
+		}
+	}
+	if r := f.For.Resource; r != "" && !strings.ContainsAny(r, ".:/") { // an address is looked up when it is injected
+		if _, err := uuid.Parse(r); err != nil {
+			c.one(field+".for.resource", "who answers, a vault or an application", r, c.resources())
 		}
 	}
 	for _, p := range config.CheckFault(c.scenario.file, field, *f, c.scenario.world.Issuers) {
 		c.report(p.At(c.top))
 	}
+}
+
+// resources are who answers, and the vaults and applications by name.
+func (c *checker) resources() []string {
+	names := emulator.Answering()
+	for _, v := range c.scenario.world.Vaults {
+		names = append(names, v.Name)
+	}
+	if c.scenario.world.Vaults == nil {
+		for _, v := range config.DefaultVaults() {
+			names = append(names, v.Name)
+		}
+	}
+	for _, a := range c.scenario.actors {
+		for _, v := range a.Workload.KeyVaults {
+			names = append(names, v.Name)
+		}
+	}
+	for _, a := range c.scenario.world.Applications {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 func (c *checker) actorNamed(name string) (actor, bool) {

@@ -21,7 +21,7 @@ faults:
   - {name: good, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
   - {name: expired, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
   - {name: stale, fault: {name: stale-jwks, parameters: {lifetime: 24h}, for: {issuer: local}}}
-  - {name: lost, fault: {name: server-error, parameters: {status: 500}, for: {resource: nowhere}}}
+  - {name: lost, fault: {name: server-error, parameters: {status: 500}, for: {resource: arm}}}
   - advance: 2h
   - {name: rotated, rotate: {}}
   - {name: unknown, run: {workload: web, command: [wiemu-workload, secret, get, mykeyvault, mysecret]}}
@@ -45,6 +45,9 @@ faults:
       - results.again.exitCode == 0
       - journal.filter(e, e.kind == 'fault' && e.detail.action == 'cleared').size() == 3
 `, Options{Program: program})
+	if want := "fault f4 hit nothing: server-error status=500 --for resource=arm; there was no call that it is for"; len(o.Notes) != 1 || o.Notes[0] != want {
+		t.Errorf("notes %q, want %q", o.Notes, want)
+	}
 	if o.Outcome != Passed {
 		for _, f := range o.Failures {
 			t.Error(f.text())
@@ -57,7 +60,8 @@ func TestMistakesInFaultsAreTold(t *testing.T) {
 		{"faults: [{name: throtled}]", "", "s.yaml:3:17: faults[0].name: expected the name of a fault, which wiemu fault list shows, found throtled; did you mean throttled?"},
 		{"", "{fault: {name: throttled, parameters: {retryafter: 3s}}}", "s.yaml:6:54: steps[0].fault.parameters.retryafter: expected a parameter of throttled: retry-after, found retryafter; did you mean retry-after?"},
 		{"", "{fault: {name: throttled, for: {workload: wbe}}}", "s.yaml:6:45: steps[0].fault.for.workload: expected a workload of this scenario, or NAMESPACE/SERVICE-ACCOUNT: web, found wbe; did you mean web?"},
-		{"", "{fault: {name: throttled, for: {client: wbe}}}", "steps[0].fault.for.client: expected a client id, or a workload of this scenario: web, found wbe; did you mean web?"},
+		{"", "{fault: {name: throttled, for: {client: wbe}}}", "steps[0].fault.for.client: expected a client id, or a workload or an identity of this scenario: web, found wbe; did you mean web?"},
+		{"", "{fault: {name: throttled, for: {resource: keyvalt}}}", "steps[0].fault.for.resource: expected who answers, a vault or an application: entra, keyvault, graph, arm, imds, mykeyvault, found keyvalt; did you mean keyvault?"},
 		{"", "{fault: {name: stale-jwks, for: {issuer: loca}}}", "found loca; did you mean local?"},
 		{"", "{fault: {name: stale-jwks, for: {client: web}}}", "steps[0].fault.for.client: expected one of issuer, found client; where stale-jwks hits, nothing else is known"},
 		{"", "{fault: {name: throttled, when: {cuont: 3}}}", "steps[0].fault.when.cuont: expected one of after, count, every, nth, probability, seed, until, found an unknown field; did you mean count?"},

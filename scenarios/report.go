@@ -95,6 +95,7 @@ type Outcome struct {
 	JournalHash  string    `json:"journalHash,omitempty"` // sha256:HEX of what WriteJournal writes
 	Picture      string    `json:"picture,omitempty"`     // the file that WritePictures wrote
 	Failures     []Failure `json:"failures,omitempty"`
+	Notes        []string  `json:"notes,omitempty"` // what is odd about it and fails nothing: faults that hit nothing
 
 	Journal     []journal.Event `json:"-"` // everything that was recorded, and without an id when a program was seen to have ended by itself
 	dir         string          // of the lab, which is gone

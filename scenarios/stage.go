@@ -62,6 +62,9 @@ func (st *stage) play(ctx context.Context) (err error) {
 		return err
 	}
 	st.notice()
+	if err := st.missed(ctx); err != nil {
+		return err
+	}
 	st.outcome.Simulated = Seconds(st.now.Sub(st.start))
 	st.escapes()
 	return st.outcome.keep(st.withEnds(), st.dir)

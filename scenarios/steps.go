@@ -7,6 +7,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/harness"
 )
 
@@ -108,6 +109,25 @@ func (st *stage) inject(ctx context.Context, s *Step, result *Result) error {
 	return err
 }
 
+// missed notes the faults that have hit nothing.
+func (st *stage) missed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*closing)
+	defer cancel()
+	faults, err := st.control.Faults(ctx)
+	if err != nil {
+		return err
+	}
+	st.note(faults.Active)
+	return nil
+}
+
+// note notes those of some faults that have hit nothing.
+func (st *stage) note(faults []fault.Active) {
+	for _, a := range fault.Missed(faults) {
+		st.outcome.Notes = append(st.outcome.Notes, a.Miss())
+	}
+}
+
 // clearFault ends the fault of a step, those of a kind, or all.
 func (st *stage) clearFault(ctx context.Context, which string) error {
 	faults, err := st.control.Faults(ctx)
@@ -117,6 +137,7 @@ func (st *stage) clearFault(ctx context.Context, which string) error {
 	id, named := st.faults[which]
 	for _, a := range faults.Active {
 		if which == all || named && a.ID == id || !named && a.Name == which {
+			st.note([]fault.Active{a})
 			if err := st.control.Clear(ctx, a.ID); err != nil {
 				return err
 			}

@@ -72,6 +72,9 @@ func (o Outcome) writeRow(w io.Writer) {
 		mark = "✗"
 	}
 	fmt.Fprintf(w, "%s %-40s %3d expectations  %10s of lab time  %7s\n", mark, o.title(), o.Expectations, time.Duration(o.Simulated), o.Wall)
+	for _, note := range o.Notes {
+		fmt.Fprintf(w, "  note: %s\n", printable(note))
+	}
 }
 
 // String rounds to milliseconds.

@@ -23,8 +23,9 @@ func newFault(stateDir *string) *cobra.Command {
 		Long: `Let things go wrong on purpose: answers that are throttled, slow, broken or lost,
 tokens that are no good, credentials that are not known yet, keys and documents that
 an issuer gets wrong, token files that a kubelet does not renew. A fault hits those
-whom --for names and the calls that --nth, --every, --count, --after, --until and
---probability leave; wiemu explain says of a call that a fault hit it, and which.
+whom --for names, which must exist, and the calls that --nth, --every, --count,
+--after, --until and --probability leave; wiemu explain says of a call that a fault
+hit it, and which. At the end of a run a fault that hit nothing is told.
 
 inject, show and clear are about the running server. wiemu run, wiemu serve and
 scenarios take faults from the start: --fault, and faults: in their files; --chaos
@@ -88,7 +89,7 @@ type faultFlags struct {
 }
 
 func (f *faultFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.who, "for", nil, "who is hit: client=ID, issuer=NAME or URL, kid=ID, resource=entra, keyvault, graph, arm, imds, a host or what a token is for, workload=NAMESPACE/SERVICE-ACCOUNT; repeatable, all must fit (default: everybody)")
+	cmd.Flags().StringArrayVar(&f.who, "for", nil, "who is hit: client=ID or NAME, issuer=NAME or URL, kid=ID, resource=entra, keyvault, graph, arm, imds, a vault or an application by name, a host, or what a token is for, workload=NAMESPACE/SERVICE-ACCOUNT or COMPONENT; repeatable, all must fit (default: everybody)")
 	cmd.Flags().IntVar(&f.when.Nth, "nth", 0, "the first call that is hit (default 1)")
 	cmd.Flags().IntVar(&f.when.Every, "every", 0, "hit only every so many calls from the first on (default 1)")
 	cmd.Flags().IntVar(&f.when.Count, "count", 0, "how many calls are hit (default: any number)")
@@ -286,6 +287,13 @@ func tellSeed(w io.Writer, s *fault.Set) {
 	}
 }
 
+// tellMissed says which faults have hit nothing, so that a program has not survived them.
+func tellMissed(w io.Writer, missed []fault.Active) {
+	for _, a := range missed {
+		fmt.Fprintln(w, "wiemu:", a.Miss())
+	}
+}
+
 // printFault shows all that is known about one kind.
 func printFault(w io.Writer, k fault.Kind) error {
 	out := &lines{w: w}
@@ -331,14 +339,15 @@ wiemu run --fault throttled,for.resource=entra,when.count=2,retry-after=3s …  
 faults:               # in a scenario or a wiemu.yaml; in a scenario also a step: - fault: {name: throttled, …}
 - name: throttled
   parameters: {retry-after: 3s}
-  for: {resource: entra}     # client, issuer, kid, resource, workload
+  for: {resource: entra}     # client, issuer, kid, resource, workload: by id or name
   when: {count: 2}           # nth, every, count, after, until, probability, seed
 ` + "```" + `
 
 Every hit is an event of kind ` + "`fault`" + ` in the journal, and the event of the call that was hit
 says so, too (` + "`detail.fault`" + `); ` + "`wiemu explain`" + ` shows it. The n-th call that a fault is for is
 hit or not whatever happens at the same time, and a probability is decided by a seed: the same calls
-with the same seed go wrong again. Durations are lab time unless the text says otherwise.
+with the same seed go wrong again. What a selector names must exist; a fault that has hit nothing is
+told at the end of wiemu run, wiemu serve and a scenario. Durations are lab time unless the text says otherwise.
 
 ## Chaos
 

@@ -181,6 +181,9 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err != nil {
 		return ended{}, err
 	}
+	if err := l.Emulator().Faults().CheckNames(); err != nil { // now everybody is there
+		return ended{}, err
+	}
 	l.Journal().Record(programStarted(d, command))
 	if flags.speed != 1 {
 		if err := l.Clock().SetSpeed(flags.speed); err != nil {
@@ -188,7 +191,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 		}
 	}
 	code, err := runChild(ctx, env, command, l.Clock(), flags)
-	return ended{code, l.Journal().Events(), l.Emulator().Traffic()}, errors.Join(err, flags.record.write(ctx, l))
+	return ended{code, l.Journal().Events(), l.Emulator().Traffic(), l.Emulator().Faults().Missed()}, errors.Join(err, flags.record.write(ctx, l))
 }
 
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
@@ -16,6 +17,7 @@ type ended struct {
 	code    int
 	events  []journal.Event // while it ran
 	traffic control.Traffic // the same
+	missed  []fault.Active  // of a lab of its own: faults that hit nothing
 }
 
 // endedAttached is what came of a run in a running server's lab; before and earlier
@@ -30,13 +32,14 @@ func endedAttached(ctx context.Context, client *control.Client, code int, before
 		return ended{}, err
 	}
 	now, err := client.Status(ctx)
-	return ended{code, events, now.Traffic.Since(before.Traffic)}, err
+	return ended{code: code, events: events, traffic: now.Traffic.Since(before.Traffic)}, err
 }
 
 // report tells, after the application's own output, what wiemu saw of the run, and
 // returns what is wrong about it apart from the application's exit code.
 func (r ended) report(flags runFlags) error {
 	escapes := reportRefusals(r.events)
+	tellMissed(os.Stderr, r.missed)
 	if escapes > 0 && flags.failOnEscape {
 		return fmt.Errorf("the application tried %d times to reach a host outside", escapes)
 	}

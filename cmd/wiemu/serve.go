@@ -47,6 +47,9 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 			}
 			defer l.close(cmd.Context())
 			e := l.Emulator()
+			if err := e.Faults().CheckNames(); err != nil {
+				return err
+			}
 			tellSeed(cmd.ErrOrStderr(), e.Faults())
 			withdraw, err := dir.Announce(state.Server{URL: e.ControlURL(), Token: e.Token(), Run: l.run.ID})
 			if err != nil {
@@ -68,6 +71,7 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 			}
 			fmt.Fprintln(out, "ready; Ctrl-C ends it")
 			<-cmd.Context().Done()
+			tellMissed(cmd.ErrOrStderr(), e.Faults().Missed())
 			return record.write(cmd.Context(), l)
 		},
 	}

@@ -82,6 +82,12 @@ func MicrosoftResource(uri string) string {
 	return ""
 }
 
+// Resource returns the name of the resource that an identifier names in a tenant.
+func (s *Service) Resource(tenantID, identifier string) (name string, ok bool) {
+	t, ok := s.resource(tenantID, identifier)
+	return t.name, ok
+}
+
 // target is the resource that a token is for.
 type target struct {
 	asked   string // as the client named it: the aud of a v1 token

@@ -54,15 +54,15 @@ func (s *Settings) UnmarshalYAMLFile(v yamlfile.Value) {
 // Selector says who is hit: what is given must be the same as the call's. Letter
 // case does not count.
 type Selector struct {
-	// Client is a client id.
+	// Client is a client id, or the name of an application or managed identity.
 	Client string `yaml:"client,omitempty" json:"client,omitempty"`
 	// Issuer is the URL of an issuer, or the name of one that wiemu knows.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Kid is the id of the key that signed the assertion.
 	Kid string `yaml:"kid,omitempty" json:"kid,omitempty"`
-	// Resource is who answers (entra, keyvault, graph, arm, imds), its host, or the resource that a token is for.
+	// Resource is who answers (entra, keyvault, graph, arm, imds), its host, the resource that a token is for, or the name of a vault or an application.
 	Resource string `yaml:"resource,omitempty" json:"resource,omitempty"`
-	// Workload is NAMESPACE/SERVICE-ACCOUNT.
+	// Workload is NAMESPACE/SERVICE-ACCOUNT, or the name of a component or workload.
 	Workload string `yaml:"workload,omitempty" json:"workload,omitempty"`
 }
 
@@ -123,6 +123,7 @@ type Active struct {
 	Calls int       `json:"calls"`          // that the selector let through
 	Hits  int       `json:"hits"`           // of them
 	Spent bool      `json:"spent,omitzero"` // it hits no more: Count is reached
+	Chaos bool      `json:"chaos,omitzero"` // it is one of those that follow from a seed
 }
 
 // Hit is one call that goes wrong.

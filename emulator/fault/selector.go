@@ -19,13 +19,14 @@ func (s Selector) fields() []selected {
 
 // matches reports whether the call is one that the selector is for. Issuers are
 // URLs by name.
-func (s Selector) matches(about Subject, issuers map[string]string) bool {
+func (s Selector) matches(about Subject, issuers map[string]string, names Names) bool {
 	issuer := s.Issuer
 	if url, named := issuers[issuer]; named {
 		issuer = url
 	}
-	return same(s.Client, about.Client) && same(s.Kid, about.Kid) && same(s.Workload, about.Workload) &&
-		same(issuer, about.Issuer, about.IssuerName) && same(s.Resource, about.Part, about.Host, about.Resource)
+	return same(s.Kid, about.Kid) && same(issuer, about.Issuer, about.IssuerName) &&
+		names.Client.called(s.Client, about.Client) && names.Workload.called(s.Workload, about.Workload) &&
+		names.Resource.called(s.Resource, about.Part, about.Host, about.Resource)
 }
 
 // same reports whether what is wanted is one of what there is; a final slash

@@ -31,6 +31,7 @@ type Set struct {
 	last    int // ordinal of the newest fault
 	active  []*injected
 	issuers map[string]string // URLs by name
+	names   Names             // what else they may name
 	without map[string]string // why there are no faults of a point
 
 	watchers []*watcher
@@ -80,14 +81,16 @@ func (s *Set) Possible(f Fault) bool {
 
 // Inject adds a fault and returns its id. The error joins a *Mistake for
 // everything that cannot be.
-func (s *Set) Inject(f Fault) (id string, err error) {
+func (s *Set) Inject(f Fault) (id string, err error) { return s.inject(f, false) }
+
+func (s *Set) inject(f Fault, chaos bool) (id string, err error) {
 	f, kind, err := s.checked(f)
 	if err != nil {
 		return "", err
 	}
 	s.mu.Lock()
 	s.last++
-	a := &injected{Active: Active{ID: "f" + strconv.Itoa(s.last), Fault: f, Since: s.clock.Now()}, kind: kind}
+	a := &injected{Active: Active{ID: "f" + strconv.Itoa(s.last), Fault: f, Since: s.clock.Now(), Chaos: chaos}, kind: kind}
 	s.active = append(s.active, a)
 	s.some.Store(true)
 	s.schedule(a)
@@ -102,7 +105,7 @@ func (s *Set) Inject(f Fault) (id string, err error) {
 func (s *Set) checked(f Fault) (Fault, Kind, error) {
 	var errs []error
 	s.mu.Lock()
-	issuers := s.issuers
+	issuers, known := s.issuers, s.names
 	s.mu.Unlock()
 	var names []string // nil: nobody told
 	if issuers != nil {
@@ -110,6 +113,11 @@ func (s *Set) checked(f Fault) (Fault, Kind, error) {
 	}
 	for _, m := range f.Check(names) {
 		errs = append(errs, m)
+	}
+	if len(errs) == 0 {
+		for _, m := range known.mistakes(f.For) {
+			errs = append(errs, m)
+		}
 	}
 	if len(errs) > 0 {
 		return f, Kind{}, fmt.Errorf("fault %s: %w", cmp.Or(f.Name, "without a name"), errors.Join(errs...))
@@ -248,7 +256,7 @@ func (s *Set) hit(about Subject, concerns func(*injected) bool) (Hit, bool) {
 	s.mu.Lock()
 	var chosen *injected
 	for _, a := range s.active {
-		if !a.For.matches(about, s.issuers) || !concerns(a) {
+		if !a.For.matches(about, s.issuers, s.names) || !concerns(a) {
 			continue
 		}
 		a.Calls++

@@ -39,7 +39,7 @@ func (s *Set) changed(a *injected) {
 	s.mu.Lock()
 	var all []func()
 	for _, w := range s.watchers {
-		if w.point == a.kind.Point && a.For.matches(w.about, s.issuers) {
+		if w.point == a.kind.Point && a.For.matches(w.about, s.issuers, s.names) {
 			all = append(all, w.tell)
 		}
 	}
