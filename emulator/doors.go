@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/net/netutil"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/fault"
@@ -164,6 +165,9 @@ type door struct {
 	done     chan error
 }
 
+// maxConns is how many connections each of these listeners has at a time; more wait.
+const maxConns = 512
+
 func (e *Emulator) openDoor(name, address string, h http.Handler, tlsConfig *tls.Config) (*door, error) {
 	if e.inMemory {
 		return &door{}, nil
@@ -179,6 +183,7 @@ func (e *Emulator) openDoor(name, address string, h http.Handler, tlsConfig *tls
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ConnContext: fault.OnConnection,
 	}}
+	l = netutil.LimitListener(l, maxConns)
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
 	}

@@ -323,9 +323,9 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.faults.Answers(fault.PartEntra, e.entra.Handler())), Unreadable: dated(entraTime, e.entra.Unreadable())},
+		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.faults.Answers(fault.PartEntra, e.entra.Handler())), MaxBody: entra.MaxBody, Unreadable: dated(entraTime, e.entra.Unreadable())},
 		{Hosts: []string{e.cloud.Graph}, Handler: dated(resourceTime, e.faults.Answers("graph", graph.New(e.directory, tokens, resourceTime, e.journal).Handler()))},
-		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.faults.Answers("keyvault", e.vaults.Handler()))},
+		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.faults.Answers("keyvault", e.vaults.Handler())), MaxBody: e.vaults.MaxBody, Unreadable: dated(resourceTime, e.vaults.Unreadable())},
 		{Hosts: e.cloud.Management, Handler: dated(resourceTime, e.faults.Answers("arm", arm.New(e.subscriptions(), e.directory, tokens, resourceTime, e.journal).Handler()))},
 	}
 	e.openBindings(e.pool, router)

@@ -127,8 +127,9 @@ type problem struct {
 
 // ServeHTTP checks the bearer token and answers.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if subtle.ConstantTimeCompare([]byte(given), []byte(s.token)) != 1 {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(given), []byte(s.token)) != 1 { // RFC 6750 §2.1, RFC 9110 §11.1
+		w.Header().Set("Connection", "close") // rather than read a stranger's body
 		http.Error(w, `{"error":"the control door needs the bearer token of this lab"}`, http.StatusUnauthorized)
 		return
 	}

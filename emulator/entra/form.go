@@ -20,10 +20,20 @@ import (
 
 // The limits of a token request. Entra ID's own are not known.
 const (
-	maxBody       = 1 << 20 // bytes; the gateway's limit too
+	maxBody       = 128 << 10 // bytes; the largest of assertions has some 10 KiB
 	maxParameters = 100
 	maxName       = 256 // bytes of a parameter's name
 )
+
+// MaxBody returns how many bytes the body of a request to a login host may have: of
+// its endpoints, the token endpoints alone have one.
+func MaxBody(r *http.Request) int64 {
+	path := strings.TrimSuffix(r.URL.Path, "/") // see withoutFinalSlash
+	if r.Method == http.MethodPost && (strings.HasSuffix(path, "/oauth2/v2.0/token") || strings.HasSuffix(path, "/oauth2/token")) {
+		return maxBody
+	}
+	return 0
+}
 
 // arrival is how a request came over the wire: what the first checks look at.
 type arrival struct {

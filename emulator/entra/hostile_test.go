@@ -113,7 +113,7 @@ func TestHostileAssertions(t *testing.T) {
 		{"no claims at all", payload(``), 50027},
 		{"claims that begin with a BOM", payload("\ufeff{}"), 50027},
 		{"half a surrogate pair", payload(`{"iss":"\ud800"}`), 0},
-		{"a hundred thousand claims", payload("{" + strings.TrimSuffix(strings.Repeat(`"x":1,`, 60_000), ",") + "}"), 50027},
+		{"ten thousand claims", payload("{" + strings.TrimSuffix(strings.Repeat(`"x":1,`, 10_000), ",") + "}"), 50027},
 		{"a JWT within the JWT", payload(`"` + "eyJhbGciOiJub25lIn0.e30." + `"`), 50027},
 
 		// the three parts
@@ -146,7 +146,7 @@ func TestHostileAssertions(t *testing.T) {
 		{"a signature with a byte more", whole(func(s string) string {
 			return s[:strings.LastIndex(s, ".")+1] + b64(append([]byte{0}, signatureOf(s)...))
 		}), 700027},
-		{"a signature of a hundred kilobytes", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(make([]byte, 100_000)) }), 50027},
+		{"a signature of sixty kilobytes", whole(func(s string) string { return s[:strings.LastIndex(s, ".")+1] + b64(make([]byte, 60_000)) }), 50027},
 		{"bits behind the end of the signature", whole(func(s string) string { return s[:len(s)-1] + string(nextInAlphabet(s[len(s)-1])) }), 50027},
 	}
 	if len(rows) < 60 {

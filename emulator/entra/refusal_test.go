@@ -55,6 +55,7 @@ func TestRefusals(t *testing.T) {
 			{"bytes that are not UTF-8", set("scope", "\xff\xfe"), 9002313, 400, "invalid_request"},
 			{"a parameter twice", func(a *attempt) { a.form.Add("scope", "https://graph.microsoft.com/.default") }, 9000411, 400, "invalid_request"},
 			{"a parameter twice in two spellings", func(a *attempt) { a.form.Add("SCOPE", "https://graph.microsoft.com/.default") }, 9000411, 400, "invalid_request"},
+			{"more than 128 KiB", set("x", strings.Repeat("x", 128<<10)), 9002313, 400, "invalid_request"},
 			{"more than a megabyte", set("x", strings.Repeat("x", 1<<20)), 9002313, 400, "invalid_request"},
 			{"a thousand parameters", func(a *attempt) {
 				for i := range 1000 {
@@ -108,7 +109,7 @@ func TestRefusals(t *testing.T) {
 			{"another assertion type", set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"), 90011, 400, "invalid_request"},
 			{"a word for an assertion", set("client_assertion", "token"), 50027, 400, "invalid_request"},
 			{"an encrypted token", set("client_assertion", "e30.e30.e30.e30.e30"), 50027, 400, "invalid_request"},
-			{"an assertion of half a megabyte", claim("padding", strings.Repeat("x", 400_000)), 50027, 400, "invalid_request"},
+			{"an assertion of eighty kilobytes", claim("padding", strings.Repeat("x", 60_000)), 50027, 400, "invalid_request"},
 			{"a token in quotes", func(a *attempt) { a.form.Set("client_assertion", `"`+compact(a.jose, a.claims, a.key)+`"`) }, 50027, 400, "invalid_request"},
 			{"a line break in the token", func(a *attempt) {
 				a.form.Set("client_assertion", strings.Replace(compact(a.jose, a.claims, a.key), ".", ".\n", 1))

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // arrivals knows the connections from clients, and whether one of them has sent
@@ -14,6 +15,9 @@ import (
 // although its handler has not begun.
 type arrivals struct {
 	events atomic.Uint64 // how often something was received or sent
+
+	most     int    // connections of each listener at a time
+	makeRoom func() // called, again and again, while there are as many
 
 	mu        sync.Mutex
 	listeners []*arrivalListener
@@ -29,7 +33,7 @@ func (a *arrivals) listen(name, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the %s on %s: %w; choose another address (port 0 takes a free port), or stop what uses this one", name, address, err)
 	}
-	listener := &arrivalListener{TCPListener: l.(*net.TCPListener), arrivals: a}
+	listener := &arrivalListener{TCPListener: l.(*net.TCPListener), arrivals: a, places: make(chan struct{}, a.most), closed: make(chan struct{})}
 	if listener.raw, err = listener.SyscallConn(); err != nil {
 		return nil, fmt.Errorf("open the %s on %s: %w", name, address, err)
 	}
@@ -60,10 +64,51 @@ type arrivalListener struct {
 	*net.TCPListener
 	arrivals *arrivals
 	raw      syscall.RawConn
+	places   chan struct{} // one in it for each connection
+	closed   chan struct{}
+	once     sync.Once
 }
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. While there are as many connections as there may
+// be, the next ones wait in the kernel's queue.
 func (l *arrivalListener) Accept() (net.Conn, error) {
+	if !l.reserve() {
+		return nil, net.ErrClosed
+	}
+	conn, err := l.accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	return conn, nil
+}
+
+// reserve takes a place for a connection; false when the listener is closed.
+func (l *arrivalListener) reserve() bool {
+	for {
+		select {
+		case l.places <- struct{}{}:
+			return true
+		default:
+		}
+		l.arrivals.makeRoom()
+		select {
+		case l.places <- struct{}{}:
+			return true
+		case <-l.closed:
+			return false
+		case <-time.After(pollTime): // wall time: input and output
+		}
+	}
+}
+
+// Close implements net.Listener.
+func (l *arrivalListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.TCPListener.Close()
+}
+
+func (l *arrivalListener) accept() (net.Conn, error) {
 	conn, err := l.AcceptTCP()
 	if err != nil {
 		return nil, err
@@ -73,7 +118,7 @@ func (l *arrivalListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	l.arrivals.events.Add(1)
-	c := &arrivalConn{TCPConn: conn, arrivals: l.arrivals, raw: raw}
+	c := &arrivalConn{TCPConn: conn, arrivals: l.arrivals, raw: raw, leave: sync.OnceFunc(func() { <-l.places })}
 	l.arrivals.mu.Lock()
 	defer l.arrivals.mu.Unlock()
 	if l.arrivals.conns == nil {
@@ -89,6 +134,7 @@ type arrivalConn struct {
 	*net.TCPConn
 	arrivals *arrivals
 	raw      syscall.RawConn
+	leave    func() // gives its place back
 
 	reading atomic.Bool
 	read    atomic.Uint64 // bytes
@@ -126,6 +172,7 @@ func (c *arrivalConn) Close() error {
 	c.arrivals.mu.Lock()
 	delete(c.arrivals.conns, c)
 	c.arrivals.mu.Unlock()
+	defer c.leave()
 	return c.TCPConn.Close()
 }
 

@@ -9,7 +9,7 @@ import (
 // What a client without TCP_NODELAY has sent is seen to arrive, although its kernel
 // holds it back until what it has sent before is acknowledged.
 func TestWhatNagleHoldsBackArrives(t *testing.T) {
-	var a arrivals
+	a := arrivals{most: 1}
 	listener, err := a.listen("door", "")
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func FuzzProxy(f *testing.F) {
 		delivered := 0
 		deliver := func(conn net.Conn) bool { delivered++; return conn.Close() == nil }
 		logger := log.New(panicsOnly{t}, "", 0)
-		table := &hosts{exact: map[string]http.Handler{"login.test": http.NotFoundHandler()}}
+		table := &hosts{exact: map[string]*site{"login.test": {handler: http.NotFoundHandler()}}}
 		p := newProxy(table, allowed{{name: "allowed.example"}}, clock.Running().Begin, deliver, d.dial, nil, logger)
 		doors := newHandedOver()
 		server := &http.Server{Handler: p, ErrorLog: logger, DisableGeneralOptionsHandler: true}

@@ -17,7 +17,6 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/wiemu/wiemu/emulator/clock"
-	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
@@ -30,8 +29,12 @@ type Route struct {
 	Hosts []string
 	// Handler gets requests with the path folded: see package httppath.
 	Handler http.Handler
+	// MaxBody returns how many bytes the body of a request may have. It decides by
+	// method, host and folded path, before anything of the body is read; 0 has the
+	// body ignored, and the handler gets none. If nil, no request has a body.
+	MaxBody func(*http.Request) int64
 	// Unreadable answers, instead of Handler, requests whose body is too long or
-	// breaks off. Left out: plain text says so.
+	// breaks off. If nil, plain text says so.
 	Unreadable http.Handler
 }
 
@@ -90,14 +93,16 @@ type Gateway struct {
 	listener, outer, isolated net.Listener
 }
 
-// The limits of the doors. Time-outs are wall time: they are about input and
-// output.
+// The limits of the listeners; those of bodies are the routes'. Time-outs are wall
+// time: they are about input and output.
 const (
-	maxBody   = 1 << 20
-	maxHeader = 64 << 10
+	maxHeader  = 64 << 10
+	maxConns   = 512      // of each listener
+	maxStreams = 32       // of each connection of HTTP/2
+	maxWindow  = 64 << 10 // bytes that a connection of HTTP/2 may send before they are wanted
 
 	headerTimeout = 10 * time.Second // of the TLS handshake, too
-	readTimeout   = 30 * time.Second
+	readTimeout   = 15 * time.Second // of header and body
 	writeTimeout  = 2 * time.Minute
 	idleTimeout   = 2 * time.Minute
 	dialTimeout   = 10 * time.Second
@@ -134,10 +139,12 @@ func New(cfg Config) (*Gateway, error) {
 
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	g.door = &http.Server{
-		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.conns.observe, ConnContext: fault.OnConnection,
+		Handler: g, TLSConfig: tlsConfig(cfg.Authority), ErrorLog: errorLog, ConnState: g.conns.observe, ConnContext: onConnection,
 		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxWindow, MaxReceiveBufferPerStream: maxWindow},
 	}
+	g.arrivals.most, g.arrivals.makeRoom = maxConns, g.conns.makeRoom
 	dial := cfg.Dial
 	if dial == nil {
 		dial = newDialer().DialContext

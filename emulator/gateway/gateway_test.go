@@ -27,6 +27,11 @@ import (
 // labTime is what the clocks of the tests show: not the machine's time.
 var labTime = time.Date(2031, 5, 17, 8, 30, 0, 0, time.UTC)
 
+// maxBody is how long bodies may be in the routes of the tests that say nothing else.
+const maxBody = 1 << 20
+
+func upToMaxBody(*http.Request) int64 { return maxBody }
+
 // echo says who answered what.
 func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +77,10 @@ func fixture(t testing.TB, cfg Config) (*Gateway, *trust.Authority) {
 		cfg.Routes = routes()
 	}
 	var names []string
-	for _, r := range cfg.Routes {
+	for i, r := range cfg.Routes {
+		if r.MaxBody == nil {
+			cfg.Routes[i].MaxBody = upToMaxBody
+		}
 		names = append(names, r.Hosts...)
 	}
 	authority, err := trust.Open("", cfg.Clock, trust.Options{Names: names})

@@ -12,21 +12,37 @@ import (
 	"github.com/wiemu/wiemu/emulator/trust"
 )
 
-// hosts finds the handler of a host, by index.
+// hosts finds the site of a host, by index.
 type hosts struct {
-	exact    map[string]http.Handler
-	suffixes map[string]http.Handler // with their leading dot
+	exact    map[string]*site
+	suffixes map[string]*site // with their leading dot
+}
 
-	unreadable map[string]http.Handler // what answers for exact hosts when a body cannot be read
+// site is what answers for a host: a Route, with paths folded.
+type site struct {
+	handler    http.Handler
+	unreadable http.Handler // nil: plain text
+	maxBody    func(*http.Request) int64
+}
+
+// maxBodyOf returns how long the body of a request may be, in bytes.
+func (s *site) maxBodyOf(r *http.Request) int64 {
+	if s == nil || s.maxBody == nil {
+		return 0
+	}
+	return s.maxBody(httppath.Folded(r))
 }
 
 func newHosts(routes []Route, authority *trust.Authority) (*hosts, error) {
-	h := &hosts{exact: map[string]http.Handler{}, suffixes: map[string]http.Handler{}, unreadable: map[string]http.Handler{}}
+	h := &hosts{exact: map[string]*site{}, suffixes: map[string]*site{}}
 	for _, route := range routes {
 		if route.Handler == nil {
 			return nil, fmt.Errorf("the route of %q has no handler", route.Hosts)
 		}
-		handler := httppath.Fold(route.Handler)
+		s := &site{handler: httppath.Fold(route.Handler), maxBody: route.MaxBody}
+		if route.Unreadable != nil {
+			s.unreadable = httppath.Fold(route.Unreadable)
+		}
 		for _, given := range route.Hosts {
 			name := strings.ToLower(given)
 			index, sample := h.exact, name
@@ -42,10 +58,7 @@ func newHosts(routes []Route, authority *trust.Authority) (*hosts, error) {
 			if !authority.Permits(sample) {
 				return nil, fmt.Errorf("route: the CA does not certify %s; open it with this name", given)
 			}
-			index[name] = handler
-			if route.Unreadable != nil {
-				h.unreadable[name] = httppath.Fold(route.Unreadable)
-			}
+			index[name] = s
 		}
 	}
 	return h, nil
@@ -60,20 +73,20 @@ func isHost(host string) bool {
 	return trust.IsHostName(host)
 }
 
-// find is the handler for a host as a request names it: in any case, with or
+// find is the site of a host as a request names it: in any case, with or
 // without a port, with or without a final dot; nil when there is none.
-func (h *hosts) find(host string) http.Handler {
+func (h *hosts) find(host string) *site {
 	host = hostOf(host)
-	if handler := h.exact[host]; handler != nil {
-		return handler
+	if s := h.exact[host]; s != nil {
+		return s
 	}
 	for rest := host; ; {
 		dot := strings.IndexByte(rest, '.')
 		if dot < 0 {
 			return nil
 		}
-		if handler := h.suffixes[rest[dot:]]; handler != nil && dot+len(host)-len(rest) > 0 {
-			return handler
+		if s := h.suffixes[rest[dot:]]; s != nil && dot+len(host)-len(rest) > 0 {
+			return s
 		}
 		rest = rest[dot+1:]
 	}
@@ -82,7 +95,7 @@ func (h *hosts) find(host string) http.Handler {
 // list is all hosts, sorted.
 func (h *hosts) list() []string {
 	var all []string
-	for _, index := range []map[string]http.Handler{h.exact, h.suffixes} {
+	for _, index := range []map[string]*site{h.exact, h.suffixes} {
 		for name := range index {
 			all = append(all, name)
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 
+	"github.com/wiemu/wiemu/emulator/gateway/requestbody"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/trust"
 )
@@ -33,10 +36,11 @@ func (g *Gateway) lead(to http.Handler, w http.ResponseWriter, r *http.Request) 
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)}
 	answer := &answer{ResponseWriter: w}
 	defer g.recovered(answer, r)
-	r, ok := g.limited(answer, r)
-	if !ok {
+	r, release := g.withBody(answer, r)
+	if r == nil {
 		return
 	}
+	defer release()
 	defer g.clock.Begin()()
 	w.Header()["Date"] = []string{g.clock.Now().Format(http.TimeFormat)} // it may have been a slow body
 	to.ServeHTTP(answer, r)
@@ -44,11 +48,11 @@ func (g *Gateway) lead(to http.Handler, w http.ResponseWriter, r *http.Request) 
 
 // matchHost is the router's one question.
 func (g *Gateway) matchHost(r *http.Request, match *mux.RouteMatch) bool {
-	handler := g.hosts.find(r.Host)
-	if handler == nil {
+	s := g.hosts.find(r.Host)
+	if s == nil {
 		return false
 	}
-	match.Handler = handler
+	match.Handler = s.handler
 	return true
 }
 
@@ -58,41 +62,67 @@ func (g *Gateway) misdirected(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, fmt.Sprintf("wiemu does not emulate the host %q. It emulates %s.", r.Host, strings.Join(g.Hosts(), ", ")), http.StatusMisdirectedRequest)
 }
 
-// limited refuses requests with too large a body, and reads the others' whole,
-// so that no handler has to deal with a body that breaks off or is slow.
-func (g *Gateway) limited(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	if r.ContentLength == 0 || r.Body == nil {
-		return r, true
+// withBody returns the request with its body read whole, so that no handler has to
+// deal with one that breaks off or is slow. The route decides how long it may be;
+// where a request has none to say, the body is not read and the handler gets none.
+// A body that is too long or cannot be read is answered here, and the request nil.
+func (g *Gateway) withBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, release func()) {
+	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+		return r, func() {}
 	}
-	if r.ContentLength <= maxBody {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		var tooLarge *http.MaxBytesError
-		switch {
-		case err == nil:
-			read := r.WithContext(r.Context())
-			read.Body, read.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-			return read, true
-		case !errors.As(err, &tooLarge):
-			g.unreadable(w, r, "wiemu could not read the request's body to its end.", http.StatusBadRequest)
-			return nil, false
-		}
+	s := g.hosts.find(r.Host)
+	most := s.maxBodyOf(r)
+	if most == 0 {
+		leaveUnread(w)
+		return without(r), func() {}
 	}
-	g.unreadable(w, r, fmt.Sprintf("wiemu takes request bodies of up to %d bytes.", maxBody), http.StatusRequestEntityTooLarge)
-	return nil, false
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	defer g.conns.receiving(r, stop)()
+	body, release, err := requestbody.Read(w, r.WithContext(ctx), most)
+	var tooLong *requestbody.TooLongError
+	switch {
+	case err == nil:
+		read := r.WithContext(r.Context())
+		read.Body, read.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		return read, release
+	case errors.As(err, &tooLong):
+		g.unreadable(s, w, r, fmt.Sprintf("wiemu takes request bodies of up to %d bytes here.", tooLong.Most), http.StatusRequestEntityTooLarge)
+	case errors.Is(err, requestbody.ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		leaveUnread(w)
+		http.Error(w, "wiemu is reading as many request bodies as it may; try again.", http.StatusServiceUnavailable)
+	default:
+		g.unreadable(s, w, r, "wiemu could not read the request's body to its end.", http.StatusBadRequest)
+	}
+	return nil, nil
+}
+
+// without is the request without its body.
+func without(r *http.Request) *http.Request {
+	bare := r.WithContext(r.Context())
+	bare.Body, bare.ContentLength = http.NoBody, 0
+	return bare
+}
+
+// leaveUnread has the connection closed after the answer, rather than wait for a
+// body that nobody wants (HTTP/2 ends the stream alone).
+func leaveUnread(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	// net/http reads on for a while, so that the client sees the answer. In memory
+	// there is nothing to wait for, and no deadline.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTimeout)) // wall time: input and output
 }
 
 // unreadable answers a request whose body is not there: in the words of its host
 // if it has any.
-func (g *Gateway) unreadable(w http.ResponseWriter, r *http.Request, text string, status int) {
-	w.Header().Set("Connection", "close") // rather than read it all (HTTP/2 ends the stream alone)
-	own := g.hosts.unreadable[hostOf(r.Host)]
-	if own == nil {
+func (g *Gateway) unreadable(s *site, w http.ResponseWriter, r *http.Request, text string, status int) {
+	leaveUnread(w)
+	if s.unreadable == nil {
 		http.Error(w, text, status)
 		return
 	}
-	bare := r.WithContext(r.Context())
-	bare.Body, bare.ContentLength = http.NoBody, 0
-	own.ServeHTTP(w, bare)
+	s.unreadable.ServeHTTP(w, without(r))
 }
 
 // recovered turns a panic of a handler into an answer: 500 if none has begun,

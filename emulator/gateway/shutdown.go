@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/fault"
 )
 
 // conns knows what a server's connections are doing, to let lab time stand still
@@ -26,6 +28,14 @@ type connState struct {
 
 	on     *arrivalConn // of HTTP/2; else nil
 	writes uint64       // on it, up to then
+
+	receiving *receiving // a body, of HTTP/1.1; nil while none is
+}
+
+// receiving is a body that is coming.
+type receiving struct {
+	since time.Time // wall time: input and output
+	stop  func()    // ends the waiting for it
 }
 
 // flushTime is how long an answer may take from its handler's end to the
@@ -130,4 +140,74 @@ func (c *conns) answering() bool {
 		}
 	}
 	return false
+}
+
+// connKey is where the context of a request has its connection.
+type connKey struct{}
+
+// onConnection is for http.Server.ConnContext.
+func onConnection(ctx context.Context, conn net.Conn) context.Context {
+	return fault.OnConnection(context.WithValue(ctx, connKey{}, conn), conn)
+}
+
+// receiving says that the body of a request is coming, until done is called. A
+// connection on which one takes long makes room for others: see makeRoom.
+func (c *conns) receiving(r *http.Request, stop func()) (done func()) {
+	conn, _ := r.Context().Value(connKey{}).(net.Conn)
+	if conn == nil || r.ProtoMajor != 1 { // in memory, or one body of several
+		return func() {}
+	}
+	set := func(body *receiving) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if s, ok := c.states[conn]; ok {
+			s.receiving = body
+			c.states[conn] = s
+		}
+	}
+	set(&receiving{since: time.Now(), stop: stop}) // wall time: input and output
+	return func() { set(nil) }
+}
+
+// How long a connection may take, when there are as many as there may be, before it
+// makes room for another one: to begin its first request, and to send a body.
+const (
+	beginTime = 5 * time.Second
+	bodyTime  = time.Second
+)
+
+// makeRoom closes the connection that has been of no use for longest: one that is
+// idle, has not begun, or sends its body slowly.
+func (c *conns) makeRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now() // wall time: input and output
+	var worst net.Conn
+	var longest time.Duration
+	for conn, s := range c.states {
+		unused := now.Sub(s.since)
+		switch {
+		case s.state == http.StateIdle:
+		case s.state == http.StateNew:
+			unused -= beginTime
+		case s.receiving != nil:
+			unused = now.Sub(s.receiving.since) - bodyTime
+		default:
+			continue
+		}
+		if unused > longest {
+			worst, longest = conn, unused
+		}
+	}
+	if worst == nil {
+		return
+	}
+	if body := c.states[worst].receiving; body != nil {
+		body.stop()
+	}
+	delete(c.states, worst)
+	if on := arrivalOf(worst); on != nil {
+		worst = on // that of TLS would say goodbye first, and wait for who does not read
+	}
+	_ = worst.Close() // its client learns it from its next read
 }

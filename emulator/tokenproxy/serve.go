@@ -16,13 +16,14 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
+	"github.com/wiemu/wiemu/emulator/gateway/requestbody"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
 // maxBody is how long a token request may be, in bytes, as at Entra ID.
-const maxBody = 1 << 20
+const maxBody = 128 << 10
 
 // call is one request on its way through the checks. What they find they leave
 // here for the later ones.
@@ -75,10 +76,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.pass(w, r, r.URL.Path, nil)
 		return
 	}
-	if err := c.read(w); err != nil {
+	release, err := c.read(w)
+	if err != nil {
+		w.Header().Set("Connection", "close") // rather than wait for the rest
 		c.refuse(w, refusal{http.StatusBadRequest, "invalid_request", "The request's body is no form: " + err.Error() + ".", "Send a token request as to Entra ID."})
 		return
 	}
+	defer release()
 	for _, s := range steps() {
 		expected, presented, no := s.check(c)
 		check := journal.Check{Name: s.name, Expected: expected, Presented: clipped(presented), Outcome: journal.Passed}
@@ -111,16 +115,20 @@ func (p *Proxy) clusterOf(r *http.Request) *issuer.Issuer {
 	return p.clusters[strings.ToLower(r.TLS.ServerName)]
 }
 
-func (c *call) read(w http.ResponseWriter) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, c.request.Body, maxBody))
+// read reads the form; release is called when nothing refers to it any more.
+func (c *call) read(w http.ResponseWriter) (release func(), err error) {
+	body, release, err := requestbody.Read(w, c.request, maxBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.form, err = url.ParseQuery(string(body))
 	if err == nil && c.request.Method != http.MethodPost {
 		err = errors.New("the method is " + c.request.Method)
 	}
-	return err
+	if err != nil {
+		release()
+	}
+	return release, err
 }
 
 func checkAssertion(c *call) (expected, presented string, _ *refusal) {

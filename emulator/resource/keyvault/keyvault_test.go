@@ -174,6 +174,7 @@ func TestRequests(t *testing.T) {
 		{"set a number", "PUT /secrets/x?" + v, `{"value":1}`, 400, "BadParameter", "'value'"},
 		{"set 25 KiB", "PUT /secrets/x?" + v, `{"value":"` + strings.Repeat("x", 25<<10) + `"}`, 200, "", ""},
 		{"set a byte more", "PUT /secrets/x?" + v, `{"value":"` + strings.Repeat("x", 25<<10+1) + `"}`, 400, "BadParameter", "25601"},
+		{"set more than 32 KiB", "PUT /secrets/x?" + v, `{"value":"` + strings.Repeat("x", 32<<10) + `"}`, 400, "BadParameter", "longer than 32768 bytes"},
 		{"set a megabyte", "PUT /secrets/x?" + v, `{"value":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "BadParameter", "longer"},
 		{"sixteen tags", "PUT /secrets/x?" + v, `{"value":"x","tags":{"1":"","2":"","3":"","4":"","5":"","6":"","7":"","8":"","9":"","10":"","11":"","12":"","13":"","14":"","15":"","16":""}}`, 400, "BadParameter", "tags"},
 		{"update an unknown secret", "PATCH /secrets/other?" + v, `{}`, 404, "SecretNotFound", "other"},

@@ -12,9 +12,31 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 )
 
-// maxBody is the longest request body that is read: a value in JSON, where a
-// byte may take six, and its tags.
-const maxBody = 256 << 10
+// maxBody is the longest request body that is read, in bytes: a value of 25 KiB and
+// what goes with it.
+const maxBody = 32 << 10
+
+// MaxBody returns how many bytes the body of a request may have: of a vault that
+// there is, the operations on secrets have one.
+func (s *Service) MaxBody(r *http.Request) int64 {
+	_, v := s.find(r.Host)
+	switch path := r.URL.Path; {
+	case v == nil || r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return 0
+	case strings.HasPrefix(path, "/secrets/"), strings.HasPrefix(path, "/deletedsecrets/"):
+		return maxBody
+	default:
+		return 0
+	}
+}
+
+// Unreadable answers requests whose body is longer than MaxBody or breaks off.
+func (s *Service) Unreadable() http.Handler {
+	op := operation{verb: "do something with a body that cannot be read", serve: func(*call) (int, any, *failure) {
+		return 0, nil, badParameter("The request body is longer than %d bytes, or breaks off.", maxBody)
+	}}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, op) })
+}
 
 // attributes as a client may send them. Nil is left out.
 type attributes struct {
