@@ -9,6 +9,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/workload"
 )
 
 // The variables of azure-workload-identity's webhook.
@@ -34,12 +35,19 @@ func TestAWebhookThatDoesNotInject(t *testing.T) {
 		{"anybody", fault.Selector{}, true},
 		{"this workload", fault.Selector{Workload: "my-radix-app-dev/web-sa"}, true},
 		{"this client", fault.Selector{Client: clientID}, true},
+		{"this workload by name", fault.Selector{Workload: "web"}, true},
+		{"this client by the workload's name", fault.Selector{Client: "web"}, true},
 		{"another workload", fault.Selector{Workload: "my-radix-app-dev/api-sa"}, false},
+		{"another workload by name", fault.Selector{Workload: "api"}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			lab := newLab(t, harness.Options{})
 			w, err := lab.Workload(t.Context(), web, harness.Identity{})
 			if err != nil {
+				t.Fatal(err)
+			}
+			api := workload.Workload{Component: "api", Namespace: "my-radix-app-dev", ServiceAccount: "api-sa"}
+			if err := lab.Declare([]harness.Declared{{Workload: api}}); err != nil {
 				t.Fatal(err)
 			}
 			id, err := lab.Emulator().Faults().Inject(fault.Fault{Name: fault.WebhookNotInjecting, For: row.For})

@@ -109,6 +109,9 @@ func (s settings) serve(ctx context.Context) (err error) {
 		}
 		fmt.Println("token ", w.Environment.TokenFile)
 	}
+	if err := lab.Emulator().Faults().CheckNames(); err != nil {
+		return err
+	}
 	leave, err := s.cluster.join(ctx, lab, s.state, opts.Emulator.Log)
 	if err != nil {
 		return err

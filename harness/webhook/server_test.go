@@ -347,6 +347,7 @@ func TestWhatIsNoQuestionAboutAPod(t *testing.T) {
 
 func TestAWebhookThatDoesNotInject(t *testing.T) {
 	x := open(t, config.Config{}, nil)
+	x.lab.Introduce("shop", "web-sa", "", "")
 	if _, err := x.lab.Faults().Inject(fault.Fault{Name: fault.WebhookNotInjecting, For: fault.Selector{Workload: "shop/web-sa"}, When: fault.Limits{Count: 1}}); err != nil {
 		t.Fatal(err)
 	}
