@@ -89,6 +89,10 @@ func (e *Emulator) ControlURL() string {
 // Token is the bearer token of the cluster and control doors.
 func (e *Emulator) Token() string { return e.token }
 
+// ClockToken is a bearer token of the control door that opens the stream of the lab
+// clock alone: for workloads that live on it.
+func (e *Emulator) ClockToken() string { return e.control.ClockToken() }
+
 // Control is the server of the control door, to which other rooms add paths.
 func (e *Emulator) Control() *control.Server { return e.control }
 

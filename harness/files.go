@@ -32,9 +32,13 @@ var defaultFiles = []string{"wiemu.yaml", "radixconfig.yaml"}
 
 // ReadFiles reads configurations, telling their kinds apart by the field kind.
 // With no names it takes wiemu.yaml and radixconfig.yaml of the directory dir,
-// where they exist. With an error come the warnings that there are beside it.
+// where they exist, belong to the caller ([yamlfile.CheckFound]), and send away no
+// file from outside the directory. With an error come the warnings that there are beside it.
 func ReadFiles(dir string, names []string) (Files, error) {
-	if len(names) == 0 {
+	read := yamlfile.Read
+	found := len(names) == 0
+	if found {
+		read = yamlfile.ReadFound
 		for _, name := range defaultFiles {
 			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 				names = append(names, filepath.Join(dir, name))
@@ -43,12 +47,17 @@ func ReadFiles(dir string, names []string) (Files, error) {
 	}
 	var files Files
 	for _, name := range names {
-		data, err := os.ReadFile(name)
+		data, err := read(name)
 		if err != nil {
 			return Files{}, fmt.Errorf("read the configuration: %w", err)
 		}
 		if err := files.add(name, data); err != nil {
 			return Files{Warnings: files.Warnings}, err
+		}
+	}
+	if found {
+		if err := files.checkTokens(); err != nil {
+			return Files{}, err
 		}
 	}
 	completed, err := files.Config.Complete(files.ConfigFile)
@@ -96,6 +105,46 @@ func (f *Files) add(name string, data []byte) error {
 	default:
 		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}.At(root)}
 	}
+}
+
+// checkTokens refuses a wiemu.yaml that nobody named if it sends to an issuer's server
+// what is in a file outside of its own folder: a repository that was cloned could
+// have any file of its reader's sent to any server. No other field of a wiemu.yaml
+// names a file whose content leaves the machine: ca and certificates[].file hold
+// certificates, and nothing else of them is used.
+func (f Files) checkTokens() error {
+	var problems yamlfile.Problems
+	folder := filepath.Dir(f.ConfigFile)
+	for n, i := range f.Config.Issuers {
+		if i.BearerTokenFile == "" || within(folder, i.BearerTokenFile) {
+			continue
+		}
+		problems = append(problems, yamlfile.Problem{
+			File: f.ConfigFile, Field: fmt.Sprintf("issuers[%d].bearerTokenFile", n),
+			Expected: "a file in the folder of this one, which was found here and not named", Found: i.BearerTokenFile,
+			Fix: fmt.Sprintf("its content is sent to %s; if that is meant, name this file: -f %s", cmp.Or(i.Server, i.URL), f.ConfigFile),
+		})
+	}
+	return problems.Err()
+}
+
+// within reports whether a file is in a folder or below it, wherever symbolic links lead.
+func within(folder, file string) bool {
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(folder, file)
+	}
+	var real [2]string
+	for n, path := range []string{folder, file} {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return false
+		}
+		if real[n], err = filepath.EvalSymlinks(absolute); err != nil {
+			real[n] = absolute // missing: whoever reads it says so
+		}
+	}
+	path, err := filepath.Rel(real[0], real[1])
+	return err == nil && filepath.IsLocal(path)
 }
 
 // Issuers returns the URLs of the issuers that the lab hosts.

@@ -1,6 +1,7 @@
 package harness_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -130,4 +131,48 @@ func readFiles(t *testing.T, contents ...string) harness.Files {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// TestAFoundFileSendsNoFileFromElsewhereAway is an attack: a repository's wiemu.yaml
+// names a file of its reader's and the server that is to get it.
+func TestAFoundFileSendsNoFileFromElsewhereAway(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		token  string
+		refuse bool
+	}{
+		"in the folder":           {"token", false},
+		"below it":                {"./tokens/token", false},
+		"a link that stays in it": {"stays", false},
+		"missing":                 {"missing", false}, // for the lab to tell, as of one that was named
+		"by its path":             {secret, true},
+		"above it":                {"../secret", true},
+		"a link out of it":        {"leaves", true},
+		"below a link out of it":  {"out/secret", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "wiemu.yaml")
+			text := "issuers:\n  - {name: a, url: https://issuer.example/, external: true, server: https://collector.example, bearerTokenFile: " + row.token + "}\n"
+			if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "token"), nil, 0o600), os.Mkdir(filepath.Join(dir, "tokens"), 0o700),
+				os.WriteFile(filepath.Join(dir, "tokens", "token"), nil, 0o600), os.Symlink("tokens/token", filepath.Join(dir, "stays")),
+				os.Symlink(secret, filepath.Join(dir, "leaves")), os.Symlink(filepath.Dir(secret), filepath.Join(dir, "out"))); err != nil {
+				t.Fatal(err)
+			}
+			_, err := harness.ReadFiles(dir, nil)
+			switch {
+			case !row.refuse && err != nil:
+				t.Error(err)
+			case row.refuse && (err == nil || !strings.Contains(err.Error(), "issuers[0].bearerTokenFile: expected a file in the folder of this one") ||
+				!strings.Contains(err.Error(), "its content is sent to https://collector.example; if that is meant, name this file: -f "+file)):
+				t.Errorf("%v", err)
+			}
+			if _, err := harness.ReadFiles(dir, []string{file}); err != nil {
+				t.Errorf("a file that was named: %v", err)
+			}
+		})
+	}
 }

@@ -154,7 +154,7 @@ func (l *Lab) steer(s *control.Server) {
 	handle(http.MethodGet, "/v1/workloads", l.list)
 	handle(http.MethodPost, declarePath, l.declareAll)
 	handle(http.MethodPost, "/v1/workloads/move", l.move)
-	s.HandleStream(clockPath, func(conn io.ReadWriteCloser) {
+	s.HandleStream(control.ClockPath, func(conn io.ReadWriteCloser) {
 		if <-l.opened; l.emulator == nil {
 			_ = conn.Close() // the other end learns by that
 			return

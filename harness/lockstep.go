@@ -8,15 +8,12 @@ import (
 	"github.com/wiemu/wiemu/harness/timeshift"
 )
 
-// clockPath is where programs of other processes follow a lab's clock.
-const clockPath = "/v1/clock/follow"
-
 func (l *Lab) serveClock(conn io.ReadWriteCloser) { timeshift.Serve(conn, l.Clock()) }
 
 // FollowClock returns the clock of the running lab that the client steers, for
 // programs of this process to live on. Close it.
 func FollowClock(ctx context.Context, c *control.Client) (*timeshift.Remote, error) {
-	conn, err := c.Stream(ctx, clockPath)
+	conn, err := c.Stream(ctx, control.ClockPath)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func Load(paths ...string) ([]Scenario, error) {
 			continue
 		}
 		if !info.IsDir() {
-			data, err := os.ReadFile(name)
+			data, err := yamlfile.Read(name)
 			l.add(name, data, err)
 			continue
 		}

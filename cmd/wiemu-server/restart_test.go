@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -307,5 +308,35 @@ func TestReadKey(t *testing.T) {
 func TestFlagsThatContradict(t *testing.T) {
 	if err := run([]string{"-signer", "s", "-shared-key", "k"}); err == nil || !strings.Contains(err.Error(), "expected one of them, found both") {
 		t.Errorf("a signer and a shared key: %v", err)
+	}
+}
+
+// TestWorkloadsInLockstepGetTheClockAlone: what they read follows the clock, and mints
+// no token.
+func TestWorkloadsInLockstepGetTheClockAlone(t *testing.T) {
+	s := newService(t)
+	dir := t.TempDir()
+	s.start(t, "-lockstep", dir)
+	var theirs control.Client
+	if err := json.Unmarshal(read(t, filepath.Join(dir, lockstepControl)), &theirs); err != nil {
+		t.Fatal(err)
+	}
+	var minted control.Minted
+	mint := control.MintRequest{Namespace: "somebody", ServiceAccount: "else", Audiences: []string{"api://AzureADTokenExchange"}}
+	if err := theirs.Do(t.Context(), http.MethodPost, "/v1/tokens", mint, &minted); err == nil || !strings.Contains(err.Error(), "opens the stream of the lab's clock, and nothing else") {
+		t.Errorf("a workload mints %+v, %v", minted, err)
+	}
+	if _, err := theirs.Status(t.Context()); err == nil {
+		t.Error("a workload reads the lab's status")
+	}
+	if _, err := s.control.Status(t.Context()); err != nil {
+		t.Errorf("the control token: %v", err)
+	}
+	stream, err := theirs.Stream(t.Context(), control.ClockPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -41,7 +41,7 @@ func parse(args []string) (s settings, err error) {
 	flags.StringVar(&s.lab, "lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
 	flags.StringVar(&s.start, "start", "", "lab time at first, such as 2026-01-05T09:00:00Z, which then stands still (default: the machine's, which runs)")
 	flags.Uint64Var(&s.seed, "seed", 0, "decides about faults with a probability (default: one is chosen)")
-	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the control door")
+	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the lab clock, with a token that opens nothing else")
 	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control door, such as http://control.wiemu.test:9444 (default: where it listens)")
 	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
 	s.cluster.add(flags)
@@ -98,7 +98,7 @@ func (s settings) serve(ctx context.Context) (err error) {
 	defer closing(&err, lab.Close)
 	if s.lockstep != "" {
 		e := lab.Emulator()
-		if err := publishLockstep(s.lockstep, control.Client{URL: cmp.Or(s.controlURL, e.ControlURL()), Token: e.Token()}); err != nil {
+		if err := publishLockstep(s.lockstep, control.Client{URL: cmp.Or(s.controlURL, e.ControlURL()), Token: e.ClockToken()}); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ import (
 //	DIRECTORY/wiemu-server timeshift -- ENTRYPOINT COMMAND...
 const (
 	lockstepProgram = "wiemu-server"
-	lockstepControl = "control.json" // a control.Client: whose clock it is
+	lockstepControl = "control.json" // a control.Client: whose clock it is, with a token for that alone
 )
 
 // publishLockstep fills the directory of -lockstep.
@@ -37,7 +37,8 @@ func publishLockstep(dir string, client control.Client) error {
 	if err != nil {
 		return err
 	}
-	// Readable by any user: that of the other container is none of ours.
+	// Readable by any user: that of the other container is none of ours. Its token is
+	// good for the clock's stream alone.
 	if err := os.WriteFile(filepath.Join(dir, lockstepControl), data, 0o644); err != nil {
 		return fmt.Errorf("-lockstep: %w", err)
 	}

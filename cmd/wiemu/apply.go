@@ -96,6 +96,9 @@ func (a *application) run(cmd *cobra.Command, to target) error {
 func (a *application) read(cmd *cobra.Command, cluster string) ([]*radix.Manifests, error) {
 	if len(a.files) == 0 {
 		a.files = []string{"radixconfig.yaml"}
+		if err := checkFound(a.files[0]); err != nil {
+			return nil, err
+		}
 	}
 	images := map[string]string{}
 	for _, image := range a.images {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -102,6 +104,17 @@ func tellWarnings(cmd *cobra.Command, warnings []yamlfile.Problem) {
 	for _, w := range warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", w.Error())
 	}
+}
+
+// checkFound refuses a file that is read because it is in this folder, and not because
+// somebody named it, if somebody else can have put it there. What is missing is for
+// who reads it to tell.
+func checkFound(name string) error {
+	err := yamlfile.CheckFound(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // pick returns the workload that the flags or the component name.

@@ -52,6 +52,13 @@ The exit code is 1 if there are errors, 0 if there are none or warnings only.`,
   wiemu validate -f manifests/ --directory azure/ --issuer OLD --issuer NEW -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for flag, names := range map[string][]string{"file": files, "directory": directories} {
+				if !cmd.Flags().Changed(flag) {
+					if err := checkFound(names[0]); err != nil {
+						return err
+					}
+				}
+			}
 			demand, err := preflight.ReadDemand(files, preflight.DemandOptions{Namespace: namespace, Stdin: cmd.InOrStdin()})
 			tellWarnings(cmd, demand.Warnings)
 			if err != nil {

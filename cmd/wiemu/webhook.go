@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -132,7 +131,7 @@ func readManifest(name string, stdin io.Reader) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(io.LimitReader(stdin, yamlfile.MaxBytes+1)) // what is longer is refused
 	}
-	return os.ReadFile(name)
+	return yamlfile.Read(name)
 }
 
 // writeMade prints what can be applied, and what is to be known about it beside.

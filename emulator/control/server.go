@@ -4,6 +4,7 @@
 package control
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -64,16 +65,21 @@ func (t Traffic) Since(earlier Traffic) Traffic {
 	return Traffic{t.Requests - earlier.Requests, t.Connections - earlier.Connections}
 }
 
-// Server answers at the control door. Every request needs the bearer token.
+// Server answers at the control door. Every request needs the bearer token; that for
+// the clock's stream may carry one of its own, which opens nothing else.
 type Server struct {
-	lab    Lab
-	token  string
-	router *mux.Router
+	lab        Lab
+	token      string
+	clockToken string
+	router     *mux.Router
 }
+
+// ClockPath is where programs of other processes follow a lab's clock: a stream.
+const ClockPath = "/v1/clock/follow"
 
 // NewServer returns the server for a lab; token is what requests must carry.
 func NewServer(lab Lab, token string) *Server {
-	s := &Server{lab: lab, token: token, router: mux.NewRouter().UseEncodedPath().SkipClean(true)}
+	s := &Server{lab: lab, token: token, clockToken: rand.Text(), router: mux.NewRouter().UseEncodedPath().SkipClean(true)}
 	s.Handle(http.MethodGet, "/v1/status", s.status)
 	s.Handle(http.MethodGet, "/v1/events", s.events)
 	s.Handle(http.MethodPost, "/v1/events", s.record)
@@ -87,6 +93,10 @@ func NewServer(lab Lab, token string) *Server {
 	s.Handle(http.MethodPost, "/v1/examine", s.examine)
 	return s
 }
+
+// ClockToken opens the stream at [ClockPath], and nothing else: it is for workloads
+// that live on the lab clock and must not steer the lab.
+func (s *Server) ClockToken() string { return s.clockToken }
 
 // Action answers a request with a value that becomes JSON. An error becomes
 // {"error": text} with status 400, or the status of a *StatusError.
@@ -128,8 +138,19 @@ type problem struct {
 // ServeHTTP checks the bearer token and answers.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(given), []byte(s.token)) != 1 { // RFC 6750 §2.1, RFC 9110 §11.1
-		w.Header().Set("Connection", "close") // rather than read a stranger's body
+	presented := func(token string) bool { // RFC 6750 §2.1, RFC 9110 §11.1
+		return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
+	}
+	switch {
+	case presented(s.token):
+	case presented(s.clockToken):
+		if r.Method != http.MethodPost || r.URL.EscapedPath() != ClockPath {
+			w.Header().Set("Connection", "close") // rather than read a stranger's body
+			http.Error(w, `{"error":"this token opens the stream of the lab's clock, and nothing else"}`, http.StatusForbidden)
+			return
+		}
+	default:
+		w.Header().Set("Connection", "close")
 		http.Error(w, `{"error":"the control door needs the bearer token of this lab"}`, http.StatusUnauthorized)
 		return
 	}

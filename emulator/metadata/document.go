@@ -1,9 +1,15 @@
 package metadata
 
 import (
+	"cmp"
+	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -71,26 +77,84 @@ func isHTTPS(address string) bool {
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && u.Fragment == ""
 }
 
-// parseKeys reads a JWKS. Keys of unknown kinds and keys for encryption are left
-// out, as RFC 7517 §5 asks; secret keys are left out because they have no place
-// there.
-func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
+// unusable is a key of a JWKS that verifies nothing, and why.
+type unusable struct{ id, why string }
+
+// parseKeys reads a JWKS. Keys of unknown kinds and keys that are not for verifying
+// are left out, as RFC 7517 §5 asks, with the reason; secret keys are left out because
+// they have no place there.
+func parseKeys(data []byte) (keys []jose.JSONWebKey, left []unusable, err error) {
 	var set struct {
 		Keys *[]json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("the key set is not valid: %w", err)
+		return nil, nil, fmt.Errorf("the key set is not valid: %w", err)
 	}
 	if set.Keys == nil {
-		return nil, errors.New(`the key set is not valid: it has no member "keys"`)
+		return nil, nil, errors.New(`the key set is not valid: it has no member "keys"`)
 	}
-	var keys []jose.JSONWebKey
 	for _, raw := range *set.Keys {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) != nil || !key.IsPublic() || key.Use == "enc" {
+		key, why := parseKey(raw)
+		if why != "" {
+			left = append(left, unusable{key.KeyID, why})
 			continue
 		}
 		keys = append(keys, key)
 	}
-	return keys, nil
+	return keys, left, nil
+}
+
+// maxModulus is the largest RSA key that is read, in bits: as in .NET, which Entra ID
+// runs on (RSACryptoServiceProvider: 16,384; inferred, no limit is documented). What
+// size an assertion may be signed with is Entra ID's check.
+const maxModulus = 16384
+
+// parseKey reads a key, or says why it verifies nothing.
+func parseKey(raw json.RawMessage) (key jose.JSONWebKey, why string) {
+	var about struct {
+		Kind       string    `json:"kty"`
+		ID         string    `json:"kid"`
+		Use        string    `json:"use"`
+		Operations *[]string `json:"key_ops"`
+		Algorithm  string    `json:"alg"`
+		Modulus    string    `json:"n"`
+		Exponent   string    `json:"e"`
+		Private    string    `json:"d"`
+	}
+	if err := json.Unmarshal(raw, &about); err != nil {
+		return key, "it is not valid: " + err.Error()
+	}
+	err := key.UnmarshalJSON(raw)
+	if err != nil && about.Kind == "RSA" && about.Private == "" { // go-jose takes up to jose.MaxRSAModulusBits
+		if large, ok := largeKey(about.Modulus, about.Exponent); ok {
+			key, err = jose.JSONWebKey{Key: large, KeyID: about.ID, Use: about.Use, Algorithm: about.Algorithm}, nil
+		}
+	}
+	key.KeyID = about.ID
+	switch {
+	case err != nil:
+		return key, fmt.Sprintf("it is no key that wiemu knows (kty %s, alg %s): %v", cmp.Or(about.Kind, "none"), cmp.Or(about.Algorithm, "none"), err)
+	case !key.IsPublic():
+		return key, "it is not a public key"
+	case about.Use != "" && about.Use != "sig": // RFC 7517 §4.2; Microsoft.IdentityModel passes over these, too: JsonWebKeySet.GetSigningKeys
+		return key, fmt.Sprintf("its use is %q, not sig", about.Use)
+	case about.Operations != nil && !slices.Contains(*about.Operations, "verify"): // RFC 7517 §4.3
+		return key, fmt.Sprintf("its key_ops are %q, without verify", *about.Operations)
+	}
+	return key, ""
+}
+
+// largeKey reads an RSA key that is larger than go-jose reads.
+func largeKey(modulus, exponent string) (*rsa.PublicKey, bool) {
+	n, err := base64.RawURLEncoding.DecodeString(modulus)
+	if err != nil {
+		return nil, false
+	}
+	e, err := base64.RawURLEncoding.DecodeString(exponent)
+	if err != nil {
+		return nil, false
+	}
+	key := rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e[:min(len(e), 4)]).Int64())}
+	bits := key.N.BitLen()
+	return &key, len(e) <= 4 && key.E >= 3 && key.E <= math.MaxInt32 && key.E&1 == 1 && bits > jose.MaxRSAModulusBits && bits <= maxModulus && key.N.Bit(0) == 1
 }

@@ -31,7 +31,7 @@ func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 	if err != nil {
 		return KeySet{}, err
 	}
-	if found.keys, err = parseKeys(data); err != nil {
+	if found.keys, found.left, err = parseKeys(data); err != nil {
 		return KeySet{}, err
 	}
 	return found, nil

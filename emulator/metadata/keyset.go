@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type KeySet struct {
 
 	hits []fault.Hit       // faults that made it what it is
 	keys []jose.JSONWebKey // public signing keys, in the order of the document
+	left []unusable        // the other keys of the document
 }
 
 // Key returns the key with an id. A kid is an opaque name: it is compared, never
@@ -38,6 +40,17 @@ func (k KeySet) IDs() []string {
 		ids[i] = key.KeyID
 	}
 	return ids
+}
+
+// without says that a key is not there, and if the document has one of that id, why it
+// does not count.
+func (k KeySet) without(at place, id string) error {
+	for _, key := range k.left {
+		if key.id == id {
+			return fmt.Errorf("%s: key %q: %w; it is in the key set, and verifies nothing: %s", at, id, ErrNoSuchKey, key.why)
+		}
+	}
+	return fmt.Errorf("%s: key %q: %w; it has %s", at, id, ErrNoSuchKey, k.list())
 }
 
 // list is the ids for a sentence.

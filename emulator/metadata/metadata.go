@@ -137,7 +137,7 @@ func (s *Source) key(ctx context.Context, at place, kid string) (jose.JSONWebKey
 	if key, ok := keys.Key(kid); ok {
 		return key, nil
 	}
-	unknown := fmt.Errorf("%s: key %q: %w; it has %s", at, kid, ErrNoSuchKey, keys.list())
+	unknown := keys.without(at, kid)
 	if fresh {
 		return jose.JSONWebKey{}, fault.Blame(unknown, keys.hits)
 	}
@@ -151,7 +151,7 @@ func (s *Source) key(ctx context.Context, at place, kid string) (jose.JSONWebKey
 	if key, ok := newer.Key(kid); ok {
 		return key, nil
 	}
-	return jose.JSONWebKey{}, fault.Blame(fmt.Errorf("%s: key %q: %w; it has %s", at, kid, ErrNoSuchKey, newer.list()), newer.hits)
+	return jose.JSONWebKey{}, fault.Blame(newer.without(at, kid), newer.hits)
 }
 
 // current returns the remembered set while it is good and a fetched one

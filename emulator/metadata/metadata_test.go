@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -245,6 +246,54 @@ func TestOnlyUsableKeysAreTaken(t *testing.T) {
 	}
 }
 
+// TestAKeyThatVerifiesNothingSaysWhy: the client is told that its key is not published,
+// and who looks at the document finds it there.
+func TestAKeyThatVerifiesNothingSaysWhy(t *testing.T) {
+	usual := strings.TrimSuffix(strings.TrimPrefix(keys("mine"), `{"keys":[`), "]}")
+	with := func(member string) string { return strings.Replace(usual, `"use":"sig"`, member, 1) }
+	rsaKey := func(bytes int) string {
+		n := slices.Repeat([]byte{0xff}, bytes) // odd, and of that many bits
+		return `{"kty":"RSA","kid":"mine","use":"sig","alg":"RS256","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n) + `"}`
+	}
+	for name, row := range map[string]struct{ key, want string }{ // "": it is used
+		"for signatures":               {usual, ""},
+		"no use":                       {with(`"note":1`), ""},
+		"for encryption":               {with(`"use":"enc"`), `its use is "enc", not sig`},
+		"for something else":           {with(`"use":"tls"`), `its use is "tls", not sig`},
+		"key_ops with verify":          {with(`"key_ops":["sign","verify"]`), ""},
+		"key_ops without verify":       {with(`"key_ops":["encrypt","wrapKey"]`), `its key_ops are ["encrypt" "wrapKey"], without verify`},
+		"no operation at all":          {with(`"use":"sig","key_ops":[]`), "without verify"},
+		"use says sig, key_ops do not": {with(`"use":"sig","key_ops":["decrypt"]`), "without verify"},
+		"key_ops null":                 {with(`"key_ops":null`), ""},
+		"4,096 bits":                   {rsaKey(512), ""},
+		"8,192 bits":                   {rsaKey(1024), ""},
+		"16,384 bits":                  {rsaKey(2048), ""},
+		"more":                         {rsaKey(2049), "it is no key that wiemu knows (kty RSA, alg RS256)"},
+		"large, and for encryption":    {strings.Replace(rsaKey(1024), "sig", "enc", 1), `its use is "enc"`},
+		"large, with a private part":   {strings.Replace(rsaKey(1024), `"e"`, `"d":"AQAB","e"`, 1), "it is no key"},
+		"large, with an even exponent": {strings.Replace(rsaKey(1024), "AQAB", "AQAC", 1), "it is no key"},
+		"large, with a large exponent": {strings.Replace(rsaKey(1024), "AQAB", "AQAAAAAB", 1), "it is no key"},
+		"large, and not in base64url":  {strings.Replace(rsaKey(1024), `"n":"`, `"n":"=`, 1), "it is no key"},
+		"of another kind":              {`{"kty":"new","kid":"mine"}`, "it is no key that wiemu knows (kty new, alg none)"},
+		"secret":                       {`{"kty":"oct","kid":"mine","k":"c2VjcmV0"}`, "it is not a public key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := cluster()
+			n.says(jwksURL, `{"keys":[`+row.key+`]}`)
+			s, _ := source(n, Options{})
+			key, err := s.Key(t.Context(), issuer, "mine")
+			switch {
+			case row.want == "":
+				if _, ok := key.Key.(*rsa.PublicKey); !ok || err != nil {
+					t.Errorf("got %T, %v", key.Key, err)
+				}
+			case !errors.Is(err, ErrNoSuchKey) || !strings.Contains(err.Error(), "it is in the key set, and verifies nothing: ") || !strings.Contains(err.Error(), row.want):
+				t.Errorf("%v, want %q", err, row.want)
+			}
+		})
+	}
+}
+
 func TestKeyAtNeedsNoDiscovery(t *testing.T) {
 	n := cluster("k1")
 	s, _ := source(n, Options{})
@@ -357,7 +406,7 @@ func FuzzDocuments(f *testing.F) {
 		if d, err := parseDocument(doc, issuer); err == nil && (d.Issuer != issuer || !strings.HasPrefix(d.JWKS, "https://")) {
 			t.Errorf("accepted %s", doc)
 		}
-		found, err := parseKeys(set)
+		found, _, err := parseKeys(set)
 		for _, key := range found {
 			if err != nil || !key.IsPublic() {
 				t.Errorf("accepted %s", set)

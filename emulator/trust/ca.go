@@ -35,15 +35,18 @@ type ca struct {
 }
 
 // makeCA makes a CA that can certify the names and nothing else.
-func makeCA(permitted names) (*ca, error) { return makeCAAs(permitted, func(*x509.Certificate) {}) }
-
-// makeCAAs lets tests change the templates of both certificates.
-func makeCAAs(permitted names, change func(*x509.Certificate)) (*ca, error) {
+func makeCA(permitted names) (*ca, error) {
 	rootKey, err := newKey()
 	if err != nil {
 		return nil, err
 	}
 	defer wipe(rootKey) // it has signed the intermediate, and nobody is to sign another
+	return signCA(rootKey, permitted, func(*x509.Certificate) {})
+}
+
+// signCA makes a CA whose root has a key. change lets tests have both certificates
+// otherwise.
+func signCA(rootKey *ecdsa.PrivateKey, permitted names, change func(*x509.Certificate)) (*ca, error) {
 	key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -100,14 +103,6 @@ func certify(template, issuer *x509.Certificate, public any, signer *ecdsa.Priva
 		return nil, fmt.Errorf("sign a certificate for %s: %w", template.Subject, err)
 	}
 	return x509.ParseCertificate(der)
-}
-
-// wipe overwrites a private key where it lies in memory. crypto/ecdsa keeps a copy of
-// a key that has signed in a cache by weak pointers, which goes with the key itself
-// (crypto/internal/fips140cache); PROBE
-func wipe(key *ecdsa.PrivateKey) {
-	clear(key.D.Bits())
-	key.D.SetInt64(0)
 }
 
 func newKey() (*ecdsa.PrivateKey, error) {

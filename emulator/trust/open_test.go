@@ -100,7 +100,11 @@ func replaceCA(change func(*x509.Certificate)) func(*testing.T, string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := makeCAAs(permitted, change)
+		rootKey, err := newKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := signCA(rootKey, permitted, change)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,6 +92,7 @@ func obtain(dir string, wanted names) (_ *ca, renewed string, err error) {
 	if err := store(files, made); err != nil {
 		return nil, "", err
 	}
+	overwriteFreed() // the CA will be trusted for longer than this process lives
 	return made, renewed, nil
 }
 

@@ -61,10 +61,7 @@ func ParseAll(file string, data []byte) ([]*yaml.Node, error) { return parseAll(
 
 func parseAll(file string, most int, data []byte) ([]*yaml.Node, error) {
 	if len(data) > most {
-		return nil, Problems{{
-			File: file, Expected: fmt.Sprintf("at most %d MiB", most>>20), Found: fmt.Sprintf("%d bytes", len(data)),
-			Fix: "check that this is the file you meant",
-		}}
+		return nil, tooLarge(file, most, int64(len(data)))
 	}
 	var documents []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -90,6 +87,13 @@ func parseAll(file string, most int, data []byte) ([]*yaml.Node, error) {
 			documents = append(documents, top)
 		}
 	}
+}
+
+func tooLarge(file string, most int, size int64) Problems {
+	return Problems{{
+		File: file, Expected: fmt.Sprintf("at most %d MiB", most>>20), Found: fmt.Sprintf("%d bytes", size),
+		Fix: "check that this is the file you meant",
+	}}
 }
 
 // The parser says "yaml: line 3: did not find expected key".

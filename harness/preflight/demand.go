@@ -67,7 +67,7 @@ func ReadDemand(names []string, o DemandOptions) (Demand, error) {
 
 func readDemandFile(name string, stdin io.Reader) ([]byte, error) {
 	if name != "-" {
-		return os.ReadFile(name)
+		return yamlfile.Read(name)
 	}
 	if stdin == nil {
 		return nil, errors.New("-: there is no standard input")

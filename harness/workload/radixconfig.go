@@ -2,7 +2,6 @@ package workload
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -32,7 +31,7 @@ type RadixConfig struct {
 
 // ReadRadixConfig reads the file; see [ParseRadixConfig].
 func ReadRadixConfig(file string) (*RadixConfig, []yamlfile.Problem, error) {
-	data, err := os.ReadFile(file)
+	data, err := yamlfile.Read(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the Radix configuration: %w", err)
 	}

@@ -36,7 +36,14 @@ type TrustRow struct {
 // another. Workloads without a client id need none; those that share identity
 // and subject share a credential, as Entra ID demands.
 func Trust(workloads []Workload, issuers []string) []TrustRow {
+	type credential struct{ clientID, issuer, subject string }
+	type name struct{ clientID, name string }
+	type use struct {
+		row int
+		by  string
+	}
 	rows := []TrustRow{}
+	at, named, used := map[credential]int{}, map[name]bool{}, map[use]bool{}
 	for _, w := range workloads {
 		for i, issuer := range issuers {
 			if w.ClientID == "" {
@@ -50,17 +57,19 @@ func Trust(workloads []Workload, issuers []string) []TrustRow {
 			if i > 0 {
 				row.Name = Marked(row.Name, issuer)
 			}
-			at := slices.IndexFunc(rows, func(r TrustRow) bool {
-				return r.ClientID == row.ClientID && r.Issuer == row.Issuer && r.Subject == row.Subject
-			})
-			if at < 0 {
-				if slices.ContainsFunc(rows, func(r TrustRow) bool { return r.ClientID == row.ClientID && r.Name == row.Name }) {
+			key := credential{row.ClientID, row.Issuer, row.Subject}
+			n, there := at[key]
+			if !there {
+				if named[name{row.ClientID, row.Name}] {
 					row.Name = Marked(row.Name, row.Issuer+" "+row.Subject)
 				}
+				n = len(rows)
+				at[key], named[name{row.ClientID, row.Name}] = n, true
 				rows = append(rows, row)
-			} else if !slices.Contains(rows[at].UsedBy, w.String()) {
-				rows[at].UsedBy = append(rows[at].UsedBy, w.String())
+			} else if !used[use{n, w.String()}] {
+				rows[n].UsedBy = append(rows[n].UsedBy, w.String())
 			}
+			used[use{n, w.String()}] = true
 		}
 	}
 	return rows

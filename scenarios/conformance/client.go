@@ -104,7 +104,7 @@ func readClient(file string) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
-	data, err := os.ReadFile(file)
+	data, err := yamlfile.Read(file)
 	if err != nil {
 		return Client{}, err
 	}

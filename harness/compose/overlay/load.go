@@ -50,8 +50,14 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the compose file: %w; name it with -f", err)
 	}
+	found := len(s.Files) == 0 && os.Getenv("COMPOSE_FILE") == ""
 	for _, f := range opts.ConfigPaths {
-		if err := checkAliases(f); err != nil {
+		if found {
+			if err := yamlfile.CheckFound(f); err != nil {
+				return nil, fmt.Errorf("read the compose file: %w", err)
+			}
+		}
+		if err := checkSize(f); err != nil {
 			return nil, err
 		}
 	}
@@ -69,10 +75,10 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 // writes them out, and is not to be kept busy for minutes by a file of some lines.
 const maxValues = 100_000
 
-// checkAliases refuses a file with more values than that. What is no YAML is the
-// loader's to tell.
-func checkAliases(file string) error {
-	data, err := os.ReadFile(file)
+// checkSize refuses a file that is larger than any that people write, or has more
+// values than that. What is no YAML is the loader's to tell.
+func checkSize(file string) error {
+	data, err := yamlfile.Read(file)
 	if err != nil {
 		return fmt.Errorf("read the compose file: %w", err)
 	}

@@ -2,10 +2,12 @@ package overlay_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -293,4 +295,33 @@ func FuzzIdentity(f *testing.F) {
 			t.Errorf("%q gives %+v", identity, o.Services)
 		}
 	})
+}
+
+// TestAComposeFileThatIsTooLargeIsNotRead: one of 50 MB kept the loader busy for half a
+// minute before it was refused.
+func TestAComposeFileThatIsTooLargeIsNotRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "compose.yaml")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 1<<30)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := overlay.Load(t.Context(), overlay.Source{Files: []string{file}}); err == nil || !strings.Contains(err.Error(), file+": expected at most 1 MiB, found 1073741824 bytes") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAComposeFileThatWasFoundBelongsToTheCaller(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
+		t.Skip("files of another owner are made by root")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "compose.yaml")
+	if err := errors.Join(os.WriteFile(file, []byte("services: {web: {image: i}}\n"), 0o600), os.Chown(file, 54321, 54321)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := overlay.Load(t.Context(), overlay.Source{Dir: dir}); err == nil || !strings.Contains(err.Error(), "found that it belongs to user 54321") {
+		t.Errorf("found: %v", err)
+	}
+	if _, err := overlay.Load(t.Context(), overlay.Source{Files: []string{file}}); err != nil {
+		t.Errorf("named: %v", err)
+	}
 }

@@ -10,7 +10,6 @@ package radix
 
 import (
 	"fmt"
-	"os"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +42,7 @@ type Manifests struct {
 // Read makes manifests of a file. What it passed over comes with them; what is
 // wrong is an error of type [yamlfile.Problems].
 func Read(file string, opts Options) (*Manifests, []yamlfile.Problem, error) {
-	data, err := os.ReadFile(file)
+	data, err := yamlfile.Read(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the Radix configuration: %w", err)
 	}
