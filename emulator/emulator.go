@@ -109,11 +109,13 @@ type Emulator struct {
 	answers    answers
 	cleanup    []func() error // in the order in which things were opened
 
-	stateDir string        // "": nothing is kept
-	keep     *keeper       // nil: keys and directory are not
-	pool     *keyring.Pool // where later keys come from
-	bindings *tokenproxy.Proxy
-	known    introduced
+	stateDir  string // "": nothing is kept
+	configDir string // certificate files are looked up from here
+	own       ownCredentials
+	keep      *keeper       // nil: keys and directory are not
+	pool      *keyring.Pool // where later keys come from
+	bindings  *tokenproxy.Proxy
+	known     introduced
 
 	extraDoors struct { // opened when they are asked for
 		sync.Mutex
@@ -146,7 +148,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 			err = errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	e.stateDir = opts.StateDir
+	e.stateDir, e.configDir = opts.StateDir, filepath.Dir(opts.ConfigFile)
 	for _, step := range []func(context.Context, Options) error{
 		e.openJournal, e.openFaults, e.openKept, e.openDirectory, e.openKeys, e.openIssuers, e.openCloud, e.bindConfigured, e.restoreDirectory, e.openNames, e.openDoors,
 	} {

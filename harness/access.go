@@ -111,6 +111,7 @@ func Variables() []string {
 	var names []string
 	for _, e := range []Environment{
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: trust.BundleIn("set", trust.BundleOptions{}), TokenProxy: &TokenProxyAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
+		{ClientID: "set", Credential: &Credential{Secret: "set", CertificateFile: "set", Password: "set"}},
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: trust.BundleIn("set", trust.BundleOptions{}), TokenProxy: &TokenProxyAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
 	} {
 		for _, v := range e.Environ(nil) {
@@ -124,13 +125,21 @@ func Variables() []string {
 
 // checkAccess says what is wrong with how an identity is used.
 func (id Identity) checkAccess(clientID string) error {
+	if kinds := config.CredentialKinds(); id.Credential != "" && !slices.Contains(kinds, id.Credential) {
+		return fmt.Errorf("credential %q: expected one of %s", id.Credential, strings.Join(kinds, ", "))
+	}
 	if kinds := managedidentity.Kinds(); id.ManagedIdentity != "" && !slices.Contains(kinds, id.ManagedIdentity) {
 		return fmt.Errorf("managed identity %q: expected one of %s", id.ManagedIdentity, strings.Join(kinds, ", "))
 	}
 	if forms := config.IdentityBindingForms(); id.IdentityBinding != "" && !slices.Contains(forms, id.IdentityBinding) {
 		return fmt.Errorf("identity binding %q: expected one of %s", id.IdentityBinding, strings.Join(forms, ", "))
 	}
+	own := config.OfApplication(id.Credential)
 	switch {
+	case own && (id.ManagedIdentity != "" || id.IdentityBinding != ""):
+		return fmt.Errorf("credential %s, and a managed identity or an identity binding: expected one of the two; a managed identity has neither secrets nor certificates", id.Credential)
+	case own && clientID == "":
+		return fmt.Errorf("credential %s: expected a client id, of the application that it belongs to", id.Credential)
 	case id.ManagedIdentity != "" && id.IdentityBinding != "":
 		return errors.New("managed identity and identity binding: expected one of the two; with an identity binding an application uses its token file, through another proxy than a sidecar's")
 	case clientID == "" && id.IdentityBinding != "":

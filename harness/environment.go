@@ -34,6 +34,7 @@ type Environment struct {
 	// variables nor the token file. See fault.WebhookNotInjecting.
 	NotInjected bool `json:"notInjected,omitempty"`
 
+	Credential *Credential       `json:"credential,omitempty"` // of a workload that proves who it is with a secret or certificate
 	Machine    *MachineAccess    `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	TokenProxy *TokenProxyAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
 }
@@ -62,11 +63,18 @@ func (e Environment) Environ(base []string) []string {
 	if e.ClientID != "" { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
 		env = set(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
-	if !e.Machine.replacesTokenFile() {
+	switch {
+	case e.Credential != nil:
+		env = set(env, append(e.Credential.environ(), "AZURE_AUTHORITY_HOST="+e.AuthorityHost)...)
+	case !e.Machine.replacesTokenFile():
 		env = set(env, "AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile, "AZURE_AUTHORITY_HOST="+e.AuthorityHost)
 	}
 	return set(env, append(e.TokenProxy.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
 }
+
+// HidesTokenFile reports whether the program is told of no token file, because its
+// pod has none.
+func (e Environment) HidesTokenFile() bool { return e.NotInjected || e.Credential != nil }
 
 // Changes returns the variables that Environ sets, whether base has them so
 // already or not, and the names of those of base that it removes, both sorted.

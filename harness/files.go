@@ -225,7 +225,7 @@ func declaredIn(workloads []config.Workload) []Declared {
 		all = append(all, Declared{
 			Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID},
 			Identity: Identity{Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
-				ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding},
+				Credential: w.Credential, ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding},
 		})
 	}
 	return all

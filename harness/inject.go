@@ -11,6 +11,9 @@ import (
 // webhook injects, unless it is out of order.
 func (w *Workload) Injected() Environment {
 	env, name := w.Environment, w.Namespace+"/"+w.ServiceAccount
+	if env.Credential != nil {
+		return env // its variables do not come from the webhook
+	}
 	hit, is := w.emulator.Faults().Hit(fault.AtPodStart, fault.Subject{Workload: name, Client: w.ClientID})
 	if !is {
 		return env

@@ -123,7 +123,7 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 	if l.emulator, err = emulator.Start(ctx, opts.Emulator); err != nil {
 		return nil, err
 	}
-	for _, made := range []string{l.path("trust"), l.path("tokens"), l.path("home")} {
+	for _, made := range []string{l.path("trust"), l.path("tokens"), l.path("home"), l.path("credentials")} {
 		if _, err := os.Lstat(made); errors.Is(err, fs.ErrNotExist) { // else it is somebody's, such as a volume
 			l.remove = append(l.remove, made)
 		}
@@ -209,6 +209,7 @@ type Identity struct {
 	Audience      string        `json:"audience,omitempty"`      // of the service-account token
 	TokenLifetime time.Duration `json:"tokenLifetime,omitempty"` // what the projected volume asks for
 
+	Credential      string `json:"credential,omitempty"`      // what it proves who it is with: one of config.CredentialKinds. "": its service-account token
 	ManagedIdentity string `json:"managedIdentity,omitempty"` // imds, app-service or sidecar: it runs on a machine with a managed identity
 	IdentityBinding string `json:"identityBinding,omitempty"` // ca-file or ca-data: it uses its cluster's identity-binding proxy
 }
@@ -227,11 +228,17 @@ func (id Identity) With(over Identity) Identity {
 	if over.TokenLifetime != 0 {
 		id.TokenLifetime = over.TokenLifetime
 	}
+	if over.Credential != "" {
+		id.Credential = over.Credential
+		if config.OfApplication(over.Credential) {
+			id.ManagedIdentity, id.IdentityBinding = "", ""
+		}
+	}
 	if over.ManagedIdentity != "" {
-		id.ManagedIdentity, id.IdentityBinding = over.ManagedIdentity, ""
+		id.Credential, id.ManagedIdentity, id.IdentityBinding = over.Credential, over.ManagedIdentity, ""
 	}
 	if over.IdentityBinding != "" {
-		id.IdentityBinding = over.IdentityBinding
+		id.Credential, id.IdentityBinding = over.Credential, over.IdentityBinding
 		if over.ManagedIdentity == "" {
 			id.ManagedIdentity = ""
 		}
@@ -274,9 +281,13 @@ func (l *Lab) introduce(d Declared) {
 	l.emulator.Introduce(d.Workload.Namespace, d.Workload.ServiceAccount, d.Workload.ClientID, d.Workload.Component)
 }
 
-// declare makes the trust in one workload: a federated credential, or a binding.
+// declare makes the trust in one workload: a federated credential, a binding, or
+// none where it has a secret or certificate.
 func (l *Lab) declare(d Declared) error {
 	trusted := d.trusted()
+	if config.OfApplication(d.Identity.Credential) {
+		return l.emulator.Register(trusted)
+	}
 	if d.Identity.IdentityBinding != "" {
 		return l.emulator.BindIdentity(context.Background(), trusted)
 	}
@@ -340,7 +351,7 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err := os.MkdirAll(filepath.Join(admitted.Environment.ConfigDir, "azure"), 0o700); err != nil {
 		return nil, errors.Join(err, volume.Close())
 	}
-	if err := l.access(admitted, id); err != nil {
+	if err := errors.Join(l.access(admitted, id), l.prove(ctx, admitted, id)); err != nil {
 		return nil, errors.Join(err, volume.Close())
 	}
 	l.workloads[key] = admitted
@@ -351,6 +362,9 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 // there already has its owners, who decided whom it trusts; one that they removed
 // stays away; one that never was could not be used for anything.
 func (l *Lab) trust(ctx context.Context, d Declared, tenant string, from *issuer.Issuer) error {
+	if config.OfApplication(d.Identity.Credential) {
+		return l.emulator.Register(d.trusted())
+	}
 	if d.Identity.IdentityBinding != "" {
 		return l.bind(ctx, d, tenant, from)
 	}

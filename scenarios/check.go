@@ -198,7 +198,7 @@ func (c *checker) world() {
 			name: cmp.Or(w.Name, w.ServiceAccount), // as Complete does
 			Declared: harness.Declared{Workload: workload.Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID}, Identity: harness.Identity{
 				Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
-				ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
+				Credential: w.Credential, ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
 			}},
 		})
 	}

@@ -91,6 +91,7 @@ var obstacles = []struct {
 	{[]string{OnKind}, ownIssuer, "a cluster has one issuer, and this scenario has issuers of its own (%)"},
 	{[]string{OnKind}, movedWorkload, "a cluster has one issuer, and this scenario moves a workload to another (%)"},
 	{[]string{OnKind, OnCompose}, machine, "there is no machine with a managed identity, which this scenario needs (%)"},
+	{[]string{OnKind, OnCompose}, ownCredential, "the secrets and certificates of applications are handed out to processes alone, and this scenario needs one (%)"},
 	{[]string{OnKind, OnCompose}, identityBinding, "there is no identity-binding proxy, which is a part of AKS (%)"},
 	{[]string{OnKind}, ownAudience, "the webhook asks for tokens of one audience for all pods, and this scenario has another (%)"},
 	{[]string{OnKind}, shortToken, "the webhook lets token files live for an hour to a day, and this scenario's do not (%)"},
@@ -159,6 +160,10 @@ func (s *Scenario) workload(is func(actor) bool, field string) string {
 
 func machine(s *Scenario) string {
 	return s.workload(func(a actor) bool { return a.Identity.ManagedIdentity != "" }, "managedIdentity")
+}
+
+func ownCredential(s *Scenario) string {
+	return s.workload(func(a actor) bool { return config.OfApplication(a.Identity.Credential) }, "credential")
 }
 
 func identityBinding(s *Scenario) string {

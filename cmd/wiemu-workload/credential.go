@@ -32,7 +32,9 @@ var credentials = map[string]func(options) (azcore.TokenCredential, error){
 	"default": func(options) (azcore.TokenCredential, error) {
 		return azidentity.NewDefaultAzureCredential(nil)
 	},
-	"managed": func(options) (azcore.TokenCredential, error) { return managedCredential(os.Getenv("AZURE_CLIENT_ID")) },
+	// Reads the secret or certificate of an application from the environment.
+	"environment": func(options) (azcore.TokenCredential, error) { return azidentity.NewEnvironmentCredential(nil) },
+	"managed":     func(options) (azcore.TokenCredential, error) { return managedCredential(os.Getenv("AZURE_CLIENT_ID")) },
 	// Opts in to AKS's identity bindings.
 	"binding": func(options) (azcore.TokenCredential, error) {
 		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{EnableAzureProxy: true})

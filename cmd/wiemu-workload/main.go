@@ -49,6 +49,7 @@ const usage = `Use a workload identity the way an application does, and print wh
 Options, between the command and its arguments:
   --credential NAME   workload (WorkloadIdentityCredential, the default),
                       default (DefaultAzureCredential),
+                      environment (EnvironmentCredential: a secret or certificate),
                       managed (ManagedIdentityCredential with AZURE_CLIENT_ID),
                       binding (WorkloadIdentityCredential with EnableAzureProxy),
                       assertion (ClientAssertionCredential),

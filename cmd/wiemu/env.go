@@ -23,7 +23,8 @@ unset those of the caller that would lead elsewhere. The server (wiemu serve) ke
 the token file fresh as long as it runs.`,
 		Example: `  eval "$(wiemu env web --env dev)"
   eval "$(wiemu env --unset)"
-  wiemu env web --env dev -o dotenv > .env`,
+  wiemu env web --env dev -o dotenv > .env
+  wiemu env web --env dev --credential certificate`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if leave {

@@ -86,6 +86,7 @@ func (s *selection) addFlags(cmd *cobra.Command) {
 
 // addAccessFlags adds those that say how a workload comes to its tokens.
 func (s *selection) addAccessFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.identity.Credential, "credential", "", "what the application proves who it is with: federated (its token file, the default), or of an app registration its secret, certificate (PEM) or certificate-pfx, which the lab makes if it has none")
 	cmd.Flags().StringVar(&s.identity.ManagedIdentity, "managed-identity", "", "run on a machine with the managed identity instead of in a pod: imds (virtual machine), app-service; or in a pod with azure-workload-identity's proxy: sidecar")
 	cmd.Flags().StringVar(&s.identity.IdentityBinding, "identity-binding", "", "use AKS's identity-binding proxy; its CA comes in a file, or with =ca-data in a variable")
 	cmd.Flags().Lookup("identity-binding").NoOptDefVal = config.CAFile

@@ -89,6 +89,7 @@ shell. Afterwards wiemu explain tells why a token was granted or refused.`,
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
+  wiemu run -f radixconfig.yaml --env dev --credential secret web -- ./my-app
   wiemu run --env dev --fault throttled,for.resource=entra,when.count=2 web -- ./my-app
   wiemu run --env dev --allow-host .example.com web -- node server.js
   wiemu run --env dev --clock lockstep --speed 600 web -- ./my-app
@@ -319,7 +320,7 @@ func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if env.NotInjected { // then the pod has no token volume either
+	if env.HidesTokenFile() { // then the pod has no token volume either
 		env.TokenFile = filepath.Join(dir, "none", filepath.Base(env.TokenFile))
 		if err := os.Mkdir(filepath.Dir(env.TokenFile), 0o755); err != nil {
 			return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)

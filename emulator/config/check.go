@@ -181,6 +181,7 @@ const minTokenLifetime = 10 * time.Minute
 
 func (w Workload) check(p *problems, at string) {
 	w.checkAccess(p, at)
+	w.checkCredential(p, at)
 	if !validNamespace(w.Namespace) {
 		p.add(at+".namespace", labelRule, w.Namespace, "")
 	}

@@ -95,6 +95,7 @@ func (c Config) Complete(file string) (Config, error) {
 	c.completeVaults(&p)
 	c.completeSubscriptions(&p)
 	c.completeWorkloads(&p)
+	c.checkManagedIdentities(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)
 	for n, f := range c.Faults {

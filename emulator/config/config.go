@@ -182,7 +182,7 @@ type Secret struct {
 
 // Certificate is a client certificate.
 type Certificate struct {
-	// File is a PEM file with the certificate, looked up from the folder of this file.
+	// File is a PEM file with the certificate first, looked up from the folder of this file. With its private key behind it, workloads with credential: certificate use it.
 	File string `yaml:"file" json:"file"`
 }
 
@@ -224,6 +224,8 @@ type Workload struct {
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
 	// TokenLifetime is what the projected volume asks for. Left out: 1h.
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
+	// Credential is with what it proves who it is: its service-account token (federated), or a secret or certificate of its application, which the lab makes if the application has none. Defaults to federated.
+	Credential string `yaml:"credential,omitempty" json:"credential,omitempty" jsonschema:"enum=federated,enum=secret,enum=certificate,enum=certificate-pfx"`
 	// ManagedIdentity is how its machine hands out tokens of managed identities. Left out: it is a pod, which has none.
 	ManagedIdentity string `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitempty" jsonschema:"enum=imds,enum=app-service,enum=sidecar"`
 	// IdentityBinding says that it goes through its cluster's identity-binding proxy, and how it is told the proxy's CA. Left out: it does not.

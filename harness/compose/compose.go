@@ -128,7 +128,7 @@ func (s *settings) lab() (layout.Lab, []harness.Declared, error) {
 	c.Faults = slices.Concat(c.Faults, s.faults)
 	var declared []harness.Declared
 	for _, d := range slices.Concat(s.files.Workloads(), s.added) {
-		if d.Workload.ClientID != "" && d.Identity.ManagedIdentity == "" && d.Identity.IdentityBinding == "" {
+		if d.Workload.ClientID != "" && !config.OfApplication(d.Identity.Credential) && d.Identity.ManagedIdentity == "" && d.Identity.IdentityBinding == "" {
 			declared = append(declared, d)
 		}
 	}

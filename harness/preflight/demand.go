@@ -162,7 +162,7 @@ func (d *Demand) addConfiguration(file string, data []byte) error {
 		return err
 	}
 	for _, w := range c.Workloads {
-		if w.IdentityBinding != "" || w.ManagedIdentity != "" && w.ManagedIdentity != "sidecar" {
+		if config.OfApplication(w.Credential) || w.IdentityBinding != "" || w.ManagedIdentity != "" && w.ManagedIdentity != "sidecar" {
 			continue
 		}
 		one := Workload{

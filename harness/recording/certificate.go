@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -39,7 +40,7 @@ func certificateFiles(c config.Config) []string {
 // nameCertificates gives the applications' certificates ordinals: a replay has
 // others, whose keys it knows.
 func (r *Recorder) nameCertificates() error {
-	for i, file := range certificateFiles(r.state.Config) {
+	for _, file := range certificateFiles(r.state.Config) {
 		block, _ := pem.Decode([]byte(r.state.Certificates[file]))
 		if block == nil {
 			return fmt.Errorf("%s: expected a PEM block CERTIFICATE, found none", file)
@@ -48,18 +49,41 @@ func (r *Recorder) nameCertificates() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		r.keys.others(ringCertificates, file, certificate.PublicKey)
-		short, long := sha1.Sum(block.Bytes), sha256.Sum256(block.Bytes) // x5t is SHA-1: RFC 7515 §4.1.7
-		for name, text := range map[string]string{
-			"sha1": base64.RawURLEncoding.EncodeToString(short[:]), "sha256": base64.RawURLEncoding.EncodeToString(long[:]),
-			// As MSAL for Go and azure_identity for Rust write them.
-			"sha1 in base64": base64.StdEncoding.EncodeToString(short[:]), "sha256 in base64": base64.StdEncoding.EncodeToString(long[:]),
-			"hex": hex.EncodeToString(short[:]), "HEX": strings.ToUpper(hex.EncodeToString(short[:])), "der": base64.StdEncoding.EncodeToString(block.Bytes),
-		} {
-			r.names.put(fmt.Sprintf("certificate %s %d", name, i+1), text)
-		}
+		r.nameCertificate(file, certificate, nil)
 	}
 	return nil
+}
+
+// nameCertificate gives a certificate an ordinal. The private key is that of one
+// that the lab has made; nil if others have it.
+func (r *Recorder) nameCertificate(id string, certificate *x509.Certificate, private crypto.Signer) {
+	n := r.keys.others(ringCertificates, id, certificate.PublicKey, private)
+	der := certificate.Raw
+	short, long := sha1.Sum(der), sha256.Sum256(der) // x5t and x5t#S256: RFC 7515 §4.1.7
+	padded := base64.URLEncoding.EncodeToString
+	for _, form := range [][2]string{ // what two have in common is called by the first
+		{"sha1", base64.RawURLEncoding.EncodeToString(short[:])}, {"sha256", base64.RawURLEncoding.EncodeToString(long[:])},
+		{"sha1 in base64", base64.StdEncoding.EncodeToString(short[:])}, {"sha256 in base64", base64.StdEncoding.EncodeToString(long[:])}, // MSAL for Go, azure_identity for Rust
+		{"sha1 padded", padded(short[:])}, {"sha256 padded", padded(long[:])}, // azure-identity for Python 1.27
+		{"hex", hex.EncodeToString(short[:])}, {"HEX", strings.ToUpper(hex.EncodeToString(short[:]))}, {"der", base64.StdEncoding.EncodeToString(der)},
+	} {
+		r.names.put(fmt.Sprintf("certificate %s %d", form[0], n), form[1])
+	}
+}
+
+// nameMade gives ordinals to the secrets and certificates that the lab has made
+// since; a replay's lab makes its own at the same inputs. r.mu is held.
+func (r *Recorder) nameMade() {
+	made := r.lab.Emulator().MadeCredentials()
+	for _, m := range made[r.made:] {
+		if m.Certificate == nil {
+			r.names.madeSecret(m.Secret)
+			continue
+		}
+		private, _ := m.Certificate.PrivateKey.(crypto.Signer)
+		r.nameCertificate("made for "+m.ClientID, m.Certificate.Leaf, private)
+	}
+	r.made = len(made)
 }
 
 // makeCertificates makes the files that the configuration names: certificates for

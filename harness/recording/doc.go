@@ -31,6 +31,7 @@
 //	{{key local 2}}   the id of the second key of the ring local
 //	{{jti local 3}}   the id of the third token that the issuer local minted
 //	{{secret 1}}      a secret's value: those of the configuration first, then others
+//	{{made secret 1}} a client secret that the lab made for an application; see harness.Credential
 //	{{id 5.2}}        another random id that came up with input 5, such as a trace id
 //
 // A [Token] that was presented is kept as header, claims and the ordinal of the key

@@ -3,6 +3,7 @@ package recording
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -17,6 +18,7 @@ type names struct {
 	counts map[string]int // of names that begin alike
 
 	secrets []string // by ordinal
+	made    []string // by ordinal: those that the lab has made
 }
 
 func newNames() *names {
@@ -36,7 +38,7 @@ var (
 	ordinal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 )
 
-// put gives a text a name, unless it has one.
+// put gives a text a name. One that has a name keeps that, and has both.
 func (n *names) put(name, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -44,10 +46,12 @@ func (n *names) put(name, text string) {
 }
 
 func (n *names) give(name, text string) {
-	if _, named := n.byText[text]; named || text == "" {
+	if text == "" {
 		return
 	}
-	n.byText[text] = name
+	if _, named := n.byText[text]; !named {
+		n.byText[text] = name
+	}
 	if _, taken := n.byName[name]; !taken {
 		n.byName[name] = text
 	}
@@ -142,6 +146,9 @@ func (n *names) secret(value string) string {
 	if value == "" || isSecretName.MatchString(value) {
 		return value
 	}
+	if i := slices.Index(n.made, value); i >= 0 {
+		return madeName(i + 1)
+	}
 	for i, s := range n.secrets {
 		if s == value {
 			return secretName(i + 1)
@@ -151,16 +158,29 @@ func (n *names) secret(value string) string {
 	return secretName(len(n.secrets))
 }
 
-var isSecretName = regexp.MustCompile(`^\{\{secret [0-9]+\}\}$`)
+// madeSecret gives a name to a secret that the lab has made.
+func (n *names) madeSecret(value string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.made = append(n.made, value)
+	n.give(strings.Trim(madeName(len(n.made)), "{}"), value)
+}
+
+var isSecretName = regexp.MustCompile(`^\{\{(made )?secret [0-9]+\}\}$`)
 
 func secretName(ordinal int) string { return fmt.Sprintf("{{secret %d}}", ordinal) }
+
+func madeName(ordinal int) string { return fmt.Sprintf("{{made secret %d}}", ordinal) }
 
 // secretsIn replaces the secrets that stand somewhere in a text. Short ones are
 // no longer recognisable there, and it would take words apart.
 func (n *names) secretsIn(text string) string {
 	n.mu.Lock()
-	secrets := n.secrets
+	secrets, made := n.secrets, n.made
 	n.mu.Unlock()
+	for i, s := range made {
+		text = strings.ReplaceAll(text, s, madeName(i+1))
+	}
 	for i, s := range secrets {
 		if len(s) >= recognisable {
 			text = strings.ReplaceAll(text, s, secretName(i+1))

@@ -106,7 +106,7 @@ func (r *Recorder) replaceable(member map[string]any) {
 	default:
 		return
 	}
-	n := r.keys.others(ringOutside, parsed.KeyID, parsed.Key)
+	n := r.keys.others(ringOutside, parsed.KeyID, parsed.Key, nil)
 	for part := range publicParts(parsed.Key) {
 		member[part] = fmt.Sprintf("{{%s %s %d}}", part, ringOutside, n)
 	}

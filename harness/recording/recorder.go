@@ -60,6 +60,7 @@ type Recorder struct {
 	events   []Event
 	outside  []Fetched
 	minted   map[string]int    // by issuer
+	made     int               // credentials of applications that have names
 	workload map[string]string // of access tokens that were given out
 	journal  map[int]string    // ids of the inputs' events
 }
@@ -416,6 +417,9 @@ func (r *Recorder) tell(e journal.Event) {
 			r.names.put(fmt.Sprintf("jti %s %d", e.Part, r.minted[e.Part]), e.JTI)
 		}
 	case journal.Projection:
+	case journal.Directory:
+		r.nameMade()
+		return
 	default:
 		return
 	}

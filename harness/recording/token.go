@@ -350,8 +350,8 @@ func (k *keys) look(ring string, all []keyring.Key) {
 }
 
 // others takes up the public part of a key that others have, unless it is known,
-// and returns its ordinal.
-func (k *keys) others(ring, id string, public any) int {
+// and returns its ordinal. The private part is nil where only they have it.
+func (k *keys) others(ring, id string, public any, private crypto.Signer) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if comparable, ok := public.(interface{ Equal(crypto.PublicKey) bool }); ok {
@@ -359,7 +359,7 @@ func (k *keys) others(ring, id string, public any) int {
 			return i + 1
 		}
 	}
-	k.add(ring, key{Key: keyring.Key{ID: id}, public: public})
+	k.add(ring, key{Key: keyring.Key{ID: id, Private: private}, public: public})
 	return len(k.rings[ring])
 }
 

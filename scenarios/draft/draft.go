@@ -129,7 +129,9 @@ func (d *drafter) people() error {
 	}
 	for _, w := range strangers {
 		if d.owned(w.Workload.ClientID, declared) {
-			d.closed(w.Workload.ClientID, declared)
+			d.closed(w.Workload.ClientID, declared, slices.ContainsFunc(slices.Concat(declared, strangers), func(k harness.Declared) bool {
+				return strings.EqualFold(k.Workload.ClientID, w.Workload.ClientID) && config.OfApplication(k.Identity.Credential)
+			}))
 		}
 		d.actor(w)
 	}
@@ -150,7 +152,8 @@ func (d *drafter) owned(clientID string, declared []harness.Declared) bool {
 }
 
 // closed lists what an identity trusts: the declared workloads and nobody else.
-func (d *drafter) closed(clientID string, declared []harness.Declared) {
+// One that the session made is an application if it had a secret or certificate.
+func (d *drafter) closed(clientID string, declared []harness.Declared, application bool) {
 	trusted := []config.FederatedCredential{}
 	name, tenant := "", ""
 	for _, k := range declared {
@@ -183,9 +186,12 @@ func (d *drafter) closed(clientID string, declared []harness.Declared) {
 			return
 		}
 	}
-	d.config.Identities = append(d.config.Identities, config.Identity{Principal: config.Principal{
-		Name: cmp.Or(name, "identity"), ClientID: clientID, Tenant: tenant, FederatedCredentials: &trusted,
-	}})
+	made := config.Principal{Name: cmp.Or(name, "identity"), ClientID: clientID, Tenant: tenant, FederatedCredentials: &trusted}
+	if application {
+		d.config.Applications = append(d.config.Applications, config.Application{Principal: made})
+		return
+	}
+	d.config.Identities = append(d.config.Identities, config.Identity{Principal: made})
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
@@ -211,7 +217,7 @@ func (d *drafter) actor(w harness.Declared) {
 	d.actors = append(d.actors, config.Workload{
 		Name: name, Namespace: w.Workload.Namespace, ServiceAccount: w.Workload.ServiceAccount, ClientID: w.Workload.ClientID,
 		Tenant: w.Identity.Tenant, Issuer: w.Identity.Issuer, Audience: w.Identity.Audience, TokenLifetime: w.Identity.TokenLifetime,
-		ManagedIdentity: w.Identity.ManagedIdentity, IdentityBinding: w.Identity.IdentityBinding,
+		Credential: w.Identity.Credential, ManagedIdentity: w.Identity.ManagedIdentity, IdentityBinding: w.Identity.IdentityBinding,
 	})
 }
 

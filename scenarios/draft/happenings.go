@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator"
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -155,8 +156,8 @@ func (d *drafter) exchange(i int, told map[int]bool, credential string) {
 	id, ok := strings.CutPrefix(strings.Trim(strings.TrimSpace(asked.Get("client_assertion")), "{}"), "token ")
 	token, known := d.tokens[id]
 	switch {
-	case asked.Get("client_secret") != "":
-		d.remark(in.At, in, "wiemu-workload has no client secrets")
+	case asked.Get("client_secret") != "" || strings.HasPrefix(token.SignedBy, "certificate "):
+		d.proved(i, told, scope)
 		return
 	case !ok || !known:
 		d.remark(in.At, in, "it has no assertion")
@@ -200,6 +201,28 @@ func (d *drafter) exchange(i int, told map[int]bool, credential string) {
 		}
 	}
 	d.ran(in, run.with(credential), failed)
+}
+
+// proved is a run for a token request with a client secret, or with an assertion that
+// the application has signed itself.
+func (d *drafter) proved(i int, told map[int]bool, scope string) {
+	in := d.recorded.Inputs[i]
+	clientID := strings.TrimSpace(parameters(in).Get("client_id"))
+	n := slices.IndexFunc(d.actors, func(a config.Workload) bool {
+		return config.OfApplication(a.Credential) && strings.EqualFold(a.ClientID, clientID)
+	})
+	if n < 0 || in.Outcome.Refused() {
+		d.remark(in.At, in, "no workload of the session was given this secret or certificate; to run one that has it, give it credential: secret or certificate")
+		return
+	}
+	d.runs++
+	run := runStep{name: fmt.Sprintf("run_%d", d.runs), actor: d.actors[n].Name, env: map[string]string{}}
+	run.command = []string{"wiemu-workload", "token", "--scope", scope}
+	use, failed := d.used(i, told)
+	if use != nil {
+		run.command = use
+	}
+	d.ran(in, run.with("environment"), failed)
 }
 
 // managed is a run for a token that a machine was asked for.

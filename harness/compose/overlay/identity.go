@@ -35,7 +35,9 @@ func (g *generator) identify(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", at, err)
 		}
-		if id := d.Identity; id.ManagedIdentity != "" || id.IdentityBinding != "" {
+		if id := d.Identity; config.OfApplication(id.Credential) {
+			return fmt.Errorf("%s: workload %s proves who it is with a secret or certificate, which compose does not hand out; set AZURE_CLIENT_SECRET of the service to that of applications in wiemu.yaml, or use wiemu run", at, text)
+		} else if id.ManagedIdentity != "" || id.IdentityBinding != "" {
 			return fmt.Errorf("%s: workload %s uses a managed identity of its machine or an identity binding, which containers do not have here; use wiemu run", at, text)
 		}
 		if tenant := value(s, "AZURE_TENANT_ID"); tenant != "" && d.Identity.Tenant == "" {

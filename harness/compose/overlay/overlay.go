@@ -144,7 +144,7 @@ func (g *generator) settle(context.Context) (err error) {
 	declared := g.opts.Files.Workloads()
 	var used []harness.Declared
 	for _, d := range declared { // the others exist, too: their trust does
-		if d.Workload.ClientID != "" && d.Identity.ManagedIdentity == "" && d.Identity.IdentityBinding == "" {
+		if d.Workload.ClientID != "" && !config.OfApplication(d.Identity.Credential) && d.Identity.ManagedIdentity == "" && d.Identity.IdentityBinding == "" {
 			used = append(used, d)
 		}
 	}
