@@ -3,7 +3,9 @@ package emulator_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -288,6 +290,61 @@ func TestFaultsHitIMDSToo(t *testing.T) {
 		resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
 		if resp.StatusCode != want || want == http.StatusTooManyRequests && (resp.Header.Get("Retry-After") != "5" || !strings.Contains(body, "Temporarily throttled")) {
 			t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+		}
+	}
+}
+
+// A web page that reaches loopback under a name of its own gets no token.
+func TestIMDSIsNotForWebPages(t *testing.T) {
+	e, _ := machineLab(t, config.ManagedIdentity{})
+	own := addMachine(t, e, managedidentity.IMDS)
+	appService := addMachine(t, e, managedidentity.AppService)
+	_, port, err := net.SplitHostPort(own.Address)
+	must(t, err)
+	for _, kind := range []struct{ name, url, header, value string }{
+		{"IMDS", "http://" + own.Address + "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=" + vault, "Metadata", "true"},
+		{"IMDS of all machines", "http://" + e.IMDSAddress() + "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=" + vault, "Metadata", "true"},
+		{"App Service", "http://" + appService.Address + "/msi/token?api-version=2019-08-01&client_id=" + ownID + "&resource=" + vault, "X-IDENTITY-HEADER", appService.Header},
+	} {
+		for _, test := range []struct {
+			host, origin string
+			status       int
+		}{
+			{"", "", 200}, // the address of the URL
+			{"169.254.169.254", "", 200},
+			{"169.254.169.254:80", "", 200},
+			{"localhost:" + port, "", 200},
+			{"LOCALHOST", "", 200},
+			{"127.0.0.1", "", 200},
+			{"[::1]:" + port, "", 200},
+			{"evil.example", "", 403},
+			{"evil.example:" + port, "", 403},
+			{"127.0.0.1.evil.example", "", 403},
+			{"localhost.evil.example", "", 403},
+			{"169.254.169.254.evil.example:80", "", 403},
+			{"192.0.2.1:" + port, "", 403},
+			{"0.0.0.0:" + port, "", 403},
+			{"", "http://evil.example", 403},
+			{"169.254.169.254", "null", 403},
+			{"localhost", "http://localhost", 403},
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, kind.url, nil)
+			must(t, err)
+			r.Header.Set(kind.header, kind.value)
+			r.Host = test.host
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			must(t, err)
+			body, err := io.ReadAll(resp.Body)
+			must(t, errors.Join(err, resp.Body.Close()))
+			if resp.StatusCode != test.status || strings.Contains(string(body), "access_token") != (test.status == 200) {
+				t.Errorf("%s, Host %q, Origin %q: %d %s", kind.name, test.host, test.origin, resp.StatusCode, body)
+			}
+			if events := e.Journal().Events(); test.status == 403 && (events[len(events)-1].Status != 403 || events[len(events)-1].Remedy == "") {
+				t.Errorf("%s, Host %q: event %+v", kind.name, test.host, events[len(events)-1])
+			}
 		}
 	}
 }

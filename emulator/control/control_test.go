@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -92,6 +93,40 @@ func TestRefusalsSayWhatWasExpected(t *testing.T) {
 	for _, ring := range []string{"nobody", "a/b", "a b?c", ".."} {
 		if _, err := c.Rotate(t.Context(), ring); err == nil || !strings.Contains(err.Error(), `"`+ring+`": expected one of entra, local`) {
 			t.Errorf("rotate %s: %v", ring, err)
+		}
+	}
+}
+
+// The token counts as a bearer token alone.
+func TestOnlyABearerTokenSteers(t *testing.T) {
+	c, _ := openTo(t, nil)
+	for _, test := range []struct {
+		authorization string
+		status        int
+	}{
+		{"Bearer secret", 200},
+		{"bearer secret", 200},
+		{"", 401},
+		{"secret", 401},
+		{" secret", 401},
+		{"Basic secret", 401},
+		{"Bearersecret", 401},
+		{"Bearer  secret", 401},
+		{"Bearer secret2", 401},
+		{"Bearer", 401},
+		{"Bearer Bearer secret", 401},
+	} {
+		r, err := http.NewRequest(http.MethodGet, c.URL+"/v1/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header["Authorization"] = []string{test.authorization}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode != test.status {
+			t.Errorf("Authorization %q: %d, want %d", test.authorization, resp.StatusCode, test.status)
 		}
 	}
 }

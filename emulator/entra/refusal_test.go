@@ -71,6 +71,12 @@ func TestRefusals(t *testing.T) {
 			{"an unknown domain", at("/nobody.example/oauth2/v2.0/token"), 90002, 400, "invalid_tenant"},
 			{"the all-zero tenant", at("/00000000-0000-0000-0000-000000000000/oauth2/v2.0/token"), 900021, 400, "invalid_request"},
 			{"a tenant that is a word", at("/undefined/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
+			{"an encoded slash in the tenant", at("/..%2f" + tenantID + "/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
+			{"an encoded slash alone", at("/%2F/oauth2/token"), 900023, 400, "invalid_request"},
+			{"a tenant with a slash in it", at("/a%2fb/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
+			{"an encoded backslash", at("/..%5c" + tenantID + "/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
+			{"a NUL behind the tenant", at("/" + tenantID + "%00/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
+			{"dot segments before an unknown tenant", at("/x/../../nobody.example/./oauth2/v2.0/token"), 90002, 400, "invalid_tenant"},
 			{"a tenant in braces", at("/{" + tenantID + "}/oauth2/v2.0/token"), 900023, 400, "invalid_request"},
 			{"common", at("/common/oauth2/v2.0/token"), 50059, 400, "invalid_request"},
 

@@ -99,7 +99,7 @@ func (s *Service) Add(m Machine) (http.Handler, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.machines = append(s.machines, made)
-	return s.config.Faults.Answers(faultPart, made), nil
+	return s.notFromBrowsers(s.config.Faults.Answers(faultPart, made)), nil
 }
 
 func (k Kind) provider() string {
@@ -117,7 +117,7 @@ func resourceName(workload string) string {
 // address in common, as behind one proxy: for the machine to which the selected
 // identity is assigned, and where none is selected for all of them together.
 func (s *Service) Shared() http.Handler {
-	return s.config.Faults.Answers(faultPart, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.notFromBrowsers(s.config.Faults.Answers(faultPart, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		all := slices.DeleteFunc(slices.Clone(s.machines), func(m *machine) bool { return m.Kind == AppService })
 		s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Service) Shared() http.Handler {
 			}
 		}
 		s.together(all).ServeHTTP(w, r)
-	}))
+	})))
 }
 
 // isMeant reports whether a request that names an identity is for this machine.

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -46,8 +47,16 @@ func takeApart(raw string) (presented, error) {
 	if len(raw) > maxToken {
 		return presented{}, fmt.Errorf("a token of %d bytes; at most %d are looked at", len(raw), maxToken)
 	}
-	if strings.Count(raw, ".") != 2 {
-		return presented{}, fmt.Errorf("%d parts; a signed JWT has 3", strings.Count(raw, ".")+1)
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return presented{}, fmt.Errorf("%d parts; a signed JWT has 3", len(parts))
+	}
+	for i, part := range parts {
+		// go-jose is lenient about line breaks and the bits behind the last byte; a
+		// token has one spelling (RFC 4648 §3.5, RFC 7515 §2).
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil || strings.ContainsAny(part, "\r\n") {
+			return presented{}, fmt.Errorf("part %d is not in base64url as it has to be", i+1)
+		}
 	}
 	// Every algorithm is let through here so that the check of the algorithm can
 	// say what it found; the signature is verified with RS256 only.

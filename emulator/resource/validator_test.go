@@ -61,6 +61,13 @@ func TestAGoodTokenIsAccepted(t *testing.T) {
 	}
 }
 
+// nextInAlphabet is the next character of base64url: as the last one of a signature of
+// 256 bytes, it differs in bits that stand for nothing.
+func nextInAlphabet(c byte) byte {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return alphabet[strings.IndexByte(alphabet, c)+1]
+}
+
 func TestRefusals(t *testing.T) {
 	clk := clock.Stopped(tokentest.Start())
 	tokens := tokentest.New(t, clk)
@@ -89,6 +96,11 @@ func TestRefusals(t *testing.T) {
 		{"a payload that is no JSON", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte("hello")) + "." + parts[2], resource.Malformed, "claims"},
 		{"a claim twice", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"aud":"a","aud":"b"}`)) + "." + parts[2], resource.Malformed, "claims"},
 		{"a megabyte", parts[0] + "." + strings.Repeat("A", 1<<20) + "." + parts[2], resource.Malformed, "bytes"},
+		{"bits behind the end of the signature", good[:len(good)-1] + string(nextInAlphabet(good[len(good)-1])), resource.Malformed, "part 3"},
+		{"bits behind the end of the header", parts[0] + "B." + parts[1] + "." + parts[2], resource.Malformed, "part 1"},
+		{"padding", good + "==", resource.Malformed, "part 3"},
+		{"the alphabet of base64", parts[0] + "." + parts[1] + "." + strings.Repeat("+/", len(parts[2])/2), resource.Malformed, "part 3"},
+		{"a line break", parts[0] + "." + parts[1][:8] + "\n" + parts[1][8:] + "." + parts[2], resource.Malformed, "part 2"},
 		{"a time that is none", mint(tokentest.Claims{"exp": "tomorrow"}), resource.Malformed, "seconds"},
 		{"a time out of range", mint(tokentest.Claims{"exp": 1e300}), resource.Malformed, "seconds"},
 		{"a service-account token", mint(tokentest.Claims{"ver": nil, "appid": nil, "kubernetes.io": tokentest.Claims{"namespace": "app-dev"}}), resource.WrongType, "Kubernetes service-account token"},

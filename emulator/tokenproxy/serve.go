@@ -246,6 +246,9 @@ func (c *call) swap() (string, error) {
 // client meant is lost on the way: it is the cloud's.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, path string, body []byte) {
 	target := url.URL{Scheme: "https", Host: p.config.Cloud.Login, Path: path, RawQuery: r.URL.RawQuery}
+	if path == r.URL.Path {
+		target.RawPath = r.URL.RawPath
+	}
 	out, err := http.NewRequestWithContext(r.Context(), r.Method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -1,0 +1,70 @@
+package managedidentity
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// imdsAddress is where Azure's hosts have the service.
+const imdsAddress = "169.254.169.254"
+
+// notFromBrowsers refuses requests that a web page has made in a browser on this
+// machine: what listens on loopback can be reached by any page, under a name of its
+// own that resolves to loopback (DNS rebinding), and a page then sends whatever
+// headers it likes. A program asks by address, or localhost, and sends no Origin.
+func (s *Service) notFromBrowsers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem := ""
+		switch {
+		case !isOwnHost(r):
+			problem = "the Host is none of this service"
+		case r.Header.Values("Origin") != nil:
+			problem = "a web page in a browser (it sends an Origin)"
+		default:
+			next.ServeHTTP(w, r)
+			return
+		}
+		s.config.Journal.Record(journal.Event{
+			Kind: journal.Access, Outcome: journal.Denied, Status: http.StatusForbidden, Part: "IMDS",
+			Host: clipped(r.Host), Method: clipped(r.Method), Path: clipped(r.URL.Path),
+			Summary: "IMDS: a request refused: " + problem,
+			Meaning: "A web page must not get the tokens of this machine's workloads, under whatever name it reaches loopback.",
+			Remedy:  "Ask for http://" + imdsAddress + "/ through the proxy, or for the address that the workload's environment names.",
+			Checks: []journal.Check{{
+				Name: "asked by a program", Expected: imdsAddress + ", localhost or the listener's address as Host, and no Origin",
+				Presented: clipped(strings.TrimSpace(r.Host + " " + r.Header.Get("Origin"))), Outcome: journal.Failed,
+			}},
+		})
+		writeJSON(w, http.StatusForbidden, imdsError{"forbidden", "The Host or Origin of the request is not permitted."})
+	})
+}
+
+// isOwnHost reports whether the request's host is an address of the service or
+// localhost: anything that a name server does not decide about.
+func isOwnHost(r *http.Request) bool {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") || host == imdsAddress {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	if address.Unmap().IsLoopback() {
+		return true
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	listening, err := netip.ParseAddrPort(local.String())
+	return err == nil && listening.Addr().Unmap() == address.Unmap()
+}
