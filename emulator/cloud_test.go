@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/cloud"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/issuer"
@@ -82,6 +83,71 @@ func TestNationalClouds(t *testing.T) {
 	}
 	if _, err := (config.Config{Cloud: "AzureMoon"}).Complete("wiemu.yaml"); err == nil || !strings.Contains(err.Error(), "cloud") {
 		t.Error(err)
+	}
+}
+
+// A client that asks at a login host of another cloud gets the error that it gets
+// there, from the emulator: its credential goes nowhere else.
+func TestLoginHostsOfOtherClouds(t *testing.T) {
+	for _, name := range cloud.Names() {
+		in, _ := cloud.Named(name)
+		e := begin(t, config.Config{Cloud: name, Workloads: []config.Workload{{Namespace: "ns", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}}}, "")
+		client := e.HTTPClient() // through the proxy, over TLS
+		for _, host := range cloud.LoginHosts() {
+			host = strings.TrimPrefix(host, ".")
+			if !in.IsForeignLogin(host) {
+				continue
+			}
+			form := url.Values{
+				"client_id": {"b96d264b-7053-4465-a4a7-32be5b0fec49"}, "grant_type": {"client_credentials"}, "scope": {"https://vault.azure.net/.default"},
+				"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {"x"},
+			}
+			resp := answered(client.PostForm("https://"+host+"/"+config.DefaultTenant+"/oauth2/v2.0/token", form))(t)
+			refused := object(t, resp)
+			text, _ := refused["error_description"].(string)
+			if resp.StatusCode != 400 || refused["error"] != "invalid_request" || refused["error_uri"] != nil || !strings.HasPrefix(text, "AADSTS900382: Confidential Client is not supported in Cross Cloud request. Trace ID: ") {
+				t.Errorf("%s asked in %s: %d %v", host, name, resp.StatusCode, refused)
+			}
+			document := object(t, answered(client.Get("https://"+host+"/"+config.DefaultTenant+"/v2.0/.well-known/openid-configuration"))(t))
+			if document["token_endpoint"] != in.Authority()+config.DefaultTenant+"/oauth2/v2.0/token" {
+				t.Errorf("%s sends clients to %v", host, document["token_endpoint"])
+			}
+		}
+		events := e.Journal().Events()
+		last := events[len(events)-1]
+		for _, event := range events {
+			if event.Code == 900382 {
+				last = event
+			}
+			if strings.Contains(event.Remedy, "--allow-host") {
+				t.Errorf("%s: %s", event.Summary, event.Remedy)
+			}
+		}
+		if !strings.Contains(last.Meaning, "is in "+name) || !strings.Contains(last.Remedy, in.Authority()) {
+			t.Errorf("meaning %q, remedy %q", last.Meaning, last.Remedy)
+		}
+	}
+}
+
+// No login host can be let out, in any cloud.
+func TestLoginHostsAreNotLetOut(t *testing.T) {
+	for _, host := range []string{"login.microsoftonline.com", "login.microsoftonline.us:443"} { // one of another cloud, and the lab's
+		e, err := emulator.Start(t.Context(), emulator.Options{StateDir: t.TempDir(), Config: config.Config{Cloud: "AzureUSGovernment", AllowHosts: []string{host}}})
+		if err == nil {
+			_ = e.Close(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), "the lab emulates it") {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	for host, is := range map[string]bool{
+		"login.microsoftonline.com": true, "login.microsoftonline.us": true, "sts.chinacloudapi.cn": true, "westeurope.login.microsoft.com": true,
+		"westeurope.mtlsauth.microsoft.com": true, "mtlsauth.microsoftonline.us": true, "contoso.b2clogin.com": true, "contoso.ciamlogin.com": true,
+		"notlogin.microsoftonline.com": false, "login.microsoftonline.com.evil.example": false, "graph.microsoft.com": false, "microsoft.com": false, "": false,
+	} {
+		if cloud.IsLoginHost(host) != is {
+			t.Errorf("%q: a login host: %v", host, !is)
+		}
 	}
 }
 

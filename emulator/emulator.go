@@ -325,7 +325,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		return err
 	}
 	routes := []gateway.Route{
-		{Hosts: e.cloud.LoginHosts(), Handler: dated(entraTime, e.faults.Answers(fault.PartEntra, e.entra.Handler())), MaxBody: entra.MaxBody, Unreadable: dated(entraTime, e.entra.Unreadable())},
+		{Hosts: cloud.LoginHosts(), Handler: dated(entraTime, e.faults.Answers(fault.PartEntra, e.entra.Handler())), MaxBody: entra.MaxBody, Unreadable: dated(entraTime, e.entra.Unreadable())},
 		{Hosts: []string{e.cloud.Graph}, Handler: dated(resourceTime, e.faults.Answers("graph", graph.New(e.directory, tokens, resourceTime, e.journal).Handler()))},
 		{Hosts: []string{"." + e.cloud.Vault}, Handler: dated(resourceTime, e.faults.Answers("keyvault", e.vaults.Handler())), MaxBody: e.vaults.MaxBody, Unreadable: dated(resourceTime, e.vaults.Unreadable())},
 		{Hosts: e.cloud.Management, Handler: dated(resourceTime, e.faults.Answers("arm", arm.New(e.subscriptions(), e.directory, tokens, resourceTime, e.journal).Handler()))},
@@ -340,7 +340,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 		return err
 	}
 	e.gateway, err = gateway.New(gateway.Config{
-		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts,
+		Clock: e.clock, Authority: e.authority, Journal: e.journal, Routes: routes, AllowHosts: e.config.AllowHosts, Login: cloud.IsLoginHost,
 		Metadata: e.metadata, Observe: e.answers.at(GatewayDoor), Listen: e.config.Listen.Gateway, ProxyListen: e.config.Listen.Proxy, Log: opts.Log,
 	})
 	router.inside = e.gateway

@@ -72,7 +72,7 @@ func TestIdentityBinding(t *testing.T) {
 		{"an identity that is not bound", path, secondID, good, 403, `cannot use-managed-identity resource`},
 		{"an app registration", path, appID, good, 403, "There is no identity binding for client id"},
 		{"an unknown identity", path, clientID, good, 403, "There is no identity binding for client id"},
-		{"what Entra ID refuses", proxy.URL + "/" + config.DefaultTenant + "/oauth2/token", ownID, good, 400, "AADSTS900144"},
+		{"what Entra ID refuses", proxy.URL + "/" + config.DefaultTenant + "/oauth2/token?resource=api%3A%2F%2Fnobody", ownID, good, 400, "AADSTS500011"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, body := post(t, client, c.url, tokenForm(c.clientID, c.assertion))

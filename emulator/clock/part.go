@@ -67,4 +67,7 @@ func (p *part) Now() time.Time {
 	return p.lab.now().Add(p.lab.skews[p.name])
 }
 
+// Followed is the lab's.
+func (p *part) Followed() bool { return p.lab.Followed() }
+
 func (p *part) AfterFunc(d time.Duration, f func()) Timer { return p.lab.AfterFunc(d, f) }

@@ -35,7 +35,7 @@ type Cloud struct {
 func Public() Cloud {
 	return Cloud{
 		Name:  "AzureCloud",
-		Login: "login.microsoftonline.com", Aliases: []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"},
+		Login: "login.microsoftonline.com", Aliases: []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net", "login-us.microsoftonline.com"},
 		STS: "sts.windows.net", Regional: ".login.microsoft.com",
 		Instance: "microsoftonline.com", AADGraph: "graph.windows.net", Graph: "graph.microsoft.com", RBAC: "https://pas.windows.net", RegionScope: "WW",
 		Vault: "vault.azure.net", Storage: "core.windows.net", SQL: "database.windows.net",
@@ -110,10 +110,51 @@ func (c Cloud) IsRegional(host string) bool {
 	return c.Regional != "" && strings.HasSuffix(host, c.Regional)
 }
 
-// LoginHosts are those that clients may ask, regional ones by their suffix.
-func (c Cloud) LoginHosts() []string {
-	if c.Regional == "" {
-		return slices.Clone(c.Aliases)
-	}
-	return append(slices.Clone(c.Aliases), c.Regional)
+// IsForeignLogin reports whether host, in lower case, is a login host of another
+// cloud.
+func (c Cloud) IsForeignLogin(host string) bool {
+	return !c.IsLogin(host) && !c.IsRegional(host) && host != c.STS && IsLoginHost(host)
 }
+
+// LoginHosts are the login hosts of every cloud, regional ones by their suffix.
+// All of them lead to the emulator, whatever cloud the lab is: a client that asks
+// at the wrong one is told what it would be told there, and its credential does
+// not leave the machine.
+func LoginHosts() []string {
+	var hosts []string
+	for _, c := range clouds() {
+		hosts = append(append(hosts, c.Aliases...), c.STS)
+		if c.Regional != "" {
+			hosts = append(hosts, c.Regional)
+		}
+	}
+	hosts = append(hosts, otherLoginHosts()...)
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// otherLoginHosts are those of clouds that a lab cannot be: Germany until 2021, and
+// the sovereign clouds of France, Germany and Singapore.
+// Source: MSAL for Go 1.10, apps/internal/oauth/ops/authority/known_metadata.go.
+func otherLoginHosts() []string {
+	return []string{"login.microsoftonline.de", "login.sovcloud-identity.fr", "login.sovcloud-identity.de", "login.sovcloud-identity.sg"}
+}
+
+// IsLoginHost reports whether host, in lower case, is one that clients send their
+// credentials to: a login host of any cloud or a host below one, its twin for
+// mutual TLS, or one of Entra External ID and Azure AD B2C.
+// Source of the twins: MSAL.NET, Instance/Region/RegionAndMtlsDiscoveryProvider.cs.
+func IsLoginHost(host string) bool {
+	for _, zone := range append(LoginHosts(), "b2clogin.com", "ciamlogin.com") {
+		zone = strings.TrimPrefix(zone, ".")
+		if within(host, zone) {
+			return true
+		}
+		if rest, ok := strings.CutPrefix(zone, "login."); ok && within(host, "mtlsauth."+rest) {
+			return true
+		}
+	}
+	return false
+}
+
+func within(host, zone string) bool { return host == zone || strings.HasSuffix(host, "."+zone) }

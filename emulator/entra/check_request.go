@@ -85,6 +85,17 @@ func checkTenant(_ context.Context, x *exchange) finding {
 	return f
 }
 
+// checkCloud refuses clients that ask at a login host of another cloud. That it
+// comes before the application is looked up, which that cloud does not know, is
+// inferred.
+func checkCloud(_ context.Context, x *exchange) finding {
+	in := x.service.cloud
+	return finding{
+		expected: "a login host of " + in.Name + ", such as " + in.Login, presented: x.request.Host,
+		refusal: aadsts.CrossCloud(x.request.Host, in.Name, in.Login),
+	}
+}
+
 // tenantOfScope is where Entra ID looks for the tenant of a client that presents
 // itself in the Authorization header at a shared endpoint: the host of the
 // scope's api:// address, even if that is an application's id.

@@ -46,10 +46,11 @@ func (d described) endpoint(path string) string { return "https://" + d.host + "
 
 // endpointHost is the host that a discovery document sends clients to: the one
 // they asked, so that a client with an authority host of its own stays there.
-// The host of v1 issuers only names those.
+// The host of v1 issuers only names those, and one of another cloud sends clients
+// to the tenant's own, which is inferred.
 func (s *Service) endpointHost(r *http.Request) string {
 	host := plainHost(r.Host)
-	if host == "" || host == s.cloud.STS || strings.ContainsFunc(host, func(c rune) bool {
+	if host == "" || host == s.cloud.STS || s.cloud.IsForeignLogin(host) || strings.ContainsFunc(host, func(c rune) bool {
 		return !isAlphanumeric(c) && !strings.ContainsRune(".-:[]", c)
 	}) {
 		return s.cloud.Login

@@ -134,6 +134,8 @@ func (x *exchange) concerns(on occasion) bool {
 		return !x.examining && x.request.host == nil && x.service.limits != Limits{}
 	case onClaimsRequest:
 		return x.request.Claims != ""
+	case onForeignCloud:
+		return !x.examining && x.service.cloud.IsForeignLogin(plainHost(x.request.Host))
 	case onRegion:
 		return !x.examining && x.service.cloud.IsRegional(plainHost(x.request.Host))
 	case onSecret:

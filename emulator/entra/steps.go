@@ -30,6 +30,7 @@ const (
 	onClaimsRequest          // the client sent the claims parameter
 	onInterruption           // a fault keeps the service from answering
 	onLimited                // not when an assertion alone is examined, and there are limits
+	onForeignCloud           // a login host of another cloud was asked
 	onRegion                 // a regional endpoint was asked
 	onSecret                 // the client sent a secret
 	onAssertion              // the client sent an assertion
@@ -69,6 +70,7 @@ func (s *Service) list() []step {
 		{"form", onRequest, 0, 0, checkForm},
 		{"grant type", onRequest, 0, 0, checkGrant},
 		{"tenant", always, 0, hasTenant, checkTenant},
+		{"cloud", onForeignCloud, hasTenant, 0, checkCloud},
 		{"throttling", onLimited, hasTenant, 0, checkThrottling},
 		{"resource parameter", onRequest, 0, 0, checkScope},
 		{"claims parameter", onClaimsRequest, 0, 0, checkClaimsRequest},

@@ -26,7 +26,7 @@ func (s *Service) serveUserRealm(w http.ResponseWriter, r *http.Request) {
 	if user == "" {
 		user = r.URL.Query().Get("user")
 	}
-	realm := userRealm{Version: "1.0", AccountType: "Unknown", CloudInstance: "microsoftonline.com", CloudAudience: "urn:federation:MicrosoftOnline"}
+	realm := userRealm{Version: "1.0", AccountType: "Unknown", CloudInstance: s.cloud.Instance, CloudAudience: "urn:federation:MicrosoftOnline"}
 	if _, domain, found := strings.Cut(user, "@"); found && isDomain(domain) {
 		if _, ok := s.directory.Tenant(domain); ok {
 			realm.AccountType, realm.DomainName = "Managed", domain

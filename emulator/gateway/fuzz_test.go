@@ -44,7 +44,7 @@ func FuzzProxy(f *testing.F) {
 		deliver := func(conn net.Conn) bool { delivered++; return conn.Close() == nil }
 		logger := log.New(panicsOnly{t}, "", 0)
 		table := &hosts{exact: map[string]*site{"login.test": {handler: http.NotFoundHandler()}}}
-		p := newProxy(table, allowed{{name: "allowed.example"}}, clock.Running().Begin, deliver, d.dial, nil, logger)
+		p := newProxy(table, allowed{list: []allowedHost{{name: "allowed.example"}}, login: func(string) bool { return false }}, clock.Running().Begin, deliver, d.dial, nil, logger)
 		doors := newHandedOver()
 		server := &http.Server{Handler: p, ErrorLog: logger, DisableGeneralOptionsHandler: true}
 		served := make(chan error, 1)

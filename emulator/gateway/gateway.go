@@ -50,6 +50,12 @@ type Config struct {
 	// port if only that one is meant ("example.com:443").
 	AllowHosts []string
 
+	// Login reports whether a host, in lower case, is one that clients send their
+	// credentials to. Such a host is let through only if AllowHosts names it or what
+	// makes it one (".example.com" does not cover login.example.com), and the journal
+	// says so; its refusal never advises to. If nil, there are none.
+	Login func(host string) bool
+
 	// Metadata returns what answers http://169.254.169.254/ for clients of the
 	// proxy, as the instance metadata service of an Azure machine does. Left out,
 	// or nil: nothing is there, and asking is an escape.
@@ -117,7 +123,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a gateway: %w", err)
 	}
-	allowed, err := parseAllowed(cfg.AllowHosts, table)
+	allowed, err := parseAllowed(cfg.AllowHosts, table, cfg.Login)
 	if err != nil {
 		return nil, fmt.Errorf("make a gateway: %w", err)
 	}

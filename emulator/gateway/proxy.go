@@ -144,6 +144,7 @@ func (p *proxy) tunnel(w http.ResponseWriter, r *http.Request, t target) {
 		p.answer(w, http.StatusBadGateway, "could not reach "+t.String(), fmt.Sprintf("wiemu's proxy could not reach %s: %v.", t, err))
 		return
 	}
+	p.letOut(r, t)
 	client := p.established(w)
 	if client == nil {
 		_ = server.Close() // unused

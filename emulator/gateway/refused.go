@@ -27,6 +27,11 @@ func (p *proxy) refusalOf(t target, from origin) refusal {
 			"is not emulated by wiemu", "--allow-host " + t.host + " lets it through",
 			"If the application is meant to use its workload identity, see why the exchange before this was refused, or why there was none; if it is meant to use a managed identity, run it with --managed-identity imds.",
 		}
+	case p.allowed.login(t.host):
+		return refusal{
+			"is a login host that wiemu does not emulate, and a credential must not go there", "ask at the lab's login host",
+			"Let the application ask at the login host of the lab's cloud: AZURE_AUTHORITY_HOST, and cloud in wiemu.yaml.",
+		}
 	}
 	return refusal{
 		"is not emulated by wiemu", "--allow-host " + t.host + " lets it through",
@@ -148,6 +153,21 @@ func (p *proxy) attempted(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusForbidden)
+}
+
+// letOut writes down that a client reaches a login host outside, which it does
+// only if that is allowed by name.
+func (p *proxy) letOut(r *http.Request, t target) {
+	if !p.allowed.login(t.host) {
+		return
+	}
+	p.journal.Record(journal.Event{
+		Kind: journal.Access, Outcome: journal.Granted, Status: http.StatusOK,
+		Summary: fmt.Sprintf("%s to %s was let through: a login host outside the lab, which is allowed by name", r.Method, t),
+		Host:    t.String(), Method: r.Method,
+		Meaning: "What the application sends there leaves this machine. wiemu does not see it.",
+		Remedy:  "Send no credential of the lab there, and none that opens something real unless that is meant.",
+	})
 }
 
 // notOffered writes down that a host which a program may reach is not reached in

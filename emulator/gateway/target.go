@@ -54,28 +54,34 @@ func (t target) isLoopback() bool {
 }
 
 // allowed are the hosts outside the lab that clients may reach.
-type allowed []allowedHost
+type allowed struct {
+	list  []allowedHost
+	login func(host string) bool // see Config
+}
 
 type allowedHost struct {
 	name string // ".example.com" stands for every host below
 	port uint16 // 0: any
 }
 
-func parseAllowed(entries []string, emulated *hosts) (allowed, error) {
-	var list allowed
+func parseAllowed(entries []string, emulated *hosts, login func(string) bool) (allowed, error) {
+	if login == nil {
+		login = func(string) bool { return false }
+	}
+	made := allowed{login: login}
 	for _, entry := range entries {
 		a, ok := parseAllowedHost(strings.ToLower(entry))
 		if !ok {
-			return nil, fmt.Errorf("allow host %q: expected a name (example.com), a name and a port (example.com:443), or a suffix (.example.com)", entry)
+			return made, fmt.Errorf("allow host %q: expected a name (example.com), a name and a port (example.com:443), or a suffix (.example.com)", entry)
 		}
 		if a.port == 0 || a.port == tlsPort {
 			if emulated.find(a.name) != nil || emulated.suffixes[a.name] != nil {
-				return nil, fmt.Errorf("allow host %q: the lab emulates it, so clients cannot reach the real one as well", entry)
+				return made, fmt.Errorf("allow host %q: the lab emulates it, so clients cannot reach the real one as well", entry)
 			}
 		}
-		list = append(list, a)
+		made.list = append(made.list, a)
 	}
-	return list, nil
+	return made, nil
 }
 
 func parseAllowedHost(entry string) (a allowedHost, ok bool) {
@@ -97,9 +103,9 @@ func parseAllowedHost(entry string) (a allowedHost, ok bool) {
 }
 
 // ports are those, besides that of TLS, on which some host may be reached.
-func (list allowed) ports() []uint16 {
+func (all allowed) ports() []uint16 {
 	var ports []uint16
-	for _, a := range list {
+	for _, a := range all.list {
 		switch {
 		case a.port == 0:
 			ports = append(ports, plainPort)
@@ -112,9 +118,10 @@ func (list allowed) ports() []uint16 {
 }
 
 // permits reports whether a client may go to the target.
-func (list allowed) permits(t target) bool {
-	for _, a := range list {
-		if a.port != 0 && a.port != t.port {
+func (all allowed) permits(t target) bool {
+	login := all.login(t.host)
+	for _, a := range all.list {
+		if a.port != 0 && a.port != t.port || login && !all.login(strings.TrimPrefix(a.name, ".")) {
 			continue
 		}
 		if t.host == a.name || strings.HasPrefix(a.name, ".") && strings.HasSuffix(t.host, a.name) {

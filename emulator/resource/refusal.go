@@ -29,6 +29,10 @@ type Refusal struct {
 	Expected  string
 	Presented string
 	Cause     error // set when keys could not be had
+
+	// Lockstep reports whether programs live on the lab clock, so that the clock is
+	// not why one sends an old token.
+	Lockstep bool
 }
 
 // Error says what was expected and presented.
@@ -50,7 +54,12 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 func (r *Refusal) Meaning() string { return advice()[r.Reason].meaning }
 
 // Remedy says what to change.
-func (r *Refusal) Remedy() string { return advice()[r.Reason].remedy }
+func (r *Refusal) Remedy() string {
+	if r.Reason == Expired && r.Lockstep {
+		return "Ask for a new token. The application lives on the lab clock, so this is not the clock: it keeps the token longer than the token lives. Keep it until shortly before its expires_on, or let the SDK's credential do that, and look for a cache of the application's own."
+	}
+	return advice()[r.Reason].remedy
+}
 
 type counsel struct{ meaning, remedy string }
 

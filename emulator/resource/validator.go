@@ -147,11 +147,17 @@ func (e *examination) run() ([]journal.Check, *Refusal) {
 		expected, presented, refused := c.look(e)
 		if refused != "" {
 			made = append(made, journal.Check{Name: c.name, Expected: expected, Presented: presented, Outcome: journal.Failed})
-			return made, &Refusal{Reason: refused, Check: c.name, Expected: expected, Presented: presented, Cause: e.cause}
+			return made, &Refusal{Reason: refused, Check: c.name, Expected: expected, Presented: presented, Cause: e.cause, Lockstep: e.followed()}
 		}
 		made = append(made, journal.Check{Name: c.name, Expected: expected, Presented: presented, Outcome: journal.Passed})
 	}
 	return made, nil
+}
+
+// followed reports whether programs live on the lab clock.
+func (e *examination) followed() bool {
+	lab, ok := e.clock.(interface{ Followed() bool })
+	return ok && lab.Followed()
 }
 
 // unless is the reason when the condition does not hold.

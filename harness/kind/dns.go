@@ -28,7 +28,7 @@ func zones(opts Options) ([]string, error) {
 		return nil, err
 	}
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
-	all := slices.Concat(in.LoginHosts(), in.Management, []string{in.Graph, in.Vault, config.IssuerDomain})
+	all := slices.Concat(cloud.LoginHosts(), in.Management, []string{in.Graph, in.Vault, config.IssuerDomain})
 	for _, i := range completed.Issuers {
 		if at, err := url.Parse(i.URL); err == nil && !i.External {
 			all = append(all, at.Hostname())

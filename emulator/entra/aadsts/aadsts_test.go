@@ -78,6 +78,7 @@ func refusals() map[*Error]string {
 		PublicClient():                            "AADSTS700025: Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
 		NotAssigned("c", "n", "r", "m"):           "AADSTS501051: Application 'c'(n) is not assigned to a role for the application 'r'(m).",
 		RegionalOnly():                            "AADSTS100007: Microsoft Entra Regional ONLY supports auth either for MSIs OR for requests from MSAL using SN+I.",
+		CrossCloud("h", "c", "l"):                 "AADSTS900382: Confidential Client is not supported in Cross Cloud request.",
 		Unavailable():                             "AADSTS90033: A transient error has occurred. Please try again.",
 	}
 }

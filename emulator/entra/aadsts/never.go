@@ -30,7 +30,6 @@ func never() map[int]string {
 		53003:   "wiemu has no Conditional Access policies.",
 		90006:   faultOfLoad + " 90033 stands for such failures.",
 		50033:   faultOfLoad + " 90033 stands for such failures.",
-		900382:  "All tenants of a lab are in one cloud.",
-		900432:  "All tenants of a lab are in one cloud.",
+		900432:  "Sign-in logs have this number; clients get 900382.",
 	}
 }

@@ -1,6 +1,7 @@
 package aadsts
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -65,12 +66,12 @@ func service() []Entry {
 			Confidence: Documented,
 		},
 		{
-			Code: 900382, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
+			Code: 900382, OAuth: invalidRequest, Status: http.StatusBadRequest,
 			Text:       "Confidential Client is not supported in Cross Cloud request.",
-			Meaning:    "The application belongs to another sovereign cloud.",
-			Remedy:     "Ask at the login host of the application's cloud (AZURE_AUTHORITY_HOST).",
-			Source:     "entra-docs error code reference; the status is inferred",
-			Confidence: Documented,
+			Meaning:    "The application belongs to another cloud than the login host that was asked.",
+			Remedy:     "Ask at the login host of the application's cloud: set AZURE_AUTHORITY_HOST, or the credential's authorityHost or cloud.",
+			Source:     "webprofusion/certify#553 (2021) and vmware-tanzu/tanzu-framework#1470 (2022), whole replies without error_uri; Azure/azure-sdk-for-js#30557 (2024)",
+			Confidence: Seen,
 		},
 		{
 			Code: 900432, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
@@ -95,6 +96,15 @@ func RequestLoop() *Error { return refuse(50196) }
 
 // RegionalOnly refuses an application at a regional endpoint.
 func RegionalOnly() *Error { return refuse(100007) }
+
+// CrossCloud refuses a client at a login host of another cloud than its own, whose
+// name and login host are given.
+func CrossCloud(asked, cloud, login string) *Error {
+	e := refuse(900382)
+	e.Meaning = fmt.Sprintf("The application's tenant is in %s, and %s is a login host of another cloud.", cloud, clip(asked))
+	e.Remedy = fmt.Sprintf("Ask at https://%s/: set AZURE_AUTHORITY_HOST to it, or the credential's authorityHost or cloud, which wins over the variable.", login)
+	return e
+}
 
 // Unavailable says that the token service failed itself.
 func Unavailable() *Error { return refuse(90033) }

@@ -2,6 +2,7 @@ package keyvault_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -245,6 +247,35 @@ func TestTokensThatAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// A program that lives on the lab clock keeps an old token because of its own
+// cache; one that does not, perhaps because the lab's clock alone was moved.
+func TestWhyAnOldTokenIsSent(t *testing.T) {
+	l := newLab(t, everything())
+	old := l.tokens.Mint(t, "https://vault.azure.net", tokentest.Claims{"exp": l.clock.Now().Unix() - 3600})
+	remedy := func() string {
+		_ = text(t, l.ask(t, old, "GET /secrets/mysecret?api-version=7.6", ""))
+		return l.last().Remedy
+	}
+	const moved, cached = "when only the lab's clock was moved", "so this is not the clock"
+	if got := remedy(); !strings.Contains(got, moved) || strings.Contains(got, cached) {
+		t.Error(got)
+	}
+	leave := l.clock.Follow(idle{})
+	if got := remedy(); strings.Contains(got, moved) || !strings.Contains(got, cached) {
+		t.Error(got)
+	}
+	leave()
+	if got := remedy(); !strings.Contains(got, moved) {
+		t.Error(got)
+	}
+}
+
+// idle is a program in lockstep that waits for nothing.
+type idle struct{}
+
+func (idle) Next() (time.Time, bool)                   { return time.Time{}, false }
+func (idle) Turn(context.Context, time.Duration) error { return nil }
 
 func TestEachPermissionOpensItsOperations(t *testing.T) {
 	const v = "?api-version=7.6"

@@ -149,7 +149,8 @@ func InFile(d harness.Declared) config.Workload {
 // hosts are the emulated hosts that a network can have as aliases, which have no
 // wildcards: those that emulator.Emulator.Hosts returns.
 func hosts(c config.Config, in cloud.Cloud) []string {
-	all := slices.Concat(in.Aliases, []string{in.Graph, "ib." + config.IssuerDomain}, in.Management) // ib: of identity bindings
+	login := slices.DeleteFunc(cloud.LoginHosts(), func(host string) bool { return strings.HasPrefix(host, ".") })
+	all := slices.Concat(login, []string{in.Graph, "ib." + config.IssuerDomain}, in.Management) // ib: of identity bindings
 	for _, v := range c.Vaults {
 		all = append(all, strings.ToLower(v.Name)+"."+in.Vault)
 	}
