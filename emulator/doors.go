@@ -53,7 +53,7 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 	e.control = control.NewServer(control.Lab{
 		Time: e.time, Journal: e.journal, Entra: e.entra, Faults: e.faults, Directory: e.directory, Issuers: e.issuers, Rings: e.rings, Outside: outside,
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
-		Traffic: e.Traffic, ConfigFile: e.configFile, Configuration: opts.Digests,
+		Traffic: e.Traffic, Made: e.Made, ConfigFile: e.configFile, Configuration: opts.Digests,
 	}, e.token)
 	if opts.Steer != nil {
 		opts.Steer(e.control)

@@ -291,7 +291,7 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		if w.IdentityBinding != "" { // bound when there is a proxy; see bindConfigured
 			continue
 		}
-		if err := e.Trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name}); err != nil {
+		if err := e.Trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name}); err != nil {
 			return err
 		}
 	}

@@ -97,24 +97,12 @@ func (e *Emulator) BindIdentity(ctx context.Context, w Workload) error {
 		return nil
 	}
 	if _, exists := e.directory.Principal(tenant, w.ClientID); !exists {
-		if err := e.makeIdentity(tenant, w, nil); err != nil {
+		if err := e.makeIdentity(tenant, w, directory.ManagedIdentity, nil); err != nil {
 			return err
 		}
 	}
 	return e.bindings.Bind(ctx, tokenproxy.Binding{
 		Cluster: from.Name(), Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, Tenant: tenant, ClientID: w.ClientID,
-	})
-}
-
-// makeIdentity makes the managed identity of a client id that no tenant knows.
-func (e *Emulator) makeIdentity(tenant string, w Workload, trusts []directory.FederatedCredential) error {
-	name := w.Identity
-	if name == "" {
-		name = w.ServiceAccount
-	}
-	return e.directory.Put(tenant, directory.Principal{
-		Kind: directory.ManagedIdentity, ClientID: w.ClientID, ObjectID: config.StableID("service principal", w.ClientID),
-		DisplayName: name, ResourceID: config.ManagedIdentityResourceID(tenant, name), FederatedCredentials: trusts,
 	})
 }
 

@@ -9,16 +9,20 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
 )
 
-// introduced are the workloads that somebody has named, for whoever asks by name.
-// The zero value is empty.
+// introduced are the workloads that somebody has named, for whoever asks by name,
+// and the identities that were made for them. The zero value is empty.
 type introduced struct {
 	mu      sync.Mutex
 	names   map[string][]string // by namespace/service account, apart from its own
 	clients map[string][]string // by client id that they use
+
+	made  []control.MadeIdentity
+	taken map[string]bool // names of identities, after the tenant's id and a space
 }
 
 // Introduce says by which name people know a workload: a component of a
@@ -74,13 +78,13 @@ func (e *Emulator) openNames(_ context.Context, opts Options) error {
 	return nil
 }
 
-// clientNames are the names of an identity and of the workloads that use it.
+// clientNames are the names of an identity, its own first, and of the workloads that use it.
 func (e *Emulator) clientNames(id string) []string {
 	e.known.mu.Lock()
 	names := slices.Clone(e.known.clients[strings.ToLower(id)])
 	e.known.mu.Unlock()
 	if _, p, ok := e.directory.PrincipalElsewhere(id); ok && !slices.Contains(names, p.DisplayName) {
-		names = append(names, p.DisplayName)
+		names = slices.Insert(names, 0, p.DisplayName)
 	}
 	return names
 }

@@ -15,7 +15,7 @@ import (
 // Workload is a service account and the client id that it uses.
 type Workload struct {
 	Name           string // names the federated credential; "": the service account's
-	Identity       string // names the managed identity, if one is made; "": the service account's
+	Identity       string // names the identity, if one is made; "": the service account's
 	Namespace      string
 	ServiceAccount string
 	ClientID       string // "": the service account exists and nothing trusts it
@@ -26,8 +26,8 @@ type Workload struct {
 
 // Trust makes the service account in its cluster and, as the workload's owners
 // would have done in Azure, a federated credential for it. A client id that no
-// tenant knows becomes a user-assigned managed identity, unless somebody has
-// removed it. An identity whose federated credentials wiemu.yaml lists keeps
+// tenant knows becomes what the configuration's newIdentities says, a user-assigned
+// managed identity by default, unless somebody has removed it. An identity whose federated credentials wiemu.yaml lists keeps
 // exactly those, and one that trusts the service account already is left as it is.
 func (e *Emulator) Trust(w Workload) error {
 	if err := config.CheckNames(w.Namespace, w.ServiceAccount); err != nil {
@@ -62,8 +62,8 @@ func (e *Emulator) Trust(w Workload) error {
 	} else if changed {
 		e.journal.Record(journal.Event{
 			Kind: journal.Directory, Outcome: journal.OK, Workload: w.Namespace + "/" + w.ServiceAccount,
-			Tenant: tenant, ClientID: w.ClientID, Identity: w.Name, Issuer: credential.Issuer, Subject: subject, Audience: []string{credential.Audience},
-			Summary: fmt.Sprintf("%s trusts %s of %s", w.ClientID, subject, credential.Issuer),
+			Tenant: tenant, ClientID: w.ClientID, Identity: e.displayName(tenant, w.ClientID), Issuer: credential.Issuer, Subject: subject, Audience: []string{credential.Audience},
+			Summary: fmt.Sprintf("%s (%s) trusts %s of %s", e.displayName(tenant, w.ClientID), w.ClientID, subject, credential.Issuer),
 		})
 	}
 	return nil
@@ -77,7 +77,7 @@ func (e *Emulator) addCredential(tenant string, w Workload, credential directory
 		return false, nil
 	}
 	if !exists {
-		return true, e.makeIdentity(tenant, w, []directory.FederatedCredential{credential})
+		return true, e.makeIdentity(tenant, w, e.newKind(), []directory.FederatedCredential{credential})
 	}
 	if slices.ContainsFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool {
 		return f.Issuer == credential.Issuer && f.Subject == credential.Subject

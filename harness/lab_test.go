@@ -317,10 +317,12 @@ func TestAnIdentityIsNamedAfterWhatItServes(t *testing.T) {
 	lab := newLab(t, harness.Options{})
 	prod, alone := web, workload.Workload{Namespace: "a", ServiceAccount: "report-sa", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}
 	prod.Environment, prod.Namespace = "prod", "my-radix-app-prod"
-	if err := lab.Declare([]harness.Declared{{Workload: prod}, {Workload: web}, {Workload: alone}}); err != nil {
+	again := workload.Workload{Namespace: "b", ServiceAccount: "report-sa", ClientID: "0b0e5f0c-65c3-4a6e-9a76-1d6a3f8b1c22"}
+	named := workload.Workload{Component: "api", Namespace: "c", ServiceAccount: "api-sa", ClientID: "5d3b7a57-5a0f-4f0c-8a57-0f4c9f6f7d33"}
+	if err := lab.Declare([]harness.Declared{{Workload: prod}, {Workload: web}, {Workload: alone}, {Workload: again}, {Workload: named}}); err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]string{clientID: "my-radix-app", alone.ClientID: "report-sa"} {
+	for id, want := range map[string]string{clientID: "my-radix-app-web", alone.ClientID: "report-sa", again.ClientID: "b-report-sa", named.ClientID: "api"} {
 		p, ok := lab.Emulator().Directory().Principal(config.DefaultTenant, id)
 		if !ok || p.DisplayName != want || !strings.HasSuffix(p.ResourceID, "/"+want) {
 			t.Errorf("%s is %+v, want it named %s", id, p, want)

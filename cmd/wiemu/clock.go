@@ -33,10 +33,15 @@ func newClock(stateDir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			before, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
 			status, err := ask(cmd, client, args)
 			if err != nil {
 				return err
 			}
+			tellLifetimes(cmd.ErrOrStderr(), status, status.Now.Sub(before.Now))
 			return show(cmd, status)
 		}
 		addOutput(cmd, &format, "text", "json")

@@ -31,6 +31,7 @@ type runFlags struct {
 	isolate      bool
 	publish      []string
 	mishaps      mishaps
+	as           string
 	record       *sessionFile // nil: the session is not recorded
 	clock        string
 	speed        float64
@@ -112,6 +113,7 @@ func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
 	flags.mishaps.add(cmd)
+	addAs(cmd, &flags.as)
 	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host, or if without --isolate nothing was seen of it")
 	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
 	flags.addClockFlags(cmd)
@@ -155,6 +157,9 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 		if err := flags.mishaps.into(&files.Config); err != nil {
 			return err
 		}
+		if err := applyAs(flags.as, &files.Config); err != nil {
+			return err
+		}
 		ran, err = s.runOwn(ctx, stateDir, files, component, command, flags)
 	}
 	if err != nil {
@@ -171,6 +176,9 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err != nil {
 		return ended{}, err
 	}
+	if err := checkAs(flags.as, files.Config, d); err != nil {
+		return ended{}, err
+	}
 	l, err := openLab(ctx, stateDir, files, flags.record.options())
 	if err != nil {
 		return ended{}, err
@@ -185,6 +193,9 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err := l.Emulator().Faults().CheckNames(); err != nil { // now everybody is there
 		return ended{}, err
 	}
+	if flags.clock == lockstepClock {
+		tellLifetime(os.Stderr, l.Emulator().Made(), d)
+	}
 	l.Journal().Record(programStarted(d, command))
 	if flags.speed != 1 {
 		if err := l.Clock().SetSpeed(flags.speed); err != nil {
@@ -198,6 +209,9 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
 	if len(flags.allow) > 0 {
 		return ended{}, errors.New("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
+	}
+	if flags.as != "" {
+		return ended{}, errAsAttached
 	}
 	if !flags.mishaps.none() {
 		return ended{}, errors.New("--fault, --chaos: a server runs, whose lab others share; use wiemu fault inject, or --own")
@@ -233,6 +247,9 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 		}
 		defer func() { _ = remote.Close() }() // the lab's end of it may be gone
 		clock = remote
+		if status, err := client.Status(ctx); err == nil { // else the program will tell
+			tellLifetime(os.Stderr, status.Made, d)
+		}
 		ran := make(chan struct{})
 		defer close(ran)
 		go func() {

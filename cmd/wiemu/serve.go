@@ -14,6 +14,7 @@ func newServe(stateDir *string) *cobra.Command {
 	var wrong mishaps
 	var file string
 	var keys bool
+	var as string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Keep a lab running; other commands attach to it",
@@ -30,6 +31,9 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 			}
 			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
 			if err := wrong.into(&files.Config); err != nil {
+				return err
+			}
+			if err := applyAs(as, &files.Config); err != nil {
 				return err
 			}
 			dir, err := state.Open(*stateDir)
@@ -78,6 +82,7 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 	s.addFileFlag(cmd)
 	addAllowHost(cmd, &allow)
 	wrong.add(cmd)
+	addAs(cmd, &as)
 	cmd.Flags().StringVar(&file, "record", "", "write the session into this file when it ends; see wiemu replay")
 	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: let the file carry private keys and secrets")
 	return cmd

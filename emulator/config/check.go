@@ -112,7 +112,7 @@ func (i Issuer) checkURL(p *problems, at string) {
 // tenant look the same, and applications that pass for Microsoft's resources.
 func (c *Config) checkPrincipals(p *problems) {
 	seen := map[[3]string]string{}
-	for pr, at := range c.principals() {
+	for pr, at := range c.Principals() {
 		for _, unique := range [][2]string{{"name", pr.Name}, {"clientId", pr.ClientID}} {
 			field, value := unique[0], unique[1]
 			key := [3]string{pr.Tenant, field, value}

@@ -55,6 +55,11 @@ func (c Config) Complete(file string) (Config, error) {
 		in = cloud.Public()
 	}
 	c.Cloud = in.Name
+	if kinds := []string{NewManagedIdentity, NewApplication}; c.NewIdentities == "" {
+		c.NewIdentities = NewManagedIdentity
+	} else if !slices.Contains(kinds, c.NewIdentities) {
+		p.add("newIdentities", strings.Join(kinds, " or "), c.NewIdentities, didYouMean(c.NewIdentities, kinds))
+	}
 	c.Listen.check(&p)
 	c.Limits.check(&p)
 	if len(c.Tenants) == 0 {
@@ -75,7 +80,7 @@ func (c Config) Complete(file string) (Config, error) {
 	c.completeIssuers(&p)
 	c.completeWebhook(&p, first)
 	c.Applications, c.Identities = slices.Clone(c.Applications), slices.Clone(c.Identities)
-	for pr, at := range c.principals() {
+	for pr, at := range c.Principals() {
 		c.completePrincipal(&p, at, pr)
 	}
 	for i := range c.Applications {
@@ -131,8 +136,8 @@ func (c *Config) completeIssuers(p *problems) {
 	c.checkIssuers(p, added)
 }
 
-// principals are the applications and identities with their places in the file.
-func (c *Config) principals() iter.Seq2[*Principal, string] {
+// Principals are the applications and identities with their places in the file.
+func (c *Config) Principals() iter.Seq2[*Principal, string] {
 	return func(yield func(*Principal, string) bool) {
 		for i := range c.Applications {
 			if !yield(&c.Applications[i].Principal, fmt.Sprintf("applications[%d]", i)) {
@@ -235,7 +240,7 @@ func (c *Config) completeAccess(p *problems, at, tenant string, identity *string
 		return
 	}
 	var known []string
-	for pr := range c.principals() {
+	for pr := range c.Principals() {
 		if pr.Tenant != tenant {
 			continue
 		}

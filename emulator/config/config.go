@@ -17,6 +17,12 @@ const (
 	Kind       = "Configuration"
 )
 
+// What client ids become that nothing describes: see Config.NewIdentities.
+const (
+	NewManagedIdentity = "managed-identity"
+	NewApplication     = "application"
+)
+
 // Config is a wiemu.yaml. The zero value, completed, is a lab with one tenant,
 // one issuer and the vault of the Radix documentation.
 type Config struct {
@@ -34,8 +40,10 @@ type Config struct {
 	Issuers []Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty"`
 	// Applications are app registrations, each with its service principal.
 	Applications []Application `yaml:"applications,omitempty" json:"applications,omitempty"`
-	// Identities are user-assigned managed identities. A client id that a workload uses and nothing here names becomes one.
+	// Identities are user-assigned managed identities. A client id that a workload uses and nothing here names becomes one; see newIdentities.
 	Identities []Identity `yaml:"identities,omitempty" json:"identities,omitempty"`
+	// NewIdentities is what a client id becomes that a workload uses and nothing here names: managed-identity, whose access tokens live for 24 hours, or application, whose access tokens live for one. Left out: managed-identity.
+	NewIdentities string `yaml:"newIdentities,omitempty" json:"newIdentities,omitempty" jsonschema:"enum=managed-identity,enum=application"`
 	// Vaults are key vaults with their secrets. Left out: vault mykeyvault with secret mysecret.
 	Vaults []Vault `yaml:"vaults,omitempty" json:"vaults,omitempty"`
 	// Subscriptions are the Azure subscriptions that Azure CLI finds when it logs in. Left out: none.

@@ -48,10 +48,20 @@ type Lab struct {
 
 	Audience string // of service-account tokens that are exchanged
 
-	Traffic func() Traffic // what programs have asked for
+	Traffic func() Traffic        // what programs have asked for
+	Made    func() []MadeIdentity // by itself
 
 	ConfigFile    string            // the wiemu.yaml of the lab; "": none
 	Configuration map[string]string // what it says, by section: see config.Config.Digests
+}
+
+// MadeIdentity is one that was made because a workload uses its client id and
+// nothing describes it.
+type MadeIdentity struct {
+	Name          string `json:"name"`
+	ClientID      string `json:"clientId"`
+	Kind          string `json:"kind"`          // see directory.Kind
+	TokenLifetime int    `json:"tokenLifetime"` // of its access tokens, in seconds
 }
 
 // Traffic counts what programs have asked a lab for since it was started.
@@ -185,7 +195,8 @@ type Status struct {
 
 	Skews map[string]string `json:"skews,omitempty"` // by part, how far its clock is ahead of lab time: a Go duration
 
-	Traffic Traffic `json:"traffic"`
+	Traffic Traffic        `json:"traffic"`
+	Made    []MadeIdentity `json:"made,omitempty"` // at most the first hundred
 
 	ConfigFile    string            `json:"configFile,omitempty"`    // the lab's wiemu.yaml
 	Configuration map[string]string `json:"configuration,omitempty"` // a digest of what is configured, by section; nil: it is not known
@@ -218,6 +229,10 @@ func (s *Server) status(*http.Request) (any, error) {
 	}
 	if s.lab.Traffic != nil {
 		status.Traffic = s.lab.Traffic()
+	}
+	if s.lab.Made != nil {
+		made := s.lab.Made()
+		status.Made = made[:min(len(made), 100)]
 	}
 	for part, by := range lab.Skews() {
 		status.Skews[part] = by.String()

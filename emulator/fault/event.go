@@ -26,11 +26,17 @@ func (a *injected) event(action string) journal.Event {
 }
 
 // hitEvent says which call was hit.
-func (a *injected) hitEvent(about Subject) journal.Event {
+func (a *injected) hitEvent(about Subject, names Names) journal.Event {
 	e := a.event("hit")
 	e.ClientID, e.Issuer, e.Kid, e.Workload = about.Client, about.Issuer, about.Kid, about.Workload
 	e.Part, e.Host, e.Resource = about.Part, about.Host, about.Resource
 	e.Detail["call"] = strconv.Itoa(a.Calls)
+	if name := names.Client.Aliases; about.Client != "" && name != nil {
+		if known := name(about.Client); len(known) > 0 {
+			e.Identity = known[0]
+			about.Client = fmt.Sprintf("%s (%s)", known[0], about.Client)
+		}
+	}
 	e.Summary = fmt.Sprintf("fault %s hit %s: %s", a.ID, about, a.kind.Summary)
 	return e
 }

@@ -21,7 +21,7 @@ type Names struct {
 // Naming is what one field of a selector can name. Names need not be unique: a
 // selector is for all that have the name.
 type Naming struct {
-	// Aliases returns the names, besides its id, of what has an id. It is asked for
+	// Aliases returns the names, besides its id, of what has an id, the best first. It is asked for
 	// every call that a selector may be for, and must not ask the set of faults.
 	Aliases func(id string) []string
 	// Has reports whether something has this id or name. If nil, anything may be named.

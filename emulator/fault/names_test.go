@@ -97,6 +97,21 @@ func TestWhatASelectorNamesMustExist(t *testing.T) {
 	}
 }
 
+func TestAHitNamesTheIdentityBesideItsID(t *testing.T) {
+	s, _, j := newSet(t)
+	names := known()
+	s.Name(names)
+	if _, err := s.Inject(fault.Fault{Name: fault.Throttled}); err != nil {
+		t.Fatal(err)
+	}
+	s.Hit(fault.AtRequest, fault.Subject{Client: "b96d264b-7053-4465-a4a7-32be5b0fec49", Part: "graph"})
+	events := j.Events()
+	e := events[len(events)-1]
+	if e.Identity != "shop-web" || !strings.Contains(e.Summary, "a call of shop-web (b96d264b-7053-4465-a4a7-32be5b0fec49) to graph") {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestWhatHitsNothingIsTold(t *testing.T) {
 	l := justSet(t)
 	if err := l.InjectChaos(7); err != nil {

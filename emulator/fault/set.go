@@ -270,7 +270,7 @@ func (s *Set) hit(about Subject, concerns func(*injected) bool) (Hit, bool) {
 		return Hit{}, false
 	}
 	h := Hit{ID: chosen.ID, Kind: chosen.kind, Call: chosen.Calls, parameters: chosen.Parameters}
-	e := chosen.hitEvent(about)
+	e := chosen.hitEvent(about, s.names)
 	s.mu.Unlock()
 	s.journal.Record(e)
 	return h, true

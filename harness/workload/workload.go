@@ -83,6 +83,18 @@ func (w Workload) CredentialName() string {
 	return directory.CredentialName(parts...)
 }
 
+// IdentityName is the name to give the workload's identity where nobody named it:
+// APP-COMPONENT, or the workload's name; "" if it has none.
+func (w Workload) IdentityName() string {
+	switch {
+	case w.Application == "":
+		return w.Component
+	case w.Component == "" || w.Role == Trigger: // it is the whole application's
+		return w.Application
+	}
+	return w.Application + "-" + w.Component
+}
+
 // String names the workload for messages: web in dev.
 func (w Workload) String() string {
 	switch {
