@@ -127,8 +127,6 @@ type Application struct {
 	NoServicePrincipal bool `yaml:"noServicePrincipal,omitempty" json:"noServicePrincipal,omitempty"`
 	// IdentifierURIs are the application ID URIs by which tokens for this application are asked for.
 	IdentifierURIs []string `yaml:"identifierUris,omitempty" json:"identifierUris,omitempty"`
-	// AppRoles are the values of the roles that this application offers.
-	AppRoles []string `yaml:"appRoles,omitempty" json:"appRoles,omitempty"`
 	// AccessTokenVersion is the version of tokens for this application: requestedAccessTokenVersion in its manifest.
 	AccessTokenVersion int `yaml:"accessTokenVersion,omitempty" json:"accessTokenVersion,omitempty" jsonschema:"enum=1,enum=2"`
 	// AppRoleAssignmentRequired says that only those with an app role get tokens for this application.
@@ -162,6 +160,8 @@ type Principal struct {
 	Disabled bool `yaml:"disabled,omitempty" json:"disabled,omitempty"`
 	// TokenLifetime is the lifetime of its access tokens. Left out: 1h for an application, 24h for a managed identity.
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=10m"`
+	// Roles are the application permissions that it was granted, such as Organization.Read.All: the roles claim of its tokens for Microsoft Graph and for applications of the tenant. Left out: none, and Microsoft Graph refuses it.
+	Roles []string `yaml:"roles,omitempty" json:"roles,omitempty" jsonschema:"example=Application.Read.All"`
 	// FederatedCredentials are the assertions that are trusted. Left out: those that the workloads with this client id need; an empty list: none.
 	FederatedCredentials *[]FederatedCredential `yaml:"federatedCredentials,omitempty" json:"federatedCredentials,omitempty"`
 }

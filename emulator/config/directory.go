@@ -102,7 +102,7 @@ func elsewhere(p directory.Principal) directory.Principal {
 func (a Application) principal() directory.Principal {
 	p := principal(directory.Application, a.Principal)
 	p.ApplicationObjectID = StableID("application", a.ClientID)
-	p.IdentifierURIs, p.AppRoles, p.AccessTokenVersion = a.IdentifierURIs, a.AppRoles, a.AccessTokenVersion
+	p.IdentifierURIs, p.AccessTokenVersion = a.IdentifierURIs, a.AccessTokenVersion
 	p.AssignmentRequired, p.PublicClient, p.NoServicePrincipal = a.AppRoleAssignmentRequired, a.PublicClient, a.NoServicePrincipal
 	for n, s := range a.Secrets {
 		p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
@@ -122,7 +122,7 @@ func (m Identity) principal() directory.Principal {
 func principal(kind directory.Kind, p Principal) directory.Principal {
 	d := directory.Principal{
 		Kind: kind, ClientID: p.ClientID, ObjectID: p.ObjectID, DisplayName: p.Name,
-		Disabled: p.Disabled, TokenLifetime: p.TokenLifetime,
+		Disabled: p.Disabled, TokenLifetime: p.TokenLifetime, AppRoles: p.Roles,
 	}
 	if p.FederatedCredentials != nil {
 		for _, f := range *p.FederatedCredentials {

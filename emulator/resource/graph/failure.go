@@ -1,12 +1,17 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/resource"
 )
 
@@ -61,11 +66,46 @@ func interrupted(ctx context.Context) *failure {
 	}
 }
 
-func denied(roles []string) *failure {
+// denied refuses a caller without one of the roles; none: it is not known here which.
+// Source: Azure-Samples/ms-identity-python-daemon#8 (2020), and many since; the
+// client-request-id in innerError is newer (seen 2024).
+func (c *call) denied(roles []string) *failure {
+	grant, which := "PERMISSION", "The application permission that this needs is in Microsoft Graph's permissions reference. "
+	if len(roles) > 0 {
+		grant, which = roles[0], "It takes one of the application permissions "+strings.Join(roles, ", ")+", of which the first is the least. "
+	}
 	return &failure{
 		http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.",
-		"The token is good, but its owner has none of the application permissions for this.",
-		"Give the identity one of the app roles " + strings.Join(roles, ", ") + ", the first being the least, and get a new token.",
+		"The token is good, but its owner was granted no application permission for this: see the token's roles claim.",
+		which + "Grant it in wiemu.yaml, and get a new token, whose roles claim has it: " + c.grant(grant),
+	}
+}
+
+// grant is what wiemu.yaml has to say for the caller to hold a role.
+func (c *call) grant(role string) string {
+	section, name := "identities", cmp.Or(c.caller.Name, "my-app")
+	var roles []string
+	if p, known := c.directory.Principal(c.caller.Tenant, c.caller.ClientID); known {
+		if p.Kind == directory.Application {
+			section = "applications"
+		}
+		name, roles = cmp.Or(p.DisplayName, name), p.AppRoles
+	}
+	return fmt.Sprintf("%s: [{name: %s, clientId: %s, roles: [%s]}]", section, strconv.Quote(name), c.caller.ClientID, strings.Join(append(slices.Clone(roles), role), ", "))
+}
+
+// notEmulated says that an answer is not Graph's: nobody is to take it for a bug of
+// theirs, or for what Graph would say.
+func (c *call) notEmulated() *failure {
+	return notEmulated(c.r.Method + " " + httppath.Original(c.r))
+}
+
+func notEmulated(what string) *failure {
+	return &failure{
+		http.StatusNotImplemented, "wiemu_NotEmulated",
+		fmt.Sprintf("This is wiemu's answer, not Microsoft Graph's: wiemu does not emulate %s. It reads organization, servicePrincipals, applications and their federatedIdentityCredentials, and changes nothing.", what),
+		"The client asked for a part of Microsoft Graph that wiemu does not emulate. Its token and its permissions were good.",
+		"Leave this request out of what is tried with wiemu. What the directory holds is changed in wiemu.yaml.",
 	}
 }
 
@@ -85,7 +125,7 @@ func invalidID(id string) *failure {
 func unknownSegment(segment string) *failure {
 	return &failure{
 		http.StatusBadRequest, "BadRequest", fmt.Sprintf("Resource not found for the segment '%s'.", segment),
-		"This Graph has organization, servicePrincipals, applications and their federatedIdentityCredentials.", "",
+		"Microsoft Graph has nothing of that name.", "Check the address for typing errors.",
 	}
 }
 
@@ -98,13 +138,6 @@ func notDelegated() *failure {
 		http.StatusBadRequest, "BadRequest", "/me request is only valid with delegated authentication flow.",
 		"A workload's token speaks for an application; there is no user whom /me could mean.",
 		"Ask for servicePrincipals(appId='…') to see the workload's own identity.",
-	}
-}
-
-func readOnly() *failure {
-	return &failure{
-		http.StatusNotImplemented, "NotImplemented", "The directory cannot be changed through this Graph; change it in the emulator's configuration.",
-		"The client asked for a part of Graph that is not emulated.", "",
 	}
 }
 

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -10,6 +11,9 @@ type comparison struct {
 	property string
 	value    string // "true" and "false" for booleans, "null" for null
 }
+
+// errOperator says that a filter may well be OData, but has more than is read here.
+var errOperator = errors.New("expected comparisons by eq, joined by and")
 
 // maxFilter is the longest $filter that is read, in bytes.
 const maxFilter = 2000
@@ -93,8 +97,11 @@ func (p *filterParser) keyword(wanted string, spaced bool) error {
 	if spaced && strings.EqualFold(p.word(), wanted) {
 		return nil
 	}
+	if p.done() {
+		return p.fail("'" + wanted + "'")
+	}
 	p.at = start
-	return p.fail("'" + wanted + "'; only eq and and are supported here")
+	return errOperator
 }
 
 // literal reads a string in quotes, true, false, null or a bare GUID.

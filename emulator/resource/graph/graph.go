@@ -1,10 +1,13 @@
 // Package graph answers as Microsoft Graph does for what a service principal
 // meets first: the organization, service principals, applications and their
-// federated credentials, read from the directory. It changes nothing, and it
-// knows no users.
+// federated credentials, read from the directory, for those who hold the application
+// permissions that Graph's reference names. It changes nothing, and it knows no users:
+// what it does not have is answered with 501 and a code that names wiemu, once the
+// caller's permissions have been looked at.
 package graph
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,11 +54,21 @@ type route struct {
 	serve func(*call) (reply, *failure)
 }
 
-// readable lists what is served, with the application permissions that Graph's
-// reference names for it. Those who may write may read.
+// The application permissions that Graph's reference names, the least first.
+// Source: microsoft-graph-docs-contrib, api-reference/v1.0/includes/permissions,
+// application-list, serviceprincipal-list, application-list-federatedidentitycredentials
+// and organization-get (organization-list has Directory.Read.All alone there, an older
+// page); that who may write the directory may read it is inferred.
+func readers() (applications, credentials, organization []string) {
+	applications = []string{"Application.Read.All", "Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	credentials = []string{"Application.Read.All", "Application.ReadWrite.OwnedBy", "Application.ReadWrite.All"}
+	organization = []string{"Organization.Read.All", "Directory.Read.All", "Organization.ReadWrite.All", "Directory.ReadWrite.All"}
+	return applications, credentials, organization
+}
+
+// readable lists what is served, with the application permissions for it.
 func readable() []route {
-	applications := []string{"Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All", "Directory.ReadWrite.All"}
-	organization := []string{"Organization.Read.All", "Organization.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All", "User.Read.All"}
+	applications, credentials, organization := readers()
 	return []route{
 		{"/organization", "list organization", organization, (*call).organizations},
 		{"/organization/{id}", "get organization", organization, (*call).organization},
@@ -69,12 +82,12 @@ func readable() []route {
 		{"/applications", "list applications", applications, (*call).applications},
 		{"/applications({key})", "get application", applications, (*call).application},
 		{"/applications/{id}", "get application", applications, (*call).application},
-		{"/applications({key})/federatedidentitycredentials", "list federated credentials", applications, (*call).federatedCredentials},
-		{"/applications/{id}/federatedidentitycredentials", "list federated credentials", applications, (*call).federatedCredentials},
-		{"/applications({key})/federatedidentitycredentials/{credential}", "get federated credential", applications, (*call).federatedCredential},
-		{"/applications/{id}/federatedidentitycredentials/{credential}", "get federated credential", applications, (*call).federatedCredential},
-		{"/applications({key})/federatedidentitycredentials({credentialkey})", "get federated credential", applications, (*call).federatedCredential},
-		{"/applications/{id}/federatedidentitycredentials({credentialkey})", "get federated credential", applications, (*call).federatedCredential},
+		{"/applications({key})/federatedidentitycredentials", "list federated credentials", credentials, (*call).federatedCredentials},
+		{"/applications/{id}/federatedidentitycredentials", "list federated credentials", credentials, (*call).federatedCredentials},
+		{"/applications({key})/federatedidentitycredentials/{credential}", "get federated credential", credentials, (*call).federatedCredential},
+		{"/applications/{id}/federatedidentitycredentials/{credential}", "get federated credential", credentials, (*call).federatedCredential},
+		{"/applications({key})/federatedidentitycredentials({credentialkey})", "get federated credential", credentials, (*call).federatedCredential},
+		{"/applications/{id}/federatedidentitycredentials({credentialkey})", "get federated credential", credentials, (*call).federatedCredential},
 	}
 }
 
@@ -124,34 +137,36 @@ func (c *call) answer(refused *resource.Refusal) (reply, *failure) {
 	if refused != nil {
 		return nil, unauthorized(refused)
 	}
-	if failed := c.permission(); failed != nil {
-		return nil, failed
+	roles := c.route.roles
+	reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
+	if !reading { // none that reads alone will do
+		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return !strings.Contains(role, "ReadWrite") })
 	}
-	if reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead; !reading && len(c.route.roles) > 0 {
-		return nil, readOnly()
+	if len(roles) > 0 {
+		if failed := c.demand(roles); failed != nil {
+			return nil, failed
+		}
+		if !reading {
+			return nil, c.notEmulated()
+		}
 	}
 	return c.route.serve(c)
 }
 
-// permission holds a caller to the application permissions that it has. One that
-// has none at all is let in, and told so in the journal: a directory that was
-// made from a radixconfig names no permissions, and vaults are open then, too.
-func (c *call) permission() *failure {
-	if len(c.route.roles) == 0 {
-		return nil
+// demand holds a caller to the application permissions that its token carries: one of
+// the roles, or if they are not known, any.
+func (c *call) demand(roles []string) *failure {
+	made := journal.Check{Name: "permission", Expected: strings.Join(roles, " or "), Presented: cmp.Or(strings.Join(c.caller.Roles, ", "), "none"), Outcome: journal.Passed}
+	held := slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(roles, role) })
+	if len(roles) == 0 {
+		made.Expected, held = "an application permission", len(c.caller.Roles) > 0
 	}
-	made := journal.Check{Name: "permission", Expected: strings.Join(c.route.roles, " or "), Presented: strings.Join(c.caller.Roles, ", "), Outcome: journal.Passed}
-	held := slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(c.route.roles, role) })
-	switch {
-	case len(c.caller.Roles) == 0:
-		made.Outcome, made.Presented = journal.Skipped, "none"
-		made.Note = "Nothing is restricted until the identity has app roles in the configuration. Microsoft Graph would answer 403 Authorization_RequestDenied."
-	case !held:
+	if !held {
 		made.Outcome = journal.Failed
 	}
 	c.checks = append(c.checks, made)
-	if made.Outcome == journal.Failed {
-		return denied(c.route.roles)
+	if !held {
+		return c.denied(roles)
 	}
 	return nil
 }

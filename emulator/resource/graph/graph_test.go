@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,6 +79,11 @@ func (l *lab) token(tb testing.TB, roles ...string) string {
 	return l.tokens.Mint(tb, "https://graph.microsoft.com", claims)
 }
 
+// administrator's token may read and write all that there is.
+func (l *lab) administrator(tb testing.TB) string {
+	return l.token(tb, "Application.ReadWrite.All", "Directory.ReadWrite.All")
+}
+
 func (l *lab) ask(token, method, target string) *httptest.ResponseRecorder {
 	target = strings.ReplaceAll(target, " ", "%20")
 	if !strings.HasPrefix(target, "https://") {
@@ -99,7 +105,7 @@ func (l *lab) last() journal.Event {
 
 func TestReads(t *testing.T) {
 	l := newLab(t, tenant())
-	token := l.token(t)
+	token := l.administrator(t)
 	for _, row := range []struct {
 		name, target string
 		status       int
@@ -143,16 +149,19 @@ func TestReads(t *testing.T) {
 		{"a key that is none", "/v1.0/servicePrincipals(web)", 400, `Resource not found for the segment 'servicePrincipals(web)'.`},
 		{"me", "/v1.0/me", 400, `"code":"BadRequest","message":"/me request is only valid with delegated authentication flow."`},
 		{"below me", "/v1.0/me/memberOf", 400, "delegated"},
-		{"an unknown segment", "/v1.0/Users", 400, `"code":"BadRequest","message":"Resource not found for the segment 'Users'."`},
-		{"an unknown segment below", "/v1.0/applications/" + ordersApplication + "/owners", 400, "segment 'owners'"},
+		{"an unknown segment", "/v1.0/Userz", 400, `"code":"BadRequest","message":"Resource not found for the segment 'Userz'."`},
+		{"what wiemu does not emulate", "/v1.0/Users", 501, `"code":"wiemu_NotEmulated","message":"This is wiemu's answer, not Microsoft Graph's: wiemu does not emulate GET /v1.0/Users.`},
+		{"nor below what it does", "/v1.0/applications/" + ordersApplication + "/owners", 501, "wiemu does not emulate GET /v1.0/applications/" + ordersApplication + "/owners."},
+		{"nor by a key", "/v1.0/users('me')/messages", 501, "wiemu_NotEmulated"},
 		{"a version that is none", "/v3.0/organization", 400, "Invalid version: v3.0"},
 		{"the version alone", "/v1.0", 400, "segment ''"},
 
 		{"a filter that breaks off", "/v1.0/applications?$filter=appId eq", 400, "Invalid filter clause: Syntax error at position 8 in 'appId eq'"},
 		{"a filter on nothing", "/v1.0/applications?$filter=colour eq 'red'", 400, "Could not find a property named 'colour' on type 'microsoft.graph.application'"},
 		{"a filter that is not supported", "/v1.0/applications?$filter=signInAudience eq 'x'", 400, "Request_UnsupportedQuery"},
-		{"an operator that is not supported", "/v1.0/applications?$filter=appId ne 'x'", 400, "only eq and and"},
-		{"an option that is not supported", "/v1.0/applications?$expand=owners", 400, "$expand"},
+		{"an operator that is not supported", "/v1.0/applications?$filter=appId ne 'x'", 501, "wiemu does not emulate this $filter, only comparisons by eq that are joined by and."},
+		{"a function that is not supported", "/v1.0/applications?$filter=startswith(displayName,'x')", 501, "wiemu_NotEmulated"},
+		{"an option that is not supported", "/v1.0/applications?$expand=owners", 501, "wiemu does not emulate the query option $expand, only $filter"},
 		{"select of nothing", "/v1.0/applications?$select=colour", 400, "Parsing OData Select and Expand failed: Could not find a property named 'colour' on type 'microsoft.graph.application'."},
 		{"a page of none", "/v1.0/applications?$top=0", 400, "Invalid page size specified: '0'. Must be between 1 and 999 inclusive."},
 		{"a page of 1000", "/v1.0/applications?$top=1000", 400, "Invalid page size"},
@@ -206,7 +215,7 @@ func TestAnswersAreGraphs(t *testing.T) {
 	if w.Header().Get("Client-Request-Id") != "49f9e80d-a21c-4010-9693-79e7068212c4" || w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("headers: %v", w.Header())
 	}
-	good := l.ask(l.token(t), "GET", "/v1.0/organization")
+	good := l.ask(l.administrator(t), "GET", "/v1.0/organization")
 	if good.Header().Get("Content-Type") != "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8" || good.Header().Get("OData-Version") != "4.0" {
 		t.Errorf("headers: %v", good.Header())
 	}
@@ -233,35 +242,67 @@ func TestTokensThatAreRefused(t *testing.T) {
 		}
 	}
 	for _, audience := range []string{own, own + "/", "00000003-0000-0000-c000-000000000000"} {
-		if w := l.ask(l.tokens.Mint(t, audience, nil), "GET", "/v1.0/organization"); w.Code != 200 {
+		if w := l.ask(l.tokens.Mint(t, audience, tokentest.Claims{"roles": []string{"Organization.Read.All"}}), "GET", "/v1.0/organization"); w.Code != 200 {
 			t.Errorf("audience %s: %d %s", audience, w.Code, w.Body)
 		}
 	}
 }
 
+// TestPermissions has a row for what a role opens, and one for what it does not.
 func TestPermissions(t *testing.T) {
 	l := newLab(t, tenant())
+	application := "/v1.0/applications/" + ordersApplication
 	for _, row := range []struct {
-		name, target string
-		roles        []string
-		status       int
-		outcome      journal.Outcome // of the check
+		target string
+		roles  string // one suffices for a good answer
+		others string // none does
+		status int    // of the good answer
 	}{
-		{"no roles at all", "/v1.0/applications", nil, 200, journal.Skipped},
-		{"the least role", "/v1.0/applications", []string{"Application.Read.All"}, 200, journal.Passed},
-		{"a greater role", "/v1.0/organization", []string{"x", "Directory.Read.All"}, 200, journal.Passed},
-		{"another role", "/v1.0/applications", []string{"Mail.Read"}, 403, journal.Failed},
+		{"/v1.0/organization", "Organization.Read.All Directory.Read.All Organization.ReadWrite.All Directory.ReadWrite.All", "User.Read.All Application.Read.All Mail.Read", 200},
+		{"/v1.0/organization/" + tokentest.Tenant, "Organization.Read.All", "User.Read.All", 200},
+		{"/v1.0/applications", "Application.Read.All Application.ReadWrite.OwnedBy Application.ReadWrite.All Directory.Read.All", "Organization.Read.All application.read.all", 200},
+		{application, "Application.Read.All", "User.Read.All", 200},
+		{"/v1.0/servicePrincipals", "Application.Read.All Directory.Read.All", "Group.Read.All", 200},
+		{application + "/federatedIdentityCredentials", "Application.Read.All Application.ReadWrite.OwnedBy", "Directory.Read.All", 200},
+		{"/v1.0/users", "User.Read.All User.ReadWrite.All Directory.Read.All", "Application.Read.All User.ReadBasic.All", 501},
+		{"/v1.0/groups", "GroupMember.Read.All Group.Read.All", "User.Read.All", 501},
+		{application + "/owners", "Application.Read.All", "User.Read.All", 501},
+		{"/v1.0/sites", "Sites.Read.All Mail.Read", "", 501},
 	} {
-		w := l.ask(l.token(t, row.roles...), "GET", row.target)
-		if w.Code != row.status {
-			t.Errorf("%s: %d %s", row.name, w.Code, w.Body)
+		for _, role := range strings.Fields(row.roles) {
+			if w := l.ask(l.token(t, "x", role), "GET", row.target); w.Code != row.status {
+				t.Errorf("%s with %s: %d %s", row.target, role, w.Code, w.Body)
+			}
 		}
-		if row.status == 403 && !strings.Contains(w.Body.String(), `"code":"Authorization_RequestDenied","message":"Insufficient privileges to complete the operation."`) {
-			t.Errorf("%s: %s", row.name, w.Body)
+		for _, roles := range [][]string{nil, strings.Fields(row.others)} {
+			if roles != nil && len(roles) == 0 {
+				continue
+			}
+			w := l.ask(l.token(t, roles...), "GET", row.target)
+			if w.Code != 403 || !strings.Contains(w.Body.String(), `{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges to complete the operation.","innerError":{"date":"2031-03-04T05:06:07","request-id":"`) {
+				t.Errorf("%s with %q: %d %s", row.target, roles, w.Code, w.Body)
+			}
+			e := l.last()
+			if last := e.Checks[len(e.Checks)-1]; last.Name != "permission" || last.Outcome != journal.Failed || last.Presented != cmp.Or(strings.Join(roles, ", "), "none") {
+				t.Errorf("%s with %q: %+v", row.target, roles, last)
+			}
 		}
-		checks := l.last().Checks
-		if last := checks[len(checks)-1]; last.Name != "permission" || last.Outcome != row.outcome {
-			t.Errorf("%s: %+v", row.name, last)
+	}
+}
+
+// TestARefusalSaysWhatGrantsIt: the lines of wiemu.yaml, for whoever asked.
+func TestARefusalSaysWhatGrantsIt(t *testing.T) {
+	in := tenant()
+	in.Principals[0].AppRoles = []string{"Mail.Read"}
+	l := newLab(t, in)
+	for _, row := range []struct{ client, target, want string }{
+		{tokentest.ClientID, "/v1.0/users", `identities: [{name: "web", clientId: ` + tokentest.ClientID + `, roles: [Mail.Read, User.Read.All]}]`},
+		{ordersID, "/v1.0/organization", `applications: [{name: "Ole's orders", clientId: ` + ordersID + `, roles: [Organization.Read.All]}]`},
+		{ordersID, "/v1.0/sites", `roles: [PERMISSION]}]`},
+	} {
+		l.ask(l.tokens.Mint(t, "https://graph.microsoft.com", tokentest.Claims{"appid": row.client}), "GET", row.target)
+		if e := l.last(); !strings.Contains(e.Remedy, row.want) {
+			t.Errorf("%s: %s, want %s", row.target, e.Remedy, row.want)
 		}
 	}
 }
@@ -269,8 +310,12 @@ func TestPermissions(t *testing.T) {
 func TestNothingCanBeChanged(t *testing.T) {
 	l := newLab(t, tenant())
 	for _, method := range []string{"POST", "PATCH", "PUT", "DELETE"} {
-		if w := l.ask(l.token(t), method, "/v1.0/applications/"+ordersApplication); w.Code != 501 {
+		w := l.ask(l.administrator(t), method, "/v1.0/applications/"+ordersApplication)
+		if w.Code != 501 || !strings.Contains(w.Body.String(), "wiemu does not emulate "+method+" /v1.0/applications/") {
 			t.Errorf("%s: %d %s", method, w.Code, w.Body)
+		}
+		if w := l.ask(l.token(t, "Application.Read.All", "Directory.Read.All"), method, "/v1.0/applications/"+ordersApplication); w.Code != 403 {
+			t.Errorf("%s by somebody who may read: %d %s", method, w.Code, w.Body)
 		}
 	}
 	if w := l.ask(l.token(t), "POST", "/v1.0/me/sendMail"); w.Code != 400 {
@@ -287,7 +332,7 @@ func TestPages(t *testing.T) {
 	for top, pages := range map[string]int{"": 3, "&$top=50": 5, "&$top=999": 1} {
 		next, seen, asked := "/v1.0/applications?$select=id,appId"+top, map[string]bool{}, 0
 		for ; next != ""; asked++ {
-			w := l.ask(l.token(t), "GET", next)
+			w := l.ask(l.administrator(t), "GET", next)
 			var page struct {
 				Next  string `json:"@odata.nextLink"`
 				Value []struct{ AppID string }
@@ -315,7 +360,7 @@ func BenchmarkServicePrincipalByAppID(b *testing.B) {
 		in.Principals = append(in.Principals, directory.Principal{Kind: directory.Application, ClientID: fmt.Sprintf("dddddddd-0000-4000-8000-%012d", i)})
 	}
 	l := newLab(b, in)
-	token := l.token(b)
+	token := l.administrator(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if w := l.ask(token, "GET", "/v1.0/servicePrincipals?$filter=appId eq '"+ordersID+"'"); w.Code != 200 {

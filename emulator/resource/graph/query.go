@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -39,7 +40,7 @@ func (k collection) read(values url.Values) (query, *failure) {
 	q := query{top: defaultTop}
 	for name := range values {
 		if strings.HasPrefix(name, "$") && !slices.Contains([]string{"$filter", "$select", "$top", "$skiptoken"}, name) {
-			return q, badQuery("Request_UnsupportedQuery", "The query option '%s' is not supported here; $filter, $select, $top and $skiptoken are.", name)
+			return q, notEmulated("the query option " + name + ", only $filter, $select, $top and $skiptoken")
 		}
 	}
 	for _, option := range []func(url.Values, *query) *failure{k.readFilter, k.readSelect, readTop, readSkipToken} {
@@ -55,6 +56,9 @@ func (k collection) readFilter(values url.Values, q *query) *failure {
 		return nil
 	}
 	comparisons, err := parseFilter(strings.TrimSpace(values.Get("$filter")))
+	if errors.Is(err, errOperator) {
+		return notEmulated("this $filter, only comparisons by eq that are joined by and")
+	}
 	if err != nil {
 		return badQuery("BadRequest", "Invalid filter clause: %v.", err)
 	}

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -212,8 +211,9 @@ func (c *call) one(kind collection, context string, e entity) (reply, *failure) 
 	return reply(append(entity{c.context(context, q, "/$entity")}, q.shape(e)...)), nil
 }
 
-// unknown names the segment of the path that is not known: the first below the
-// version, or the last when the first is one that we have.
+// unknown answers for what is not served: of what Graph has, that it is not emulated
+// here, if the caller would get as far as that; of anything else, as Graph does, which
+// names the segment that it does not know.
 func (c *call) unknown() (reply, *failure) {
 	segments := strings.Split(strings.Trim(httppath.Original(c.r), "/"), "/")
 	version := segments[0]
@@ -224,8 +224,12 @@ func (c *call) unknown() (reply, *failure) {
 		return nil, unknownSegment("")
 	}
 	first, _, _ := strings.Cut(strings.ToLower(segments[1]), "(")
-	if slices.Contains([]string{"organization", "serviceprincipals", "applications"}, first) {
-		return nil, unknownSegment(segments[len(segments)-1])
+	roles, there := segmentRoles()[first]
+	if !there {
+		return nil, unknownSegment(segments[1])
 	}
-	return nil, unknownSegment(segments[1])
+	if failed := c.demand(roles); failed != nil {
+		return nil, failed
+	}
+	return nil, c.notEmulated()
 }
