@@ -15,12 +15,14 @@ const imdsAddress = "169.254.169.254"
 // notFromBrowsers refuses requests that a web page has made in a browser on this
 // machine: what listens on loopback can be reached by any page, under a name of its
 // own that resolves to loopback (DNS rebinding), and a page then sends whatever
-// headers it likes. A program asks by address, or localhost, and sends no Origin.
+// headers it likes. A program asks by address, or localhost, and sends no Origin. What
+// did not come to a listener, as in a replay, was asked for in this process.
 func (s *Service) notFromBrowsers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		problem := ""
+		listener, networked := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		switch {
-		case !isOwnHost(r):
+		case networked && !isOwnHost(r.Host, listener):
 			problem = "the Host is none of this service"
 		case r.Header.Values("Origin") != nil:
 			problem = "a web page in a browser (it sends an Origin)"
@@ -43,10 +45,9 @@ func (s *Service) notFromBrowsers(next http.Handler) http.Handler {
 	})
 }
 
-// isOwnHost reports whether the request's host is an address of the service or
+// isOwnHost reports whether the host of a request is an address of the service or
 // localhost: anything that a name server does not decide about.
-func isOwnHost(r *http.Request) bool {
-	host := r.Host
+func isOwnHost(host string, listener net.Addr) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -61,10 +62,6 @@ func isOwnHost(r *http.Request) bool {
 	if address.Unmap().IsLoopback() {
 		return true
 	}
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return false
-	}
-	listening, err := netip.ParseAddrPort(local.String())
+	listening, err := netip.ParseAddrPort(listener.String())
 	return err == nil && listening.Addr().Unmap() == address.Unmap()
 }
