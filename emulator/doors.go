@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -25,6 +25,7 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 	if e.token = opts.Token; e.token == "" {
 		e.token = NewToken()
 	}
+	e.journal.Secrets().Add("control token", e.token)
 	if !e.inMemory {
 		if err := e.gateway.Start(); err != nil {
 			return err
@@ -67,11 +68,12 @@ func (e *Emulator) Traffic() control.Traffic {
 	return control.Traffic{Requests: e.answers.requests.Load(), Connections: e.gateway.Connections()}
 }
 
-// NewToken makes a bearer token that nobody guesses.
+// NewToken makes a bearer token that nobody guesses. Of what kind its characters are
+// is the same in every lab.
 func NewToken() string {
 	secret := make([]byte, 24)
 	_, _ = rand.Read(secret) // never fails (Go 1.24)
-	return base64.RawURLEncoding.EncodeToString(secret)
+	return hex.EncodeToString(secret)
 }
 
 // The names of the doors. Each machine has one of its own: MachineDoors and the

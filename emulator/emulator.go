@@ -228,6 +228,7 @@ func (e *Emulator) openFaults(_ context.Context, opts Options) error {
 func (e *Emulator) openDirectory(_ context.Context, opts Options) (err error) {
 	if e.directory, err = e.config.Directory(filepath.Dir(opts.ConfigFile)); err == nil {
 		e.directory.Date(e.clock) // what is configured has been known for long; what workloads need is made now
+		e.directory.Secrets(func(application, value string) { e.journal.Secrets().Add("client secret of "+application, value) })
 	}
 	return err
 }

@@ -2,7 +2,7 @@ package emulator
 
 import (
 	"crypto/rand"
-	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 
@@ -42,7 +42,7 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 	}
 	made := managedidentity.Machine{
 		Kind: m.Kind, Name: m.Name, Tenant: tenant, Subscription: config.StableID("subscription", tenant),
-		Header: base64.RawURLEncoding.EncodeToString(secret), ClientID: m.ClientID, TokenFile: m.TokenFile,
+		Header: hex.EncodeToString(secret), ClientID: m.ClientID, TokenFile: m.TokenFile,
 	}
 	if m.Kind != managedidentity.Sidecar { // which exchanges the pod's token as any client id
 		if m.ClientID != "" {
@@ -50,6 +50,7 @@ func (e *Emulator) AddMachine(m Machine) (MachineDoor, error) {
 		}
 		made.Identities = append(made.Identities, e.config.ManagedIdentity.Assigned...)
 	}
+	e.journal.Secrets().Add("identity header of "+m.Name, made.Header)
 	answers, err := e.machines.Add(made)
 	if err != nil {
 		return MachineDoor{}, err

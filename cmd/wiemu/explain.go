@@ -29,7 +29,13 @@ change. It reads the journals of past runs, so it also works when the run has en
 
 ID is an event number, or a trace id, correlation id, jti or uti. --last (the
 default) is the last refusal of the newest run, or if there was none its last
-exchange or access; if it made no request, explain says so. --token makes Entra ID's checks of a service-account token in a
+exchange or access; if it made no request, explain says so.
+
+A journal holds no token and no secret that the lab knows, wherever a client put it:
+[redacted: token RS256 sha256:0f3e9a7c] is the token whose sha256sum begins so, and
+[redacted: client secret of my-app] says what was there.
+
+--token makes Entra ID's checks of a service-account token in a
 file (- for standard input) now: on the running server, or without one as the files
 at hand describe the trust. The exit code is 1 then if the token would be refused.`,
 		Example: `  wiemu explain --last

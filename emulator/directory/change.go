@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 )
@@ -18,6 +19,29 @@ func (d *Directory) Keep(keep func(Change) error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	d.keep = keep
+}
+
+// Secrets lets tell know the client secrets that there are, and from now on each that
+// comes, before it can be used.
+func (d *Directory) Secrets(tell func(application, value string)) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.secrets = tell
+	for _, t := range d.tenants {
+		for _, e := range t.order {
+			d.tellSecrets(e.principal)
+		}
+	}
+}
+
+// tellSecrets tells those of a principal; d.changing is held.
+func (d *Directory) tellSecrets(p *Principal) {
+	if d.secrets == nil {
+		return
+	}
+	for _, s := range p.Secrets {
+		d.secrets(cmp.Or(p.DisplayName, p.ClientID), s.Value)
+	}
 }
 
 // removal names somebody who was taken out of a tenant.
@@ -138,6 +162,7 @@ func (d *Directory) put(t *tenant, p Principal, add bool) error {
 	if err := t.conflict(&p, old); err != nil {
 		return err
 	}
+	d.tellSecrets(&p)
 	c := Change{Tenant: t.info.ID, ClientID: p.ClientID, New: &p}
 	if old != nil {
 		c.Old = old.principal

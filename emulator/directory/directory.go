@@ -24,6 +24,8 @@ type Directory struct {
 	clock clock.Clock        // nil: changes have no time
 	keep  func(Change) error // nil: changes are not kept
 
+	secrets func(application, value string) // nil: nobody is told
+
 	mu      sync.RWMutex
 	tenants []*tenant          // in the order they were given
 	byName  map[string]*tenant // by id and by domain

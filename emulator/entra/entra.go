@@ -127,7 +127,7 @@ func (s *Service) Examine(ctx context.Context, tenant, clientID, assertion strin
 	x := s.begin(Request{Tenant: tenant, ClientID: clientID, Assertion: assertion, AssertionType: jwtBearer})
 	x.examining = true
 	x.run(ctx)
-	e := x.event(Token{})
+	e := s.journal.Bound(x.event(Token{}))
 	e.Time = x.now
 	return e
 }

@@ -1,12 +1,6 @@
 package journal
 
-import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // Kind says what an event is about.
 type Kind string
@@ -49,8 +43,8 @@ const (
 
 // Event is one thing that happened. Which fields are filled depends on its kind;
 // the ids chain events to each other: Kid (rotation → mint), JTI (mint →
-// projection → exchange), UTI (exchange → access). It never holds a token, a
-// secret or a private key.
+// projection → exchange), UTI (exchange → access). One that a journal has recorded
+// holds no token, no secret that the lab knows and no private key; see [Journal.Bound].
 type Event struct {
 	ID      string    `json:"id"`               // ordinal within its run
 	Time    time.Time `json:"time"`             // lab time
@@ -99,7 +93,7 @@ type Event struct {
 // Check is one condition that was looked at: Passed, Failed or Skipped.
 type Check struct {
 	Name      string  `json:"name"`
-	Expected  string  `json:"expected,omitempty"`
+	Expected  string  `json:"expected,omitempty"` // "" of one that passed: what was presented
 	Presented string  `json:"presented,omitempty"`
 	Outcome   Outcome `json:"outcome"`
 	Note      string  `json:"note,omitempty"`
@@ -119,41 +113,6 @@ type Difference struct {
 	Presented string `json:"presented"`
 	Kind      string `json:"kind"` // case, trailing slash, namespace, …
 	Fix       string `json:"fix"`
-}
-
-// bound cuts what came from clients, so that no event is larger than some tens
-// of kilobytes, whatever was sent.
-func (e *Event) bound() {
-	for _, s := range []*string{
-		&e.Part, &e.Workload, &e.Issuer, &e.Subject, &e.Kid, &e.JTI, &e.Tenant, &e.ClientID, &e.ObjectID, &e.Identity,
-		&e.CorrelationID, &e.UTI, &e.Resource, &e.Host, &e.Method, &e.Path, &e.Error,
-	} {
-		*s = cut(*s, 512)
-	}
-	e.Summary, e.Message = cut(e.Summary, 2048), cut(e.Message, 4096)
-	e.Audience = slices.Clone(e.Audience[:min(len(e.Audience), 16)])
-	for i := range e.Audience {
-		e.Audience[i] = cut(e.Audience[i], 512)
-	}
-	e.Checks = slices.Clone(e.Checks[:min(len(e.Checks), 64)])
-	for i := range e.Checks {
-		c := &e.Checks[i]
-		c.Expected, c.Presented, c.Note = cut(c.Expected, 2048), cut(c.Presented, 1024), cut(c.Note, 1024)
-	}
-	if len(e.Detail) > 0 {
-		e.Detail = maps.Clone(e.Detail)
-		for name, value := range e.Detail {
-			e.Detail[name] = cut(value, 1024)
-		}
-	}
-}
-
-// cut keeps the first bytes of a text that is too long, and says so.
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + fmt.Sprintf("… (%d bytes)", len(s))
 }
 
 // Matches reports whether id is one of the ids by which people refer to the

@@ -4,40 +4,43 @@
 package journal
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal/redact"
 )
 
 // Options says where a journal is kept. The zero value keeps it in memory alone.
 type Options struct {
-	File string // one JSON event a line, appended; created 0600. "": none
-	Keep int    // events kept in memory; 0: 2,000, which is some 20 MB of exchanges
+	File string // one JSON event a line, appended; created 0600; see ReadFile. "": none
+	Keep int    // events kept in memory at most; 0: 2,000
+
+	FileBytes int64 // size of File, in bytes, at which its older half goes; 0: 32 MB
 }
+
+// eventBytes is how much memory, in bytes, Keep has for each event: an exchange takes
+// some 5,000. Of larger events fewer are kept.
+const eventBytes = 10_000
 
 // Journal is the record of one run. It is safe for concurrent use; a nil
 // *Journal takes every event and keeps none.
 type Journal struct {
-	clock clock.Clock
-	keep  int
+	clock   clock.Clock
+	keep    int
+	secrets redact.Secrets
 
 	mu      sync.Mutex
 	last    uint64
-	events  []Event // the newest, oldest first; somewhat more than keep, so that cutting is rare
+	events  []Event // the newest, oldest first; before first there is none any more
+	first   int
+	size    int // of the events, in bytes
 	changed chan struct{}
 	watch   func(Event)
-	file    *os.File
-	failed  error // the first failure to write the file
+	file    *file // nil: none
 }
 
 // New opens a journal whose events carry the time of clk.
@@ -49,23 +52,27 @@ func New(clk clock.Clock, opts Options) (*Journal, error) {
 	if opts.File == "" {
 		return j, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(opts.File), 0o700); err != nil {
-		return nil, fmt.Errorf("journal: make its directory: %w", err)
-	}
-	file, err := os.OpenFile(opts.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("journal: open its file: %w", err)
-	}
-	j.file = file
-	return j, nil
+	var err error
+	j.file, err = openFile(opts.File, opts.FileBytes)
+	return j, err
 }
 
-// Record adds an event and returns it with its ID and times filled in.
+// Secrets are the secrets that no event will hold: whoever learns of another one adds
+// it. Those of a nil *Journal are nil.
+func (j *Journal) Secrets() *redact.Secrets {
+	if j == nil {
+		return nil
+	}
+	return &j.secrets
+}
+
+// Record adds an event and returns it as it was recorded: with its ID and times, and
+// as Bound has it.
 func (j *Journal) Record(e Event) Event {
 	if j == nil {
 		return e
 	}
-	e.bound()
+	e = j.Bound(e)
 	e.Time = j.clock.Now()
 	if lab, ok := j.clock.(*clock.Lab); ok {
 		e.Shared = lab.Followed()
@@ -75,13 +82,8 @@ func (j *Journal) Record(e Event) Event {
 	defer j.mu.Unlock()
 	j.last++
 	e.ID = strconv.FormatUint(j.last, 10)
-	if most := j.keep + j.keep/4; len(j.events) >= most {
-		kept := copy(j.events, j.events[len(j.events)-j.keep+1:])
-		clear(j.events[kept:]) // lets go of what they hold
-		j.events = j.events[:kept]
-	}
-	j.events = append(j.events, e)
-	j.write(e)
+	j.add(e)
+	j.file.write(e)
 	if j.watch != nil {
 		j.watch(e)
 	}
@@ -90,29 +92,31 @@ func (j *Journal) Record(e Event) Event {
 	return e
 }
 
-// write appends the event to the file; j.mu is held.
-func (j *Journal) write(e Event) {
-	if j.file == nil || j.failed != nil {
-		return
+// add keeps an event in memory, and lets go of the oldest ones; j.mu is held.
+func (j *Journal) add(e Event) {
+	j.events = append(j.events, e)
+	j.size += e.size()
+	for n := len(j.events) - j.first; n > j.keep || n > 1 && j.size > j.keep*eventBytes; n-- {
+		j.size -= j.events[j.first].size()
+		j.events[j.first] = Event{} // lets go of what it holds
+		j.first++
 	}
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = j.file.Write(append(line, '\n'))
-	}
-	if err != nil {
-		j.failed = fmt.Errorf("journal: write %s: %w; events are kept in memory only from here on", j.file.Name(), err)
+	if j.first > j.keep/4+16 {
+		kept := copy(j.events, j.events[j.first:])
+		clear(j.events[kept:])
+		j.events, j.first = j.events[:kept], 0
 	}
 }
 
-// Events returns the newest events, oldest first: all of the run until more than
-// Options.Keep were recorded.
+// Events returns the newest events, oldest first: all of the run, until there were
+// more than the journal keeps.
 func (j *Journal) Events() []Event {
 	if j == nil {
 		return nil
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]Event(nil), j.events[max(0, len(j.events)-j.keep):]...)
+	return append([]Event(nil), j.events[j.first:]...)
 }
 
 // Await returns the first event, recorded already or yet to come, that match
@@ -124,7 +128,7 @@ func (j *Journal) Await(ctx context.Context, match func(Event) bool) (Event, err
 		changed := j.changed
 		var fresh []Event
 		if unseen := j.last - looked; unseen > 0 {
-			fresh = append(fresh, j.events[max(0, len(j.events)-int(unseen)):]...)
+			fresh = append(fresh, j.events[max(j.first, len(j.events)-int(unseen)):]...)
 		}
 		looked = j.last
 		j.mu.Unlock()
@@ -156,31 +160,7 @@ func (j *Journal) Close() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
-	err := errors.Join(j.failed, j.file.Close())
+	err := j.file.close()
 	j.file = nil
 	return err
-}
-
-// Read returns the events of a journal file. A last line that was cut short, as
-// a killed process leaves it, is passed over.
-func Read(r io.Reader) ([]Event, error) {
-	var events []Event
-	lines := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return events, nil // a complete line ends in a newline
-		}
-		if err != nil {
-			return events, fmt.Errorf("journal: read: %w", err)
-		}
-		var e Event
-		if err := json.Unmarshal(line, &e); err != nil {
-			return events, fmt.Errorf("journal: line %d: expected an event in JSON: %w", n, err)
-		}
-		events = append(events, e)
-	}
 }

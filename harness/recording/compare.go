@@ -194,6 +194,7 @@ func (c comparison) same(field string, recorded, now any) bool {
 	if c.sameNumber(field, r, n) {
 		return true
 	}
+	r, n = thumbprint.ReplaceAllString(r, "{{certificate $1 $2}}"), thumbprint.ReplaceAllString(n, "{{certificate $1 $2}}")
 	if r == n {
 		return true
 	}
@@ -211,6 +212,9 @@ func (c comparison) sameNumber(field, a, b string) bool {
 	_, name, _ := cutLast("."+field, ".")
 	return x == y || countedInSeconds[name] && math.Abs(x-y) <= c.apart.Seconds()
 }
+
+// thumbprint is a certificate's, in forms that are the same for some certificates.
+var thumbprint = regexp.MustCompile(`\{\{certificate (sha\d+) (?:padded|in base64) (\d+)\}\}`)
 
 // countedInSeconds are the fields of tokens, of their replies and of Key Vault's
 // that hold seconds since 1970 or lifetimes.

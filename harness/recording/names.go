@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/wiemu/wiemu/emulator/journal/redact"
 )
 
 // names gives what is different in every run the same name in a session and its
@@ -17,8 +19,9 @@ type names struct {
 	byName map[string]string
 	counts map[string]int // of names that begin alike
 
-	secrets []string // by ordinal
-	made    []string // by ordinal: those that the lab has made
+	secrets []string       // by ordinal
+	made    []string       // by ordinal: those that the lab has made
+	hidden  redact.Secrets // both, labelled with their names
 }
 
 func newNames() *names {
@@ -51,6 +54,9 @@ func (n *names) give(name, text string) {
 	}
 	if _, named := n.byText[text]; !named {
 		n.byText[text] = name
+	}
+	if kind, _, _ := strings.Cut(name, " "); kind == "lab" || kind == "machine" || kind == "made" { // secrets of the lab
+		n.hidden.Add("{{"+name+"}}", text)
 	}
 	if _, taken := n.byName[name]; !taken {
 		n.byName[name] = text
@@ -154,8 +160,13 @@ func (n *names) secret(value string) string {
 			return secretName(i + 1)
 		}
 	}
+	if name, ok := n.byText[value]; ok { // a secret of the lab itself, or a token
+		return "{{" + name + "}}"
+	}
 	n.secrets = append(n.secrets, value)
-	return secretName(len(n.secrets))
+	name := secretName(len(n.secrets))
+	n.hidden.Add(name, value)
+	return name
 }
 
 // madeSecret gives a name to a secret that the lab has made.
@@ -175,19 +186,40 @@ func madeName(ordinal int) string { return fmt.Sprintf("{{made secret %d}}", ord
 // secretsIn replaces the secrets that stand somewhere in a text. Short ones are
 // no longer recognisable there, and it would take words apart.
 func (n *names) secretsIn(text string) string {
-	n.mu.Lock()
-	secrets, made := n.secrets, n.made
-	n.mu.Unlock()
-	for i, s := range made {
-		text = strings.ReplaceAll(text, s, madeName(i+1))
-	}
-	for i, s := range secrets {
-		if len(s) >= recognisable {
-			text = strings.ReplaceAll(text, s, secretName(i+1))
+	return n.hidden.Replace(text, func(f redact.Found) string {
+		if f.Token != "" {
+			return f.Text
 		}
-	}
-	return text
+		return f.Label
+	})
 }
 
-// recognisable is the length, in bytes, from which a secret is looked for everywhere.
-const recognisable = 8
+// hints replaces what the journal has in the place of tokens and secrets by the names
+// of these. Redacted returns what the journal would have for a secret.
+func (n *names) hints(text string, redacted func(string) string) string {
+	return redact.IsHint.ReplaceAllStringFunc(text, func(hint string) string {
+		if name, ok := n.of(hint); ok {
+			return "{{" + name + "}}"
+		}
+		if strings.HasPrefix(hint, "[redacted: token ") || strings.HasPrefix(hint, "[redacted: part of a token") {
+			return cutName // which was cut before the journal had it
+		}
+		n.mu.Lock()
+		secrets, made := n.secrets, n.made
+		n.mu.Unlock()
+		for i, s := range made {
+			if redacted(s) == hint {
+				return madeName(i + 1)
+			}
+		}
+		for i, s := range secrets {
+			if redacted(s) == hint {
+				return secretName(i + 1)
+			}
+		}
+		return hint
+	})
+}
+
+// cutName stands for a token of which not all is there.
+const cutName = "{{part of a token}}"

@@ -63,7 +63,7 @@ func (r *Recorder) outcome(in *Input, seen *seen, event journal.Event, found boo
 			if out.Header == nil {
 				out.Header = map[string]string{}
 			}
-			out.Header[name] = r.names.all(in.ID, value)
+			out.Header[name] = fmt.Sprint(a.plain("", value))
 		}
 	}
 	a.body(seen.body.Bytes())
@@ -94,15 +94,17 @@ func (a *answering) body(text []byte) {
 	var value any
 	if decoder.Decode(&value) != nil || decoder.More() {
 		if len(text) > 0 {
-			a.out.Body = partOfToken.ReplaceAllString(fmt.Sprint(a.plain("", string(text))), "{{part of a token}}")
+			a.out.Body = partOfToken.ReplaceAllString(fmt.Sprint(a.plain("", string(text))), cutName)
 		}
 		return
 	}
 	if m, ok := value.(map[string]any); ok {
-		a.readError(m)
 		a.readMachine(m)
 	}
 	a.out.Body = walk(value, a.plain)
+	if m, ok := a.out.Body.(map[string]any); ok {
+		a.readError(m)
+	}
 }
 
 // partOfToken is what is left of a token where an answer breaks off.
@@ -142,7 +144,7 @@ func (a *answering) plain(name, text string) any {
 		return text
 	case compact.FindString(text) == text:
 		return a.token(text)
-	case name == "value" && strings.HasSuffix(a.host, r.lab.Emulator().Cloud().Vault):
+	case name == "value" && !r.named(text) && strings.HasSuffix(a.host, r.lab.Emulator().Cloud().Vault):
 		return r.names.secret(text)
 	case name == "x5c":
 		return "{{certificate}}"
@@ -204,6 +206,6 @@ func (r *Recorder) event(input int, e journal.Event) map[string]any {
 		if opaque[name] && text != "" { // of a token that did not arrive whole, too
 			return "{{" + r.names.next("id", fmt.Sprintf("%d.", input), text) + "}}"
 		}
-		return r.names.all(input, r.names.secretsIn(text))
+		return r.names.all(input, r.said(text))
 	}).(map[string]any)
 }

@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -279,6 +281,7 @@ func (r *Recorder) came(door string, q *http.Request) *Input {
 	switch {
 	case door == emulator.BindingsDoor && q.TLS != nil:
 		in.Host = q.TLS.ServerName
+	case strings.HasPrefix(door, emulator.MachineDoors) && isName(q.Host): // which is refused
 	case door != emulator.GatewayDoor:
 		in.Host = ""
 	}
@@ -286,10 +289,20 @@ func (r *Recorder) came(door string, q *http.Request) *Input {
 	if target == "" || strings.Contains(target, "://") {
 		target = q.URL.RequestURI()
 	}
+	in.Method, in.Host = r.plain(in.ID, in.Method), r.plain(in.ID, in.Host)
 	r.read(in, q, target, body)
 	r.inputs = append(r.inputs, in)
 	r.open++
 	return in
+}
+
+// isName reports whether a host is neither an address nor this machine's.
+func isName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && !strings.EqualFold(host, "localhost")
 }
 
 // now is lab time; the zero time before the lab is there.
@@ -305,7 +318,7 @@ func (r *Recorder) now() time.Time {
 
 // heeded are the headers of requests that answers or the journal depend on.
 var heeded = []string{
-	"Accept", "Authorization", "Client-Request-Id", "Consistencylevel", "Content-Type", "Metadata", "Prefer", "Return-Client-Request-Id",
+	"Accept", "Authorization", "Client-Request-Id", "Consistencylevel", "Content-Type", "Metadata", "Origin", "Prefer", "Return-Client-Request-Id",
 	"User-Agent", "X-Client-Sku", "X-Client-Ver", "X-Identity-Header", "X-Ms-Client-Request-Id", "X-Ms-Version",
 }
 
@@ -361,6 +374,13 @@ func (r *Recorder) header(input int, name, value string) string {
 	return r.tokens.credential(input, value)
 }
 
+// named reports whether a text has a name of another kind than that of a secret: it
+// is a token, or a secret of the lab itself.
+func (r *Recorder) named(text string) bool {
+	_, known := r.names.of(text)
+	return known || compact.FindString(text) == text
+}
+
 // secretValue replaces the value of a secret that a client sets.
 func (r *Recorder) secretValue(text string) string {
 	var sent map[string]any
@@ -368,7 +388,7 @@ func (r *Recorder) secretValue(text string) string {
 		return text
 	}
 	value, ok := sent["value"].(string)
-	if !ok {
+	if !ok || r.named(value) {
 		return text
 	}
 	quoted, _ := json.Marshal(value) // a string always marshals
@@ -424,9 +444,14 @@ func (r *Recorder) tell(e journal.Event) {
 		return
 	}
 	r.events = append(r.events, Event{
-		At: Since(max(0, e.Time.Sub(r.start))), Kind: string(e.Kind), Outcome: string(e.Outcome), Part: e.Part, Workload: e.Workload,
-		Summary: r.names.known(e.Summary), Kid: r.names.known(e.Kid), JTI: r.names.known(e.JTI),
+		At: Since(max(0, e.Time.Sub(r.start))), Kind: string(e.Kind), Outcome: string(e.Outcome), Part: e.Part, Workload: r.said(e.Workload),
+		Summary: r.names.known(r.said(e.Summary)), Kid: r.names.known(e.Kid), JTI: r.names.known(e.JTI),
 	})
+}
+
+// said is a text of the journal with names for what it has redacted.
+func (r *Recorder) said(text string) string {
+	return r.names.secretsIn(r.names.hints(text, r.lab.Journal().Secrets().Redact))
 }
 
 // answered writes down what came of a request.
@@ -446,7 +471,7 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 	if took := now.Sub(r.start) - time.Duration(in.At); took >= time.Second {
 		in.Took = Since(took.Round(time.Millisecond))
 	}
-	in.done = true
+	in.done = in.Door != emulator.ControlDoor || in.Outcome.Status != http.StatusUnauthorized // a stranger has steered nothing
 	if r.open--; r.open == 0 {
 		r.told = nil
 	}
@@ -455,12 +480,12 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 // claim finds the event of the journal that is about a request: by the trace id
 // of its answer, else the first of the same host, method, path and access token.
 func (r *Recorder) claim(in *Input, q *http.Request, traceID string) (journal.Event, bool) {
-	path := strings.TrimRight(httppath.Original(q), "/") // which vaults take off
+	sent := r.lab.Journal().Bound(journal.Event{Method: q.Method, Host: q.Host, Path: strings.TrimRight(httppath.Original(q), "/")}) // which vaults take off
 	uti := utiOf(resource.Bearer(q))
 	for _, fits := range []func(journal.Event) bool{
 		func(e journal.Event) bool { return traceID != "" && e.TraceID == traceID },
 		func(e journal.Event) bool {
-			return e.TraceID == "" && e.Method == q.Method && strings.TrimRight(e.Path, "/") == path && strings.EqualFold(e.Host, q.Host) && (e.UTI == "" || e.UTI == uti)
+			return e.TraceID == "" && e.Method == sent.Method && strings.TrimRight(e.Path, "/") == sent.Path && strings.EqualFold(e.Host, sent.Host) && (e.UTI == "" || e.UTI == uti)
 		},
 		func(e journal.Event) bool { return in.Door != emulator.GatewayDoor },
 	} {

@@ -54,10 +54,14 @@ type session struct {
 
 func record(t *testing.T, c config.Config, o recording.Options) *session {
 	t.Helper()
+	return recordWith(t, harness.Options{Emulator: emulator.Options{Config: c}}, o)
+}
+
+func recordWith(t *testing.T, opts harness.Options, o recording.Options) *session {
+	t.Helper()
 	keys := pool.Lease()
-	lab, recorder, err := recording.Start(t.Context(), harness.Options{
-		Emulator: emulator.Options{Config: c, Clock: clock.Stopped(start), Keys: keys},
-	}, []harness.Declared{web}, o)
+	opts.Emulator.Clock, opts.Emulator.Keys = clock.Stopped(start), keys
+	lab, recorder, err := recording.Start(t.Context(), opts, []harness.Declared{web}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

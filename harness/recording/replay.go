@@ -167,7 +167,7 @@ func (p *player) play(ctx context.Context, in *Input) error {
 
 // request is an input as the server of its door would have it.
 func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) {
-	target := p.fill(in.Path, url.QueryEscape)
+	target := p.fill(in.Path, escape)
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
@@ -178,23 +178,27 @@ func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) 
 			header.Add(name, p.header(name, v))
 		}
 	}
-	escape := url.QueryEscape
+	inBody := escape
 	if json.Valid([]byte(in.Body)) {
-		escape = func(text string) string {
+		inBody = func(text string) string {
 			quoted, _ := json.Marshal(text) // a string always marshals
 			return strings.Trim(string(quoted), `"`)
 		}
 	}
+	asItIs := func(text string) string { return text }
 	if strings.HasPrefix(header.Get("Content-Type"), multipartForm) {
-		escape = func(text string) string { return text }
+		inBody = asItIs
 	}
-	body := p.fill(in.Body, escape)
-	host := in.Host
+	body := p.fill(in.Body, inBody)
+	method, host := p.fill(in.Method, asItIs), p.fill(in.Host, asItIs)
+	if host == "" && strings.HasPrefix(in.Door, emulator.MachineDoors) {
+		host = "localhost" // the address that it was asked at is that lab's own
+	}
 	if in.Door == emulator.ControlDoor {
 		header.Set("Authorization", "Bearer "+p.lab.Emulator().Token())
 	}
 	r := &http.Request{
-		Method: in.Method, URL: u, RequestURI: target, Host: host, Header: header,
+		Method: method, URL: u, RequestURI: target, Host: host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:0",
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 		TLS: &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: host},
@@ -204,6 +208,9 @@ func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) 
 	}
 	return r.WithContext(ctx), nil
 }
+
+// escape is percent-encoding that paths, queries and forms understand.
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
 func (p *player) header(name, value string) string {
 	filled := p.fill(value, func(text string) string { return text })
@@ -219,7 +226,7 @@ func (p *player) fill(text string, escape func(string) string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
 		name := found[2 : len(found)-2]
 		if id, ok := strings.CutPrefix(name, "token "); ok {
-			return p.token(id)
+			return escape(p.token(id))
 		}
 		if n, ok := strings.CutPrefix(name, "secret "); ok {
 			if value, ok := p.recorder.names.secretAt(n); ok {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/wiemu/wiemu/emulator/journal/redact"
 	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
@@ -48,7 +49,14 @@ func newTokens(n *names, k *keys) *tokens {
 
 // in replaces the tokens in a text by their names.
 func (t *tokens) in(input int, text string) string {
-	return compact.ReplaceAllStringFunc(text, func(raw string) string { return t.name(input, raw, false) })
+	return (*redact.Secrets)(nil).Replace(text, func(f redact.Found) string {
+		if f.Cut {
+			return cutName
+		}
+		name := t.name(input, f.Text, false)
+		t.names.put(strings.Trim(name, "{}"), redact.TokenHint(f.Token))
+		return name
+	})
 }
 
 // name is the name of a token, which is written down if it is new.
@@ -60,6 +68,7 @@ func (t *tokens) name(input int, raw string, answered bool) string {
 		if !answered {
 			token = t.symbolic(raw)
 		}
+		t.names.put(name, redact.TokenHint(raw)) // which is what the journal has of it
 		token.ID = strings.TrimPrefix(name, "token ")
 		t.mu.Lock()
 		t.list = append(t.list, token)
@@ -215,8 +224,11 @@ func masked(text string) string {
 // token, also if it is none.
 func (t *tokens) credential(input int, value string) string {
 	trimmed := strings.TrimSpace(value)
-	if trimmed == "" {
+	if trimmed == "" || isSecretName.MatchString(trimmed) {
 		return value
+	}
+	if hidden := t.names.secretsIn(trimmed); hidden != trimmed { // a secret in the place of a token
+		return strings.Replace(value, trimmed, hidden, 1)
 	}
 	return strings.Replace(value, trimmed, t.name(input, trimmed, false), 1)
 }
@@ -249,7 +261,9 @@ func (t *tokens) parameter(input int, name, value string) string {
 		return t.credential(input, value)
 	case "client_secret", "password":
 		trimmed := strings.TrimSpace(value)
-		return strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
+		if compact.FindString(trimmed) != trimmed { // else it is a token
+			return strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
+		}
 	}
 	return value
 }
@@ -483,7 +497,8 @@ func cutLast(s, separator string) (before, after string, found bool) {
 	return s[:i], s[i+len(separator):], true
 }
 
-// walk returns JSON with every text replaced; name is the member that it is of.
+// walk returns JSON with every text and every member's name replaced; name is the
+// member that a text is of, "" for a name.
 func walk(value any, replace func(name, text string) any) any { return walkMember("", value, replace) }
 
 func walkMember(name string, value any, replace func(name, text string) any) any {
@@ -499,9 +514,23 @@ func walkMember(name string, value any, replace func(name, text string) any) any
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, key := range slices.Sorted(maps.Keys(v)) { // names are given in this order
-			out[key] = walkMember(key, v[key], replace)
+			member := key
+			if replaced, ok := replace("", key).(string); ok {
+				member = cutMember(replaced)
+			}
+			out[member] = walkMember(key, v[key], replace)
 		}
 		return out
 	}
 	return value
+}
+
+// cutMember is a member's name that YAML, by which recordings are read, takes: it has
+// 1,024 characters at most (YAML 1.2 §7.4.2).
+func cutMember(name string) string {
+	const most = 512
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
 }

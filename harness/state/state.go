@@ -30,7 +30,8 @@ type Dir struct {
 }
 
 // Open makes the directory if it is missing (0700), removes what killed runs
-// left behind and the journals of all but the newest 50 runs. An empty path is
+// left behind and the journals of all but the newest 50 runs, or of fewer that have
+// more than 256 MB together. An empty path is
 // $WIEMU_STATE_DIR, else wiemu in the user's state directory (XDG Base
 // Directory Specification: ~/.local/state; elsewhere the user's cache directory).
 func Open(path string) (*Dir, error) {
@@ -143,10 +144,37 @@ func (r *Run) Close(keepJournal bool) error {
 	if keepJournal {
 		return err
 	}
-	if gone := os.Remove(r.Journal); !errors.Is(gone, fs.ErrNotExist) {
-		err = errors.Join(err, gone)
+	return errors.Join(err, removeJournal(r.Journal))
+}
+
+// removeJournal removes the file of a journal and its older half.
+func removeJournal(file string) error {
+	for _, name := range []string{file, journal.OlderFile(file)} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove a journal: %w", err)
+		}
 	}
-	return err
+	return nil
+}
+
+// keptBytes is how much the journals of past runs take together, but for the newest.
+const keptBytes = 256 << 20
+
+// superfluous are the journals that are not kept, oldest first: those of all but the
+// newest runs, and of those that are too large together.
+func superfluous(journals []string) []string {
+	var total int64
+	for i, file := range slices.Backward(journals) {
+		for _, name := range []string{file, journal.OlderFile(file)} {
+			if info, err := os.Stat(name); err == nil {
+				total += info.Size()
+			}
+		}
+		if n := len(journals) - i; n > kept || n > 1 && total > keptBytes {
+			return journals[:i+1]
+		}
+	}
+	return nil
 }
 
 // sweep removes the directories of runs whose process is gone, and old journals.
@@ -170,12 +198,12 @@ func (d *Dir) sweep() error {
 	if err != nil {
 		return err
 	}
-	for _, old := range journals[:max(0, len(journals)-kept)] {
+	for _, old := range superfluous(journals) {
 		if live[strings.TrimSuffix(filepath.Base(old), ".jsonl")] {
 			continue
 		}
-		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove an old journal: %w", err)
+		if err := removeJournal(old); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -239,26 +267,16 @@ func (d *Dir) ReadRun(id string) (string, []journal.Event, error) {
 		events, err := d.readJournal(ids[0] + ".jsonl")
 		return ids[0], events, err
 	}
-	events, err := readJournal(os.Open(id))
+	events, err := journal.ReadFile(os.Open, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("run %q: expected the id of one of the %d runs in %s, its beginning, or a file with a journal", id, len(files), d.runs())
 	}
 	return strings.TrimSuffix(filepath.Base(id), filepath.Ext(id)), events, err
 }
 
-// readJournal reads the journal of a run here: a file in runs.
+// readJournal reads the journal of a run here: files in runs.
 func (d *Dir) readJournal(file string) ([]journal.Event, error) {
-	return readJournal(d.files.OpenFile("runs/"+filepath.Base(file), os.O_RDONLY))
-}
-
-func readJournal(f *os.File, err error) ([]journal.Event, error) {
-	if err != nil {
-		return nil, fmt.Errorf("read a journal: %w", err)
-	}
-	defer f.Close()
-	events, err := journal.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	return events, nil
+	return journal.ReadFile(func(name string) (*os.File, error) {
+		return d.files.OpenFile("runs/"+filepath.Base(name), os.O_RDONLY)
+	}, file)
 }

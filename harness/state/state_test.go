@@ -116,6 +116,39 @@ func TestOpenSweepsWhatKilledRunsLeftAndOldJournals(t *testing.T) {
 	}
 }
 
+func TestLargeJournalsOfPastRunsGoEarlier(t *testing.T) {
+	dir := open(t)
+	var runs []string
+	for range 5 {
+		run, err := dir.NewRun()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{run.Journal, journal.OlderFile(run.Journal)} {
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(name, 50<<20); err != nil { // sparse: it takes no space
+				t.Fatal(err)
+			}
+		}
+		if err := run.Close(true); err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, run.Journal)
+	}
+	if _, err := state.Open(dir.Path()); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range runs {
+		for _, half := range []string{name, journal.OlderFile(name)} {
+			if _, err := os.Stat(half); (err == nil) != (i >= 3) { // 256 MB, of 100 each
+				t.Errorf("run %d: %v", i, err)
+			}
+		}
+	}
+}
+
 func TestOneServerAtATime(t *testing.T) {
 	dir := open(t)
 	if _, running, err := dir.Server(); running || err != nil {

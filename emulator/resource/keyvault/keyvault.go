@@ -79,7 +79,7 @@ func (s *Service) Put(configured Vault) error {
 	name := strings.ToLower(configured.Name)
 	v := s.vaults[name]
 	if v == nil {
-		v = &vault{name: configured.Name, secrets: map[string]*secret{}, deleted: map[string]*secret{}}
+		v = &vault{name: configured.Name, hide: s.journal.Secrets().Add, secrets: map[string]*secret{}, deleted: map[string]*secret{}}
 		s.vaults[name] = v
 	}
 	v.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ const (
 // vault is a vault's content.
 type vault struct {
 	name string // as it was configured first
+	hide func(label, value string)
 
 	mu      sync.RWMutex
 	tenant  string
@@ -99,6 +101,9 @@ func (v *vault) bin(name string, now time.Time) {
 // the vault, the name and how many versions there were, so that two labs that do
 // the same agree.
 func (v *vault) add(name string, n *version) (*secret, *version) {
+	if !identifies(n.value) {
+		v.hide("value of "+name+" in vault "+v.name, n.value)
+	}
 	v.minted++
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", strings.ToLower(v.name), strings.ToLower(name), v.minted))
 	n.id = hex.EncodeToString(sum[:16])
@@ -110,6 +115,13 @@ func (v *vault) add(name string, n *version) (*secret, *version) {
 	s.versions = append(s.versions, n)
 	return s, n
 }
+
+// identifier is what vaults hold that is no secret: a GUID, a host, or a URL of nothing
+// but a host.
+var identifier = regexp.MustCompile(`^((?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|([a-z]+://)?[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,6}(:[0-9]+)?/?)$`)
+
+// identifies reports whether a value names something, so that it is told as it is.
+func identifies(value string) bool { return identifier.MatchString(value) }
 
 // find returns a version of a secret, the latest one for id "".
 func (v *vault) find(name, id string) (*secret, *version, bool) {
