@@ -105,7 +105,7 @@ func (l *loader) unreadable(name string, err error) {
 	p := yamlfile.Problem{File: name, Expected: "a scenario file or a directory of them", Found: err.Error()}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		p.Found, p.Fix = "nothing of that name", "check the path"
+		p.Found, p.Fix = "nothing of that name", yamlfile.MeantFile(name)
 	case errors.Is(err, fs.ErrPermission):
 		p.Found, p.Fix = "no permission to read it", "check its mode and owner"
 	}

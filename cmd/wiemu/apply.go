@@ -107,7 +107,7 @@ func (a *application) read(cmd *cobra.Command, cluster string) ([]*radix.Manifes
 			component, name = "", image
 		}
 		if name == "" || images[component] != "" {
-			return nil, fmt.Errorf("--image %s: expected COMPONENT=IMAGE or IMAGE, each component once", image)
+			return nil, usagef("--image %s: expected COMPONENT=IMAGE or IMAGE, each component once", image)
 		}
 		images[component] = name
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +40,7 @@ func newClock(stateDir *string) *cobra.Command {
 			}
 			status, err := ask(cmd, client, args)
 			if err != nil {
-				return err
+				return whereItStopped(cmd.Context(), client, err)
 			}
 			tellLifetimes(cmd.ErrOrStderr(), status, status.Now.Sub(before.Now))
 			return show(cmd, status)
@@ -95,7 +96,7 @@ Lab time never goes backwards; a skew lets one part of the lab be wrong about it
 		}, func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error) {
 			rate, err := strconv.ParseFloat(args[0], 64)
 			if err != nil {
-				return control.Status{}, fmt.Errorf("expected a number such as 600, found %q", args[0])
+				return control.Status{}, usagef("expected a number such as 600, found %q", args[0])
 			}
 			return client.SetSpeed(cmd.Context(), rate)
 		}),
@@ -112,6 +113,21 @@ entra (the token service), resources (vaults, Graph, Resource Manager), workload
 		}),
 	)
 	return cmd
+}
+
+// whereItStopped says how far the clock came that was on its way when the user ended
+// the command.
+func whereItStopped(ctx context.Context, client *control.Client, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	defer cancel()
+	status, asked := client.Status(ctx)
+	if asked != nil {
+		return err
+	}
+	return fmt.Errorf("interrupted; the clock stopped at %s", status.Now.Format(time.RFC3339))
 }
 
 // howItRuns says of a clock what is not as it is with the machine's.

@@ -78,7 +78,7 @@ a kustomize base, too: harness/deploy/install/base.`,
 			opts.Config = read.Configuration()
 			if volume != "" {
 				if opts.Volume, err = resource.ParseQuantity(volume); err != nil {
-					return fmt.Errorf("--volume: expected a size such as 50Mi, found %q", volume)
+					return usagef("--volume: expected a size such as 50Mi, found %q", volume)
 				}
 			}
 			cluster, err := at.open()

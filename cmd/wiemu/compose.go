@@ -182,7 +182,7 @@ func splitIdentities(given []string) (map[string]string, error) {
 	for _, g := range given {
 		service, identity, is := strings.Cut(g, "=")
 		if !is || service == "" || identity == "" {
-			return nil, fmt.Errorf("--identity: expected SERVICE=IDENTITY, such as web=shop/web-sa, found %q", g)
+			return nil, usagef("--identity: expected SERVICE=IDENTITY, such as web=shop/web-sa, found %q", g)
 		}
 		all[service] = identity
 	}

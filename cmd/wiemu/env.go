@@ -31,11 +31,11 @@ the token file fresh as long as it runs.`,
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "unset", strings.Join(harness.Variables(), " "))
 				return err
 			}
-			client, err := needServer(cmd, *stateDir)
+			files, err := s.read(cmd)
 			if err != nil {
 				return err
 			}
-			files, err := s.read(cmd)
+			client, err := needServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func newErrors() *cobra.Command {
 			if len(args) == 1 {
 				code, err := strconv.Atoi(strings.TrimPrefix(strings.ToUpper(args[0]), "AADSTS"))
 				if err != nil {
-					return fmt.Errorf("expected a code such as 700213 or AADSTS700213, found %q", args[0])
+					return usagef("expected a code such as 700213 or AADSTS700213, found %q", args[0])
 				}
 				e, ok := aadsts.Lookup(code)
 				if !ok {

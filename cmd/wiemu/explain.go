@@ -53,10 +53,10 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 				}
 			}
 			if chosen > 1 {
-				return errors.New("expected one of ID, --last and --token, found several")
+				return usagef("expected one of ID, --last and --token, found several")
 			}
 			if tokenFile == "" && (s.clientID != "" || s.identity.Tenant != "") {
-				return errors.New("--client-id and --tenant go with --token")
+				return usagef("--client-id and --tenant go with --token")
 			}
 			if tokenFile != "" {
 				return s.explainToken(cmd, *stateDir, tokenFile, format)
@@ -147,19 +147,19 @@ func readToken(stdin io.Reader, file string) (string, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return "", fmt.Errorf("--token: %w", err)
+			return "", usagef("--token: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err != nil {
-		return "", fmt.Errorf("--token: %w", err)
+		return "", usagef("--token: %w", err)
 	}
 	if token := strings.TrimSpace(string(data)); token != "" {
 		return token, nil
 	}
-	return "", fmt.Errorf("--token %s: expected a token, found an empty file", file)
+	return "", usagef("--token %s: expected a token, found an empty file", file)
 }
 
 // clientOf finds the client id of the workload whose subject the token has.

@@ -57,7 +57,7 @@ func newFaultList() *cobra.Command {
 			if len(args) == 1 {
 				kind, err := fault.Named(args[0])
 				if err != nil {
-					return err
+					return usage(err)
 				}
 				kinds = []fault.Kind{kind}
 			}
@@ -137,7 +137,7 @@ func newFaultInject(stateDir *string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := flags.fault(args)
 			if err != nil {
-				return err
+				return usage(err)
 			}
 			client, err := needServer(cmd, *stateDir)
 			if err != nil {
@@ -207,7 +207,7 @@ func newFaultClear(stateDir *string) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) == 1) {
-				return errors.New("expected the id of a fault, or --all; wiemu fault show lists them")
+				return usagef("expected the id of a fault, or --all; wiemu fault show lists them")
 			}
 			client, err := needServer(cmd, *stateDir)
 			if err != nil {
@@ -247,7 +247,7 @@ func chaosSeed(text string, w io.Writer) (uint64, error) {
 	case text == "random":
 		seed = uint64(rand.Uint32()) + 1 // short enough to be typed again
 	case err != nil || seed == 0:
-		return 0, fmt.Errorf("--chaos: expected a number above 0, or random, found %q", text)
+		return 0, usagef("--chaos: expected a number above 0, or random, found %q", text)
 	}
 	fmt.Fprintf(w, "wiemu: chaos, seed %d; --chaos %d makes the same again\n", seed, seed)
 	return seed, nil
@@ -267,11 +267,13 @@ func (m *mishaps) into(c *config.Config) error {
 	}
 	for _, text := range m.faults {
 		f, err := fault.Parse(text)
-		for _, m := range f.Check(nil) {
-			err = errors.Join(err, m)
+		if err == nil {
+			for _, m := range f.Check(nil) {
+				err = errors.Join(err, m)
+			}
 		}
 		if err != nil {
-			return fmt.Errorf("--fault %s: %w", text, err)
+			return usagef("--fault %s: %w", text, err)
 		}
 		c.Faults = append(c.Faults, f)
 	}

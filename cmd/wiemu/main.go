@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,9 +13,6 @@ import (
 	"github.com/wiemu/wiemu/harness/isolation"
 	"github.com/wiemu/wiemu/harness/timeshift"
 )
-
-// failed is the exit code when wiemu itself fails, as with env(1) and docker run.
-const failed = 125
 
 func main() {
 	if isolation.IsInside() {
@@ -28,23 +24,17 @@ func main() {
 	// A closed pipe is an error to clean up after, not a death. (To ignore the
 	// signal would have programs that we run ignore it, too.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { cancel(signalled{<-signals}) }()
 	root := newRoot()
 	root.SetArgs(negativesLast(root, os.Args[1:]))
-	err := root.ExecuteContext(ctx)
-	stop()
-	if err == nil {
-		return
+	text, code := ending(ctx, root.ExecuteContext(ctx), os.Args[1:])
+	if text != "" {
+		fmt.Fprintln(os.Stderr, "wiemu:", text)
 	}
-	var code exitCode
-	if errors.As(err, &code) {
-		os.Exit(int(code))
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		os.Exit(128 + int(syscall.SIGPIPE)) // whoever reads has had enough: nobody to tell
-	}
-	fmt.Fprintln(os.Stderr, "wiemu:", err)
-	os.Exit(failed)
+	os.Exit(code)
 }
 
 // exitCode ends the program with a code and without another word.

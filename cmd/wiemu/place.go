@@ -42,7 +42,7 @@ func (p *placesToRun) addFlags(cmd *cobra.Command) {
 func (p *placesToRun) check() error {
 	known := scenarios.Places()
 	if len(p.on) == 0 {
-		return fmt.Errorf("--on: expected one of %s, found nothing", strings.Join(known, ", "))
+		return usagef("--on: expected one of %s, found nothing", strings.Join(known, ", "))
 	}
 	for i, name := range p.on {
 		if !slices.Contains(known, name) {
@@ -50,10 +50,10 @@ func (p *placesToRun) check() error {
 			if meant := yamlfile.Nearest(name, known); meant != "" {
 				fix = "; did you mean " + meant + "?"
 			}
-			return fmt.Errorf("--on: expected one of %s, found %q%s", strings.Join(known, ", "), name, fix)
+			return usagef("--on: expected one of %s, found %q%s", strings.Join(known, ", "), name, fix)
 		}
 		if slices.Contains(p.on[:i], name) {
-			return fmt.Errorf("--on: %s is there twice", name)
+			return usagef("--on: %s is there twice", name)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ wiemu itself failed.`,
 		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if file == "" {
-				return errors.New("-o: expected the file to write the session into, such as -o session.wiemu.json")
+				return usagef("-o: expected the file to write the session into, such as -o session.wiemu.json")
 			}
 			if flags.record, err = newSessionFile(file, keys); err != nil {
 				return err
@@ -73,7 +73,7 @@ type sessionFile struct {
 func newSessionFile(name string, keys bool) (*sessionFile, error) {
 	if name == "" {
 		if keys {
-			return nil, errors.New("--keys: it goes with --record FILE")
+			return nil, usagef("--keys: it goes with --record FILE")
 		}
 		return nil, nil
 	}

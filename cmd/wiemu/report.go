@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ is the newest run, which may still be going on.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if last && len(args) > 0 {
-				return errors.New("expected one of RUN and --last, found both")
+				return usagef("expected one of RUN and --last, found both")
 			}
 			name, events, err := readRun(cmd, *stateDir, strings.Join(args, ""))
 			if err != nil {
@@ -71,7 +70,7 @@ is the newest run, which may still be going on.`,
 // readRun returns the name and the events of a run, or of an emulator elsewhere.
 func readRun(cmd *cobra.Command, stateDir, id string) (string, []journal.Event, error) {
 	if at := steered(cmd); id != "" && at.name != "" {
-		return "", nil, fmt.Errorf("expected one of RUN and --%s, found both", at.flag)
+		return "", nil, usagef("expected one of RUN and --%s, found both", at.flag)
 	}
 	if at, events, err := eventsElsewhere(cmd, stateDir); at.name != "" || err != nil {
 		return at.flag + "-" + at.name, events, err
@@ -97,9 +96,9 @@ func (p *pictures) addFlags(cmd *cobra.Command) {
 func (p *pictures) check(cmd *cobra.Command) error {
 	switch {
 	case p.format == "" && cmd.Flags().Changed("report-dir"):
-		return errors.New("--report-dir goes with --report")
+		return usagef("--report-dir goes with --report")
 	case p.format != "" && !slices.Contains(timeline.Formats(), timeline.Format(p.format)):
-		return fmt.Errorf("--report: expected html or svg, found %q; a directory is named by --report-dir", p.format)
+		return usagef("--report: expected html or svg, found %q; a directory is named by --report-dir", p.format)
 	}
 	return nil
 }

@@ -48,12 +48,14 @@ behind it. Applications run unmodified and see https://login.microsoftonline.com
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
 		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(), newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newFault(&stateDir), newMove(&stateDir), newScenario(&stateDir), newKind(&stateDir), newCluster(), newWebhook(&stateDir), newCompose(), newTimeshift(&stateDir), newVersion(),
 	)
-	for _, cmd := range root.Commands() {
+	for _, cmd := range append(root.Commands(), root) {
 		if cmd.HasSubCommands() && !cmd.Runnable() { // to mistype one of them is no question for help
 			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.Annotations = map[string]string{helpOnly: "true"}
 		}
 	}
+	helpOf(root)
+	sayOurWay(root)
 	return root
 }
 
@@ -124,27 +126,27 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 	switch {
 	case s.namespace != "" || s.serviceAccount != "":
 		if s.namespace == "" || s.serviceAccount == "" {
-			return d, fmt.Errorf("--namespace and --service-account go together: expected both, found one")
+			return d, usagef("--namespace and --service-account go together: expected both, found one")
 		}
 		if component != "" {
-			return d, fmt.Errorf("component %q and --namespace: expected one of the two", component)
+			return d, usagef("component %q and --namespace: expected one of the two", component)
 		}
 		d.Workload = workload.Workload{Namespace: s.namespace, ServiceAccount: s.serviceAccount}
 	default:
 		var err error
 		if d, err = harness.Find(declared, component, s.environment); err != nil {
-			return d, files.WhyNot(component, s.environment, err)
+			return d, usage(files.WhyNot(component, s.environment, err))
 		}
 	}
 	if s.clientID != "" {
 		id, err := workload.ParseClientID(s.clientID)
 		if err != nil {
-			return d, fmt.Errorf("--client-id: %w", err)
+			return d, usagef("--client-id: %w", err)
 		}
 		d.Workload.ClientID = id
 	}
 	if s.identity.TokenLifetime != 0 && s.identity.TokenLifetime < 10*time.Minute {
-		return d, fmt.Errorf("--token-lifetime: expected at least 10m, as in Kubernetes, found %v", s.identity.TokenLifetime)
+		return d, usagef("--token-lifetime: expected at least 10m, as in Kubernetes, found %v", s.identity.TokenLifetime)
 	}
 	d.Identity = d.Identity.With(s.identity)
 	return d, nil
@@ -326,6 +328,6 @@ func addOutput(cmd *cobra.Command, into *string, formats ...string) {
 				return nil
 			}
 		}
-		return fmt.Errorf("--output: expected one of %s, found %q", strings.Join(formats, ", "), *into)
+		return usagef("--output: expected one of %s, found %q", strings.Join(formats, ", "), *into)
 	}
 }

@@ -53,11 +53,11 @@ func (f *runFlags) addClockFlags(cmd *cobra.Command) {
 func (f *runFlags) check() error {
 	switch {
 	case len(f.publish) > 0 && !f.isolate:
-		return errors.New("--publish: it goes with --isolate; without it the application's ports are this machine's")
+		return usagef("--publish: it goes with --isolate; without it the application's ports are this machine's")
 	case f.clock != realClock && f.clock != lockstepClock:
-		return fmt.Errorf("--clock: expected %s or %s, found %q", realClock, lockstepClock, f.clock)
+		return usagef("--clock: expected %s or %s, found %q", realClock, lockstepClock, f.clock)
 	case f.clock != lockstepClock && (f.explain || f.speed != 1):
-		return errors.New("--speed, --explain: they go with --clock lockstep")
+		return usagef("--speed, --explain: they go with --clock lockstep")
 	}
 	return nil
 }
@@ -83,8 +83,8 @@ with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
 
 While wiemu serve runs, the application is a workload of that server (unless --own),
 whose wiemu.yaml counts: another one of this folder is refused.
-The exit code is the application's; 125 if wiemu itself failed, 126 and 127 as in a
-shell. Afterwards wiemu explain tells why a token was granted or refused.`,
+The exit code is the application's; 2 if what was typed is wrong, 125 if wiemu itself
+failed, 126 and 127 as in a shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
   wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
@@ -128,9 +128,9 @@ func addAllowHost(cmd *cobra.Command, into *[]string) {
 func runArguments(cmd *cobra.Command, args []string) error {
 	switch dash := cmd.ArgsLenAtDash(); {
 	case dash < 0 || dash == len(args):
-		return errors.New("expected -- and the command to run, such as: wiemu run web -- ./my-app")
+		return usagef("expected -- and the command to run, such as: wiemu run web -- ./my-app")
 	case dash > 1:
-		return fmt.Errorf("expected one component before --, found %s", strings.Join(args[:dash], " "))
+		return usagef("expected one component before --, found %s", strings.Join(args[:dash], " "))
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	l.Journal().Record(programStarted(d, command))
 	if flags.speed != 1 {
 		if err := l.Clock().SetSpeed(flags.speed); err != nil {
-			return ended{}, fmt.Errorf("--speed: %w", err)
+			return ended{}, usagef("--speed: %w", err)
 		}
 	}
 	code, err := runChild(ctx, env, command, l.Clock(), flags)
@@ -208,13 +208,13 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 
 func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
 	if len(flags.allow) > 0 {
-		return ended{}, errors.New("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
+		return ended{}, usagef("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
 	}
 	if flags.as != "" {
 		return ended{}, errAsAttached
 	}
 	if !flags.mishaps.none() {
-		return ended{}, errors.New("--fault, --chaos: a server runs, whose lab others share; use wiemu fault inject, or --own")
+		return ended{}, usagef("--fault, --chaos: a server runs, whose lab others share; use wiemu fault inject, or --own")
 	}
 	x, err := s.attach(ctx, client, files)
 	if err != nil {
@@ -237,7 +237,7 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 		return ended{}, err
 	}
 	if flags.speed != 1 {
-		return ended{}, errors.New("--speed: a server runs, whose clock is everybody's; use wiemu clock speed, or --own")
+		return ended{}, usagef("--speed: a server runs, whose clock is everybody's; use wiemu clock speed, or --own")
 	}
 	var clock timeshift.Source
 	if flags.clock == lockstepClock {
@@ -326,7 +326,7 @@ func startProgram(ctx context.Context, c process.Command) (code int, err error) 
 // changes to how things are in there.
 func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation, end func() error, err error) {
 	if env.IsolatedProxy == "" {
-		return nil, nil, errors.New("--isolate: the running server is of an older wiemu, which has no proxy for isolated applications; restart it, or use --own")
+		return nil, nil, usagef("--isolate: the running server is of an older wiemu, which has no proxy for isolated applications; restart it, or use --own")
 	}
 	dir, err := state.MakeTemp()
 	if err != nil {

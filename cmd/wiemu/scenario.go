@@ -39,8 +39,8 @@ func newScenarioRun(stateDir *string) *cobra.Command {
 		Short: "Run scenario files, or without any the ones that are built in",
 		Long: `Run scenarios, each in a lab of its own whose clock moves only by the scenario's
 steps. A directory stands for the YAML files in it. The exit code is 0 if all
-passed, 1 if one failed, 2 if a file is wrong or none was selected, 130 if they
-were interrupted.
+passed, 1 if one failed, 2 if a file or what was typed is wrong or none was selected,
+130 if they were interrupted.
 
 With --on they run elsewhere: in containers (compose), or as pods of a cluster
 (kind). Where a scenario makes no sense it is not run, and the report says why.
@@ -60,7 +60,7 @@ runs differ.`,
   wiemu scenario run scenarios/ --report --report-dir pictures`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Parallel < 0 {
-				return fmt.Errorf("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
+				return usagef("--parallel: expected a number of scenarios, or 0 for that of the processors, found %d", opts.Parallel)
 			}
 			if err := pictures.check(cmd); err != nil {
 				return err
@@ -69,7 +69,7 @@ runs differ.`,
 				return err
 			}
 			if opts.Timeout < 0 {
-				return fmt.Errorf("--timeout: expected a duration above zero, found %v", opts.Timeout)
+				return usagef("--timeout: expected a duration above zero, found %v", opts.Timeout)
 			}
 			selection, err := chosen.parse()
 			if err != nil {
@@ -168,16 +168,16 @@ func (c *choice) addFlags(cmd *cobra.Command) {
 func (c *choice) parse() (s scenarios.Selection, err error) {
 	if c.run != "" {
 		if s.Names, err = regexp.Compile(c.run); err != nil {
-			return s, fmt.Errorf("--run: expected a regular expression: %w", err)
+			return s, usagef("--run: expected a regular expression: %w", err)
 		}
 	}
 	if c.shard != "" {
 		if s.Shard, err = scenarios.ParseShard(c.shard); err != nil {
-			return s, fmt.Errorf("--shard: %w", err)
+			return s, usagef("--shard: %w", err)
 		}
 	}
 	if c.count < 1 {
-		return s, fmt.Errorf("--count: expected a number above zero, found %d", c.count)
+		return s, usagef("--count: expected a number above zero, found %d", c.count)
 	}
 	s.Count = c.count
 	return s, nil

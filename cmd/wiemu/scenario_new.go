@@ -34,7 +34,7 @@ that is built in. A file that is there already is left alone.`,
 				return fmt.Errorf("what is it called? name it by what happens, such as wiemu scenario new old-token")
 			}
 			if len(args) > 1 && cmd.ArgsLenAtDash() != 1 {
-				return fmt.Errorf("expected one name, found %d; a program comes behind --", len(args))
+				return usagef("expected one name, found %d; a program comes behind --", len(args))
 			}
 			return nil
 		},
@@ -44,7 +44,7 @@ that is built in. A file that is there already is left alone.`,
 			var err error
 			if from != "" {
 				if len(args) > 1 || workload != "" || draft.ClientID != "" {
-					return fmt.Errorf("--from-library: expected no program, --workload or --client-id beside it: the case has them")
+					return usagef("--from-library: expected no program, --workload or --client-id beside it: the case has them")
 				}
 				text, err = copyCase(from, draft.File)
 			} else {
@@ -72,7 +72,7 @@ func draftFor(d scenarios.Blank, workload string, command []string) ([]byte, err
 	if workload != "" {
 		var both bool
 		if d.Namespace, d.ServiceAccount, both = strings.Cut(workload, "/"); !both {
-			return nil, fmt.Errorf("--workload: expected NAMESPACE/SERVICEACCOUNT, such as shop/web-sa, found %q", workload)
+			return nil, usagef("--workload: expected NAMESPACE/SERVICEACCOUNT, such as shop/web-sa, found %q", workload)
 		}
 	}
 	if d.Command = command; len(command) > 0 && command[0] != scenarios.Program {
@@ -106,7 +106,7 @@ func copyCase(name, file string) ([]byte, error) {
 	if meant := yamlfile.Nearest(name, files); meant != "" {
 		fix = "did you mean " + meant + "?"
 	}
-	return nil, fmt.Errorf("--from-library: expected a case of the library, found %q; %s", name, fix)
+	return nil, usagef("--from-library: expected a case of the library, found %q; %s", name, fix)
 }
 
 // writeNew writes a file that is not there yet.

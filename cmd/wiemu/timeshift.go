@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -40,7 +39,7 @@ running end with it. The exit code is the command's.`,
   wiemu timeshift --probe               # does it work on this machine?`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !probe && len(args) == 0 {
-				return errors.New("expected -- and the command to run, such as: wiemu timeshift --by 25h -- date")
+				return usagef("expected -- and the command to run, such as: wiemu timeshift --by 25h -- date")
 			}
 			return nil
 		},
@@ -68,7 +67,7 @@ running end with it. The exit code is the command's.`,
 			lab := clock.Stopped(start)
 			if speed != 0 {
 				if err := lab.SetSpeed(speed); err != nil {
-					return fmt.Errorf("--speed: %w", err)
+					return usagef("--speed: %w", err)
 				}
 			}
 			return runShifted(cmd.Context(), lab, opts, args)
@@ -90,13 +89,13 @@ func startOf(at, by string) (time.Time, error) {
 	if at != "" {
 		var err error
 		if start, err = time.Parse(time.RFC3339, at); err != nil {
-			return start, fmt.Errorf("--at: expected a time such as 2026-12-31T23:59:00Z, found %q", at)
+			return start, usagef("--at: expected a time such as 2026-12-31T23:59:00Z, found %q", at)
 		}
 	}
 	if by != "" {
 		d, err := time.ParseDuration(by)
 		if err != nil {
-			return start, fmt.Errorf("--by: expected a duration such as 25h or -5m, found %q", by)
+			return start, usagef("--by: expected a duration such as 25h or -5m, found %q", by)
 		}
 		start = start.Add(d)
 	}

@@ -70,7 +70,7 @@ The exit code is 1 if there are errors, 0 if there are none or warnings only.`,
 			directory, err := preflight.ReadDirectory(directories)
 			if err != nil {
 				if len(directories) == 1 && errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("directory") {
-					return errors.New("which directory? name a wiemu.yaml, or what az exported of a real one, with --directory (wiemu validate --help says how)")
+					return usagef("which directory? name a wiemu.yaml, or what az exported of a real one, with --directory (wiemu validate --help says how)")
 				}
 				return err
 			}
@@ -112,7 +112,7 @@ func worthChecking(demand preflight.Demand, files []string, environment string) 
 	case len(demand.Workloads) == 0:
 		return fmt.Errorf("%s: expected workloads that use workload identity, found none", strings.Join(files, ", "))
 	case environment != "" && !slices.Contains(environments, environment):
-		return fmt.Errorf("--env %s: expected an environment in which something has an identity (%s)", environment, strings.Join(environments, ", "))
+		return usagef("--env %s: expected an environment in which something has an identity (%s)", environment, strings.Join(environments, ", "))
 	}
 	return nil
 }

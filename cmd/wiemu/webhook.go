@@ -42,7 +42,7 @@ The exit code is 1 if a pod would be refused.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
-				return fmt.Errorf("which manifests? name them with --file (wiemu webhook --help says how)")
+				return usagef("which manifests? name them with --file (wiemu webhook --help says how)")
 			}
 			manifests := webhook.NewManifests(o.namespace)
 			for _, file := range files {
@@ -98,7 +98,7 @@ type webhookOptions struct {
 func (o webhookOptions) settings(cmd *cobra.Command, stateDir string) (webhook.Settings, error) {
 	address, err := netip.ParseAddr(o.address)
 	if err != nil {
-		return webhook.Settings{}, fmt.Errorf("--address: expected an IP address, found %q", o.address)
+		return webhook.Settings{}, usagef("--address: expected an IP address, found %q", o.address)
 	}
 	var read harness.Files
 	if o.config != "" {
