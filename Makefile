@@ -37,7 +37,7 @@ accuracy: ## How many replies are Entra ID's, request by request; FLAGS="-o json
 conformance: build ## The official clients against bin/wiemu; FLAGS="--run REGEX --mode proxy -o json"
 	go run ./scenarios/conformance $(FLAGS)
 
-conformance-table: ## ... and write the table of README.md
+conformance-table: ## ... and write the table of docs/conformance.md
 	$(MAKE) conformance FLAGS=--update-table
 
 conformance-update: ## ... with the newest versions that run here, pinned

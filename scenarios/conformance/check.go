@@ -45,7 +45,7 @@ func check(ctx context.Context, l *Lab, client Client, mode Mode, dir string) (C
 		return c, err
 	}
 	c.Rotated = true
-	said, err := refusal(ctx, l, client, mode, dir)
+	said, err := refusal(ctx, l, mode, dir, stranger{workload: refused, run: client.Run, code: 700213, says: client.Refusal})
 	c.Refusal = said
 	return c, err
 }
@@ -137,38 +137,47 @@ func assertions(events []journal.Event) []string {
 	return ids
 }
 
-// refusal runs the client as a workload that nobody trusts and returns the line
-// of its output that says so.
-func refusal(ctx context.Context, l *Lab, client Client, mode Mode, dir string) (string, error) {
+// A stranger is a run of a client that has to be refused.
+type stranger struct {
+	workload []string // flags of wiemu run
+	env      []string
+	run      string
+	code     int    // AADSTS
+	says     string // in the client's own output
+}
+
+// refusal runs the client as somebody whom nobody trusts and returns the line of its
+// output that says so.
+func refusal(ctx context.Context, l *Lab, mode Mode, dir string, s stranger) (string, error) {
 	before, err := l.Events(ctx, "")
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := l.command(ctx, mode, dir, refused, client.Run)
+	cmd := l.command(ctx, mode, dir, s.workload, s.run, s.env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	all := fmt.Sprintf("standard output:\n%s\nstandard error:\n%s", lastLines(string(out), 40), lastLines(stderr.String(), 40))
 	if code := (*exec.ExitError)(nil); err == nil {
-		return "", fmt.Errorf("refused subject: the client exited with 0; %s", all)
+		return "", fmt.Errorf("refused: the client exited with 0; %s", all)
 	} else if !errors.As(err, &code) || code.ExitCode() == 125 {
-		return "", fmt.Errorf("refused subject: %w; %s", err, all)
+		return "", fmt.Errorf("refused: %w; %s", err, all)
 	}
 	after, err := l.Events(ctx, lastID(before))
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(after, func(e journal.Event) bool { return e.Kind == journal.Exchange && e.Code == 700213 }) {
-		return "", fmt.Errorf("refused subject: expected a token request that was refused with AADSTS700213, found none in the journal; %s", all)
+	if !slices.ContainsFunc(after, func(e journal.Event) bool { return e.Kind == journal.Exchange && e.Code == s.code }) {
+		return "", fmt.Errorf("refused: expected a token request that was refused with AADSTS%d, found none in the journal; %s", s.code, all)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, client.Refusal) {
+		if strings.Contains(line, s.says) {
 			return strings.TrimSpace(line), nil
 		}
 	}
-	return "", fmt.Errorf("refused subject: expected %q in the client's own output; %s", client.Refusal, all)
+	return "", fmt.Errorf("refused: expected %q in the client's own output; %s", s.says, all)
 }
 
 // A program is a client that runs.

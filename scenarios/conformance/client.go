@@ -42,10 +42,11 @@ func (m *Mode) UnmarshalText(text []byte) error {
 type Client struct {
 	Dir string `yaml:"-"` // absolute
 
-	Name    string   `yaml:"name"`    // row of the table
-	Package string   `yaml:"package"` // whose version is shown
-	Needs   []string `yaml:"needs"`   // programs; without them the client is left out
-	With    []string `yaml:"with"`    // files elsewhere that Install depends on, relative to Dir
+	Name      string   `yaml:"name"`       // row of the table, with Credential
+	Federated string   `yaml:"credential"` // what the library calls its federated credential (default: federated)
+	Package   string   `yaml:"package"`    // whose version is shown
+	Needs     []string `yaml:"needs"`      // programs; without them the client is left out
+	With      []string `yaml:"with"`       // files elsewhere that Install depends on, relative to Dir
 
 	// Install runs once in a copy of Dir, until a file of Dir or With changes;
 	// $WIEMU_CONFORMANCE_SOURCE is Dir itself.
@@ -54,6 +55,10 @@ type Client struct {
 	Runtime string `yaml:"runtime"` // prints what the program runs on (default: by the first of Needs)
 	Run     string `yaml:"run"`     // is the program, in that copy
 	Update  string `yaml:"update"`  // rewrites the pins in Dir to the newest that runs here
+
+	// Credentials are those that the program takes as its argument, each a row of its
+	// own. Without Refusal they are all that the client has.
+	Credentials []Credential `yaml:"credentials"`
 
 	Modes        []Mode   `yaml:"modes"`
 	Lockstep     []string `yaml:"lockstep"`      // files of lockstep/, without .yaml
@@ -81,10 +86,11 @@ func readClients(dir string) ([]Client, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if other, taken := rows[c.Name]; taken {
-			problems = append(problems, yamlfile.Problem{File: file, Field: "name", Expected: "a name of its own", Found: fmt.Sprintf("%q, which is that of %s", c.Name, other)})
+		row := c.Name + " " + c.Federated
+		if other, taken := rows[row]; taken {
+			problems = append(problems, yamlfile.Problem{File: file, Field: "name", Expected: "a name of its own, or another credential", Found: fmt.Sprintf("%q, which is that of %s", c.Name, other)})
 		}
-		rows[c.Name] = file
+		rows[row] = file
 		clients = append(clients, c)
 	}
 	if err := problems.Err(); err != nil {
@@ -94,7 +100,7 @@ func readClients(dir string) ([]Client, error) {
 		return nil, fmt.Errorf("%s: expected directories with a client.yaml, found none", dir)
 	}
 	slices.SortFunc(clients, func(a, b Client) int {
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+		return strings.Compare(strings.ToLower(a.Name+" "+a.Federated), strings.ToLower(b.Name+" "+b.Federated))
 	})
 	return clients, nil
 }
@@ -117,12 +123,19 @@ func readClient(file string) (Client, error) {
 	refuse := func(field, expected, found, fix string) {
 		problems = append(problems, yamlfile.Problem{File: file, Line: lineOf(node, field), Field: field, Expected: expected, Found: found, Fix: fix})
 	}
+	if c.Refusal == "" && len(c.Credentials) == 0 {
+		refuse("refusal", "text", "nothing", "give what the client's own output contains when its subject is refused, such as AADSTS700213; or credentials, for a client that has no federated one")
+	}
+	for i, credential := range c.Credentials {
+		if credential.Name == "" || credential.Run == "" {
+			refuse(fmt.Sprintf("credentials[%d]", i), "name and run", "less", "name is shown in the table, run is the program's argument")
+		}
+	}
 	for _, f := range []struct{ field, value, fix string }{
 		{"name", c.Name, "give the row of the table a name"},
 		{"package", c.Package, "name the package whose version is shown"},
 		{"version", c.Version, "give a command that prints the package's version"},
 		{"run", c.Run, "give the command that is the client"},
-		{"refusal", c.Refusal, "give what the client's own output contains when its subject is refused, such as AADSTS700213"},
 	} {
 		if strings.TrimSpace(f.value) == "" {
 			refuse(f.field, "text", "nothing", f.fix)
@@ -135,6 +148,9 @@ func readClient(file string) (Client, error) {
 		refuse("lockstep", "scenarios for a client that has the mode lockstep, and for no other", fmt.Sprintf("%d", len(c.Lockstep)), "list the scenarios of scenarios/conformance/lockstep that the client plays, such as day, and lockstep among its modes")
 	case c.WithoutProxy && slices.Contains(c.Modes, Proxy):
 		refuse("modes", "isolate alone", "proxy", "a client that is without-proxy cannot run there")
+	}
+	if c.Federated == "" {
+		c.Federated = "federated"
 	}
 	if c.Runtime == "" && len(c.Needs) > 0 {
 		c.Runtime = runtimes[c.Needs[0]]

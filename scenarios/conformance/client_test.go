@@ -35,6 +35,7 @@ func TestBadClientFiles(t *testing.T) {
 		"lockstep in nothing": {strings.Replace(good, "[proxy]", "[proxy, lockstep]", 1), "client.yaml: lockstep: expected scenarios for a client that has the mode lockstep"},
 		"no mode":             {strings.Replace(good, "[proxy]", "[]", 1), "client.yaml:6: modes: expected proxy, isolate, lockstep, found none"},
 		"no proxy and proxy":  {good + "without-proxy: true\n", "client.yaml:6: modes: expected isolate alone, found proxy"},
+		"half a credential":   {good + "credentials: [{name: ClientSecretCredential}]\n", "credentials[0]: expected name and run"},
 		"no refusal":          {strings.Replace(good, "AADSTS700213", "", 1), "client.yaml:7: refusal: expected text, found nothing"},
 		"no such file":        {good + "with: [../go.mod]\n", "client.yaml:8: with: expected files relative to client.yaml, found ../go.mod, which is missing"},
 		"syntax":              {good + "note: [\n", "client.yaml:"},
@@ -51,7 +52,7 @@ func TestBadClientFiles(t *testing.T) {
 
 func TestClientsAreToldApart(t *testing.T) {
 	_, err := readClients(write(t, map[string]string{"a/client.yaml": good, "b/client.yaml": good}))
-	if err == nil || !strings.Contains(err.Error(), `b/client.yaml: name: expected a name of its own, found "curl", which is that of`) {
+	if err == nil || !strings.Contains(err.Error(), `b/client.yaml: name: expected a name of its own, or another credential, found "curl", which is that of`) {
 		t.Errorf("two clients of one name: %v", err)
 	}
 	if _, err := readClients(t.TempDir()); err == nil || !strings.Contains(err.Error(), "found none") {
@@ -65,19 +66,28 @@ func TestClientsAreToldApart(t *testing.T) {
 	}
 }
 
-// Every client of the repository is in the README's table.
+// Every client of the repository is in the table, with each of its credentials.
 func TestClientsOfTheRepository(t *testing.T) {
 	clients, err := readClients("clients")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "conformance.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range clients {
-		if !strings.Contains(string(readme), "\n| "+c.Name+" |") {
-			t.Errorf("%s is not in the README's table; make conformance-table writes it", c.Name)
+		rows := []string{}
+		if c.Refusal != "" {
+			rows = append(rows, c.Federated)
+		}
+		for _, credential := range c.Credentials {
+			rows = append(rows, credential.Name)
+		}
+		for _, row := range rows {
+			if !strings.Contains(string(page), "\n| "+c.Name+" | "+row+" |") {
+				t.Errorf("%s, %s: not in the table of docs/conformance.md; make conformance-table writes it", c.Name, row)
+			}
 		}
 	}
 }

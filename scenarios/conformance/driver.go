@@ -69,23 +69,27 @@ func (d *driver) update(ctx context.Context, clients []Client) error {
 
 // all runs the clients, a few at once, and returns their results in order.
 func (d *driver) all(ctx context.Context, clients []Client) []Result {
-	results := make([]Result, len(clients))
+	rows := make([][]Result, len(clients))
 	var group errgroup.Group
 	group.SetLimit(d.jobs)
 	for i, c := range clients {
 		group.Go(func() error {
-			results[i] = d.one(ctx, c)
+			rows[i] = d.one(ctx, c)
 			return nil
 		})
 	}
 	_ = group.Wait() // what failed is in the results
-	return results
+	return slices.Concat(rows...)
 }
 
-// one installs a client and runs it in each of its modes.
-func (d *driver) one(ctx context.Context, c Client) Result {
-	r := Result{Client: c.Name, Package: c.Package, Refusal: c.Refusal, WithoutProxy: c.WithoutProxy, Note: c.Note, Modes: map[Mode]ModeResult{}}
+// one installs a client and runs it in each of its modes, and with each of its
+// credentials.
+func (d *driver) one(ctx context.Context, c Client) (rows []Result) {
+	r := Result{Client: c.Name, Credential: c.Federated, Package: c.Package, Refusal: c.Refusal, WithoutProxy: c.WithoutProxy, Note: c.Note, Modes: map[Mode]ModeResult{}}
 	dir, outcome, err := d.prepare(ctx, c, &r)
+	if c.Refusal == "" {
+		return d.credentials(ctx, c, r, dir, outcome, err)
+	}
 	for _, m := range d.modes {
 		if !slices.Contains(c.Modes, m) {
 			r.Modes[m] = ModeResult{Outcome: NotMeant}
@@ -98,12 +102,12 @@ func (d *driver) one(ctx context.Context, c Client) Result {
 			result = d.mode(ctx, c, m, dir)
 		}
 		r.Modes[m] = result
-		d.say("%-8s %-52s %-18s %-8s %5.1fs", result.Outcome, c.Name, r.Version, m, result.Seconds)
+		d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, c.Name+", "+c.Federated, r.Version, m, result.Seconds)
 		if result.Why != "" {
 			d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
 	}
-	return r
+	return append([]Result{r}, d.credentials(ctx, c, r, dir, outcome, err)...)
 }
 
 // prepare installs the client and asks for versions. The outcome is of all its

@@ -55,7 +55,7 @@ func TestDriverTellsWhatAClientDoes(t *testing.T) {
 		"an early end":          {`echo "round done"`, "echo 'no, thanks'; echo of course >&2; exit 3", "the client ended; standard output:\ngraph ok\nsecret the secret of wiemu\nno, thanks\nstandard error:\n"},
 		"an end with an error":  {"while read -r _; do round; done", "while read -r _; do round; done; exit 3", "expected that the client ends with its input: exit status 3"},
 		"a refusal kept back":   {`echo "$answer"; exit 1`, "echo 'something went wrong'; exit 1", `expected "AADSTS700213" in the client's own output`},
-		"a refusal passed over": {`echo "$answer"; exit 1`, "exit 0", "refused subject: the client exited with 0"},
+		"a refusal passed over": {`echo "$answer"; exit 1`, "exit 0", "refused: the client exited with 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +132,7 @@ exec ` + wiemu + ` "$@"
 			"steps:\n  - {name: app, run: {workload: a, command: [client, watch, \"5\"]}}\n  - expect: [\"results.app.stdout == '" + says + "'\"]\n"
 	}
 	for name, row := range map[string]struct{ says, cannot, want, said string }{
-		"as it should be":  {`it is here, watch 5\\n`, "", "", "passed   curl"},
+		"as it should be":  {`it is here, watch 5\\n`, "", "", "passed   curl, federated"},
 		"a scenario fails": {"something else", "", "1 of 1 runs failed", "expectation failed"},
 		"not here":         {"", "yes", "nothing was run", "left out: curl, lockstep: wiemu timeshift does not work here: no ptrace here"},
 	} {

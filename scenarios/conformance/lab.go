@@ -105,13 +105,14 @@ func (l *Lab) Close() error {
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
-// command is wiemu run in this lab. When ctx ends it is told to end.
-func (l *Lab) command(ctx context.Context, mode Mode, dir string, workload []string, run string) *exec.Cmd {
+// command is wiemu run in this lab, with environment variables of its own on top.
+// When ctx ends it is told to end.
+func (l *Lab) command(ctx context.Context, mode Mode, dir string, workload []string, run string, env ...string) *exec.Cmd {
 	args := []string{"run"}
 	if mode == Isolate {
 		args = append(args, "--isolate")
 	}
-	args = append(append(args, workload...), "--", "bash", "-c", "exec "+run)
+	args = append(append(append(append(args, workload...), "--", "env"), env...), "bash", "-c", "exec "+run)
 	cmd := exec.CommandContext(ctx, l.wiemu, args...)
 	cmd.Dir, cmd.Env = dir, l.environ
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

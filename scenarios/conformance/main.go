@@ -13,6 +13,9 @@
 //   - on an error prints the library's own text in full on standard output and
 //     exits with 1.
 //
+// A client with credentials (see [Credential]) does one round with each of them, whose
+// name is its argument, and is refused with one that belongs to somebody else.
+//
 // A client that has the mode lockstep lives on the lab clock in scenarios, too, for 26
 // hours and more: see lockstep/. There it is run as "client watch SECONDS". It does
 // the same work again and again, with the one credential that it made at its start
@@ -95,7 +98,7 @@ that is an error. Run it in the repository, after make build.
 	flags.StringVar(&o.cache, "cache", "", "where clients are installed (default $WIEMU_CONFORMANCE_CACHE, else in the user's cache directory)")
 	flags.BoolVar(&o.list, "list", false, "list the clients and run nothing")
 	flags.BoolVar(&o.update, "update", false, "first pin each client to the newest version that runs here")
-	flags.BoolVar(&o.updateTable, "update-table", false, "write the table into README.md")
+	flags.BoolVar(&o.updateTable, "update-table", false, "write the table into docs/conformance.md")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -180,7 +183,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return d.verdict(results, table.Bytes())
 }
 
-// verdict counts, writes the README's table if it was asked for and everything
+// verdict counts, writes the table if it was asked for and everything
 // passed, and tells whether that is a success.
 func (d *driver) verdict(results []Result, table []byte) error {
 	of := count(results)
@@ -202,7 +205,7 @@ func (d *driver) verdict(results []Result, table []byte) error {
 	}):
 		return errors.New("nothing was run")
 	case d.updateTable:
-		return updateTable(filepath.Join(d.root, "README.md"), table)
+		return updateTable(filepath.Join(d.root, "docs", "conformance.md"), table)
 	}
 	return nil
 }

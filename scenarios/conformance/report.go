@@ -34,6 +34,7 @@ type ModeResult struct {
 // Result is what came of a client: a row of the table.
 type Result struct {
 	Client         string              `json:"client"`
+	Credential     string              `json:"credential"`
 	Package        string              `json:"package"`
 	Version        string              `json:"version,omitempty"`
 	Runtime        string              `json:"runtime,omitempty"`
@@ -61,7 +62,7 @@ var sign = map[Outcome]string{Passed: "✓", Failed: "✗", LeftOut: "left out",
 // writeTable writes the results in Markdown, with the notes below.
 func writeTable(w io.Writer, results []Result) error {
 	var b strings.Builder
-	b.WriteString("| client | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range results {
 		note := ""
@@ -76,7 +77,7 @@ func writeTable(w io.Writer, results []Result) error {
 		if r.WithoutProxy {
 			proxy = "ignores it"
 		}
-		row := []string{r.Client, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], sign[r.Modes[Lockstep].Outcome], r.rotated(), r.refused(), note}
+		row := []string{r.Client, r.Credential, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], sign[r.Modes[Lockstep].Outcome], r.rotated(), r.refused(), note}
 		for i, cell := range row {
 			row[i] = strings.ReplaceAll(cell, "|", `\|`)
 		}

@@ -9,21 +9,21 @@ import (
 )
 
 var results = []Result{
-	{Client: "curl", Version: "8.1.2", Runtime: "bash 5.2", Refusal: "AADSTS700213", Note: "The lines of\nthe documentation.", Modes: map[Mode]ModeResult{
+	{Client: "curl", Credential: "federated", Version: "8.1.2", Runtime: "bash 5.2", Refusal: "AADSTS700213", Note: "The lines of\nthe documentation.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"}, Lockstep: {Outcome: Passed, Checked: Checked{Rotated: true}},
 	}},
-	{Client: "msal|node", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
+	{Client: "msal|node", Credential: "client secret", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: NotMeant}, Isolate: {Outcome: Failed, Why: "it ended"}, Lockstep: {Outcome: NotMeant},
 	}},
-	{Client: "wget", Refusal: "AADSTS700213", Note: "The lines of the documentation.", Modes: map[Mode]ModeResult{
+	{Client: "wget", Credential: "federated", Refusal: "AADSTS700213", Note: "The lines of the documentation.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: LeftOut}, Isolate: {Outcome: NotMeant}, Lockstep: {Outcome: NotMeant},
 	}},
 }
 
-const table = "| client | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|\n" +
-	"| curl | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
-	"| msal\\|node | 7.2.3 | Node 20 | ignores it | ✗ | – | ✗ | – | [2] |\n" +
-	"| wget | – | – | left out | – | – | – | – | [1] |\n" +
+const table = "| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|---|\n" +
+	"| curl | federated | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
+	"| msal\\|node | client secret | 7.2.3 | Node 20 | ignores it | ✗ | – | ✗ | – | [2] |\n" +
+	"| wget | federated | – | – | left out | – | – | – | – | [1] |\n" +
 	"\n1. The lines of the documentation.\n2. Node 20.\n"
 
 func TestTable(t *testing.T) {

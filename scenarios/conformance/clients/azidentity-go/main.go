@@ -1,5 +1,5 @@
 // Command azidentity-go is a client of the conformance table: azidentity's
-// WorkloadIdentityCredential, and azsecrets, with no option set.
+// credentials, and azsecrets, with no option set.
 package main
 
 import (
@@ -18,10 +18,13 @@ import (
 
 func main() {
 	var err error
-	if len(os.Args) > 1 {
+	switch {
+	case len(os.Args) == 1:
+		err = rounds("federated")
+	case os.Args[1] == "watch":
 		err = watch(os.Args[2], len(os.Args) > 3 && os.Args[3] == "always")
-	} else {
-		err = rounds()
+	default:
+		err = rounds(os.Args[1])
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -29,10 +32,40 @@ func main() {
 	}
 }
 
-func rounds() error {
+// newCredential makes one of the library's credentials.
+func newCredential(kind string) (azcore.TokenCredential, error) {
+	tenant, client := os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID")
+	switch kind {
+	case "secret":
+		return azidentity.NewClientSecretCredential(tenant, client, os.Getenv("AZURE_CLIENT_SECRET"), nil)
+	case "certificate", "certificate-pfx", "certificate-chain":
+		data, err := os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH"))
+		if err != nil {
+			return nil, err
+		}
+		certificates, key, err := azidentity.ParseCertificates(data, []byte(os.Getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD")))
+		if err != nil {
+			return nil, err
+		}
+		return azidentity.NewClientCertificateCredential(tenant, client, certificates, key, &azidentity.ClientCertificateCredentialOptions{
+			SendCertificateChain: kind == "certificate-chain",
+		})
+	case "assertion":
+		return azidentity.NewClientAssertionCredential(tenant, client, readTokenFile, nil)
+	default:
+		return azidentity.NewWorkloadIdentityCredential(nil)
+	}
+}
+
+func readTokenFile(context.Context) (string, error) {
+	token, err := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
+	return string(token), err
+}
+
+func rounds(kind string) error {
 	again := bufio.NewScanner(os.Stdin)
 	for {
-		credential, err := azidentity.NewWorkloadIdentityCredential(nil)
+		credential, err := newCredential(kind)
 		if err != nil {
 			return err
 		}
@@ -56,15 +89,11 @@ func watch(every string, always bool) error {
 	if err != nil {
 		return err
 	}
-	var credential azcore.TokenCredential
+	kind := "federated"
 	if always {
-		credential, err = azidentity.NewClientAssertionCredential(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), func(context.Context) (string, error) {
-			token, err := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
-			return string(token), err
-		}, nil)
-	} else {
-		credential, err = azidentity.NewWorkloadIdentityCredential(nil)
+		kind = "assertion"
 	}
+	credential, err := newCredential(kind)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ import com.microsoft.aad.msal4j.ClientCredentialFactory;
 import com.microsoft.aad.msal4j.ClientCredentialParameters;
 import com.microsoft.aad.msal4j.ConfidentialClientApplication;
 import com.microsoft.aad.msal4j.IAuthenticationResult;
+import com.microsoft.aad.msal4j.IClientCredential;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.HttpURLConnection;
@@ -14,13 +15,13 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Gets tokens with MSAL and the content of the token file, and reads a secret with one. */
+/** Gets tokens with MSAL and one of its credentials, and reads a secret with one. */
 public class Client {
     public static void main(String[] args) {
         Scanner again = new Scanner(System.in);
         try {
             do {
-                round();
+                round(args.length > 0 ? args[0] : "federated");
             } while (again.hasNextLine() && again.nextLine() != null);
         } catch (Exception e) {
             e.printStackTrace(System.out);
@@ -29,10 +30,24 @@ public class Client {
         System.exit(0); // the library's threads would go on
     }
 
-    static void round() throws Exception {
-        String assertion = Files.readString(Path.of(System.getenv("AZURE_FEDERATED_TOKEN_FILE")));
+    static IClientCredential credential(String kind) throws Exception {
+        switch (kind) {
+            case "secret":
+                return ClientCredentialFactory.createFromSecret(System.getenv("AZURE_CLIENT_SECRET"));
+            case "certificate-pfx":
+                try (InputStream file = Files.newInputStream(Path.of(System.getenv("AZURE_CLIENT_CERTIFICATE_PATH")))) {
+                    return ClientCredentialFactory.createFromCertificate(file, System.getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD"));
+                }
+            case "assertion":
+                return ClientCredentialFactory.createFromCallback(() -> Files.readString(Path.of(System.getenv("AZURE_FEDERATED_TOKEN_FILE"))));
+            default:
+                return ClientCredentialFactory.createFromClientAssertion(Files.readString(Path.of(System.getenv("AZURE_FEDERATED_TOKEN_FILE"))));
+        }
+    }
+
+    static void round(String kind) throws Exception {
         ConfidentialClientApplication application = ConfidentialClientApplication
-            .builder(System.getenv("AZURE_CLIENT_ID"), ClientCredentialFactory.createFromClientAssertion(assertion))
+            .builder(System.getenv("AZURE_CLIENT_ID"), credential(kind))
             .authority(System.getenv("AZURE_AUTHORITY_HOST") + System.getenv("AZURE_TENANT_ID"))
             .build();
         token(application, "https://graph.microsoft.com/.default");

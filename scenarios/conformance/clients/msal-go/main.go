@@ -1,5 +1,6 @@
 // Command msal-go is a client of the conformance table: a confidential client
-// of MSAL for Go that reads its assertion from the token file, and a plain GET.
+// of MSAL for Go that reads its assertion from the token file, or has a secret or
+// certificate, and a plain GET.
 package main
 
 import (
@@ -15,9 +16,13 @@ import (
 )
 
 func main() {
+	kind := "federated"
+	if len(os.Args) > 1 {
+		kind = os.Args[1]
+	}
 	again := bufio.NewScanner(os.Stdin)
 	for {
-		if err := round(context.Background()); err != nil {
+		if err := round(context.Background(), kind); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -28,11 +33,32 @@ func main() {
 	}
 }
 
-func round(ctx context.Context) error {
-	credential := confidential.NewCredFromAssertionCallback(func(context.Context, confidential.AssertionRequestOptions) (string, error) {
+func newCredential(kind string) (confidential.Credential, error) {
+	switch kind {
+	case "secret":
+		return confidential.NewCredFromSecret(os.Getenv("AZURE_CLIENT_SECRET"))
+	case "certificate":
+		pem, err := os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH"))
+		if err != nil {
+			return confidential.Credential{}, err
+		}
+		certificates, key, err := confidential.CertFromPEM(pem, "")
+		if err != nil {
+			return confidential.Credential{}, err
+		}
+		return confidential.NewCredFromCert(certificates, key)
+	}
+	return confidential.NewCredFromAssertionCallback(func(context.Context, confidential.AssertionRequestOptions) (string, error) {
 		assertion, err := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
 		return string(assertion), err
-	})
+	}), nil
+}
+
+func round(ctx context.Context, kind string) error {
+	credential, err := newCredential(kind)
+	if err != nil {
+		return err
+	}
 	client, err := confidential.New(os.Getenv("AZURE_AUTHORITY_HOST")+os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), credential)
 	if err != nil {
 		return err

@@ -1,5 +1,7 @@
 // A confidential client of @azure/msal-node that reads its assertion from the
-// token file, and fetch.
+// token file, or has a secret or certificate, and fetch.
+import { createHash, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
@@ -7,12 +9,24 @@ import { ConfidentialClientApplication } from "@azure/msal-node";
 
 const assertion = () => readFile(process.env.AZURE_FEDERATED_TOKEN_FILE, "utf8");
 
-const application = (clientAssertion) =>
+function certificate(algorithm, name) {
+  const pem = readFileSync(process.env.AZURE_CLIENT_CERTIFICATE_PATH, "utf8");
+  return { [name]: createHash(algorithm).update(new X509Certificate(pem).raw).digest("hex"), privateKey: pem.slice(pem.indexOf("-----BEGIN PRIVATE KEY")) };
+}
+
+const credentials = {
+  federated: () => ({ clientAssertion: assertion }),
+  secret: () => ({ clientSecret: process.env.AZURE_CLIENT_SECRET }),
+  certificate: () => ({ clientCertificate: certificate("sha1", "thumbprint") }),
+  "certificate-sha256": () => ({ clientCertificate: certificate("sha256", "thumbprintSha256") }),
+};
+
+const application = (credential) =>
   new ConfidentialClientApplication({
     auth: {
       clientId: process.env.AZURE_CLIENT_ID,
       authority: process.env.AZURE_AUTHORITY_HOST + process.env.AZURE_TENANT_ID,
-      clientAssertion,
+      ...credential,
     },
   });
 
@@ -27,7 +41,7 @@ async function read(app) {
 }
 
 async function round() {
-  const secret = await read(application(assertion));
+  const secret = await read(application(credentials[process.argv[2] ?? "federated"]()));
   console.log("graph ok");
   console.log("secret", secret);
   console.log("round done");
@@ -35,7 +49,7 @@ async function round() {
 
 // With once the application is made with a text, which it cannot read again.
 async function watch(every, once) {
-  const app = application(once ? await assertion() : assertion);
+  const app = application({ clientAssertion: once ? await assertion() : assertion });
   for (;;) {
     const line = await read(app).then(
       (secret) => ({ ok: true, secret }),

@@ -1,7 +1,14 @@
-// @azure/identity's WorkloadIdentityCredential, and @azure/keyvault-secrets, with no option set.
+// @azure/identity's credentials, and @azure/keyvault-secrets, with no option set.
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
-import { WorkloadIdentityCredential } from "@azure/identity";
+import { readFile } from "node:fs/promises";
+import {
+  ClientAssertionCredential,
+  ClientCertificateCredential,
+  ClientSecretCredential,
+  EnvironmentCredential,
+  WorkloadIdentityCredential,
+} from "@azure/identity";
 import { SecretClient } from "@azure/keyvault-secrets";
 
 async function read(credential) {
@@ -10,8 +17,19 @@ async function read(credential) {
   return (await client.getSecret("mysecret")).value;
 }
 
+const { AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE } = process.env;
+const credentials = {
+  federated: () => new WorkloadIdentityCredential(),
+  secret: () => new ClientSecretCredential(AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET),
+  certificate: () => new ClientCertificateCredential(AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_CERTIFICATE_PATH),
+  "certificate-chain": () =>
+    new ClientCertificateCredential(AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_CERTIFICATE_PATH, { sendCertificateChain: true }),
+  "certificate-environment": () => new EnvironmentCredential(),
+  assertion: () => new ClientAssertionCredential(AZURE_TENANT_ID, AZURE_CLIENT_ID, () => readFile(AZURE_FEDERATED_TOKEN_FILE, "utf8")),
+};
+
 async function round() {
-  const secret = await read(new WorkloadIdentityCredential());
+  const secret = await read(credentials[process.argv[2] ?? "federated"]());
   console.log("graph ok");
   console.log("secret", secret);
   console.log("round done");

@@ -7,6 +7,8 @@ import time
 
 import msal
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 
 def assertion():
@@ -14,11 +16,31 @@ def assertion():
         return file.read()
 
 
-def application(assertion=assertion):
+def credential(kind):
+    match kind:
+        case "secret":
+            return os.environ["AZURE_CLIENT_SECRET"]
+        case "certificate":
+            with open(os.environ["AZURE_CLIENT_CERTIFICATE_PATH"]) as file:
+                pem = file.read()
+            thumbprint = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA1()).hex()
+            return {"private_key": pem, "thumbprint": thumbprint}
+        case "certificate-sha256":
+            with open(os.environ["AZURE_CLIENT_CERTIFICATE_PATH"]) as file:
+                pem = file.read()
+            return {"private_key": pem, "public_certificate": pem}
+        case "certificate-pfx":
+            return {
+                "private_key_pfx_path": os.environ["AZURE_CLIENT_CERTIFICATE_PATH"],
+                "passphrase": os.environ["AZURE_CLIENT_CERTIFICATE_PASSWORD"],
+            }
+
+
+def application(assertion=assertion, kind="federated"):
     return msal.ConfidentialClientApplication(
         os.environ["AZURE_CLIENT_ID"],
         authority=os.environ["AZURE_AUTHORITY_HOST"] + os.environ["AZURE_TENANT_ID"],
-        client_credential={"client_assertion": assertion},
+        client_credential={"client_assertion": assertion} if kind == "federated" else credential(kind),
     )
 
 
@@ -42,8 +64,8 @@ def secret(app):
     return answer.json()["value"]
 
 
-def round():
-    app = application()
+def round(kind):
+    app = application(kind=kind)
     token(app, "https://graph.microsoft.com/.default")
     again = token(app, "https://graph.microsoft.com/.default")
     if again["token_source"] != "cache":
@@ -66,12 +88,13 @@ def watch(every, once):
         time.sleep(every)
 
 
-if len(sys.argv) > 1:
+if sys.argv[1:2] == ["watch"]:
     watch(int(sys.argv[2]), sys.argv[3:] == ["once"])
+kind = sys.argv[1] if len(sys.argv) > 1 else "federated"
 try:
-    round()
+    round(kind)
     for _ in sys.stdin:
-        round()
+        round(kind)
 except Refused as error:
     print(error)
     sys.exit(1)
