@@ -23,7 +23,11 @@ func (c Config) Directory(dir string) (*directory.Directory, error) {
 	for i, a := range c.Applications {
 		p := a.principal()
 		for n, file := range a.Certificates {
-			cert, err := readCertificate(filepath.Join(dir, file.File))
+			name := file.File
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(dir, name)
+			}
+			cert, err := readCertificate(name)
 			if err != nil {
 				return nil, fmt.Errorf("applications[%d].certificates[%d].file: %w", i, n, err)
 			}

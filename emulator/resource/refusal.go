@@ -29,6 +29,7 @@ type Refusal struct {
 	Expected  string
 	Presented string
 	Cause     error // set when keys could not be had
+	Undotted  bool  // what was sent has no dots at all, which some resources tell apart
 
 	// Lockstep reports whether programs live on the lab clock, so that the clock is
 	// not why one sends an old token.

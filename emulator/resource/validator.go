@@ -91,7 +91,7 @@ func (v *Validator) Validate(ctx context.Context, raw string, want Want) (Caller
 	token, err := takeApart(raw)
 	if err != nil {
 		malformed := journal.Check{Name: "token", Expected: "a signed JWT", Presented: err.Error(), Outcome: journal.Failed}
-		return Caller{}, []journal.Check{malformed}, &Refusal{Reason: Malformed, Check: malformed.Name, Expected: malformed.Expected, Presented: malformed.Presented}
+		return Caller{}, []journal.Check{malformed}, &Refusal{Reason: Malformed, Check: malformed.Name, Expected: malformed.Expected, Presented: malformed.Presented, Undotted: !strings.Contains(raw, ".")}
 	}
 	e := &examination{Validator: v, ctx: ctx, token: token, want: want, now: v.clock.Now()}
 	checks, refusal := e.run()

@@ -57,10 +57,10 @@ func (t Table) differences(want Reply, got answer) []string {
 		d.same("members", want.Members, members(got.raw))
 	}
 	for name, value := range want.Body {
-		d.same(name, value, got.body[name])
+		d.same(name, value, member(got.body, name))
 	}
 	for name, pattern := range want.Matches {
-		d.matches(name, pattern, got.body[name])
+		d.matches(name, pattern, member(got.body, name))
 	}
 	for name, value := range want.Headers {
 		d.same(name, value, got.header.Get(name))
@@ -72,6 +72,19 @@ func (t Table) differences(want Reply, got answer) []string {
 	d.keys(want.Key)
 	slices.Sort(d.found)
 	return d.found
+}
+
+// member is a member of an object, or of one within: error.code.
+func member(object map[string]any, name string) any {
+	if value, ok := object[name]; ok {
+		return value
+	}
+	first, rest, ok := strings.Cut(name, ".")
+	within, isObject := object[first].(map[string]any)
+	if !ok || !isObject {
+		return nil
+	}
+	return member(within, rest)
 }
 
 type diff struct {

@@ -1,5 +1,6 @@
 // Accuracy asks an emulator of Entra ID what is in accuracy.yaml and compares the
-// answers with what Entra ID answers. Without -target it asks wiemu itself.
+// answers with what Entra ID answers. Without -target it asks wiemu itself, and
+// wiemu's Key Vault, Graph, Resource Manager and metadata service, too.
 //
 //	make accuracy
 //	go run ./scenarios/accuracy -o json
@@ -24,12 +25,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/managedidentity"
 )
 
 //go:embed accuracy.yaml
@@ -57,6 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	only := flags.String("run", "", "only the cases whose names match this regular expression")
 	format := flags.String("o", "table", "table or json")
 	setup := flags.Bool("setup", false, "print the directory that the cases need, as a wiemu.yaml")
+	counts := flags.Bool("count", false, "print how many cases there are of each confidence, as docs/accuracy.md has it")
 	flags.Func("set", "NAME=VALUE: another value for a variable of the table; repeatable", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
@@ -79,20 +83,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if *counts {
+		return printCounts(out, t.count())
+	}
 	if *setup {
 		_, err := io.WriteString(out, t.fill(t.Setup))
 		return err
 	}
-	keys, err := newKeys()
-	if err != nil {
-		return err
-	}
-	var asked asked
-	if *target == "" {
-		asked, err = wiemu(ctx, t, keys)
-	} else {
-		asked, err = other(t, keys, *target, *issuerListen, *insecure)
-	}
+	asked, keys, err := open(ctx, t, *target, *issuerListen, *insecure)
 	if err != nil {
 		return err
 	}
@@ -118,11 +116,60 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 type asked struct {
 	base   string
 	client *http.Client
+	alone  bool // there is a login host and nothing else
 	close  func()
 }
 
+// url is where a request to a host goes.
+func (a asked) url(host string) string {
+	switch host {
+	case "":
+		return a.base
+	case imds:
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+// imds is Azure's instance metadata service.
+const imds = "169.254.169.254"
+
+// open makes keys and certificates, adds what they are called to the variables of
+// the table, and opens who is asked.
+func open(ctx context.Context, t Table, target, issuerListen string, insecure bool) (a asked, keys Keys, err error) {
+	if keys, err = newKeys(); err != nil {
+		return a, keys, err
+	}
+	dir, err := os.MkdirTemp("", "wiemu-accuracy-")
+	if err != nil {
+		return a, keys, err
+	}
+	now := time.Now() // wall time, on which wiemu's clock runs here, too
+	more, err := keys.certify(dir, now)
+	if err == nil {
+		more["now"], more["soon"] = fmt.Sprint(now.Unix()), fmt.Sprint(now.Add(10*time.Minute).Unix())
+		for name, value := range more {
+			t.Variables[name] = value
+		}
+		if target == "" {
+			a, err = wiemu(ctx, t, keys, dir)
+		} else {
+			a, err = other(t, keys, target, issuerListen, insecure)
+		}
+	}
+	if err != nil {
+		return a, keys, errors.Join(err, os.RemoveAll(dir))
+	}
+	end := a.close
+	a.close = func() {
+		end()
+		_ = os.RemoveAll(dir)
+	}
+	return a, keys, nil
+}
+
 // wiemu is an emulator of this process, which finds the issuer in memory.
-func wiemu(ctx context.Context, t Table, keys Keys) (asked, error) {
+func wiemu(ctx context.Context, t Table, keys Keys, dir string) (asked, error) {
 	c, err := config.Parse("setup of accuracy.yaml", []byte(t.fill(t.Setup)))
 	if err != nil {
 		return asked{}, err
@@ -131,18 +178,34 @@ func wiemu(ctx context.Context, t Table, keys Keys) (asked, error) {
 	if err != nil {
 		return asked{}, err
 	}
-	dir, err := os.MkdirTemp("", "wiemu-accuracy-")
+	e, err := emulator.Start(ctx, emulator.Options{Config: c, StateDir: filepath.Join(dir, "state"), Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}})
 	if err != nil {
 		return asked{}, err
 	}
-	e, err := emulator.Start(ctx, emulator.Options{Config: c, StateDir: dir, Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}})
+	end := func() { _ = e.Close(context.Background()) } // the answers are known
+	machine, err := e.AddMachine(emulator.Machine{Kind: managedidentity.IMDS, Name: "accuracy/machine", ClientID: t.Variables["identity"]})
 	if err != nil {
-		return asked{}, errors.Join(err, os.RemoveAll(dir))
+		end()
+		return asked{}, err
 	}
-	return asked{"https://login.microsoftonline.com", &http.Client{Transport: e.Transport()}, func() {
-		_ = e.Close(context.Background()) // the answers are known
-		_ = os.RemoveAll(dir)
-	}}, nil
+	transport := led{imds: machine.Address, others: e.Transport()}
+	return asked{base: "https://login.microsoftonline.com", client: &http.Client{Transport: transport}, close: end}, nil
+}
+
+// led leads requests for the metadata service to the machine's own.
+type led struct {
+	imds   string
+	others http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l led) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != imds {
+		return l.others.RoundTrip(r)
+	}
+	r = r.Clone(r.Context())
+	r.Host, r.URL.Host = imds, l.imds
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // inMemory is the network outside: one issuer, and nobody else.
@@ -180,7 +243,7 @@ const patience = 20 * time.Second
 // other is another emulator.
 func other(t Table, keys Keys, target, issuerListen string, insecure bool) (asked, error) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12}} //nolint:gosec // asked for
-	a := asked{strings.TrimSuffix(target, "/"), &http.Client{Transport: transport, Timeout: patience}, transport.CloseIdleConnections}
+	a := asked{strings.TrimSuffix(target, "/"), &http.Client{Transport: transport, Timeout: patience}, true, transport.CloseIdleConnections}
 	if issuerListen == "" {
 		return a, nil
 	}
@@ -202,12 +265,19 @@ func other(t Table, keys Keys, target, issuerListen string, insecure bool) (aske
 func (t Table) ask(ctx context.Context, a asked, keys Keys, matches *regexp.Regexp) ([]Result, error) {
 	var results []Result
 	for _, c := range t.Cases {
-		if !matches.MatchString(c.Name) {
+		if !matches.MatchString(c.Name) || a.alone && c.Host != "" {
 			continue
 		}
-		r, err := t.request(c, a.base, keys, time.Now()) // wall time, on which wiemu's clock runs here, too
+		r, err := t.request(c, a.url(c.Host), keys, time.Now()) // wall time, on which wiemu's clock runs here, too
 		if err != nil {
 			return nil, err
+		}
+		if c.Bearer != "" {
+			token, err := t.bearer(a.client, a.base, c.Bearer)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Name, err)
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
 		}
 		result := Result{Name: c.Name, Source: c.Source, Confidence: c.Confidence}
 		if resp, err := a.client.Do(r.WithContext(ctx)); err != nil {
@@ -248,6 +318,20 @@ func count(results []Result, same bool) int {
 	return n
 }
 
+// confidences are the grades, best first.
+func confidences() []string { return []string{"recorded", "documented", "inferred"} }
+
+// printCounts writes the table of docs/accuracy.md.
+func printCounts(out io.Writer, count map[string]int) error {
+	text, all := "| confidence | requests |\n|---|---|\n", 0
+	for _, confidence := range confidences() {
+		text += fmt.Sprintf("| %s | %d |\n", confidence, count[confidence])
+		all += count[confidence]
+	}
+	_, err := io.WriteString(out, text+fmt.Sprintf("| all | %d |\n", all))
+	return err
+}
+
 // print writes a line for each case, what differs below it, and the score.
 func print(out io.Writer, results []Result) error {
 	scores := map[string][2]int{}
@@ -265,7 +349,7 @@ func print(out io.Writer, results []Result) error {
 		}
 	}
 	fmt.Fprintf(&text, "\n%d of %d replies are Entra ID's", count(results, true), len(results))
-	for _, confidence := range []string{"recorded", "documented", "inferred"} {
+	for _, confidence := range confidences() {
 		if s := scores[confidence]; s[1] > 0 {
 			fmt.Fprintf(&text, "; %s %d of %d", confidence, s[0], s[1])
 		}

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,45 +19,11 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// Keys sign the assertions: the issuer's own, and one that it does not publish.
-type Keys struct{ own, other *rsa.PrivateKey }
-
-// keyID is what the issuer calls its key.
-const keyID = "key-1"
-
-func newKeys() (Keys, error) {
-	own, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return Keys{}, err
-	}
-	other, err := rsa.GenerateKey(rand.Reader, 2048)
-	return Keys{own, other}, err
-}
-
 // request is the one that a case describes, to a server at base.
 func (t Table) request(c Case, base string, keys Keys, now time.Time) (*http.Request, error) {
-	form := url.Values{}
-	switch c.Base {
-	case "federated":
-		assertion, err := t.assertion(c, keys, now)
-		if err != nil {
-			return nil, err
-		}
-		form = url.Values{
-			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
-			"client_id": {t.Variables["app"]}, "grant_type": {"client_credentials"}, "scope": {"https://graph.microsoft.com/.default"},
-		}
-	case "secret":
-		form = url.Values{
-			"client_id": {t.Variables["app"]}, "client_secret": {t.Variables["secret"]}, "grant_type": {"client_credentials"},
-			"scope": {"https://graph.microsoft.com/.default"},
-		}
-	}
-	for name, value := range c.Form {
-		form.Del(name)
-		if value != nil {
-			form.Set(name, t.fill(*value))
-		}
+	form, err := t.form(c, keys, now)
+	if err != nil {
+		return nil, err
 	}
 	method, path := http.MethodPost, "/{tenant}/oauth2/v2.0/token"
 	if c.Method != "" {
@@ -60,18 +32,23 @@ func (t Table) request(c Case, base string, keys Keys, now time.Time) (*http.Req
 	if c.Path != "" {
 		path = c.Path
 	}
-	var body *strings.Reader
-	if method == http.MethodPost {
-		body = strings.NewReader(form.Encode())
-	} else {
-		body = strings.NewReader("")
+	body, contentType := form.Encode(), "application/x-www-form-urlencoded"
+	switch {
+	case c.Multipart:
+		if body, contentType, err = inParts(form); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+	case c.Body != "":
+		body = t.fill(c.Body)
+	case method != http.MethodPost:
+		body = ""
 	}
-	r, err := http.NewRequest(method, base+t.fill(path), body)
+	r, err := http.NewRequest(method, base+t.fill(path), strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	if method == http.MethodPost {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Content-Type", contentType)
 	}
 	for name, value := range c.Header {
 		r.Header.Set(name, t.fill(value))
@@ -79,43 +56,133 @@ func (t Table) request(c Case, base string, keys Keys, now time.Time) (*http.Req
 	return r, nil
 }
 
-// assertion is a token as a cluster mints it, with what the case changes.
+// form is the good one that a case starts from, with what it changes.
+func (t Table) form(c Case, keys Keys, now time.Time) (url.Values, error) {
+	form := url.Values{}
+	switch c.Base {
+	case "federated", "certificate":
+		assertion, err := t.assertion(c, keys, now)
+		if err != nil {
+			return nil, err
+		}
+		form = url.Values{
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
+			"client_id": {t.Variables["app"]}, "grant_type": {"client_credentials"}, "scope": {"https://graph.microsoft.com/.default"},
+		}
+		if c.Base == "certificate" {
+			form.Set("client_id", t.Variables["signer"])
+		}
+	case "secret":
+		form = t.withSecret("https://graph.microsoft.com/.default")
+	}
+	for name, value := range c.Form {
+		form.Del(name)
+		if value != nil {
+			form.Set(name, t.fill(*value))
+		}
+	}
+	return form, nil
+}
+
+func (t Table) withSecret(scope string) url.Values {
+	return url.Values{
+		"client_id": {t.Variables["app"]}, "client_secret": {t.Variables["secret"]}, "grant_type": {"client_credentials"}, "scope": {scope},
+	}
+}
+
+// inParts is a form as curl -F sends it.
+func inParts(form url.Values) (body, contentType string, err error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for name := range form {
+		if err := w.WriteField(name, form.Get(name)); err != nil {
+			return "", "", err
+		}
+	}
+	err = w.Close()
+	return b.String(), w.FormDataContentType(), err
+}
+
+// bearer gets an access token for a scope, as the app with its secret.
+func (t Table) bearer(client *http.Client, base, scope string) (string, error) {
+	resp, err := client.PostForm(base+t.fill("/{tenant}/oauth2/v2.0/token"), t.withSecret(t.fill(scope)))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var reply struct {
+		AccessToken string `json:"access_token"`
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil {
+		err = json.Unmarshal(text, &reply)
+	}
+	if err != nil || reply.AccessToken == "" {
+		return "", fmt.Errorf("get a token for %s: %w: %s", scope, err, text)
+	}
+	return reply.AccessToken, nil
+}
+
+// assertion is a token as a cluster mints it, or one that the client signs itself,
+// with what the case changes.
 func (t Table) assertion(c Case, keys Keys, now time.Time) (string, error) {
 	claims := map[string]any{
 		"iss": t.Variables["issuer"], "sub": t.Variables["subject"], "aud": []string{t.Variables["audience"]}, "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
+	header := map[string]any{"kid": keyID}
+	if c.Base == "certificate" {
+		claims = map[string]any{
+			"iss": t.Variables["signer"], "sub": t.Variables["signer"], "aud": t.fill("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"), "jti": rand.Text(),
+			"nbf": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
+		}
+		header = map[string]any{"typ": "JWT", "x5t": t.Variables["thumbprint"]}
+	}
 	for name, offset := range c.Times {
 		claims[name] = now.Add(offset).Unix()
 	}
+	header["alg"] = "RS256"
+	if c.Alg != "" {
+		header["alg"] = c.Alg
+	}
 	change(claims, c.Assertion, t)
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	header := map[string]any{"kid": keyID}
 	change(header, c.Jose, t)
-	options := &jose.SignerOptions{}
-	for name, value := range header {
-		options.WithHeader(jose.HeaderKey(name), value)
-	}
 	key := keys.own
 	if c.Key == "other" {
 		key = keys.other
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, options)
-	if err != nil {
-		return "", err
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	token, err := signed.CompactSerialize()
+	token, err := sign(header, claims, key, c)
 	if c.Quote {
 		token = `"` + token + `"`
 	}
 	return token, err
+}
+
+// sign makes a compact JWS by hand: a library would not pad it, nor sign what is
+// wrong on purpose.
+func sign(header, claims map[string]any, key *rsa.PrivateKey, c Case) (string, error) {
+	encoding := base64.RawURLEncoding
+	if c.Pad {
+		encoding = base64.URLEncoding
+	}
+	var parts []string
+	for _, part := range []any{header, claims} {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, encoding.EncodeToString(text))
+	}
+	signed := strings.Join(parts, ".")
+	digest := sha256.Sum256([]byte(signed))
+	var signature []byte
+	var err error
+	if c.Alg == "PS256" {
+		signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	} else {
+		signature, err = rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	}
+	return signed + "." + encoding.EncodeToString(signature), err
 }
 
 // change sets members, and takes those away that are null.

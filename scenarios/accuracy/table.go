@@ -20,7 +20,8 @@ type Table struct {
 // Case is one request, as it differs from a good one, and its reply.
 type Case struct {
 	Name   string `yaml:"name"`
-	Base   string `yaml:"base"`   // federated, secret, or "" for a request without form
+	Base   string `yaml:"base"`   // federated, secret, certificate, or "" for a request without form
+	Host   string `yaml:"host"`   // "": the login host
 	Method string `yaml:"method"` // "": POST
 	Path   string `yaml:"path"`   // "": the v2 token endpoint
 
@@ -34,6 +35,12 @@ type Case struct {
 	Times map[string]time.Duration `yaml:"times"` // claims, from now on
 	Key   string                   `yaml:"key"`   // other: a key that the issuer does not have
 	Quote bool                     `yaml:"quote"` // the assertion is put in quotes
+	Alg   string                   `yaml:"alg"`   // of the assertion: RS256 or PS256; "": RS256
+	Pad   bool                     `yaml:"pad"`   // the assertion's base64url is padded
+
+	Multipart bool   `yaml:"multipart"` // the form is sent as multipart/form-data
+	Body      string `yaml:"body"`      // is sent instead of the form
+	Bearer    string `yaml:"bearer"`    // the scope of an access token of app, which is sent along
 
 	Reply      Reply  `yaml:"reply"`
 	Source     string `yaml:"source"`
@@ -48,7 +55,7 @@ type Reply struct {
 	Text    string            `yaml:"text"`    // a regular expression, found in error_description
 	URI     *bool             `yaml:"uri"`     // whether there is an error_uri, which is the code's
 	Members []string          `yaml:"members"` // of the body, in order
-	Body    map[string]any    `yaml:"body"`    // some members, exactly
+	Body    map[string]any    `yaml:"body"`    // some members, exactly; null: not there; a dot goes into an object
 	Matches map[string]string `yaml:"matches"` // some members, by regular expression
 	Headers map[string]string `yaml:"headers"`
 	Claims  map[string]any    `yaml:"claims"` // some claims of the access token, exactly
@@ -77,8 +84,11 @@ func readTable(file string, data []byte, over map[string]string) (Table, error) 
 			refuse(at+".name", "a name of its own", c.Name)
 		}
 		names[c.Name] = true
-		if !slices.Contains([]string{"", "federated", "secret"}, c.Base) {
-			refuse(at+".base", "federated or secret", c.Base)
+		if !slices.Contains([]string{"", "federated", "secret", "certificate"}, c.Base) {
+			refuse(at+".base", "federated, secret or certificate", c.Base)
+		}
+		if !slices.Contains([]string{"", "RS256", "PS256"}, c.Alg) {
+			refuse(at+".alg", "RS256 or PS256", c.Alg)
 		}
 		if !slices.Contains([]string{"recorded", "documented", "inferred"}, c.Confidence) {
 			refuse(at+".confidence", "recorded, documented or inferred", c.Confidence)
@@ -100,6 +110,15 @@ func readTable(file string, data []byte, over map[string]string) (Table, error) 
 	return t, problems.Err()
 }
 
+// count is how many cases there are of each confidence.
+func (t Table) count() map[string]int {
+	n := map[string]int{}
+	for _, c := range t.Cases {
+		n[c.Confidence]++
+	}
+	return n
+}
+
 // fill replaces {NAME} by the variable; what is none stays.
 func (t Table) fill(s string) string {
 	for name, value := range t.Variables {
@@ -117,6 +136,12 @@ func (t Table) fillAny(v any) any {
 		filled := make([]any, len(v))
 		for i, member := range v {
 			filled[i] = t.fillAny(member)
+		}
+		return filled
+	case map[string]any:
+		filled := make(map[string]any, len(v))
+		for name, member := range v {
+			filled[name] = t.fillAny(member)
 		}
 		return filled
 	}

@@ -34,6 +34,9 @@ func unauthorized(refused *resource.Refusal) *failure {
 		message = "Access token is empty."
 	case resource.Malformed, resource.WrongType:
 		message = "CompactToken parsing failed with error code: 80049217"
+		if refused.Undotted {
+			message = notCompact
+		}
 	case resource.WrongAudience:
 		message = "Access token validation failure. Invalid audience."
 	case resource.WrongTenant, resource.WrongIssuer:
@@ -47,6 +50,11 @@ func unauthorized(refused *resource.Refusal) *failure {
 	}
 	return &failure{http.StatusUnauthorized, "InvalidAuthenticationToken", message, refused.Meaning(), refused.Remedy()}
 }
+
+// notCompact is Graph's word for a token without dots, since 2023.
+// Source: MaikuB/flutter_appauth#575 (2024), RogerSelwyn/MS365-Calendar#77 (2025).
+const notCompact = "IDX14100: JWT is not well formed, there are no dots (.).\nThe token needs to be in JWS or JWE Compact Serialization Format. " +
+	"(JWS): 'EncodedHeader.EncodedPayload.EncodedSignature'. (JWE): 'EncodedProtectedHeader.EncodedEncryptedKey.EncodedInitializationVector.EncodedCiphertext.EncodedAuthenticationTag'."
 
 // interrupted is how Graph refuses a request that a fault hit, whoever sent it;
 // nil when none did.
