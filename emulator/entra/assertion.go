@@ -3,10 +3,12 @@ package entra
 import (
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha256"
+	_ "crypto/sha256" // of RS256 and PS256
+	_ "crypto/sha512" // of RS384 and RS512
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,15 +197,18 @@ func (a *assertion) verify(key jose.JSONWebKey, algorithms ...jose.SignatureAlgo
 	if !ok || !slices.Contains(algorithms, algorithm) {
 		return fmt.Errorf("%s is not verified with a %T", algorithm, key.Key)
 	}
-	digest := sha256.Sum256([]byte(a.signed))
-	switch algorithm {
-	case jose.RS256:
-		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], a.signature)
-	case jose.PS256:
-		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], a.signature, nil)
-	default:
+	hash, ok := map[jose.SignatureAlgorithm]crypto.Hash{ // RFC 7518 §3.3 and §3.5
+		jose.RS256: crypto.SHA256, jose.RS384: crypto.SHA384, jose.RS512: crypto.SHA512, jose.PS256: crypto.SHA256,
+	}[algorithm]
+	if !ok {
 		return fmt.Errorf("%s is not implemented", algorithm)
 	}
+	h := hash.New()
+	_, _ = io.WriteString(h, a.signed) // a hash takes everything
+	if algorithm == jose.PS256 {
+		return rsa.VerifyPSS(public, hash, h.Sum(nil), a.signature, nil)
+	}
+	return rsa.VerifyPKCS1v15(public, hash, h.Sum(nil), a.signature)
 }
 
 // audience is the aud claim: one string, or a list of them (RFC 7519 §4.1.3).

@@ -49,10 +49,11 @@ func checkHeader(_ context.Context, x *exchange) finding {
 }
 
 // algorithms are those an assertion may be signed with. Source: entra-docs: only
-// RS256 is tested for federated credentials; certificates may use PS256.
+// RS256 is tested for federated credentials; certificates may use PS256. The text
+// of 5002738 names RS384 and RS512, too.
 func (x *exchange) algorithms() []jose.SignatureAlgorithm {
 	if x.selfSigned() {
-		return []jose.SignatureAlgorithm{jose.RS256, jose.PS256}
+		return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.RS384, jose.RS512}
 	}
 	return []jose.SignatureAlgorithm{jose.RS256}
 }
@@ -84,11 +85,11 @@ func checkClaims(_ context.Context, x *exchange) finding {
 	f := finding{expected: "iss, sub and one aud"}
 	switch {
 	case a.problem != nil:
-		f.note, f.refusal = a.problem.Error(), aadsts.MalformedToken()
+		f.note, f.refusal = a.problem.Error(), aadsts.MalformedClaim(a.problem.Error())
 	case a.missing != "":
 		f.note, f.refusal = a.missing+" is missing", aadsts.MissingClaim(a.missing)
 	case len(a.audience) > 1:
-		f.presented, f.refusal = fmt.Sprintf("%d audiences: %s", len(a.audience), clipped(a.audience.String())), aadsts.MalformedToken()
+		f.presented, f.refusal = fmt.Sprintf("%d audiences: %s", len(a.audience), clipped(a.audience.String())), aadsts.SeveralAudiences(x.selfSigned())
 		f.note = "a token must be for one audience; that Entra ID gives this code to a federated assertion is not verified"
 	default:
 		f.presented = f.expected

@@ -59,7 +59,7 @@ func checkSecretTime(_ context.Context, x *exchange) finding {
 	switch {
 	case x.secret.ValidAt(x.now):
 	case x.now.Before(x.secret.Start):
-		f.note, f.refusal = "the secret is not valid yet", aadsts.WrongSecret(x.principal.ClientID)
+		f.note, f.refusal = "the secret is not valid yet", aadsts.SecretNotYetValid(x.principal.ClientID, x.secret.Start)
 	default:
 		f.refusal = aadsts.ExpiredSecret(x.principal.ClientID)
 	}

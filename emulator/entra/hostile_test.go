@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/wiemu/wiemu/emulator/entra"
 )
 
 // Hostile assertions, beyond those of TestRefusals: none is accepted, each is
@@ -43,6 +45,12 @@ func TestHostileAssertions(t *testing.T) {
 		{"alg none beside a good signature", jose("alg", "none"), 5002738},
 		{"an empty alg", jose("alg", ""), 5002738},
 		{"RS384", jose("alg", "RS384"), 5002738},
+		{"RS512 named by a client's own assertion, and RS256 used", func(a *attempt) {
+			id, _, _ := entra.KeyID(clusterKey())
+			a.form.Set("client_id", appID)
+			a.claims["iss"], a.claims["sub"], a.claims["aud"] = appID, appID, "https://login.microsoftonline.com/"+tenantID+"/v2.0"
+			a.jose = map[string]any{"alg": "RS512", "x5t": id}
+		}, 700027},
 		{"RS512", jose("alg", "RS512"), 5002738},
 		{"HS512", jose("alg", "HS512"), 5002738},
 		{"EdDSA", jose("alg", "EdDSA"), 5002738},

@@ -31,6 +31,11 @@ func TestTheRemedyFitsTheCause(t *testing.T) {
 		saysNot string
 	}{
 		{"a token file that was read once", (*lab).federated, func(a *attempt) { a.claims["exp"] = start.Add(-time.Hour).Unix() }, 700024, "Read AZURE_FEDERATED_TOKEN_FILE again", ""},
+		{"a token of tomorrow", (*lab).federated, func(a *attempt) {
+			a.claims["nbf"] = start.Add(20 * time.Hour).Unix()
+			a.claims["exp"] = start.Add(21 * time.Hour).Unix()
+		}, 700024, "the issuer's, is ahead", "AZURE_FEDERATED_TOKEN_FILE"},
+		{"a token without end", (*lab).federated, func(a *attempt) { delete(a.claims, "exp") }, 700024, "Have the issuer put exp", "AZURE_FEDERATED_TOKEN_FILE"},
 		{"an assertion of the client's own, kept", (*lab).withCertificate, func(a *attempt) { a.claims["exp"] = start.Add(-time.Hour).Unix() }, 700024, "Sign a new assertion for each request", "AZURE_FEDERATED_TOKEN_FILE"},
 		{"an assertion of the client's own, too early", (*lab).withCertificate, func(a *attempt) { a.claims["nbf"] = start.Add(time.Hour).Unix() }, 700024, "nbf was written by one that is ahead", "AZURE_FEDERATED_TOKEN_FILE"},
 		{"an assertion of the client's own, without end", (*lab).withCertificate, func(a *attempt) { delete(a.claims, "exp") }, 700024, "Put exp into it", "AZURE_FEDERATED_TOKEN_FILE"},
@@ -63,9 +68,15 @@ func TestTheRemedyFitsTheCause(t *testing.T) {
 
 		{"an endless x5t", (*lab).withCertificate, func(a *attempt) { a.jose["x5t"] = strings.Repeat("A", 2000) }, 50027, "x5t", "kid"},
 		{"an x5t with a line break within", (*lab).withCertificate, func(a *attempt) { a.jose["x5t"] = "AAAA\nAAAA" }, 50027, "x5t", "kid"},
+		{"a claim of a wrong type", (*lab).federated, func(a *attempt) { a.claims["exp"] = "tomorrow" }, 50027, "is no time in seconds since 1970", "three base64url parts"},
+		{"two audiences of a cluster's token", (*lab).federated, func(a *attempt) { a.claims["aud"] = []string{audience, "https://kubernetes.default.svc"} }, 50027, "not the API server's", "three base64url parts"},
+		{"two audiences of the client's own assertion", (*lab).withCertificate, func(a *attempt) { a.claims["aud"] = []string{"a", "b"} }, 50027, "private_key_jwt", "API server"},
 		{"a kid with a line break within", (*lab).federated, func(a *attempt) { a.jose["kid"] = "key\n1" }, 50027, "kid", "x5t"},
 
 		{"an application without secret", (*lab).withSecret, bare, 7000215, "The application has no secret", "belongs to this client id"},
+		{"a whole endpoint for an authority", (*lab).withSecret, func(a *attempt) { a.path = "/token/oauth2/token" }, 900023, "without /oauth2/token", "quotes"},
+		{"a variable that was not set", (*lab).withSecret, func(a *attempt) { a.path = "/undefined/oauth2/v2.0/token" }, 900023, "was not set", "quotes"},
+		{"a word for a tenant", (*lab).withSecret, func(a *attempt) { a.path = "/contoso/oauth2/v2.0/token" }, 900023, "without quotes, braces or white space", "was not set"},
 		{"an application with other credentials", (*lab).withSecret, set("client_secret", "wrong"), 7000215, "Use the secret's value", "has no secret"},
 
 		{"a template for a client id", (*lab).federated, set("client_id", "__CHANGE_ME__"), 700016, "a template was probably not filled in", "object id"},

@@ -1,8 +1,10 @@
 package aadsts
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // clients are the refusals of who asks, as far as no assertion is looked into.
@@ -153,6 +155,14 @@ func NoSecret(client, others string) *Error {
 		e.Meaning = "The application has no secret, so no value can be right; it has " + others + "."
 		e.Remedy = "Use that, and unset AZURE_CLIENT_SECRET, which wins over AZURE_FEDERATED_TOKEN_FILE in DefaultAzureCredential. Or make a secret for it (secrets in wiemu.yaml; az ad app credential reset --append in Azure)."
 	}
+	return e
+}
+
+// SecretNotYetValid refuses a secret whose time has not come.
+func SecretNotYetValid(client string, start time.Time) *Error {
+	e := WrongSecret(client)
+	e.Meaning = fmt.Sprintf("The value is right, and the secret is not valid before %s.", start.UTC().Format(time.RFC3339))
+	e.Remedy = "Use it from then on, or compare the clocks: it was made by one that is ahead."
 	return e
 }
 

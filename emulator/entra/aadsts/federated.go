@@ -230,7 +230,16 @@ func LifetimeTooLong(issued, expires time.Time) *Error {
 // NotInTime refuses a token that has expired or is not valid yet. A zero time
 // stands for a claim that the token lacks.
 func NotInTime(now, from, expires time.Time) *Error {
-	return refuse(700024, "now", instant(now), "from", instant(orEpoch(from)), "expires", instant(orEpoch(expires)))
+	e := refuse(700024, "now", instant(now), "from", instant(orEpoch(from)), "expires", instant(orEpoch(expires)))
+	switch {
+	case expires.IsZero():
+		e.Meaning = "The token has no exp claim, so it counts as expired since 1970."
+		e.Remedy = "Have the issuer put exp into its tokens. Those of a Kubernetes Secret (type kubernetes.io/service-account-token) have none: use a projected token."
+	case now.Before(from):
+		e.Meaning = "The token is not valid yet. Five minutes of difference between the clocks are allowed."
+		e.Remedy = "Compare the clocks: the one that wrote nbf, the issuer's, is ahead of Entra ID's."
+	}
+	return e
 }
 
 // OwnAssertionNotInTime refuses, with the same code, an assertion that the client

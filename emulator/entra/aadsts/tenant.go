@@ -3,6 +3,8 @@ package aadsts
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // tenants are the refusals of the place that is asked.
@@ -55,7 +57,18 @@ func tenants() []Entry {
 func EmptyTenant(tenant string) *Error { return refuse(900021, "tenant", tenant) }
 
 // InvalidTenant refuses a tenant that is neither GUID nor domain name.
-func InvalidTenant(tenant string) *Error { return refuse(900023, "tenant", tenant) }
+func InvalidTenant(tenant string) *Error {
+	e := refuse(900023, "tenant", tenant)
+	switch lower := strings.ToLower(tenant); {
+	case slices.Contains([]string{"token", "authorize", "oauth2", "v2.0"}, lower):
+		e.Meaning = fmt.Sprintf("The address was put together from a whole endpoint, so that its last part, %s, stands where the tenant belongs.", tenant)
+		e.Remedy = "Give the library an authority that ends with the tenant, https://login.microsoftonline.com/TENANT, without /oauth2/token or /oauth2/authorize."
+	case slices.Contains([]string{"undefined", "null", "none", "nil", "nan"}, lower) || strings.ContainsAny(tenant, "${}<>%_"):
+		e.Meaning = fmt.Sprintf("What stands for the tenant, %s, is a variable that was not set or a template that was not filled in.", clip(tenant))
+		e.Remedy = "Set AZURE_TENANT_ID to the tenant's id (a GUID), and see why it was empty where the address is put together."
+	}
+	return e
+}
 
 // TenantFromScope refuses a request at common or organizations whose tenant Entra
 // ID took from the scope, where an application's id stands.

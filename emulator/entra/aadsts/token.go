@@ -52,6 +52,27 @@ func tokens() []Entry {
 // MalformedToken refuses an assertion that is no proper JWT.
 func MalformedToken() *Error { return refuse(50027) }
 
+// MalformedClaim refuses an assertion with a claim of a wrong type. problem says
+// which.
+func MalformedClaim(problem string) *Error {
+	e := MalformedToken()
+	e.Meaning = "A claim of the assertion has a wrong type: " + clip(problem) + "."
+	e.Remedy = "Make the token anew: iss, sub and jti are texts, aud is a text or a list of one, iat, nbf and exp are seconds since 1970."
+	return e
+}
+
+// SeveralAudiences refuses an assertion for more than one audience. own reports
+// whether the client signed it itself.
+func SeveralAudiences(own bool) *Error {
+	e := MalformedToken()
+	e.Meaning = "The assertion names several audiences."
+	e.Remedy = "Ask for a token with the one audience of the federated credential: a token of the pod's own volume with audience api://AzureADTokenExchange, not the API server's."
+	if own {
+		e.Remedy = "Put one text into aud, the address of the token endpoint: some libraries for private_key_jwt write a list of two, and have an option for it."
+	}
+	return e
+}
+
 // MalformedKeyName refuses an assertion that names its key by something that can
 // be no name. member is kid, x5t or x5t#S256.
 func MalformedKeyName(member string) *Error {
