@@ -22,7 +22,7 @@ func (l *Lab) Admit(_ context.Context, w workload.Workload, id Identity) (made b
 	if err != nil {
 		return false, err
 	}
-	d := Declared{w, id}
+	d := Declared{Workload: w, Identity: id}
 	l.introduce(d)
 	if w.ClientID != "" && l.owned(d, tenant) {
 		return false, nil

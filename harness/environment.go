@@ -34,6 +34,10 @@ type Environment struct {
 	// variables nor the token file. See fault.WebhookNotInjecting.
 	NotInjected bool `json:"notInjected,omitempty"`
 
+	// Own are the variables, NAME=VALUE, that the workload's pod has of its own. What
+	// leads to the lab goes before them, the variables of the webhook behind them.
+	Own []string `json:"own,omitempty"`
+
 	Credential *Credential       `json:"credential,omitempty"` // of a workload that proves who it is with a secret or certificate
 	Machine    *MachineAccess    `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	TokenProxy *TokenProxyAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
@@ -42,7 +46,8 @@ type Environment struct {
 // Environ returns base, cleaned of what would name another identity or lead
 // another way, with the workload's own variables. Doing it twice is doing it once.
 func (e Environment) Environ(base []string) []string {
-	env := process.CleanEnviron(base)
+	env := set(process.CleanEnviron(base), e.Own...)
+	base = set(slices.Clone(base), e.Own...)
 	env = e.Bundle.Environ(env)
 	java := e.Bundle.JavaOptions()
 	if e.ProxyURL != "" {
@@ -65,11 +70,26 @@ func (e Environment) Environ(base []string) []string {
 	}
 	switch {
 	case e.Credential != nil:
+		env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "AZURE_FEDERATED_TOKEN_FILE=") }) // a pod's own
 		env = set(env, append(e.Credential.environ(), "AZURE_AUTHORITY_HOST="+e.AuthorityHost)...)
 	case !e.Machine.replacesTokenFile():
 		env = set(env, "AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile, "AZURE_AUTHORITY_HOST="+e.AuthorityHost)
 	}
-	return set(env, append(e.TokenProxy.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
+	env = set(env, append(e.TokenProxy.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
+	return set(env, e.ownIdentity()...)
+}
+
+// ownIdentity are those of a pod's own variables that the webhook leaves as they are.
+// The file with the token is another one than in the pod.
+func (e Environment) ownIdentity() []string {
+	var all []string
+	for _, v := range e.Own {
+		name, _, _ := strings.Cut(v, "=")
+		if slices.Contains([]string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"}, name) {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // HidesTokenFile reports whether the program is told of no token file, because its

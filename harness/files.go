@@ -12,18 +12,21 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/resource/keyvault"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/manifest"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
 // Files is what a lab was told by files: at most one wiemu.yaml, and any number
-// of radixconfig.yaml.
+// of radixconfig.yaml and of Kubernetes manifests.
 type Files struct {
 	Config     config.Config // as it was written
 	ConfigFile string        // "": none
 	Radix      []*workload.RadixConfig
+	Manifests  *manifest.Objects  // Kubernetes objects; nil: none
 	Warnings   []yamlfile.Problem // what was passed over
 
 	workloads []config.Workload // of Config, with their defaults filled in
+	pods      []Declared        // of Manifests
 	digests   map[string]string // of Config as its file says it, whatever is added to it later
 }
 
@@ -60,6 +63,7 @@ func ReadFiles(dir string, names []string) (Files, error) {
 			return Files{}, err
 		}
 	}
+	files.declareManifests()
 	completed, err := files.Config.Complete(files.ConfigFile)
 	if err != nil {
 		return Files{}, err
@@ -82,6 +86,9 @@ func (f *Files) add(name string, data []byte) error {
 		f.Radix = append(f.Radix, radix)
 		return nil
 	}
+	if documents, err := yamlfile.ParseAll(name, data); err == nil && manifest.Are(documents) {
+		return f.addManifests(name, documents)
+	}
 	root, err := yamlfile.Parse(name, data)
 	if err != nil {
 		return err
@@ -103,7 +110,7 @@ func (f *Files) add(name string, data []byte) error {
 		f.workloads = completed.Workloads
 		return err
 	default:
-		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + " or " + workload.RadixKind, Found: kind}.At(root)}
+		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + ", " + workload.RadixKind + " or a Kubernetes object", Found: kind}.At(root)}
 	}
 }
 
@@ -149,7 +156,7 @@ func within(folder, file string) bool {
 
 // Issuers returns the URLs of the issuers that the lab hosts.
 func (f Files) Issuers() ([]string, error) {
-	completed, err := f.Config.Complete(f.ConfigFile)
+	completed, err := f.Configuration().Complete(f.ConfigFile)
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +174,12 @@ func (f Files) Issuers() ([]string, error) {
 // takes from it, whose values are placeholders, open to every identity of the
 // tenant. A vault of the wiemu.yaml stays as it is there; a name that Key Vault
 // would not take is left out, so that asking for it fails as it would in Azure.
+// Where the wiemu.yaml has no tenants, those that manifests name are there.
 func (f Files) Configuration() config.Config {
 	c := f.Config
+	if len(c.Tenants) == 0 {
+		c.Tenants = f.namedTenants()
+	}
 	for _, d := range f.Workloads() {
 		for _, named := range d.Workload.KeyVaults {
 			if !keyvault.ValidVaultName(named.Name) || indexVault(f.Config.Vaults, named.Name) >= 0 {
@@ -215,6 +226,7 @@ func (f Files) Workloads() []Declared {
 			all = append(all, Declared{Workload: w})
 		}
 	}
+	all = append(all, f.pods...)
 	return append(all, declaredIn(f.workloads)...)
 }
 
@@ -235,6 +247,8 @@ func declaredIn(workloads []config.Workload) []Declared {
 type Declared struct {
 	Workload workload.Workload `json:"workload"`
 	Identity Identity          `json:"identity"`
+
+	Own *Own `json:"-"` // of a workload that a manifest describes; nil: nothing
 }
 
 // WhyNot says why a component of the radixconfig.yaml is no workload of an

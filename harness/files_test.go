@@ -51,7 +51,8 @@ func TestReadFilesTellsKindsApart(t *testing.T) {
 		want  string
 	}{
 		"two wiemu.yaml": {[]string{own, own}, "expected one wiemu configuration"},
-		"a Deployment":   {[]string{write("d.yaml", "apiVersion: apps/v1\nkind: Deployment\n")}, "d.yaml:2:7: kind: expected Configuration or RadixApplication"},
+		"another kind":   {[]string{write("d.yaml", "apiVersion: radix.equinor.com/v1\nkind: RadixDNSAlias\n")}, "d.yaml:2:7: kind: expected Configuration, RadixApplication or a Kubernetes object"},
+		"a mistyped one": {[]string{write("m.yaml", "kind: Deployment\nspec: {template: {spec: []}}\n")}, "m.yaml:2:25: spec.template.spec: expected a mapping, found a list"},
 		"no file":        {[]string{filepath.Join(dir, "none.yaml")}, "none.yaml"},
 		"no YAML":        {[]string{write("b.yaml", "a: [")}, "b.yaml:1"},
 	} {

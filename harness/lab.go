@@ -319,7 +319,7 @@ func (d Declared) trusted() emulator.Workload {
 func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*Workload, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := Declared{w, id}.key()
+	key := Declared{Workload: w, Identity: id}.key()
 	if known, ok := l.workloads[key]; ok {
 		return known, nil
 	}
@@ -334,8 +334,8 @@ func (l *Lab) Workload(ctx context.Context, w workload.Workload, id Identity) (*
 	if err != nil {
 		return nil, err
 	}
-	l.introduce(Declared{w, id})
-	if err := l.trust(ctx, Declared{w, id}, tenant, from); err != nil {
+	l.introduce(Declared{Workload: w, Identity: id})
+	if err := l.trust(ctx, Declared{Workload: w, Identity: id}, tenant, from); err != nil {
 		return nil, err
 	}
 	admitted := &Workload{Workload: w, emulator: l.emulator}
@@ -457,7 +457,13 @@ func (l *Lab) list(*http.Request) (any, error) {
 // Declare and Workload do here.
 func Attach(ctx context.Context, c *control.Client, d Declared, beside []Declared) (Environment, error) {
 	var env Environment
-	return env, c.Do(ctx, http.MethodPost, "/v1/workloads", admission{d, beside}, &env)
+	if err := c.Do(ctx, http.MethodPost, "/v1/workloads", admission{d, beside}, &env); err != nil {
+		return env, err
+	}
+	if d.Own != nil {
+		env.Own, env.NotInjected = d.Own.Variables, env.NotInjected || d.Own.NoToken
+	}
+	return env, nil
 }
 
 // Attached returns what was declared in the running lab that the client steers.

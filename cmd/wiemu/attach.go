@@ -12,12 +12,12 @@ import (
 
 // attach is a session with the running server, whose wiemu.yaml counts: another
 // one, named or found in this folder, is refused. Workloads of a radixconfig.yaml
-// are added to those that the server knows.
+// and of manifests are added to those that the server knows.
 func (s *selection) attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
 	if err := s.sameConfiguration(ctx, client, files); err != nil {
 		return nil, err
 	}
-	files = harness.Files{Radix: files.Radix}
+	files = files.WorkloadsAlone()
 	declared, err := harness.Attached(ctx, client)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/process"
 	"github.com/wiemu/wiemu/harness/recording"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/harness/workload"
@@ -66,17 +68,20 @@ const helpOnly = "help-only"
 type selection struct {
 	files                                            []string
 	environment, namespace, serviceAccount, clientID string
+	workload, container                              string // of manifests
 	identity                                         harness.Identity
 	hasOwn                                           bool // the command has --own
 }
 
 func (s *selection) addFileFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&s.files, "file", "f", nil, "radixconfig.yaml or wiemu.yaml; repeatable (default: those two of this directory, where they exist)")
+	cmd.Flags().StringArrayVarP(&s.files, "file", "f", nil, "radixconfig.yaml, wiemu.yaml or Kubernetes manifests; repeatable (default: those two of this directory, where they exist)")
 }
 
 func (s *selection) addFlags(cmd *cobra.Command) {
 	s.addFileFlag(cmd)
 	cmd.Flags().StringVar(&s.environment, "env", "", "Radix environment of the component")
+	cmd.Flags().StringVar(&s.workload, "workload", "", "what makes pods in manifests: [KIND/]NAMESPACE/NAME, or NAME")
+	cmd.Flags().StringVar(&s.container, "container", "", "container of the pods of manifests (default: the one that their annotation kubectl.kubernetes.io/default-container names, else the first)")
 	cmd.Flags().StringVar(&s.namespace, "namespace", "", "Kubernetes namespace, instead of a component of a file")
 	cmd.Flags().StringVar(&s.serviceAccount, "service-account", "", "Kubernetes service account, with --namespace")
 	cmd.Flags().StringVar(&s.clientID, "client-id", "", "client id of the identity (default: the component's)")
@@ -123,7 +128,17 @@ func checkFound(name string) error {
 // pick returns the workload that the flags or the component name.
 func (s *selection) pick(files harness.Files, declared []harness.Declared, component string) (harness.Declared, error) {
 	var d harness.Declared
+	var notes []string
+	var isPod bool
+	var err error
 	switch {
+	case s.workload != "" && (s.namespace != "" || s.serviceAccount != "" || component != ""):
+		return d, errors.New("--workload: expected one of --workload, a component, and --namespace with --service-account")
+	case s.workload != "":
+		isPod = true
+		if d, notes, err = files.Pod(s.workload, s.container, inherited); err != nil {
+			return d, err
+		}
 	case s.namespace != "" || s.serviceAccount != "":
 		if s.namespace == "" || s.serviceAccount == "" {
 			return d, usagef("--namespace and --service-account go together: expected both, found one")
@@ -133,10 +148,18 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 		}
 		d.Workload = workload.Workload{Namespace: s.namespace, ServiceAccount: s.serviceAccount}
 	default:
-		var err error
 		if d, err = harness.Find(declared, component, s.environment); err != nil {
 			return d, usage(files.WhyNot(component, s.environment, err))
 		}
+		if d, notes, isPod, err = files.PodOf(d, s.container, inherited); err != nil {
+			return d, err
+		}
+	}
+	if s.container != "" && !isPod {
+		return d, errors.New("--container: it goes with a workload of Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME)")
+	}
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, "wiemu:", note)
 	}
 	if s.clientID != "" {
 		id, err := workload.ParseClientID(s.clientID)
@@ -144,12 +167,21 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 			return d, usagef("--client-id: %w", err)
 		}
 		d.Workload.ClientID = id
+		d.Own = d.Own.Without("AZURE_CLIENT_ID")
+	}
+	if s.identity.Tenant != "" {
+		d.Own = d.Own.Without("AZURE_TENANT_ID")
 	}
 	if s.identity.TokenLifetime != 0 && s.identity.TokenLifetime < 10*time.Minute {
 		return d, usagef("--token-lifetime: expected at least 10m, as in Kubernetes, found %v", s.identity.TokenLifetime)
 	}
 	d.Identity = d.Identity.With(s.identity)
 	return d, nil
+}
+
+// inherited reports whether an application has a variable from the caller of wiemu.
+func inherited(variable string) bool {
+	return slices.ContainsFunc(process.CleanEnviron(os.Environ()), func(v string) bool { return strings.HasPrefix(v, variable+"=") })
 }
 
 // server returns a client for the running server, or nil if there is none; with

@@ -81,6 +81,12 @@ With --clock lockstep (Linux) the application lives on the lab's time: its dates
 caches, its sleeps and its time-outs. wiemu clock advance 25h then ages it together
 with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
 
+From Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME) the application is a
+container of the pods of a Deployment, StatefulSet, DaemonSet, Job, CronJob or Pod, as
+azure-workload-identity's webhook changes them: service account, client id, token and
+the container's own variables, out of the config maps and secrets of the files. What
+the files do not tell is warned of by name.
+
 While wiemu serve runs, the application is a workload of that server (unless --own),
 whose wiemu.yaml counts: another one of this folder is refused.
 The exit code is the application's; 2 if what was typed is wrong, 125 if wiemu itself
@@ -89,6 +95,8 @@ failed, 126 and 127 as in a shell. Afterwards wiemu explain tells why a token wa
   wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
       --client-id b96d264b-7053-4465-a4a7-32be5b0fec49 -- sh
+  wiemu run -f app.yaml --workload shop/web --container api -- ./my-app
+  wiemu run -f <(kustomize build overlays/dev) --workload shop/web -- ./my-app
   wiemu run -f radixconfig.yaml --env dev --managed-identity imds web -- ./my-app
   wiemu run -f radixconfig.yaml --env dev --credential secret web -- ./my-app
   wiemu run --env dev --fault throttled,for.resource=entra,when.count=2 web -- ./my-app

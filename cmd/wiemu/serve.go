@@ -21,6 +21,7 @@ func newServe(stateDir *string) *cobra.Command {
 		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
 status, kubeconfig, clock, keys and fault are about this lab.`,
 		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
+  wiemu serve -f app.yaml               # Kubernetes manifests: the workloads of their pods
   eval "$(wiemu env web --env dev)"     # in another terminal
   wiemu serve --record session.wiemu.json`,
 		Args: cobra.NoArgs,

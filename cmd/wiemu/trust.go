@@ -14,12 +14,14 @@ func newTrust() *cobra.Command {
 		Use:   "trust",
 		Short: "Print the trust that each workload needs, as the Radix console shows it",
 		Long: `Print, for each component and environment, what a federated credential has to say:
-issuer URL, namespace, service account, subject and audience.
+issuer URL, namespace, service account, subject and audience. From Kubernetes manifests
+it is printed for what makes pods that use workload identity.
 
 The formats azcli, bicep and terraform print how to create the same trust in real
 Azure. They need the real cluster's issuer URL (Radix console: Cluster Issuer URLs)
 and never print an issuer of wiemu's.`,
 		Example: `  wiemu trust -f radixconfig.yaml
+  wiemu trust -f app.yaml
   wiemu trust -f radixconfig.yaml -o azcli \
       --issuer https://northeurope.oic.prod-aks.azure.com/TENANT/UUID/`,
 		Args: cobra.NoArgs,

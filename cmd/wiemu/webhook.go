@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/trust"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/harness/manifest"
 	"github.com/wiemu/wiemu/harness/nodeservice"
 	"github.com/wiemu/wiemu/harness/state"
 	"github.com/wiemu/wiemu/harness/webhook"
@@ -44,7 +45,7 @@ The exit code is 1 if a pod would be refused.`,
 			if len(files) == 0 {
 				return usagef("which manifests? name them with --file (wiemu webhook --help says how)")
 			}
-			manifests := webhook.NewManifests(o.namespace)
+			manifests := manifest.New(o.namespace)
 			for _, file := range files {
 				data, err := readManifest(file, cmd.InOrStdin())
 				if err != nil {
@@ -135,7 +136,7 @@ func readManifest(name string, stdin io.Reader) ([]byte, error) {
 }
 
 // writeMade prints what can be applied, and what is to be known about it beside.
-func writeMade(cmd *cobra.Command, made []webhook.Made) error {
+func writeMade(cmd *cobra.Command, made []manifest.Made) error {
 	for _, m := range made {
 		name := fmt.Sprintf("%s %s/%s (%s)", m.Kind, m.Namespace, m.Name, m.Place)
 		switch {
@@ -149,7 +150,7 @@ func writeMade(cmd *cobra.Command, made []webhook.Made) error {
 		for _, w := range m.Warnings {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", name, w)
 		}
-		text, err := webhook.YAML(m.Object)
+		text, err := manifest.YAML(m.Object)
 		if err != nil {
 			return err
 		}

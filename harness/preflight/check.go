@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/entra/aadsts"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/webhook"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
@@ -174,7 +175,7 @@ func (c *check) account(w Workload, h *Holder) []Finding {
 	if _, err := uuid.Parse(tenant); err == nil && h.Tenant != "" && tenant != h.Tenant { // a domain that no file explains may be right
 		found = append(found, Finding{
 			Severity: Error, Kind: WrongTenant, Code: unknownClient, Text: fmt.Sprintf("it asks tenant %s, but %s is of tenant %s", w.Tenant, h, h.Tenant),
-			Fix: "write " + h.Tenant + " where the tenant is named: the annotation " + tenantIDAnnotation + " or AZURE_TENANT_ID",
+			Fix: "write " + h.Tenant + " where the tenant is named: the annotation " + webhook.TenantIDAnnotation + " or AZURE_TENANT_ID",
 		})
 	}
 	if h.Disabled {

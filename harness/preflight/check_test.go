@@ -68,6 +68,12 @@ spec:
 `
 }
 
+// fromSecret is a labelled pod whose service account has no annotation.
+func fromSecret(container string) string {
+	return "kind: ServiceAccount\nmetadata: {name: api, namespace: shop}\n---\nkind: Secret\nmetadata: {name: ids, namespace: shop}\nstringData: {AZURE_CLIENT_ID: " + client + "}\n---\n" +
+		"kind: Pod\nmetadata: {name: p, namespace: shop, labels: {azure.workload.identity/use: 'true'}}\nspec: {serviceAccountName: api, containers: [{name: c, " + container + "}]}\n"
+}
+
 func right() string { return credential("api", oldCluster, apiSubject, audience) }
 
 func twenty() []string {
@@ -167,6 +173,20 @@ items:
               containers: [{name: c, env: [{name: AZURE_CLIENT_ID, value: ` + client + `}]}]
               volumes: [{name: t, projected: {sources: [{serviceAccountToken: {audience: api://AzureADTokenExchange/, expirationSeconds: 90000, path: token}}]}}]
 `, application(right()), nil, []string{"error expiration", "error audience 700212"}, []string{"audience differs (trailing slash)", "ask for a token with audience api://AzureADTokenExchange"}},
+		{"a client id of the pod's own", fromSecret("env: [{name: AZURE_CLIENT_ID, value: " + client + "}]"), application(right()), nil, nil, []string{"✓ api trusts"}},
+		{"a client id out of a secret", fromSecret("env: [{name: AZURE_CLIENT_ID, valueFrom: {secretKeyRef: {name: ids, key: AZURE_CLIENT_ID}}}]"), application(right()), nil, nil, []string{"✓ api trusts"}},
+		{"a client id out of all of a secret", fromSecret("envFrom: [{secretRef: {name: ids}}]"), application(), nil, []string{"error untrusted 70025"}, []string{"az ad app federated-credential create --id " + client}},
+		{"a client id out of a secret that is not there", fromSecret("env: [{name: AZURE_CLIENT_ID, valueFrom: {secretKeyRef: {name: gone, key: id}}}]"), application(right()), nil, []string{"warning not in the files"},
+			[]string{"AZURE_CLIENT_ID of container c, from key id of secret shop/gone, is in none of the files"}},
+		{"perhaps a client id", fromSecret("envFrom: [{configMapRef: {name: gone}}]"), application(right()), nil, []string{"warning not in the files"}, []string{"which may come from config map shop/gone"}},
+		{"no client id in the secret", fromSecret("envFrom: [{secretRef: {name: ids}, prefix: X}]"), application(right()), nil, []string{"error annotation"}, []string{"and no container has an AZURE_CLIENT_ID"}},
+		{"two client ids", fromSecret("env: [{name: AZURE_CLIENT_ID, value: " + client + "}]}, {name: d, env: [{name: AZURE_CLIENT_ID, value: web}]"), application(right()), nil, []string{"error annotation"}, []string{"✓ api trusts", `AZURE_CLIENT_ID of container d: expected a client id`}},
+		{"a sidecar that was meant to be off", strings.Replace(api(), "metadata: {labels", "metadata: {annotations: {azure.workload.identity/inject-proxy-sidecar: 'false'}, labels", 1), application(right()), nil,
+			[]string{"warning proxy sidecar"}, []string{`is "false", and the webhook injects the proxy sidecar all the same`, "remove the annotation"}},
+		{"a sidecar of a job", strings.Replace(strings.Replace(api(), "metadata: {labels", "metadata: {annotations: {azure.workload.identity/inject-proxy-sidecar: 'true'}, labels", 1), "kind: Deployment", "kind: Job", 1), application(right()), nil,
+			[]string{"warning proxy sidecar"}, []string{"a Job is never complete", "before Kubernetes 1.32"}},
+		{"a sidecar in the node's network", strings.Replace(strings.Replace(api(), "metadata: {labels", "metadata: {annotations: {azure.workload.identity/inject-proxy-sidecar: 'true'}, labels", 1), "spec: {serviceAccountName", "spec: {hostNetwork: true, serviceAccountName", 1), application(right()), nil,
+			[]string{"error proxy sidecar"}, []string{"the webhook refuses them"}},
 		{"two pods, one trust", api() + "---\nkind: Pod\nmetadata: {name: two, namespace: shop, labels: {azure.workload.identity/use: \"true\"}}\nspec: {serviceAccountName: api}\n", application(), nil,
 			[]string{"error untrusted 70025", "error untrusted 70025"}, []string{"what mends Deployment api mends this, too"}},
 	} {

@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/manifest"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
@@ -51,17 +51,17 @@ func ReadDemand(names []string, o DemandOptions) (Demand, error) {
 		return Demand{}, err
 	}
 	var d Demand
-	m := manifests{namespace: cmp.Or(o.Namespace, "default"), accounts: map[string]account{}}
+	objects := manifest.New(o.Namespace)
 	for _, file := range files {
 		data, err := readDemandFile(file, o.Stdin)
 		if err != nil {
 			return Demand{}, fmt.Errorf("read the workloads: %w", err)
 		}
-		if err := d.add(&m, file, data); err != nil {
-			return Demand{}, err
+		if err := d.add(objects, file, data); err != nil {
+			return Demand{Warnings: d.Warnings}, err
 		}
 	}
-	d.Workloads = append(d.Workloads, m.workloads()...)
+	d.Workloads = append(d.Workloads, workloads(objects)...)
 	return d, nil
 }
 
@@ -105,7 +105,7 @@ func manifestFiles(names []string) ([]string, error) {
 }
 
 // add takes what a file says.
-func (d *Demand) add(m *manifests, file string, data []byte) error {
+func (d *Demand) add(objects *manifest.Objects, file string, data []byte) error {
 	if workload.IsRadixConfig(data) {
 		return d.addRadix(file, data)
 	}
@@ -125,7 +125,7 @@ func (d *Demand) add(m *manifests, file string, data []byte) error {
 	}
 	var problems yamlfile.Problems
 	for _, document := range documents {
-		problems = append(problems, m.object(file, document, 0)...)
+		problems = append(problems, objects.AddDocument(file, document)...)
 	}
 	problems.Sort()
 	return problems.Err()

@@ -1,262 +1,165 @@
 package preflight
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
-	"go.yaml.in/yaml/v3"
-
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/manifest"
+	"github.com/wiemu/wiemu/harness/webhook"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
-// What azure-workload-identity's webhook looks at.
+// What azure-workload-identity's webhook allows.
 // Source: azure-workload-identity, pkg/webhook/consts.go.
 const (
-	useLabel             = "azure.workload.identity/use"
-	clientIDAnnotation   = "azure.workload.identity/client-id"
-	tenantIDAnnotation   = "azure.workload.identity/tenant-id"
-	expirationAnnotation = "azure.workload.identity/service-account-token-expiration"
-
 	minExpiration = 3600  // seconds
 	maxExpiration = 86400 // seconds
 )
 
-// manifests are the service accounts and pods of Kubernetes objects, from any
-// number of files.
-type manifests struct {
-	namespace string // of objects that name none
-	accounts  map[string]account
-	pods      []pod
-}
-
-// account is a service account.
-type account struct {
-	place       string
-	annotations map[string]string
-}
-
 // pod is a pod, or what makes pods.
 type pod struct {
-	place, kind, name, namespace string
-	ownLabels                    map[string]string // of the object that makes pods
-	labels, annotations          map[string]string // of the pods
-	spec                         podSpec
+	*manifest.Pods
+	objects             *manifest.Objects
+	labels, annotations map[string]string // of the pods
 }
 
-type metadata struct {
-	Name        string            `yaml:"name"`
-	Namespace   string            `yaml:"namespace"`
-	Labels      map[string]string `yaml:"labels"`
-	Annotations map[string]string `yaml:"annotations"`
+func newPod(objects *manifest.Objects, p *manifest.Pods) pod {
+	return pod{p, objects, p.Template.Metadata.Labels, p.Template.Metadata.Annotations}
 }
 
-type podSpec struct {
-	ServiceAccountName string      `yaml:"serviceAccountName"`
-	Containers         []container `yaml:"containers"`
-	Volumes            []volume    `yaml:"volumes"`
-}
-
-type container struct {
-	Env []struct {
-		Name  string `yaml:"name"`
-		Value string `yaml:"value"`
-	} `yaml:"env"`
-}
-
-type volume struct {
-	Projected struct {
-		Sources []struct {
-			ServiceAccountToken *projectedToken `yaml:"serviceAccountToken"`
-		} `yaml:"sources"`
-	} `yaml:"projected"`
-}
-
-type projectedToken struct {
-	Audience          string `yaml:"audience"`
-	ExpirationSeconds *int64 `yaml:"expirationSeconds"`
-}
-
-type podTemplate struct {
-	Metadata metadata `yaml:"metadata"`
-	Spec     podSpec  `yaml:"spec"`
-}
-
-// The objects that matter, by where they have their pods.
-type (
-	accountObject struct {
-		Metadata metadata `yaml:"metadata"`
-	}
-	templateObject struct {
-		Metadata metadata `yaml:"metadata"`
-		Spec     struct {
-			Template podTemplate `yaml:"template"`
-		} `yaml:"spec"`
-	}
-	cronObject struct {
-		Metadata metadata `yaml:"metadata"`
-		Spec     struct {
-			JobTemplate struct {
-				Spec struct {
-					Template podTemplate `yaml:"template"`
-				} `yaml:"spec"`
-			} `yaml:"jobTemplate"`
-		} `yaml:"spec"`
-	}
-	listObject struct {
-		Items []*yaml.Node `yaml:"items"`
-	}
-)
-
-// maxNesting bounds lists of lists.
-const maxNesting = 8
-
-// object takes a Kubernetes object. What has to do with no pod is passed over.
-func (m *manifests) object(file string, node *yaml.Node, depth int) yamlfile.Problems {
-	decode := func(into any) yamlfile.Problems {
-		return yamlfile.DecodeTolerant(file, node, into, func(yamlfile.Unknown) {})
-	}
-	place := fmt.Sprintf("%s:%d", file, node.Line)
-	kind := text(node, "kind")
-	var problems yamlfile.Problems
-	switch kind {
-	case "":
-		return yamlfile.Problems{{
-			File: file, Line: node.Line, Column: node.Column, Field: "kind", Expected: "a Kubernetes object, a radixconfig.yaml or a wiemu.yaml", Found: "no kind",
-			Fix: "templates have to be rendered first: helm template, kustomize build",
-		}}
-	case "List", "ServiceAccountList", "PodList", "DeploymentList", "StatefulSetList", "DaemonSetList", "ReplicaSetList", "JobList", "CronJobList":
-		var list listObject
-		problems = decode(&list)
-		if depth == maxNesting {
-			return yamlfile.Problems{{File: file, Line: node.Line, Column: node.Column, Field: "items", Expected: "objects", Found: fmt.Sprintf("lists in lists, %d deep", depth)}}
-		}
-		for i, item := range list.Items {
-			if item == nil {
-				problems = append(problems, yamlfile.Problem{File: file, Line: node.Line, Column: node.Column, Field: fmt.Sprintf("items[%d]", i), Expected: "an object", Found: "nothing"})
-				continue
-			}
-			problems = append(problems, m.object(file, item, depth+1)...)
-		}
-	case "ServiceAccount":
-		var o accountObject
-		problems = decode(&o)
-		m.accounts[cmp.Or(o.Metadata.Namespace, m.namespace)+"/"+o.Metadata.Name] = account{place, o.Metadata.Annotations}
-	case "Pod":
-		var o podTemplate
-		problems = decode(&o)
-		m.pod(place, kind, o.Metadata, o)
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job":
-		var o templateObject
-		problems = decode(&o)
-		m.pod(place, kind, o.Metadata, o.Spec.Template)
-	case "CronJob":
-		var o cronObject
-		problems = decode(&o)
-		m.pod(place, kind, o.Metadata, o.Spec.JobTemplate.Spec.Template)
-	}
-	return problems
-}
-
-func (m *manifests) pod(place, kind string, of metadata, t podTemplate) {
-	if t.Spec.ServiceAccountName == "" {
-		t.Spec.ServiceAccountName = "default"
-	}
-	m.pods = append(m.pods, pod{
-		place: place, kind: kind, name: of.Name, namespace: cmp.Or(of.Namespace, m.namespace),
-		ownLabels: of.Labels, labels: t.Metadata.Labels, annotations: t.Metadata.Annotations, spec: t.Spec,
-	})
-}
-
-// workloads are the pods that use workload identity, or were meant to.
-func (m *manifests) workloads() []Workload {
+// workloads are the pods that use workload identity, or were meant to: one for each
+// client id that they ask with.
+func workloads(objects *manifest.Objects) []Workload {
 	var all []Workload
-	for i := range m.pods {
-		p := &m.pods[i]
-		a, exists := m.accounts[p.namespace+"/"+p.spec.ServiceAccountName]
-		injected, token := p.labels[useLabel] == "true", p.projected()
-		_, annotated := a.annotations[clientIDAnnotation]
-		_, labelled := p.labels[useLabel]
-		if !injected && !labelled && token == nil && !annotated && p.ownLabels[useLabel] == "" {
+	for _, made := range objects.Pods() {
+		p := newPod(objects, made)
+		a, exists := objects.Account(p.Pods)
+		injected, token := p.labels[webhook.UseLabel] == "true", objects.OwnToken(p.Pods)
+		_, annotated := a.Annotations[webhook.ClientIDAnnotation]
+		_, labelled := p.labels[webhook.UseLabel]
+		if !injected && !labelled && token == nil && !annotated && p.OwnLabels[webhook.UseLabel] == "" {
 			continue
 		}
-		w := Workload{Place: p.place}
-		w.Component, w.Namespace, w.ServiceAccount = p.kind+" "+p.name, p.namespace, p.spec.ServiceAccountName
-		w.Tenant = cmp.Or(p.env("AZURE_TENANT_ID"), a.annotations[tenantIDAnnotation])
+		w := Workload{Place: p.Place, Tenant: objects.Tenant(p.Pods)}
+		w.Component, w.Namespace, w.ServiceAccount = p.Kind+" "+p.Name, p.Namespace, p.Template.Spec.ServiceAccountName
 		switch {
 		case injected:
 			w.Findings = append(w.Findings, p.checkExpiration(a)...)
+			w.Findings = append(w.Findings, p.checkSidecar()...)
 		case token != nil:
 			w.Audience = token.Audience
-			w.Findings = append(w.Findings, token.check()...)
+			w.Findings = append(w.Findings, checkToken(token)...)
 		default:
 			f := p.missingLabel(labelled)
-			if !labelled && m.othersInjected(p) {
+			if !labelled && p.othersInjected() {
 				f.Severity = Warning // it may have nothing to do with Azure
 			}
 			w.Findings = append(w.Findings, f)
 		}
-		w.identify(p, a, exists)
-		all = append(all, w)
+		all = append(all, w.identified(p, a, exists)...)
 	}
 	return all
 }
 
 // othersInjected reports whether pods of the same service account have the label.
-func (m *manifests) othersInjected(p *pod) bool {
-	return slices.ContainsFunc(m.pods, func(o pod) bool {
-		return o.namespace == p.namespace && o.spec.ServiceAccountName == p.spec.ServiceAccountName && o.labels[useLabel] == "true"
+func (p *pod) othersInjected() bool {
+	return slices.ContainsFunc(p.objects.Pods(), func(o *manifest.Pods) bool {
+		return o.Namespace == p.Namespace && o.Template.Spec.ServiceAccountName == p.Template.Spec.ServiceAccountName && o.Template.Metadata.Labels[webhook.UseLabel] == "true"
 	})
 }
 
-// identify finds out the client id. The webhook leaves variables that a container
-// has alone. Source: azure-workload-identity, pkg/webhook/webhook.go, addEnvironmentVariables.
-func (w *Workload) identify(p *pod, a account, exists bool) {
-	id, from := p.env("AZURE_CLIENT_ID"), "AZURE_CLIENT_ID of "+p.kind+" "+p.name
-	if id == "" {
-		id, from = a.annotations[clientIDAnnotation], clientIDAnnotation+" of service account "+w.ServiceAccount+" ("+a.place+")"
-	}
+// identified finds out the client ids. What is known of the pods is told with the first.
+func (w Workload) identified(p pod, a manifest.Account, exists bool) []Workload {
+	ids := p.objects.ClientIDs(p.Pods)
 	account := w.Namespace + "/" + w.ServiceAccount
-	annotate := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s %s=CLIENT_ID", w.ServiceAccount, w.Namespace, clientIDAnnotation)
+	annotate := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s %s=CLIENT_ID", w.ServiceAccount, w.Namespace, webhook.ClientIDAnnotation)
 	switch {
-	case id == "" && !exists:
+	case len(ids) == 0 && !exists:
 		w.Findings = append(w.Findings, Finding{
 			Severity: Error, Kind: ServiceAccount, Text: "the service account " + account + " is in none of the manifests, so its client id is unknown",
-			Fix: "add its manifest to the files, with the annotation " + clientIDAnnotation + "; if it is there under another name, mend serviceAccountName or the namespace",
+			Fix: "add its manifest to the files, with the annotation " + webhook.ClientIDAnnotation + "; if it is there under another name, mend serviceAccountName or the namespace",
 		})
-	case id == "":
+		return []Workload{w}
+	case len(ids) == 0:
 		w.Findings = append(w.Findings, Finding{
-			Severity: Error, Kind: Annotation, Text: "the service account " + account + " (" + a.place + ") has no annotation " + clientIDAnnotation,
+			Severity: Error, Kind: Annotation, Text: "the service account " + account + " (" + a.Place + ") has no annotation " + webhook.ClientIDAnnotation + ", and no container has an AZURE_CLIENT_ID",
 			Fix: "add the annotation, and restart the pods: " + annotate,
 		})
-	default:
-		parsed, err := workload.ParseClientID(id)
-		if err != nil {
-			w.Findings = append(w.Findings, Finding{Severity: Error, Kind: Annotation, Text: from + ": " + err.Error(), Fix: "write the client id (Application ID), no name and no object id"})
-			return
-		}
-		w.ClientID = parsed
+		return []Workload{w}
 	}
+	all := make([]Workload, len(ids))
+	for i, id := range ids {
+		all[i] = w
+		if i > 0 {
+			all[i].Findings = nil
+		}
+		all[i].ask(id, annotate)
+	}
+	return all
+}
+
+// ask has the workload ask with a client id.
+func (w *Workload) ask(id manifest.ClientID, annotate string) {
+	if id.Unknown {
+		w.Findings = append(w.Findings, Finding{
+			Severity: Warning, Kind: NotInFiles, Text: id.From + ", is in none of the files: what it asks with is unknown, and was not checked",
+			Fix: "add the manifest of where it comes from; or let the webhook set it: " + annotate,
+		})
+		return
+	}
+	parsed, err := workload.ParseClientID(id.Value)
+	if err != nil {
+		w.Findings = append(w.Findings, Finding{Severity: Error, Kind: Annotation, Text: id.From + ": " + err.Error(), Fix: "write the client id (Application ID), no name and no object id"})
+		return
+	}
+	w.ClientID = parsed
+}
+
+// checkSidecar: that the annotation is there is all that the webhook looks at.
+// Source: azure-workload-identity, pkg/webhook/webhook.go, Handle; issues 1210 and 773.
+func (p *pod) checkSidecar() (found []Finding) {
+	value, asked := p.annotations[webhook.SidecarAnnotation]
+	if !asked {
+		return nil
+	}
+	const remove = "remove the annotation " + webhook.SidecarAnnotation
+	if webhook.LooksOff(value) {
+		found = append(found, Finding{
+			Severity: Warning, Kind: ProxySidecar, Text: fmt.Sprintf("%s is %q, and the webhook injects the proxy sidecar all the same: only that the annotation is there counts", webhook.SidecarAnnotation, value), Fix: remove,
+		})
+	}
+	if p.Template.Spec.HostNetwork {
+		found = append(found, Finding{
+			Severity: Error, Kind: ProxySidecar, Text: "the pods have hostNetwork and " + webhook.SidecarAnnotation + ": the webhook refuses them", Fix: remove + ", or hostNetwork",
+		})
+	}
+	if strings.HasSuffix(p.Kind, "Job") || webhook.Ends(p.Template.Spec.RestartPolicy) {
+		found = append(found, Finding{
+			Severity: Warning, Kind: ProxySidecar, Text: fmt.Sprintf("the proxy sidecar goes on when the other containers have ended: before Kubernetes 1.%d, where it is no native sidecar, the pods do not end, and a Job is never complete", webhook.NativeSidecars),
+			Fix: remove + " and use WorkloadIdentityCredential, or run it on a newer cluster",
+		})
+	}
+	return found
 }
 
 // missingLabel is why the webhook passes a pod over.
 func (p *pod) missingLabel(labelled bool) Finding {
-	f := Finding{Severity: Error, Kind: Label, Fix: fmt.Sprintf("add the label %s: \"true\" to the pods (%s)", useLabel, p.labelsField())}
+	f := Finding{Severity: Error, Kind: Label, Fix: fmt.Sprintf("add the label %s: \"true\" to the pods (%s)", webhook.UseLabel, p.labelsField())}
 	switch {
 	case labelled:
-		f.Text = fmt.Sprintf("the label %s is %q: the webhook injects nothing unless it is \"true\"", useLabel, p.labels[useLabel])
-	case p.kind != "Pod" && p.ownLabels[useLabel] != "":
-		f.Text = fmt.Sprintf("the label %s is on the %s, not on its pods: the webhook injects nothing", useLabel, p.kind)
+		f.Text = fmt.Sprintf("the label %s is %q: the webhook injects nothing unless it is \"true\"", webhook.UseLabel, p.labels[webhook.UseLabel])
+	case p.Kind != "Pod" && p.OwnLabels[webhook.UseLabel] != "":
+		f.Text = fmt.Sprintf("the label %s is on the %s, not on its pods: the webhook injects nothing", webhook.UseLabel, p.Kind)
 	default:
-		f.Text = fmt.Sprintf("the pods have no label %s, although their service account has a client id: the webhook injects neither token file nor variables", useLabel)
+		f.Text = fmt.Sprintf("the pods have no label %s, although their service account has a client id: the webhook injects neither token file nor variables", webhook.UseLabel)
 	}
 	return f
 }
 
 func (p *pod) labelsField() string {
-	switch p.kind {
+	switch p.Kind {
 	case "Pod":
 		return "metadata.labels"
 	case "CronJob":
@@ -267,55 +170,27 @@ func (p *pod) labelsField() string {
 
 // checkExpiration: the pod's annotation goes before the service account's.
 // Source: azure-workload-identity, pkg/webhook/webhook.go, getServiceAccountTokenExpiration.
-func (p *pod) checkExpiration(a account) []Finding {
-	value, set := p.annotations[expirationAnnotation]
-	where := "pods of " + p.kind + " " + p.name
+func (p *pod) checkExpiration(a manifest.Account) []Finding {
+	value, set := p.annotations[webhook.ExpirationAnnotation]
+	where := "pods of " + p.Kind + " " + p.Name
 	if !set {
-		if value, set = a.annotations[expirationAnnotation]; !set {
+		if value, set = a.Annotations[webhook.ExpirationAnnotation]; !set {
 			return nil
 		}
-		where = "service account (" + a.place + ")"
+		where = "service account (" + a.Place + ")"
 	}
 	if seconds, err := strconv.Atoi(value); err == nil && seconds >= minExpiration && seconds <= maxExpiration {
 		return nil
 	}
 	return []Finding{{
-		Severity: Error, Kind: Expiration, Text: fmt.Sprintf("%s of the %s: expected seconds between %d and %d, found %q: the webhook refuses the pods", expirationAnnotation, where, minExpiration, maxExpiration, value),
-		Fix: fmt.Sprintf("write %s: %q, or leave it out", expirationAnnotation, "3600"),
+		Severity: Error, Kind: Expiration, Text: fmt.Sprintf("%s of the %s: expected seconds between %d and %d, found %q: the webhook refuses the pods", webhook.ExpirationAnnotation, where, minExpiration, maxExpiration, value),
+		Fix: fmt.Sprintf("write %s: %q, or leave it out", webhook.ExpirationAnnotation, "3600"),
 	}}
 }
 
-// env is the value of a variable of the first container that has it.
-func (p *pod) env(name string) string {
-	for _, c := range p.spec.Containers {
-		for _, v := range c.Env {
-			if v.Name == name && v.Value != "" {
-				return v.Value
-			}
-		}
-	}
-	return ""
-}
-
-// projected is the token that a pod projects for Entra ID by itself, without the
-// webhook: it has one for an audience and tells its containers a client id.
-func (p *pod) projected() *projectedToken {
-	if p.env("AZURE_CLIENT_ID") == "" {
-		return nil
-	}
-	for _, v := range p.spec.Volumes {
-		for _, s := range v.Projected.Sources {
-			if s.ServiceAccountToken != nil && s.ServiceAccountToken.Audience != "" {
-				return s.ServiceAccountToken
-			}
-		}
-	}
-	return nil
-}
-
-// check: a token lives at least 10 minutes in Kubernetes (pkg/apis/core/validation),
+// checkToken: a token lives at least 10 minutes in Kubernetes (pkg/apis/core/validation),
 // and Entra ID takes none that lives longer than 25 hours (AADSTS70023).
-func (t *projectedToken) check() []Finding {
+func checkToken(t *manifest.ProjectedToken) []Finding {
 	const shortest, longest = 600, maxExpiration
 	if t.ExpirationSeconds == nil || *t.ExpirationSeconds >= shortest && *t.ExpirationSeconds <= longest {
 		return nil

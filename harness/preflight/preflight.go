@@ -55,6 +55,8 @@ const (
 	Annotation     Kind = "annotation"          // of the service account
 	ServiceAccount Kind = "service account"     //
 	Expiration     Kind = "expiration"          // of the projected token
+	NotInFiles     Kind = "not in the files"    // where the client id comes from
+	ProxySidecar   Kind = "proxy sidecar"       //
 )
 
 // Finding is one thing that is missing or wrong.

@@ -39,7 +39,7 @@ func (m *mutation) identity(id Identity) error {
 	}
 	binding := m.binding(id)
 	volume := id.Layout.volume(m.name, m.generateName)
-	skipped := m.skipped()
+	skipped := Skipped(m.annotations)
 	var changed []*container
 	for _, c := range slices.Concat(m.initContainers, m.containers) {
 		if slices.Contains(skipped, c.name) {
@@ -54,10 +54,20 @@ func (m *mutation) identity(id Identity) error {
 	if len(changed) > 0 {
 		m.tell("AZURE_* and the token at %s in %s", id.Layout.TokenFile(), names(changed))
 	}
-	if m.account.Annotations[ClientIDAnnotation] == "" {
+	if m.account.Annotations[ClientIDAnnotation] == "" && !slices.ContainsFunc(changed, (*container).mayHaveClientID) {
 		m.warn("service account %s has no annotation %s: AZURE_CLIENT_ID is not set", m.account.Name, ClientIDAnnotation)
 	}
 	return nil
+}
+
+// mayHaveClientID reports whether a container brings AZURE_CLIENT_ID along, wherever
+// it gets it from, or may get it from a config map or secret that is not known here.
+func (c *container) mayHaveClientID() bool {
+	return has(c.env, "AZURE_CLIENT_ID") || slices.ContainsFunc(list(c.object, "envFrom"), func(source any) bool {
+		from, ok := source.(map[string]any)
+		prefix, _ := from["prefix"].(string)
+		return ok && strings.HasPrefix("AZURE_CLIENT_ID", prefix)
+	})
 }
 
 // expiration is what the pod, else its service account, else nobody says.
@@ -80,9 +90,9 @@ func (m *mutation) expiration() (int64, error) {
 	return seconds, nil
 }
 
-// skipped are the names of containers that get neither variables nor token.
-func (m *mutation) skipped() []string {
-	text := m.annotations[SkipAnnotation]
+// Skipped are the names of a pod's containers that get neither variables nor token.
+func Skipped(annotations map[string]string) []string {
+	text := annotations[SkipAnnotation]
 	if text == "" {
 		return nil
 	}

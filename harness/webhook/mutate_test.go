@@ -226,6 +226,29 @@ func TestWhatAContainerSetsStays(t *testing.T) {
 	}
 }
 
+// What a container brings along, or may bring along, is not told to be missing.
+// Source: azure-workload-identity#1555, external-secrets#3366.
+func TestWhoIsToldThatTheClientIDIsMissing(t *testing.T) {
+	for container, told := range map[string]bool{
+		``: true,
+		`,"env":[{"name":"AZURE_CLIENT_ID","value":"x"}]`:                                              false,
+		`,"env":[{"name":"AZURE_CLIENT_ID","valueFrom":{"secretKeyRef":{"name":"s","key":"id"}}}]`:     false,
+		`,"envFrom":[{"secretRef":{"name":"s"}}]`:                                                      false,
+		`,"envFrom":[{"prefix":"AZURE_","configMapRef":{"name":"s"}}]`:                                 false,
+		`,"envFrom":[{"prefix":"DB_","secretRef":{"name":"s"}}]`:                                       true,
+		`,"env":[{"name":"CLIENT_ID","value":"x"}]},{"name":"b","env":[{"name":"AZURE_CLIENT_ID"}]`:    false,
+		`,"env":[{"name":"AZURE_CLIENT","value":"x"}],"envFrom":[{"prefix":"X","secretRef":{}},"odd"]`: true,
+	} {
+		pod, m := mutated(t, `{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web"`+container+`}]}}`, ServiceAccount{Namespace: "shop", Name: "bare"}, upstreams())
+		if len(m.Warnings) > 0 != told {
+			t.Errorf("%s: warnings %q", container, m.Warnings)
+		}
+		if n := len(env(t, pod, "containers", 0)); n < 3 {
+			t.Errorf("%s: %d variables", container, n)
+		}
+	}
+}
+
 func TestEmptyValuesAreNotInjected(t *testing.T) {
 	pod, m := mutated(t, plainPod, ServiceAccount{Namespace: "shop", Name: "web-sa", Annotations: map[string]string{TenantIDAnnotation: ""}}, upstreams())
 	want := []string{"AZURE_FEDERATED_TOKEN_FILE=/var/run/secrets/azure/wi/token/azure-identity-token", "AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/"}
@@ -341,6 +364,9 @@ func TestTheSidecar(t *testing.T) {
 		if _, err := Mutate([]byte(row.pod), account(), row.s); !errors.As(err, &denial) || denial.Text != row.want {
 			t.Errorf("%s: got %v, want %s", row.name, err, row.want)
 		}
+		if row.s.Identity.Sidecar.Image == "" && !strings.Contains(denial.Remedy, `value "false" does not count`) {
+			t.Errorf("%s: remedy %s", row.name, denial.Remedy)
+		}
 	}
 
 	got, _ := mutated(t, pod("", `,"azure.workload.identity/proxy-sidecar-port":"8765"`), account(), offered)
@@ -358,6 +384,35 @@ func TestTheSidecar(t *testing.T) {
 	}
 	if e := env(t, got, "initContainers", 0); e[0] != "PROXY_PORT=8765" {
 		t.Errorf("its environment begins with %s", e[0])
+	}
+
+	// What the annotation says does not count (azure-workload-identity#1210), and a Job does
+	// not end where the sidecar is no native one (#773).
+	for _, row := range []struct {
+		value, policy string
+		native        bool
+		want          []string
+	}{
+		{"true", "Always", false, nil},
+		{"false", "Always", false, []string{`is "false", and the proxy sidecar is injected all the same`}},
+		{"Off", "", true, []string{`is "Off", and`}},
+		{"", "", true, nil},
+		{"true", "Never", false, []string{"a Job is never complete: before Kubernetes 1.32"}},
+		{"no", "OnFailure", false, []string{`is "no", and`, "a Job is never complete"}},
+		{"true", "OnFailure", true, nil},
+	} {
+		offered.Identity.Sidecar.Native = row.native
+		asked := strings.Replace(pod(`,"restartPolicy":"`+row.policy+`"`, ""), `"false"`, `"`+row.value+`"`, 1)
+		_, m := mutated(t, asked, account(), offered)
+		if len(m.Warnings) != len(row.want) {
+			t.Errorf("%+v: warnings %q", row, m.Warnings)
+			continue
+		}
+		for i, want := range row.want {
+			if !strings.Contains(m.Warnings[i], want) {
+				t.Errorf("%+v: warning %q", row, m.Warnings[i])
+			}
+		}
 	}
 
 	offered.Identity.Sidecar.Native = true

@@ -19,6 +19,7 @@ type pod struct {
 	serviceAccount      string
 	windows             bool
 	hostNetwork         bool
+	restartPolicy       string
 	initContainers      []*container
 	containers          []*container
 	volumes             []object
@@ -66,6 +67,7 @@ func parse(data []byte) (*pod, error) {
 	p.serviceAccount = r.text(p.spec, "spec", "serviceAccountName")
 	p.windows = r.text(r.object(p.spec, "spec", "os"), "spec.os", "name") == "windows"
 	p.hostNetwork = r.flag(p.spec, "spec", "hostNetwork")
+	p.restartPolicy = r.text(p.spec, "spec", "restartPolicy")
 	p.initContainers, p.containers = r.containers(p.spec, "initContainers"), r.containers(p.spec, "containers")
 	p.volumes = r.named(p.spec, "spec", "volumes")
 	p.hostAliases = r.objects(p.spec, "spec", "hostAliases")

@@ -35,10 +35,10 @@ const (
 // pollEvery is how often the cluster is looked at (wall time).
 const pollEvery = 2 * time.Second
 
-// nativeSidecars is the minor version of Kubernetes from which on sidecars are
+// NativeSidecars is the minor version of Kubernetes from which on sidecars are
 // init containers.
 // Source: azure-workload-identity, pkg/webhook/webhook.go, NewPodMutator.
-const nativeSidecars = 32
+const NativeSidecars = 32
 
 // stayRegistered keeps the webhook registered until ctx ends. What is in the way
 // is logged once.
@@ -180,7 +180,7 @@ func Offer(e *emulator.Emulator, b trust.Bundle, gateway netip.Addr, minor int64
 		Way: &Way{Address: gateway, Hosts: e.Hosts(), Bundle: b.At(TrustDir)},
 		Identity: &Identity{
 			Layout: Layout(w.Layout), Tenant: tenant, AuthorityHost: e.Cloud().Authority(), Audience: e.Cloud().TokenExchange,
-			Sidecar: Sidecar{Image: w.Sidecar.Image, InitImage: w.Sidecar.InitImage, Native: minor >= nativeSidecars},
+			Sidecar: Sidecar{Image: w.Sidecar.Image, InitImage: w.Sidecar.InitImage, Native: minor >= NativeSidecars},
 		},
 	}, err
 }

@@ -556,23 +556,3 @@ func FuzzReview(f *testing.F) {
 		}
 	})
 }
-
-func FuzzManifests(f *testing.F) {
-	f.Add([]byte("kind: List\nitems:\n- {kind: ServiceAccount, metadata: {name: default}}\n- {kind: Pod, metadata: {labels: {azure.workload.identity/use: 'true'}}, spec: {containers: [{name: web}]}}\n"))
-	f.Add([]byte("kind: CronJob\nspec: {jobTemplate: {spec: {template: {metadata: {labels: {azure.workload.identity/use: 'true'}}, spec: {}}}}}\n---\nkind: Deployment\nspec: {template: null}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m := NewManifests("")
-		if m.Add("f.yaml", data) != nil {
-			return
-		}
-		made, err := m.Mutate(lab())
-		if err != nil {
-			return
-		}
-		for _, o := range made {
-			if _, err := YAML(o.Object); err != nil {
-				t.Errorf("%s cannot be written: %v", o.Object, err)
-			}
-		}
-	})
-}

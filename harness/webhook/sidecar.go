@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Sidecar is the proxy that pods may ask for, which answers in the place of
@@ -26,7 +28,8 @@ const (
 // sidecar injects the proxy, if the pod asks for it: any value will do.
 // Source: azure-workload-identity, pkg/webhook/webhook.go, Handle.
 func (m *mutation) sidecar(s Sidecar) error {
-	if _, asked := m.annotations[SidecarAnnotation]; !asked {
+	asked, is := m.annotations[SidecarAnnotation]
+	if !is {
 		return nil
 	}
 	if m.hostNetwork {
@@ -39,15 +42,31 @@ func (m *mutation) sidecar(s Sidecar) error {
 			return &Denial{"failed to parse proxy sidecar port: " + err.Error(), "Write a port into the annotation " + PortAnnotation + "."}
 		}
 	}
+	if LooksOff(asked) {
+		m.warn("annotation %s is %q, and the proxy sidecar is injected all the same: only that the annotation is there counts. Remove it", SidecarAnnotation, asked)
+	}
 	if s.Image == "" || s.InitImage == "" {
+		remedy := ""
+		if LooksOff(asked) {
+			remedy = fmt.Sprintf("The annotation's value %q does not count, only that it is there: remove it. Or name", asked)
+		}
 		return &Denial{
 			fmt.Sprintf("annotation %s: wiemu has no image of the proxy sidecar; bring azure-workload-identity's images proxy and proxy-init into the cluster and name them under webhook.sidecar in wiemu.yaml", SidecarAnnotation),
-			"Name the images as sidecar: {image: …, initImage: …} under webhook in wiemu.yaml; or leave the annotation out and use WorkloadIdentityCredential. A process has the sidecar without images: wiemu run --managed-identity sidecar.",
+			cmp.Or(remedy, "Name") + " the images as sidecar: {image: …, initImage: …} under webhook in wiemu.yaml; or leave the annotation out and use WorkloadIdentityCredential. A process has the sidecar without images: wiemu run --managed-identity sidecar.",
 		}
 	}
 	m.injectSidecar(s, port)
 	return nil
 }
+
+// LooksOff reports whether the value of the sidecar's annotation looks as if it said
+// no. azure-workload-identity does not look at it (issue 1210).
+func LooksOff(value string) bool {
+	return slices.Contains([]string{"false", "f", "0", "no", "n", "off", "disabled", "none"}, strings.ToLower(strings.TrimSpace(value)))
+}
+
+// Ends reports whether pods of a restart policy are to end, as those of a Job.
+func Ends(restartPolicy string) bool { return restartPolicy == "Never" || restartPolicy == "OnFailure" }
 
 func (m *mutation) injectSidecar(s Sidecar, port int64) {
 	is := func(name string) func(*container) bool { return func(c *container) bool { return c.name == name } }
@@ -82,6 +101,8 @@ func (m *mutation) injectSidecar(s Sidecar, port int64) {
 	})
 	if s.Native {
 		proxy.object["restartPolicy"] = "Always"
+	} else if Ends(m.restartPolicy) {
+		m.warn("the proxy sidecar goes on when the other containers have ended, so that the pod does not end, and a Job is never complete: before Kubernetes 1.%d it is no native sidecar. Leave the annotation %s out and use WorkloadIdentityCredential", NativeSidecars, SidecarAnnotation)
 	}
 	*into = slices.Insert(*into, 0, proxy)
 	m.tell("the proxy sidecar on port %d", port)

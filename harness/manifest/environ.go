@@ -1,0 +1,240 @@
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Container is a container's variables, and where they come from.
+type Container struct {
+	Name    string    `yaml:"name"`
+	Env     []Env     `yaml:"env"`
+	EnvFrom []EnvFrom `yaml:"envFrom"`
+}
+
+// Env is a variable that a container names.
+type Env struct {
+	Name      string `yaml:"name"`
+	Value     string `yaml:"value"`
+	ValueFrom *struct {
+		ConfigMapKeyRef  *keyRef `yaml:"configMapKeyRef"`
+		SecretKeyRef     *keyRef `yaml:"secretKeyRef"`
+		FieldRef         *field  `yaml:"fieldRef"`
+		ResourceFieldRef *struct {
+			Resource string `yaml:"resource"`
+		} `yaml:"resourceFieldRef"`
+	} `yaml:"valueFrom"`
+}
+
+type keyRef struct {
+	Name     string `yaml:"name"`
+	Key      string `yaml:"key"`
+	Optional bool   `yaml:"optional"`
+}
+
+type field struct {
+	FieldPath string `yaml:"fieldPath"`
+}
+
+// EnvFrom is a config map or secret, all keys of which become variables.
+type EnvFrom struct {
+	Prefix       string     `yaml:"prefix"`
+	ConfigMapRef *valuesRef `yaml:"configMapRef"`
+	SecretRef    *valuesRef `yaml:"secretRef"`
+}
+
+type valuesRef struct {
+	Name     string `yaml:"name"`
+	Optional bool   `yaml:"optional"`
+}
+
+// Variable is a variable of a container that runs.
+type Variable struct {
+	Name, Value string
+	From        string // what gives the value: key ID of secret shop/ids. "": the container
+	Unknown     bool   // what gives it is in none of the files
+}
+
+// InFiles reports whether another file might tell the value of a variable that is
+// unknown: a field of the pod is known in a cluster alone.
+func (v Variable) InFiles() bool {
+	return !strings.HasPrefix(v.From, "field ") && !strings.HasPrefix(v.From, "resource ")
+}
+
+// Environ is what the variables of a container are, as far as the files tell.
+type Environ struct {
+	Variables []Variable // each name once, in the order in which they are set
+	Missing   []string   // what the container would not start without
+
+	others []other
+}
+
+// other is a source of variables that is in none of the files.
+type other struct{ prefix, name string }
+
+// Find returns a variable of that name. Where none is set, perhaps says what may set it
+// that is in none of the files.
+func (e Environ) Find(name string) (v Variable, set bool, perhaps string) {
+	if i := slices.IndexFunc(e.Variables, func(v Variable) bool { return v.Name == name }); i >= 0 {
+		return e.Variables[i], true, ""
+	}
+	for _, o := range e.others {
+		if strings.HasPrefix(name, o.prefix) {
+			return Variable{}, false, o.name
+		}
+	}
+	return Variable{}, false, ""
+}
+
+// Others are the config maps and secrets that set variables and are in none of the files.
+func (e Environ) Others() []string {
+	var all []string
+	for _, o := range e.others {
+		if !slices.Contains(all, o.name) {
+			all = append(all, o.name)
+		}
+	}
+	return all
+}
+
+func (e *Environ) set(v Variable) {
+	e.Variables = slices.DeleteFunc(e.Variables, func(o Variable) bool { return o.Name == v.Name })
+	e.Variables = append(e.Variables, v)
+}
+
+// Environ finds out the variables of a container of pods: those of envFrom, then
+// those of env, which may name the ones before. Source: Kubernetes,
+// pkg/kubelet/kubelet_pods.go, makeEnvironmentVariables.
+func (o *Objects) Environ(p *Pods, c Container) Environ {
+	var e Environ
+	for _, from := range c.EnvFrom {
+		for _, ref := range []struct {
+			kind string
+			*valuesRef
+		}{{"ConfigMap", from.ConfigMapRef}, {"Secret", from.SecretRef}} {
+			if ref.valuesRef == nil {
+				continue
+			}
+			name := called(ref.kind, p.Namespace, ref.Name)
+			values, known := o.values[ref.kind+"/"+p.Namespace+"/"+ref.Name]
+			if !known {
+				e.others = append(e.others, other{from.Prefix, name})
+			}
+			for _, key := range slices.Sorted(maps.Keys(values)) {
+				e.set(Variable{Name: from.Prefix + key, Value: values[key], From: name})
+			}
+		}
+	}
+	for _, env := range c.Env {
+		if v, set := o.variable(&e, p, env); set {
+			e.set(v)
+		}
+	}
+	return e
+}
+
+func called(kind, namespace, name string) string {
+	return map[string]string{"ConfigMap": "config map ", "Secret": "secret "}[kind] + namespace + "/" + name
+}
+
+func (o *Objects) variable(e *Environ, p *Pods, env Env) (v Variable, set bool) {
+	v = Variable{Name: env.Name}
+	from := env.ValueFrom
+	switch {
+	case env.Value != "" || from == nil:
+		v.Value, v.From, v.Unknown = e.expand(env.Value)
+		return v, true
+	case from.ConfigMapKeyRef != nil:
+		return o.key(e, v, p, "ConfigMap", *from.ConfigMapKeyRef)
+	case from.SecretKeyRef != nil:
+		return o.key(e, v, p, "Secret", *from.SecretKeyRef)
+	case from.FieldRef != nil:
+		v.From = "field " + from.FieldRef.FieldPath
+		v.Value, set = p.field(from.FieldRef.FieldPath)
+		v.Unknown = !set
+		return v, true
+	case from.ResourceFieldRef != nil:
+		v.From, v.Unknown = "resource "+from.ResourceFieldRef.Resource, true
+		return v, true
+	}
+	v.From, v.Unknown = "a source that wiemu does not know", true
+	return v, true
+}
+
+// key is a variable from one key of a config map or secret.
+func (o *Objects) key(e *Environ, v Variable, p *Pods, kind string, ref keyRef) (Variable, bool) {
+	v.From = "key " + ref.Key + " of " + called(kind, p.Namespace, ref.Name)
+	values, known := o.values[kind+"/"+p.Namespace+"/"+ref.Name]
+	value, given := values[ref.Key]
+	switch {
+	case !known:
+		v.Unknown = true
+	case !given && !ref.Optional:
+		e.Missing = append(e.Missing, fmt.Sprintf("%s: there is no %s", v.Name, v.From))
+		return v, false
+	case !given:
+		return v, false
+	}
+	v.Value = value
+	return v, true
+}
+
+// field is what the pod knows of itself before it runs.
+func (p *Pods) field(path string) (value string, known bool) {
+	metadata, spec := p.Template.Metadata, p.Template.Spec
+	name, key, indexed := strings.Cut(strings.TrimSuffix(path, "']"), "['")
+	switch {
+	case indexed && name == "metadata.labels":
+		return metadata.Labels[key], true
+	case indexed && name == "metadata.annotations":
+		return metadata.Annotations[key], true
+	case path == "metadata.namespace":
+		return p.Namespace, true
+	case path == "metadata.name" && p.Kind == "Pod":
+		return p.Name, true
+	case path == "metadata.name" && p.Kind == "StatefulSet":
+		return p.Name + "-0", true
+	case path == "spec.serviceAccountName":
+		return spec.ServiceAccountName, true
+	case path == "spec.nodeName":
+		return spec.NodeName, spec.NodeName != ""
+	}
+	return "", false
+}
+
+// expand replaces $(NAME) by the variable, if there is one, and $$ by $. Source:
+// Kubernetes, third_party/forked/golang/expansion.
+func (e *Environ) expand(text string) (value, from string, unknown bool) {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "$")
+		b.WriteString(before)
+		if !found {
+			return b.String(), from, unknown
+		}
+		text = after
+		name, rest, closed := strings.Cut(strings.TrimPrefix(text, "("), ")")
+		switch {
+		case strings.HasPrefix(text, "$"):
+			b.WriteByte('$')
+			text = text[1:]
+		case strings.HasPrefix(text, "(") && closed:
+			text = rest
+			v, set, perhaps := e.Find(name)
+			switch {
+			case set && !v.Unknown:
+				b.WriteString(v.Value)
+			case set:
+				from, unknown = v.From, true
+			case perhaps != "":
+				from, unknown = perhaps, true
+			default:
+				b.WriteString("$(" + name + ")")
+			}
+		default:
+			b.WriteByte('$')
+		}
+	}
+}

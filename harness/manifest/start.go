@@ -1,0 +1,230 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/webhook"
+	"github.com/wiemu/wiemu/harness/workload"
+)
+
+// Started is what a container of pods is given when it starts, as far as the files
+// tell: the webhook has changed the pod.
+type Started struct {
+	Container string
+	Choices   []string // all containers, where nobody said which
+
+	NoToken    string        // why it has neither token file nor variables of the webhook; "": it has them
+	ClientID   string        // AZURE_CLIENT_ID
+	Tenant     string        // AZURE_TENANT_ID; "": the cluster's
+	TokenFile  string        // AZURE_FEDERATED_TOKEN_FILE of its own; "": the webhook's
+	Audience   string        // of its token
+	Lifetime   time.Duration // of its token; 0: the default
+	HasSidecar bool          // the proxy of the pod answers in the place of Azure's metadata service
+	HasBinding bool          // it goes through the cluster's identity-binding proxy
+
+	Notes   []string // what its owner should know
+	Environ Environ  // what its manifest says, without what webhook and cluster add
+}
+
+// defaultContainer names the container that is meant where nobody says which.
+// Source: Kubernetes, Well-Known Labels, Annotations and Taints.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// Start says what a container of pods is given. Without a name it is the one that
+// their annotation names, as kubectl has it, else the first.
+func (o *Objects) Start(p *Pods, container string) (Started, error) {
+	var s Started
+	spec := p.Template.Spec
+	all := slices.Concat(spec.Containers, spec.InitContainers)
+	for _, c := range all {
+		s.Choices = append(s.Choices, c.Name)
+	}
+	if s.Container = container; container == "" && len(spec.Containers) > 0 {
+		s.Container = spec.Containers[0].Name
+		if name := p.Template.Metadata.Annotations[defaultContainer]; slices.Contains(s.Choices, name) {
+			s.Container = name
+		}
+	}
+	if !slices.Contains(s.Choices, s.Container) {
+		if len(all) > 0 || container != "" {
+			return s, fmt.Errorf("%s (%s): container %q%s: expected one of %s", p, p.Place, container, didYouMean(container, s.Choices), strings.Join(s.Choices, ", "))
+		}
+		return s, fmt.Errorf("%s (%s): expected containers, found none", p, p.Place)
+	}
+	template, err := o.injected(p, &s)
+	if err != nil {
+		return s, err
+	}
+	i := slices.IndexFunc(all, func(c Container) bool { return c.Name == s.Container })
+	s.Environ = o.Environ(p, all[i])
+	changed := slices.Concat(template.Spec.Containers, template.Spec.InitContainers)
+	i = slices.IndexFunc(changed, func(c Container) bool { return c.Name == s.Container })
+	s.ask(o.Environ(p, changed[i]), template)
+	return s, nil
+}
+
+// injected is the template as the webhook changes it.
+func (o *Objects) injected(p *Pods, s *Started) (Template, error) {
+	if s.NoToken = p.skipped(); s.NoToken != "" {
+		if o.OwnToken(p) != nil {
+			s.NoToken = ""
+		}
+		return p.Template, nil
+	}
+	_, template, err := p.decode()
+	if err != nil {
+		return Template{}, fmt.Errorf("%s (%s): %w", p, p.Place, err)
+	}
+	a, there := o.Account(p)
+	var made Made
+	pod, err := o.inject(p, a, template, webhook.Settings{Identity: &webhook.Identity{
+		Audience: workload.Audience, Sidecar: webhook.Sidecar{Image: "proxy", InitImage: "proxy-init", Native: true},
+		Binding: &webhook.Binding{Audience: "api://AKSIdentityBinding"},
+	}}, &made)
+	if err == nil && made.Denied != "" {
+		err = fmt.Errorf("the webhook refuses the pods: %s. %s", made.Denied, made.Remedy)
+	}
+	var changed Template
+	if err == nil {
+		changed, err = decodeTemplate(pod)
+	}
+	if err != nil {
+		return Template{}, fmt.Errorf("%s (%s): %w", p, p.Place, err)
+	}
+	if s.Notes = made.Warnings; !there {
+		s.Notes = []string{fmt.Sprintf("the service account %s/%s is in none of the files, so what it is annotated with is unknown; name its file with -f, too", p.Namespace, p.Template.Spec.ServiceAccountName)}
+	}
+	annotations := p.Template.Metadata.Annotations
+	if slices.Contains(webhook.Skipped(annotations), s.Container) {
+		s.NoToken = fmt.Sprintf("container %s is one of %s", s.Container, webhook.SkipAnnotation)
+	}
+	_, s.HasSidecar = annotations[webhook.SidecarAnnotation]
+	s.HasBinding = strings.EqualFold(annotations[webhook.BindingAnnotation], "true")
+	return changed, nil
+}
+
+// decodeTemplate reads a pod that the webhook has made.
+func decodeTemplate(pod json.RawMessage) (t Template, err error) {
+	node, err := yamlfile.ParseUpTo(len(pod)+1, "pod", pod)
+	if err != nil {
+		return t, err
+	}
+	return t, yamlfile.DecodeTolerant("pod", node, &t, func(yamlfile.Unknown) {}).Err()
+}
+
+// ask finds out what a container asks Entra ID with.
+func (s *Started) ask(e Environ, t Template) {
+	id, _, _ := e.Find(clientIDVariable)
+	tenant, _, _ := e.Find(tenantVariable)
+	s.ClientID, s.Tenant = id.Value, tenant.Value
+	file, has, _ := e.Find(tokenFileVariable)
+	if !has || s.NoToken != "" {
+		return
+	}
+	if own, set, _ := s.Environ.Find(tokenFileVariable); set {
+		s.TokenFile = own.Value
+	}
+	for _, v := range t.Spec.Volumes {
+		for _, source := range v.Projected.Sources {
+			token := source.ServiceAccountToken
+			if token == nil || token.Audience == "" || !strings.HasSuffix(file.Value, "/"+token.Path) {
+				continue
+			}
+			s.Audience = token.Audience
+			if token.ExpirationSeconds != nil {
+				s.Lifetime = time.Duration(*token.ExpirationSeconds) * time.Second
+			}
+		}
+	}
+}
+
+func didYouMean(name string, known []string) string {
+	if meant := yamlfile.Nearest(name, known); meant != "" {
+		return " (did you mean " + meant + "?)"
+	}
+	return ""
+}
+
+// Find returns what a name stands for: NAMESPACE/NAME or NAME of an object that makes
+// pods, with KIND/ in front where several have the name; else of a service account,
+// whose pods none of the files describes. The error lists what there is.
+func (o *Objects) Find(name string) (*Pods, error) {
+	parts := strings.Split(name, "/")
+	kind := ""
+	if len(parts) > 1 && kindOf(parts[0]) != "" && (len(parts) == 3 || o.accounts[name].Name == "") {
+		kind, parts = kindOf(parts[0]), parts[1:]
+	}
+	matches := func(of, namespace, named string) bool {
+		return (kind == "" || kind == of) && parts[len(parts)-1] == named && (len(parts) == 1 || len(parts) == 2 && parts[0] == namespace)
+	}
+	var found []*Pods
+	for _, p := range o.pods {
+		if matches(p.Kind, p.Namespace, p.Name) {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 {
+		for _, key := range slices.Sorted(maps.Keys(o.accounts)) {
+			if a := o.accounts[key]; matches("ServiceAccount", a.Namespace, a.Name) {
+				found = append(found, a.pods())
+			}
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, o.notFound(name)
+	}
+	var all []string
+	for _, p := range found {
+		all = append(all, strings.ToLower(p.Kind)+"/"+p.Namespace+"/"+p.Name+" ("+p.Place+")")
+	}
+	return nil, fmt.Errorf("workload %q: several have that name, say which: %s", name, strings.Join(all, ", "))
+}
+
+// pods are those that somebody might run under a service account.
+func (a Account) pods() *Pods {
+	p := &Pods{Place: a.Place, Kind: "ServiceAccount", Namespace: a.Namespace, Name: a.Name}
+	p.Template.Spec.ServiceAccountName = a.Name
+	return p
+}
+
+// kindOf is the kind that a word stands for, as kubectl has it.
+func kindOf(word string) string {
+	for _, kind := range []string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "ServiceAccount"} {
+		if lower := strings.ToLower(word); lower == strings.ToLower(kind) || lower == strings.ToLower(kind)+"s" {
+			return kind
+		}
+	}
+	return map[string]string{"po": "Pod", "deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet", "cj": "CronJob", "sa": "ServiceAccount"}[strings.ToLower(word)]
+}
+
+// notFound lists what there is, the nearest first.
+func (o *Objects) notFound(name string) error {
+	var known, accounts []string
+	for _, p := range o.pods {
+		known = append(known, p.Namespace+"/"+p.Name)
+	}
+	for key := range o.accounts {
+		accounts = append(accounts, key)
+	}
+	slices.Sort(accounts)
+	meant := didYouMean(name, append(slices.Clone(known), accounts...))
+	for i, p := range o.pods {
+		known[i] += " (" + p.Kind + ")"
+	}
+	if len(known) == 0 {
+		known = accounts
+	}
+	if len(known) == 0 {
+		return fmt.Errorf("workload %q: expected an object that makes pods in the files, found none", name)
+	}
+	return fmt.Errorf("workload %q%s: expected one of: %s", name, meant, strings.Join(slices.Compact(known), ", "))
+}
