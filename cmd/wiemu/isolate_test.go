@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,6 +104,39 @@ func TestIsolatedFromLoopback(t *testing.T) {
 		}
 		if strings.Contains(string(out), "what listens outside") || len(reached) > 0 {
 			t.Errorf("%v: %d connections to loopback outside\n%s", flags, len(reached), out)
+		}
+	}
+}
+
+// An isolated program can neither type into the terminal that it shares with its
+// caller nor reach the host of a virtual machine, in lockstep or not, and not as a
+// 32-bit program either.
+func TestIsolatedFromTerminalAndHost(t *testing.T) {
+	c := newCommand(t)
+	programs := map[string]string{} // by architecture
+	for _, arch := range []string{runtime.GOARCH, map[string]string{"amd64": "386", "arm64": "arm"}[runtime.GOARCH]} {
+		program := filepath.Join(c.dir, "waysout-"+arch)
+		build := exec.Command("go", "build", "-o", program, "./testdata/waysout")
+		build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if err := exec.Command(program).Run(); err == nil { // else the kernel runs no 32-bit programs
+			programs[arch] = program
+		}
+	}
+	if len(programs) == 0 {
+		t.Fatal("no program runs")
+	}
+	for arch, program := range programs {
+		for _, flags := range [][]string{nil, {"--clock", "lockstep"}} {
+			args := append([]string{"run", "--isolate", "-f", "radixconfig.yaml", "--env", "dev"}, flags...)
+			out := c.output(c.path, append(args, "web", "--", program)...)
+			const want = "TIOCSTI: operation not permitted\nTIOCLINUX: operation not permitted\nTIOCGWINSZ: inappropriate ioctl for device\n" +
+				"AF_VSOCK: address family not supported by protocol\nAF_INET: invalid argument\nio_uring: function not implemented\n"
+			if out != want {
+				t.Errorf("%s %v:\n%swant\n%s", arch, flags, out, want)
+			}
 		}
 	}
 }

@@ -14,11 +14,16 @@ func explain(step string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Step: step, Err: err, Remedy: remedy(err) + " Or run without --isolate: programs then reach the lab through its proxy."}
+	return &Error{Step: step, Err: err, Remedy: remedy(step, err) + " Or run without --isolate: programs then reach the lab through its proxy."}
 }
 
-func remedy(err error) string {
+// stepRefuse is the step that takes seccomp.
+const stepRefuse = "refuse system calls that lead out"
+
+func remedy(step string, err error) string {
 	switch {
+	case step == stepRefuse:
+		return "seccomp(2) with filters is needed (CONFIG_SECCOMP_FILTER): permit it to this process, in a container by its seccomp profile."
 	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS):
 		return "The limit of user namespaces is reached: raise it (sudo sysctl -w user.max_user_namespaces=15000), or run as root."
 	case setting("kernel/apparmor_restrict_unprivileged_userns") == "1":

@@ -82,6 +82,7 @@ func inside(files inherited) (step string, err error) {
 		{"start the connector of published ports", func() error { return startDialer(p, files) }},
 		{"hand over the lab's ports", func() error { return sendSockets(control, sockets) }},
 		{"wait for the lab", func() error { return awaitLeave(control, message) }},
+		{stepRefuse, refuseCalls},
 		{"give up capabilities", dropCapabilities},
 	} {
 		if err := s.do(); err != nil {

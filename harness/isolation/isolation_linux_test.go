@@ -228,6 +228,9 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %v", cause, err)
 		}
 	}
+	if err := explain(stepRefuse, unix.EINVAL); !strings.Contains(err.Error(), "CONFIG_SECCOMP_FILTER") {
+		t.Error(err)
+	}
 	if err := explain("nothing", nil); err != nil {
 		t.Error(err)
 	}
