@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -22,6 +23,7 @@ type Blank struct {
 	ServiceAccount string   // "": web-sa
 	ClientID       string   // "": a new one
 	Command        []string // none: wiemu-workload reads a secret
+	Start          bool     // the program goes on running while time goes by
 }
 
 //go:embed blank.yaml.tmpl
@@ -49,10 +51,13 @@ func (b Blank) Text() ([]byte, error) {
 	command := b.Command
 	if len(command) == 0 {
 		command = []string{Program, "secret", "get", "mykeyvault", "mysecret"}
+		if b.Start {
+			command = slices.Insert(command, 1, "watch", "--every", "10m")
+		}
 	}
 	var text bytes.Buffer
 	if err := t.Execute(&text, map[string]any{
-		"Name": name, "File": b.File, "Workload": strings.TrimSuffix(b.ServiceAccount, "-sa"), "Own": len(b.Command) > 0,
+		"Name": name, "File": b.File, "Workload": strings.TrimSuffix(b.ServiceAccount, "-sa"), "Own": len(b.Command) > 0, "Start": b.Start,
 		"Namespace": b.Namespace, "ServiceAccount": b.ServiceAccount, "ClientID": b.ClientID, "Command": flow(command),
 	}); err != nil {
 		return nil, fmt.Errorf("draft a scenario: %w", err)

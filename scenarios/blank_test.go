@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"io/fs"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -19,7 +20,12 @@ func TestDraftsAreGreen(t *testing.T) {
 		"with arguments that YAML would take for something else": {
 			File: "shell.yaml", Command: []string{"sh", "-c", `test "$1" = true && test "$2" = "a: 'b' \ #1" && exec ` + program + " secret get mykeyvault mysecret", "sh", "true", `a: 'b' \ #1`},
 		},
+		"of a program that goes on running":       {File: "a-day.yaml", Start: true},
+		"of one's own that goes on, for a server": {File: "server.yaml", Start: true, Command: []string{program, "watch", "--every", "10m", "secret", "get", "mykeyvault", "mysecret"}},
 	} {
+		if d.Start && runtime.GOOS != "linux" {
+			continue // it lives on the lab clock
+		}
 		text, err := d.Text()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -49,7 +49,7 @@ func (st *stage) run(ctx context.Context, r *RunStep, result *Result) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return fmt.Errorf("%s took longer than %v; stdout %q, stderr %q", c.name, timeout, shorten(result.Stdout), shorten(result.Stderr))
+		return fmt.Errorf("%s took longer than %v; if it is to go on running, as a server does, begin it with start: instead of run:, else give it more with timeout:; stdout %q, stderr %q", c.name, timeout, shorten(result.Stdout), shorten(result.Stderr))
 	case err != nil:
 		return err
 	}

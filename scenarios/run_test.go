@@ -283,7 +283,7 @@ func TestStepsThatCannotBeDone(t *testing.T) {
 		"no such credential": {"{set: {identity: web, removeFederatedCredential: other}}", "found \"other\""},
 		"nobody any more":    {"{set: {identity: 00000000-1111-2222-3333-444444444444, disabled: true}}", "no tenant has an identity"},
 		"back in time":       {"{setClock: '2026-01-05T08:00:00Z'}\n  - advance: 1h\n  - {setClock: '2026-01-05T08:30:00Z'}", "it is 2026-01-05T09:00:00Z already"},
-		"too slow":           {"{run: {workload: web, shell: 'exec sleep 60', timeout: 20ms}}", "took longer than 20ms"},
+		"too slow":           {"{run: {workload: web, shell: 'exec sleep 60', timeout: 20ms}}", "took longer than 20ms; if it is to go on running, as a server does, begin it with start: instead of run:"},
 		"no program":         {"{run: {workload: web, command: [wiemu-workload]}}", "go build github.com/wiemu/wiemu/cmd/wiemu-workload"},
 	} {
 		o := play(t, t.Context(), "", "  - "+test.step+"\n  - expect: ['true']\n", Options{Environ: []string{"PATH=/usr/bin:/bin"}})

@@ -31,8 +31,12 @@ type placesToRun struct {
 	told     io.Writer // of what takes long
 }
 
+func (p *placesToRun) addOn(cmd *cobra.Command, what string) {
+	cmd.Flags().StringSliceVar(&p.on, "on", []string{scenarios.OnProcess}, what+": "+strings.Join(scenarios.Places(), ", ")+", or several of these with commas between them")
+}
+
 func (p *placesToRun) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&p.on, "on", []string{scenarios.OnProcess}, "where to run them: "+strings.Join(scenarios.Places(), ", ")+", or several of these with commas between them")
+	p.addOn(cmd, "where to run them")
 	cmd.Flags().StringVar(&p.program, "workload", "", "path of wiemu-workload (default: beside wiemu, else in PATH)")
 	cmd.Flags().StringVar(&p.appImage, "app-image", "", "on compose and kind: image that programs run in (default: one with wiemu-workload, and "+kind.CommandImage+" for other programs)")
 	cmd.Flags().BoolVar(&p.keep, "keep", false, "on kind: leave the cluster for the next run; wiemu kind down --name "+scenarioCluster+" takes it away")

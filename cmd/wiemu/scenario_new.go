@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,10 +25,12 @@ func newScenarioNew() *cobra.Command {
 		Short: "Write a scenario file to begin with",
 		Long: `Write a commented scenario file, NAME.yaml, that is green as it is: a program runs in
 a workload, an hour goes by, and it runs again with another token. The program is
-wiemu-workload, or yours behind --. With --from-library the file is a copy of a case
+wiemu-workload, or yours behind --; with --start it goes on running while the hour goes
+by, as a server does (Linux: it lives on the lab clock). With --from-library the file is a copy of a case
 that is built in. A file that is there already is left alone.`,
 		Example: `  wiemu scenario new old-token
   wiemu scenario new scenarios/old-token -- ./my-app --once
+  wiemu scenario new a-day --start -- my-daemon
   wiemu scenario new my-rotation --from-library key-removed-too-early`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || cmd.ArgsLenAtDash() == 0 {
@@ -43,8 +46,8 @@ that is built in. A file that is there already is left alone.`,
 			var text []byte
 			var err error
 			if from != "" {
-				if len(args) > 1 || workload != "" || draft.ClientID != "" {
-					return usagef("--from-library: expected no program, --workload or --client-id beside it: the case has them")
+				if len(args) > 1 || workload != "" || draft.ClientID != "" || draft.Start {
+					return usagef("--from-library: expected no program, --start, --workload or --client-id beside it: the case has them")
 				}
 				text, err = copyCase(from, draft.File)
 			} else {
@@ -62,6 +65,7 @@ that is built in. A file that is there already is left alone.`,
 	}
 	cmd.Flags().StringVar(&workload, "workload", "", "NAMESPACE/SERVICEACCOUNT of the workload (default shop/web-sa)")
 	cmd.Flags().StringVar(&draft.ClientID, "client-id", "", "client id of its identity (default: a new one)")
+	cmd.Flags().BoolVar(&draft.Start, "start", false, "the program goes on running, as a server does: the scenario starts it and lets an hour go by")
 	cmd.Flags().StringVar(&from, "from-library", "", "copy this case; wiemu scenario list has their names")
 	return cmd
 }
@@ -125,17 +129,22 @@ func writeNew(name string, text []byte) (err error) {
 
 func newScenarioCheck() *cobra.Command {
 	var format string
+	var on placesToRun
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIRECTORY...",
 		Short: "Say what is wrong in scenario files, without running them",
 		Long: `Check scenario files as run does before it begins: fields, steps, names, and the types
 of all expressions. Everything that is wrong is told, with file, line, column and what
-to write instead; also where a scenario cannot run (--on) without saying so, which is no
-mistake. The exit code is 0 if nothing is wrong, 2 if something is.`,
+to write instead. With --on it is told, too, which scenarios cannot run there without
+saying so, which is no mistake. The exit code is 0 if nothing is wrong, 2 if something is.`,
 		Example: `  wiemu scenario check my.yaml
+  wiemu scenario check my.yaml --on compose,kind
   wiemu scenario check scenarios/ -o json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := on.check(); err != nil {
+				return err
+			}
 			list, err := scenarios.Load(args...)
 			var problems yamlfile.Problems
 			if err != nil && !errors.As(err, &problems) {
@@ -154,12 +163,16 @@ mistake. The exit code is 0 if nothing is wrong, 2 if something is.`,
 			out.print("checked %d, and nothing is wrong\n", len(list))
 			for _, s := range list {
 				for place, why := range s.Undeclared().All() {
+					if !slices.Contains(on.on, place) {
+						continue
+					}
 					out.print("%s: makes no sense on %s, and does not say so: %s; add notOn: {%s: \"…\"}\n", s.Metadata.Name, place, why, place)
 				}
 			}
 			return out.err
 		},
 	}
+	on.addOn(cmd, "where they are to run")
 	addOutput(cmd, &format, "text", "json")
 	return cmd
 }

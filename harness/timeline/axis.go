@@ -215,14 +215,16 @@ func (a *axis) ticks(width float64) []tick {
 	for _, t := range times {
 		x := a.place(t)
 		px := x / a.total * width
-		if px <= width-tickWidth/2 && isFree(taken, px) {
+		if px <= width && isFree(taken, px) {
 			ticks = append(ticks, tick{x: x, t: t})
 			taken[int(px/tickWidth)] = px
 		}
 	}
 	slices.SortFunc(ticks, func(a, b tick) int { return a.t.Compare(b.t) })
 	write(ticks, first)
-	return ticks
+	return slices.DeleteFunc(ticks, func(t tick) bool { // whose text would go beyond the edge
+		return t.x/a.total*width+max(wide(t.clock), wide(t.since)) > width+rightMargin
+	})
 }
 
 // instants are the different times of knots that take as much room at least: the

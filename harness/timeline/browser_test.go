@@ -342,6 +342,27 @@ func TestBrowser(t *testing.T) {
 	if all := tb.seen(); all != before {
 		t.Errorf("everything is %v wide, before %v", all, before)
 	}
+	// What the page says of the axis is what is drawn, and no text of it is cut off.
+	axis := func(when, want string) {
+		t.Helper()
+		if got := tb.eval(`[...document.querySelectorAll('#stretched, #straight')].filter((e) => !e.hidden).map((e) => e.id).join()`); got != want {
+			t.Errorf("%s: the page says that time is %v, want %s", when, got, want)
+		}
+		for _, width := range []int{500, 800, 1180, 1500} {
+			tb.size(width, 900, false)
+			tb.wait()
+			if out := tb.eval(`(() => { const svg = document.querySelector('#picture svg'), right = svg.getBoundingClientRect().right; return [...svg.querySelectorAll('text')].filter((t) => t.getBoundingClientRect().right > right).map((t) => t.textContent).join(' | '); })()`); out != "" {
+				t.Errorf("%s, %d wide: beyond the right edge: %v", when, width, out)
+			}
+		}
+		tb.size(1180, 900, false)
+		tb.wait()
+	}
+	axis("at first", "stretched")
+	tb.key("s")
+	axis("to scale", "straight")
+	tb.key("s")
+	axis("again", "stretched")
 	tb.key("s")
 	if pressed := tb.eval(`document.getElementById('scale').getAttribute('aria-pressed')`); pressed != "true" {
 		t.Errorf("to scale: %v", pressed)

@@ -88,7 +88,7 @@
     const many = Math.max(Math.floor(plot() / room), 1);
     const seen = instants.filter((i) => i.t >= from && i.t <= to);
     let times = seen.map((i) => i.t);
-    if (times.length > many * 4 || times.length < 2) { // round times, the roundest first
+    if (toScale || times.length > many * 4 || times.length < 2) { // round times, the roundest first
       const busy = toScale ? 1e9 : 14 / plot() * (view[1] - view[0]) * data.total;
       times = seen.filter((i) => i.room >= busy).map((i) => i.t);
       for (const step of [...steps].reverse()) {
@@ -101,7 +101,7 @@
     const list = [];
     for (const t of times) {
       const x = at(placeOf(t));
-      if (x < gutter() - 1 || x > gutter() + plot() - 40) continue;
+      if (x < gutter() - 1 || x > gutter() + plot()) continue;
       if (!list.some((k) => Math.abs(k.x - x) < room)) list.push({ t, x });
     }
     list.sort((a, b) => a.t - b.t);
@@ -115,7 +115,13 @@
       day = d;
       k.since = '+' + length(k.t);
     }
-    return list;
+    let free = -1; // texts neither touch each other nor go beyond the right edge
+    return list.filter((k) => {
+      const to = k.x + wide(k.clock.length > k.since.length ? k.clock : k.since);
+      if (k.x < free || to > width) return false;
+      free = to + 6;
+      return true;
+    });
   }
 
   const letter = 6.5, wide = (s) => letter * s.length;
@@ -422,6 +428,8 @@
       const from = timeAtPixel(gutter()), to = timeAtPixel(gutter() + plot()), everything = view[1] - view[0] >= 1;
       toScale = !toScale;
       by('scale').setAttribute('aria-pressed', toScale);
+      by('stretched').hidden = toScale;
+      by('straight').hidden = !toScale;
       if (everything) show(0, 1); else show(share(placeOf(from)), share(placeOf(to)));
     },
     theme: () => {
