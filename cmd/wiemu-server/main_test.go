@@ -78,6 +78,22 @@ func TestLockstepDirectoryHoldsAProgramAndWhoseClockItIs(t *testing.T) {
 	}
 }
 
+func TestAPlantedLinkInTheLockstepDirectoryIsNotFollowed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("lockstep is Linux's")
+	}
+	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	if err := errors.Join(os.WriteFile(victim, []byte("intact"), 0o600), os.Symlink(victim, filepath.Join(dir, lockstepControl)), os.Symlink(victim, filepath.Join(dir, lockstepProgram))); err != nil {
+		t.Fatal(err)
+	}
+	if err := publishLockstep(dir, control.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(victim); err != nil || string(data) != "intact" {
+		t.Errorf("the victim holds %d bytes, %v", len(data), err)
+	}
+}
+
 func TestTimeshiftSaysWhatItNeeds(t *testing.T) {
 	for _, row := range []struct {
 		args []string

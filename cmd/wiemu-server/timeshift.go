@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,19 +40,25 @@ func publishLockstep(dir string, client control.Client) error {
 	}
 	// Readable by any user: that of the other container is none of ours. Its token is
 	// good for the clock's stream alone.
-	if err := os.WriteFile(filepath.Join(dir, lockstepControl), data, 0o644); err != nil {
+	if err := putFile(filepath.Join(dir, lockstepControl), 0o644, bytes.NewReader(data)); err != nil {
 		return fmt.Errorf("-lockstep: %w", err)
 	}
 	return nil
 }
 
-// copyFile puts a copy in place of what is there, which may be running.
-func copyFile(from, to string, mode os.FileMode) (err error) {
+// copyFile puts a copy in place of what is there.
+func copyFile(from, to string, mode os.FileMode) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	return putFile(to, mode, in)
+}
+
+// putFile puts a file in place of what is there, which may be running, or a symbolic
+// link, which is not followed.
+func putFile(to string, mode os.FileMode, in io.Reader) (err error) {
 	out, err := os.CreateTemp(filepath.Dir(to), ".new-*")
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/emulator/statedir"
 	"github.com/wiemu/wiemu/harness/nodeservice"
 )
 
@@ -97,22 +98,32 @@ func (h *Host) remember(name string, r record) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(h.path(name), 0o700); err != nil {
+	if err := h.keep(name, "cluster.json", text); err != nil { // it holds a token
 		return fmt.Errorf("keep what the cluster is: %w", err)
 	}
-	file := h.recordFile(name)
-	if err := os.WriteFile(file+".new", text, 0o600); err != nil { // it holds a token
-		return fmt.Errorf("keep what the cluster is: %w", err)
+	return nil
+}
+
+// keep writes a file of a cluster that the host will believe.
+func (h *Host) keep(name, file string, data []byte) error {
+	files, err := statedir.Open(h.dir)
+	if err != nil {
+		return err
 	}
-	return os.Rename(file+".new", file)
+	return errors.Join(files.WriteFile(name+"/"+file, data), files.Close())
 }
 
 // recall returns what the host remembers of a cluster; false: nothing.
 func (h *Host) recall(name string) (r record, there bool, err error) {
-	text, err := os.ReadFile(h.recordFile(name))
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(h.recordFile(name)); errors.Is(err, fs.ErrNotExist) {
 		return record{}, false, nil
 	}
+	files, err := statedir.Open(h.dir)
+	if err != nil {
+		return record{}, false, fmt.Errorf("find cluster %s: %w", name, err)
+	}
+	defer files.Close()
+	text, err := files.ReadFile(name + "/cluster.json")
 	if err != nil {
 		return record{}, false, fmt.Errorf("find cluster %s: %w", name, err)
 	}

@@ -269,3 +269,22 @@ func TestOpenSecretIsOneThatAnybodyMayRead(t *testing.T) {
 		}
 	}
 }
+
+// TestAPlantedClusterIsNotSteered: whoever made the file would get what is sent there.
+func TestAPlantedClusterIsNotSteered(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("files of another owner are made by root")
+	}
+	for _, planted := range []string{"", "x", "x/cluster.json"} {
+		h := NewHost(t.TempDir(), HostOptions{})
+		if err := h.remember("x", record{Ready: true, Control: "http://127.0.0.1:1", Token: "planted"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(filepath.Join(h.dir, planted), 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.recall("x"); err == nil || !strings.Contains(err.Error(), "belongs to user 54321") {
+			t.Errorf("%q of another: %v", planted, err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/statedir"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/nodeservice"
 	"github.com/wiemu/wiemu/harness/state"
@@ -354,7 +355,7 @@ func (h *Host) meet(ctx context.Context, name string, r *record) error {
 	if err != nil {
 		return h.explainKind(name, err)
 	}
-	if err := os.WriteFile(h.path(name, "kubeconfig"), []byte(kubeconfig), 0o600); err != nil {
+	if err := h.keep(name, "kubeconfig", []byte(kubeconfig)); err != nil {
 		return noSpace(fmt.Errorf("keep how the cluster is reached: %w", err))
 	}
 	return h.remember(name, *r)
@@ -362,8 +363,12 @@ func (h *Host) meet(ctx context.Context, name string, r *record) error {
 
 // lock keeps other commands from a cluster that one is working on.
 func (h *Host) lock(name string) (release func(), err error) {
-	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+	files, err := statedir.Open(h.dir)
+	if err != nil {
 		return nil, fmt.Errorf("make the directory of clusters: %w; choose another with --state-dir", err)
+	}
+	if err := files.Close(); err != nil {
+		return nil, err
 	}
 	file := filepath.Join(h.dir, name+".lock")
 	unlock, err := state.Lock(file)

@@ -50,6 +50,7 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the compose file: %w; name it with -f", err)
 	}
+	seen := map[string]bool{}
 	found := len(s.Files) == 0 && os.Getenv("COMPOSE_FILE") == ""
 	for _, f := range opts.ConfigPaths {
 		if found {
@@ -57,7 +58,7 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 				return nil, fmt.Errorf("read the compose file: %w", err)
 			}
 		}
-		if err := checkSize(f); err != nil {
+		if err := checkSize(f, seen); err != nil {
 			return nil, err
 		}
 	}
@@ -76,8 +77,13 @@ func Load(ctx context.Context, s Source) (*types.Project, error) {
 const maxValues = 100_000
 
 // checkSize refuses a file that is larger than any that people write, or has more
-// values than that. What is no YAML is the loader's to tell.
-func checkSize(file string) error {
+// values than that, and so with the files that it includes or extends services of.
+// What is no YAML, and what is not there, is the loader's to tell.
+func checkSize(file string, seen map[string]bool) error {
+	if seen[file] {
+		return nil
+	}
+	seen[file] = true
 	data, err := yamlfile.Read(file)
 	if err != nil {
 		return fmt.Errorf("read the compose file: %w", err)
@@ -87,8 +93,56 @@ func checkSize(file string) error {
 		if valuesOf(&root, map[*yaml.Node]int{}) > maxValues {
 			return fmt.Errorf("%s: expected at most %d values, with aliases written out, found more; write out what you need of them", file, maxValues)
 		}
+		for _, name := range namedIn(&root) {
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(filepath.Dir(file), name)
+			}
+			if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			if err := checkSize(name, seen); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// namedIn returns the other compose files that one names: in include, in either of its
+// forms, and in the extends of services.
+func namedIn(root *yaml.Node) []string {
+	var file struct {
+		Include  []yaml.Node `yaml:"include"`
+		Services map[string]struct {
+			Extends yaml.Node `yaml:"extends"`
+		} `yaml:"services"`
+	}
+	_ = root.Decode(&file) // what has another form is left out, and told by the loader
+	var names []string
+	add := func(node *yaml.Node) {
+		var one string
+		var several []string
+		switch {
+		case node == nil:
+		case node.Decode(&one) == nil:
+			names = append(names, one)
+		case node.Decode(&several) == nil:
+			names = append(names, several...)
+		}
+	}
+	for i := range file.Include {
+		if n := &file.Include[i]; n.Kind == yaml.MappingNode {
+			add(yamlfile.Get(n, "path"))
+		} else {
+			add(n)
+		}
+	}
+	for _, service := range file.Services {
+		if service.Extends.Kind == yaml.MappingNode {
+			add(yamlfile.Get(&service.Extends, "file"))
+		}
+	}
+	return names
 }
 
 // valuesOf counts the values of a node, up to a few more than maxValues. An anchor that

@@ -309,6 +309,30 @@ func TestAComposeFileThatIsTooLargeIsNotRead(t *testing.T) {
 	}
 }
 
+// A file that another names is as large as it is.
+func TestAComposeFileThatAnotherNamesIsNotReadWhenItIsTooLarge(t *testing.T) {
+	for name, text := range map[string]string{
+		"include":               "include: [large.yaml]\n",
+		"include by path":       "include: [{path: ./large.yaml}]\n",
+		"include of several":    "include: [{path: [small.yaml, large.yaml]}]\n",
+		"extends":               "services: {web: {extends: {file: large.yaml, service: web}}}\n",
+		"an included one's own": "include: [between.yaml]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "compose.yaml")
+			if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "small.yaml"), []byte("include: [compose.yaml]\n"), 0o600),
+				os.WriteFile(filepath.Join(dir, "between.yaml"), []byte("include: [large.yaml]\n"), 0o600),
+				os.WriteFile(filepath.Join(dir, "large.yaml"), nil, 0o600), os.Truncate(filepath.Join(dir, "large.yaml"), 1<<30)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := overlay.Load(t.Context(), overlay.Source{Files: []string{file}}); err == nil || !strings.Contains(err.Error(), "large.yaml: expected at most 1 MiB") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func TestAComposeFileThatWasFoundBelongsToTheCaller(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
 		t.Skip("files of another owner are made by root")
