@@ -49,7 +49,7 @@ func TestAPlantedTokenDoesNotOpenTheControlDoor(t *testing.T) {
 		t.Skip("files of another owner are made by root")
 	}
 	for _, planted := range []string{"", controlTokenFile} {
-		dir := t.TempDir()
+		dir := privateDir(t)
 		if err := errors.Join(os.WriteFile(filepath.Join(dir, controlTokenFile), []byte("known\n"), 0o644), os.Chown(filepath.Join(dir, planted), 54321, 54321)); err != nil {
 			t.Fatal(err)
 		}
@@ -106,4 +106,14 @@ func TestTimeshiftSaysWhatItNeeds(t *testing.T) {
 			t.Errorf("timeshift %q: %d, %v; want 125 and %q", row.args, code, err, row.want)
 		}
 	}
+}
+
+// privateDir is a temporary directory that only its owner can write, whatever the umask.
+func privateDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "private")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -29,7 +29,7 @@ func TestClientsHoldTheCAToItsNames(t *testing.T) {
 		t.Skip("starts other programs")
 	}
 	const permitted = "login.microsoftonline.com"
-	a := open(t, t.TempDir(), clock.Running(), permitted)
+	a := open(t, privateDir(t), clock.Running(), permitted)
 	bundle, err := a.WriteBundle(filepath.Join(t.TempDir(), "with space"), BundleOptions{})
 	if err != nil {
 		t.Fatal(err)

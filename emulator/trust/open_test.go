@@ -145,7 +145,7 @@ func swapRoot(t *testing.T, file string) {
 
 func parts(t *testing.T, file string, change func(own, other [][]byte)) {
 	t.Helper()
-	other := t.TempDir()
+	other := privateDir(t)
 	open(t, other, clock.Running(), "login.microsoftonline.com", ".vault.azure.net")
 	read := func(file string) (blocks [][]byte) {
 		data, err := os.ReadFile(file)
@@ -167,11 +167,11 @@ func parts(t *testing.T, file string, change func(own, other [][]byte)) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	blocked := filepath.Join(t.TempDir(), "blocked")
+	blocked := filepath.Join(privateDir(t), "blocked")
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	aDirectory := t.TempDir()
+	aDirectory := privateDir(t)
 	if err := os.Mkdir(filepath.Join(aDirectory, authorityFile), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestOpenRefusesAnothersCA(t *testing.T) {
 		t.Skip("files of another owner are made by root")
 	}
 	for _, planted := range []string{"", authorityFile} {
-		dir := t.TempDir()
+		dir := privateDir(t)
 		open(t, dir, clock.Running(), "login.microsoftonline.com")
 		if err := os.Chown(filepath.Join(dir, planted), 54321, 54321); err != nil {
 			t.Fatal(err)
@@ -222,7 +222,7 @@ func TestOpenRefusesAnothersCA(t *testing.T) {
 // A failing disk leaves neither half a CA nor a temporary file.
 func TestStoreFails(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
-		dir := t.TempDir()
+		dir := privateDir(t)
 		if err := os.Mkdir(filepath.Join(dir, authorityFile), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestStoreFails(t *testing.T) {
 		}
 		return
 	}
-	dir := t.TempDir()
+	dir := privateDir(t)
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
@@ -272,4 +272,14 @@ func TestParallelOpensAgree(t *testing.T) {
 	if count != 1 {
 		t.Errorf("%d CAs", count)
 	}
+}
+
+// privateDir is a temporary directory that only its owner can write, whatever the umask.
+func privateDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "private")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -53,7 +53,7 @@ func TestStepsOfKind(t *testing.T) {
 }
 
 func TestSteeringAClusterThatIsNotThere(t *testing.T) {
-	h := NewHost(t.TempDir(), HostOptions{})
+	h := NewHost(privateDir(t), HostOptions{})
 	for _, row := range []struct{ name, want string }{
 		{"../x", "the cluster's name: expected"},
 		{"x", "there is no cluster x; make one with: wiemu kind up --name x"},
@@ -109,7 +109,7 @@ func TestWhatThereIsOfACluster(t *testing.T) {
 		{name: "running, on Docker Desktop", node: func(h *Host) string { return inspected("/host_mnt"+h.nodeDir("x"), "running") }, record: &record{Ready: true}, want: running},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			h := NewHost(t.TempDir(), HostOptions{})
+			h := NewHost(privateDir(t), HostOptions{})
 			script := "exit 0"
 			if row.node != nil {
 				script = "case $1 in ps) echo 1;; inspect) echo '" + row.node(h) + "';; esac"
@@ -127,13 +127,13 @@ func TestWhatThereIsOfACluster(t *testing.T) {
 		})
 	}
 	t.Run("made with another state directory", func(t *testing.T) {
-		other := t.TempDir()
+		other := privateDir(t)
 		there := NewHost(filepath.Join(other, "kind"), HostOptions{})
 		if err := there.remember("x", record{Ready: true}); err != nil {
 			t.Fatal(err)
 		}
 		fakeDocker(t, "case $1 in ps) echo 1;; inspect) echo '"+inspected(there.nodeDir("x"), "running")+"';; esac")
-		_, err := NewHost(t.TempDir(), HostOptions{}).find(t.Context(), "x")
+		_, err := NewHost(privateDir(t), HostOptions{}).find(t.Context(), "x")
 		if err == nil || !strings.Contains(err.Error(), "add --state-dir "+other) {
 			t.Errorf("%v", err)
 		}
@@ -141,7 +141,7 @@ func TestWhatThereIsOfACluster(t *testing.T) {
 }
 
 func TestWhatAClusterCannotBecome(t *testing.T) {
-	h := NewHost(t.TempDir(), HostOptions{})
+	h := NewHost(privateDir(t), HostOptions{})
 	issuer, err := issuerOf(Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestWhatANodeWasGiven(t *testing.T) {
 	if err := os.WriteFile(server, []byte("one"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	h := NewHost(t.TempDir(), HostOptions{})
+	h := NewHost(privateDir(t), HostOptions{})
 	opts := Options{Server: server}
 	service := h.service(opts, image{Kubernetes: "v1.33.0"}) // with a key pair, which is another each time
 	if err := service.Write(h.nodeDir("x")); err != nil {
@@ -202,7 +202,7 @@ users: [{name: kind-x, user: {}}]
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := NewHost(t.TempDir(), HostOptions{})
+	h := NewHost(privateDir(t), HostOptions{})
 	if err := h.remember("x", record{Ready: true, Kubeconfig: kubeconfig}); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ users: [{name: kind-x, user: {}}]
 }
 
 func TestOneCommandAtATime(t *testing.T) {
-	h := NewHost(t.TempDir(), HostOptions{})
+	h := NewHost(privateDir(t), HostOptions{})
 	release, err := h.lock("x")
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestAPlantedClusterIsNotSteered(t *testing.T) {
 		t.Skip("files of another owner are made by root")
 	}
 	for _, planted := range []string{"", "x", "x/cluster.json"} {
-		h := NewHost(t.TempDir(), HostOptions{})
+		h := NewHost(privateDir(t), HostOptions{})
 		if err := h.remember("x", record{Ready: true, Control: "http://127.0.0.1:1", Token: "planted"}); err != nil {
 			t.Fatal(err)
 		}
@@ -287,4 +287,14 @@ func TestAPlantedClusterIsNotSteered(t *testing.T) {
 			t.Errorf("%q of another: %v", planted, err)
 		}
 	}
+}
+
+// privateDir is a temporary directory that only its owner can write, whatever the umask.
+func privateDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "private")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
