@@ -2,17 +2,12 @@ package recording
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
 	"mime"
 	"net/url"
 	"regexp"
@@ -20,10 +15,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/wiemu/wiemu/emulator/journal/redact"
-	"github.com/wiemu/wiemu/emulator/keyring"
 )
 
 // compact is what a JWS looks like in the middle of something. Its header is a JSON
@@ -331,162 +323,6 @@ func tokenNames(path, body string, header map[string][]string) []string {
 		}
 	}
 	return named
-}
-
-// keys are all keys that the rings have had, also removed ones.
-type keys struct {
-	names *names
-
-	mu    sync.Mutex
-	rings map[string][]key // by ring, in the order of their ordinals
-}
-
-// key is a key of a ring, or the public part of one that others have.
-type key struct {
-	keyring.Key
-	public any
-}
-
-func newKeys(n *names) *keys { return &keys{names: n, rings: map[string][]key{}} }
-
-// look takes up the keys of a ring that are new.
-func (k *keys) look(ring string, all []keyring.Key) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for i := len(k.rings[ring]); i < len(all); i++ {
-		own := key{Key: all[i]}
-		if own.Private != nil {
-			own.public = own.Private.Public()
-		}
-		k.names.put(fmt.Sprintf("key %s %d", ring, i+1), own.ID)
-		k.add(ring, own)
-	}
-}
-
-// others takes up the public part of a key that others have, unless it is known,
-// and returns its ordinal. The private part is nil where only they have it.
-func (k *keys) others(ring, id string, public any, private crypto.Signer) int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if comparable, ok := public.(interface{ Equal(crypto.PublicKey) bool }); ok {
-		if i := slices.IndexFunc(k.rings[ring], func(known key) bool { return comparable.Equal(known.public) }); i >= 0 {
-			return i + 1
-		}
-	}
-	k.add(ring, key{Key: keyring.Key{ID: id, Private: private}, public: public})
-	return len(k.rings[ring])
-}
-
-// add gives a key the next ordinal; k.mu is held.
-func (k *keys) add(ring string, own key) {
-	k.rings[ring] = append(k.rings[ring], own)
-	for what, part := range publicParts(own.public) {
-		k.names.put(fmt.Sprintf("%s %s %d", what, ring, len(k.rings[ring])), part)
-	}
-}
-
-// publicParts are the members of a JWK that are different for every key.
-func publicParts(public any) map[string]string {
-	if public == nil {
-		return nil
-	}
-	text, err := json.Marshal(jose.JSONWebKey{Key: public})
-	if err != nil {
-		return nil
-	}
-	var parts map[string]string
-	if json.Unmarshal(text, &parts) != nil {
-		return nil
-	}
-	maps.DeleteFunc(parts, func(name, _ string) bool { return name != "n" && name != "x" && name != "y" })
-	return parts
-}
-
-// first are the names of all rings, with these in front.
-func (k *keys) first(rings ...string) []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(k.rings)) {
-		if !slices.Contains(rings, name) {
-			rings = append(rings, name)
-		}
-	}
-	return rings
-}
-
-// signerOf finds the key that made a token's signature, in the first of the rings
-// that has it: labs of one machine may have the same keys.
-func (k *keys) signerOf(raw string, rings []string) (string, bool) {
-	signed, err := takeApart(raw)
-	if err != nil {
-		return "", false
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, ring := range rings {
-		for i, key := range slices.Backward(k.rings[ring]) { // the newest has signed most
-			if signed.by(key.public) {
-				return fmt.Sprintf("%s %d", ring, i+1), true
-			}
-		}
-	}
-	return "", false
-}
-
-// signature is the signature of a compact JWS and what it is over, as it was sent:
-// some clients pad base64url, and sign the padding.
-type signature struct {
-	algorithm string
-	digest    [sha256.Size]byte
-	bytes     []byte
-}
-
-func takeApart(raw string) (signature, error) {
-	header, _, _ := strings.Cut(raw, ".")
-	at := strings.LastIndexByte(raw, '.')
-	var named struct {
-		Algorithm string `json:"alg"`
-	}
-	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(header, "="))
-	if err == nil {
-		err = json.Unmarshal(text, &named)
-	}
-	if err != nil || at < 0 {
-		return signature{}, errors.Join(errors.New("no signed token"), err)
-	}
-	made, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(raw[at+1:], "="))
-	return signature{named.Algorithm, sha256.Sum256([]byte(raw[:at])), made}, err
-}
-
-// by reports whether a key made the signature.
-func (s signature) by(public any) bool {
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		if s.algorithm == keyring.PS256 {
-			return rsa.VerifyPSS(key, crypto.SHA256, s.digest[:], s.bytes, nil) == nil
-		}
-		return s.algorithm == keyring.RS256 && rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest[:], s.bytes) == nil
-	case *ecdsa.PublicKey:
-		size := len(s.bytes) / 2
-		return s.algorithm == keyring.ES256 && size == 32 && len(s.bytes) == 64 &&
-			ecdsa.Verify(key, s.digest[:], new(big.Int).SetBytes(s.bytes[:size]), new(big.Int).SetBytes(s.bytes[size:]))
-	}
-	return false
-}
-
-// key returns a key by ring and ordinal, such as local 2.
-func (k *keys) key(id string) (keyring.Key, bool) {
-	ring, number, ok := cutLast(id, " ")
-	var n int
-	if _, err := fmt.Sscanf(number, "%d", &n); !ok || err != nil {
-		return keyring.Key{}, false
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if n < 1 || n > len(k.rings[ring]) {
-		return keyring.Key{}, false
-	}
-	return k.rings[ring][n-1].Key, true
 }
 
 func cutLast(s, separator string) (before, after string, found bool) {
