@@ -10,8 +10,10 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/workload"
 )
@@ -19,10 +21,14 @@ import (
 // identify finds out which services have an identity, and which.
 func (g *generator) identify(context.Context) error {
 	declared := g.opts.Files.Workloads()
+	var empty []string
 	for _, name := range slices.Sorted(maps.Keys(g.all)) {
 		s := g.all[name]
 		at, text := identityOf(s, g.opts.Identities)
 		clock := s.Labels[ClockLabel]
+		if why := g.emptyClientID(s, at, text); why != "" {
+			empty = append(empty, why)
+		}
 		switch {
 		case text == noIdentity || text == "" && clock == "":
 			continue
@@ -45,6 +51,10 @@ func (g *generator) identify(context.Context) error {
 		}
 		g.found = append(g.found, Service{Name: name, Workload: d, Lockstep: clock == lockstep})
 	}
+	if len(g.found) == 0 && len(empty) > 0 {
+		return fmt.Errorf("no service has an identity: %s", strings.Join(empty, "; "))
+	}
+	g.remarks = append(g.remarks, empty...)
 	if len(g.found) == 0 {
 		some := slices.Sorted(maps.Keys(g.all))
 		return fmt.Errorf("no service has an identity: expected a label %s, an AZURE_CLIENT_ID in its environment, or for example --identity %s=shop/%[2]s-sa/b96d264b-7053-4465-a4a7-32be5b0fec49", IdentityLabel, cmp.Or(first(some), "web"))
@@ -78,6 +88,63 @@ func value(s types.ServiceConfig, name string) string {
 	return ""
 }
 
+// emptyClientID says why a service's AZURE_CLIENT_ID, which is there, is empty; "" where
+// it is not, or does not matter.
+func (g *generator) emptyClientID(s types.ServiceConfig, at, text string) string {
+	_, there := s.Environment["AZURE_CLIENT_ID"]
+	if !there || text != "" || !strings.HasSuffix(at, ".environment.AZURE_CLIENT_ID") {
+		return ""
+	}
+	fix := fmt.Sprintf("add the label %s or --identity %s=NAMESPACE/SERVICEACCOUNT/CLIENTID", IdentityLabel, s.Name)
+	written, variables := asWritten(g.project.ComposeFiles, s.Name, "AZURE_CLIENT_ID")
+	if len(variables) == 0 {
+		return fmt.Sprintf("%s: it is there, and empty; write the client id, or %s", at, fix)
+	}
+	names := strings.Join(variables, ", ")
+	return fmt.Sprintf("%s: it is there, and empty, because it is %s and %s is not set or empty; set %[3]s, such as in .env, or %[4]s", at, written, names, fix)
+}
+
+var interpolated = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// asWritten returns what compose files have as a variable of a service, and the
+// variables of the caller's that this names. The last file counts.
+func asWritten(files []string, service, variable string) (text string, variables []string) {
+	for _, file := range files {
+		data, err := yamlfile.Read(file)
+		if err != nil {
+			continue // the loader has read it
+		}
+		var project struct {
+			Services map[string]struct {
+				Environment yaml.Node `yaml:"environment"`
+			} `yaml:"services"`
+		}
+		if err := yaml.Unmarshal(data, &project); err != nil {
+			continue
+		}
+		environment := project.Services[service].Environment
+		if value := yamlfile.Get(&environment, variable); value != nil {
+			text = value.Value
+		}
+		for _, element := range environment.Content {
+			name, value, given := strings.Cut(element.Value, "=")
+			switch {
+			case environment.Kind != yaml.SequenceNode || name != variable:
+			case given:
+				text = value
+			default: // the caller's of that name
+				text = "${" + variable + "}"
+			}
+		}
+	}
+	for _, match := range interpolated.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(variables, match[1]) {
+			variables = append(variables, match[1])
+		}
+	}
+	return text, variables
+}
+
 const forms = "the name of a workload of wiemu.yaml or radixconfig.yaml (NAME or NAME@ENVIRONMENT), NAMESPACE/SERVICEACCOUNT, NAMESPACE/SERVICEACCOUNT/CLIENTID, a client id, or none"
 
 // parse finds the workload that an identity names.
@@ -89,9 +156,12 @@ func (g *generator) parse(s types.ServiceConfig, text string, declared []harness
 	switch len(parts) {
 	case 1:
 		name, environment, _ := strings.Cut(text, "@")
+		if len(declared) == 0 {
+			return harness.Declared{}, fmt.Errorf("expected %s; found %q, and no file describes workloads: name one with --config wiemu.yaml", forms, text)
+		}
 		d, err := harness.Find(declared, name, environment)
-		if err != nil && len(declared) == 0 {
-			return d, fmt.Errorf("expected %s; found %q, and no file describes workloads: name one with --config wiemu.yaml", forms, text)
+		if err != nil {
+			return d, notOne(text, declared)
 		}
 		if err == nil && d.Workload.ClientID == "" {
 			err = fmt.Errorf("workload %s has no client id in the file that describes it", text)
@@ -125,6 +195,32 @@ func (g *generator) parse(s types.ServiceConfig, text string, declared []harness
 		return d, nil
 	}
 	return harness.Declared{}, fmt.Errorf("expected %s; found %q", forms, text)
+}
+
+// notOne says why a name is that of no workload, or of several: they are told apart by
+// NAME@ENVIRONMENT here.
+func notOne(text string, declared []harness.Declared) error {
+	var known, environments []string
+	for _, d := range declared {
+		name := d.Workload.Component
+		if d.Workload.Environment != "" {
+			name += "@" + d.Workload.Environment
+		}
+		if slices.Contains(known, name) {
+			continue
+		}
+		if known = append(known, name); d.Workload.Component == text {
+			environments = append(environments, name)
+		}
+	}
+	if len(environments) > 1 {
+		return fmt.Errorf("workload %q is in several environments; write which: %s", text, strings.Join(environments, ", "))
+	}
+	meant := ""
+	if near := yamlfile.Nearest(text, known); near != "" {
+		meant = " (did you mean " + near + "?)"
+	}
+	return fmt.Errorf("workload %q%s: expected one of: %s", text, meant, strings.Join(known, ", "))
 }
 
 // byClientID finds the workload with a client id, or makes one for the service.

@@ -160,7 +160,14 @@ func TestIdentitiesOfServices(t *testing.T) {
 		{"namespace and service account of files", label("shop-prod/two-sa"), "", configured(t), "shop-prod/two-sa " + other},
 		{"namespace, service account, and the client id of the environment", env + ", " + label("a/b"), "", harness.Files{}, "a/b " + client},
 		{"all three", label("a/b/" + other), "", harness.Files{}, "a/b " + other},
-		{"no such name", label("wbe"), "", configured(t), `services.my_web.labels.dev.wiemu.identity: workload "wbe": expected one of: web`},
+		{"no such name", label("wbe"), "", configured(t), `services.my_web.labels.dev.wiemu.identity: workload "wbe" (did you mean web?): expected one of: web`},
+		{"a name of two environments", label("web"), "", environments(t), `workload "web" is in several environments; write which: web@dev, web@prod`},
+		{"a name and its environment", label("web@prod"), "", environments(t), "my-app-prod/web-sa " + client},
+		{"an environment that there is not", label("web@prd"), "", environments(t), `workload "web@prd" (did you mean web@prod?): expected one of: web@dev, web@prod`},
+		{"a client id that is empty, because a variable is", "environment: {AZURE_CLIENT_ID: '${NO_SUCH_ID:-}'}", "", harness.Files{}, "no service has an identity: services.my_web.environment.AZURE_CLIENT_ID: it is there, and empty, because it is ${NO_SUCH_ID:-} and NO_SUCH_ID is not set or empty; set NO_SUCH_ID, such as in .env, or add the label dev.wiemu.identity"},
+		{"the same, as a list", "environment: ['AZURE_CLIENT_ID=$NO_SUCH_ID']", "", harness.Files{}, "it is there, and empty, because it is $NO_SUCH_ID and NO_SUCH_ID"},
+		{"a client id that is empty", "environment: {AZURE_CLIENT_ID: ''}", "", harness.Files{}, "services.my_web.environment.AZURE_CLIENT_ID: it is there, and empty; write the client id, or add the label"},
+		{"a client id that is empty, and another identity", "environment: {AZURE_CLIENT_ID: '${NO_SUCH_ID:-}'}, " + label("web"), "", configured(t), "shop-prod/web-sa " + client},
 		{"a name, and no files", label("web"), "", harness.Files{}, "no file describes workloads: name one with --config wiemu.yaml"},
 		{"no client id", label("a/b"), "", harness.Files{}, "whose client id? write a/b/CLIENTID"},
 		{"no UUID", label("a/b/c"), "", harness.Files{}, `expected a client id such as`},
@@ -186,6 +193,37 @@ func TestIdentitiesOfServices(t *testing.T) {
 		if !strings.Contains(got, row.want) {
 			t.Errorf("%s: %s, want %s", row.name, got, row.want)
 		}
+	}
+}
+
+// environments are the files of an application with two environments.
+func environments(t *testing.T) harness.Files {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "radixconfig.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: my-app}
+spec:
+  environments: [{name: dev}, {name: prod}]
+  components: [{name: web, identity: {azure: {clientId: `+client+`}}}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := harness.ReadFiles(".", []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A service whose client id is empty is told of beside those that have an identity.
+func TestAnEmptyClientIDBesideOthers(t *testing.T) {
+	o, err := generate(t, compose(t, "services: {web: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}, api: {image: i, environment: {AZURE_CLIENT_ID: '${NO_SUCH_ID:-}'}}}"), overlay.Options{Image: "w"})
+	if err != nil || len(o.Services) != 1 {
+		t.Fatal(o.Services, err)
+	}
+	if told := strings.Join(o.Remarks, "\n"); !strings.Contains(told, "services.api.environment.AZURE_CLIENT_ID: it is there, and empty") {
+		t.Errorf("remarks %q", told)
 	}
 }
 
