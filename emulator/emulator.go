@@ -292,7 +292,11 @@ func (e *Emulator) openIssuers(context.Context, Options) error {
 		if w.IdentityBinding != "" { // bound when there is a proxy; see bindConfigured
 			continue
 		}
-		if err := e.Trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name}); err != nil {
+		trust := e.Trust
+		if config.OfApplication(w.Credential) {
+			trust = e.Register
+		}
+		if err := trust(Workload{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name}); err != nil {
 			return err
 		}
 	}

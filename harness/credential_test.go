@@ -12,16 +12,19 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/workload"
 )
 
 func TestCredentialsOfApplications(t *testing.T) {
 	const (
-		identity = "0b1d1e9c-6f0a-4c44-9b12-6f2f3b1d9a01" // a managed identity of the file
-		unknown  = "b96d264b-7053-4465-a4a7-32be5b0fec49"
+		identity   = "0b1d1e9c-6f0a-4c44-9b12-6f2f3b1d9a01" // a managed identity of the file
+		configured = "7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f" // of a workload of the file, with a secret
+		unknown    = "b96d264b-7053-4465-a4a7-32be5b0fec49"
 	)
 	lab, err := harness.Start(t.Context(), harness.Options{Emulator: emulator.Options{Config: config.Config{
+		Workloads:  []config.Workload{{Namespace: "shop", ServiceAccount: "daemon-sa", ClientID: configured, Credential: config.ClientSecret}},
 		Identities: []config.Identity{{Principal: config.Principal{Name: "machine", ClientID: identity}}},
 	}}})
 	if err != nil {
@@ -39,6 +42,10 @@ func TestCredentialsOfApplications(t *testing.T) {
 	t.Cleanup(stop)
 	admit := func(account, clientID, credential string) (*harness.Workload, error) {
 		return lab.Workload(t.Context(), workload.Workload{Namespace: "shop", ServiceAccount: account, ClientID: clientID}, harness.Identity{Credential: credential})
+	}
+
+	if p, ok := lab.Emulator().Directory().Principal(config.DefaultTenant, configured); !ok || p.Kind != directory.Application || len(p.FederatedCredentials) > 0 {
+		t.Errorf("the client id of a workload of the file with a secret is %+v; want an application without federated credentials", p)
 	}
 
 	// Others of the client id use their token file first, so that it is a managed identity.
