@@ -4,6 +4,11 @@
 PATH=$PWD/venv/bin:$PATH
 
 kind=${1:-federated}
+if [ "$kind" != federated ]; then # az keeps tokens by client id, whatever the secret
+  AZURE_CONFIG_DIR=$(mktemp -d)
+  export AZURE_CONFIG_DIR
+  trap 'rm -rf "$AZURE_CONFIG_DIR"' EXIT
+fi
 
 login() { # ARGUMENT...
   local proof
