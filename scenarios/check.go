@@ -173,7 +173,7 @@ func (c *checker) world() {
 	if s.Config.Chaos != 0 {
 		c.add("config.chaos", "no chaos", "some", "write it as chaos: at the top of the scenario")
 	}
-	completed, err := s.world.Complete(s.file)
+	completed, err := s.world.Complete(s.configFile)
 	if !c.worldIsKnown() {
 		err = nil // it follows from what is missing
 	}
@@ -210,6 +210,23 @@ func (c *checker) radix() {
 	if yamlfile.IsNull(c.scenario.RadixConfig) {
 		return
 	}
+	if path, ok := named(c.scenario.file, c.scenario.RadixConfig); ok {
+		data, err := readNamed(c.scenario.file, "radixconfig", "a radixconfig.yaml", path, c.top)
+		var radix *workload.RadixConfig
+		if err == nil {
+			radix, _, err = workload.ParseRadixConfig(path, data)
+		}
+		var found yamlfile.Problems
+		switch {
+		case errors.As(err, &found):
+			c.problems = append(c.problems, found...)
+		case err != nil:
+			c.add("radixconfig", "a radixconfig.yaml", err.Error(), "")
+		default:
+			c.radixActors(radix)
+		}
+		return
+	}
 	text, err := yaml.Marshal(c.scenario.RadixConfig)
 	if err != nil {
 		c.add("radixconfig", "a radixconfig.yaml", err.Error(), "")
@@ -219,6 +236,11 @@ func (c *checker) radix() {
 	if c.adopt(err, func(field string) string { return strings.TrimSuffix("radixconfig."+field, ".") }) {
 		return
 	}
+	c.radixActors(radix)
+}
+
+// radixActors adds the workloads of a radixconfig.yaml.
+func (c *checker) radixActors(radix *workload.RadixConfig) {
 	for _, w := range radix.Workloads() {
 		c.actor("radixconfig", actor{radixName(w), harness.Declared{Workload: w}})
 	}

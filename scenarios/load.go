@@ -134,11 +134,24 @@ func (l *loader) add(file string, data []byte, err error) {
 		l.problems = append(l.problems, yamlfile.Problem{File: file, Line: kind.Line, Column: kind.Column, Expected: "kind " + Kind, Found: kind.Value})
 		return
 	}
+	configFile, err := readConfig(file, top)
+	if err != nil {
+		var found yamlfile.Problems
+		if !errors.As(err, &found) {
+			found = yamlfile.Problems{{File: file, Field: "config", Found: err.Error()}}
+		}
+		l.problems = append(l.problems, found...)
+		return
+	}
 	problems := yamlfile.DecodeNode(file, top, &s)
 	for i, p := range problems {
 		problems[i].Fix = meantStep(p)
 	}
-	s.file = file
+	s.file, s.configFile = file, file
+	if configFile != "" {
+		s.configFile = configFile
+		s.adoptConfig()
+	}
 	c := checker{scenario: &s, language: l.language, top: top, text: strings.Split(string(data), "\n"), undecoded: problems.Err(), verbs: map[string]string{}}
 	c.check()
 	problems = append(problems, c.problems...)

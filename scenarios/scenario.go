@@ -42,9 +42,9 @@ type Scenario struct {
 	Clock Clock `yaml:"clock,omitempty" json:"clock,omitzero"`
 	// AllowEscapes says that a program may try to reach hosts that are not emulated. Left out: that fails the scenario.
 	AllowEscapes bool `yaml:"allowEscapes,omitempty" json:"allowEscapes,omitempty"`
-	// Config is a wiemu.yaml: tenants, issuers, identities, vaults. Left out: the defaults of wiemu.
+	// Config is a wiemu.yaml: tenants, issuers, identities, vaults; or the path of one, from the scenario's file. Left out: the defaults of wiemu.
 	Config config.Config `yaml:"config,omitempty" json:"config,omitzero"`
-	// RadixConfig is a radixconfig.yaml. Its components and jobs with an identity are workloads called COMPONENT-ENVIRONMENT.
+	// RadixConfig is a radixconfig.yaml, or the path of one, from the scenario's file. Its components and jobs with an identity are workloads called COMPONENT-ENVIRONMENT.
 	RadixConfig *yaml.Node `yaml:"radixconfig,omitempty" json:"-"`
 	// Workloads are service accounts, each with the client id that it uses.
 	Workloads []config.Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
@@ -55,10 +55,11 @@ type Scenario struct {
 	// Steps are what happens, in order.
 	Steps []Step `yaml:"steps" json:"steps" jsonschema:"minItems=1"`
 
-	file   string        // where it was read from
-	run    int           // which one of several runs, from 1; 0: the only one
-	world  config.Config // Config with all workloads, completed
-	actors []actor       // the workloads, in the order of the file
+	file       string        // where it was read from
+	configFile string        // where Config was read from: file, or the path that it gives
+	run        int           // which one of several runs, from 1; 0: the only one
+	world      config.Config // Config with all workloads, completed
+	actors     []actor       // the workloads, in the order of the file
 }
 
 // Metadata names a scenario.

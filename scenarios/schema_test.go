@@ -35,7 +35,7 @@ func generateSchema(t *testing.T) []byte {
 		case reflect.TypeFor[fault.Settings]():
 			return faultSettings()
 		case reflect.TypeFor[yaml.Node](), reflect.TypeFor[*yaml.Node]():
-			return &generator.Schema{Type: "object"}
+			return &generator.Schema{OneOf: []*generator.Schema{{Type: "object"}, {Type: "string"}}}
 		}
 		return nil
 	}}
@@ -45,6 +45,11 @@ func generateSchema(t *testing.T) []byte {
 		}
 	}
 	schema := r.Reflect(&Scenario{})
+	if of, ok := schema.Properties.Get("config"); ok {
+		wiemu := *of
+		wiemu.Description = ""
+		*of = generator.Schema{Description: of.Description, OneOf: []*generator.Schema{&wiemu, {Type: "string"}}}
+	}
 	schema.ID = "https://wiemu.dev/schema/scenario.schema.json"
 	schema.Title = "wiemu scenario"
 	var kinds []string

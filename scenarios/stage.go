@@ -111,7 +111,7 @@ func (st *stage) steps(ctx context.Context) {
 // world is what the place is told of the scenario.
 func (st *stage) world() harness.World {
 	w := harness.World{
-		Name: st.outcome.worldName(), Config: st.configuration(), File: st.scenario.file, Dir: st.dir,
+		Name: st.outcome.worldName(), Config: st.configuration(), File: st.scenario.configFile, Dir: st.dir,
 		Start: st.scenario.Clock.Start, Lockstep: st.scenario.Clock.Mode == lockstep, Seed: faultSeed,
 	}
 	for _, a := range st.scenario.actors {
