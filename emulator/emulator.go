@@ -72,6 +72,10 @@ type Options struct {
 	// bubble, with Keys that are Bounded, it lives on the bubble's time.
 	InMemory bool
 
+	// AccountNames names identities that are made after their application or service
+	// account, as before they had the names of their workloads.
+	AccountNames bool
+
 	// Steer adds paths to the control door before it opens. nil: none.
 	Steer func(*control.Server)
 
@@ -86,28 +90,29 @@ type Options struct {
 
 // Emulator is a running lab of servers.
 type Emulator struct {
-	config     config.Config
-	configFile string
-	cloud      cloud.Cloud
-	inMemory   bool
-	clock      *clock.Lab
-	time       *control.Timekeeper
-	journal    *journal.Journal
-	faults     *fault.Set
-	directory  *directory.Directory
-	authority  *trust.Authority
-	issuers    []*issuer.Issuer
-	rings      map[string]*keyring.Ring // by issuer name; "entra" is the token service's
-	entra      *entra.Service
-	vaults     *keyvault.Service
-	gateway    *gateway.Gateway
-	control    *control.Server
-	machines   *managedidentity.Service
-	cluster    *door
-	steering   *door
-	token      string // bearer token of the cluster and control doors
-	answers    answers
-	cleanup    []func() error // in the order in which things were opened
+	config       config.Config
+	configFile   string
+	accountNames bool
+	cloud        cloud.Cloud
+	inMemory     bool
+	clock        *clock.Lab
+	time         *control.Timekeeper
+	journal      *journal.Journal
+	faults       *fault.Set
+	directory    *directory.Directory
+	authority    *trust.Authority
+	issuers      []*issuer.Issuer
+	rings        map[string]*keyring.Ring // by issuer name; "entra" is the token service's
+	entra        *entra.Service
+	vaults       *keyvault.Service
+	gateway      *gateway.Gateway
+	control      *control.Server
+	machines     *managedidentity.Service
+	cluster      *door
+	steering     *door
+	token        string // bearer token of the cluster and control doors
+	answers      answers
+	cleanup      []func() error // in the order in which things were opened
 
 	stateDir  string // "": nothing is kept
 	configDir string // certificate files are looked up from here
@@ -134,7 +139,7 @@ func Start(ctx context.Context, opts Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
-	e := &Emulator{config: completed, configFile: opts.ConfigFile, inMemory: opts.InMemory, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
+	e := &Emulator{config: completed, configFile: opts.ConfigFile, accountNames: opts.AccountNames, inMemory: opts.InMemory, cloud: in, clock: opts.Clock, rings: map[string]*keyring.Ring{}, answers: answers{observe: opts.Observe}}
 	if e.configFile != "" {
 		if e.configFile, err = filepath.Abs(e.configFile); err != nil {
 			return nil, err
@@ -324,7 +329,7 @@ func (e *Emulator) openCloud(_ context.Context, opts Options) (err error) {
 	e.entra = entra.New(entra.Config{Directory: e.directory, Keys: e.rings[entraRing], Clock: entraTime, Journal: e.journal, Issuers: issuers, Cloud: e.cloud, Faults: e.faults, Limits: entra.Limits{Requests: e.config.Limits.Requests, Same: e.config.Limits.SameRequest}})
 	// Entra ID's own keys are next door: a resource that meets a new one looks at once.
 	own := metadata.New(resourceTime, metadata.Options{Transport: fault.Spare(router), Journal: e.journal, RefetchAfter: -1})
-	tokens := resource.NewValidator(resourceTime, own, resource.Options{Cloud: e.cloud})
+	tokens := resource.NewValidator(resourceTime, own, resource.Options{Cloud: e.cloud, Name: e.knownName})
 
 	if e.vaults, err = keyvault.New(e.vaultList(), tokens, resourceTime, e.journal); err != nil {
 		return err

@@ -52,6 +52,9 @@ func (e *Emulator) nameFor(tenant string, w Workload) string {
 			e.known.taken[pr.Tenant+" "+pr.Name] = true
 		}
 	}
+	if e.accountNames {
+		return cmp.Or(w.Application, w.ServiceAccount)
+	}
 	own := cmp.Or(w.Identity, w.ServiceAccount)
 	name := own
 	for n := 1; e.known.taken[tenant+" "+name]; n++ {
@@ -66,10 +69,15 @@ func (e *Emulator) nameFor(tenant string, w Workload) string {
 
 // displayName is the name of an identity; its client id if the tenant knows none.
 func (e *Emulator) displayName(tenant, clientID string) string {
+	return cmp.Or(e.knownName(tenant, clientID), clientID)
+}
+
+// knownName is the name of an identity; "" if the tenant knows none.
+func (e *Emulator) knownName(tenant, clientID string) string {
 	if p, ok := e.directory.Principal(tenant, clientID); ok {
 		return p.DisplayName
 	}
-	return clientID
+	return ""
 }
 
 // Made are the identities that were made because a workload uses their client id,

@@ -16,6 +16,7 @@ import (
 type Workload struct {
 	Name           string // names the federated credential; "": the service account's
 	Identity       string // names the identity, if one is made; "": the service account's
+	Application    string // the Radix application; "": none
 	Namespace      string
 	ServiceAccount string
 	ClientID       string // "": the service account exists and nothing trusts it

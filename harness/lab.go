@@ -308,7 +308,7 @@ func (d Declared) key() string {
 // that declares both makes one.
 func (d Declared) trusted() emulator.Workload {
 	return emulator.Workload{
-		Name: d.Workload.CredentialName(), Identity: d.Workload.IdentityName(), Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
+		Name: d.Workload.CredentialName(), Identity: d.Workload.IdentityName(), Application: d.Workload.Application, Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
 		ClientID: d.Workload.ClientID, Tenant: d.Identity.Tenant, Issuer: d.Identity.Issuer,
 	}
 }

@@ -18,14 +18,15 @@ import (
 
 func newExplain(stateDir *string) *cobra.Command {
 	var s selection
-	var last bool
+	var last, whole bool
 	var tokenFile, format string
 	cmd := &cobra.Command{
 		Use:   "explain [ID | --last | --token FILE]",
 		Short: "Say why a token was granted or refused, check by check, and what to change",
-		Long: `Say why a token request was granted or refused: each check in order with what was
-expected and presented, the nearest federated credential, what differs, and what to
-change. It reads the journals of past runs, so it also works when the run has ended.
+		Long: `Say why a token request was granted or refused: first, in a sentence, what is wrong;
+then the checks that failed with what was expected and presented, the nearest
+federated credential, what differs, and what to change. What went well is summed up,
+and a refusal that came again and again is counted; --all shows everything. It reads the journals of past runs, so it also works when the run has ended.
 
 ID is an event number, or a trace id, correlation id, jti or uti. --last (the
 default) is the last refusal of the newest run, or if there was none its last
@@ -39,6 +40,7 @@ A journal holds no token and no secret that the lab knows, wherever a client put
 file (- for standard input) now: on the running server, or without one as the files
 at hand describe the trust. The exit code is 1 then if the token would be refused.`,
 		Example: `  wiemu explain --last
+  wiemu explain --last --all
   wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
   wiemu explain --token "$AZURE_FEDERATED_TOKEN_FILE" -f radixconfig.yaml
   wiemu explain --last -o json
@@ -59,13 +61,13 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 				return usagef("--client-id and --tenant go with --token")
 			}
 			if tokenFile != "" {
-				return s.explainToken(cmd, *stateDir, tokenFile, format)
+				return s.explainToken(cmd, *stateDir, tokenFile, format, whole)
 			}
 			event, all, err := findEvent(cmd, *stateDir, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			return printEvent(cmd.OutOrStdout(), format, event, all)
+			return printEvent(cmd.OutOrStdout(), format, whole, event, all)
 		},
 	}
 	s.addFileFlag(cmd)
@@ -73,6 +75,7 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 	cmd.Flags().StringVar(&tokenFile, "token", "", "explain what Entra ID would say to the service-account token in this file")
 	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id it is sent for (default: that of the workload whose token it is)")
 	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant it is sent to (default: the first)")
+	cmd.Flags().BoolVar(&whole, "all", false, "show every check and every event, those too that went well")
 	addElsewhere(cmd)
 	addOutput(cmd, &format, "text", "json")
 	return cmd
@@ -102,14 +105,17 @@ func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journa
 	}
 }
 
-func printEvent(w io.Writer, format string, e journal.Event, all []journal.Event) error {
-	if format == "json" {
+func printEvent(w io.Writer, format string, whole bool, e journal.Event, all []journal.Event) error {
+	switch {
+	case format == "json":
 		return printJSON(w, e)
+	case whole:
+		return journal.ExplainAll(w, e, all)
 	}
 	return journal.Explain(w, e, all)
 }
 
-func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format string) error {
+func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format string, whole bool) error {
 	token, err := readToken(cmd.InOrStdin(), file)
 	if err != nil {
 		return err
@@ -136,7 +142,7 @@ func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format stri
 	if err != nil {
 		return err
 	}
-	if err := printEvent(cmd.OutOrStdout(), format, event, nil); err != nil || event.Outcome == journal.Granted {
+	if err := printEvent(cmd.OutOrStdout(), format, whole, event, nil); err != nil || event.Outcome == journal.Granted {
 		return err
 	}
 	return exitCode(1)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"slices"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/fault"
@@ -84,11 +86,11 @@ func tellSilence(w io.Writer, traffic control.Traffic, isolated bool) {
 	}
 }
 
-// reportRefusals tells, after the application's own output, what wiemu saw, and
-// counts the escapes.
+// reportRefusals tells, after the application's own output, what wiemu saw, each
+// refusal that came again and again once, and counts the escapes.
 func reportRefusals(events []journal.Event) (escapes int) {
 	told := map[string]bool{}
-	for _, e := range events {
+	for i, e := range events {
 		switch {
 		case e.Kind == journal.Escape:
 			if escapes++; !told[e.Host] {
@@ -97,13 +99,45 @@ func reportRefusals(events []journal.Event) (escapes int) {
 			}
 		case e.Kind == journal.Run && e.Outcome == journal.Failed:
 			fmt.Fprintf(os.Stderr, "wiemu: %s\n", e.Summary)
-		case e.Kind == journal.Exchange && e.Outcome == journal.Denied:
-			if e.Code == 0 { // not by Entra ID
-				fmt.Fprintf(os.Stderr, "wiemu: %s %s\n", e.Summary, e.Remedy)
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "wiemu: a token request was refused with AADSTS%d; wiemu explain %s says why\n", e.Code, e.TraceID)
+		case refused(e) && !slices.ContainsFunc(events[i+1:], func(later journal.Event) bool { return journal.Alike(e, later) }):
+			tellRefusal(os.Stderr, e, events) // the last of its kind
 		}
 	}
 	return escapes
+}
+
+// refused reports whether a token request was refused, or a request to a resource
+// for want of a token or of a permission.
+func refused(e journal.Event) bool {
+	switch {
+	case e.Outcome != journal.Denied || e.Detail["challenge"] != "":
+		return false
+	case e.Kind == journal.Access:
+		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	}
+	return e.Kind == journal.Exchange
+}
+
+// tellRefusal tells one refusal: what is wrong, who says more, and what to do about
+// it where that is short.
+func tellRefusal(w io.Writer, e journal.Event, events []journal.Event) {
+	times := ""
+	if n := len(slices.DeleteFunc(slices.Clone(events), func(o journal.Event) bool { return !journal.Alike(e, o) })); n > 1 {
+		times = fmt.Sprintf(" (× %d)", n)
+	}
+	switch {
+	case e.Kind == journal.Access:
+		fmt.Fprintf(w, "wiemu: %s%s; wiemu explain %s says why\n", e.Summary, times, e.ID)
+		if e.Remedy != "" {
+			fmt.Fprintf(w, "wiemu: %s\n", e.Remedy)
+		}
+	case e.Code == 0: // not by Entra ID
+		fmt.Fprintf(w, "wiemu: %s%s %s\n", e.Summary, times, e.Remedy)
+	default:
+		why := ""
+		if diagnosis := journal.Diagnosis(e, events); diagnosis != "" {
+			why = ": " + diagnosis
+		}
+		fmt.Fprintf(w, "wiemu: a token request was refused with AADSTS%d%s; wiemu explain %s says why%s\n", e.Code, times, e.TraceID, journal.Printable(why))
+	}
 }

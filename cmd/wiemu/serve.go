@@ -56,6 +56,7 @@ status, kubeconfig, clock, keys and fault are about this lab.`,
 				return err
 			}
 			tellSeed(cmd.ErrOrStderr(), e.Faults())
+			tellOpenVaults(cmd.ErrOrStderr(), files.Config)
 			withdraw, err := dir.Announce(state.Server{URL: e.ControlURL(), Token: e.Token(), Run: l.run.ID})
 			if err != nil {
 				return err

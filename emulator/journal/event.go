@@ -115,6 +115,10 @@ type Difference struct {
 	Fix       string `json:"fix"`
 }
 
+// DetailNote is the member of Detail that holds what is odd about an event that
+// went well, in a sentence.
+const DetailNote = "note"
+
 // Matches reports whether id is one of the ids by which people refer to the
 // event: its ordinal, trace id, correlation id, jti or uti.
 func (e Event) Matches(id string) bool {

@@ -8,15 +8,34 @@ import (
 	"unicode"
 )
 
-// Explain writes why the event ended as it did: its checks in order with what
-// was expected and presented, for a refusal the nearest federated credential,
-// what differs and what to change; then the events that led to it and followed
-// from it. All is the run that the event belongs to.
-func Explain(w io.Writer, e Event, all []Event) error {
-	p := &page{w: w}
-	p.line("%s %s %s: %s", mark(e.Outcome), e.Kind, e.Outcome, e.Summary)
+// Explain writes why the event ended as it did: for a refusal first what is wrong,
+// in a sentence; the checks that failed with what was expected and presented, the
+// nearest federated credential, what differs and what to change; then the events
+// that led to it and followed from it. What went well is summed up. All is the run
+// that the event belongs to.
+func Explain(w io.Writer, e Event, all []Event) error { return explain(&page{w: w}, e, all) }
+
+// ExplainAll is Explain with every check and every event, whether it went well or not.
+func ExplainAll(w io.Writer, e Event, all []Event) error {
+	return explain(&page{w: w, whole: true}, e, all)
+}
+
+func explain(p *page, e Event, all []Event) error {
+	diagnosis := Diagnosis(e, all)
+	if diagnosis != "" {
+		p.line("%s.\n", strings.TrimSuffix(diagnosis, "."))
+	}
+	like := repeats(e, all)
+	times := ""
+	if len(like) > 1 {
+		times = fmt.Sprintf(" (× %d)", len(like))
+	}
+	p.line("%s %s %s: %s%s", mark(e.Outcome), e.Kind, e.Outcome, e.Summary, times)
 	if e.ID != "" { // one that was only examined is in no journal
 		p.line("  event %s at %s (lab time)", e.ID, e.Time.Format(time.RFC3339))
+		if len(like) > 1 {
+			p.line("  %-15s event %s at %s", "first like it", like[0].ID, like[0].Time.Format(time.RFC3339))
+		}
 	}
 	for _, f := range []struct{ name, value string }{
 		{"workload", e.Workload},
@@ -33,8 +52,11 @@ func Explain(w io.Writer, e Event, all []Event) error {
 	if ahead := e.Time.Sub(e.Wall).Round(time.Minute); !e.Wall.IsZero() && !e.Shared && ahead.Abs() > time.Minute && e.Kind == Access {
 		p.line("  %-15s %s the machine's: the client's clock did not move, so it may still send a token that has expired here", "lab time is", aheadOf(ahead))
 	}
-	if remark := e.Detail["remark"]; remark != "" {
+	if remark := e.Detail["remark"]; remark != "" && diagnosis == "" {
 		p.line("\nOn purpose: %s", remark)
+	}
+	if note := e.Detail[DetailNote]; note != "" {
+		p.line("\nNote: %s.", note)
 	}
 	p.checks(e.Checks)
 	p.nearest(e.Nearest)
@@ -53,8 +75,9 @@ func Explain(w io.Writer, e Event, all []Event) error {
 
 // page writes lines until one fails.
 type page struct {
-	w   io.Writer
-	err error
+	w     io.Writer
+	whole bool // nothing is summed up
+	err   error
 }
 
 // line writes a line. What clients sent is in it, so nothing may steer a terminal.
@@ -79,15 +102,25 @@ func printable(r rune) rune {
 	return r
 }
 
-// checks prints one line for a check that passed and the whole of one that failed.
+// checks prints one line for the checks that passed, or for each of them, and the
+// whole of one that failed.
 func (p *page) checks(checks []Check) {
 	if len(checks) == 0 {
 		return
 	}
 	p.line("\nChecks, in the order they were made:")
-	var skipped []string
+	var passed, skipped []string
+	for _, c := range checks {
+		if c.Outcome == Passed {
+			passed = append(passed, c.Name)
+		}
+	}
+	if len(passed) > 1 && !p.whole {
+		p.line("  ✓ %d passed: %s", len(passed), summary(passed))
+	}
 	for _, c := range checks {
 		switch {
+		case c.Outcome == Passed && len(passed) > 1 && !p.whole:
 		case c.Outcome == Skipped && c.Note == "":
 			skipped = append(skipped, c.Name)
 		case c.Outcome == Failed:
@@ -104,6 +137,14 @@ func (p *page) checks(checks []Check) {
 	if len(skipped) > 0 {
 		p.line("  – not made: %s", strings.Join(skipped, ", "))
 	}
+}
+
+// summary is the first and the last of many names.
+func summary(names []string) string {
+	if len(names) <= 6 {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:2], ", ") + ", …, " + strings.Join(names[len(names)-3:], ", ")
 }
 
 func (p *page) nearest(n *Nearest) {
@@ -127,12 +168,21 @@ func (p *page) chain(e Event, all []Event) {
 		return
 	}
 	p.line("\nThe token's way (kid → jti → uti → resource):")
-	for _, c := range chain {
-		here := " "
+	for i := 0; i < len(chain); {
+		c, here, times := chain[i], " ", 1
 		if c.ID == e.ID {
 			here = "▸"
 		}
-		p.line(" %s%5s  %s  %s %s", here, c.ID, c.Time.Format(time.DateTime), mark(c.Outcome), c.Summary)
+		for i++; i < len(chain) && !p.whole && chain[i].Summary == c.Summary && chain[i].Outcome == c.Outcome; i++ {
+			if times++; chain[i].ID == e.ID {
+				here, c = "▸", chain[i]
+			}
+		}
+		again := ""
+		if times > 1 {
+			again = fmt.Sprintf(" (× %d)", times)
+		}
+		p.line(" %s%5s  %s  %s %s%s", here, c.ID, c.Time.Format(time.DateTime), mark(c.Outcome), c.Summary, again)
 	}
 }
 

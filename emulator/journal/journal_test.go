@@ -240,6 +240,8 @@ func ExampleExplain() {
 	})
 	_ = journal.Explain(os.Stdout, e, j.Events())
 	// Output:
+	// audience: expected api://AzureADTokenExchange, presented https://wrong.
+	//
 	// ✗ exchange denied: AADSTS700212: no federated credential for the audience https://wrong
 	//   event 1 at 2026-01-15T08:00:00Z (lab time)
 	//

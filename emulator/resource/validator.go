@@ -28,6 +28,10 @@ const DefaultSkew = 5 * time.Minute
 type Options struct {
 	Skew  time.Duration // allowed before nbf and after exp; 0: DefaultSkew
 	Cloud cloud.Cloud   // whose tokens are taken; the zero value is the public one
+
+	// Name is the display name of a client, for the journal where a token does not
+	// tell it. If nil, the client id stands alone.
+	Name func(tenant, clientID string) string
 }
 
 // Validator checks access tokens as Azure's resources do: offline, with the
@@ -37,6 +41,7 @@ type Validator struct {
 	keys  *metadata.Source
 	skew  time.Duration
 	cloud cloud.Cloud
+	name  func(tenant, clientID string) string
 }
 
 // NewValidator makes a validator that gets the tenants' keys from keys and the
@@ -45,7 +50,7 @@ func NewValidator(clk clock.Clock, keys *metadata.Source, opts Options) *Validat
 	if opts.Cloud.IsZero() {
 		opts.Cloud = cloud.Public()
 	}
-	return &Validator{clock: clk, keys: keys, skew: cmp.Or(opts.Skew, DefaultSkew), cloud: opts.Cloud}
+	return &Validator{clock: clk, keys: keys, skew: cmp.Or(opts.Skew, DefaultSkew), cloud: opts.Cloud, name: opts.Name}
 }
 
 // Cloud is the one whose tokens are taken.
@@ -95,7 +100,11 @@ func (v *Validator) Validate(ctx context.Context, raw string, want Want) (Caller
 	}
 	e := &examination{Validator: v, ctx: ctx, token: token, want: want, now: v.clock.Now()}
 	checks, refusal := e.run()
-	return callerOf(token.claims), checks, refusal
+	caller := callerOf(token.claims)
+	if caller.Name == "" && v.name != nil && caller.ClientID != "" {
+		caller.Name = v.name(caller.Tenant, caller.ClientID)
+	}
+	return caller, checks, refusal
 }
 
 func callerOf(c claims) Caller {

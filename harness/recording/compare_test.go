@@ -32,7 +32,7 @@ func TestWhatIsTheSame(t *testing.T) {
 		{"body.value", "a", "A", tolerance, false},
 		{"body.enabled", true, "true", tolerance, false},
 	} {
-		if got := (comparison{test.apart}).differences(test.field, tree(test.recorded), tree(test.now)); (len(got) == 0) != test.same {
+		if got := (comparison{apart: test.apart}).differences(test.field, tree(test.recorded), tree(test.now)); (len(got) == 0) != test.same {
 			t.Errorf("%s: %v and %v: %v", test.field, test.recorded, test.now, got)
 		}
 	}

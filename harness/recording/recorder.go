@@ -124,7 +124,7 @@ func (r *Recorder) begin(lab *harness.Lab, declared []harness.Declared) error {
 	if err != nil {
 		return err
 	}
-	r.state = State{Config: world, Declared: declared, Seed: e.Faults().Seed(), Certificates: certificates}
+	r.state = State{Config: world, Declared: declared, Names: namesOfWorkloads, Seed: e.Faults().Seed(), Certificates: certificates}
 	for _, f := range e.Faults().Active() {
 		r.state.Faults = append(r.state.Faults, f.Fault)
 	}

@@ -74,6 +74,8 @@ type State struct {
 	Config config.Config `yaml:"config,omitempty" json:"-"`
 	// Declared are the workloads that were declared by files.
 	Declared Declared `yaml:"declared,omitempty" json:"declared,omitempty"`
+	// Names is after what identities that were made are named: workload. Left out: their service account or application, as wiemu did before; events are not compared by their words then.
+	Names string `yaml:"names,omitempty" json:"names,omitempty" jsonschema:"enum=workload"`
 	// Seed decides about faults with a probability.
 	Seed uint64 `yaml:"seed,omitempty" json:"seed,omitempty"`
 	// Faults are those that there were from the start, chaos included.

@@ -81,6 +81,7 @@ func (p *player) open(ctx context.Context, opts harness.Options) (err error) {
 	}
 	o := opts.Emulator
 	o.Config, o.ConfigFile = state.Config, filepath.Join(p.dir, "wiemu.yaml")
+	o.AccountNames = state.Names == ""
 	withoutThisMachine(&o.Config)
 	o.Clock, o.Keys, o.Faults, o.Seed = clock.Stopped(p.recorded.Start), p.pool, state.Faults, state.Seed
 	o.Outside = &played{player: p, next: map[string]int{}}

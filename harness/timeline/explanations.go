@@ -12,16 +12,20 @@ import (
 type index struct {
 	events              []journal.Event
 	byJTI, byUTI, byKid map[string][]int
+	written             map[string][]int // tokens into files, by workload
 }
 
 func newIndex(events []journal.Event) index {
-	x := index{events: events, byJTI: map[string][]int{}, byUTI: map[string][]int{}, byKid: map[string][]int{}}
+	x := index{events: events, byJTI: map[string][]int{}, byUTI: map[string][]int{}, byKid: map[string][]int{}, written: map[string][]int{}}
 	for i, e := range events {
 		if e.JTI != "" {
 			x.byJTI[e.JTI] = append(x.byJTI[e.JTI], i)
 		}
 		if e.UTI != "" {
 			x.byUTI[e.UTI] = append(x.byUTI[e.UTI], i)
+		}
+		if e.Kind == journal.Projection {
+			x.written[e.Workload] = append(x.written[e.Workload], i)
 		}
 		if e.Kid != "" && e.Kind == journal.KeyRotation {
 			x.byKid[e.Kid] = append(x.byKid[e.Kid], i)
@@ -55,12 +59,17 @@ func (x index) explain(i int) string {
 	if kid != "" {
 		add(x.byKid[kid])
 	}
+	if refused(e) && jti != "" { // which of the file's tokens it was
+		for _, j := range x.written[e.Workload] {
+			related[j] = true
+		}
+	}
 	all := make([]journal.Event, 0, len(related))
 	for j := range x.within(related) {
 		all = append(all, x.events[j])
 	}
 	var b strings.Builder
-	_ = journal.Explain(&b, e, all) // a strings.Builder does not fail
+	_ = journal.ExplainAll(&b, e, all) // a strings.Builder does not fail
 	return b.String()
 }
 

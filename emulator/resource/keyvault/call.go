@@ -112,6 +112,9 @@ func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 	if refused != nil {
 		resource.Refuse(&event, refused)
 	}
+	if failed == nil && openToAll(access) {
+		event.Detail[journal.DetailNote] = fmt.Sprintf("vault %s has no access: in wiemu.yaml, so every identity of its tenant may do everything there; a real vault lets nobody in whom no role assignment or access policy names", v.name)
+	}
 	s.tell(r.Context(), event, v.name, op, c.name, status, failed)
 	answer(w, r, status, body)
 }

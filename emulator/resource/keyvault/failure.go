@@ -102,7 +102,8 @@ func forbidden(vault, name, action string, caller resource.Caller, permission st
 		message: fmt.Sprintf("Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were changed recently, please observe propagation time.\r\nCaller: appid=%s;oid=%s;iss=%s\r\nAction: '%s'\r\nResource: '%s'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: 'DeniedWithNoValidRBAC' \r\nVault: %s;location=%s\r\n",
 			caller.ClientID, caller.ObjectID, caller.Issuer, action, target, vault, region),
 		meaning: fmt.Sprintf("The token is good, but its owner may not %s secrets in vault %s.", permission, vault),
-		remedy:  fmt.Sprintf("Give the identity with client id %s the permission %s in the vault's access (in Azure: a role such as Key Vault Secrets User, or an access policy).", caller.ClientID, permission),
+		remedy: fmt.Sprintf("Give the identity with client id %s the permission %s (in Azure: a role such as Key Vault Secrets User, or an access policy). In wiemu.yaml the vault's access has to say so: vaults: [{name: %s, access: [{identity: %s, permissions: [%s]}]}]",
+			caller.ClientID, permission, vault, caller.ClientID, permission),
 	}
 }
 

@@ -86,6 +86,14 @@ func permitted(access []Access, caller resource.Caller) []string {
 	return slices.DeleteFunc(all, func(p string) bool { return !held[p] })
 }
 
+// openToAll reports whether everybody may do everything, as in a vault of which
+// nobody said who may do what.
+func openToAll(access []Access) bool {
+	return slices.ContainsFunc(access, func(a Access) bool {
+		return (a.ObjectID == "*" || a.ClientID == "*") && (slices.Contains(a.Permissions, "*") || len(a.Permissions) == len(Permissions()))
+	})
+}
+
 func (a Access) names(caller resource.Caller) bool {
 	return a.ObjectID == "*" || a.ClientID == "*" ||
 		a.ObjectID != "" && strings.EqualFold(a.ObjectID, caller.ObjectID) ||

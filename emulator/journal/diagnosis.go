@@ -1,0 +1,206 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Diagnosis says in one sentence why an event was refused or failed: what is
+// different from what it should be, in this case. All is the run that the event
+// belongs to. It is "" for everything else.
+func Diagnosis(e Event, all []Event) string {
+	if e.Outcome != Denied && e.Outcome != Failed {
+		return ""
+	}
+	if remark := e.Detail["remark"]; remark != "" {
+		return "On purpose: " + remark
+	}
+	for _, find := range []func(Event, []Event) string{otherToken, difference, meaning, failedCheck} {
+		if text := find(e, all); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// ageChecks are those that a token which was replaced in its file fails.
+var ageChecks = []string{"valid now", "key named", "signing key", "signing key published", "signature"}
+
+// otherToken is for a program that did not send what its token file holds: it keeps
+// what it read once, or the file is not renewed.
+func otherToken(e Event, all []Event) string {
+	failed, ok := firstFailed(e)
+	if e.Kind != Exchange || e.JTI == "" || !ok || !slices.Contains(ageChecks, failed.Name) {
+		return ""
+	}
+	written := tokensInFile(e, all)
+	if len(written) == 0 {
+		return ""
+	}
+	expired := ""
+	if e.ExpiresAt == nil {
+		e.ExpiresAt = expiryOf(e.JTI, all)
+	}
+	if e.ExpiresAt != nil && e.ExpiresAt.Before(e.Time) {
+		expired = ", which expired at " + moment(*e.ExpiresAt, e.Time)
+	}
+	newest := written[len(written)-1]
+	switch sent := slices.IndexFunc(written, func(w Event) bool { return w.JTI == e.JTI }) + 1; {
+	case sent == 0:
+		return fmt.Sprintf("You sent a token that was never in the file%s; the file has held token %d since %s", expired, len(written), moment(newest.Time, e.Time))
+	case sent < len(written):
+		return fmt.Sprintf("The file has held token %d since %s; you sent token %d%s", len(written), moment(newest.Time, e.Time), sent, expired)
+	case expired != "":
+		return fmt.Sprintf("The file was not renewed: it still holds token %d, of %s%s", sent, moment(newest.Time, e.Time), expired)
+	}
+	return ""
+}
+
+// tokensInFile are the events by which the tokens came into the file that the
+// event's token was in, else into the workload's, one for each token.
+func tokensInFile(e Event, all []Event) (written []Event) {
+	file := ""
+	for _, o := range all {
+		if o.ID == e.ID && e.ID != "" {
+			break
+		}
+		if o.Kind != Projection || o.JTI == "" || o.Workload != e.Workload || o.Outcome != OK {
+			continue
+		}
+		if o.JTI == e.JTI {
+			file = o.Detail["file"]
+		}
+		written = append(written, o)
+	}
+	if file == "" && len(written) > 0 {
+		file = written[len(written)-1].Detail["file"]
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(written, func(o Event) bool {
+		again := seen[o.JTI]
+		seen[o.JTI] = true
+		return again || o.Detail["file"] != file
+	})
+}
+
+// expiryOf is when a token expires, as who made it said.
+func expiryOf(jti string, all []Event) *time.Time {
+	for _, o := range all {
+		if o.JTI == jti && (o.Kind == Mint || o.Kind == Projection) && o.ExpiresAt != nil {
+			return o.ExpiresAt
+		}
+	}
+	return nil
+}
+
+// moment is a time as it is told at another time: without its date if that is the same.
+func moment(t, at time.Time) string {
+	t, at = t.UTC(), at.UTC()
+	if t.Format(time.DateOnly) == at.Format(time.DateOnly) {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// difference is what an assertion and the nearest federated credential differ in.
+func difference(e Event, _ []Event) string {
+	if e.Nearest == nil || len(e.Nearest.Differences) == 0 {
+		return ""
+	}
+	d := e.Nearest.Differences[0]
+	presented, expected := d.Presented, d.Expected
+	what := fmt.Sprintf("The %s is", d.Field)
+	switch d.Kind {
+	case "namespace", "service account":
+		what = fmt.Sprintf("The %s's %s is", d.Field, d.Kind)
+		presented, expected = accountPart(d.Kind, presented), accountPart(d.Kind, expected)
+	case "case":
+		what = fmt.Sprintf("The %s differs in upper and lower case alone: it is", d.Field)
+	case "trailing slash":
+		what = fmt.Sprintf("The %s differs in the slash at its end: it is", d.Field)
+	}
+	text := fmt.Sprintf("%s %s, the credential trusts %s", what, presented, expected)
+	if more := len(e.Nearest.Differences) - 1; more > 0 {
+		text += fmt.Sprintf("; %d more differ, see below", more)
+	}
+	return text
+}
+
+// accountPart is the namespace or the service account of a subject.
+func accountPart(kind, subject string) string {
+	parts := strings.SplitN(strings.TrimPrefix(subject, "system:serviceaccount:"), ":", 2)
+	if len(parts) < 2 {
+		return subject
+	}
+	if kind == "namespace" {
+		return parts[0]
+	}
+	return parts[1]
+}
+
+// meaning is the first sentence of what the refusal means, with what was presented.
+func meaning(e Event, _ []Event) string {
+	sentence, _, _ := strings.Cut(e.Meaning, ". ")
+	sentence = strings.TrimSuffix(sentence, ".")
+	if sentence == "" {
+		return ""
+	}
+	if c, ok := firstFailed(e); ok && c.Presented != "" && c.Presented != "nothing" && len(c.Presented) <= longest && !strings.Contains(sentence, c.Presented) {
+		return fmt.Sprintf("%s (%s: %s)", sentence, c.Name, c.Presented)
+	}
+	return sentence
+}
+
+// longest is how many bytes of a value a diagnosis shows.
+const longest = 120
+
+// failedCheck is what was expected and presented.
+func failedCheck(e Event, _ []Event) string {
+	c, ok := firstFailed(e)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s: expected %s, presented %s", c.Name, shown(c.Expected), shown(c.Presented))
+}
+
+// shown is the beginning of a value.
+func shown(value string) string {
+	if len(value) <= longest {
+		return value
+	}
+	return strings.ToValidUTF8(value[:longest], "") + "…"
+}
+
+func firstFailed(e Event) (Check, bool) {
+	i := slices.IndexFunc(e.Checks, func(c Check) bool { return c.Outcome == Failed })
+	if i < 0 {
+		return Check{}, false
+	}
+	return e.Checks[i], true
+}
+
+// Alike reports whether two events were refused for the same reason: the same
+// request by the same workload that failed in the same way, as when a program
+// tries again and again.
+func Alike(a, b Event) bool {
+	first, _ := firstFailed(a)
+	second, _ := firstFailed(b)
+	return a.Kind == b.Kind && a.Outcome == b.Outcome && a.Workload == b.Workload && a.ClientID == b.ClientID &&
+		a.Code == b.Code && a.Error == b.Error && a.Status == b.Status && a.Resource == b.Resource && a.Detail["secret"] == b.Detail["secret"] &&
+		first.Name == second.Name
+}
+
+// repeats are the events of a run that are like a refusal, itself included.
+func repeats(e Event, all []Event) (like []Event) {
+	if e.Outcome != Denied && e.Outcome != Failed || e.ID == "" {
+		return nil
+	}
+	for _, o := range all {
+		if Alike(e, o) {
+			like = append(like, o)
+		}
+	}
+	return like
+}
