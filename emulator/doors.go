@@ -56,6 +56,7 @@ func (e *Emulator) openDoors(_ context.Context, opts Options) error {
 		Gateway: e.gateway.Address(), Proxy: e.gateway.ProxyURL(), Cluster: e.cluster.address(), CA: e.authority.RootPEM(), Audience: e.cloud.TokenExchange, Tenant: e.config.Tenants[0].ID,
 		Traffic: e.Traffic, Made: e.Made, ConfigFile: e.configFile, Configuration: opts.Digests,
 	}, e.token)
+	e.journal.Secrets().Add("clock token", e.control.ClockToken())
 	if opts.Steer != nil {
 		opts.Steer(e.control)
 	}

@@ -47,9 +47,13 @@ func newLanguage() (*language, error) {
 	for _, t := range views {
 		native = append(native, t)
 	}
-	env, err := cel.NewEnv(
+	limits, err := bounded()
+	if err != nil {
+		return nil, fmt.Errorf("set up CEL: %w", err)
+	}
+	env, err := cel.NewEnv(append([]cel.EnvOption{
 		ext.NativeTypes(native...),
-		cel.OptionalTypes(), ext.Strings(), ext.Lists(), ext.Sets(), ext.Math(), ext.Encoders(), ext.Bindings(),
+		cel.OptionalTypes(), ext.Strings(), ext.Lists(ext.ListsMaxRangeSize(maxElements)), ext.Sets(), ext.Math(), ext.Encoders(), ext.Bindings(),
 		cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
 		cel.EnableMacroCallTracking(), // so that a failing expression can be shown as it was written
 		cel.ParserExpressionSizeLimit(10_000), cel.ExpressionNestingDepthLimit(50),
@@ -57,7 +61,7 @@ func newLanguage() (*language, error) {
 		cel.Variable("journal", cel.ListType(object(reflect.TypeFor[journal.Event]()))),
 		cel.Variable("workloads", cel.MapType(cel.StringType, object(reflect.TypeFor[WorkloadView]()))),
 		cel.Variable("clock", object(reflect.TypeFor[ClockView]())),
-	)
+	}, limits...)...)
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
 	}
@@ -122,7 +126,7 @@ func (l *language) compile(source string, steps, workloads []string) (*program, 
 	}
 	eval, err := l.env.Program(checked,
 		cel.EvalOptions(cel.OptTrackState), // the values of sub-expressions explain a failure
-		cel.InterruptCheckFrequency(1000), cel.CostLimit(10_000_000),
+		cel.InterruptCheckFrequency(1000), cel.CostLimit(costLimit), cel.CostTracking(callCost{}),
 	)
 	if err != nil {
 		return nil, []expressionError{{line: 1, column: 1, expected: "an expression in CEL", found: err.Error()}}

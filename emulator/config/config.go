@@ -114,7 +114,7 @@ type Issuer struct {
 	RotateKeysEvery time.Duration `yaml:"rotateKeysEvery,omitempty" json:"rotateKeysEvery,omitempty" jsonschema:"type=string,example=168h"`
 	// PublishKeysAhead is how long a key is published before it signs.
 	PublishKeysAhead time.Duration `yaml:"publishKeysAhead,omitempty" json:"publishKeysAhead,omitempty" jsonschema:"type=string,example=24h"`
-	// RemoveKeysAfter is how long a key stays published after it signed last. Left out: until it is removed on demand.
+	// RemoveKeysAfter is how long a key stays published after it signed last. Left out: until it is removed on demand, or is the oldest of a hundred and no token lives that long.
 	RemoveKeysAfter time.Duration `yaml:"removeKeysAfter,omitempty" json:"removeKeysAfter,omitempty" jsonschema:"type=string,example=24h"`
 }
 

@@ -263,7 +263,7 @@ func (r *Ring) remove(ordinal int, why string) error {
 	}
 	key := keys[i]
 	from := key.Stage
-	key.Stage, key.RemovedAt, key.Private = Removed, r.clock.Now(), nil
+	key.Stage, key.RemovedAt, key.Private, key.der = Removed, r.clock.Now(), nil, nil
 	if err := r.put(key); err != nil {
 		return err
 	}
@@ -297,6 +297,9 @@ func (r *Ring) take(ctx context.Context) (Key, error) {
 	if err := r.changeable(); err != nil {
 		return Key{}, err
 	}
+	if err := r.forget(); err != nil {
+		return Key{}, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
@@ -322,9 +325,27 @@ func (r *Ring) identified(private crypto.Signer) (Key, error) {
 	return Key{ID: id, Private: private, Certificate: certificate, PublishedAt: r.clock.Now(), ordinal: r.taken()}, nil
 }
 
-// remembered is how many keys a ring has at most while the oldest is a removed
-// one, which then is forgotten.
+// remembered is how many keys a ring has at most while the oldest is one that no token
+// needs, which then is forgotten.
 const remembered = 100
+
+// forget removes the oldest keys of many, if nothing can be verified by them any more
+// and no schedule says when they go. Otherwise a ring would grow with each rotation.
+func (r *Ring) forget() error {
+	keys := *r.keys.Load()
+	now := r.clock.Now()
+	for _, k := range keys[:max(0, len(keys)-remembered+1)] {
+		_, hidden := r.show[k.ordinal] // it will be published yet
+		switch {
+		case k.Stage == Removed:
+		case k.Stage == Retired && k.leavesAt.IsZero() && !hidden && now.Sub(k.RetiredAt) > longestLife:
+			if err := r.remove(k.ordinal, "no token lives that long"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // put replaces keys, or appends a new one, when that is kept.
 func (r *Ring) put(changed ...Key) error {

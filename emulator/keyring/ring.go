@@ -48,6 +48,7 @@ type Key struct {
 	PublishedAt, SigningAt, RetiredAt, RemovedAt time.Time
 
 	leavesAt time.Time // when a retired key is to be removed; zero: not by itself
+	der      []byte    // Private as it is kept, once it was; encoding it takes a millisecond
 	ordinal  int       // within the ring; ids may come twice: see fault.KidReused
 }
 
@@ -214,7 +215,7 @@ func (r *Ring) Usable() []Key {
 }
 
 // Keys returns the keys that the ring has had, oldest first; removed ones without
-// their private part, and of many the last hundred.
+// their private part, and of many the last hundred and those that tokens may need.
 func (r *Ring) Keys() []Key { return slices.Clone(*r.keys.Load()) }
 
 // Sign signs payload with the signing key, by exactly one signature of its

@@ -33,17 +33,21 @@ type KeyState struct {
 // stateOf is what keys are kept as.
 func stateOf(keys []Key) (State, error) {
 	var s State
-	for _, k := range keys {
+	for i := range keys {
+		k := &keys[i]
 		kept := KeyState{
 			ID: k.ID, Stage: k.Stage, Certificate: k.Certificate,
 			PublishedAt: k.PublishedAt, SigningAt: k.SigningAt, RetiredAt: k.RetiredAt, RemovedAt: k.RemovedAt, LeavesAt: k.leavesAt,
 		}
 		if k.Private != nil {
-			der, err := x509.MarshalPKCS8PrivateKey(k.Private)
-			if err != nil {
-				return State{}, fmt.Errorf("encode key %s: %w", k.ID, err)
+			if k.der == nil {
+				der, err := x509.MarshalPKCS8PrivateKey(k.Private)
+				if err != nil {
+					return State{}, fmt.Errorf("encode key %s: %w", k.ID, err)
+				}
+				k.der = der
 			}
-			kept.Private = der
+			kept.Private = k.der
 		}
 		s.Keys = append(s.Keys, kept)
 	}

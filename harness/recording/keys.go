@@ -40,14 +40,25 @@ func newKeys(n *names) *keys { return &keys{names: n, rings: map[string][]key{}}
 func (k *keys) look(ring string, all []keyring.Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for i := len(k.rings[ring]); i < len(all); i++ {
-		own := key{Key: all[i]}
+	for _, one := range all {
+		if k.knows(ring, one) {
+			continue
+		}
+		own := key{Key: one}
 		if own.Private != nil {
 			own.public = own.Private.Public()
 		}
-		k.names.put(fmt.Sprintf("key %s %d", ring, i+1), own.ID)
+		k.names.put(fmt.Sprintf("key %s %d", ring, len(k.rings[ring])+1), own.ID)
 		k.add(ring, own)
 	}
+}
+
+// knows reports whether a ring's key has been taken up: ids may come twice, for other
+// keys. k.mu is held.
+func (k *keys) knows(ring string, one keyring.Key) bool {
+	return slices.ContainsFunc(k.rings[ring], func(known key) bool {
+		return known.ID == one.ID && (one.Private == nil || known.Private == one.Private)
+	})
 }
 
 // others takes up the public part of a key that others have, unless it is known,

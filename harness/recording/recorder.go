@@ -60,6 +60,8 @@ type Recorder struct {
 	open     int             // requests being answered
 	told     []journal.Event // exchanges and accesses that no input has claimed
 	events   []Event
+	most     int             // of them, after which stop is called; 0: any number
+	stop     func(time.Time) // is told lab time
 	outside  []Fetched
 	minted   map[string]int    // by issuer
 	made     int               // credentials of applications that have names
@@ -441,6 +443,10 @@ func (r *Recorder) tell(e journal.Event) {
 		r.nameMade()
 		return
 	default:
+		return
+	}
+	if r.most > 0 && len(r.events) >= r.most {
+		r.stop(e.Time)
 		return
 	}
 	r.events = append(r.events, Event{

@@ -296,6 +296,7 @@ func (r *Recording) check(top *yaml.Node) yamlfile.Problems {
 	if r.Start.IsZero() {
 		add("start", "the lab time at which the session began", "nothing")
 	}
+	problems = append(problems, r.checkNumbers(top)...)
 	known := map[string]bool{}
 	for i, t := range r.Tokens {
 		field := fmt.Sprintf("tokens[%d]", i)

@@ -32,6 +32,8 @@ import (
 // is said by opts; what is in it, and when, by the recording. The zero value of
 // opts is a temporary directory.
 func Replay(ctx context.Context, recorded *Recording, opts harness.Options) (_ *Result, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	p := &player{recorded: recorded, tokens: map[string]Token{}, signed: map[string]string{}, own: map[string]crypto.Signer{}}
 	for _, t := range recorded.Tokens {
 		p.tokens[t.ID] = t
@@ -40,6 +42,14 @@ func Replay(ctx context.Context, recorded *Recording, opts harness.Options) (_ *
 	if err := p.open(ctx, opts); err != nil {
 		return nil, fmt.Errorf("open a lab for the replay: %w", err)
 	}
+	p.recorder.stopAfter(2*len(recorded.Events)+10*maxUnrecorded, func(at time.Time) {
+		stop(fmt.Errorf("%s: length: until %s more has happened by itself than twice the %d events that are recorded; expected a length and rotations, renewals and faults that go together", recorded.file, at.Format(time.RFC3339), len(recorded.Events)))
+	})
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+	}()
 	for i := range recorded.Inputs {
 		if err := p.play(ctx, &recorded.Inputs[i]); err != nil {
 			return nil, fmt.Errorf("replay input %d: %w", recorded.Inputs[i].ID, err)
@@ -305,7 +315,7 @@ func (p *player) sign(t Token) string {
 	if t.SignedBy != "" { // by a key that this lab has not had
 		size = base64.RawURLEncoding.EncodedLen(256)
 	}
-	signature := strings.Repeat("A", min(size, 1<<16))
+	signature := strings.Repeat("A", size) // Parse has bounded it
 	if t.Malformed && size > 0 {
 		signature = signature[:len(signature)-1] + "B" // bits that belong to no byte
 	}
@@ -330,6 +340,13 @@ type nobody struct{ header http.Header }
 func (n nobody) Header() http.Header         { return n.header }
 func (n nobody) Write(p []byte) (int, error) { return len(p), nil }
 func (n nobody) WriteHeader(int)             {}
+
+// stopAfter has stop called when so many things have happened by themselves.
+func (r *Recorder) stopAfter(most int, stop func(at time.Time)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.most, r.stop = most, stop
+}
 
 // expect says which ordinal the next input has.
 func (r *Recorder) expect(id int) {
