@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,7 +31,7 @@ the token file fresh as long as it runs.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if leave {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "unset", strings.Join(harness.Variables(), " "))
+				_, err := io.WriteString(cmd.OutOrStdout(), restore(os.Getenv(savedNames)))
 				return err
 			}
 			files, err := s.read(cmd)
@@ -52,12 +55,13 @@ the token file fresh as long as it runs.`,
 				return err
 			}
 			set, unset := env.Changes(os.Environ())
+			set = slices.DeleteFunc(set, pointsAtNothing)
 			return printEnv(cmd.OutOrStdout(), format, set, unset)
 		},
 	}
 	s.addFlags(cmd)
 	s.addAccessFlags(cmd)
-	cmd.Flags().BoolVar(&leave, "unset", false, "print what takes the variables away again; a server is not needed")
+	cmd.Flags().BoolVar(&leave, "unset", false, "print what restores the variables as they were before; a server is not needed")
 	addOutput(cmd, &format, "shell", "dotenv", "json")
 	return cmd
 }
@@ -78,11 +82,74 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 	if format == "json" {
 		return printJSON(w, variables)
 	}
-	if format == "shell" && len(unset) > 0 {
-		fmt.Fprintln(&lines, "unset", strings.Join(unset, " "))
+	unset = slices.DeleteFunc(unset, func(name string) bool { return !shellName.MatchString(name) })
+	if format == "shell" {
+		if _, err := io.WriteString(w, save(os.Getenv(savedNames), slices.Concat(slices.Collect(maps.Keys(variables)), unset))); err != nil {
+			return err
+		}
+		if len(unset) > 0 {
+			fmt.Fprintln(&lines, "unset", strings.Join(unset, " "))
+		}
 	}
 	_, err := io.WriteString(w, lines.String())
 	return err
+}
+
+// What a shell had before is in variables of its own, which programs do not inherit:
+// one for each that was set, and an exported one with the names of all that were changed.
+const (
+	savedNames = "WIEMU_SAVED"
+	savedValue = savedNames + "_"
+)
+
+// shellName is a variable that a POSIX shell can have.
+var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// save lets a shell remember what variables are before they change. Those that it
+// remembers already are ours by now.
+func save(remembered string, names []string) string {
+	var b strings.Builder
+	all := strings.Fields(remembered)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if slices.Contains(all, name) {
+			continue
+		}
+		all = append(all, name)
+		if before, is := os.LookupEnv(name); is {
+			fmt.Fprintf(&b, "%s%s=%s\n", savedValue, name, quote(before))
+		}
+	}
+	fmt.Fprintf(&b, "export %s=%s\n", savedNames, quote(strings.Join(all, " ")))
+	return b.String()
+}
+
+// restore lets a shell have what it remembers again. One that remembers nothing loses
+// what wiemu env may have set.
+func restore(remembered string) string {
+	names := slices.DeleteFunc(strings.Fields(remembered), func(name string) bool { return !shellName.MatchString(name) })
+	if len(names) == 0 {
+		return "unset " + strings.Join(slices.DeleteFunc(harness.Variables(), func(name string) bool { return name == kubeconfig }), " ") + "\n"
+	}
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "if [ \"${%[1]s%[2]s+set}\" ]; then export %[2]s=\"$%[1]s%[2]s\"; unset %[1]s%[2]s; else unset %[2]s; fi\n", savedValue, name)
+	}
+	fmt.Fprintln(&b, "unset", savedNames)
+	return b.String()
+}
+
+const kubeconfig = "KUBECONFIG"
+
+// pointsAtNothing reports whether a variable names a kubeconfig that nobody has
+// written: a shell keeps its own then.
+func pointsAtNothing(variable string) bool {
+	file, is := strings.CutPrefix(variable, kubeconfig+"=")
+	if !is {
+		return false
+	}
+	_, err := os.Stat(file)
+	return err != nil
 }
 
 // quote makes a value one word of a POSIX shell.
