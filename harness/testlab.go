@@ -53,11 +53,14 @@ func Configured(c config.Config) Option {
 }
 
 // FromFiles is a lab with everything that a wiemu.yaml and any number of
-// radixconfig.yaml describe; without names it takes both of the test's directory,
-// where they exist.
+// radixconfig.yaml and Kubernetes manifests describe; without names it takes the first
+// two of the test's directory, where they exist. What is odd in them is logged.
 func FromFiles(t TB, names ...string) Option {
 	t.Helper()
 	files, err := ReadFiles(".", names)
+	for _, w := range files.Warnings {
+		t.Logf("%v", w.Error())
+	}
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

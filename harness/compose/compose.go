@@ -82,6 +82,9 @@ func WithConfigFile(path string) Option {
 		if err != nil {
 			return err
 		}
+		if files.Manifests != nil {
+			return fmt.Errorf("%s: expected a wiemu.yaml or a radixconfig.yaml, found Kubernetes manifests", path)
+		}
 		if files.ConfigFile != "" {
 			if s.files.ConfigFile != "" {
 				return fmt.Errorf("%s and %s: expected one wiemu configuration, found two; merge them", s.files.ConfigFile, path)
