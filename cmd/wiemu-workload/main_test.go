@@ -43,7 +43,7 @@ func TestCommandLine(t *testing.T) {
 		{args: "secret set a b", says: "expected get VAULT NAME"},
 		{args: "token", says: "expected --scope"},
 		{args: "graph POST /v1.0/organization", says: "expected GET PATH"},
-		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, imds, managed, msal, post, workload, found "cli"`},
+		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, environment, imds, managed, msal, post, workload, found "cli"`},
 		{args: "token --scope x --credential post --assertion twice", says: `expected one of file, hourly, managed, once, found "twice"`},
 		{args: "token --scope x --assertion once", says: "expected --credential assertion, msal or post"},
 		{args: "token --scope x --credential assertion --authority https://x", says: "expected --credential msal or post"},
