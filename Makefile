@@ -13,6 +13,7 @@ help: ## List the targets
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags grpcnotrace
 
 build: ## Build wiemu and wiemu-workload into bin/: all that programs of this machine need
+	@rm -f $(BIN)/wiemu-places $(BIN)/wiemu-server # of another state of the sources, perhaps
 	$(GO_BUILD),light -o $(BIN)/ ./cmd/wiemu ./cmd/wiemu-workload
 
 build-all: build ## ... and wiemu-places and wiemu-server, for containers and clusters

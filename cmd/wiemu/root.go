@@ -133,11 +133,11 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 	var err error
 	switch {
 	case s.workload != "" && (s.namespace != "" || s.serviceAccount != "" || component != ""):
-		return d, errors.New("--workload: expected one of --workload, a component, and --namespace with --service-account")
+		return d, usagef("--workload: expected one of --workload, a component, and --namespace with --service-account")
 	case s.workload != "":
 		isPod = true
 		if d, notes, err = files.Pod(s.workload, s.container, inherited); err != nil {
-			return d, err
+			return d, usage(err)
 		}
 	case s.namespace != "" || s.serviceAccount != "":
 		if s.namespace == "" || s.serviceAccount == "" {
@@ -152,11 +152,11 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 			return d, usage(files.WhyNot(component, s.environment, err))
 		}
 		if d, notes, isPod, err = files.PodOf(d, s.container, inherited); err != nil {
-			return d, err
+			return d, usage(err)
 		}
 	}
 	if s.container != "" && !isPod {
-		return d, errors.New("--container: it goes with a workload of Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME)")
+		return d, usagef("--container: it goes with a workload of Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME)")
 	}
 	for _, note := range notes {
 		fmt.Fprintln(os.Stderr, "wiemu:", note)
