@@ -69,11 +69,15 @@ import (
 // a temporary directory.
 type Options struct {
 	Emulator emulator.Options
-	Dir      string // holds trust (the CA bundle) and tokens until Close. "": a temporary directory
+	Dir      string // holds Directories (the CA bundle, the token files, …) until Close. "": a temporary directory
 	Bundle   trust.BundleOptions
 	Seed     uint64 // of the kubelet's jitter
 
 	Workloads []Declared // declared when the lab starts; see Lab.Declare
+
+	// OnAttach is told of each workload that another process attached, before that one
+	// learns its environment; an error is what it learns instead. If nil, nobody is told.
+	OnAttach func(Attachment, Environment) error
 
 	// OnError is told when a token file could not be refreshed; the old token
 	// stays and the next attempt follows. nil: the journal alone is told.
@@ -87,9 +91,12 @@ type Lab struct {
 	remove   []string // by Close
 	seed     uint64
 	onError  func(error)
+	onAttach func(Attachment, Environment) error
 	bundle   trust.Bundle
 
 	opened chan struct{} // closed when Start returns
+
+	attaching sync.Mutex // held while a workload is attached, so that onAttach is told in the order of their directories
 
 	mu        sync.Mutex
 	declared  []Declared
@@ -97,9 +104,12 @@ type Lab struct {
 	laidOut   map[string]bool      // directories of token files; what a killed lab left in one is taken over
 }
 
+// Directories are the names of all that a lab makes in its directory.
+func Directories() []string { return []string{"trust", "tokens", "home", "credentials"} }
+
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
-	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
+	l := &Lab{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
 	if l.dir == "" {
 		if l.dir, err = state.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -123,7 +133,8 @@ func Start(ctx context.Context, opts Options) (_ *Lab, err error) {
 	if l.emulator, err = emulator.Start(ctx, opts.Emulator); err != nil {
 		return nil, err
 	}
-	for _, made := range []string{l.path("trust"), l.path("tokens"), l.path("home"), l.path("credentials")} {
+	for _, name := range Directories() {
+		made := l.path(name)
 		if _, err := os.Lstat(made); errors.Is(err, fs.ErrNotExist) { // else it is somebody's, such as a volume
 			l.remove = append(l.remove, made)
 		}
@@ -150,7 +161,7 @@ func (l *Lab) steer(s *control.Server) {
 			return a(r)
 		})
 	}
-	handle(http.MethodPost, "/v1/workloads", l.admit)
+	handle(http.MethodPost, "/v1/workloads", l.attach)
 	handle(http.MethodGet, "/v1/workloads", l.list)
 	handle(http.MethodPost, declarePath, l.declareAll)
 	handle(http.MethodPost, "/v1/workloads/move", l.move)
@@ -426,44 +437,10 @@ func (w *Workload) Environ(base []string) []string { return w.Injected().Environ
 // Refresh renews the token file now, whatever its age.
 func (w *Workload) Refresh(ctx context.Context) error { return w.volume.Refresh(ctx) }
 
-// admission asks a running lab for a workload.
-type admission struct {
-	Declared
-	Beside []Declared `json:"beside,omitempty"` // what is declared in the same files
-}
-
-func (l *Lab) admit(r *http.Request) (any, error) {
-	var a admission
-	if err := control.Decode(r, &a); err != nil {
-		return nil, err
-	}
-	if err := l.Declare(a.Beside); err != nil {
-		return nil, err
-	}
-	w, err := l.Workload(r.Context(), a.Workload, a.Identity)
-	if err != nil {
-		return nil, err
-	}
-	return w.Injected(), nil
-}
-
 func (l *Lab) list(*http.Request) (any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.declared, nil
-}
-
-// Attach admits a workload in the running lab that the client steers, as
-// Declare and Workload do here.
-func Attach(ctx context.Context, c *control.Client, d Declared, beside []Declared) (Environment, error) {
-	var env Environment
-	if err := c.Do(ctx, http.MethodPost, "/v1/workloads", admission{d, beside}, &env); err != nil {
-		return env, err
-	}
-	if d.Own != nil {
-		env.Own, env.NotInjected = d.Own.Variables, env.NotInjected || d.Own.NoToken
-	}
-	return env, nil
 }
 
 // Attached returns what was declared in the running lab that the client steers.

@@ -241,7 +241,7 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*session, error) 
 	if client != nil {
 		return s.attach(cmd.Context(), client, files)
 	}
-	l, err := openLab(cmd.Context(), stateDir, files, nil)
+	l, err := openLab(cmd.Context(), stateDir, files, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -265,8 +265,9 @@ type lab struct {
 }
 
 // openLab starts a lab with everything that the files describe. Where record is
-// given, the session is recorded.
-func openLab(ctx context.Context, stateDir string, files harness.Files, record *recording.Options) (_ *lab, err error) {
+// given, the session is recorded; where fixed is, its files and addresses are those
+// of the last time.
+func openLab(ctx context.Context, stateDir string, files harness.Files, record *recording.Options, fixed *serveDir) (_ *lab, err error) {
 	dir, err := state.Open(stateDir)
 	if err != nil {
 		return nil, err
@@ -293,6 +294,7 @@ func openLab(ctx context.Context, stateDir string, files harness.Files, record *
 		Bundle:  trust.BundleOptions{SystemRoots: len(files.Config.AllowHosts) > 0, RootsFile: callersRoots()},
 		OnError: func(err error) { fmt.Fprintln(os.Stderr, "wiemu:", err) },
 	}
+	fixed.apply(&opts)
 	if record != nil {
 		l.Lab, l.recorder, err = recording.Start(ctx, opts, files.Workloads(), *record)
 	} else if l.Lab, err = harness.Start(ctx, opts); err == nil {

@@ -187,7 +187,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err := checkAs(flags.as, files.Config, d); err != nil {
 		return ended{}, err
 	}
-	l, err := openLab(ctx, stateDir, files, flags.record.options())
+	l, err := openLab(ctx, stateDir, files, flags.record.options(), nil)
 	if err != nil {
 		return ended{}, err
 	}

@@ -20,6 +20,9 @@ import (
 // version is that of the files' format.
 const version = 1
 
+// ErrHeld says that another process has a directory open.
+var ErrHeld = errors.New("another process has it open; stop that one, or give this one a directory of its own")
+
 // Dir is a directory that one process at a time has open.
 type Dir struct {
 	files *statedir.Dir
@@ -39,7 +42,7 @@ func Open(path string) (*Dir, error) {
 	}
 	taken, err := lock(held)
 	if err == nil && !taken {
-		err = errors.New("another process has it open; stop that one, or give this one a directory of its own")
+		err = ErrHeld
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the state directory %s: %w", path, err), held.Close(), files.Close())
