@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,6 +39,48 @@ func (c *Config) completeManagedIdentity(p *problems) {
 			p.add(fmt.Sprintf("managedIdentity.unavailable[%d]", n), "404, 410, 429, 500 or 503", fmt.Sprint(status), "")
 		}
 	}
+}
+
+// completeAccess replaces the name of an identity by its client id. A client id
+// stands for itself: a workload that comes later may bring it.
+func (c *Config) completeAccess(p *problems, at, tenant string, identity *string) {
+	if *identity == "*" {
+		return
+	}
+	if id, ok := parseGUID(*identity); ok {
+		*identity = id
+		return
+	}
+	named := c.identityNames(tenant)
+	known := slices.Sorted(maps.Keys(named))
+	switch ids := named[*identity]; len(ids) {
+	case 1:
+		*identity = ids[0]
+	case 0:
+		p.add(at, "*, or the name or client id of an identity of the tenant ("+cmp.Or(strings.Join(known, ", "), "there is none")+")", *identity,
+			cmp.Or(didYouMean(*identity, known), "for a workload that this file does not have, write its client id"))
+	default:
+		p.add(at, "the name of one identity", *identity+", the name of workloads with the client ids "+strings.Join(ids, " and "), "write the client id")
+	}
+}
+
+// identityNames are the names of the tenant's applications and identities with their
+// client ids, and those of the workloads whose client id none of them has: wiemu
+// creates an identity for such a workload, and calls it by the workload's name.
+func (c *Config) identityNames(tenant string) map[string][]string {
+	named, taken := map[string][]string{}, map[string]bool{} // names and client ids
+	for pr := range c.Principals() {
+		if pr.Tenant == tenant {
+			named[pr.Name] = []string{pr.ClientID} // checkPrincipals refuses a second one
+			taken[pr.Name], taken[pr.ClientID] = true, true
+		}
+	}
+	for _, w := range c.Workloads {
+		if w.Tenant == tenant && !taken[w.Name] && !taken[w.ClientID] && !slices.Contains(named[w.Name], w.ClientID) {
+			named[w.Name] = append(named[w.Name], w.ClientID)
+		}
+	}
+	return named
 }
 
 // checkAccess checks how a workload comes to its tokens.

@@ -61,3 +61,41 @@ func TestBadMachinesAndBindingsAreTold(t *testing.T) {
 		})
 	}
 }
+
+// wiemu creates the identity of a workload whose client id nothing describes, and
+// shows it under the workload's name.
+func TestAccessNamesTheIdentityOfAWorkload(t *testing.T) {
+	const webID, ordersID, otherID = "b96d264b-7053-4465-a4a7-32be5b0fec49", "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11", "7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f"
+	const workloads = `workloads:
+- {namespace: shop, serviceAccount: orders-sa, clientId: ` + ordersID + `}
+- {namespace: shop, serviceAccount: billing-sa, name: billing, clientId: ` + otherID + `}
+- {namespace: shop, serviceAccount: report-sa, clientId: ` + webID + `}
+- {namespace: dev, serviceAccount: web, clientId: ` + otherID + `}
+- {namespace: dev, serviceAccount: same-sa, clientId: ` + ordersID + `}
+- {namespace: test, serviceAccount: same-sa, clientId: ` + otherID + `}
+`
+	for _, row := range []struct{ identity, want, refused string }{
+		{"orders-sa", ordersID, ""},
+		{"billing", otherID, ""},
+		{"web", webID, ""}, // the identity of that name, not the workload
+		{"report-sa", "", "expected *, or the name or client id of an identity of the tenant (billing, monitoring, orders-sa, same-sa, web), found report-sa"},
+		{"order-sa", "", "did you mean orders-sa?"},
+		{"same-sa", "", "found same-sa, the name of workloads with the client ids " + ordersID + " and " + otherID + "; write the client id"},
+		{"somebody", "", "for a workload that this file does not have, write its client id"},
+	} {
+		c, err := config.Parse("wiemu.yaml", []byte(identities+workloads+"vaults: [{name: orders, access: [{identity: "+row.identity+", permissions: [get]}]}]\n"))
+		if row.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), row.refused) {
+				t.Errorf("%s: error %v, want %q", row.identity, err, row.refused)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", row.identity, err)
+			continue
+		}
+		if done, err := c.Complete("wiemu.yaml"); err != nil || done.Vaults[0].Access[0].Identity != row.want {
+			t.Errorf("%s stands for %s, %v; want %s", row.identity, done.Vaults[0].Access[0].Identity, err, row.want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -97,9 +96,9 @@ func (c Config) Complete(file string) (Config, error) {
 	if c.Vaults == nil {
 		c.Vaults = DefaultVaults()
 	}
+	c.completeWorkloads(&p)
 	c.completeVaults(&p)
 	c.completeSubscriptions(&p)
-	c.completeWorkloads(&p)
 	c.checkManagedIdentities(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)
@@ -227,30 +226,6 @@ func (c *Config) completeVaults(p *problems) {
 		}
 	}
 	c.checkVaults(p)
-}
-
-// completeAccess replaces the name of an identity by its client id. A client id
-// stands for itself: a workload that comes later may bring it.
-func (c *Config) completeAccess(p *problems, at, tenant string, identity *string) {
-	if *identity == "*" {
-		return
-	}
-	if id, ok := parseGUID(*identity); ok {
-		*identity = id
-		return
-	}
-	var known []string
-	for pr := range c.Principals() {
-		if pr.Tenant != tenant {
-			continue
-		}
-		if pr.Name == *identity {
-			*identity = pr.ClientID
-			return
-		}
-		known = append(known, pr.Name)
-	}
-	p.add(at, "*, or the name or client id of an identity of the tenant ("+cmp.Or(strings.Join(known, ", "), "there is none")+")", *identity, didYouMean(*identity, known))
 }
 
 func (c *Config) completeWorkloads(p *problems) {

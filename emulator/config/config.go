@@ -208,7 +208,7 @@ type Vault struct {
 
 // Access lets an identity into a vault.
 type Access struct {
-	// Identity is the name or client id of an application or managed identity; "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload whose client id none of them has; "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Permissions are what it may do with secrets.
 	Permissions []string `yaml:"permissions" json:"permissions" jsonschema:"enum=get,enum=list,enum=set,enum=delete,enum=recover,enum=purge"`
