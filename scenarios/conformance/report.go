@@ -62,7 +62,7 @@ var sign = map[Outcome]string{Passed: "✓", Failed: "✗", LeftOut: "left out",
 // writeTable writes the results in Markdown, with the notes below.
 func writeTable(w io.Writer, results []Result) error {
 	var b strings.Builder
-	b.WriteString("| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range results {
 		note := ""

@@ -20,7 +20,7 @@ var results = []Result{
 	}},
 }
 
-const table = "| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | says when refused | note |\n|---|---|---|---|---|---|---|---|---|---|\n" +
+const table = "| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|\n" +
 	"| curl | federated | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
 	"| msal\\|node | client secret | 7.2.3 | Node 20 | ignores it | ✗ | – | ✗ | – | [2] |\n" +
 	"| wget | federated | – | – | left out | – | – | – | – | [1] |\n" +
