@@ -194,6 +194,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	defer l.close(ctx)
 	tellSeed(os.Stderr, l.Emulator().Faults())
 	tellOpenVaults(os.Stderr, files.Config)
+	tellMisspeltRoles(os.Stderr, files.Config)
 	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
 	env, err := harness.Attach(ctx, own, d, nil) // through the door that a recorder sees
 	if err != nil {

@@ -74,6 +74,7 @@ ports, unless one is taken, and workloads that were attached are attached again.
 			}
 			tellSeed(cmd.ErrOrStderr(), e.Faults())
 			tellOpenVaults(cmd.ErrOrStderr(), files.Config)
+			tellMisspeltRoles(cmd.ErrOrStderr(), files.Config)
 			if in != nil {
 				if err := in.opened(cmd.Context(), e); err != nil {
 					return err

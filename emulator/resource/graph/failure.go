@@ -82,10 +82,13 @@ func (c *call) denied(roles []string) *failure {
 	if len(roles) > 0 {
 		grant, which = roles[0], "It takes one of the application permissions "+strings.Join(roles, ", ")+", of which the first is the least. "
 	}
+	remedy := which + "Grant it in wiemu.yaml, and get a new token, whose roles claim has it: " + c.grant(grant)
+	if !c.emulated() { // said before anybody takes the trouble to grant it
+		remedy = fmt.Sprintf("wiemu does not emulate %s %s: with the permission, the answer is 501 wiemu_NotEmulated. %s", c.r.Method, httppath.Original(c.r), remedy)
+	}
 	return &failure{
 		http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.",
-		"The token is good, but its owner was granted no application permission for this: see the token's roles claim.",
-		which + "Grant it in wiemu.yaml, and get a new token, whose roles claim has it: " + c.grant(grant),
+		"The token is good, but its owner was granted no application permission for this: see the token's roles claim.", remedy,
 	}
 }
 

@@ -49,7 +49,7 @@ func (s *Service) Handler() http.Handler { return httppath.Fold(s.router) }
 // route is one thing that can be read.
 type route struct {
 	path  string // in lower case, below the version; an id in parentheses is a key in OData's form
-	verb  string // for people
+	verb  string // for people; "": the method and the path
 	roles []string
 	serve func(*call) (reply, *failure)
 }
@@ -97,7 +97,7 @@ func (s *Service) routes() *mux.Router {
 		path := `/{version:v1\.0|beta}` + r.path + `{slash:/?}`
 		router.Path(path).HandlerFunc(func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, r) })
 	}
-	unknown := route{verb: "get something unknown", serve: (*call).unknown}
+	unknown := route{serve: (*call).unknown}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, unknown) })
 	return router
 }
@@ -114,6 +114,9 @@ type call struct {
 
 // handle makes the checks in order, serves the request and writes down both.
 func (s *Service) handle(w http.ResponseWriter, r *http.Request, to route) {
+	if !reading(r) || to.verb == "" {
+		to.verb = r.Method + " " + httppath.Original(r)
+	}
 	c := &call{Service: s, r: r, route: to, vars: mux.Vars(r)}
 	var refused *resource.Refusal
 	c.caller, c.checks, refused = s.validator.Validate(r.Context(), resource.Bearer(r), resource.Want{
@@ -138,20 +141,24 @@ func (c *call) answer(refused *resource.Refusal) (reply, *failure) {
 		return nil, unauthorized(refused)
 	}
 	roles := c.route.roles
-	reading := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
-	if !reading { // none that reads alone will do
+	if !reading(c.r) { // none that reads alone will do
 		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return !strings.Contains(role, "ReadWrite") })
 	}
 	if len(roles) > 0 {
 		if failed := c.demand(roles); failed != nil {
 			return nil, failed
 		}
-		if !reading {
+		if !reading(c.r) {
 			return nil, c.notEmulated()
 		}
 	}
 	return c.route.serve(c)
 }
+
+func reading(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// emulated reports whether a caller with the permission gets an answer of Graph's.
+func (c *call) emulated() bool { return reading(c.r) && len(c.route.roles) > 0 }
 
 // demand holds a caller to the application permissions that its token carries: one of
 // the roles, or if they are not known, any.

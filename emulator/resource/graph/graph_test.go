@@ -301,8 +301,17 @@ func TestARefusalSaysWhatGrantsIt(t *testing.T) {
 		{ordersID, "/v1.0/sites", `roles: [PERMISSION]}]`},
 	} {
 		l.ask(l.tokens.Mint(t, "https://graph.microsoft.com", tokentest.Claims{"appid": row.client}), "GET", row.target)
-		if e := l.last(); !strings.Contains(e.Remedy, row.want) {
+		e := l.last()
+		if !strings.Contains(e.Remedy, row.want) {
 			t.Errorf("%s: %s, want %s", row.target, e.Remedy, row.want)
+		}
+		// What the permission does not help with is said before it is granted.
+		missing := row.target != "/v1.0/organization"
+		if got := strings.HasPrefix(e.Remedy, "wiemu does not emulate GET "+row.target+": with the permission, the answer is 501"); got != missing {
+			t.Errorf("%s: %s", row.target, e.Remedy)
+		}
+		if missing && !strings.HasPrefix(e.Summary, "Microsoft Graph: GET "+row.target+" by ") {
+			t.Errorf("summary %q", e.Summary)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *Service) routes() *mux.Router {
 	for _, op := range operations() {
 		router.Methods(op.method).Path(op.path).HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, op) })
 	}
-	unknown := operation{verb: "do something unknown", serve: (*call).unknown}
+	unknown := operation{serve: (*call).unknown}
 	elsewhere := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, unknown) })
 	router.NotFoundHandler, router.MethodNotAllowedHandler = elsewhere, elsewhere
 	return router
@@ -241,7 +241,7 @@ func (s *Service) tell(ctx context.Context, e journal.Event, vault string, op op
 		e.Detail["secret"] = secret
 	}
 	who := cmp.Or(e.Identity, e.ClientID, "somebody without a token")
-	e.Summary = fmt.Sprintf("%s: %s by %s", e.Resource, strings.TrimSpace(op.verb+" "+secret), who)
+	e.Summary = fmt.Sprintf("%s: %s by %s", e.Resource, strings.TrimSpace(cmp.Or(op.verb, e.Method+" "+e.Path)+" "+secret), who)
 	if failed != nil {
 		e.Outcome, e.Error, e.Message = journal.Denied, cmp.Or(failed.inner, failed.code), failed.message
 		e.Meaning, e.Remedy = failed.meaning, failed.remedy
