@@ -31,6 +31,7 @@ e2e: build ## Run every embedded scenario as processes, on a machine with Go alo
 
 test: ## The whole test suite with the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
+	go test -run '^TestMemory' ./emulator/entra # what is not measured with the race detector
 
 accuracy: ## How many replies are Entra ID's, request by request; FLAGS="-o json"
 	go run ./scenarios/accuracy $(FLAGS)

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 
 // service is a wiemu-server that systemd has started.
 type service struct {
+	program string // defaults to this test's, which is the server when it is told so
 	dir     string
 	socket  string
 	command *exec.Cmd
@@ -60,12 +61,14 @@ func (s *service) start(t *testing.T, args ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = systemd.Close() })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	program := s.program
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.systemd = systemd
-	s.command = exec.Command(self, slices.Concat([]string{"-f", s.path("wiemu.yaml"), "-state", s.path("state"), "-lab", s.path("lab")}, args)...)
+	s.command = exec.Command(program, slices.Concat([]string{"-f", s.path("wiemu.yaml"), "-state", s.path("state"), "-lab", s.path("lab")}, args)...)
 	s.command.Env = append(os.Environ(), asServer+"=1", "NOTIFY_SOCKET="+notify)
 	var stderr strings.Builder
 	s.command.Stderr = &stderr

@@ -69,7 +69,7 @@ func (c *command) serve(args ...string) {
 	cmd := exec.Command(c.path, append([]string{"serve"}, args...)...) // without the test's context, which ends before its cleanup
 	cmd.Dir, cmd.Env = c.dir, c.env
 	var said bytes.Buffer
-	ready := &waiter{seen: make(chan struct{}), text: []byte("ready;"), into: &said}
+	ready := &waiter{seen: make(chan string, 1), text: []byte("ready;"), into: &said}
 	cmd.Stdout, cmd.Stderr = ready, ready
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -92,19 +92,19 @@ func (c *command) serve(args ...string) {
 	}
 }
 
-// waiter is a writer that tells when a text has been written.
+// waiter is a writer that sends what was written when a text has been written.
 type waiter struct {
 	text []byte
 	into *bytes.Buffer
-	seen chan struct{}
-	told bool
+	seen chan string // has room for one
+	sent bool
 }
 
 func (w *waiter) Write(p []byte) (int, error) {
 	n, err := w.into.Write(p)
-	if !w.told && bytes.Contains(w.into.Bytes(), w.text) {
-		w.told = true
-		close(w.seen)
+	if !w.sent && bytes.Contains(w.into.Bytes(), w.text) {
+		w.sent = true
+		w.seen <- w.into.String()
 	}
 	return n, err
 }

@@ -43,19 +43,20 @@ func (c *command) startRun(mode, child string) started {
 		Cmd:   c.prepare(c.path, slices.Concat([]string{"run"}, strings.Fields(mode), []string{"-f", "radixconfig.yaml", "--env", "dev", "web", "--", "bash", "-c", child})...),
 		ended: make(chan error, 1), said: &bytes.Buffer{},
 	}
-	ready := &waiter{seen: make(chan struct{}), text: []byte("ready\n"), into: s.said}
+	ready := &waiter{seen: make(chan string, 1), text: []byte("ready\n"), into: s.said}
 	s.Stdout, s.Stderr = ready, ready
 	s.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C goes to a process group
 	if err := s.Start(); err != nil {
 		c.t.Fatal(err)
 	}
 	go func() { s.ended <- s.Wait() }()
+	var said string
 	select {
-	case <-ready.seen:
+	case said = <-ready.seen:
 	case err := <-s.ended:
 		c.t.Fatalf("wiemu run ended early: %v\n%s", err, s.said)
 	}
-	line, _, _ := strings.Cut(s.said.String(), "\n")
+	line, _, _ := strings.Cut(said, "\n")
 	s.child, _ = strconv.Atoi(strings.TrimSuffix(line, " ready"))
 	return s
 }
