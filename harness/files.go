@@ -63,7 +63,9 @@ func ReadFiles(dir string, names []string) (Files, error) {
 			return Files{}, err
 		}
 	}
-	files.declareManifests()
+	if err := files.declareManifests(); err != nil {
+		return Files{Warnings: files.Warnings}, err
+	}
 	completed, err := files.Config.Complete(files.ConfigFile)
 	if err != nil {
 		return Files{}, err

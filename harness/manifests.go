@@ -49,9 +49,12 @@ func (f *Files) addManifests(name string, documents []*yaml.Node) error {
 
 // declareManifests finds out which workloads the manifests describe, once all files
 // are read: a service account may be in another file than its pods.
-func (f *Files) declareManifests() {
+func (f *Files) declareManifests() error {
 	if f.Manifests == nil {
-		return
+		return nil
+	}
+	if err := f.Manifests.Check(); err != nil {
+		return err
 	}
 	for _, p := range f.Manifests.Pods() {
 		if !f.Manifests.UsesIdentity(p) {
@@ -75,6 +78,7 @@ func (f *Files) declareManifests() {
 			}
 		}
 	}
+	return nil
 }
 
 func (f *Files) warn(p *manifest.Pods, found, fix string) {

@@ -139,7 +139,7 @@ func (c *Config) completeBindings(p *problems) {
 		b.Issuer = hosted
 		for k, account := range b.ServiceAccounts {
 			namespace, name, _ := strings.Cut(account, "/")
-			if !validNamespace(namespace) || !validServiceAccount(name) {
+			if !IsLabel(namespace) || !IsSubdomain(name) {
 				p.add(fmt.Sprintf("%s.serviceAccounts[%d]", at, k), "NAMESPACE/NAME of a service account", account, "")
 			}
 		}

@@ -182,11 +182,11 @@ const minTokenLifetime = 10 * time.Minute
 func (w Workload) check(p *problems, at string) {
 	w.checkAccess(p, at)
 	w.checkCredential(p, at)
-	if !validNamespace(w.Namespace) {
-		p.add(at+".namespace", labelRule, w.Namespace, "")
+	if !IsLabel(w.Namespace) {
+		p.add(at+".namespace", LabelRule, w.Namespace, "")
 	}
-	if !validServiceAccount(w.ServiceAccount) {
-		p.add(at+".serviceAccount", subdomainRule, w.ServiceAccount, "")
+	if !IsSubdomain(w.ServiceAccount) {
+		p.add(at+".serviceAccount", SubdomainRule, w.ServiceAccount, "")
 	}
 	if w.TokenLifetime != 0 && w.TokenLifetime < minTokenLifetime {
 		p.add(at+".tokenLifetime", "at least 10m, as in Kubernetes", w.TokenLifetime.String(), "")

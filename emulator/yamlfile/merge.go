@@ -55,7 +55,11 @@ func (r *resolver) key(node *yaml.Node, field string) (*yaml.Node, bool) {
 		key = key.Alias
 	}
 	if key.Kind != yaml.ScalarNode {
-		r.problem(node, field, "a key that is text", Describe(key), "quote it if it is meant as text, such as \"{name}\"")
+		fix := "quote it if it is meant as text, such as \"{name}\""
+		if key.Kind == yaml.MappingNode { // {{ .Values.name }}
+			fix = renderFirst + "; or " + fix
+		}
+		r.problem(node, field, "a key that is text", Describe(key), fix)
 		return nil, false
 	}
 	return key, true

@@ -72,7 +72,11 @@ func parseAll(file string, most int, data []byte) ([]*yaml.Node, error) {
 			return documents, nil
 		}
 		if err != nil {
-			return nil, Problems{syntaxProblem(file, err)}
+			problem := syntaxProblem(file, err)
+			if bytes.Contains(data, []byte("{{")) {
+				problem.Fix = renderFirst
+			}
+			return nil, Problems{problem}
 		}
 		if document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
 			continue
@@ -96,6 +100,8 @@ func tooLarge(file string, most int, size int64) Problems {
 	}}
 }
 
+const renderFirst = "templates have to be rendered first: helm template, kustomize build"
+
 // The parser says "yaml: line 3: did not find expected key".
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+)(?:, column \d+)?: )?`)
 
@@ -105,6 +111,7 @@ func syntaxProblem(file string, err error) Problem {
 		p.Found = strings.TrimPrefix(p.Found, at[0])
 		p.Line, _ = strconv.Atoi(at[1])
 	}
+	p.Found = strings.TrimPrefix(p.Found, "found ") // as Problem says it
 	switch {
 	case strings.Contains(p.Found, "cannot start any token"):
 		p.Fix = "indent with spaces, not tabs, and quote text that begins with a special character"

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A Problem is one thing that is wrong in a file, told to the person who wrote
@@ -63,8 +65,26 @@ func (p Problem) Error() string {
 		b.WriteString("; ")
 		b.WriteString(p.Fix)
 	}
+	return visible(b.String())
+}
+
+// visible writes out the characters that move a terminal's cursor or change its colors.
+func visible(text string) string {
+	if !strings.ContainsFunc(text, isControl) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if isControl(r) && r != '\n' && r != '\t' {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		b.WriteRune(r)
+	}
 	return b.String()
 }
+
+func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // Problems is everything that is wrong in a file, in the order of its lines.
 type Problems []Problem

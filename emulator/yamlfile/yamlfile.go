@@ -197,7 +197,7 @@ func Describe(node *yaml.Node) string {
 // key that could be mistaken for a path is put in brackets: env["a.b"].
 func Join(field, key string) string {
 	switch {
-	case key == "" || strings.ContainsAny(key, ".[]\" "):
+	case key == "" || strings.ContainsAny(key, ".[]\" ") || strings.ContainsFunc(key, isControl):
 		return fmt.Sprintf("%s[%q]", field, key)
 	case field == "":
 		return key

@@ -68,8 +68,29 @@ type Environ struct {
 	Variables []Variable // each name once, in the order in which they are set
 	Missing   []string   // what the container would not start without
 
-	others []other
+	others  []other
+	at      map[string]int // where in Variables a name is
+	size    int            // bytes of all names and values
+	refused *refused       // nil: all variables are there
 }
+
+// refused is a variable that no program can have. Those behind it are not there.
+type refused struct {
+	name                 string
+	index                int // in the container's env; -1: envFrom
+	expected, found, fix string
+}
+
+// maxVariable is the length of NAME=VALUE with the zero behind it that Linux lets a
+// program have. Source: include/uapi/linux/binfmts.h, MAX_ARG_STRLEN.
+const maxVariable = 128 << 10
+
+// Of all variables of a container, and of all containers: values that name one another
+// grow as powers do.
+const (
+	maxVariables    = 1 << 20
+	maxAllVariables = 64 << 20
+)
 
 // other is a source of variables that is in none of the files.
 type other struct{ prefix, name string }
@@ -77,7 +98,7 @@ type other struct{ prefix, name string }
 // Find returns a variable of that name. Where none is set, perhaps says what may set it
 // that is in none of the files.
 func (e Environ) Find(name string) (v Variable, set bool, perhaps string) {
-	if i := slices.IndexFunc(e.Variables, func(v Variable) bool { return v.Name == name }); i >= 0 {
+	if i, set := e.at[name]; set {
 		return e.Variables[i], true, ""
 	}
 	for _, o := range e.others {
@@ -99,16 +120,44 @@ func (e Environ) Others() []string {
 	return all
 }
 
-func (e *Environ) set(v Variable) {
-	e.Variables = slices.DeleteFunc(e.Variables, func(o Variable) bool { return o.Name == v.Name })
-	e.Variables = append(e.Variables, v)
+// set sets a variable, element index of the container's env, unless it is too long.
+func (e *Environ) set(v Variable, index int) {
+	switch size := len(v.Name) + len("=") + len(v.Value) + 1; {
+	case e.refused != nil:
+	case strings.Contains(v.Value, "\x00"):
+		e.refused = &refused{v.Name, index, "text", "text with a zero character, which ends it", "leave it out"}
+	case size > maxVariable:
+		e.tooLong(v.Name, index, "at most 128 KiB, the limit of Linux")
+	case e.size+size > maxVariables:
+		e.tooLong(v.Name, index, "at most 1 MiB of variables in the container")
+	default:
+		e.size += size
+		e.at[v.Name] = len(e.Variables)
+		e.Variables = append(e.Variables, v)
+	}
+}
+
+func (e *Environ) tooLong(name string, index int, limit string) {
+	e.refused = &refused{name, index, limit, "more, with the variables that it names", "name fewer, or shorten them"}
+}
+
+// last leaves only the last variable of each name.
+func (e *Environ) last() {
+	all := e.Variables[:0]
+	for i, v := range e.Variables {
+		if e.at[v.Name] == i {
+			e.at[v.Name] = len(all)
+			all = append(all, v)
+		}
+	}
+	e.Variables = all
 }
 
 // Environ finds out the variables of a container of pods: those of envFrom, then
 // those of env, which may name the ones before. Source: Kubernetes,
 // pkg/kubelet/kubelet_pods.go, makeEnvironmentVariables.
 func (o *Objects) Environ(p *Pods, c Container) Environ {
-	var e Environ
+	e := Environ{at: map[string]int{}}
 	for _, from := range c.EnvFrom {
 		for _, ref := range []struct {
 			kind string
@@ -123,15 +172,20 @@ func (o *Objects) Environ(p *Pods, c Container) Environ {
 				e.others = append(e.others, other{from.Prefix, name})
 			}
 			for _, key := range slices.Sorted(maps.Keys(values)) {
-				e.set(Variable{Name: from.Prefix + key, Value: values[key], From: name})
+				e.set(Variable{Name: from.Prefix + key, Value: values[key], From: name}, -1)
 			}
 		}
 	}
-	for _, env := range c.Env {
-		if v, set := o.variable(&e, p, env); set {
-			e.set(v)
+	for i, env := range c.Env {
+		v, set := o.variable(&e, p, env, i)
+		if e.refused != nil {
+			break
+		}
+		if set {
+			e.set(v, i)
 		}
 	}
+	e.last()
 	return e
 }
 
@@ -139,12 +193,12 @@ func called(kind, namespace, name string) string {
 	return map[string]string{"ConfigMap": "config map ", "Secret": "secret "}[kind] + namespace + "/" + name
 }
 
-func (o *Objects) variable(e *Environ, p *Pods, env Env) (v Variable, set bool) {
+func (o *Objects) variable(e *Environ, p *Pods, env Env, index int) (v Variable, set bool) {
 	v = Variable{Name: env.Name}
 	from := env.ValueFrom
 	switch {
 	case env.Value != "" || from == nil:
-		v.Value, v.From, v.Unknown = e.expand(env.Value)
+		v.Value, v.From, v.Unknown = e.expand(env, index)
 		return v, true
 	case from.ConfigMapKeyRef != nil:
 		return o.key(e, v, p, "ConfigMap", *from.ConfigMapKeyRef)
@@ -205,9 +259,11 @@ func (p *Pods) field(path string) (value string, known bool) {
 }
 
 // expand replaces $(NAME) by the variable, if there is one, and $$ by $. Source:
-// Kubernetes, third_party/forked/golang/expansion.
-func (e *Environ) expand(text string) (value, from string, unknown bool) {
+// Kubernetes, third_party/forked/golang/expansion. What gets longer than a variable may
+// be is refused before it is there.
+func (e *Environ) expand(env Env, index int) (value, from string, unknown bool) {
 	var b strings.Builder
+	text := env.Value
 	for {
 		before, after, found := strings.Cut(text, "$")
 		b.WriteString(before)
@@ -224,6 +280,9 @@ func (e *Environ) expand(text string) (value, from string, unknown bool) {
 			text = rest
 			v, set, perhaps := e.Find(name)
 			switch {
+			case set && b.Len()+len(v.Value) > maxVariable:
+				e.tooLong(env.Name, index, "at most 128 KiB, the limit of Linux")
+				return "", "", false
 			case set && !v.Unknown:
 				b.WriteString(v.Value)
 			case set:

@@ -45,6 +45,7 @@ type Pods struct {
 	OwnLabels             map[string]string // of the object that makes pods
 	Template              Template          // of the pods
 
+	file   string
 	object *yaml.Node
 	path   []string // where in the object the template is
 }
@@ -175,7 +176,7 @@ func (o *Objects) add(file string, node *yaml.Node, depth int) yamlfile.Problems
 	var object struct {
 		Metadata Metadata `yaml:"metadata"`
 	}
-	problems := decode(node, &object)
+	problems := append(decode(node, &object), checkNames(file, node, kind, path)...)
 	name, namespace := object.Metadata.Name, cmp.Or(object.Metadata.Namespace, o.namespace)
 	switch {
 	case isValues(kind):
@@ -186,7 +187,7 @@ func (o *Objects) add(file string, node *yaml.Node, depth int) yamlfile.Problems
 		o.accounts[namespace+"/"+name] = Account{place, namespace, name, object.Metadata.Annotations}
 		return problems
 	}
-	p := &Pods{Place: place, Kind: kind, Namespace: namespace, Name: name, OwnLabels: object.Metadata.Labels, object: node, path: path}
+	p := &Pods{file: file, Place: place, Kind: kind, Namespace: namespace, Name: name, OwnLabels: object.Metadata.Labels, object: node, path: path}
 	for _, problem := range decode(node, &at{path, &p.Template}) {
 		if !slices.Contains(problems, problem) { // a pod's metadata are its template's
 			problems = append(problems, problem)

@@ -31,6 +31,9 @@ type Made struct {
 // Mutate changes what makes pods as the webhook changes the pods: their service
 // accounts have to be among the objects. The error says what is no pod.
 func (o *Objects) Mutate(s webhook.Settings) ([]Made, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	var all []Made
 	for _, p := range o.pods {
 		made, err := o.mutate(p, s)

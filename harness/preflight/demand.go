@@ -61,6 +61,9 @@ func ReadDemand(names []string, o DemandOptions) (Demand, error) {
 			return Demand{Warnings: d.Warnings}, err
 		}
 	}
+	if err := objects.Check(); err != nil {
+		return Demand{Warnings: d.Warnings}, err
+	}
 	d.Workloads = append(d.Workloads, workloads(objects)...)
 	return d, nil
 }

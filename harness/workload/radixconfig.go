@@ -52,9 +52,12 @@ func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Proble
 	var file applicationFile
 	r := reader{file: name, top: top, problems: yamlfile.DecodeLoose(name, top, &file, unknownField)}
 	if file.Kind != RadixKind {
+		fix := "check that this is the radixconfig.yaml of an application"
+		if lacksKind(file) {
+			fix = "write kind: " + RadixKind
+		}
 		return nil, nil, yamlfile.Problems{yamlfile.Problem{
-			File: name, Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(yamlfile.Get(top, "kind")),
-			Fix: "check that this is the radixconfig.yaml of an application",
+			File: name, Field: "kind", Expected: RadixKind, Found: yamlfile.Describe(yamlfile.Get(top, "kind")), Fix: fix,
 		}.At(top)}
 	}
 	r.problems = append(r.problems, warnings...)
@@ -66,17 +69,22 @@ func ParseRadixConfig(name string, data []byte) (*RadixConfig, []yamlfile.Proble
 	return config, r.problems.Warnings(), nil
 }
 
-// IsRadixConfig tells whether a file is a radixconfig.yaml, by its kind.
+// lacksKind reports whether all but the kind tells that a file is a radixconfig.yaml.
+func lacksKind(file applicationFile) bool {
+	hasParts := file.Metadata.Name != "" && len(file.Spec.Environments)+len(file.Spec.Components)+len(file.Spec.Jobs) > 0
+	return file.Kind == "" && (strings.HasPrefix(file.APIVersion, "radix.equinor.com/") || file.APIVersion == "" && hasParts)
+}
+
+// IsRadixConfig tells whether a file is a radixconfig.yaml, by its kind, or by what it
+// has besides where the kind is missing.
 func IsRadixConfig(data []byte) bool {
 	top, _, err := yamlfile.ParseLoose("", data)
 	if err != nil {
 		return false
 	}
-	var file struct {
-		Kind string `yaml:"kind"`
-	}
+	var file applicationFile
 	yamlfile.DecodeLoose("", top, &file, func(yamlfile.Unknown) {})
-	return file.Kind == RadixKind
+	return file.Kind == RadixKind || lacksKind(file)
 }
 
 // Workloads returns everything that runs with an identity, environment by

@@ -306,6 +306,7 @@ func TestWhatIsPassedOverWithAWarning(t *testing.T) {
 func TestFilesThatAreNoRadixConfiguration(t *testing.T) {
 	for name, test := range map[string]struct{ file, want string }{
 		"another kind":      {"kind: Deployment\n", `f:1:7: kind: expected RadixApplication, found text "Deployment"`},
+		"no kind":           {"apiVersion: radix.equinor.com/v1\nmetadata: {name: a}\n", "f:1:1: kind: expected RadixApplication, found nothing; write kind: RadixApplication"},
 		"an empty file":     {"", "f:1:1: kind: expected RadixApplication, found nothing"},
 		"a list":            {"- a\n", "f:1:1: kind: expected RadixApplication, found nothing"},
 		"another version":   {"kind: RadixApplication\napiVersion: v2\nmetadata: {name: a}\nspec: {environments: [{name: dev}]}\n", `f:2:13: apiVersion: expected radix.equinor.com/v1, found text "v2"`},
@@ -315,6 +316,17 @@ func TestFilesThatAreNoRadixConfiguration(t *testing.T) {
 	} {
 		if _, _, err := workload.ParseRadixConfig("f", []byte(test.file)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
+	}
+	for file, want := range map[string]bool{
+		"apiVersion: radix.equinor.com/v1\nmetadata: {name: a}\n":                   true,
+		"metadata: {name: a}\nspec: {environments: [{name: dev}]}\n":                true,
+		"apiVersion: apps/v1\nmetadata: {name: a}\nspec: {components: [{name: a}]}": false,
+		"metadata: {name: a}\nspec: {containers: [{name: a}]}\n":                    false,
+		"tenants: []\n": false,
+	} {
+		if got := workload.IsRadixConfig([]byte(file)); got != want {
+			t.Errorf("%q is a radixconfig.yaml without its kind: %t, want %t", file, got, want)
 		}
 	}
 	if _, _, err := workload.ReadRadixConfig("testdata/absent.yaml"); err == nil || !strings.Contains(err.Error(), "read the Radix configuration") {
