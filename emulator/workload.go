@@ -3,10 +3,12 @@ package emulator
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -112,7 +114,7 @@ func (e *Emulator) Tenant(name string) (string, error) {
 	}
 	t, ok := e.directory.Tenant(name)
 	if !ok {
-		return "", fmt.Errorf("tenant %q: expected the id or a domain of a configured tenant, such as %s", name, e.config.Tenants[0].ID)
+		return "", &control.StatusError{Status: http.StatusBadRequest, Field: "tenant", Err: fmt.Errorf("tenant %q: expected the id or a domain of a configured tenant, such as %s", name, e.config.Tenants[0].ID)}
 	}
 	return t.ID, nil
 }
@@ -140,5 +142,5 @@ func (e *Emulator) Issuer(name string) (*issuer.Issuer, error) {
 		}
 		known = append(known, i.Name())
 	}
-	return nil, fmt.Errorf("issuer %q: expected one that wiemu hosts: %s", name, strings.Join(known, ", "))
+	return nil, &control.StatusError{Status: http.StatusBadRequest, Field: "issuer", Err: fmt.Errorf("issuer %q: expected one that wiemu hosts: %s", name, strings.Join(known, ", "))}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/issuer"
 	"github.com/wiemu/wiemu/emulator/managedidentity"
 	"github.com/wiemu/wiemu/emulator/trust"
@@ -123,16 +125,21 @@ func Variables() []string {
 	return slices.Compact(names)
 }
 
+// refuseField refuses a value of what a workload is asked for with.
+func refuseField(field, format string, args ...any) error {
+	return &control.StatusError{Status: http.StatusBadRequest, Field: field, Err: fmt.Errorf(format, args...)}
+}
+
 // checkAccess says what is wrong with how an identity is used.
 func (id Identity) checkAccess(clientID string) error {
 	if kinds := config.CredentialKinds(); id.Credential != "" && !slices.Contains(kinds, id.Credential) {
-		return fmt.Errorf("credential %q: expected one of %s", id.Credential, strings.Join(kinds, ", "))
+		return refuseField("credential", "credential %q: expected one of %s", id.Credential, strings.Join(kinds, ", "))
 	}
 	if kinds := managedidentity.Kinds(); id.ManagedIdentity != "" && !slices.Contains(kinds, id.ManagedIdentity) {
-		return fmt.Errorf("managed identity %q: expected one of %s", id.ManagedIdentity, strings.Join(kinds, ", "))
+		return refuseField("managed-identity", "managed identity %q: expected one of %s", id.ManagedIdentity, strings.Join(kinds, ", "))
 	}
 	if forms := config.IdentityBindingForms(); id.IdentityBinding != "" && !slices.Contains(forms, id.IdentityBinding) {
-		return fmt.Errorf("identity binding %q: expected one of %s", id.IdentityBinding, strings.Join(forms, ", "))
+		return refuseField("identity-binding", "identity binding %q: expected one of %s", id.IdentityBinding, strings.Join(forms, ", "))
 	}
 	own := config.OfApplication(id.Credential)
 	switch {

@@ -253,33 +253,53 @@ type Declared struct {
 	Own *Own `json:"-"` // of a workload that a manifest describes; nil: nothing
 }
 
-// WhyNot says why a component of the radixconfig.yaml is no workload of an
-// environment; where the files cannot tell, it returns err.
-func (f Files) WhyNot(component, environment string, err error) error {
-	one := len(f.Radix) == 1 && len(f.workloads) == 0
-	switch {
-	case one && component != "" && (environment != "" || len(f.Radix[0].Environments) == 1):
-		_, why := f.Radix[0].Find(component, environment)
-		return cmp.Or(why, err)
-	case len(f.Workloads()) == 0 && (len(f.Radix) > 0 || f.ConfigFile != ""):
-		return f.NoWorkloads()
+// DescribeWorkloads reports whether the files are of a kind that describes workloads,
+// also where nothing in them has an identity.
+func (f Files) DescribeWorkloads() bool {
+	return len(f.Radix) > 0 || f.Manifests != nil || len(f.workloads) > 0
+}
+
+// HaveComponent reports whether a radixconfig.yaml has a component or job of a name,
+// with or without an identity.
+func (f Files) HaveComponent(name string) bool {
+	return slices.ContainsFunc(f.Radix, func(r *workload.RadixConfig) bool { return r.Has(name) })
+}
+
+// WhyNot says why a component is not among the declared workloads of an environment;
+// where the files cannot tell, it returns err.
+func (f Files) WhyNot(declared []Declared, component, environment string, err error) error {
+	for _, r := range f.Radix {
+		alone := len(f.Radix) == 1 && len(f.workloads) == 0 && f.Manifests == nil
+		if component != "" && (alone || r.Has(component)) && (environment != "" || len(r.Environments) == 1) {
+			_, why := r.Find(component, environment)
+			return cmp.Or(why, err)
+		}
 	}
-	return err
+	switch {
+	case len(declared) > 0:
+		return err
+	case f.ConfigFile == "" && !f.DescribeWorkloads():
+		return fmt.Errorf("%w, or describe the workload with --namespace, --service-account and --client-id", f.NoWorkloads())
+	}
+	return f.NoWorkloads()
 }
 
 // NoWorkloads says why files describe no workloads.
 func (f Files) NoWorkloads() error {
+	var all []error
+	for _, r := range f.Radix {
+		all = append(all, r.LacksIdentity())
+	}
+	if f.Manifests != nil {
+		all = append(all, f.Manifests.LackIdentity())
+	}
 	switch {
-	case len(f.Radix) > 0:
-		all := make([]error, len(f.Radix))
-		for i, r := range f.Radix {
-			all[i] = r.LacksIdentity()
-		}
+	case len(all) > 0:
 		return errors.Join(all...)
 	case f.ConfigFile != "":
 		return fmt.Errorf("%s: it describes no workloads; add them below workloads, or name a radixconfig.yaml with -f", f.ConfigFile)
 	}
-	return errors.New("no file describes workloads; name one with -f radixconfig.yaml")
+	return errors.New("no file describes workloads: neither wiemu.yaml nor radixconfig.yaml is in this folder; name one with -f radixconfig.yaml")
 }
 
 // Find returns the declared workload that a component (or a workload's name in

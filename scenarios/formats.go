@@ -84,7 +84,7 @@ type (
 
 // WriteJUnit writes the report as JUnit XML, one test case a scenario.
 func (r Report) WriteJUnit(w io.Writer) error {
-	counts := junitCounts{Name: "wiemu scenarios", Tests: len(r.Scenarios), Failures: r.Failed, Skipped: r.Skipped + r.NotHere, Time: junitSeconds(r.Wall)}
+	counts := junitCounts{Name: "wiemu scenarios", Tests: len(r.Scenarios), Failures: r.Failed + r.Interrupted, Skipped: r.Skipped + r.NotHere, Time: junitSeconds(r.Wall)}
 	if !r.Started.IsZero() {
 		counts.Timestamp = r.Started.UTC().Format("2006-01-02T15:04:05")
 	}

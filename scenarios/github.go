@@ -75,10 +75,10 @@ func githubProperty(text string) string {
 func (r Report) WriteSummary(w io.Writer) error {
 	p := printer{w: w}
 	mark := "✅"
-	if r.Failed > 0 {
+	if r.ExitCode() != 0 {
 		mark = "❌"
 	}
-	p.printf("### %s wiemu: %s in %s\n", mark, r.counts(), r.Wall)
+	p.printf("### %s wiemu: %s in %s\n", mark, r.Counts(), r.Wall)
 	for _, f := range r.Flaky() {
 		p.printf("\n⚠️ `%s` is flaky: %s.\n", f.title(), f)
 	}

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/yamlfile"
@@ -16,13 +17,21 @@ import (
 // Load reads scenario files in the order given; a directory stands for the YAML
 // files in it. Everything is checked before it returns: the error is of type
 // [yamlfile.Problems] and tells all that is wrong in all files.
-func Load(paths ...string) ([]Scenario, error) {
+func Load(paths ...string) ([]Scenario, error) { return LoadNamed(nil, paths...) }
+
+// LoadNamed is Load for which a path that leads to no file may be the name of a
+// scenario of a library, whose files are NAME.yaml.
+func LoadNamed(library fs.FS, paths ...string) ([]Scenario, error) {
 	l, err := newLoader()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range paths {
 		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) && library != nil {
+			l.named(library, name, err)
+			continue
+		}
 		if err != nil {
 			l.unreadable(name, err)
 			continue
@@ -98,6 +107,29 @@ func (l *loader) directory(files fs.FS, show func(string) string) {
 		l.problems = append(l.problems, yamlfile.Problem{
 			File: show("."), Expected: "scenario files NAME.yaml in the directory", Found: "none", Fix: "name a directory that has some",
 		})
+	}
+}
+
+// named takes a scenario of a library by its name.
+func (l *loader) named(library fs.FS, name string, missing error) {
+	files, err := fs.Glob(library, "*.yaml")
+	if err != nil {
+		l.unreadable(name, err)
+		return
+	}
+	if file := name + ".yaml"; slices.Contains(files, file) {
+		data, err := fs.ReadFile(library, file)
+		l.add(file, data, err)
+		return
+	}
+	l.unreadable(name, missing)
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(file, ".yaml")
+	}
+	p := &l.problems[len(l.problems)-1]
+	p.Expected += ", or the name of one that is built in"
+	if meant := yamlfile.Nearest(strings.TrimSuffix(name, ".yaml"), files); meant != "" && !strings.HasPrefix(p.Fix, "did you mean") {
+		p.Fix = fmt.Sprintf("did you mean %s?", meant)
 	}
 }
 

@@ -19,21 +19,23 @@ import (
 
 // The outcomes of a scenario.
 const (
-	Passed  = "passed"
-	Failed  = "failed"
-	Skipped = "skipped"  // not run, because another one failed: see Options.FailFast
-	NotHere = "not-here" // not run, because it makes no sense in this place: see Scenario.WhyNotOn
+	Passed      = "passed"
+	Failed      = "failed"
+	Skipped     = "skipped"     // not run, because another one failed: see Options.FailFast
+	Interrupted = "interrupted" // not run to its end, because the run was ended: see Run
+	NotHere     = "not-here"    // not run, because it makes no sense in this place: see Scenario.WhyNotOn
 )
 
 // Report is what came of a run.
 type Report struct {
-	Started   time.Time `json:"started,omitzero"` // on the machine's clock, as is the next
-	Wall      Seconds   `json:"seconds"`
-	Passed    int       `json:"passed"`
-	Failed    int       `json:"failed"`
-	Skipped   int       `json:"skipped"`
-	NotHere   int       `json:"notHere"`
-	Scenarios []Outcome `json:"scenarios"` // in the order in which they were given
+	Started     time.Time `json:"started,omitzero"` // on the machine's clock, as is the next
+	Wall        Seconds   `json:"seconds"`
+	Passed      int       `json:"passed"`
+	Failed      int       `json:"failed"`
+	Skipped     int       `json:"skipped"`
+	NotHere     int       `json:"notHere"`
+	Interrupted int       `json:"interrupted,omitempty"` // not run, or not to their end
+	Scenarios   []Outcome `json:"scenarios"`             // in the order in which they were given
 }
 
 // Flaky is a scenario whose runs were not alike: it passed in some and failed in
@@ -87,7 +89,7 @@ type Outcome struct {
 	Run          int       `json:"run,omitempty"` // which one of several runs, from 1; 0: the only one
 	File         string    `json:"file"`
 	Place        string    `json:"place"`                 // where it ran: process, compose or kind
-	Outcome      string    `json:"outcome"`               // passed, failed, skipped or not-here
+	Outcome      string    `json:"outcome"`               // passed, failed, skipped, not-here or interrupted
 	Reason       string    `json:"reason,omitempty"`      // why it makes no sense in this place
 	Expectations int       `json:"expectations"`          // that were looked at
 	Simulated    Seconds   `json:"simulatedSeconds"`      // lab time that went by
@@ -169,10 +171,10 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(s).Round(time.Millisecond).Seconds())
 }
 
-// ExitCode is 0 when every scenario passed, 1 otherwise. (A file that cannot be
+// ExitCode is 0 when every scenario passed, 1 when one failed or was interrupted. (A file that cannot be
 // read never comes to a report; for that wiemu exits with 2.)
 func (r Report) ExitCode() int {
-	if r.Failed > 0 {
+	if r.Failed > 0 || r.Interrupted > 0 {
 		return 1
 	}
 	return 0
@@ -186,6 +188,8 @@ func (r *Report) count(o Outcome) {
 		r.Skipped++
 	case NotHere:
 		r.NotHere++
+	case Interrupted:
+		r.Interrupted++
 	default:
 		r.Failed++
 	}

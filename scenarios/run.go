@@ -52,7 +52,7 @@ const defaultPatience = 10 * time.Minute // wall time, for a scenario
 // Run plays scenarios, each in a lab of its own, and returns what came of them
 // in the order given, place by place. Those that make no sense in a place are
 // [NotHere], with the reason. When ctx ends, programs that are running are killed, and
-// the scenarios that are not finished count as failed. It ends, too, when nobody
+// the scenarios that are not finished are [Interrupted]. It ends, too, when nobody
 // reads what Options.Out gets.
 func Run(ctx context.Context, list []Scenario, opts Options) Report {
 	began := time.Now() // wall time: when it was and what it cost
@@ -112,7 +112,8 @@ func (r *runner) play(ctx context.Context, place harness.Place, s *Scenario) Out
 	began := time.Now() // wall time: what the scenario cost
 	o := s.outcome(place)
 	if err := ctx.Err(); err != nil {
-		o.Failures = []Failure{{File: s.file, Message: "not run: " + err.Error()}}
+		o.Outcome, o.Failures = Interrupted, []Failure{{File: s.file, Message: "not run: " + err.Error()}}
+		return o
 	} else if o.Reason = s.WhyNotOn(place.Name()); o.Reason != "" {
 		o.Outcome = NotHere
 		return o
@@ -128,8 +129,12 @@ func (r *runner) play(ctx context.Context, place harness.Place, s *Scenario) Out
 			o.Failures = append(o.Failures, Failure{File: s.file, Message: err.Error()})
 		}
 	}
-	o.Outcome = Passed
-	if len(o.Failures) > 0 {
+	switch {
+	case len(o.Failures) == 0:
+		o.Outcome = Passed
+	case ctx.Err() != nil:
+		o.Outcome = Interrupted
+	default:
 		o.Outcome = Failed
 	}
 	o.Wall = Seconds(time.Since(began))
@@ -175,7 +180,9 @@ func (r *runner) finish(ctx context.Context, i int, o Outcome) {
 			r.stop()
 		}
 	}
-	r.progress()
+	if ctx.Err() == nil {
+		r.progress()
+	}
 }
 
 // failed is the report of a run that could not begin.

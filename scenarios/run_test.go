@@ -79,7 +79,7 @@ func play(t *testing.T, ctx context.Context, head, steps string, opts Options) O
 		t.Fatal(err)
 	}
 	report := Run(ctx, []Scenario{s}, opts)
-	if len(report.Scenarios) != 1 || report.Passed+report.Failed != 1 {
+	if len(report.Scenarios) != 1 || report.Passed+report.Failed+report.Interrupted != 1 {
 		t.Fatalf("expected one outcome, got %+v", report)
 	}
 	return report.Scenarios[0]
@@ -425,7 +425,7 @@ func TestARunEndsWhenNobodyReads(t *testing.T) {
 	}
 	out := &closed{}
 	report := Run(t.Context(), []Scenario{s, s, s}, Options{Parallel: 1, Out: out})
-	if out.writes != 1 || report.Failed != 2 || !strings.Contains(report.Scenarios[1].Failures[0].Message, "not run") {
+	if out.writes != 1 || report.Interrupted != 2 || report.ExitCode() != 1 || !strings.Contains(report.Scenarios[1].Failures[0].Message, "not run") {
 		t.Errorf("%d lines were written, and then %+v", out.writes, report)
 	}
 }
@@ -448,6 +448,29 @@ func TestProgressIsTold(t *testing.T) {
 	}
 	if report.Passed != 1 || report.Failed != 1 || report.Skipped != 1 || report.ExitCode() != 1 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// What did not come to its end did not fail, and nobody is told of each.
+func TestAnInterruptionIsNoFailure(t *testing.T) {
+	temporary(t)
+	s, err := Parse("green.yaml", []byte(strings.Replace(minimal, "command: [wiemu-workload, secret, get, mykeyvault, mysecret]", "shell: 'true'", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	told := 0
+	report := Run(ctx, []Scenario{s, s, s, s}, Options{Parallel: 1, Progress: func(p Progress) {
+		if told++; p.Done == 1 && len(p.Running) == 1 {
+			interrupt() // the second has begun
+		}
+	}})
+	if got := report.Counts(); got != "1 passed, 0 failed, 3 not run" || report.ExitCode() != 1 {
+		t.Errorf("%s, exit code %d", got, report.ExitCode())
+	}
+	if told != 3 {
+		t.Errorf("told %d times how far it has come, expected 3: the first began and ended, the second began", told)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestCancellationCleansUp(t *testing.T) {
 	if shown.Len() > 0 {
 		t.Errorf("a scenario that did not come to its end is shown: %s", &shown)
 	}
-	if o.Outcome != Failed || len(o.Failures) != 1 || !strings.Contains(o.Failures[0].Message, context.Canceled.Error()) {
+	if o.Outcome != Interrupted || len(o.Failures) != 1 || !strings.Contains(o.Failures[0].Message, context.Canceled.Error()) {
 		t.Errorf("expected a scenario that was canceled, got %+v", o)
 	}
 	started := <-pids
@@ -47,7 +47,7 @@ func TestCancellationCleansUp(t *testing.T) {
 			t.Errorf("process %s is still there (%s)", pid, state)
 		}
 	}
-	if o := play(t, ctx, "", "  - expect: ['true']\n", Options{}); o.Outcome != Failed || !strings.Contains(o.Failures[0].Message, "not run") {
+	if o := play(t, ctx, "", "  - expect: ['true']\n", Options{}); o.Outcome != Interrupted || !strings.Contains(o.Failures[0].Message, "not run") {
 		t.Errorf("expected a scenario that was not run, got %+v", o)
 	}
 }

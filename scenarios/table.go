@@ -39,17 +39,20 @@ func (r Report) writeEnd(p *printer) {
 			p.printf("  the picture of it: %s\n", o.Picture)
 		}
 	}
-	p.printf("\n%s in %s\n", r.counts(), r.Wall)
+	p.printf("\n%s in %s\n", r.Counts(), r.Wall)
 	for _, f := range r.Flaky() {
 		p.printf("flaky: %s: %s\n", f.title(), f)
 	}
 }
 
-// counts is how many passed and failed.
-func (r Report) counts() string {
+// Counts says how many passed and failed, and how many were not run and why.
+func (r Report) Counts() string {
 	counts := fmt.Sprintf("%d passed, %d failed", r.Passed, r.Failed)
 	if r.Skipped > 0 {
 		counts += fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	if r.Interrupted > 0 {
+		counts += fmt.Sprintf(", %d not run", r.Interrupted)
 	}
 	if r.NotHere > 0 {
 		counts += fmt.Sprintf(", %d not here", r.NotHere)

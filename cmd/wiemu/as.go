@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,7 +26,7 @@ func applyAs(as string, c *config.Config) error {
 	case as == "":
 		return nil
 	case !slices.Contains(kinds, as):
-		return fmt.Errorf("--as: expected %s, found %q", strings.Join(kinds, " or "), as)
+		return usagef("--as: expected %s, found %q", strings.Join(kinds, " or "), as)
 	}
 	c.NewIdentities = as
 	return nil
@@ -40,17 +39,17 @@ func checkAs(as string, c config.Config, d harness.Declared) error {
 	}
 	for pr, at := range c.Principals() {
 		if strings.EqualFold(pr.ClientID, d.Workload.ClientID) {
-			return fmt.Errorf("--as: it is about client ids that nothing describes, and %s is %s of the wiemu.yaml, %s", d.Workload.ClientID, at, pr.Name)
+			return usagef("--as: it is about client ids that nothing describes, and %s is %s of the wiemu.yaml, %s", d.Workload.ClientID, at, pr.Name)
 		}
 	}
 	if as == config.NewApplication && (d.Identity.ManagedIdentity != "" || d.Identity.IdentityBinding != "") {
-		return errors.New("--as application: a machine's managed identity and an identity binding need a managed identity")
+		return usagef("--as application: a machine's managed identity and an identity binding need a managed identity")
 	}
 	return nil
 }
 
 // errAsAttached refuses the flag where the identities are there already.
-var errAsAttached = errors.New("--as: a server runs, whose identities have been made; restart it with wiemu serve --as, or use --own")
+var errAsAttached = usagef("--as: a server runs, whose identities have been made; restart it with wiemu serve --as, or use --own")
 
 // madeManaged are the names of the managed identities, of those that were made.
 func madeManaged(made []control.MadeIdentity) (names []string) {

@@ -11,18 +11,29 @@ import (
 )
 
 // attach is a session with the running server, whose wiemu.yaml counts: another
-// one, named or found in this folder, is refused. Workloads of a radixconfig.yaml
-// and of manifests are added to those that the server knows.
+// one, named or found in this folder, is refused. Where -f names files that describe
+// workloads, there are those and no others: a component of the same name that the
+// server knows from elsewhere is somebody else. Without -f there are the server's, too,
+// except the components that a radixconfig.yaml of this folder has, with or without an
+// identity.
 func (s *selection) attach(ctx context.Context, client *control.Client, files harness.Files) (*session, error) {
 	if err := s.sameConfiguration(ctx, client, files); err != nil {
 		return nil, err
 	}
-	files = files.WorkloadsAlone()
-	declared, err := harness.Attached(ctx, client)
+	x := &session{client: client, files: files, declared: files.Workloads()}
+	if len(s.files) > 0 && files.DescribeWorkloads() {
+		return x, nil
+	}
+	known, err := harness.Attached(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	return &session{client: client, files: files, declared: append(files.Workloads(), declared...)}, nil
+	for _, d := range known {
+		if !files.HaveComponent(d.Workload.Component) {
+			x.declared = append(x.declared, d)
+		}
+	}
+	return x, nil
 }
 
 // sameConfiguration refuses a wiemu.yaml that says something else than the running

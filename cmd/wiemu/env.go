@@ -50,7 +50,7 @@ the token file fresh as long as it runs.`,
 			if err != nil {
 				return err
 			}
-			env, err := harness.Attach(cmd.Context(), client, d, x.files.Workloads())
+			env, err := harness.Attach(cmd.Context(), client, d, x.files.WorkloadsAlone().Workloads())
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func newErrors() *cobra.Command {
 				}
 				e, ok := aadsts.Lookup(code)
 				if !ok {
-					return fmt.Errorf("AADSTS%d is not in the catalogue of %d codes; wiemu errors lists them", code, len(entries))
+					return usagef("AADSTS%d is not in the catalogue of %d codes; wiemu errors lists them", code, len(entries))
 				}
 				entries = []aadsts.Entry{e}
 			}

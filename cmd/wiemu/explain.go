@@ -101,7 +101,7 @@ func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journa
 	case id == "":
 		return event, nil, fmt.Errorf("in %s nobody has exchanged a token or been refused", at)
 	default:
-		return event, nil, fmt.Errorf("no event with id %q among the %d that the emulator in %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), at)
+		return event, nil, usagef("no event with id %q among the %d that the emulator in %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), at)
 	}
 }
 

@@ -256,6 +256,20 @@ func chaosSeed(text string, w io.Writer) (uint64, error) {
 // none reports whether nothing is told.
 func (m *mishaps) none() bool { return len(m.faults) == 0 && m.chaos == "" }
 
+// checkNames refuses faults that are about nothing that there is, once everybody is there.
+func (m *mishaps) checkNames(faults *fault.Set, configFile string) error {
+	err := faults.CheckNames()
+	switch {
+	case err == nil:
+		return nil
+	case len(m.faults) == 0 && configFile != "":
+		return usagef("%s: %w", configFile, err)
+	case len(m.faults) > 0 && configFile != "":
+		return usagef("--fault, %s: %w", configFile, err)
+	}
+	return usagef("--fault: %w", err)
+}
+
 // into adds them to what the files say.
 func (m *mishaps) into(c *config.Config) error {
 	seed, err := chaosSeed(m.chaos, os.Stderr)

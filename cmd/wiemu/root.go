@@ -149,7 +149,7 @@ func (s *selection) pick(files harness.Files, declared []harness.Declared, compo
 		d.Workload = workload.Workload{Namespace: s.namespace, ServiceAccount: s.serviceAccount}
 	default:
 		if d, err = harness.Find(declared, component, s.environment); err != nil {
-			return d, usage(files.WhyNot(component, s.environment, err))
+			return d, usage(files.WhyNot(declared, component, s.environment, err))
 		}
 		if d, notes, isPod, err = files.PodOf(d, s.container, inherited); err != nil {
 			return d, usage(err)
@@ -224,7 +224,7 @@ func askServer(cmd *cobra.Command, stateDir string) (*control.Client, control.St
 type session struct {
 	client   *control.Client
 	files    harness.Files
-	declared []harness.Declared // workloads of the files and the server's
+	declared []harness.Declared // workloads to choose from: of the files, and perhaps the server's
 	own      *lab               // nil: the server
 }
 

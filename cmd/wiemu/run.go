@@ -88,7 +88,8 @@ the container's own variables, out of the config maps and secrets of the files. 
 the files do not tell is warned of by name.
 
 While wiemu serve runs, the application is a workload of that server (unless --own),
-whose wiemu.yaml counts: another one of this folder is refused.
+whose wiemu.yaml counts: another one of this folder is refused. A component is looked
+up among the server's workloads, too, or with -f in those files alone.
 The exit code is the application's; 2 if what was typed is wrong, 125 if wiemu itself
 failed, 126 and 127 as in a shell. Afterwards wiemu explain tells why a token was granted or refused.`,
 		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
@@ -200,7 +201,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.F
 	if err != nil {
 		return ended{}, err
 	}
-	if err := l.Emulator().Faults().CheckNames(); err != nil { // now everybody is there
+	if err := flags.mishaps.checkNames(l.Emulator().Faults(), files.ConfigFile); err != nil { // now everybody is there
 		return ended{}, err
 	}
 	if flags.clock == lockstepClock {
@@ -242,7 +243,7 @@ func (s *selection) runAttached(ctx context.Context, client *control.Client, fil
 	if err != nil {
 		return ended{}, err
 	}
-	env, err := harness.Attach(ctx, client, d, x.files.Workloads())
+	env, err := harness.Attach(ctx, client, d, x.files.WorkloadsAlone().Workloads())
 	if err != nil {
 		return ended{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/harness/process"
 )
 
 // ended is what came of a run.
@@ -48,7 +49,7 @@ func (r ended) report(flags runFlags) error {
 	if !r.silent() {
 		return nil
 	}
-	tellSilence(os.Stderr, r.traffic, flags.isolate)
+	tellSilence(os.Stderr, r.code, r.traffic, flags.isolate)
 	if flags.failOnEscape && !flags.isolate && r.code == 0 && r.traffic.Connections == 0 {
 		return errUnseen
 	}
@@ -74,13 +75,19 @@ func (r ended) silent() bool {
 	return true
 }
 
-// tellSilence says that no request arrived, which must not be mistaken for success.
-func tellSilence(w io.Writer, traffic control.Traffic, isolated bool) {
+// tellSilence says that no request arrived, which must not be mistaken for success. A
+// program that failed may have done so before it came to a request, as with a usage
+// error, or because it looked for the real hosts: which of both, only its user knows.
+func tellSilence(w io.Writer, code int, traffic control.Traffic, isolated bool) {
 	switch {
 	case traffic.Connections > 0:
 		fmt.Fprintln(w, "wiemu: this run connected to the lab and made no request; does the program trust the lab's CA (SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS, …)?")
 	case isolated:
 		fmt.Fprintln(w, "wiemu: this run made no request to the lab")
+	case code == process.NotExecutable || code == process.NotFound: // also a shell's
+		fmt.Fprintln(w, "wiemu: this run made no request to the lab")
+	case code != 0:
+		fmt.Fprintf(w, "wiemu: this run made no request to the lab, and the program ended with exit code %d; if it tried to make one, does it heed HTTPS_PROXY? try --isolate\n", code)
 	default:
 		fmt.Fprintln(w, "wiemu: this run made no request to the lab; does the program heed HTTPS_PROXY? try --isolate")
 	}
@@ -107,13 +114,14 @@ func reportRefusals(events []journal.Event) (escapes int) {
 }
 
 // refused reports whether a token request was refused, or a request to a resource
-// for want of a token or of a permission.
+// for want of a token, of a permission or of what it asks for, or because wiemu does not
+// emulate it.
 func refused(e journal.Event) bool {
 	switch {
 	case e.Outcome != journal.Denied || e.Detail["challenge"] != "":
 		return false
 	case e.Kind == journal.Access:
-		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+		return slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusNotImplemented}, e.Status)
 	}
 	return e.Kind == journal.Exchange
 }

@@ -35,10 +35,10 @@ func newScenarioRun(stateDir *string) *cobra.Command {
 	var format, journals, chaos string
 	var pictures pictures
 	cmd := &cobra.Command{
-		Use:   "run [FILE|DIRECTORY...]",
+		Use:   "run [FILE|DIRECTORY|NAME...]",
 		Short: "Run scenario files, or without any the ones that are built in",
 		Long: `Run scenarios, each in a lab of its own whose clock moves only by the scenario's
-steps. A directory stands for the YAML files in it. The exit code is 0 if all
+steps. A directory stands for the YAML files in it, and NAME is a built-in one. The exit code is 0 if all
 passed, 1 if one failed, 2 if a file or what was typed is wrong or none was selected,
 130 if they were interrupted.
 
@@ -52,6 +52,7 @@ Two runs of a scenario record the same journal, machine times and made-up ids
 aside: -o json has a hash of it, --journal writes it, and --count tells where two
 runs differ.`,
 		Example: `  wiemu scenario run
+  wiemu scenario run token-rotated
   wiemu scenario run scenarios/ --run '^key-' --fail-fast
   wiemu scenario run scenarios/ --shard 2/5 -o junit > report.xml
   wiemu scenario run my.yaml --count 20
@@ -119,7 +120,7 @@ runs differ.`,
 			report := scenarios.Run(cmd.Context(), list, opts)
 			line.end()
 			if cmd.Context().Err() != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
+				fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: interrupted: %s\n", report.Counts())
 				return exitCode(130)
 			}
 			write := map[string]func(io.Writer) error{"table": report.WriteEnd, "json": report.WriteJSON, "junit": report.WriteJUnit}[format]
@@ -186,7 +187,7 @@ func (c *choice) parse() (s scenarios.Selection, err error) {
 func newScenarioList() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:     "list [FILE...]",
+		Use:     "list [FILE|NAME...]",
 		Short:   "List scenarios with what they show",
 		Long:    "List scenarios with what they show. The exit code is 2 if a file is wrong.",
 		Example: "  wiemu scenario list\n  wiemu scenario list my.yaml -o json",
@@ -215,13 +216,14 @@ func newScenarioList() *cobra.Command {
 	return cmd
 }
 
-// loadScenarios reads files, or without any the built-in library. What is wrong
+// loadScenarios reads files and built-in scenarios by name, or without any name all of
+// the built-in library. What is wrong
 // in files is told, and ends with an exit code of its own.
 func loadScenarios(cmd *cobra.Command, files []string) ([]scenarios.Scenario, error) {
 	if len(files) == 0 {
 		return scenarios.LoadFS(library.Files())
 	}
-	list, err := scenarios.Load(files...)
+	list, err := scenarios.LoadNamed(library.Files(), files...)
 	if err != nil {
 		return nil, tellProblems(cmd, err)
 	}

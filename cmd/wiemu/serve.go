@@ -69,7 +69,7 @@ ports, unless one is taken, and workloads that were attached are attached again.
 			}
 			defer l.close(cmd.Context())
 			e := l.Emulator()
-			if err := e.Faults().CheckNames(); err != nil {
+			if err := wrong.checkNames(e.Faults(), files.ConfigFile); err != nil {
 				return err
 			}
 			tellSeed(cmd.ErrOrStderr(), e.Faults())

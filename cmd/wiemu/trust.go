@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/harness/workload"
@@ -43,9 +45,14 @@ and never print an issuer of wiemu's.`,
 				workloads = append(workloads, radix.Triggers()...)
 			}
 			if len(workloads) == 0 {
-				return files.NoWorkloads()
+				return usage(files.NoWorkloads())
 			}
-			return workload.WriteTrust(cmd.OutOrStdout(), workload.Trust(workloads, issuers), format)
+			var text bytes.Buffer
+			if err := workload.WriteTrust(&text, workload.Trust(workloads, issuers), format); err != nil {
+				return usage(err)
+			}
+			_, err = text.WriteTo(cmd.OutOrStdout())
+			return err
 		},
 	}
 	s.addFileFlag(cmd)

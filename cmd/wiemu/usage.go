@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/harness/state"
 )
 
 // The exit codes of wiemu itself. What a command finds, and what a program that it
@@ -53,6 +56,8 @@ func ending(ctx context.Context, err error, typed []string) (text string, code i
 		list    yamlfile.Problems
 		problem yamlfile.Problem
 		signal  signalled
+		refusal *control.StatusError
+		unknown *state.UnknownError
 	)
 	switch {
 	case errors.As(err, &own):
@@ -68,10 +73,23 @@ func ending(ctx context.Context, err error, typed []string) (text string, code i
 	if text, is := missingFile(err, typed); is {
 		return text, misused
 	}
-	if errors.As(err, &misuse) || errors.As(err, &list) || errors.As(err, &problem) {
+	if errors.As(err, &misuse) || errors.As(err, &list) || errors.As(err, &problem) || errors.As(err, &unknown) {
 		return err.Error(), misused
 	}
+	if errors.As(err, &refusal) && (refusal.Status == http.StatusBadRequest || refusal.Status == http.StatusNotFound) {
+		return flagOf(refusal, typed) + err.Error(), misused
+	}
 	return err.Error(), failed
+}
+
+// flagOf names the flag that a refusal of the lab is about, if it was typed.
+func flagOf(refusal *control.StatusError, typed []string) string {
+	flag := "--" + refusal.Field
+	is := func(arg string) bool { return arg == flag || strings.HasPrefix(arg, flag+"=") }
+	if refusal.Field == "" || !slices.ContainsFunc(typed, is) {
+		return ""
+	}
+	return flag + ": "
 }
 
 // signalled is why a context ended: the program was asked to.
@@ -185,6 +203,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		empty   *pflag.ValueRequiredError
 		invalid *pflag.InvalidValueError
 	)
+	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasAvailableSubCommands() {
+		return unknownCommand(cmd, words[0]) // the flags are that command's
+	}
 	switch {
 	case errors.As(err, &unknown):
 		dashes, name := "--", unknown.GetSpecifiedName()

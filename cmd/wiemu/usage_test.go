@@ -67,6 +67,7 @@ func TestEveryMistypedCommandLine(t *testing.T) {
 			slip := below.Name()[:1] + below.Name()[2:] // a letter is missing
 			if !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == slip }) {
 				says("a command that there is not", "has no command \""+slip+"\"; did you mean wiemu ", append(path(cmd), slip)...)
+				says("with a flag, which is that command's", "has no command \""+slip+"\"; did you mean wiemu ", append(path(cmd), slip, "--no-such-flag", "-f", "x")...)
 				says("help for it", "has no command \""+slip+"\"; did you mean wiemu ", slices.Concat([]string{"help"}, path(cmd), []string{slip})...)
 			}
 		}

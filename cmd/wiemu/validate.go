@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -108,9 +107,9 @@ func worthChecking(demand preflight.Demand, files []string, environment string) 
 	}
 	switch {
 	case len(demand.Workloads) == 0 && demand.NoWorkloads() != nil:
-		return demand.NoWorkloads()
+		return usage(demand.NoWorkloads())
 	case len(demand.Workloads) == 0:
-		return fmt.Errorf("%s: expected workloads that use workload identity, found none", strings.Join(files, ", "))
+		return usagef("%s: expected workloads that use workload identity, found none", strings.Join(files, ", "))
 	case environment != "" && !slices.Contains(environments, environment):
 		return usagef("--env %s: expected an environment in which something has an identity (%s)", environment, strings.Join(environments, ", "))
 	}

@@ -106,7 +106,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		if json.Unmarshal(data, &p) != nil || p.Error == "" {
 			p.Error = string(data)
 		}
-		return &StatusError{resp.StatusCode, errors.New(p.Error)}
+		return &StatusError{resp.StatusCode, errors.New(p.Error), p.Field}
 	}
 	return json.Unmarshal(data, out)
 }

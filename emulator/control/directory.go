@@ -65,7 +65,7 @@ func (s *Server) identity(tenant, name string) (*directory.Principal, string, er
 	if tenant != "" {
 		named, known := s.lab.Directory.Tenant(tenant)
 		if !known {
-			return nil, "", &StatusError{http.StatusNotFound, fmt.Errorf("tenant %q: expected the id or a domain of a tenant", tenant)}
+			return nil, "", &StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("tenant %q: expected the id or a domain of a tenant", tenant), Field: "tenant"}
 		}
 		tenants = []directory.Tenant{named}
 	}
@@ -76,7 +76,7 @@ func (s *Server) identity(tenant, name string) (*directory.Principal, string, er
 			}
 		}
 	}
-	return nil, "", &StatusError{http.StatusNotFound, fmt.Errorf("no tenant has an identity %q any more", name)}
+	return nil, "", &StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("no tenant has an identity %q any more", name)}
 }
 
 // make makes the change, and says what it is.

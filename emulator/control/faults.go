@@ -37,7 +37,7 @@ func (s *Server) handleFaults() {
 			return nil, err
 		}
 		if err := s.lab.Faults.Clear(id); err != nil {
-			return nil, &StatusError{http.StatusNotFound, err}
+			return nil, &StatusError{Status: http.StatusNotFound, Err: err}
 		}
 		return Injected{ID: id}, nil
 	})

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -109,13 +110,15 @@ func NewServer(lab Lab, token string) *Server {
 func (s *Server) ClockToken() string { return s.clockToken }
 
 // Action answers a request with a value that becomes JSON. An error becomes
-// {"error": text} with status 400, or the status of a *StatusError.
+// {"error": text} with status 400, or the status of a *StatusError; 500 where the
+// machine, and not who asked, is to blame.
 type Action func(*http.Request) (any, error)
 
 // StatusError is an error with the HTTP status to answer.
 type StatusError struct {
 	Status int
 	Err    error
+	Field  string // what of the request is wrong, as the command line's flag calls it; "": not told
 }
 
 func (e *StatusError) Error() string { return e.Err.Error() }
@@ -129,11 +132,14 @@ func (s *Server) Handle(method, path string, a Action) {
 		value, err := a(r)
 		status := http.StatusOK
 		if err != nil {
+			p := problem{Error: err.Error()}
 			status = http.StatusBadRequest
 			if with := (*StatusError)(nil); errors.As(err, &with) {
-				status = with.Status
+				status, p.Field = with.Status, with.Field
+			} else if ofMachine(err) {
+				status = http.StatusInternalServerError
 			}
-			value = problem{err.Error()}
+			value = p
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
@@ -143,6 +149,17 @@ func (s *Server) Handle(method, path string, a Action) {
 
 type problem struct {
 	Error string `json:"error"`
+	Field string `json:"field,omitempty"`
+}
+
+// ofMachine reports whether a file could not be written, or the like.
+func ofMachine(err error) bool {
+	var (
+		path *fs.PathError
+		link *os.LinkError
+		call *os.SyscallError
+	)
+	return errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call)
 }
 
 // ServeHTTP checks the bearer token and answers.
@@ -306,10 +323,10 @@ func (s *Server) onKeys(r *http.Request, do func(*keyring.Ring) (keyring.Key, er
 	}
 	ring, ok := s.lab.Rings[name]
 	if !ok && slices.Contains(s.lab.Outside, name) {
-		return nil, &StatusError{http.StatusConflict, fmt.Errorf("the keys of issuer %s are its own: it is external, and wiemu reads what it publishes, as Entra ID does; where wiemu signs, as with wiemu kind up, keys can be rotated", name)}
+		return nil, &StatusError{Status: http.StatusConflict, Err: fmt.Errorf("the keys of issuer %s are its own: it is external, and wiemu reads what it publishes, as Entra ID does; where wiemu signs, as with wiemu kind up, keys can be rotated", name)}
 	}
 	if !ok {
-		return nil, &StatusError{http.StatusNotFound, fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
+		return nil, &StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("key ring %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.lab.Rings)), ", "))}
 	}
 	key, err := do(ring)
 	return keyStatus(name, key), err
@@ -349,7 +366,7 @@ func (s *Server) mint(r *http.Request) (any, error) {
 		})
 		return Minted{token.Raw, token.ExpiresAt}, err
 	}
-	return nil, &StatusError{http.StatusNotFound, fmt.Errorf("issuer %q: expected the name of a hosted issuer", req.Issuer)}
+	return nil, &StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("issuer %q: expected the name of a hosted issuer", req.Issuer), Field: "issuer"}
 }
 
 // ExamineRequest asks what Entra ID would say to an assertion.

@@ -38,7 +38,7 @@ func (t *Timekeeper) changeable() error {
 	if t.fixed == "" {
 		return nil
 	}
-	return &StatusError{http.StatusConflict, errors.New("time here is real and cannot be changed: " + t.fixed)}
+	return &StatusError{Status: http.StatusConflict, Err: errors.New("time here is real and cannot be changed: " + t.fixed)}
 }
 
 // Clock is the lab's.

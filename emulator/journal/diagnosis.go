@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -189,6 +190,7 @@ func Alike(a, b Event) bool {
 	second, _ := firstFailed(b)
 	return a.Kind == b.Kind && a.Outcome == b.Outcome && a.Workload == b.Workload && a.ClientID == b.ClientID &&
 		a.Code == b.Code && a.Error == b.Error && a.Status == b.Status && a.Resource == b.Resource && a.Detail["secret"] == b.Detail["secret"] &&
+		(a.Status != http.StatusNotFound && a.Status != http.StatusNotImplemented || a.Path == b.Path) && // what was asked for is the reason
 		first.Name == second.Name
 }
 

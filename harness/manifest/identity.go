@@ -1,8 +1,14 @@
 package manifest
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 	"github.com/wiemu/wiemu/harness/webhook"
 )
 
@@ -87,6 +93,48 @@ func (o *Objects) OwnToken(p *Pods) *ProjectedToken {
 // UsesIdentity reports whether pods get a token for Entra ID: by the webhook, or
 // by themselves.
 func (o *Objects) UsesIdentity(p *Pods) bool { return p.skipped() == "" || o.OwnToken(p) != nil }
+
+// LackIdentity says, of files in which no pods have both a service account's token and
+// a client id, what each lacks.
+func (o *Objects) LackIdentity() error {
+	var all []error
+	for _, p := range o.pods {
+		all = append(all, fmt.Errorf("%s: %s uses no workload identity: %s", p.Place, p, strings.Join(o.lacks(p), "; ")))
+	}
+	if len(all) == 0 {
+		return errors.New("the Kubernetes manifests have nothing that makes pods; add the file of a Deployment, StatefulSet, DaemonSet, Job, CronJob or Pod with -f")
+	}
+	return errors.Join(all...)
+}
+
+// lacks is what pods need for workload identity and do not have.
+func (o *Objects) lacks(p *Pods) (all []string) {
+	if !o.UsesIdentity(p) {
+		all = append(all, p.skipped()+instead(p.Template.Metadata.Labels, webhook.UseLabel))
+	}
+	if len(o.ClientIDs(p)) > 0 {
+		return all
+	}
+	a, known := o.Account(p)
+	name := cmp.Or(p.Template.Spec.ServiceAccountName, "default")
+	if !known {
+		return append(all, fmt.Sprintf("its service account %s is in none of the files; add its manifest with -f", name))
+	}
+	return append(all, fmt.Sprintf("its service account %s (%s) lacks the annotation %s%s", name, a.Place, webhook.ClientIDAnnotation, instead(a.Annotations, webhook.ClientIDAnnotation)))
+}
+
+// instead names what was written where a name was meant.
+func instead(has map[string]string, meant string) string {
+	if _, there := has[meant]; there {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		if yamlfile.Nearest(name, []string{meant}) != "" {
+			return fmt.Sprintf(" (did you mean it by %s?)", name)
+		}
+	}
+	return ""
+}
 
 const (
 	clientIDVariable  = "AZURE_CLIENT_ID"

@@ -209,6 +209,15 @@ func (d *Dir) sweep() error {
 	return nil
 }
 
+// An UnknownError says that an id names no run or event that is kept, or several.
+type UnknownError struct{ text string }
+
+func (e *UnknownError) Error() string { return e.text }
+
+func unknown(format string, args ...any) error {
+	return &UnknownError{fmt.Sprintf(format, args...)}
+}
+
 // Find returns the event that an id names, and all events of its run: the newest
 // run that has one. An empty id is what journal.Find returns of the newest run.
 func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
@@ -232,7 +241,7 @@ func (d *Dir) Find(id string) (journal.Event, []journal.Event, error) {
 	if id == "" {
 		return journal.Event{}, nil, fmt.Errorf("no run in %s has exchanged a token or been refused; start one with wiemu run", d.path)
 	}
-	return journal.Event{}, nil, fmt.Errorf("no event with id %q in the %d runs that %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(files), d.path)
+	return journal.Event{}, nil, unknown("no event with id %q in the %d runs that %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(files), d.path)
 }
 
 // ReadRun returns the name and the events of a run: the one whose id begins with
@@ -262,14 +271,14 @@ func (d *Dir) ReadRun(id string) (string, []journal.Event, error) {
 	case id == "":
 		return "", nil, fmt.Errorf("no run in %s has a journal with events; start one with wiemu run", d.path)
 	case len(ids) > 1:
-		return "", nil, fmt.Errorf("run %q: expected one, found %d: %s", id, len(ids), strings.Join(ids, ", "))
+		return "", nil, unknown("run %q: expected one, found %d: %s", id, len(ids), strings.Join(ids, ", "))
 	case len(ids) == 1:
 		events, err := d.readJournal(ids[0] + ".jsonl")
 		return ids[0], events, err
 	}
 	events, err := journal.ReadFile(os.Open, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("run %q: expected the id of one of the %d runs in %s, its beginning, or a file with a journal", id, len(files), d.runs())
+		return "", nil, unknown("run %q: expected the id of one of the %d runs in %s, its beginning, or a file with a journal", id, len(files), d.runs())
 	}
 	return strings.TrimSuffix(filepath.Base(id), filepath.Ext(id)), events, err
 }

@@ -130,6 +130,11 @@ func (c *RadixConfig) Find(component, environment string) (Workload, error) {
 	return Workload{}, fmt.Errorf("%s: %s", c.File, c.missing(component, environment, here))
 }
 
+// Has reports whether there is a component or job of a name, with or without an identity.
+func (c *RadixConfig) Has(name string) bool {
+	return slices.ContainsFunc(c.parts, func(p part) bool { return p.name == name })
+}
+
 // LacksIdentity says, of a file in which nothing has an identity, what to write where.
 func (c *RadixConfig) LacksIdentity() error {
 	var names []string

@@ -77,7 +77,7 @@ type call struct {
 func (s *Service) handle(w http.ResponseWriter, r *http.Request, op operation) {
 	host, v := s.find(r.Host)
 	if v == nil {
-		failed := noSuchVault(host, s.validator.Cloud().Vault)
+		failed := noSuchVault(host, s.validator.Cloud().Vault, s.nearest(host))
 		event := resource.Access(r, resource.Caller{}, []journal.Check{{
 			Name: "vault", Expected: "a configured vault", Presented: host, Outcome: journal.Failed,
 		}})

@@ -13,7 +13,7 @@ func (c *call) delete() (int, any, *failure) {
 	s, _, ok := v.find(c.name, "")
 	c.check("secret", "a secret of the vault", c.name, ok)
 	if !ok {
-		return 0, nil, notFound(c.name)
+		return 0, nil, notFound(c.name, v.nearest(c.name))
 	}
 	v.bin(c.name, c.now)
 	return http.StatusOK, c.binnedItem(s, true), nil

@@ -109,12 +109,13 @@ func forbidden(vault, name, action string, caller resource.Caller, permission st
 
 // notFound is for a secret or version that is not there.
 // Seen: azure-sdk-for-rust's documentation of SecretNotFound.
-func notFound(name string) *failure {
+// Meant is the nearest name that the vault has, "" for none; the client is not told it.
+func notFound(name, meant string) *failure {
 	return &failure{
 		status: http.StatusNotFound, code: "SecretNotFound",
 		message: fmt.Sprintf("A secret with (name/id) %s was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182", name),
 		meaning: "The vault has no such secret or version.",
-		remedy:  "Check the spelling (letter case does not matter) and the vault; add the secret to the vault's secrets.",
+		remedy:  didYouMean(meant) + "Check the spelling (letter case does not matter) and the vault; add the secret to the vault's secrets.",
 	}
 }
 
@@ -157,13 +158,21 @@ func badParameter(format string, args ...any) *failure {
 
 // noSuchVault answers for a host that no vault has. In Azure the name would not
 // even resolve.
-func noSuchVault(name, domain string) *failure {
+// Meant is the nearest vault that is here, "" for none; the client is not told it.
+func noSuchVault(name, domain, meant string) *failure {
 	return &failure{
 		status: http.StatusNotFound, code: "VaultNotFound",
 		message: fmt.Sprintf("There is no key vault %q here. In Azure the host name %s.%s would not resolve.", name, name, domain),
 		meaning: "The client asked for a vault that is not configured.",
-		remedy:  "Check the vault's name in the client, or add it to vaults in the configuration.",
+		remedy:  didYouMean(meant) + "Check the vault's name in the client, or add it to vaults in the configuration.",
 	}
+}
+
+func didYouMean(meant string) string {
+	if meant == "" {
+		return ""
+	}
+	return "Did you mean " + meant + "? "
 }
 
 // notServed answers for the parts of Key Vault that are not here.
@@ -171,6 +180,7 @@ func notServed(path string) *failure {
 	return &failure{
 		status: http.StatusNotImplemented, code: "NotImplemented",
 		message: fmt.Sprintf("%s: this vault serves secrets (set, get, list, update, delete, recover, purge); it has no keys, certificates, backup or restore.", path),
-		meaning: "The client asked for a part of Key Vault that is not emulated.",
+		meaning: "The client asked for a part of Key Vault that wiemu does not emulate.",
+		remedy:  "Leave this request out of what is tried with wiemu, which has a vault's secrets alone.",
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/gateway/httppath"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/emulator/resource"
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
 // Vault is a key vault of a tenant, as it is configured.
@@ -165,4 +166,11 @@ func (s *Service) find(host string) (name string, v *vault) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return name, s.vaults[name]
+}
+
+// nearest is the vault whose name is most like one that is not there, "" if none is.
+func (s *Service) nearest(name string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return yamlfile.Nearest(name, slices.Sorted(maps.Keys(s.vaults)))
 }

@@ -87,7 +87,7 @@ func (c *call) get() (int, any, *failure) {
 	s, n, ok := v.find(c.name, c.id)
 	c.check("secret", "a secret of the vault", c.target(), ok)
 	if !ok {
-		return 0, nil, notFound(c.target())
+		return 0, nil, notFound(c.target(), v.nearest(c.name))
 	}
 	c.check("enabled", "enabled", map[bool]string{true: "enabled", false: "disabled"}[n.enabled], n.enabled)
 	if !n.enabled {
@@ -124,7 +124,7 @@ func (c *call) update() (int, any, *failure) {
 	s, n, ok := v.find(c.name, c.id)
 	c.check("secret", "a secret of the vault", c.target(), ok)
 	if !ok {
-		return 0, nil, notFound(c.target())
+		return 0, nil, notFound(c.target(), v.nearest(c.name))
 	}
 	n.change(p, c.now)
 	return http.StatusOK, c.bundle(s, n, false), nil

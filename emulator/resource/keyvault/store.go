@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
 // Limits and defaults of Key Vault.
@@ -95,6 +97,20 @@ func (v *vault) bin(name string, now time.Time) {
 		s.deleted = now
 		v.deleted[strings.ToLower(name)] = s
 	}
+}
+
+// nearest is the secret whose name is most like one that is not there, "" if none is;
+// v.mu is held.
+func (v *vault) nearest(name string) string {
+	if v.secrets[strings.ToLower(name)] != nil {
+		return "" // it is there, and lacks the version
+	}
+	var names []string
+	for _, s := range v.secrets {
+		names = append(names, s.name)
+	}
+	slices.Sort(names)
+	return yamlfile.Nearest(name, names)
 }
 
 // add makes n the latest version; v.mu is held. Its id depends on nothing but
