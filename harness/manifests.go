@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +64,7 @@ func (f *Files) declareManifests() error {
 		}
 		started, err := f.Manifests.Start(p, "")
 		if err != nil {
-			f.warn(p, err.Error(), "")
+			f.warn(p, cmp.Or(errors.Unwrap(err), err).Error(), "") // without the pods' name, which is the field
 			continue
 		}
 		for _, id := range f.Manifests.ClientIDs(p) {
@@ -129,6 +131,20 @@ func (f Files) Pod(name, container string, known func(variable string) bool) (De
 	return f.start(p, container, known)
 }
 
+// WarningsBesides are the warnings without those about pods that do not start anyway,
+// about which [Files.Pod] has an error that says the same.
+func (f Files) WarningsBesides(name, container string) []yamlfile.Problem {
+	_, _, err := f.Pod(name, container, func(string) bool { return true })
+	if err == nil || f.Manifests == nil {
+		return f.Warnings
+	}
+	p, err := f.Manifests.Find(name)
+	if err != nil {
+		return f.Warnings
+	}
+	return slices.DeleteFunc(slices.Clone(f.Warnings), func(w yamlfile.Problem) bool { return w.File == p.Place && w.Field == p.String() })
+}
+
 // PodOf returns what Pod does for a workload that [Files.Workloads] has from a
 // manifest; ok is false for another one.
 func (f Files) PodOf(d Declared, container string, known func(variable string) bool) (_ Declared, notes []string, ok bool, err error) {
@@ -169,7 +185,7 @@ func notes(p *manifest.Pods, s manifest.Started, asked string, known func(string
 		all = append(all, fmt.Sprintf("%s (%s): ", p, p.Place)+fmt.Sprintf(format, args...))
 	}
 	if asked == "" && len(s.Choices) > 1 {
-		tell("container %s of %s; choose another with --container", s.Container, strings.Join(s.Choices, ", "))
+		tell("container %s of %s; choose another with --container", s.Container, manifest.Some(s.Choices))
 	}
 	if s.NoToken != "" {
 		tell("warning: %s: the webhook leaves it alone, so the application has neither its variables nor a token file", s.NoToken)

@@ -17,7 +17,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/harness"
 	"github.com/wiemu/wiemu/harness/compose/engine"
 	"github.com/wiemu/wiemu/harness/compose/overlay"
 	"github.com/wiemu/wiemu/harness/compose/stack"
@@ -134,7 +133,7 @@ func servicesOf(o overlay.Overlay) string {
 // where it answers.
 func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overlay, error) {
 	ctx := cmd.Context()
-	files, err := harness.ReadFiles(".", c.config)
+	files, err := readFiles(cmd, c.config)
 	tellWarnings(cmd, files.Warnings)
 	if err != nil {
 		return overlay.Overlay{}, err

@@ -101,9 +101,39 @@ func (s *selection) addAccessFlags(cmd *cobra.Command) {
 
 // read returns the files and every workload they describe.
 func (s *selection) read(cmd *cobra.Command) (harness.Files, error) {
-	files, err := harness.ReadFiles(".", s.files)
-	tellWarnings(cmd, files.Warnings)
+	files, err := readFiles(cmd, s.files)
+	warnings := files.Warnings
+	if s.workload != "" && err == nil {
+		warnings = files.WarningsBesides(s.workload, s.container)
+	}
+	tellWarnings(cmd, warnings)
 	return files, err
+}
+
+// readFiles reads configurations until a signal comes.
+func readFiles(cmd *cobra.Command, names []string) (harness.Files, error) {
+	return reading(cmd.Context(), func() (harness.Files, error) { return harness.ReadFiles(".", names) })
+}
+
+// reading returns what a function reads, or that the context has ended: to open or read a
+// pipe that nobody writes to may take for ever.
+func reading[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // tellWarnings tells what was passed over in files; each says itself that it is a

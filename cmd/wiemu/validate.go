@@ -58,7 +58,9 @@ The exit code is 1 if there are errors, 0 if there are none or warnings only.`,
 					}
 				}
 			}
-			demand, err := preflight.ReadDemand(files, preflight.DemandOptions{Namespace: namespace, Stdin: cmd.InOrStdin()})
+			demand, err := reading(cmd.Context(), func() (preflight.Demand, error) {
+				return preflight.ReadDemand(files, preflight.DemandOptions{Namespace: namespace, Stdin: cmd.InOrStdin()})
+			})
 			tellWarnings(cmd, demand.Warnings)
 			if err != nil {
 				return err

@@ -47,7 +47,7 @@ The exit code is 1 if a pod would be refused.`,
 			}
 			manifests := manifest.New(o.namespace)
 			for _, file := range files {
-				data, err := readManifest(file, cmd.InOrStdin())
+				data, err := reading(cmd.Context(), func() ([]byte, error) { return readManifest(file, cmd.InOrStdin()) })
 				if err != nil {
 					return fmt.Errorf("read the manifests: %w", err)
 				}
@@ -103,7 +103,7 @@ func (o webhookOptions) settings(cmd *cobra.Command, stateDir string) (webhook.S
 	}
 	var read harness.Files
 	if o.config != "" {
-		if read, err = harness.ReadFiles(".", []string{o.config}); err != nil {
+		if read, err = readFiles(cmd, []string{o.config}); err != nil {
 			return webhook.Settings{}, err
 		}
 	}

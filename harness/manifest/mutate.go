@@ -26,6 +26,8 @@ type Made struct {
 	Warnings  []string            `json:"warnings,omitempty"`
 	Patch     []webhook.Operation `json:"patch,omitempty"`  // of the pod, or of its template
 	Object    json.RawMessage     `json:"object,omitempty"` // as it is, if it was not changed
+
+	plain string // Denied as a person would say it; "": as it is
 }
 
 // Mutate changes what makes pods as the webhook changes the pods: their service
@@ -104,7 +106,7 @@ func (o *Objects) inject(p *Pods, a Account, template map[string]any, s webhook.
 	}
 	result, err := webhook.Mutate(data, webhook.ServiceAccount{Namespace: a.Namespace, Name: a.Name, Annotations: a.Annotations}, s)
 	if denial := (*webhook.Denial)(nil); errors.As(err, &denial) {
-		made.Denied, made.Remedy = denial.Text, denial.Remedy
+		made.Denied, made.Remedy, made.plain = denial.Text, denial.Remedy, denial.Plain
 		return nil, nil
 	}
 	if err != nil {

@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +41,14 @@ const defaultContainer = "kubectl.kubernetes.io/default-container"
 // Start says what a container of pods is given. Without a name it is the one that
 // their annotation names, as kubectl has it, else the first.
 func (o *Objects) Start(p *Pods, container string) (Started, error) {
+	s, err := o.start(p, container)
+	if err != nil {
+		return s, fmt.Errorf("%s (%s): %w", p, p.Place, err)
+	}
+	return s, nil
+}
+
+func (o *Objects) start(p *Pods, container string) (Started, error) {
 	var s Started
 	spec := p.Template.Spec
 	all := slices.Concat(spec.Containers, spec.InitContainers)
@@ -53,9 +63,9 @@ func (o *Objects) Start(p *Pods, container string) (Started, error) {
 	}
 	if !slices.Contains(s.Choices, s.Container) {
 		if len(all) > 0 || container != "" {
-			return s, fmt.Errorf("%s (%s): container %q%s: expected one of %s", p, p.Place, container, didYouMean(container, s.Choices), strings.Join(s.Choices, ", "))
+			return s, fmt.Errorf("container %q%s: expected one of %s", container, didYouMean(container, s.Choices), Some(s.Choices))
 		}
-		return s, fmt.Errorf("%s (%s): expected containers, found none", p, p.Place)
+		return s, errors.New("expected containers, found none")
 	}
 	template, err := o.injected(p, &s)
 	if err != nil {
@@ -79,7 +89,7 @@ func (o *Objects) injected(p *Pods, s *Started) (Template, error) {
 	}
 	_, template, err := p.decode()
 	if err != nil {
-		return Template{}, fmt.Errorf("%s (%s): %w", p, p.Place, err)
+		return Template{}, err
 	}
 	a, there := o.Account(p)
 	var made Made
@@ -88,14 +98,14 @@ func (o *Objects) injected(p *Pods, s *Started) (Template, error) {
 		Binding: &webhook.Binding{Audience: "api://AKSIdentityBinding"},
 	}}, &made)
 	if err == nil && made.Denied != "" {
-		err = fmt.Errorf("the webhook refuses the pods: %s. %s", made.Denied, made.Remedy)
+		err = fmt.Errorf("the webhook refuses the pods: %s. %s", cmp.Or(made.plain, made.Denied), made.Remedy)
 	}
 	var changed Template
 	if err == nil {
 		changed, err = decodeTemplate(pod)
 	}
 	if err != nil {
-		return Template{}, fmt.Errorf("%s (%s): %w", p, p.Place, err)
+		return Template{}, err
 	}
 	if s.Notes = made.Warnings; !there {
 		s.Notes = []string{fmt.Sprintf("the service account %s/%s is in none of the files, so what it is annotated with is unknown; name its file with -f, too", p.Namespace, p.Template.Spec.ServiceAccountName)}
@@ -144,6 +154,15 @@ func (s *Started) ask(e Environ, t Template) {
 	}
 }
 
+// Some is a list of names for a message, of which no more than ten are written out.
+func Some(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
 func didYouMean(name string, known []string) string {
 	if meant := yamlfile.Nearest(name, known); meant != "" {
 		return " (did you mean " + meant + "?)"
@@ -186,7 +205,7 @@ func (o *Objects) Find(name string) (*Pods, error) {
 	for _, p := range found {
 		all = append(all, strings.ToLower(p.Kind)+"/"+p.Namespace+"/"+p.Name+" ("+p.Place+")")
 	}
-	return nil, fmt.Errorf("workload %q: several have that name, say which: %s", name, strings.Join(all, ", "))
+	return nil, fmt.Errorf("workload %q: several have that name, say which: %s", name, Some(all))
 }
 
 // pods are those that somebody might run under a service account.
@@ -226,5 +245,5 @@ func (o *Objects) notFound(name string) error {
 	if len(known) == 0 {
 		return fmt.Errorf("workload %q: expected an object that makes pods in the files, found none", name)
 	}
-	return fmt.Errorf("workload %q%s: expected one of: %s", name, meant, strings.Join(slices.Compact(known), ", "))
+	return fmt.Errorf("workload %q%s: expected one of: %s", name, meant, Some(slices.Compact(known)))
 }

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -22,19 +21,26 @@ const (
 type pod struct {
 	*manifest.Pods
 	objects             *manifest.Objects
+	injectedAccounts    map[string]bool   // NAMESPACE/NAME of accounts, some of whose pods have the label
 	labels, annotations map[string]string // of the pods
 }
 
-func newPod(objects *manifest.Objects, p *manifest.Pods) pod {
-	return pod{p, objects, p.Template.Metadata.Labels, p.Template.Metadata.Annotations}
+func newPod(objects *manifest.Objects, injected map[string]bool, p *manifest.Pods) pod {
+	return pod{p, objects, injected, p.Template.Metadata.Labels, p.Template.Metadata.Annotations}
 }
 
 // workloads are the pods that use workload identity, or were meant to: one for each
 // client id that they ask with.
 func workloads(objects *manifest.Objects) []Workload {
+	injectedAccounts := map[string]bool{}
+	for _, p := range objects.Pods() {
+		if p.Template.Metadata.Labels[webhook.UseLabel] == "true" {
+			injectedAccounts[p.Namespace+"/"+p.Template.Spec.ServiceAccountName] = true
+		}
+	}
 	var all []Workload
 	for _, made := range objects.Pods() {
-		p := newPod(objects, made)
+		p := newPod(objects, injectedAccounts, made)
 		a, exists := objects.Account(p.Pods)
 		injected, token := p.labels[webhook.UseLabel] == "true", objects.OwnToken(p.Pods)
 		_, annotated := a.Annotations[webhook.ClientIDAnnotation]
@@ -65,9 +71,7 @@ func workloads(objects *manifest.Objects) []Workload {
 
 // othersInjected reports whether pods of the same service account have the label.
 func (p *pod) othersInjected() bool {
-	return slices.ContainsFunc(p.objects.Pods(), func(o *manifest.Pods) bool {
-		return o.Namespace == p.Namespace && o.Template.Spec.ServiceAccountName == p.Template.Spec.ServiceAccountName && o.Template.Metadata.Labels[webhook.UseLabel] == "true"
-	})
+	return p.injectedAccounts[p.Namespace+"/"+p.Template.Spec.ServiceAccountName]
 }
 
 // identified finds out the client ids. What is known of the pods is told with the first.

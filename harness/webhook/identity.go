@@ -82,10 +82,10 @@ func (m *mutation) expiration() (int64, error) {
 	remedy := fmt.Sprintf("Write seconds between %d and %d into the annotation %s of the pod, or else of service account %s. A token that lives shorter, down to 600 s, takes a projected volume of the pod's own.", minExpiration, maxExpiration, ExpirationAnnotation, m.account.Name)
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, &Denial{err.Error(), remedy}
+		return 0, &Denial{Text: err.Error(), Remedy: remedy, Plain: fmt.Sprintf("the annotation %s is %q, which is no whole number", ExpirationAnnotation, text)}
 	}
 	if seconds < minExpiration || seconds > maxExpiration {
-		return 0, &Denial{fmt.Sprintf("token expiration %d not valid. Expected value to be between %d and %d", seconds, minExpiration, maxExpiration), remedy}
+		return 0, &Denial{Text: fmt.Sprintf("token expiration %d not valid. Expected value to be between %d and %d", seconds, minExpiration, maxExpiration), Remedy: remedy}
 	}
 	return seconds, nil
 }

@@ -33,13 +33,13 @@ func (m *mutation) sidecar(s Sidecar) error {
 		return nil
 	}
 	if m.hostNetwork {
-		return &Denial{"hostNetwork is set to true, cannot inject proxy sidecar", "The proxy takes over 169.254.169.254 in the pod's network, which would be the node's: leave hostNetwork or the annotation " + SidecarAnnotation + " out."}
+		return &Denial{Text: "hostNetwork is set to true, cannot inject proxy sidecar", Remedy: "The proxy takes over 169.254.169.254 in the pod's network, which would be the node's: leave hostNetwork or the annotation " + SidecarAnnotation + " out."}
 	}
 	port := int64(defaultSidecarPort)
 	if text, given := m.annotations[PortAnnotation]; given {
 		var err error
 		if port, err = strconv.ParseInt(text, 10, 32); err != nil {
-			return &Denial{"failed to parse proxy sidecar port: " + err.Error(), "Write a port into the annotation " + PortAnnotation + "."}
+			return &Denial{Text: "failed to parse proxy sidecar port: " + err.Error(), Remedy: "Write a port into the annotation " + PortAnnotation + "."}
 		}
 	}
 	if LooksOff(asked) {
@@ -51,8 +51,8 @@ func (m *mutation) sidecar(s Sidecar) error {
 			remedy = fmt.Sprintf("The annotation's value %q does not count, only that it is there: remove it. Or name", asked)
 		}
 		return &Denial{
-			fmt.Sprintf("annotation %s: wiemu has no image of the proxy sidecar; bring azure-workload-identity's images proxy and proxy-init into the cluster and name them under webhook.sidecar in wiemu.yaml", SidecarAnnotation),
-			cmp.Or(remedy, "Name") + " the images as sidecar: {image: …, initImage: …} under webhook in wiemu.yaml; or leave the annotation out and use WorkloadIdentityCredential. A process has the sidecar without images: wiemu run --managed-identity sidecar.",
+			Text:   fmt.Sprintf("annotation %s: wiemu has no image of the proxy sidecar; bring azure-workload-identity's images proxy and proxy-init into the cluster and name them under webhook.sidecar in wiemu.yaml", SidecarAnnotation),
+			Remedy: cmp.Or(remedy, "Name") + " the images as sidecar: {image: …, initImage: …} under webhook in wiemu.yaml; or leave the annotation out and use WorkloadIdentityCredential. A process has the sidecar without images: wiemu run --managed-identity sidecar.",
 		}
 	}
 	m.injectSidecar(s, port)

@@ -90,6 +90,7 @@ func (m Mutation) String() string {
 type Denial struct {
 	Text   string
 	Remedy string
+	Plain  string // Text as a person would say it; "": as it is
 }
 
 func (d *Denial) Error() string { return d.Text }
