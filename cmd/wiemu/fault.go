@@ -372,7 +372,7 @@ wiemu.yaml or a scenario, makes a lab as nasty as the real thing can be, as Pebb
 ACME: a little throttling, failures, delays and lost connections, key sets in another order, keys and
 token files that change at awkward moments, though as they should. All of it follows from the seed,
 which is told; ` + "`--chaos random`" + ` picks one. It is made of the faults below, so ` + "`wiemu fault show`" + ` lists it.
-A client that tries four times, heeds Retry-After and reads its token file for every exchange does not
+A client that tries four times, honours Retry-After and reads its token file for every exchange does not
 notice: azidentity with its default settings does not.
 
 ## All of them

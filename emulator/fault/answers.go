@@ -7,7 +7,7 @@ func answers() []Kind {
 		{
 			Name: Throttled, Point: AtRequest, Selects: selects,
 			Summary: "requests are answered with 429 and Retry-After",
-			Description: "Entra ID says AADSTS90055, each resource what it says when there are too many requests. Clients that heed Retry-After wait that long on their own clock. " +
+			Description: "Entra ID says AADSTS90055, each resource what it says when there are too many requests. Clients that honour Retry-After wait that long on their own clock. " +
 				"Retry-After counts seconds; retry-after 0s leaves the header out.",
 			Parameters: []Parameter{{Name: "retry-after", Type: TypeDuration, Default: "1s", Description: "what Retry-After says, in whole seconds; 0s: no such header"}},
 			Example:    "throttled --for resource=entra --count 2 retry-after=3s",
@@ -39,7 +39,7 @@ func answers() []Kind {
 		{
 			Name: Truncated, Point: AtRequest, Selects: selects,
 			Summary:     "the answer's JSON is cut in the middle, with the Content-Length of the whole",
-			Description: "The connection ends before all of the body came: an unexpected EOF, not a JSON error, for clients that heed Content-Length.",
+			Description: "The connection ends before all of the body came: an unexpected EOF, not a JSON error, for clients that honour Content-Length.",
 			Example:     "truncated --for resource=entra --nth 2 --count 1",
 		},
 		{

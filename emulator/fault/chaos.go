@@ -43,7 +43,7 @@ const (
 // Chaos is what makes a lab as nasty as the real thing can be, as Pebble is for
 // clients of ACME: a little throttling, failures, delays and lost connections,
 // key sets in another order, keys and tokens that change at awkward moments. A
-// client that retries as the SDKs do by default, heeds Retry-After and reads its
+// client that retries as the SDKs do by default, honours Retry-After and reads its
 // token file for every exchange survives it. All of it follows from the seed; 0
 // is no chaos.
 //

@@ -61,7 +61,7 @@ var preparations = []Kind{Admission, Run, Mint, Projection}
 // What is said of a program that has made no request.
 const (
 	NoRequest       = "this run made no request to the lab"
-	NoRequestRemedy = "if a request was expected: does the program heed HTTPS_PROXY? Try wiemu run --isolate"
+	NoRequestRemedy = "if a request was expected: does the program honour HTTPS_PROXY? Try wiemu run --isolate"
 )
 
 // startsProgram reports whether the event says that a program was started.

@@ -109,7 +109,7 @@ func (m *mutation) binding(id Identity) *Binding {
 		return nil
 	}
 	if id.Binding == nil || id.Layout == Layout15 {
-		m.warn("annotation %s is not heeded: there is no identity-binding proxy for pods of this cluster", BindingAnnotation)
+		m.warn("annotation %s is ignored: there is no identity-binding proxy for pods of this cluster", BindingAnnotation)
 		return nil
 	}
 	return id.Binding
