@@ -87,7 +87,7 @@ func tellSilence(w io.Writer, code int, traffic control.Traffic, isolated bool) 
 	case code == process.NotExecutable || code == process.NotFound: // also a shell's
 		fmt.Fprintln(w, "wiemu: this run made no request to the lab")
 	case code != 0:
-		fmt.Fprintf(w, "wiemu: this run made no request to the lab, and the program ended with exit code %d; if it tried to make one, does it heed HTTPS_PROXY? try --isolate\n", code)
+		fmt.Fprintf(w, "wiemu: this run made no request to the lab, and the program ended with exit code %d; if it tried to make one, does it honour HTTPS_PROXY? try --isolate\n", code)
 	default:
 		fmt.Fprintln(w, "wiemu: this run made no request to the lab; does the program honour HTTPS_PROXY? try --isolate")
 	}
