@@ -8,9 +8,9 @@ import (
 // wipe overwrites a private key where it lies. Signing has left copies of it in memory
 // that nobody refers to any more: see overwriteFreed.
 func wipe(key *ecdsa.PrivateKey) {
-	words := key.D.Bits()
+	words := key.D.Bits() //nolint:staticcheck // the words themselves are overwritten; the key is not used again
 	clear(words[:cap(words)])
-	key.D.SetInt64(0)
+	key.D.SetInt64(0) //nolint:staticcheck // as above
 }
 
 // overwriteFreed has what was freed lately overwritten. crypto/ecdsa copies a key for

@@ -24,7 +24,7 @@ func makeAndWipe(t *testing.T) (encoded, words []byte) {
 		t.Fatal(err)
 	}
 	defer wipe(key)
-	secret := key.D.FillBytes(make([]byte, 32))
+	secret := key.D.FillBytes(make([]byte, 32)) //nolint:staticcheck // the bytes that may lie in memory
 	encoded, words = make([]byte, 32), make([]byte, 32)
 	for i, b := range secret {
 		encoded[i], words[31-i] = b^mask, b^mask

@@ -63,10 +63,11 @@ func (m *mutation) identity(id Identity) error {
 // mayHaveClientID reports whether a container brings AZURE_CLIENT_ID along, wherever
 // it gets it from, or may get it from a config map or secret that is not known here.
 func (c *container) mayHaveClientID() bool {
-	return has(c.env, "AZURE_CLIENT_ID") || slices.ContainsFunc(list(c.object, "envFrom"), func(source any) bool {
+	const variable = "AZURE_CLIENT_ID"
+	return has(c.env, variable) || slices.ContainsFunc(list(c.object, "envFrom"), func(source any) bool {
 		from, ok := source.(map[string]any)
 		prefix, _ := from["prefix"].(string)
-		return ok && strings.HasPrefix("AZURE_CLIENT_ID", prefix)
+		return ok && strings.HasPrefix(variable, prefix)
 	})
 }
 

@@ -83,7 +83,7 @@ func IsRadixConfig(data []byte) bool {
 		return false
 	}
 	var file applicationFile
-	yamlfile.DecodeLoose("", top, &file, func(yamlfile.Unknown) {})
+	_ = yamlfile.DecodeLoose("", top, &file, func(yamlfile.Unknown) {}) // what is wrong is reported when it is read as what it is
 	return file.Kind == RadixKind || lacksKind(file)
 }
 
