@@ -43,13 +43,14 @@ func FuzzForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n := newNames()
 		tokens := newTokens(n, newKeys(n))
-		named := tokens.in(1, tokens.form(1, text))
+		formed := tokens.form(1, text)
+		named := tokens.in(1, formed)
 		if strings.Contains(text, token) && strings.Contains(named, token) {
 			t.Fatalf("the signature is still in %q", named)
 		}
 		before, err := url.ParseQuery(text)
-		if err != nil || strings.Contains(text, "{{") || strings.Contains(text, "%7") {
-			return
+		if err != nil || strings.Contains(text, "{{") || strings.Contains(text, "%7") || named != formed || strings.Contains(named, "{{part of a token}}") {
+			return // tokens in other places are found in the text as it is; a part of one is not kept
 		}
 		filled := placeholder.ReplaceAllStringFunc(named, func(found string) string {
 			if own, ok := n.text(found[2 : len(found)-2]); ok {

@@ -132,6 +132,9 @@ func FuzzRedact(f *testing.F) {
 	f.Add("ey", wrapped(token, 10, " "), "eyJhIjoi.")
 	f.Add("Hunter2~Hunter2", "x", "%7e")
 	f.Fuzz(func(t *testing.T, before, between, after string) {
+		if strings.Contains(before+between+after, signature) {
+			return // what is left of a token without its beginning is no token
+		}
 		var secrets redact.Secrets
 		secrets.Add("client secret of app", "Hunter2~Hunter2")
 		got := secrets.Redact(before + " " + token + " " + between + " Hunter2~Hunter2 " + after)
