@@ -8,23 +8,27 @@ STORM ?= 20000
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-# grpcnotrace: gRPC without its web pages, whose templates cost 3 MB of every binary.
-# light: wiemu starts in a quarter of the time, and wiemu-places does what needs client-go or the compose engine.
+# grpcnotrace: gRPC, which wiemu-containers links, without its web pages, whose templates cost 3 MB.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags grpcnotrace
 
 build: ## Build wiemu and wiemu-workload into bin/: all that programs of this machine need
-	@rm -f $(BIN)/wiemu-places $(BIN)/wiemu-server # of another state of the sources, perhaps
-	$(GO_BUILD),light -o $(BIN)/ ./cmd/wiemu ./cmd/wiemu-workload
+	@rm -f $(BIN)/wiemu-places $(BIN)/wiemu-containers $(BIN)/wiemu-server # of another state of the sources, perhaps
+	$(GO_BUILD) -o $(BIN)/ ./cmd/wiemu ./cmd/wiemu-workload
 
-build-all: build ## ... and wiemu-places and wiemu-server, for containers and clusters
+build-all: build ## ... and wiemu-containers and wiemu-server, for containers and clusters
 	@mkdir -p $(BIN)/volume
-	$(GO_BUILD) -o $(BIN)/ ./cmd/wiemu-server
-	$(GO_BUILD) -o $(BIN)/wiemu-places ./cmd/wiemu
+	$(GO_BUILD) -o $(BIN)/ ./cmd/wiemu-containers ./cmd/wiemu-server
 
 kubectl: ## Build the real kubectl from its Go module into bin/ (minutes, the first time)
 	@mkdir -p $(BIN)
 	cd cmd/wiemu/testdata/kubectl && version=$$(go list -m -f '{{.Version}}' k8s.io/kubectl) && \
 		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${version#v0}" -o $(CURDIR)/$(BIN)/kubectl .
+
+azurite: ## Install Azurite from npm into bin/
+	@mkdir -p $(BIN)/npm
+	cp internal/resource/storage/azurite/testdata/package*.json $(BIN)/npm/
+	npm ci --silent --no-audit --no-fund --prefix $(BIN)/npm
+	ln -sf npm/node_modules/.bin/azurite $(BIN)/azurite
 
 e2e: build ## Run every embedded scenario as processes, on a machine with Go alone
 	$(BIN)/wiemu scenario run
@@ -32,8 +36,17 @@ e2e: build ## Run every embedded scenario as processes, on a machine with Go alo
 test: ## The whole test suite
 	go test -timeout 30m ./...
 
+# What -X sets is an empty variable of that package: the default is another one then.
+BY_PROXY := -ldflags=-X=github.com/wiemu/wiemu/internal/backend.defaultNetwork=proxy
+
+test-proxy: ## ... of what starts programs, which then reach the lab by its proxy: the default is to lead them
+	GOFLAGS="$$(go env GOFLAGS) $(BY_PROXY)" go test -timeout 30m ./cmd/wiemu ./internal/run ./internal/scenario ./scenarios/... ./harness/...
+
 race: ## ... with the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
+
+arm64: ## Tests of what is written for arm64, emulated (qemu-user-static); what the emulator lacks is counted as left out
+	.ci/arm64
 
 accuracy: ## How many replies are Entra ID's, request by request; FLAGS="-o json"
 	go run ./scenarios/accuracy $(FLAGS)
@@ -48,11 +61,11 @@ conformance-update: ## ... with the newest versions that run here, pinned
 	$(MAKE) conformance FLAGS="--update --update-table"
 
 bench: build-all ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
-	go test -run '^$$' -bench . -benchtime 1s ./emulator/... ./harness/...
+	go test -run '^$$' -bench . -benchtime 1s ./...
 	.ci/bench $(BIN)
 
 storm: ## Keys rotate 50 times a second while 8 clients exchange; STORM=1000000 is the long form
-	STORM=$(STORM) go test -count=1 -timeout 0 -run '^TestStorm$$' -v ./emulator
+	STORM=$(STORM) go test -count=1 -timeout 0 -run '^TestStorm$$' -v ./internal/server
 
 fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of runs: 5000x)
 	@go list ./... | while read -r package; do \
@@ -66,26 +79,26 @@ lint: ## gofmt, vet for every platform, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these files'; exit 1; }
 	go vet -tags e2e ./...
 	@for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
-		echo "vet $$platform, light"; export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
-		go list ./... | grep -v -E '/(cmd/wiemu|harness/(compose|deploy|kind))(/|$$)' | xargs go vet || exit 1; \
-		go vet -tags light ./cmd/wiemu || exit 1; \
+		echo "vet $$platform"; export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		go list ./... | grep -v -E '/(cmd/wiemu-containers|harness/containers|internal/(compose|containers|deploy|docker|kind))(/|$$)' | xargs go vet || exit 1; \
 	done
 	@for platform in darwin/arm64 windows/amd64; do \
-		echo "build $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -o /dev/null ./cmd/wiemu || exit 1; \
+		echo "build $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -o /dev/null ./cmd/wiemu-containers || exit 1; \
 	done
 	$(LINT) run
 
 e2e-compose: build-all ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
 	.ci/images workload curl
-	go test -tags e2e -count 1 -timeout 30m -v ./harness/compose/...
+	go test -tags e2e -count 1 -timeout 30m -v ./harness/containers ./internal/compose/... ./internal/containers
+	go test -tags e2e -count 1 -timeout 10m -v -run '^TestLedInContainers$$' ./cmd/wiemu
 	$(BIN)/wiemu scenario run --on compose
 
-e2e-all: e2e e2e-compose e2e-kind ## All three places, one after another (Docker)
+e2e-all: e2e e2e-compose e2e-kind ## All three backends, one after another (Docker)
 
 e2e-kind: build-all kubectl ## A cluster with a real kubelet, 15 minutes (Docker): .ci/docker run make e2e-kind; NODE_IMAGE=kindest/node:v1.37.0
 	.ci/images curl node server workload
-	go test -tags e2e -count 1 -timeout 20m -v -run '^TestClusterThatWasThereAlready$$' ./harness/deploy
-	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./harness/kind
+	go test -tags e2e -count 1 -timeout 20m -v -run '^TestClusterThatWasThereAlready$$' ./internal/deploy
+	go test -tags e2e -count 1 -parallel 16 -timeout 40m -v -run '^TestCluster$$' ./internal/kind
 	PATH=$(CURDIR)/$(BIN):$$PATH go test -tags e2e -count 1 -timeout 20m -run '^Test(PageOfKind|Kind.*)$$' ./cmd/wiemu
 	$(BIN)/wiemu scenario run --on kind
 
@@ -93,7 +106,7 @@ e2e-images: build-all ## Images for tests with Docker: wiemu:local, wiemu/worklo
 	.ci/images
 
 node-image: ## The kind node image, where kindest/node cannot be pulled (root, debootstrap, jq; 9 minutes the first time)
-	harness/kind/nodeimage/build.sh $(NODE_IMAGE)
+	internal/kind/nodeimage/build.sh $(NODE_IMAGE)
 
 node-image-clean: ## Remove that image and its cache (Go's own caches stay: go clean -cache)
 	docker images -q --filter label=dev.wiemu.nodeimage | sort -u | xargs -r docker rmi -f
@@ -102,4 +115,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build build-all kubectl e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test race accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build build-all kubectl azurite e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test test-proxy race arm64 accuracy conformance conformance-table conformance-update bench storm fuzz lint clean

@@ -3,7 +3,7 @@
 // statements have from elsewhere are named by a comment above the block, which
 // nobody sees who reads the page:
 //
-//	<!-- go: t *testing.T, lab *harness.TestLab -->
+//	<!-- go: t *testing.T, lab *harness.Lab -->
 //
 // Above a table the comment lets the code in the last column of each row be
 // compiled, as the statements of a function of its own.
@@ -32,7 +32,7 @@ import (
 var packages = map[string]string{
 	"azsecrets":      "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets",
 	"azure":          "github.com/wiemu/wiemu/harness/azure",
-	"compose":        "github.com/wiemu/wiemu/harness/compose",
+	"containers":     "github.com/wiemu/wiemu/harness/containers",
 	"context":        "context",
 	"directory":      "github.com/wiemu/wiemu/emulator/directory",
 	"exec":           "os/exec",
@@ -213,9 +213,9 @@ func check(t *testing.T, all []snippet) (wrong []error) {
 
 // What this finds, and where it says that it is.
 func TestWhatDoesNotCompileIsFound(t *testing.T) {
-	const page = "```go\nlab := harness.FromFiles(t, \"radixconfig.yaml\")\nlab.Workload(\"a/b\")\n```\n" +
+	const page = "```go\nlab := harness.As(t)\nlab.Workload(\"a/b\")\n```\n" +
 		"<!-- go: t *testing.T -->\n```go\nlab := harness.New(t)\nlab.Wrkload(\"a/b\")\n```\n" +
-		"<!-- go: lab *harness.TestLab -->\n\n| | |\n|---|---|\n| time | `lab.Clock()`: `Advance`, `Retreat` |\n\n" +
+		"<!-- go: lab *harness.Lab -->\n\n| | |\n|---|---|\n| time | `lab.Clock()`: `Advance`, `Retreat` |\n\n" +
 		"```go\nfunc one() int { return harness.New }\n```\n```go\nx := \n```\n```text\nnot Go\n```\n"
 	var got []string
 	for _, err := range check(t, snippets("page.md", page)) {

@@ -15,11 +15,11 @@ import (
 
 // signIn is code that is tested: it asks for an access token and returns how that went.
 func signIn(client *http.Client, pod *harness.Pod) string {
-	assertion, err := os.ReadFile(pod.Environment.TokenFile)
+	assertion, err := os.ReadFile(pod.TokenFile)
 	if err != nil {
 		return err.Error()
 	}
-	resp, err := client.PostForm(pod.Environment.AuthorityHost+pod.Environment.TenantID+"/oauth2/v2.0/token", url.Values{
+	resp, err := client.PostForm(pod.AuthorityHost+pod.TenantID+"/oauth2/v2.0/token", url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {pod.ClientID}, "scope": {"https://graph.microsoft.com/.default"},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {string(assertion)},
 	})
@@ -82,11 +82,11 @@ func ExampleEntra_Change() {
 }
 
 // Every second request is throttled, until that is over.
-func ExampleFaults_Inject() {
+func ExampleLab_Inject() {
 	err := harness.Try(func(t harness.TB) {
 		lab := harness.New(t)
 		web := lab.Workload("shop/web-sa")
-		throttled := lab.Faults().Inject("throttled,for.resource=entra,when.every=2")
+		throttled := lab.Inject("throttled,for.resource=entra,when.every=2")
 		for range 3 {
 			fmt.Println(signIn(lab.HTTPClient(), web))
 		}
@@ -108,11 +108,11 @@ func ExampleFaults_Inject() {
 func ExampleJournal_Await() {
 	err := harness.Try(func(t harness.TB) {
 		t.Setenv("WIEMU_STATE_DIR", t.TempDir()) // for the report of this failure
-		lab := harness.New(t, harness.At(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
+		lab := harness.New(t, harness.WithStart(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
 		web := lab.Workload("shop/web-sa")
 		lab.Entra().Disable(web.ClientID)
 		signIn(lab.HTTPClient(), web)
-		lab.Journal().Within(0).Await(journal.Event{Kind: journal.Exchange, Outcome: journal.Granted})
+		lab.Journal().Await(journal.Event{Kind: journal.Exchange, Outcome: journal.Granted}, 0)
 	})
 	missing, _, _ := strings.Cut(err.Error(), "what the lab says:")
 	fmt.Println(missing)

@@ -1,424 +1,605 @@
 package harness_test
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
-	"log"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/emulator/issuer"
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/emulator/keyring"
 	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/process"
-	"github.com/wiemu/wiemu/harness/workload"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/process"
 )
+
+var _ harness.TB = testing.TB(nil)
 
 const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
 
-var web = workload.Workload{
-	Application: "my-radix-app", Environment: "dev", Component: "web",
-	Namespace: "my-radix-app-dev", ServiceAccount: "web-sa", ClientID: clientID,
-}
-
-func Example() {
-	ctx := context.Background()
-	lab, err := harness.Start(ctx, harness.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer lab.Close(ctx)
-	w, err := lab.Workload(ctx, web, harness.Identity{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	// Any program: it sees the four variables and a token file that rotates.
-	code, err := process.Run(ctx, process.Command{
-		Args: []string{"sh", "-c", "echo $AZURE_CLIENT_ID; test -s $AZURE_FEDERATED_TOKEN_FILE && echo has a token"},
-		Env:  w.Environ(os.Environ()), Stdout: os.Stdout, Stderr: os.Stderr,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("exit code", code)
-	// Output:
-	// b96d264b-7053-4465-a4a7-32be5b0fec49
-	// has a token
-	// exit code 0
-}
-
-// keys are made once: a generation costs more than everything else here.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
-
-func newLab(t *testing.T, opts harness.Options) *harness.Lab {
-	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Emulator.Keys = pool.Lease()
-	if opts.Emulator.Clock == nil {
-		opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
-	}
-	lab, err := harness.Start(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := opts.Emulator.Keys.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return lab
-}
-
 func read(t *testing.T, file string) string {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(data)
+	return string(content)
 }
 
-func TestTokenFileIsRefreshedOnLabTime(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	w, err := lab.Workload(t.Context(), web, harness.Identity{})
+// exchange asks for an access token as any client does, with a token of a cluster.
+// It returns the access token, or the number of the refusal.
+func exchange(t *testing.T, lab *harness.Lab, pod *harness.Pod, assertion, scope string) (token string, code int) {
+	t.Helper()
+	resp, err := lab.HTTPClient().PostForm(pod.AuthorityHost+pod.TenantID+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {pod.ClientID}, "scope": {scope}, "client_assertion": {assertion},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := read(t, w.Environment.TokenFile)
-	for _, step := range []struct {
-		by      time.Duration
-		changes bool
-	}{
-		{47 * time.Minute, false}, // 80 % of an hour are 48 minutes
-		{3 * time.Minute, true},   // and up to 90 seconds until the kubelet looks
-		{45 * time.Minute, false},
-		{5 * time.Minute, true},
-	} {
-		before := read(t, w.Environment.TokenFile)
-		if err := lab.Clock().Advance(t.Context(), step.by); err != nil {
-			t.Fatal(err)
-		}
-		if changed := read(t, w.Environment.TokenFile) != before; changed != step.changes {
-			t.Errorf("after %v the token changed: %v, want %v", step.by, changed, step.changes)
-		}
+	defer resp.Body.Close()
+	var reply struct {
+		AccessToken string `json:"access_token"`
+		ErrorCodes  []int  `json:"error_codes"`
 	}
-	if err := w.Refresh(t.Context()); err != nil || read(t, w.Environment.TokenFile) == first {
-		t.Errorf("refresh on demand: %v", err)
+	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
+		t.Fatal(err)
+	}
+	if len(reply.ErrorCodes) > 0 {
+		return "", reply.ErrorCodes[0]
+	}
+	return reply.AccessToken, 0
+}
+
+const vaultScope = "https://vault.azure.net/.default"
+
+// secret reads a secret and returns its value, or the status of the refusal.
+func secret(t *testing.T, lab *harness.Lab, vault, name, token string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, vault+"secrets/"+name+"?api-version=7.4", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := lab.HTTPClient().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var reply struct{ Value string }
+	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Sprint(resp.StatusCode)
+	}
+	return reply.Value
+}
+
+func TestALabIsOneLineAndSoIsAWorkload(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t)
+	web := lab.Workload("shop/web-sa")
+	token, code := exchange(t, lab, web, web.Token(), vaultScope)
+	if code != 0 {
+		t.Fatalf("AADSTS%d", code)
+	}
+	lab.Vault("orders").Set("password", "hunter2")
+	if got := secret(t, lab, lab.Vault("orders").URL, "password", token); got != "hunter2" {
+		t.Errorf("the secret is %q", got)
+	}
+	lab.Journal().Await(journal.Event{Kind: journal.Access, Outcome: journal.Granted, ClientID: web.ClientID, Status: 200})
+	lab.Journal().Never(journal.Event{Outcome: journal.Denied})
+	if again := lab.Workload("shop/web-sa"); again.TokenFile != web.TokenFile {
+		t.Error("the same workload is another pod")
+	}
+	if other := lab.Workload("shop/api-sa"); other.ClientID == web.ClientID {
+		t.Error("two workloads share an identity")
 	}
 }
 
-func TestOnlyDeclaredWorkloadsOfAnIdentityAreTrusted(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	prod := web
-	prod.Environment, prod.Namespace = "prod", "my-radix-app-prod"
-	if err := lab.Declare([]harness.Declared{{Workload: web}, {Workload: prod}}); err != nil {
+func TestTheDirectoryOfATestChanges(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t, harness.WithStart(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
+	web := lab.Workload("shop/web-sa")
+	entra := lab.Entra()
+	ask := func(want int) {
+		t.Helper()
+		if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != want {
+			t.Errorf("code %d, want %d\n%s", code, want, lab.Journal().Explain())
+		}
+	}
+	ask(0)
+	entra.Change(web.ClientID, directory.FederatedCredential{Subject: "system:serviceaccount:shop:other"})
+	ask(700213)
+	entra.Distrust(web.ClientID, "")
+	ask(70025)
+	entra.Trust(web.ClientID, directory.FederatedCredential{Subject: "system:serviceaccount:shop:web-sa"})
+	ask(0)
+	entra.Disable(web.ClientID)
+	ask(7000112)
+	entra.Enable(web.ClientID)
+	ask(0)
+	entra.Remove(web.ClientID)
+	ask(700016)
+	entra.Add(directory.Principal{Kind: directory.Application, ClientID: web.ClientID, DisplayName: "shop", FederatedCredentials: []directory.FederatedCredential{{
+		Name: "web", Issuer: lab.Issuer().URL, Subject: "system:serviceaccount:shop:web-sa", Audience: cloud.Public().TokenExchange,
+	}}})
+	ask(0)
+	if p := entra.Identity("shop"); p.Kind != directory.Application || p.FederatedCredentials[0].Name != "web" {
+		t.Errorf("%+v", p)
+	}
+	if changes := lab.Journal().All(journal.Event{Kind: journal.Directory, ClientID: web.ClientID}); len(changes) < 7 {
+		t.Errorf("%d changes are in the journal", len(changes))
+	}
+	stranger := lab.Workload("test/web-sa", harness.As(web.ClientID))
+	if _, code := exchange(t, lab, stranger, stranger.Token(), vaultScope); code != 700213 {
+		t.Errorf("a stranger is answered with %d", code)
+	}
+	e := lab.Journal().Await(journal.Event{
+		Kind: journal.Exchange, Code: 700213, Workload: "test/web-sa",
+		Nearest: &journal.Nearest{Credential: "web", Differences: []journal.Difference{{Field: "subject", Kind: "namespace"}}},
+	})
+	if !strings.Contains(e.Summary, "AADSTS700213") {
+		t.Error(e.Summary)
+	}
+}
+
+func TestKeysOfATestRotate(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t, harness.WithStart(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
+	web := lab.Workload("shop/web-sa")
+	keys := lab.Issuer()
+	old := keys.Signing()
+	long := keys.Mint("shop/web-sa", 3*time.Hour)
+	if _, code := exchange(t, lab, web, long, vaultScope); code != 0 {
+		t.Fatalf("AADSTS%d", code)
+	}
+	published := keys.Publish()
+	if published == old || keys.Signing() != old {
+		t.Errorf("published %s, %s signs", published, keys.Signing())
+	}
+	if signs := keys.Rotate(); signs != published {
+		t.Errorf("%s signs, want the published %s", signs, published)
+	}
+	lab.Clock().Advance(2 * time.Minute) // until Entra ID asks for keys that it does not know
+	web.Refresh()
+	if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != 0 {
+		t.Errorf("AADSTS%d with the new key", code)
+	}
+	if removed := keys.Remove("retired"); removed != old {
+		t.Errorf("%s is removed, want %s", removed, old)
+	}
+	lab.Clock().Advance(time.Hour) // as long as it remembers those that it does
+	if _, code := exchange(t, lab, web, long, vaultScope); code != 7000272 {
+		t.Errorf("a token of a key that was removed is answered with %d", code)
+	}
+	status, err := lab.Control().Status(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	stranger := web
-	stranger.Namespace = "my-radix-app-test"
-	for _, c := range []struct {
-		w    workload.Workload
-		want int
-	}{{web, 0}, {prod, 0}, {stranger, 700213}} {
-		w, err := lab.Workload(t.Context(), c.w, harness.Identity{})
+	if n := len(slices.DeleteFunc(status.Keys, func(k control.KeyStatus) bool { return k.Ring != "local" })); n != 1 {
+		t.Errorf("%d keys are published", n)
+	}
+	before := lab.Entra().Keys().Signing()
+	if lab.Entra().Keys().Rotate() == before {
+		t.Error("Entra ID signs with the same key")
+	}
+	for range 20 { // more than there are in the cache that the lab reads
+		keys.Rotate()
+	}
+}
+
+func TestVaultsOfATestChange(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t)
+	web, api := lab.Workload("shop/web-sa"), lab.Workload("shop/api-sa")
+	vault := lab.Vault("mykeyvault")
+	read := func(pod *harness.Pod) string {
+		t.Helper()
+		token, code := exchange(t, lab, pod, pod.Token(), vaultScope)
+		if code != 0 {
+			t.Fatalf("AADSTS%d", code)
+		}
+		return secret(t, lab, vault.URL, "mysecret", token)
+	}
+	if got := read(web); got != vault.Get("mysecret") {
+		t.Errorf("read %q", got)
+	}
+	vault.Access(config.Access{Identity: api.ClientID, Permissions: []string{"get"}})
+	if got := read(web); got != "403" {
+		t.Errorf("who has no access reads %q", got)
+	}
+	vault.Set("mysecret", "new")
+	if got := read(api); got != "new" {
+		t.Errorf("who has access reads %q", got)
+	}
+	vault.Delete("mysecret")
+	if got := read(api); got != "404" {
+		t.Errorf("a deleted secret is %q", got)
+	}
+	lab.Journal().Await(journal.Event{Kind: journal.Directory, Component: "mykeyvault", Summary: "deleted"})
+}
+
+func TestAFaultEndsWithItsTest(t *testing.T) {
+	t.Parallel()
+	shared := harness.New(t)
+	status := func(t *testing.T) int {
+		t.Helper()
+		resp, err := shared.HTTPClient().Get("https://mykeyvault.vault.azure.net/secrets/mysecret")
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := lab.Emulator().Examine(t.Context(), config.DefaultTenant, clientID, read(t, w.Environment.TokenFile))
-		if e.Code != c.want {
-			t.Errorf("%s: code %d, want %d", c.w.Namespace, e.Code, c.want)
+		return resp.StatusCode
+	}
+	t.Run("injected", func(t *testing.T) {
+		f := shared.In(t).Inject("throttled,for.resource=keyvault")
+		if s := status(t); s != http.StatusTooManyRequests || f.Hits() != 1 {
+			t.Errorf("status %d, %d hits", s, f.Hits())
 		}
+		shared.In(t).Inject("server-error,for.resource=keyvault")
+	})
+	if s := status(t); s != http.StatusUnauthorized {
+		t.Errorf("after the subtest: status %d", s)
 	}
-	again, err := lab.Workload(t.Context(), web, harness.Identity{})
-	if err != nil {
+	f := shared.Inject("server-error,for.resource=keyvault")
+	f.Clear()
+	f.Clear()
+	if s := status(t); s != http.StatusUnauthorized || f.Hits() != 0 {
+		t.Errorf("a fault that was cleared: status %d, %d hits", s, f.Hits())
+	}
+	shared.Inject("server-error,for.resource=keyvault")
+	if err := shared.Control().ClearAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	other, err := lab.Workload(t.Context(), web, harness.Identity{Audience: "api://other"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again.Environment.TokenFile == other.Environment.TokenFile {
-		t.Error("two audiences share a token file")
+	if s := status(t); s != http.StatusUnauthorized {
+		t.Errorf("after Clear: status %d", s)
 	}
 }
 
-func TestAnotherProcessAttachesThroughTheControlDoor(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	client := &control.Client{URL: lab.Emulator().ControlURL(), Token: lab.Emulator().Token()}
-	d := harness.Declared{Workload: web}
-	env, err := harness.Attach(t.Context(), client, d, []harness.Declared{d})
-	if err != nil {
+func TestTheClockOfATest(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)
+	lab := harness.New(t, harness.WithStart(start))
+	web := lab.Workload("shop/web-sa", func(w *config.Workload) { w.TokenLifetime = 10 * time.Minute })
+	first := web.Token()
+	lab.Clock().Advance(10 * time.Minute)
+	if web.Token() == first {
+		t.Error("the token file does not rotate")
+	}
+	if _, code := exchange(t, lab, web, first, vaultScope); code != 0 { // five minutes are let pass
+		t.Errorf("AADSTS%d", code)
+	}
+	lab.Clock().Advance(start.Add(25 * time.Hour).Sub(lab.Clock().Now()))
+	if _, code := exchange(t, lab, web, first, vaultScope); code != 700024 {
+		t.Errorf("an old token is answered with %d", code)
+	}
+	lab.Clock().Skew("entra", -3*time.Hour)
+	if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != 700024 {
+		t.Errorf("a clock that is behind: %d", code)
+	}
+	if now := lab.Clock().Now(); !now.Equal(start.Add(25 * time.Hour)) {
+		t.Errorf("it is %v", now)
+	}
+	other := harness.New(t)
+	running := other.Clock()
+	if _, err := other.Control().Freeze(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if env.ClientID != clientID || read(t, env.TokenFile) == "" {
-		t.Errorf("environment %+v", env)
-	}
-	declared, err := harness.Attached(t.Context(), client)
-	if err != nil || len(declared) != 1 || declared[0].Workload.Component != "web" {
-		t.Errorf("declared %+v %v", declared, err)
-	}
-	if _, err := harness.Attach(t.Context(), client, harness.Declared{Workload: web, Identity: harness.Identity{Issuer: "green"}}, nil); err == nil || !strings.Contains(err.Error(), `issuer "green"`) {
-		t.Errorf("an unknown issuer: %v", err)
+	if at := running.Now(); !running.Now().Equal(at) {
+		t.Error("a frozen clock runs")
 	}
 }
 
-func TestEnvironmentTakesTheCallersIdentityAway(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	w, err := lab.Workload(t.Context(), web, harness.Identity{})
-	if err != nil {
-		t.Fatal(err)
+func TestALabOfFiles(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t, harness.WithFiles("../docs/examples/radixconfig.yaml"))
+	web := lab.Workload("my-radix-app-dev/web-sa")
+	if web.ClientID != clientID || web.Name != "web" {
+		t.Errorf("%+v, want the one of the file", web)
 	}
-	base := []string{"PATH=/bin", "AZURE_CLIENT_SECRET=callers", "AZURE_CLIENT_ID=callers", "https_proxy=http://callers", "JAVA_TOOL_OPTIONS=-Dx=y", "LANG=C"}
-	env := w.Environ(base)
-	for _, v := range env {
-		if strings.Contains(v, "callers") {
-			t.Errorf("left of the caller's: %s", v)
-		}
+	if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != 0 {
+		t.Errorf("AADSTS%d", code)
 	}
-	for _, want := range []string{
-		"PATH=/bin", "LANG=C", "AZURE_CLIENT_ID=" + clientID, "AZURE_TENANT_ID=" + config.DefaultTenant,
-		"AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/", "AZURE_FEDERATED_TOKEN_FILE=" + w.Environment.TokenFile,
-		"HTTPS_PROXY=" + w.Environment.ProxyURL,
-	} {
-		if !slices.Contains(env, want) {
-			t.Errorf("%s is missing in %q", want, env)
-		}
-	}
-	java := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "JAVA_TOOL_OPTIONS=-Dx=y ") })
-	if java < 0 || strings.Count(env[java], "-Djavax.net.ssl.trustStore=") != 1 || strings.Count(env[java], "-Dhttps.proxyHost=") != 1 {
-		t.Errorf("JAVA_TOOL_OPTIONS are not merged: %q", env)
-	}
-	names := map[string]bool{}
-	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
-		if names[name] {
-			t.Errorf("%s is there twice", name)
-		}
-		names[name] = true
-	}
-	_, unset := w.Environment.Changes(base)
-	if !slices.Equal(unset, []string{"AZURE_CLIENT_SECRET"}) {
-		t.Errorf("unset %q, want the caller's secret alone: the rest has new values", unset)
+	configured := harness.New(t, harness.WithConfig(config.Config{Workloads: []config.Workload{{Namespace: "a", ServiceAccount: "b", ClientID: clientID}}}))
+	if b := configured.Workload("a/b"); b.ClientID != clientID {
+		t.Errorf("%s, want the client id of the configuration", b.ClientID)
 	}
 }
 
-func TestCloseLeavesNothing(t *testing.T) {
+func TestProgramsOfATestFindALabThatListens(t *testing.T) {
+	t.Parallel()
+	lab := harness.New(t, harness.WithListeners())
+	web := lab.Workload("shop/web-sa")
+	var out strings.Builder
+	code, err := process.Run(t.Context(), process.Command{
+		Args: []string{"curl", "-fsS", "https://login.microsoftonline.com/common/discovery/keys"},
+		Env:  web.Environ(os.Environ()), Stdout: &out, Stderr: os.Stderr,
+	})
+	if err != nil || code != 0 || !strings.Contains(out.String(), lab.Entra().Keys().Signing()) {
+		t.Errorf("%d %v %s", code, err, out.String())
+	}
+}
+
+func TestCodeThatReadsItsEnvironment(t *testing.T) {
+	t.Setenv("AZURE_CLIENT_SECRET", "the developer's own")
+	lab := harness.New(t)
+	web := lab.Workload("shop/web-sa")
+	t.Run("inside", func(t *testing.T) {
+		lab.In(t).Workload("shop/web-sa").Setenv()
+		for name, want := range map[string]string{
+			"AZURE_CLIENT_ID": web.ClientID, "AZURE_TENANT_ID": web.TenantID,
+			"AZURE_FEDERATED_TOKEN_FILE": web.TokenFile, "AZURE_CLIENT_SECRET": "",
+		} {
+			if got := os.Getenv(name); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+	})
+	if os.Getenv("AZURE_CLIENT_SECRET") == "" {
+		t.Error("the developer's own is gone")
+	}
+}
+
+// In a bubble two days take no time, and an event that comes tomorrow can be awaited.
+func TestALabInABubble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		lab := harness.New(t)
+		web := lab.Workload("shop/web-sa")
+		first := web.Token()
+		time.Sleep(25 * time.Hour)
+		if _, code := exchange(t, lab, web, first, vaultScope); code != 700024 {
+			t.Errorf("an old token is answered with %d", code)
+		}
+		go func() {
+			time.Sleep(23 * time.Hour)
+			lab.Issuer().Rotate()
+		}()
+		lab.Journal().Await(journal.Event{Kind: journal.KeyRotation, Summary: "signs from now on"}, 24*time.Hour)
+		if n := len(lab.Journal().All(journal.Event{Kind: journal.Projection, Workload: "shop/web-sa"})); n < 48 {
+			t.Errorf("the token file has rotated %d times in two days", n)
+		}
+	})
+}
+
+// try runs a test that is to fail, and returns what it said.
+func try(t *testing.T, test func(harness.TB)) string {
+	t.Helper()
+	err := harness.Try(test)
+	if err == nil {
+		t.Fatal("it did not fail")
+	}
+	return err.Error()
+}
+
+func TestATestThatFailsSaysWhatHappened(t *testing.T) {
 	dir := t.TempDir()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := harness.Start(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{Keys: pool.Lease()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lab.Workload(t.Context(), web, harness.Identity{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := lab.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %q %v", left, err)
-	}
-}
-
-func TestNamesThatKubernetesRefusesMakeNoWorkload(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	client := &control.Client{URL: lab.Emulator().ControlURL(), Token: lab.Emulator().Token()}
-	if err := lab.Declare([]harness.Declared{{Workload: web}}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ namespace, account, want string }{
-		{"a", "../../x", "lowercase RFC 1123 subdomain"},
-		{"a", "Web", "lowercase RFC 1123 subdomain"},
-		{"a", strings.Repeat("a", 254), "lowercase RFC 1123 subdomain"},
-		{"a/b", "web-sa", "lowercase RFC 1123 label"},
-		{"a:b", "web-sa", "lowercase RFC 1123 label"},
-		{"a b", "web-sa", "lowercase RFC 1123 label"},
-		{"..", "web-sa", "lowercase RFC 1123 label"},
-		{"", "web-sa", "lowercase RFC 1123 label"},
-		{strings.Repeat("a", 64), "web-sa", "lowercase RFC 1123 label"},
-	} {
-		for _, id := range []string{clientID, "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11", ""} { // known, unknown, none
-			w := workload.Workload{Namespace: c.namespace, ServiceAccount: c.account, ClientID: id}
-			if _, err := lab.Workload(t.Context(), w, harness.Identity{}); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%q/%q as %q: %v, want %q", c.namespace, c.account, id, err, c.want)
+	t.Setenv("WIEMU_STATE_DIR", dir)
+	synctest.Test(t, func(t *testing.T) {
+		said := try(t, func(f harness.TB) {
+			lab := harness.New(f)
+			web, stranger := lab.Workload("shop/web-sa"), lab.Workload("test/web-sa")
+			exchange(t, lab, web, stranger.Token(), vaultScope)
+			lab.Journal().Await(journal.Event{Kind: journal.Exchange, Outcome: journal.Granted, ClientID: web.ClientID})
+			f.Fatalf("it went on")
+		})
+		for _, want := range []string{
+			"none of ", "expected an event with", "outcome   granted", "nearest are", "outcome  expected granted, found denied",
+			"what the lab says:", "AADSTS700213", "Nearest federated credential", "everything that happened in the lab: file://" + dir,
+		} {
+			if !strings.Contains(said, want) {
+				t.Errorf("it does not say %q:\n%s", want, said)
 			}
 		}
-		w := workload.Workload{Namespace: c.namespace, ServiceAccount: c.account}
-		if _, err := harness.Attach(t.Context(), client, harness.Declared{Workload: w}, nil); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%q/%q through the control door: %v, want %q", c.namespace, c.account, err, c.want)
-		}
+	})
+	reports, err := filepath.Glob(filepath.Join(dir, "reports", "Try-*.html"))
+	if err != nil || len(reports) != 1 {
+		t.Fatalf("%q %v, want a report", reports, err)
+	}
+	page := read(t, reports[0])
+	if !strings.Contains(page, "Try") || !strings.Contains(page, "AADSTS700213") {
+		t.Errorf("the report is not of this test: %.500s", page)
 	}
 }
 
-func TestTheAudienceThatIsTrustedIsTheOneAFileDeclares(t *testing.T) {
-	files := readFiles(t, "workloads:\n- {namespace: a, serviceAccount: own, clientId: "+clientID+", audience: 'api://own'}\n- {namespace: a, serviceAccount: usual, clientId: "+clientID+"}\n")
-	lab := newLab(t, harness.Options{Emulator: emulator.Options{Config: files.Configuration()}})
-	declared := files.Workloads()
-	if err := lab.Declare(declared); err != nil {
-		t.Fatal(err)
+// limited is a test whose time is almost over.
+type limited struct{ harness.TB }
+
+func (limited) Deadline() (time.Time, bool) { return time.Now(), true }
+
+func TestNobodyWaitsBeyondTheDeadline(t *testing.T) {
+	t.Setenv("WIEMU_STATE_DIR", t.TempDir())
+	said := try(t, func(f harness.TB) {
+		harness.New(limited{f}).Journal().Await(journal.Event{Code: 1}, time.Hour)
+	})
+	if !strings.Contains(said, "expected an event with") {
+		t.Error(said)
 	}
-	trusts := 0
-	for _, e := range lab.Journal().Events() {
-		if e.Kind == journal.Directory {
-			trusts++
-		}
+}
+
+func TestATestThatPassesLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WIEMU_STATE_DIR", dir)
+	var token string
+	t.Run("inside", func(t *testing.T) {
+		token = harness.New(t).Workload("shop/web-sa").TokenFile
+	})
+	if _, err := os.Lstat(token); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", token, err)
 	}
-	if trusts != 2 {
-		t.Errorf("%d events of the directory, want one for each workload", trusts)
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q %v", left, err)
 	}
+}
+
+func TestMistakesOfATestSayWhatWasExpected(t *testing.T) {
+	t.Setenv("WIEMU_STATE_DIR", t.TempDir())
 	for name, c := range map[string]struct {
-		component string
-		over      harness.Identity
-		want      int
+		mistake func(*harness.Lab)
+		want    string
 	}{
-		"declared with an audience":   {"own", harness.Identity{}, 0},
-		"declared with none":          {"usual", harness.Identity{}, 0},
-		"asked for with another":      {"usual", harness.Identity{Audience: "api://other"}, 700212},
-		"asked for with the usual":    {"own", harness.Identity{Audience: config.DefaultAudience}, 700212},
-		"asked for with the declared": {"own", harness.Identity{Audience: "api://own"}, 0},
+		"a workload without a namespace": {func(l *harness.Lab) { l.Workload("web-sa") }, `workload "web-sa": expected NAMESPACE/SERVICE-ACCOUNT`},
+		"a name that Kubernetes refuses": {func(l *harness.Lab) { l.Workload("shop/Web") }, "RFC 1123"},
+		"an issuer that there is not":    {func(l *harness.Lab) { l.Issuer("green") }, `issuer "green": expected one that wiemu hosts: local`},
+		"a token that is too short": {func(l *harness.Lab) {
+			l.Issuer().Mint("a/b", time.Minute)
+		}, "less than 10 minutes"},
+		"a token of nobody":      {func(l *harness.Lab) { l.Issuer().Mint("b", 0) }, "NAMESPACE/SERVICE-ACCOUNT"},
+		"a key that is not":      {func(l *harness.Lab) { l.Issuer().Remove("retired") }, "expected a key that is retired"},
+		"an identity that isn't": {func(l *harness.Lab) { l.Entra().Disable("nobody") }, `no tenant has an identity "nobody"`},
+		"and is looked at":       {func(l *harness.Lab) { l.Entra().Identity("nobody") }, `identity "nobody": expected a client id`},
+		"a trust that isn't": {func(l *harness.Lab) {
+			id := l.Workload("a/b").ClientID
+			l.Entra().Distrust(strings.ToUpper(id), "")
+			l.Entra().Distrust(id, "")
+		}, `expected the name of one of []`},
+		"a bad application":     {func(l *harness.Lab) { l.Entra().Add(directory.Principal{ClientID: "x"}) }, "GUID"},
+		"a fault that is not":   {func(l *harness.Lab) { l.Inject("trottled") }, "throttled"},
+		"a setting that is not": {func(l *harness.Lab) { l.Inject("throttled,with=x") }, "with"},
+		"a vault's name":        {func(l *harness.Lab) { l.Vault("no_vault") }, "3 to 24 letters"},
+		"a secret that is not":  {func(l *harness.Lab) { l.Vault("mykeyvault").Get("no-secret") }, `["mysecret"]`},
+		"a secret's name":       {func(l *harness.Lab) { l.Vault("mykeyvault").Set("a_b", "") }, "a_b"},
+		"an account's name":     {func(l *harness.Lab) { l.Storage("Orders_1") }, "3 to 24 lower-case letters and digits"},
+		"a blob that is not":    {func(l *harness.Lab) { l.Storage("orders").Blob("inbox", "none") }, "blob inbox/none: expected one that is there, found 404 ContainerNotFound"},
+		"a container's name":    {func(l *harness.Lab) { l.Storage("orders").Put("In", "a", "") }, "3 to 63 lower-case letters"},
+		"a role that is not":    {func(l *harness.Lab) { l.Storage("orders").Grant(l.Workload("a/b"), "Blob Reader") }, "Storage Blob Data Reader"},
+		"a way back":            {func(l *harness.Lab) { l.Clock().Advance(-time.Hour) }, "never goes backwards"},
+		"a part that is not":    {func(l *harness.Lab) { l.Clock().Skew("entre", 1) }, "did you mean entra?"},
+		"a led one in memory":   {func(l *harness.Lab) { l.Workload("a/b").Lead(exec.Command("true")) }, "harness.New(t, harness.WithListeners())"},
+		"a program in memory":   {func(l *harness.Lab) { l.Workload("a/b").Environ(nil) }, "harness.New(t, harness.WithListeners())"},
+		"something unexpected": {func(l *harness.Lab) {
+			exchange(t, l, l.Workload("a/b"), "x", vaultScope)
+			l.Journal().Never(journal.Event{Outcome: journal.Denied})
+		}, "unexpected:\nThe assertion cannot be read as a JWT"},
+		"an event that is not": {func(l *harness.Lab) { l.Journal().Await(journal.Event{Code: 1}, 0) }, "expected an event with\n      code  1\n"},
 	} {
-		d, err := harness.Find(declared, c.component, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := lab.Workload(t.Context(), d.Workload, d.Identity.With(c.over))
-		if err != nil {
-			t.Fatal(err)
-		}
-		e := lab.Emulator().Examine(t.Context(), config.DefaultTenant, clientID, read(t, w.Environment.TokenFile))
-		if e.Code != c.want {
-			t.Errorf("%s: code %d, want %d", name, e.Code, c.want)
+		t.Run(name, func(t *testing.T) {
+			if said := try(t, func(f harness.TB) { c.mistake(harness.New(f)) }); !strings.Contains(said, c.want) {
+				t.Errorf("it says %q, want %q", said, c.want)
+			}
+		})
+	}
+	for name, option := range map[string]func(harness.TB) harness.Option{
+		"no such file":        func(f harness.TB) harness.Option { return harness.WithFiles("nowhere.yaml") },
+		"a bad configuration": func(harness.TB) harness.Option { return harness.WithConfig(config.Config{Cloud: "Mars"}) },
+	} {
+		if said := try(t, func(f harness.TB) { harness.New(f, option(f)) }); !strings.Contains(said, "nowhere.yaml") && !strings.Contains(said, "Mars") {
+			t.Errorf("%s: it says %q", name, said)
 		}
 	}
 }
 
-func TestAnIdentityIsNamedAfterWhatItServes(t *testing.T) {
-	lab := newLab(t, harness.Options{})
-	prod, alone := web, workload.Workload{Namespace: "a", ServiceAccount: "report-sa", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}
-	prod.Environment, prod.Namespace = "prod", "my-radix-app-prod"
-	again := workload.Workload{Namespace: "b", ServiceAccount: "report-sa", ClientID: "0b0e5f0c-65c3-4a6e-9a76-1d6a3f8b1c22"}
-	named := workload.Workload{Component: "api", Namespace: "c", ServiceAccount: "api-sa", ClientID: "5d3b7a57-5a0f-4f0c-8a57-0f4c9f6f7d33"}
-	if err := lab.Declare([]harness.Declared{{Workload: prod}, {Workload: web}, {Workload: alone}, {Workload: again}, {Workload: named}}); err != nil {
+func TestAReportThatCannotBeWrittenSaysSo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]string{clientID: "my-radix-app-web", alone.ClientID: "report-sa", again.ClientID: "b-report-sa", named.ClientID: "api"} {
-		p, ok := lab.Emulator().Directory().Principal(config.DefaultTenant, id)
-		if !ok || p.DisplayName != want || !strings.HasSuffix(p.ResourceID, "/"+want) {
-			t.Errorf("%s is %+v, want it named %s", id, p, want)
-		}
+	t.Setenv("WIEMU_STATE_DIR", file)
+	said := try(t, func(f harness.TB) { harness.New(f); f.Fatalf("failed") })
+	if !strings.Contains(said, "the report of the lab: make the state directory") {
+		t.Error(said)
 	}
 }
 
-// BenchmarkDay is a simulated day of 24 workloads: their token files and their
-// exchanges. BenchmarkDaySignatures is what its RSA signatures alone cost.
-func BenchmarkDay(b *testing.B) {
-	pool, err := keys()
-	if err != nil {
-		b.Fatal(err)
+func TestALabWithoutACacheMakesItsOwnKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for b.Loop() {
-		lab, err := harness.Start(b.Context(), harness.Options{Emulator: emulator.Options{Keys: pool.Lease(), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
-		if err != nil {
-			b.Fatal(err)
+	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} { // of Linux, macOS and Windows
+		t.Setenv(name, file)
+	}
+	t.Setenv("WIEMU_STATE_DIR", t.TempDir())
+	said := try(t, func(f harness.TB) {
+		lab := harness.New(f)
+		web := lab.Workload("shop/web-sa")
+		if _, code := exchange(t, lab, web, web.Token(), vaultScope); code != 0 {
+			t.Errorf("AADSTS%d", code)
 		}
-		for n := range 24 {
-			w := web
-			w.Namespace = fmt.Sprintf("app-%d-dev", n)
-			if _, err := lab.Workload(b.Context(), w, harness.Identity{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := lab.Clock().Advance(b.Context(), 24*time.Hour); err != nil {
-			b.Fatal(err)
-		}
-		minted := 0
-		for _, e := range lab.Journal().Events() {
-			if e.Kind == journal.Mint {
-				minted++
-			}
-		}
-		b.ReportMetric(float64(minted), "signatures/op")
-		if err := lab.Close(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+		f.Errorf("to hear what it says")
+	})
+	if !strings.Contains(said, file) || !strings.Contains(said, "XDG_CACHE_HOME") {
+		t.Error(said)
 	}
 }
 
-func BenchmarkDaySignatures(b *testing.B) {
-	pool, err := keys()
-	if err != nil {
-		b.Fatal(err)
-	}
-	ring, err := keyring.New(b.Context(), clock.Running(), pool.Lease(), keyring.Options{Name: "bare", Identify: issuer.KeyID})
-	if err != nil {
-		b.Fatal(err)
-	}
-	payload := make([]byte, 700)
-	for b.Loop() {
-		for range 24 * 30 {
-			if _, _, err := ring.Sign(func(keyring.Key) string { return "{}" }, payload); err != nil {
-				b.Fatal(err)
+// BenchmarkNew is what a lab costs a test, its end included; the first lab of all
+// also makes the keys.
+func BenchmarkNew(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		options []harness.Option
+		use     func(*harness.Lab)
+	}{
+		{"in memory", nil, func(*harness.Lab) {}},
+		{"with a workload", nil, func(l *harness.Lab) { l.Workload("shop/web-sa") }},
+		{"listening", []harness.Option{harness.WithListeners()}, func(*harness.Lab) {}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			harness.New(b)
+			for b.Loop() {
+				t := &cleaned{TB: b}
+				c.use(harness.New(t, c.options...))
+				t.end()
 			}
-		}
+		})
 	}
-	b.ReportMetric(24*30, "signatures/op")
 }
 
-func TestAKilledLabsTokenFilesAreTakenOver(t *testing.T) {
-	dir := t.TempDir() // as a volume that outlives the container
-	pod := workload.Workload{Namespace: "shop", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}
-	for range 2 { // the first is never closed
-		lab, err := harness.Start(t.Context(), harness.Options{Dir: dir, Emulator: emulator.Options{InMemory: true}})
-		if err != nil {
+// cleaned is a test that ends before the benchmark does.
+type cleaned struct {
+	testing.TB
+	cleanups []func()
+}
+
+func (c *cleaned) Cleanup(f func()) { c.cleanups = append(c.cleanups, f) }
+
+func (c *cleaned) end() {
+	for _, f := range c.cleanups {
+		f()
+	}
+}
+
+// What is odd in a radixconfig.yaml is logged; its workloads and those of manifests
+// are the lab's.
+func TestALabOfLooseFiles(t *testing.T) {
+	radix, app := filepath.Join(t.TempDir(), "radixconfig.yaml"), filepath.Join(t.TempDir(), "app.yaml")
+	for file, text := range map[string]string{
+		radix: "apiVersion: radix.equinor.com/v1\nkind: RadixApplication\nmetadata: {name: shop}\nspec: {environments: [{name: dev}], components: [{name: web, Identity: {azure: {clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}}}]}\n",
+		app:   "kind: Pod\nmetadata: {name: job, namespace: shop, labels: {azure.workload.identity/use: 'true'}}\nspec: {serviceAccountName: job-sa, containers: [{name: c, env: [{name: AZURE_CLIENT_ID, value: b96d264b-0000-4000-8000-000000000001}]}]}\n",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w, err := lab.Workload(t.Context(), pod, harness.Identity{})
-		if err != nil {
-			t.Fatal(err)
+	}
+	logged := &logged{TB: t}
+	lab := harness.New(logged, harness.WithFiles(radix, app))
+	for account, id := range map[string]string{"shop-dev/web-sa": "b96d264b-7053-4465-a4a7-32be5b0fec49", "shop/job-sa": "b96d264b-0000-4000-8000-000000000001"} {
+		if pod := lab.Workload(account); pod.ClientID != id {
+			t.Errorf("%s has client id %s, want %s", account, pod.ClientID, id)
 		}
-		if want := filepath.Join(dir, "tokens", "shop_web-sa", "azure-identity-token"); w.Environment.TokenFile != want {
-			t.Errorf("the token file is %s, want %s", w.Environment.TokenFile, want)
-		}
+	}
+	if len(logged.lines) != 1 || !strings.Contains(logged.lines[0], ":4:62: warning: spec.components[0].identity: Identity is read as identity") {
+		t.Errorf("logged %q", logged.lines)
 	}
 }
 
-func TestALabInMemoryOpensNoPorts(t *testing.T) {
-	lab := newLab(t, harness.Options{Emulator: emulator.Options{InMemory: true}})
-	e := lab.Emulator()
-	for _, address := range []string{e.Address(), e.ProxyURL(), e.ControlURL(), e.ClusterURL("local"), e.IMDSAddress()} {
-		if address != "" {
-			t.Errorf("it has the address %s", address)
-		}
-	}
-	for _, id := range []harness.Identity{{ManagedIdentity: "imds"}, {IdentityBinding: "ca-file"}} {
-		_, err := lab.Workload(t.Context(), workload.Workload{Namespace: "n", ServiceAccount: "s", ClientID: clientID}, id)
-		if err == nil || !strings.Contains(err.Error(), "in memory") {
-			t.Errorf("%+v: %v, want a refusal that says why", id, err)
-		}
-	}
-	resp, err := lab.Client().Get("https://login.microsoftonline.com/common/discovery/keys")
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("%v %v", resp, err)
-	}
+type logged struct {
+	harness.TB
+	lines []string
+}
+
+func (l *logged) Logf(format string, args ...any) {
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
 }

@@ -6,93 +6,107 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/harness/workload"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/tenants"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
-// As lets a workload name the client id of somebody who is there already, whose
-// owners decide whom it trusts, as in its service account's annotation.
-func As(clientID string) func(*Declared) {
-	return func(d *Declared) { d.Workload.ClientID = clientID }
+// As makes a workload use a client id that another workload has already, or that the
+// directory knows. Only the owners of that identity decide whom it trusts.
+func As(clientID string) func(*config.Workload) {
+	return func(w *config.Workload) { w.ClientID = clientID }
 }
 
-// Workload is the workload of a service account, NAMESPACE/NAME: its pod runs and
-// its token file is kept fresh. One that a file of [FromFiles] or the
-// configuration describes is that one. Any other has a managed identity of its own,
-// which trusts it and nobody else; what follows changes that, such as [As], or
+// Workload starts a pod under a service account, NAMESPACE/NAME, and keeps its token file
+// fresh. If [WithFiles] or [WithConfig] describe the workload, it is that one; any other
+// has a managed identity of its own, which trusts it and nothing else. Further arguments
+// change the workload, such as [As], or
 //
-//	func(d *harness.Declared) { d.Identity.TokenLifetime = 10 * time.Minute }
+//	func(w *config.Workload) { w.TokenLifetime = 10 * time.Minute }
 //
 // The same workload asked for again is the same pod.
-func (l *TestLab) Workload(account string, change ...func(*Declared)) *Pod {
+func (l *Lab) Workload(account string, change ...func(*config.Workload)) *Pod {
 	l.t.Helper()
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok {
 		l.t.Fatalf("workload %q: expected NAMESPACE/SERVICE-ACCOUNT, such as shop/web-sa", account)
 	}
-	d := Declared{Workload: workload.Workload{Namespace: namespace, ServiceAccount: name, ClientID: config.StableID("workload", namespace, name)}}
-	if i := slices.IndexFunc(l.declared, func(d Declared) bool { return d.Workload.Namespace == namespace && d.Workload.ServiceAccount == name }); i >= 0 {
-		d = l.declared[i]
+	spec := workload.Spec{Workload: workload.Workload{Namespace: namespace, ServiceAccount: name, ClientID: tenants.StableID("workload", namespace, name)}}
+	if i := slices.IndexFunc(l.declared, func(d workload.Spec) bool { return d.Namespace == namespace && d.ServiceAccount == name }); i >= 0 {
+		spec = l.declared[i]
 	}
+	asked := spec.Entry()
 	for _, f := range change {
-		f(&d)
+		f(&asked)
 	}
-	w, err := l.lab.Workload(l.t.Context(), d.Workload, d.Identity)
+	spec.ClientID, spec.TokenOptions = asked.ClientID, workload.Declared(asked).TokenOptions
+	w, err := l.session.Workload(l.t.Context(), spec)
 	if err != nil {
 		l.t.Fatalf("workload %s: %v", account, err)
 	}
-	return &Pod{Workload: w, t: l.t, inMemory: l.lab.emulator.ProxyURL() == ""}
+	return &Pod{
+		Name: spec.Component, Namespace: namespace, ServiceAccount: name, ClientID: w.ClientID,
+		TenantID: w.Env.TenantID, TokenFile: w.Env.TokenFile, AuthorityHost: w.Env.AuthorityHost, lab: l, workload: w,
+	}
 }
 
-// Pod is a workload of a test.
+// Pod is a workload of a test. ClientID, TenantID, TokenFile and AuthorityHost are what
+// azure-workload-identity tells a pod in its AZURE_ variables.
 type Pod struct {
-	*Workload
-	t        TB
-	inMemory bool
+	Name           string // of the component or workload in the file that describes it; else empty
+	Namespace      string
+	ServiceAccount string
+	ClientID       string
+	TenantID       string
+	TokenFile      string // path of the projected service-account token
+	AuthorityHost  string // URL of Entra ID, with a slash at the end
+
+	lab      *Lab
+	workload *session.Workload
 }
 
-// Token is what the token file holds now.
+// Token returns what the token file holds now.
 func (p *Pod) Token() string {
-	p.t.Helper()
-	data, err := os.ReadFile(p.Environment.TokenFile)
+	p.lab.t.Helper()
+	data, err := os.ReadFile(p.TokenFile)
 	if err != nil {
-		p.t.Fatalf("read the token of %s/%s: %v", p.Namespace, p.ServiceAccount, err)
+		p.lab.t.Fatalf("read the token of %s/%s: %v", p.Namespace, p.ServiceAccount, err)
 	}
 	return string(data)
 }
 
-// Refresh renews the token file now, whatever its age.
+// Refresh writes a new token to the token file, whatever the age of the old one.
 func (p *Pod) Refresh() {
-	p.t.Helper()
-	if err := p.Workload.Refresh(p.t.Context()); err != nil {
-		p.t.Fatalf("renew the token of %s/%s: %v", p.Namespace, p.ServiceAccount, err)
+	p.lab.t.Helper()
+	if err := p.workload.Refresh(p.lab.t.Context()); err != nil {
+		p.lab.t.Fatalf("renew the token of %s/%s: %v", p.Namespace, p.ServiceAccount, err)
 	}
 }
 
-// Environ is the environment of a program that the test starts: base without what
-// would name another identity, and with the workload's own. The lab must be
-// [Listening].
+// Environ returns the environment for a program that the test starts: base, without
+// variables that name another identity, and with those of the pod. The lab needs
+// [WithListeners].
 func (p *Pod) Environ(base []string) []string {
-	p.t.Helper()
-	if p.inMemory {
-		p.t.Fatalf("environment of a program of %s/%s: the lab is in memory, where no program finds it; make it with harness.New(t, harness.Listening)", p.Namespace, p.ServiceAccount)
+	p.lab.t.Helper()
+	if p.lab.session.Emulator().ProxyURL() == "" {
+		p.lab.t.Fatalf("environment of a program of %s/%s: the lab is in memory, where no program finds it; make it with harness.New(t, harness.WithListeners())", p.Namespace, p.ServiceAccount)
 	}
-	return p.Workload.Environ(base)
+	return p.workload.Environ(base)
 }
 
-// Setenv puts the AZURE_ variables of the pod into the environment of the test's
-// own process until the test ends, and takes those of the developer's login away:
-// for code that reads them, such as azidentity.NewWorkloadIdentityCredential. It is
-// not for parallel tests, as [testing.T.Setenv] is not; and the way to the lab is
-// [TestLab.HTTPClient] still.
+// Setenv sets the pod's AZURE_ variables in the test's own process until the test ends,
+// for code that reads them, such as azidentity.NewWorkloadIdentityCredential, and unsets
+// those of a developer's login. Such code reaches the lab by [Lab.HTTPClient] still. Like
+// [testing.T.Setenv], it cannot be used in parallel tests.
 func (p *Pod) Setenv() {
-	p.t.Helper()
-	set, unset := p.Injected().Changes(os.Environ())
+	p.lab.t.Helper()
+	set, unset := p.workload.Injected().Changes(os.Environ())
 	for _, v := range set {
 		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AZURE_") {
-			p.t.Setenv(name, value)
+			p.lab.t.Setenv(name, value)
 		}
 	}
 	for _, name := range unset {
-		p.t.Setenv(name, "")
+		p.lab.t.Setenv(name, "")
 	}
 }

@@ -31,7 +31,6 @@ func Try(test func(t TB)) error {
 	return errors.New(strings.TrimSpace(t.said.String()))
 }
 
-// trial is the TB of Try.
 type trial struct {
 	context context.Context
 

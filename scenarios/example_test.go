@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/wiemu/wiemu/scenarios"
-	"github.com/wiemu/wiemu/scenarios/library"
 )
 
 const hello = `
@@ -30,7 +29,7 @@ func ExampleRun() {
 		fmt.Println(err)
 		return
 	}
-	report := scenarios.Run(context.Background(), []scenarios.Scenario{s}, scenarios.Options{})
+	report := scenarios.Run(context.Background(), []scenarios.Scenario{s})
 	fmt.Println(report.Passed, "passed,", report.Failed, "failed")
 	// Output: 1 passed, 0 failed
 }
@@ -50,13 +49,13 @@ steps:
 
 // The scenarios that come with wiemu, with a line for each as it is done.
 func ExampleLoadFS() {
-	list, err := scenarios.LoadFS(library.Files())
+	list, err := scenarios.LoadFS(scenarios.Library())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	report := scenarios.Run(context.Background(), list, scenarios.Options{Out: os.Stdout})
-	if err := report.WriteEnd(os.Stdout); err != nil {
+	report := scenarios.Run(context.Background(), list, scenarios.WithOutput(os.Stdout))
+	if err := report.WriteJUnit(os.Stdout); err != nil {
 		fmt.Println(err)
 	}
 }

@@ -12,11 +12,12 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/externaljwt"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/cluster"
-	"github.com/wiemu/wiemu/harness/webhook"
+	"github.com/wiemu/wiemu/internal/azwi"
+	"github.com/wiemu/wiemu/internal/cluster"
+	"github.com/wiemu/wiemu/internal/externaljwt"
+	"github.com/wiemu/wiemu/internal/server"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/webhook"
 )
 
 // inCluster is what the server is for a cluster. The zero value is none.
@@ -33,13 +34,12 @@ func (c *inCluster) add(flags *flag.FlagSet) {
 	flags.StringVar(&c.signer, "signer", "", "socket on which the first hosted issuer signs a cluster's service-account tokens: --service-account-signing-endpoint of its API server (Kubernetes 1.34 and newer)")
 	flags.StringVar(&c.legacyKeys, "legacy-keys", "/etc/kubernetes/pki/sa.pub", "with -signer: PEM file with the public keys of tokens in Secrets, which the API server is told if the file is there")
 	flags.StringVar(&c.sharedKey, "shared-key", "", "PEM file, such as kubeadm's sa.key, with the private key that a cluster's API server signs with and the first hosted issuer has, too; it cannot be rotated (for Kubernetes before 1.34, instead of -signer)")
-	flags.StringVar(&c.webhook, "webhook", "", "host:port, such as 127.0.0.1:9443, at which the cluster's API server asks about pods with the label "+webhook.UseLabel+"=true: they get what azure-workload-identity gives them, and the way to the emulated hosts")
+	flags.StringVar(&c.webhook, "webhook", "", "host:port, such as 127.0.0.1:9443, at which the cluster's API server asks about pods with the label "+azwi.UseLabel+"=true: they get what azure-workload-identity gives them, and the way to the emulated hosts")
 	flags.StringVar(&c.kubeconfig, "cluster", "", "with -webhook: kubeconfig of the cluster, which may appear later, or "+cluster.InCluster+" for the one that this is a pod of")
 	flags.StringVar(&c.advertise, "advertise", "", "with -webhook: where pods find the emulated hosts on port 443: an IP address; or NAMESPACE/NAME of a Service, through which the API server asks, too, on the port of -webhook")
 }
 
-// prepare says to the emulator what it is for the cluster.
-func (c inCluster) prepare(opts *emulator.Options) (err error) {
+func (c inCluster) prepare(opts *server.Options) (err error) {
 	opts.InCluster = c != inCluster{legacyKeys: c.legacyKeys}
 	switch {
 	case c.sharedKey == "":
@@ -83,7 +83,7 @@ func readKey(file string) (crypto.Signer, error) {
 }
 
 // join does what the server is for its cluster, until leave.
-func (c inCluster) join(ctx context.Context, lab *harness.Lab, stateDir string, log *slog.Logger) (leave func(context.Context) error, err error) {
+func (c inCluster) join(ctx context.Context, lab *session.Session, stateDir string, log *slog.Logger) (leave func(context.Context) error, err error) {
 	var closers []func(context.Context) error
 	leave = func(ctx context.Context) error {
 		var errs []error
@@ -107,4 +107,19 @@ func (c inCluster) join(ctx context.Context, lab *harness.Lab, stateDir string, 
 		closers = append(closers, hook.Close)
 	}
 	return leave, nil
+}
+
+// checkWebhook refuses a part of what the webhook needs.
+func (c inCluster) checkWebhook() error {
+	if none, all := c.webhook+c.kubeconfig+c.advertise == "", c.webhook != "" && c.kubeconfig != "" && c.advertise != ""; !none && !all {
+		return errors.New("-webhook, -cluster and -advertise go together: expected all of them, or none")
+	}
+	return nil
+}
+
+func (c inCluster) startWebhook(ctx context.Context, started *session.Session, stateDir string, log *slog.Logger) (*webhook.Server, error) {
+	return webhook.Start(ctx, webhook.Config{
+		Emulator: started.Emulator(), Cluster: cluster.Open(c.kubeconfig), Bundle: started.Bundle(), Listen: c.webhook, Advertise: c.advertise, StateDir: stateDir, Log: log,
+		Admit: started.TrustPod,
+	})
 }

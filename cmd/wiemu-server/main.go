@@ -22,13 +22,14 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/wiemu/wiemu/harness/nodeservice"
-	"github.com/wiemu/wiemu/harness/timeshift"
+	"github.com/wiemu/wiemu/internal/nodeservice"
+	"github.com/wiemu/wiemu/internal/timeshift"
 )
 
 func main() {
-	if timeshift.IsOwn() {
-		timeshift.Main()
+	if timeshift.IsHelperProcess() {
+		timeshift.RunHelper()
+		return
 	}
 	if nodeservice.IsLauncher(os.Args) {
 		fmt.Fprintln(os.Stderr, "wiemu's launcher of kube-apiserver:", nodeservice.Launch(os.Args, os.Stderr))
@@ -41,7 +42,7 @@ func main() {
 		}
 		os.Exit(code)
 	}
-	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := serve(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "wiemu-server:", err)
 		os.Exit(1)
 	}

@@ -26,7 +26,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/harness/nodeservice"
+	"github.com/wiemu/wiemu/internal/nodeservice"
 )
 
 // asServer makes the test program the server.
@@ -106,7 +106,7 @@ func (s *service) hears(t *testing.T, want string) {
 	}
 }
 
-// address is the one of the control door, which wiemu.yaml says.
+// address is the one of the control endpoint, which wiemu.yaml says.
 func (s *service) address(t *testing.T) string {
 	t.Helper()
 	c, err := config.Parse("wiemu.yaml", read(t, s.path("wiemu.yaml")))
@@ -309,7 +309,7 @@ func TestReadKey(t *testing.T) {
 }
 
 func TestFlagsThatContradict(t *testing.T) {
-	if err := run([]string{"-signer", "s", "-shared-key", "k"}); err == nil || !strings.Contains(err.Error(), "expected one of them, found both") {
+	if err := serve([]string{"-signer", "s", "-shared-key", "k"}); err == nil || !strings.Contains(err.Error(), "expected one of them, found both") {
 		t.Errorf("a signer and a shared key: %v", err)
 	}
 }
@@ -335,7 +335,7 @@ func TestWorkloadsInLockstepGetTheClockAlone(t *testing.T) {
 	if _, err := s.control.Status(t.Context()); err != nil {
 		t.Errorf("the control token: %v", err)
 	}
-	stream, err := theirs.Stream(t.Context(), control.ClockPath)
+	stream, err := theirs.FollowClock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,27 +3,32 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/emulator/trust"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/nodeservice"
+	"github.com/wiemu/wiemu/internal/ca"
+	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/nodeservice"
+	"github.com/wiemu/wiemu/internal/server"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/statedir"
 )
 
 // patience bounds what waits for the network or for answers under way (wall time).
 const patience = 3 * time.Second
 
-// settings are what the command line says.
 type settings struct {
 	file, state, lab string
 	start            string
@@ -37,12 +42,12 @@ type settings struct {
 func parse(args []string) (s settings, err error) {
 	flags := flag.NewFlagSet("wiemu-server", flag.ContinueOnError)
 	flags.StringVar(&s.file, "f", "", "wiemu.yaml (default: the built-in defaults)")
-	flags.StringVar(&s.state, "state", "", "directory that keeps, from run to run and whatever ends them, the CA, the signing keys, the control door's token, and what became of the directory at run time, which wins over wiemu.yaml (default: nothing is kept)")
+	flags.StringVar(&s.state, "state", "", "directory that keeps, from run to run and whatever ends them, the CA, the signing keys, the control endpoint's token, and what became of the directory at run time, which wins over wiemu.yaml (default: nothing is kept)")
 	flags.StringVar(&s.lab, "lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
 	flags.StringVar(&s.start, "start", "", "lab time at first, such as 2026-01-05T09:00:00Z, which then stands still (default: the machine's, which runs)")
 	flags.Uint64Var(&s.seed, "seed", 0, "decides about faults with a probability (default: one is chosen)")
 	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the lab clock, with a token that opens nothing else")
-	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control door, such as http://control.wiemu.test:9444 (default: where it listens)")
+	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control endpoint, such as http://control.wiemu.test:9444 (default: where it listens)")
 	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
 	s.cluster.add(flags)
 	if err := flags.Parse(args); err != nil {
@@ -51,7 +56,7 @@ func parse(args []string) (s settings, err error) {
 	return s, s.cluster.checkWebhook()
 }
 
-func run(args []string) (err error) {
+func serve(args []string) (err error) {
 	s, err := parse(args)
 	if err != nil {
 		return err
@@ -66,14 +71,14 @@ func run(args []string) (err error) {
 
 // serve opens the lab and closes it when ctx ends.
 func (s settings) serve(ctx context.Context) (err error) {
-	var files harness.Files
+	var files session.Files
 	if s.file != "" {
-		if files, err = harness.ReadFiles(".", []string{s.file}); err != nil {
+		if files, err = session.ReadFiles(".", []string{s.file}); err != nil {
 			return err
 		}
 	}
-	opts := harness.Options{Dir: s.lab, Bundle: trust.BundleOptions{SystemRoots: true}, Emulator: emulator.Options{
-		Config: files.Configuration(), ConfigFile: files.ConfigFile, StateDir: s.state, Seed: s.seed, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	opts := session.Options{Dir: s.lab, Bundle: ca.BundleOptions{SystemRoots: true}, Emulator: server.Options{
+		Config: files.Configuration(), Options: lab.Options{ConfigFile: files.ConfigFile, StateDir: s.state, Seed: s.seed, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	}}
 	if s.start != "" {
 		at, err := time.Parse(time.RFC3339Nano, s.start)
@@ -91,33 +96,33 @@ func (s settings) serve(ctx context.Context) (err error) {
 	if err := s.cluster.prepare(&opts.Emulator); err != nil {
 		return err
 	}
-	lab, err := harness.Start(ctx, opts)
+	started, err := session.Start(ctx, opts)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, lab.Close)
+	defer closing(&err, started.Close)
 	if s.lockstep != "" {
-		e := lab.Emulator()
+		e := started.Emulator()
 		if err := publishLockstep(s.lockstep, control.Client{URL: cmp.Or(s.controlURL, e.ControlURL()), Token: e.ClockToken()}); err != nil {
 			return err
 		}
 	}
 	for _, d := range files.Workloads() {
-		w, err := lab.Workload(ctx, d.Workload, d.Identity)
+		w, err := started.Workload(ctx, d)
 		if err != nil {
 			return err
 		}
-		fmt.Println("token ", w.Environment.TokenFile)
+		fmt.Println("token ", w.Env.TokenFile)
 	}
-	if err := lab.Emulator().Faults().CheckNames(); err != nil {
+	if err := started.Emulator().Faults().CheckNames(); err != nil {
 		return err
 	}
-	leave, err := s.cluster.join(ctx, lab, s.state, opts.Emulator.Log)
+	leave, err := s.cluster.join(ctx, started, s.state, opts.Emulator.Log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, leave)
-	fmt.Printf("ready: gateway %s, proxy %s\n", lab.Emulator().Address(), lab.Emulator().ProxyURL())
+	fmt.Printf("ready: gateway %s, proxy %s\n", started.Emulator().Address(), started.Emulator().ProxyURL())
 	if err := nodeservice.Notify(nodeservice.Ready); err != nil {
 		return err
 	}
@@ -131,3 +136,48 @@ func closing(err *error, shut func(context.Context) error) {
 	defer cancel()
 	*err = errors.Join(*err, shut(ctx))
 }
+
+// checkHealth succeeds when a TLS handshake with the gateway does.
+func checkHealth(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{},
+		// Only whether the server answers matters; nothing is sent.
+		Config: &tls.Config{InsecureSkipVerify: true, ServerName: "login.microsoftonline.com"},
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("the gateway at %s does not answer: %w", address, err)
+	}
+	return conn.Close()
+}
+
+// controlToken is the bearer token of the control and cluster endpoints: what the
+// state directory holds, so that it is the same after a restart and whoever
+// started us may choose it.
+func controlToken(dir string) (string, error) {
+	files, err := statedir.Open(dir)
+	if err != nil {
+		return "", fmt.Errorf("-state: %w", err)
+	}
+	defer files.Close()
+	data, err := files.ReadFile(controlTokenFile)
+	if err == nil {
+		token := strings.TrimSpace(string(data))
+		if token == "" {
+			return "", fmt.Errorf("%s: expected a bearer token, found nothing; write one, or remove the file", files.Path(controlTokenFile))
+		}
+		return token, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the control endpoint's token: %w", err)
+	}
+	token := server.NewToken()
+	if err := files.WriteFile(controlTokenFile, []byte(token+"\n")); err != nil {
+		return "", fmt.Errorf("keep the control endpoint's token: %w", err)
+	}
+	return token, nil
+}
+
+const controlTokenFile = "control-token"

@@ -8,14 +8,14 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/workload"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
 // The SDK reads the CA file of the identity-binding proxy before every request,
 // and goes on with what it has while a rotation has emptied the file.
 func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
-	lab, err := harness.Start(t.Context(), harness.Options{})
+	lab, err := session.Start(t.Context(), session.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w, err := lab.Workload(t.Context(), workload.Workload{Namespace: "dev", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}, harness.Identity{IdentityBinding: "ca-file"})
+	w, err := lab.Workload(t.Context(), workload.Spec{Workload: workload.Workload{Namespace: "dev", ServiceAccount: "web-sa", ClientID: "b96d264b-7053-4465-a4a7-32be5b0fec49"}, TokenOptions: workload.TokenOptions{IdentityBinding: "ca-file"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestTheProxysCARotatesUnderTheSDK(t *testing.T) {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)
 	}
-	file := w.Environment.TokenProxy.CAFile
+	file := w.Env.IdentityBinding.CAFile
 	ca, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

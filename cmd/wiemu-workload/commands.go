@@ -1,53 +1,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
+
+	"github.com/wiemu/wiemu/internal/unverified"
 )
 
-// An action is what the program does with a credential.
 type action func(context.Context, azcore.TokenCredential) (Answer, error)
 
-// vaultURL is where a vault is: a name stands for one in the public cloud, a URL
-// for itself.
-func vaultURL(vault string) string {
-	if strings.Contains(vault, "://") {
-		return vault
-	}
-	return "https://" + vault + ".vault.azure.net"
-}
-
-// secret reads the newest version of a secret.
-func secret(vault, name string) action {
-	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
-		client, err := azsecrets.NewClient(vaultURL(vault), credential, nil)
-		if err != nil {
-			return Answer{}, err
-		}
-		found, err := client.GetSecret(ctx, name, "", nil)
-		if err != nil {
-			return Answer{}, err
-		}
-		answer := Answer{}
-		if found.Value != nil {
-			answer.Value = *found.Value
-		}
-		if found.ID != nil {
-			answer.Version = found.ID.Version()
-		}
-		return answer, nil
-	}
-}
-
-// token gets an access token and shows what is in it.
 func token(scope string, whole bool) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
 		got, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
@@ -63,47 +38,227 @@ func token(scope string, whole bool) action {
 	}
 }
 
-// claims reads the claims of a token for showing them; nothing is verified, as
-// an application has no business with the inside of its access tokens.
-func claims(token string) (json.RawMessage, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil, fmt.Errorf("read the access token: expected a JWT of three parts, found %d", len(parts))
+// claims returns the claims of a token, unverified, to show them.
+func claims(raw string) (json.RawMessage, error) {
+	token, err := unverified.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read the access token: %w", err)
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	payload, err := token.Claims.JSON()
 	if err != nil {
 		return nil, fmt.Errorf("read the claims of the access token: %w", err)
-	}
-	if !json.Valid(payload) {
-		return nil, fmt.Errorf("read the claims of the access token: expected JSON")
 	}
 	return payload, nil
 }
 
-// The host of Microsoft Graph, and the scope that stands for all that a caller
-// was granted there.
+// The host of Microsoft Graph, and the scope that stands for all that a caller was granted there.
 const (
 	graphHost  = "https://graph.microsoft.com"
 	graphScope = graphHost + "/.default"
 )
 
-// graph asks Microsoft Graph without its SDK, which would be larger than all of
-// this program.
-func graph(path string) action {
+// graph asks Microsoft Graph without its SDK, which would be larger than all of this program.
+func graph(path string, cae challenge) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
-		got, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graphScope}})
-		if err != nil {
-			return Answer{}, err
+		o := policy.TokenRequestOptions{Scopes: []string{graphScope}, EnableCAE: cae != ""}
+		answer, err := askGraph(ctx, credential, path, o)
+		if claims := challenged(err); claims != "" && cae == answersChallenge {
+			o.Claims = claims // with which the credential asks for a new token, and keeps that
+			return askGraph(ctx, credential, path, o)
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, graphHost+"/"+strings.TrimPrefix(path, "/"), nil)
-		if err != nil {
-			return Answer{}, err
-		}
-		request.Header.Set("Authorization", "Bearer "+got.Token)
-		answer := Answer{Status: http.StatusOK}
-		var said json.RawMessage
-		err = call(request, &said)
-		answer.Value = said
 		return answer, err
 	}
+}
+
+// A challenge is what a program does about the claims with which Graph refuses a token that was
+// revoked. It is "" if the program does not say that it understands them, and gets tokens that
+// are good until they expire.
+type challenge string
+
+const (
+	ignoresChallenge challenge = "ignore"
+	answersChallenge challenge = "answer"
+)
+
+// challenged returns the claims that a refusal asks for, "" if it asks for none.
+func challenged(err error) string {
+	var refused *httpError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	_, after, _ := strings.Cut(refused.response.Header.Get("WWW-Authenticate"), `claims="`)
+	encoded, _, _ := strings.Cut(after, `"`)
+	claims, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return ""
+	}
+	return string(claims)
+}
+
+func askGraph(ctx context.Context, credential azcore.TokenCredential, path string, o policy.TokenRequestOptions) (Answer, error) {
+	got, err := credential.GetToken(ctx, o)
+	if err != nil {
+		return Answer{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, graphHost+"/"+strings.TrimPrefix(path, "/"), nil)
+	if err != nil {
+		return Answer{}, err
+	}
+	request.Header.Set("Authorization", "Bearer "+got.Token)
+	answer := Answer{Status: http.StatusOK}
+	var said json.RawMessage
+	err = call(request, &said)
+	answer.Value = said
+	return answer, err
+}
+
+// A watch does the same again and again with one credential and its cache, as a service does.
+type watch struct {
+	every time.Duration // between the beginnings of two attempts
+	times int           // 0: until stopped, or until it has lasted as long as it may
+	lasts time.Duration // 0: until stopped, or until it was done often enough
+	fresh bool          // make a new credential for each attempt
+}
+
+// An Attempt is one line of a watch.
+type Attempt struct {
+	Attempt int       `json:"attempt"` // from 1
+	Time    time.Time `json:"time"`    // when it began, on the clock of this program
+	Answer
+}
+
+// run prints a line for each attempt and returns whether all were successful. It
+// ends when ctx does, and then, too, finishes the attempt that is under way.
+func (w watch) run(ctx context.Context, c command, out io.Writer) (ok bool, err error) {
+	answer := c.answer
+	if !w.fresh {
+		answer = c.withOneCredential()
+	}
+	ticker := time.NewTicker(w.every) // of the application's clock, which is the lab's in lockstep
+	defer ticker.Stop()
+	lines, began := json.NewEncoder(out), time.Now() // the application's clock, as the next and all here
+	ok = true
+	for n := 1; ; n++ {
+		attempt := Attempt{Attempt: n, Time: time.Now().UTC()}
+		attempt.Answer = answer(context.WithoutCancel(ctx))
+		ok = ok && attempt.OK
+		if err := lines.Encode(attempt); err != nil {
+			return false, err
+		}
+		if n == w.times {
+			return ok, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ok, nil
+		}
+		if w.lasts > 0 && time.Since(began) >= w.lasts {
+			return ok, nil
+		}
+	}
+}
+
+// An Answer is what the program prints.
+type Answer struct {
+	OK bool `json:"ok"`
+
+	Value     any             `json:"value,omitempty"`      // the secret's value, the certificate's subject, the text of a blob or message, or what Graph returned
+	Version   string          `json:"version,omitempty"`    // of the secret, key or certificate, or the ETag of a blob
+	ExpiresOn int64           `json:"expires_on,omitempty"` // Unix seconds: the token's, on the clock of this program, or the certificate's
+	Claims    json.RawMessage `json:"claims,omitempty"`     // of the access token
+	Token     string          `json:"token,omitempty"`      // the access token, only on request
+
+	Error         string `json:"error,omitempty"`         // what went wrong, in words
+	Code          int    `json:"code,omitempty"`          // AADSTS code, when the token service refused
+	Reason        string `json:"reason,omitempty"`        // the service's word for it: invalid_client, SecretNotFound
+	Status        int    `json:"status,omitempty"`        // HTTP
+	Host          string `json:"host,omitempty"`          // that refused
+	TraceID       string `json:"traceId,omitempty"`       // of the token service
+	CorrelationID string `json:"correlationId,omitempty"` // of the token service
+}
+
+func refusal(err error) Answer {
+	var denied *azidentity.AuthenticationFailedError
+	var byMSAL msalerrors.CallErr
+	var refused *azcore.ResponseError
+	var plain *httpError
+	var response *http.Response
+	switch {
+	case errors.As(err, &denied):
+		response = denied.RawResponse
+	case errors.As(err, &byMSAL):
+		response = byMSAL.Resp
+	case errors.As(err, &refused):
+		response = refused.RawResponse
+	case errors.As(err, &plain):
+		response = plain.response
+	}
+	if response == nil {
+		return Answer{Error: err.Error()}
+	}
+	text := body(response)
+	answer, said := byTokenService(text, err)
+	if !said {
+		answer = byService(text, err)
+	}
+	answer.Status, answer.Host = response.StatusCode, host(response)
+	if refused != nil {
+		answer.Reason = cmp.Or(answer.Reason, refused.ErrorCode)
+	}
+	return answer
+}
+
+// byTokenService reads Entra ID's error object, if the body is one.
+func byTokenService(body []byte, err error) (Answer, bool) {
+	var said struct {
+		Error         string `json:"error"`
+		Description   string `json:"error_description"`
+		Codes         []int  `json:"error_codes"`
+		TraceID       string `json:"trace_id"`
+		CorrelationID string `json:"correlation_id"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Error == "" {
+		return Answer{Error: err.Error()}, false
+	}
+	answer := Answer{Error: said.Description, Reason: said.Error, TraceID: said.TraceID, CorrelationID: said.CorrelationID}
+	if len(said.Codes) > 0 {
+		answer.Code = said.Codes[0]
+	}
+	return answer, true
+}
+
+// byService reads the error object that Key Vault and Microsoft Graph share, or Storage's.
+func byService(body []byte, err error) Answer {
+	answer := Answer{Error: err.Error()}
+	var said struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &said) == nil && said.Error.Code != "" {
+		answer.Error, answer.Reason = said.Error.Message, said.Error.Code
+	} else if text, code := storageError(body); code != "" {
+		answer.Error, answer.Reason = text, code
+	}
+	return answer
+}
+
+func body(response *http.Response) []byte {
+	if response.Body == nil {
+		return nil
+	}
+	data, err := runtime.Payload(response)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+func host(response *http.Response) string {
+	if response.Request == nil || response.Request.URL == nil {
+		return ""
+	}
+	return response.Request.URL.Host
 }

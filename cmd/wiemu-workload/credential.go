@@ -12,8 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// options say how the program comes to its access tokens. The zero value of each
-// is what a careful application does.
+// options say how the program gets access tokens; the zero value is what is recommended.
 type options struct {
 	credential string // a name of credentials
 	assertion  string // a name of assertions
@@ -67,8 +66,7 @@ func (o options) newCredential() (azcore.TokenCredential, error) {
 	return credential, nil
 }
 
-// managedCredential asks the machine for a user-assigned identity, or without a
-// client id for whichever it has.
+// managedCredential asks the machine for a user-assigned identity, or without a client id for any.
 func managedCredential(clientID string) (azcore.TokenCredential, error) {
 	var options azidentity.ManagedIdentityCredentialOptions
 	if clientID != "" {
@@ -77,7 +75,7 @@ func managedCredential(clientID string) (azcore.TokenCredential, error) {
 	return azidentity.NewManagedIdentityCredential(&options)
 }
 
-// An assertion is what an application presents as its own proof of who it is.
+// An assertion is a JWT that an application presents as its credential.
 type assertion = func(context.Context) (string, error)
 
 // assertions are the ways in which applications come to their assertion.
@@ -95,7 +93,7 @@ var assertions = map[string]func() (assertion, error){
 		var read time.Time
 		return func(ctx context.Context) (_ string, err error) {
 			if time.Since(read) >= time.Hour {
-				read = time.Now()
+				read = time.Now() // the application's clock: see the command's comment
 				kept, err = readTokenFile(ctx)
 			}
 			return kept, err
@@ -124,7 +122,7 @@ type retrying struct {
 	times int
 }
 
-// firstWait is how long it waits before the second attempt.
+// firstWait is how long it waits before the second attempt, on the application's clock.
 const firstWait = 100 * time.Millisecond
 
 // GetToken tries until it has a token, or has tried often enough.
@@ -132,7 +130,7 @@ func (r *retrying) GetToken(ctx context.Context, o policy.TokenRequestOptions) (
 	token, err := r.of.GetToken(ctx, o)
 	for n := 0; n < r.times && err != nil && ctx.Err() == nil; n++ {
 		select {
-		case <-time.After(firstWait << min(n, 8)):
+		case <-time.After(firstWait << min(n, 8)): // the application's clock
 		case <-ctx.Done():
 		}
 		token, err = r.of.GetToken(ctx, o)
@@ -140,8 +138,7 @@ func (r *retrying) GetToken(ctx context.Context, o policy.TokenRequestOptions) (
 	return token, err
 }
 
-// keeping gets an access token once and gives out that one for good, as a program
-// does that logs in when it starts.
+// keeping gets one access token and uses it for good, as a program that logs in at its start.
 type keeping struct {
 	of   azcore.TokenCredential
 	mu   sync.Mutex

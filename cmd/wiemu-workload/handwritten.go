@@ -26,8 +26,7 @@ func tenantURL() string {
 	return strings.TrimSuffix(os.Getenv("AZURE_AUTHORITY_HOST"), "/") + "/" + os.Getenv("AZURE_TENANT_ID")
 }
 
-// msal gets tokens through MSAL, which caches them and asks for an assertion when
-// it needs one.
+// msal gets tokens through MSAL, which caches them and asks for an assertion when it needs one.
 type msal struct{ client confidential.Client }
 
 // newMSAL hands MSAL the authority as it is given.
@@ -49,8 +48,7 @@ func (m *msal) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azco
 	return azcore.AccessToken{Token: got.AccessToken, ExpiresOn: got.ExpiresOn, RefreshOn: got.Metadata.RefreshOn}, err
 }
 
-// handWritten posts the form of the client-credentials grant, as documentation
-// shows it for curl. It caches nothing.
+// handWritten posts the client-credentials form, as documentation does with curl; without a cache.
 type handWritten struct {
 	endpoint  string
 	assertion assertion
@@ -81,11 +79,16 @@ func (h *handWritten) GetToken(ctx context.Context, o policy.TokenRequestOptions
 		ExpiresIn int    `json:"expires_in"`
 	}
 	err = call(request, &granted)
-	return azcore.AccessToken{Token: granted.Token, ExpiresOn: time.Now().Add(time.Duration(granted.ExpiresIn) * time.Second)}, err
+	return expiring(granted.Token, granted.ExpiresIn), err
 }
 
-// machine asks the machine's metadata service for a token of its managed identity,
-// as documentation shows it for curl: once, with no second attempt.
+// expiring is a token that expires in so many seconds on the application's clock, which
+// is what a client reckons with: the answer has no time of the server's.
+func expiring(token string, seconds int) azcore.AccessToken {
+	return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Duration(seconds) * time.Second)}
+}
+
+// machine asks the machine's metadata service once, as documentation does with curl.
 type machine struct{ endpoint string }
 
 func newMachine(options) (azcore.TokenCredential, error) {
@@ -109,7 +112,7 @@ func (m *machine) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 		ExpiresIn int    `json:"expires_in,string"`
 	}
 	err = call(request, &granted)
-	return azcore.AccessToken{Token: granted.Token, ExpiresOn: time.Now().Add(time.Duration(granted.ExpiresIn) * time.Second)}, err
+	return expiring(granted.Token, granted.ExpiresIn), err
 }
 
 // secretWith reads a secret without the SDK, with a token for a scope that the
@@ -134,8 +137,7 @@ func secretWith(scope, vault, name string) action {
 	}
 }
 
-// call sends a request and decodes what is answered; anything but success is a
-// *[httpError].
+// call sends a request and decodes what is answered; anything but success is a *[httpError].
 func call(request *http.Request, answer any) error {
 	client := http.Client{Timeout: 30 * time.Second} // a server that does not answer
 	response, err := client.Do(request)
@@ -157,7 +159,6 @@ func call(request *http.Request, answer any) error {
 	return nil
 }
 
-// httpError is a refusal.
 type httpError struct{ response *http.Response }
 
 // Error gives the status; [refusal] reads the rest.

@@ -1,12 +1,15 @@
-// Command wiemu-workload is the application under test: a small program on the
-// Azure SDK for Go that reads a secret, shows an access token or calls Microsoft
-// Graph with its workload identity. Scenarios start it, and so may anybody who
-// wants to know whether an identity works.
+// Command wiemu-workload is the application under test: a small program on the Azure SDK for Go
+// that uses secrets, keys, certificates, blobs and queues, shows an access token or calls
+// Microsoft Graph with its workload identity. Scenarios start it, and so may anyone who wants
+// to know whether an identity works.
 //
-// It sets no option of the SDK, unless its own options ask for one. What it is
-// told, it is told as any application in a pod is: by AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE
-// and AZURE_AUTHORITY_HOST, and outside of a pod by HTTPS_PROXY and
-// SSL_CERT_FILE.
+// It sets no option of the SDK, unless its own options ask for one. Its configuration is that of
+// any application in a pod: AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE and
+// AZURE_AUTHORITY_HOST, and outside of a pod HTTPS_PROXY and SSL_CERT_FILE.
+//
+// Its clock is package time's, as in any application: it must not know the lab's. In
+// lockstep the kernel's answers are shifted (see package timeshift), so that caching,
+// waiting and expiry here happen on lab time all the same.
 //
 //	wiemu-workload secret get mykeyvault mysecret
 //	wiemu-workload token --scope https://graph.microsoft.com/.default
@@ -40,11 +43,24 @@ import (
 
 const usage = `Use a workload identity the way an application does, and print what came of it as JSON.
 
-  wiemu-workload secret get VAULT NAME   read a secret of https://VAULT.vault.azure.net
-  wiemu-workload token --scope SCOPE     get an access token and show its claims
-  wiemu-workload graph GET PATH          ask Microsoft Graph, such as /v1.0/organization
-  wiemu-workload watch COMMAND...        do one of these again and again with one credential,
-                                         and print a line for each attempt
+  wiemu-workload secret get VAULT NAME                  read a secret of https://VAULT.vault.azure.net
+  wiemu-workload secret set VAULT NAME VALUE            write one
+  wiemu-workload key rotate VAULT NAME                  make a new version of a key
+  wiemu-workload key unwrap VAULT NAME                  unwrap a data key that the key wrapped at first
+  wiemu-workload certificate get VAULT NAME             read a certificate with its private key (PKCS#12),
+                                                        which must not have expired
+  wiemu-workload blob get ACCOUNT CONTAINER NAME        read a blob as text
+  wiemu-workload blob put ACCOUNT CONTAINER NAME TEXT   put one
+  wiemu-workload blob link ACCOUNT CONTAINER NAME       read one by a link (user delegation SAS) that
+                                                        was made at first
+  wiemu-workload blob lease ACCOUNT CONTAINER NAME TEXT put one with a lease of it, for a minute, that
+                                                        was taken at first
+  wiemu-workload queue get ACCOUNT QUEUE                take a message out of a queue
+  wiemu-workload queue put ACCOUNT QUEUE TEXT           put one in
+  wiemu-workload token --scope SCOPE                    get an access token and show its claims
+  wiemu-workload graph GET PATH                         ask Microsoft Graph, such as /v1.0/organization
+  wiemu-workload watch COMMAND...                       do one of these again and again with one
+                                                        credential, and print a line for each attempt
 
 Options, between the command and its arguments:
   --credential NAME   workload (WorkloadIdentityCredential, the default),
@@ -64,7 +80,15 @@ Options, between the command and its arguments:
                       AZURE_TENANT_ID put together)
   --keep-token        get an access token once and use it for good
   --retry N           ask up to N times more when the token service refuses
-  --scope SCOPE       secret: read it without the SDK, with a token for this scope
+  --scope SCOPE       secret get: read it without the SDK, with a token for this scope;
+                      blob, queue: use a token for this scope
+  --latest            key unwrap: with the latest version, not the one that wrapped
+  --link-for DURATION blob link: how long the link is good (default 1h)
+  --key-for DURATION  blob link: how long the key that signs it is (default: as long)
+  --renew             blob lease: renew the lease before each put
+  --keep-certificate  certificate: read it once and use it for good
+  --cae HOW           graph: say that claims are understood with which tokens are refused that
+                      were revoked, and then answer or ignore them
   --print-token       token: print the access token itself too
 
 Options of watch:
@@ -84,7 +108,6 @@ func main() {
 	os.Exit(code)
 }
 
-// run does what the arguments say and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	command, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -119,7 +142,6 @@ type command struct {
 	watch   *watch // nil: once
 }
 
-// answer does it with a credential of its own.
 func (c command) answer(ctx context.Context) Answer { return c.withOneCredential()(ctx) }
 
 // withOneCredential makes the credential, and returns what does it with that.
@@ -138,11 +160,10 @@ func (c command) withOneCredential() func(context.Context) Answer {
 	}
 }
 
-// parse reads the command line. Options may stand before and between the
-// arguments of a command.
+// parse reads the command line. Options may stand before and between the arguments of a command.
 func parse(args []string) (command, error) {
 	if len(args) == 0 {
-		return command{}, errors.New("expected a command: secret, token, graph or watch")
+		return command{}, errors.New("expected a command: secret, key, certificate, blob, queue, token, graph or watch")
 	}
 	var c command
 	var w watch
@@ -157,8 +178,15 @@ func parse(args []string) (command, error) {
 	flags.IntVar(&w.times, "times", 0, "")
 	flags.DurationVar(&w.lasts, "for", 0, "")
 	flags.BoolVar(&w.fresh, "fresh", false, "")
-	scope := flags.String("scope", "", "")
-	printToken := flags.Bool("print-token", false, "")
+	var o doing
+	flags.StringVar(&o.scope, "scope", "", "")
+	flags.BoolVar(&o.printToken, "print-token", false, "")
+	flags.BoolVar(&o.latest, "latest", false, "")
+	flags.BoolVar(&o.keepCertificate, "keep-certificate", false, "")
+	flags.DurationVar(&o.linkLives, "link-for", time.Hour, "")
+	flags.DurationVar(&o.keyLives, "key-for", 0, "")
+	flags.BoolVar(&o.renew, "renew", false, "")
+	flags.StringVar((*string)(&o.cae), "cae", "", "")
 	var words []string
 	for left := args; len(left) > 0; {
 		if err := flags.Parse(left); err != nil {
@@ -177,12 +205,14 @@ func parse(args []string) (command, error) {
 	if err := check(c, w, flags); err != nil {
 		return command{}, err
 	}
+	if err := o.check(strings.Join(words, " "), flags); err != nil {
+		return command{}, err
+	}
 	var err error
-	c.do, err = choose(words, *scope, *printToken)
+	c.do, err = choose(words, o)
 	return c, err
 }
 
-// check looks at the options.
 func check(c command, w watch, flags *flag.FlagSet) error {
 	if _, known := credentials[c.options.credential]; !known {
 		return fmt.Errorf("--credential: expected one of %s, found %q", strings.Join(slices.Sorted(maps.Keys(credentials)), ", "), c.options.credential)
@@ -219,27 +249,73 @@ func check(c command, w watch, flags *flag.FlagSet) error {
 	return nil
 }
 
-// choose finds what is to be done.
-func choose(words []string, scope string, printToken bool) (action, error) {
+// doing are the options of single commands.
+type doing struct {
+	scope           string
+	printToken      bool
+	latest          bool
+	keepCertificate bool
+	cae             challenge
+	linkLives       time.Duration
+	keyLives        time.Duration // 0: as long as the link
+	renew           bool
+}
+
+// commandOf names the command of each option that is of no other.
+var commandOf = map[string]string{
+	"print-token": "token", "latest": "key unwrap", "keep-certificate": "certificate", "cae": "graph",
+	"link-for": "blob link", "key-for": "blob link", "renew": "blob lease",
+}
+
+func (o doing) check(command string, flags *flag.FlagSet) error {
+	var err error
+	flags.Visit(func(f *flag.Flag) {
+		if of := commandOf[f.Name]; !strings.HasPrefix(command, of) {
+			err = fmt.Errorf("--%s: expected the command %s, found %q", f.Name, of, command)
+		}
+	})
+	if err == nil && (o.linkLives <= 0 || o.keyLives < 0) {
+		err = errors.New("--link-for and --key-for: expected a duration above zero")
+	}
+	return err
+}
+
+func choose(words []string, o doing) (action, error) {
 	if len(words) == 0 {
-		return nil, errors.New("expected a command: secret, token or graph")
+		return nil, errors.New("expected a command: secret, key, certificate, blob, queue, token or graph")
 	}
 	name, rest := words[0], words[1:]
 	switch {
-	case name == "secret" && len(rest) == 3 && rest[0] == "get" && scope != "":
-		return secretWith(scope, rest[1], rest[2]), nil
+	case name == "secret" && len(rest) == 3 && rest[0] == "get" && o.scope != "":
+		return secretWith(o.scope, rest[1], rest[2]), nil
 	case name == "secret" && len(rest) == 3 && rest[0] == "get":
 		return secret(rest[1], rest[2]), nil
+	case name == "secret" && len(rest) == 4 && rest[0] == "set":
+		return setSecret(rest[1], rest[2], rest[3]), nil
 	case name == "secret":
-		return nil, errors.New("secret: expected get VAULT NAME")
-	case name == "token" && len(rest) == 0 && scope != "":
-		return token(scope, printToken), nil
+		return nil, errors.New("secret: expected get VAULT NAME or set VAULT NAME VALUE")
+	case name == "key" && len(rest) == 3 && rest[0] == "rotate":
+		return rotateKey(rest[1], rest[2]), nil
+	case name == "key" && len(rest) == 3 && rest[0] == "unwrap":
+		return unwrapKey(rest[1], rest[2], o.latest), nil
+	case name == "key":
+		return nil, errors.New("key: expected rotate VAULT NAME or unwrap VAULT NAME")
+	case name == "certificate" && len(rest) == 3 && rest[0] == "get":
+		return certificate(rest[1], rest[2], o.keepCertificate), nil
+	case name == "certificate":
+		return nil, errors.New("certificate: expected get VAULT NAME")
+	case name == "blob" || name == "queue":
+		return chooseStorage(words, o)
+	case name == "token" && len(rest) == 0 && o.scope != "":
+		return token(o.scope, o.printToken), nil
 	case name == "token":
 		return nil, errors.New("token: expected --scope SCOPE, such as https://vault.azure.net/.default")
+	case name == "graph" && !slices.Contains([]challenge{"", ignoresChallenge, answersChallenge}, o.cae):
+		return nil, fmt.Errorf("--cae: expected answer or ignore, found %q", o.cae)
 	case name == "graph" && len(rest) == 2 && rest[0] == "GET":
-		return graph(rest[1]), nil
+		return graph(rest[1], o.cae), nil
 	case name == "graph":
 		return nil, errors.New("graph: expected GET PATH")
 	}
-	return nil, fmt.Errorf("expected secret, token, graph or watch, found %q", name)
+	return nil, fmt.Errorf("expected secret, key, certificate, blob, queue, token, graph or watch, found %q", name)
 }

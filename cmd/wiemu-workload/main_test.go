@@ -37,10 +37,30 @@ func TestCommandLine(t *testing.T) {
 		{args: "watch secret get mykeyvault mysecret"},
 		{args: "watch --every 30s --for 26h --times 9 --fresh graph GET /v1.0/organization"},
 		{args: "--credential default watch token --scope s"},
+		{args: "blob get orders inbox dir/a.txt"},
+		{args: "blob put orders inbox a.txt text"},
+		{args: "watch blob link --link-for 4h --key-for 1h orders inbox a.txt"},
+		{args: "watch blob lease --renew orders inbox a.txt text"},
+		{args: "queue get orders jobs"},
+		{args: "watch --every 1h queue --scope https://storage.azure.com/.default put orders jobs text"},
 		{args: "", says: "expected a command"},
 		{args: "secrets get a b", says: `found "secrets"`},
 		{args: "secret get a", says: "expected get VAULT NAME"},
-		{args: "secret set a b", says: "expected get VAULT NAME"},
+		{args: "secret set a b c"},
+		{args: "secret set a b", says: "set VAULT NAME VALUE"},
+		{args: "key rotate a b"},
+		{args: "watch key unwrap --latest a b"},
+		{args: "key sign a b", says: "expected rotate VAULT NAME or unwrap VAULT NAME"},
+		{args: "watch certificate get --keep-certificate a b"},
+		{args: "certificate list a", says: "expected get VAULT NAME"},
+		{args: "watch graph --cae answer GET /v1.0/organization"},
+		{args: "key unwrap --cae answer a b", says: `--cae: expected the command graph, found "key unwrap a b"`},
+		{args: "blob get --renew a b c", says: "--renew: expected the command blob lease"},
+		{args: "blob link --link-for -1h a b c", says: "expected a duration above zero"},
+		{args: "graph --cae perhaps GET /v1.0/organization", says: `expected answer or ignore, found "perhaps"`},
+		{args: "blob get orders inbox", says: "expected get or link ACCOUNT CONTAINER NAME, or put or lease ACCOUNT CONTAINER NAME TEXT"},
+		{args: "blob", says: "blob: expected get or link ACCOUNT"},
+		{args: "queue peek orders jobs", says: "expected get ACCOUNT QUEUE or put ACCOUNT QUEUE TEXT"},
 		{args: "token", says: "expected --scope"},
 		{args: "graph POST /v1.0/organization", says: "expected GET PATH"},
 		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, environment, imds, managed, msal, post, workload, found "cli"`},
@@ -137,6 +157,26 @@ func TestRefusals(t *testing.T) {
 		if got.Error == "" || !bytes.Equal(a, b) {
 			t.Errorf("%s:\n got  %s\n want %s", test.name, a, b)
 		}
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	claims := base64.StdEncoding.EncodeToString([]byte(`{"access_token":{}}`))
+	for header, want := range map[string]string{
+		`Bearer realm="", error="insufficient_claims", claims="` + claims + `"`: `{"access_token":{}}`,
+		`Bearer realm=""`:     "",
+		`Bearer claims="no "`: "",
+		`Bearer claims="e30=`: "{}",
+		"":                    "",
+	} {
+		refused := response(401, "https://graph.microsoft.com/v1.0/organization", "")
+		refused.Header.Set("WWW-Authenticate", header)
+		if got := challenged(fmt.Errorf("ask: %w", &httpError{refused})); got != want {
+			t.Errorf("%s: the claims are %q, expected %q", header, got, want)
+		}
+	}
+	if got := challenged(errors.New("no route to host")); got != "" {
+		t.Errorf("no answer asks for claims %q", got)
 	}
 }
 

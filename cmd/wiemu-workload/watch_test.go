@@ -132,7 +132,7 @@ func TestAssertions(t *testing.T) {
 					t.Fatal(err)
 				}
 				got = append(got, read)
-				time.Sleep(35 * time.Minute)
+				time.Sleep(35 * time.Minute) // of the bubble's clock: at once
 			}
 			if strings.Join(got, " ") != want {
 				t.Errorf("%s: presented %v, expected %s", how, got, want)

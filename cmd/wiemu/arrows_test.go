@@ -37,22 +37,23 @@ func TestHeavyLibrariesStayWhereTheyAreNeeded(t *testing.T) {
 	}
 }
 
-// With the tag light, wiemu links kind's library alone, whose start is short.
-func TestLightWiemuLeavesHeavyLibrariesOut(t *testing.T) {
-	heavy := regexp.MustCompile(`^(github\.com/(testcontainers|docker|moby|compose-spec|santhosh-tekuri)/|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
-	for _, dependency := range dependencies(t, "-tags=light", module+"cmd/wiemu") {
+// What links those is in wiemu-containers, which wiemu hands over to.
+func TestWiemuLeavesHeavyLibrariesOut(t *testing.T) {
+	heavy := regexp.MustCompile(`^(sigs\.k8s\.io/kind|github\.com/(testcontainers|docker|moby|compose-spec|santhosh-tekuri)/|k8s\.io/|github\.com/Azure/|github\.com/AzureAD/)`)
+	for _, dependency := range dependencies(t, module+"cmd/wiemu") {
 		if heavy.MatchString(dependency) {
-			t.Errorf("the light wiemu links %s; what needs it has the constraint !light, and its stand-in is in light.go", dependency)
+			t.Errorf("wiemu links %s; what needs it belongs in cmd/wiemu-containers", dependency)
 		}
 	}
-	if !slices.ContainsFunc(dependencies(t, module+"cmd/wiemu"), heavy.MatchString) {
-		t.Error("the whole wiemu links no heavy library: this test looks for the wrong names")
+	if !slices.ContainsFunc(dependencies(t, module+"cmd/wiemu-containers"), heavy.MatchString) {
+		t.Error("wiemu-containers links no heavy library: this test looks for the wrong names")
 	}
 }
 
-// harness.New, which is for tests, takes its own TB instead of package testing's.
+// harness.New, which is for tests, takes its own TB instead of package testing's, and packages
+// for tests alone, such as tokentest, are linked by tests.
 func TestLightProgramsDoNotLinkPackageTesting(t *testing.T) {
-	for _, light := range []string{"harness", "scenarios", "cmd/wiemu-server"} {
+	for _, light := range []string{"harness", "scenarios", "cmd/wiemu", "cmd/wiemu-server", "cmd/wiemu-workload"} {
 		if slices.Contains(dependencies(t, module+light), "testing") {
 			t.Errorf("%s links package testing", light)
 		}
@@ -60,14 +61,19 @@ func TestLightProgramsDoNotLinkPackageTesting(t *testing.T) {
 }
 
 func TestImportsRunDownOnly(t *testing.T) {
+	programs := []string{"harness", "scenarios", "cmd", "internal/session", "internal/backend", "internal/run", "internal/process", "internal/scenario", "internal/recording", "internal/cli"}
 	for room, above := range map[string][]string{
-		"emulator/...":  {"harness", "scenarios", "cmd"},
-		"harness/...":   {"scenarios", "cmd"},
-		"scenarios/...": {"cmd"},
+		"emulator/...":          programs,
+		"internal/lab":          append([]string{"internal/server", "internal/gateway", "internal/ca", "internal/controlapi"}, programs...),
+		"internal/server":       programs,
+		"internal/resource/...": append([]string{"internal/lab", "internal/server", "internal/gateway", "internal/ca"}, programs...),
+		"harness/...":           {"scenarios", "cmd", "internal/scenario", "internal/cli"},
+		"scenarios/...":         {"cmd", "internal/cli"},
+		"internal/...":          {"harness", "cmd"},
 	} {
 		for _, dependency := range dependencies(t, module+room) {
 			for _, up := range above {
-				if strings.HasPrefix(dependency, module+up) {
+				if dependency == module+up || strings.HasPrefix(dependency, module+up+"/") {
 					t.Errorf("%s imports %s: arrows run down only", room, dependency)
 				}
 			}

@@ -194,6 +194,20 @@ func TestREADME(t *testing.T) {
 	}
 }
 
+// The page of storage accounts leads from nothing to a program that uses one.
+func TestPageOfStorageAccounts(t *testing.T) {
+	out := runPage(t, filepath.Join("docs", "resources", "storage.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	for _, want := range []string{
+		"two loaves of bread",
+		"refused with 403 AuthorizationPermissionMismatch",
+		"Assign the role Storage Blob Data Contributor",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
 // withDocker are blocks of the README that need it.
 var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu (kind|compose|cluster|scenario run (\S+ )?--on)) `)
 

@@ -12,20 +12,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
 func newClock(stateDir *string) *cobra.Command {
 	var format string
 	show := func(cmd *cobra.Command, status control.Status) error {
-		if format == "json" {
-			return printJSON(cmd.OutOrStdout(), map[string]any{"now": status.Now, "runs": status.Runs, "speed": status.Speed, "skews": status.Skews})
-		}
-		out := &lines{w: cmd.OutOrStdout()}
-		out.print("%s\n", status.Now.Format(time.RFC3339))
-		for _, line := range howItRuns(status) {
-			out.print("%s\n", line)
-		}
-		return out.err
+		fields := map[string]any{"now": status.Now, "runs": status.Runs, "speed": status.Speed, "skews": status.Skews}
+		return cli.Print(cmd, format, fields, func(out *cli.Lines) {
+			out.Print("%s\n", status.Now.Format(time.RFC3339))
+			for _, line := range howItRuns(status) {
+				out.Print("%s\n", line)
+			}
+		})
 	}
 	// change is a command that changes the time and shows it as it is then.
 	change := func(cmd *cobra.Command, ask func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error)) *cobra.Command {
@@ -45,17 +44,17 @@ func newClock(stateDir *string) *cobra.Command {
 			tellLifetimes(cmd.ErrOrStderr(), status, status.Now.Sub(before.Now))
 			return show(cmd, status)
 		}
-		addOutput(cmd, &format, "text", "json")
+		cli.AddOutput(cmd, &format, "text", "json")
 		return cmd
 	}
 	cmd := &cobra.Command{
 		Use:   "clock",
 		Short: "Show or change the running server's time",
-		Long: `Show or change the running server's time. Programs that
-run with --clock lockstep live on it: advance stops wherever they wait for a time, and
-gives them their turn there. Others have the machine's clock: they keep what they have
-cached by it, although the lab has aged.
-Lab time never goes backwards; a skew lets one part of the lab be wrong about it.`,
+		Long: `Show or change the running server's time. Programs started with --clock lockstep run
+on it: advance stops at each time that they wait for, and lets them run there. Other
+programs run on the machine's clock: what they have cached does not expire when lab
+time moves.
+Lab time never goes backwards; a skew makes the clock of one part of the lab wrong.`,
 		Example: `  wiemu clock
   wiemu clock advance 25h
   wiemu clock speed 600
@@ -70,41 +69,41 @@ Lab time never goes backwards; a skew lets one part of the lab be wrong about it
 		},
 	}
 	addElsewhere(cmd)
-	addOutput(cmd, &format, "text", "json")
+	cli.AddOutput(cmd, &format, "text", "json")
 	cmd.AddCommand(
 		change(&cobra.Command{
-			Use: "advance DURATION", Short: "Move the time forward, stopping at every timer that falls due",
+			Use: "advance DURATION", Short: "Move the time forward, stopping at every timer that is due",
 			Example: "  wiemu clock advance 48m", Args: cobra.ExactArgs(1),
 		}, func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error) {
 			return client.Advance(cmd.Context(), args[0])
 		}),
 		change(&cobra.Command{
-			Use: "set TIME", Short: "Move the time forward to a moment, as advance does",
+			Use: "set TIME", Short: "Move the time forward to a given time, as advance does",
 			Example: "  wiemu clock set 2030-01-05T09:00:00Z", Args: cobra.ExactArgs(1),
 		}, func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error) {
 			return client.Set(cmd.Context(), args[0])
 		}),
 		change(&cobra.Command{
-			Use: "freeze", Short: "Let the time stand still",
-			Example: "  wiemu clock freeze\n  wiemu clock speed 1   # it goes on from where it stood", Args: cobra.NoArgs,
+			Use: "freeze", Short: "Stop the clock",
+			Example: "  wiemu clock freeze\n  wiemu clock speed 1   # it continues from where it stopped", Args: cobra.NoArgs,
 		}, func(cmd *cobra.Command, client *control.Client, _ []string) (control.Status, error) {
 			return client.Freeze(cmd.Context())
 		}),
 		change(&cobra.Command{
-			Use: "speed NUMBER", Short: "Let the time run so many times as fast as the machine's clock",
-			Example: "  wiemu clock speed 600   # ten minutes in a second\n  wiemu clock speed 1", Args: cobra.ExactArgs(1),
+			Use: "speed NUMBER", Short: "Set how many times as fast as the machine's clock the time runs",
+			Example: "  wiemu clock speed 600   # ten minutes pass in a second\n  wiemu clock speed 1", Args: cobra.ExactArgs(1),
 		}, func(cmd *cobra.Command, client *control.Client, args []string) (control.Status, error) {
 			rate, err := strconv.ParseFloat(args[0], 64)
 			if err != nil {
-				return control.Status{}, usagef("expected a number such as 600, found %q", args[0])
+				return control.Status{}, cli.Usagef("expected a number such as 600, found %q", args[0])
 			}
 			return client.SetSpeed(cmd.Context(), rate)
 		}),
 		change(&cobra.Command{
-			Use: "skew PART DURATION", Short: "Let the clock of one part of the lab be wrong",
-			Long: `Let the clock of one part of the lab go ahead of the lab's, or behind it. Parts are
-entra (the token service), resources (vaults, Graph, Resource Manager), workloads
-(programs on the lab clock) and the issuers, by name. 0s puts a clock right.`,
+			Use: "skew PART DURATION", Short: "Make the clock of one part of the lab wrong",
+			Long: `Set the clock of one part of the lab ahead of lab time, or behind it. Parts are entra
+(the token service), resources (vaults, Graph, Resource Manager), workloads (programs
+on the lab clock) and the issuers, by name. 0s corrects a clock.`,
 			Example: `  wiemu clock skew entra +5m
   wiemu clock skew entra -5m
   wiemu clock skew entra 0s`, Args: cobra.ExactArgs(2),
@@ -115,13 +114,15 @@ entra (the token service), resources (vaults, Graph, Resource Manager), workload
 	return cmd
 }
 
-// whereItStopped says how far the clock came that was on its way when the user ended
-// the command.
+// statusTimeout bounds how long (wall time) an interrupted command waits for a status.
+const statusTimeout = 3 * time.Second
+
+// whereItStopped adds how far the clock came if the user interrupted the command.
 func whereItStopped(ctx context.Context, client *control.Client, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
 	defer cancel()
 	status, asked := client.Status(ctx)
 	if asked != nil {
@@ -130,7 +131,6 @@ func whereItStopped(ctx context.Context, client *control.Client, err error) erro
 	return fmt.Errorf("interrupted; the clock stopped at %s", status.Now.Format(time.RFC3339))
 }
 
-// howItRuns says of a clock what is not as it is with the machine's.
 func howItRuns(s control.Status) []string {
 	var all []string
 	switch s.Speed {
@@ -150,8 +150,7 @@ func howItRuns(s control.Status) []string {
 	return all
 }
 
-// negativesLast lets the commands about the clock take a negative duration, which
-// is a flag to cobra: it goes behind --.
+// negativesLast moves negative durations of clock commands behind --: to cobra they are flags.
 func negativesLast(root *cobra.Command, args []string) []string {
 	cmd, _, err := root.Find(args)
 	if err != nil || !cmd.HasParent() || cmd.Parent().Name() != "clock" || slices.Contains(args, "--") {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
 // left lists what runs have left behind.
@@ -161,7 +163,7 @@ func TestFullDisk(t *testing.T) {
 		need(t, errors.New(string(out)), "a user namespace with mounts")
 	}
 	said, left, _ := strings.Cut(string(out), "\nleft: ")
-	if exit.ExitCode() != failed || !strings.Contains(said, "azure-identity-token: no space left on device; the disk is full: free some space") {
+	if exit.ExitCode() != cli.Failed || !strings.Contains(said, "azure-identity-token: no space left on device; the disk is full: free some space") {
 		t.Errorf("exit code %d\n%s", exit.ExitCode(), said)
 	}
 	if left != "\n" {

@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/session"
 )
 
 func newEnv(stateDir *string) *cobra.Command {
@@ -21,9 +22,9 @@ func newEnv(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env [COMPONENT]",
 		Short: "Print a workload's environment for a shell or an IDE",
-		Long: `Print the variables that make the programs of a shell or an IDE the workload, and
-unset those of the caller that would lead elsewhere. The server (wiemu serve) keeps
-the token file fresh as long as it runs.`,
+		Long: `Print the variables with which programs of a shell or an IDE run as the workload, and
+unset the caller's that would point to other identities or hosts. The server (wiemu
+serve) refreshes the token file as long as it runs.`,
 		Example: `  eval "$(wiemu env web --env dev)"
   eval "$(wiemu env --unset)"
   wiemu env web --env dev -o dotenv > .env
@@ -34,23 +35,11 @@ the token file fresh as long as it runs.`,
 				_, err := io.WriteString(cmd.OutOrStdout(), restore(os.Getenv(savedNames)))
 				return err
 			}
-			files, err := s.read(cmd)
+			x, d, err := s.pickInServer(cmd, *stateDir, args)
 			if err != nil {
 				return err
 			}
-			client, err := needServer(cmd, *stateDir)
-			if err != nil {
-				return err
-			}
-			x, err := s.attach(cmd.Context(), client, files)
-			if err != nil {
-				return err
-			}
-			d, err := s.pick(x.files, x.declared, strings.Join(args, " "))
-			if err != nil {
-				return err
-			}
-			env, err := harness.Attach(cmd.Context(), client, d, x.files.WorkloadsAlone().Workloads())
+			env, err := session.Admit(cmd.Context(), x.client, d, x.files.WorkloadsAlone().Workloads())
 			if err != nil {
 				return err
 			}
@@ -61,8 +50,8 @@ the token file fresh as long as it runs.`,
 	}
 	s.addFlags(cmd)
 	s.addAccessFlags(cmd)
-	cmd.Flags().BoolVar(&leave, "unset", false, "print what restores the variables as they were before; a server is not needed")
-	addOutput(cmd, &format, "shell", "dotenv", "json")
+	cmd.Flags().BoolVar(&leave, "unset", false, "print commands that restore the previous variables; needs no server")
+	cli.AddOutput(cmd, &format, "shell", "dotenv", "json")
 	return cmd
 }
 
@@ -80,7 +69,7 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 		}
 	}
 	if format == "json" {
-		return printJSON(w, variables)
+		return cli.PrintJSON(w, variables)
 	}
 	unset = slices.DeleteFunc(unset, func(name string) bool { return !shellName.MatchString(name) })
 	if format == "shell" {
@@ -95,18 +84,17 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 	return err
 }
 
-// What a shell had before is in variables of its own, which programs do not inherit:
-// one for each that was set, and an exported one with the names of all that were changed.
+// The previous values are saved in shell variables that programs do not inherit: one for
+// each that was set, and an exported one with the names of all that were changed.
 const (
 	savedNames = "WIEMU_SAVED"
 	savedValue = savedNames + "_"
 )
 
-// shellName is a variable that a POSIX shell can have.
 var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// save lets a shell remember what variables are before they change. Those that it
-// remembers already are ours by now.
+// save returns shell code that saves the values of variables before they change. Names in
+// remembered are saved already: their present values are wiemu's.
 func save(remembered string, names []string) string {
 	var b strings.Builder
 	all := strings.Fields(remembered)
@@ -116,7 +104,7 @@ func save(remembered string, names []string) string {
 			continue
 		}
 		all = append(all, name)
-		if before, is := os.LookupEnv(name); is {
+		if before, ok := os.LookupEnv(name); ok {
 			fmt.Fprintf(&b, "%s%s=%s\n", savedValue, name, quote(before))
 		}
 	}
@@ -124,12 +112,12 @@ func save(remembered string, names []string) string {
 	return b.String()
 }
 
-// restore lets a shell have what it remembers again. One that remembers nothing loses
-// what wiemu env may have set.
+// restore returns shell code that restores the saved variables. Without saved ones it
+// unsets everything that wiemu env may have set.
 func restore(remembered string) string {
 	names := slices.DeleteFunc(strings.Fields(remembered), func(name string) bool { return !shellName.MatchString(name) })
 	if len(names) == 0 {
-		return "unset " + strings.Join(slices.DeleteFunc(harness.Variables(), func(name string) bool { return name == kubeconfig }), " ") + "\n"
+		return "unset " + strings.Join(slices.DeleteFunc(session.Variables(), func(name string) bool { return name == kubeconfig }), " ") + "\n"
 	}
 	var b strings.Builder
 	for _, name := range names {
@@ -141,11 +129,10 @@ func restore(remembered string) string {
 
 const kubeconfig = "KUBECONFIG"
 
-// pointsAtNothing reports whether a variable names a kubeconfig that nobody has
-// written: a shell keeps its own then.
+// pointsAtNothing reports whether a variable names a missing kubeconfig: a shell keeps its own.
 func pointsAtNothing(variable string) bool {
-	file, is := strings.CutPrefix(variable, kubeconfig+"=")
-	if !is {
+	file, ok := strings.CutPrefix(variable, kubeconfig+"=")
+	if !ok {
 		return false
 	}
 	_, err := os.Stat(file)

@@ -6,22 +6,25 @@ import (
 	"os"
 	"testing"
 
-	"github.com/wiemu/wiemu/emulator/entra/aadsts"
+	"github.com/wiemu/wiemu/internal/entra/aadsts"
 )
 
-// updating reports whether to write the generated pages. The flag is there already:
-// the compose engine links gotest.tools, which has one.
-func updating() bool { return flag.Lookup("update").Value.String() == "true" }
+var update = flag.Bool("update", false, "write the generated pages")
 
 // docs/errors.md says what the catalogue says.
 func TestErrorPage(t *testing.T) {
-	const file = "../../docs/errors.md"
 	var page bytes.Buffer
-	if err := printErrorPage(&page, aadsts.Catalogue()); err != nil {
+	if err := printPage(&page, "errors", aadsts.Catalogue()); err != nil {
 		t.Fatal(err)
 	}
-	if updating() {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+	isPage(t, "../../docs/errors.md", page.Bytes())
+}
+
+// isPage compares a generated page with the one in the repository, or writes it there.
+func isPage(t *testing.T, file string, page []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, page, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -29,7 +32,7 @@ func TestErrorPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), page.Bytes()) {
-		t.Errorf("%s is not what the catalogue says; go test ./cmd/wiemu -run TestErrorPage -update writes it", file)
+	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), page) {
+		t.Errorf("%s is not what the catalogue says; go test ./cmd/wiemu -run %s -update writes it", file, t.Name())
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +11,12 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/explain"
+	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/unverified"
+	"github.com/wiemu/wiemu/internal/userstate"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
 func newExplain(stateDir *string) *cobra.Command {
@@ -22,23 +25,24 @@ func newExplain(stateDir *string) *cobra.Command {
 	var tokenFile, format string
 	cmd := &cobra.Command{
 		Use:   "explain [ID | --last | --token FILE]",
-		Short: "Say why a token was granted or refused, check by check, and what to change",
-		Long: `Say why a token request was granted or refused: first, in a sentence, what is wrong;
-then the checks that failed with what was expected and presented, the nearest
-federated credential, what differs, and what to change. What went well is summed up,
-and a refusal that came again and again is counted; --all shows everything. It reads the journals of past runs, so it also works when the run has ended.
+		Short: "Explain why a token was granted or refused, check by check, and what to change",
+		Long: `Explain why a token request was granted or refused: first, in one sentence, what is
+wrong; then the failed checks with what was expected and presented, the nearest
+federated credential, what differs, and what to change. Checks that passed are
+summarised and repeated refusals are counted; --all shows everything. The journals of
+past runs are read, so this also works after the run has ended.
 
-ID is an event number, or a trace id, correlation id, jti or uti. --last (the
-default) is the last refusal of the newest run, or if there was none its last
-exchange or access; if it made no request, explain says so.
+ID is an event number, or a trace id, correlation id, jti or uti. --last (the default)
+selects the last refusal of the newest run, or its last exchange or access if nothing
+was refused; if it made no request, explain says so.
 
-A journal holds no token and no secret that the lab knows, wherever a client put it:
-[redacted: token RS256 sha256:0f3e9a7c] is the token whose sha256sum begins so, and
-[redacted: client secret of my-app] says what was there.
+A journal contains no tokens and none of the lab's secrets, wherever a client put
+them: [redacted: token RS256 sha256:0f3e9a7c] stands for the token whose sha256sum
+begins with 0f3e9a7c, and [redacted: client secret of my-app] says what was there.
 
---token makes Entra ID's checks of a service-account token in a
-file (- for standard input) now: on the running server, or without one as the files
-at hand describe the trust. The exit code is 1 then if the token would be refused.`,
+--token runs Entra ID's checks on a service-account token in a file (- for standard
+input): on the running server, or if none is running, with the trust that the files
+describe. The exit code is then 1 if the token would be refused.`,
 		Example: `  wiemu explain --last
   wiemu explain --last --all
   wiemu explain 0bcd5b76-1e33-47da-951b-c4cfcb641500
@@ -55,10 +59,10 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 				}
 			}
 			if chosen > 1 {
-				return usagef("expected one of ID, --last and --token, found several")
+				return cli.Usagef("expected one of ID, --last and --token, found several")
 			}
 			if tokenFile == "" && (s.clientID != "" || s.identity.Tenant != "") {
-				return usagef("--client-id and --tenant go with --token")
+				return cli.Usagef("--client-id and --tenant go with --token")
 			}
 			if tokenFile != "" {
 				return s.explainToken(cmd, *stateDir, tokenFile, format, whole)
@@ -72,12 +76,12 @@ at hand describe the trust. The exit code is 1 then if the token would be refuse
 	}
 	s.addFileFlag(cmd)
 	cmd.Flags().BoolVar(&last, "last", false, "explain the last refusal, or the last exchange or access (default)")
-	cmd.Flags().StringVar(&tokenFile, "token", "", "explain what Entra ID would say to the service-account token in this file")
-	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id it is sent for (default: that of the workload whose token it is)")
-	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant it is sent to (default: the first)")
-	cmd.Flags().BoolVar(&whole, "all", false, "show every check and every event, those too that went well")
+	cmd.Flags().StringVar(&tokenFile, "token", "", "explain whether Entra ID would accept the service-account token in this file")
+	cmd.Flags().StringVar(&s.clientID, "client-id", "", "with --token: the client id in the request (default: that of the workload whose token it is)")
+	cmd.Flags().StringVar(&s.identity.Tenant, "tenant", "", "with --token: the tenant in the request (default: the first)")
+	cmd.Flags().BoolVar(&whole, "all", false, "show every check and every event, including those that passed")
 	addElsewhere(cmd)
-	addOutput(cmd, &format, "text", "json")
+	cli.AddOutput(cmd, &format, "text", "json")
 	return cmd
 }
 
@@ -88,35 +92,35 @@ func findEvent(cmd *cobra.Command, stateDir, id string) (journal.Event, []journa
 		return journal.Event{}, nil, err
 	}
 	if at.name == "" {
-		dir, err := state.Open(stateDir)
+		dir, err := userstate.Open(stateDir)
 		if err != nil {
 			return journal.Event{}, nil, err
 		}
 		return dir.Find(id)
 	}
-	event, found := journal.Find(all, id)
+	event, found := explain.Find(all, id)
 	switch {
 	case found:
 		return event, all, nil
 	case id == "":
-		return event, nil, fmt.Errorf("in %s nobody has exchanged a token or been refused", at)
+		return event, nil, fmt.Errorf("in %s no token was requested yet", at)
 	default:
-		return event, nil, usagef("no event with id %q among the %d that the emulator in %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), at)
+		return event, nil, cli.Usagef("no event with id %q among the %d that the emulator in %s keeps; give an event number, a trace id, a correlation id, a jti or a uti", id, len(all), at)
 	}
 }
 
 func printEvent(w io.Writer, format string, whole bool, e journal.Event, all []journal.Event) error {
 	switch {
 	case format == "json":
-		return printJSON(w, e)
+		return cli.PrintJSON(w, e)
 	case whole:
-		return journal.ExplainAll(w, e, all)
+		return explain.WriteAll(w, e, all)
 	}
-	return journal.Explain(w, e, all)
+	return explain.Write(w, e, all)
 }
 
-func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format string, whole bool) error {
-	token, err := readToken(cmd.InOrStdin(), file)
+func (s *selection) explainToken(cmd *cobra.Command, stateDir, tokenFile, format string, whole bool) error {
+	token, err := file.ReadContext(cmd.Context(), func() (string, error) { return readToken(cmd.InOrStdin(), tokenFile) })
 	if err != nil {
 		return err
 	}
@@ -145,45 +149,45 @@ func (s *selection) explainToken(cmd *cobra.Command, stateDir, file, format stri
 	if err := printEvent(cmd.OutOrStdout(), format, whole, event, nil); err != nil || event.Outcome == journal.Granted {
 		return err
 	}
-	return exitCode(1)
+	return cli.ExitCode(1)
 }
 
-func readToken(stdin io.Reader, file string) (string, error) {
+func readToken(stdin io.Reader, name string) (string, error) {
 	in := stdin
-	if file != "-" {
-		f, err := os.Open(file)
+	if name != "-" {
+		f, err := os.Open(name)
 		if err != nil {
-			return "", usagef("--token: %w", err)
+			return "", cli.Usagef("--token: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err != nil {
-		return "", usagef("--token: %w", err)
+		return "", cli.Usagef("--token: %w", err)
 	}
 	if token := strings.TrimSpace(string(data)); token != "" {
 		return token, nil
 	}
-	return "", usagef("--token %s: expected a token, found an empty file", file)
+	return "", cli.Usagef("--token %s: expected a token, found an empty file", name)
 }
 
 // clientOf finds the client id of the workload whose subject the token has.
-func clientOf(token string, declared []harness.Declared) (string, error) {
+func clientOf(token string, declared []workload.Spec) (string, error) {
 	var claims struct {
 		Subject string `json:"sub"`
 	}
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", fmt.Errorf("expected a JWT of three parts, found %d; say with --client-id for whom it is sent all the same", len(parts))
+	parts, err := unverified.Parse(token)
+	if err != nil {
+		return "", fmt.Errorf("%w; name the client id of the request with --client-id", err)
 	}
-	if data, err := decodePart(parts[1]); err != nil || json.Unmarshal(data, &claims) != nil {
-		return "", errors.New("expected a JWT whose claims are JSON; say with --client-id for whom it is sent all the same")
+	if parts.Claims.Decode(&claims) != nil {
+		return "", errors.New("expected a JWT whose claims are JSON; name the client id of the request with --client-id")
 	}
 	for _, d := range declared {
-		if claims.Subject == "system:serviceaccount:"+d.Workload.Namespace+":"+d.Workload.ServiceAccount && d.Workload.ClientID != "" {
-			return d.Workload.ClientID, nil
+		if claims.Subject == d.Subject() && d.ClientID != "" {
+			return d.ClientID, nil
 		}
 	}
-	return "", fmt.Errorf("the token's subject %q is no known workload's; say with --client-id for whom it is sent", claims.Subject)
+	return "", fmt.Errorf("no known workload has the token's subject %q; name the client id of the request with --client-id", claims.Subject)
 }

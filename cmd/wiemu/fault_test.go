@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,29 +12,17 @@ import (
 
 // docs/faults.md says what the catalogue says.
 func TestFaultPage(t *testing.T) {
-	const file = "../../docs/faults.md"
 	var page bytes.Buffer
-	if err := printFaultPage(&page, fault.Kinds()); err != nil {
+	if err := printPage(&page, "faults", fault.Kinds()); err != nil {
 		t.Fatal(err)
 	}
-	if updating() {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), page.Bytes()) {
-		t.Errorf("%s is not what the catalogue says; go test ./cmd/wiemu -run TestFaultPage -update writes it", file)
-	}
+	isPage(t, "../../docs/faults.md", page.Bytes())
 }
 
 // The example of every kind can be typed, and is of that kind.
 func TestExamplesOfFaultsAreCommands(t *testing.T) {
 	for _, k := range fault.Kinds() {
-		var flags faultFlags
+		var flags injectFlags
 		cmd := &cobra.Command{}
 		flags.add(cmd)
 		if err := cmd.ParseFlags(strings.Fields(k.Example)); err != nil {

@@ -3,11 +3,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,10 +131,10 @@ func TestKindServerThatFails(t *testing.T) {
 	}
 }
 
-// buildBeside builds the programs for nodes beside wiemu.
+// buildBeside builds wiemu-containers and the programs for nodes beside wiemu.
 func (c *command) buildBeside() {
 	c.t.Helper()
-	build := exec.Command("go", "build", "-o", filepath.Dir(c.path)+string(filepath.Separator), "../wiemu-server", "../wiemu-workload")
+	build := exec.Command("go", "build", "-o", filepath.Dir(c.path)+string(filepath.Separator), "../wiemu-containers", "../wiemu-server", "../wiemu-workload")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		c.t.Fatalf("%v\n%s", err, out)
@@ -147,6 +151,27 @@ func (c *command) fails(args ...string) string {
 	return string(out)
 }
 
+// nodeStarts reads as a line when Docker starts a container of the name, and as the end
+// of the file when that takes longer than two minutes.
+func (c *command) nodeStarts(name string) io.Reader {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	events := exec.CommandContext(ctx, "docker", "events", "--since", strconv.FormatInt(time.Now().Unix(), 10),
+		"--filter", "type=container", "--filter", "event=start", "--filter", "container="+name, "--format", "{{.ID}}")
+	out, err := events.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := events.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		cancel()
+		_ = events.Wait() // it was killed
+	})
+	return out
+}
+
 // endedBy makes a cluster and sends a signal when its node is there, to all
 // processes, as a terminal does. It returns the volumes that the node had, and
 // what was told.
@@ -156,18 +181,16 @@ func (c *command) endedBy(signal syscall.Signal, name string) (volumes []string,
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.dir, c.env, &syscall.SysProcAttr{Setpgid: true}
 	var said bytes.Buffer
 	cmd.Stderr = &said
+	started := c.nodeStarts(name + "-control-plane")
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	for end := time.Now().Add(2 * time.Minute); len(volumes) == 0; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			c.t.Error("no node appeared")
-			break
-		}
-		out, err := exec.Command("docker", "inspect", "--format", `{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}`, name+"-control-plane").Output()
-		if err == nil {
-			volumes = strings.Fields(string(out))
-		}
+	if _, err := bufio.NewReader(started).ReadString('\n'); err != nil {
+		c.t.Errorf("no node appeared: %v", err)
+	} else if out, err := exec.Command("docker", "inspect", "--format", `{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}`, name+"-control-plane").Output(); err != nil {
+		c.t.Error(err)
+	} else {
+		volumes = strings.Fields(string(out))
 	}
 	if err := syscall.Kill(-cmd.Process.Pid, signal); err != nil {
 		c.t.Error(err)

@@ -2,12 +2,12 @@ package main
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
 func newKubeconfig(stateDir *string) *cobra.Command {
@@ -30,32 +30,19 @@ func newKubeconfig(stateDir *string) *cobra.Command {
 
 // writeKubeconfig writes one context for each hosted issuer; the first is current.
 func writeKubeconfig(w io.Writer, status control.Status, token string) error {
-	out := &lines{w: w}
-	out.print("apiVersion: v1\nkind: Config\ncurrent-context: wiemu-%s\nusers:\n- name: wiemu\n  user:\n    token: %s\nclusters:\n", status.Issuers[0].Name, token)
+	out := &cli.Lines{W: w}
+	out.Print("apiVersion: v1\nkind: Config\ncurrent-context: wiemu-%s\nusers:\n- name: wiemu\n  user:\n    token: %s\nclusters:\n", status.Issuers[0].Name, token)
 	for _, i := range status.Issuers {
-		out.print("- name: wiemu-%s\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n",
+		out.Print("- name: wiemu-%s\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n",
 			i.Name, clusterURL(status, i), base64.StdEncoding.EncodeToString([]byte(status.CA)))
 	}
-	out.print("contexts:\n")
+	out.Print("contexts:\n")
 	for _, i := range status.Issuers {
-		out.print("- name: wiemu-%s\n  context:\n    cluster: wiemu-%s\n    user: wiemu\n", i.Name, i.Name)
+		out.Print("- name: wiemu-%s\n  context:\n    cluster: wiemu-%s\n    user: wiemu\n", i.Name, i.Name)
 	}
-	return out.err
+	return out.Err
 }
 
-// clusterURL is where the API server of an issuer's cluster answers.
 func clusterURL(status control.Status, i control.IssuerStatus) string {
 	return "https://" + status.Cluster + "/clusters/" + i.Name
-}
-
-// lines prints until a write fails.
-type lines struct {
-	w   io.Writer
-	err error
-}
-
-func (l *lines) print(format string, args ...any) {
-	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.w, format, args...)
-	}
 }

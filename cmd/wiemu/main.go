@@ -4,40 +4,24 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
+	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/harness/isolation"
-	"github.com/wiemu/wiemu/harness/timeshift"
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
-func main() {
-	if isolation.IsInside() {
-		isolation.Inside()
-	}
-	if timeshift.IsOwn() {
-		timeshift.Main()
-	}
-	// A closed pipe is an error to clean up after, not a death. (To ignore the
-	// signal would have programs that we run ignore it, too.)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() { cancel(signalled{<-signals}) }()
-	root := newRoot()
-	root.SetArgs(negativesLast(root, os.Args[1:]))
-	text, code := ending(ctx, root.ExecuteContext(ctx), os.Args[1:])
-	if text != "" {
-		fmt.Fprintln(os.Stderr, "wiemu:", text)
-	}
-	os.Exit(code)
+func main() { cli.Main(newRoot, negativesLast) }
+
+func newRoot() *cobra.Command {
+	var stateDir string
+	return cli.NewRoot(&stateDir,
+		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
+		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(),
+		newKubeconfig(&stateDir), newStatus(&stateDir), newClock(&stateDir), newKeys(&stateDir), newRevoke(&stateDir), newFault(&stateDir),
+		newMove(&stateDir), newScenario(&stateDir), newDoctor(&stateDir),
+		handedOver("kind", "Make a kind cluster whose pods get their tokens and secrets here"),
+		handedOver("cluster", "Run the emulator in a cluster that is there already"),
+		newWebhook(&stateDir),
+		handedOver("compose", "Give a docker-compose project workload identity, without editing it"),
+		newTimeshift(&stateDir), newVersion(),
+	)
 }
-
-// exitCode ends the program with a code and without another word.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }

@@ -2,20 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/harness/process"
-	"github.com/wiemu/wiemu/harness/recording"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/process"
+	"github.com/wiemu/wiemu/internal/recording"
+	"github.com/wiemu/wiemu/internal/server"
 )
 
 func newRecord(stateDir *string) *cobra.Command {
@@ -25,11 +24,11 @@ func newRecord(stateDir *string) *cobra.Command {
 	var keys bool
 	cmd := &cobra.Command{
 		Use:   "record [flags] [COMPONENT] -- COMMAND [ARGUMENT...]",
-		Short: "Run an application and keep the session in one file",
-		Long: `Run an application as wiemu run does, in a lab of its own, and keep the session in
-one file: what was there, every request with its lab time, and what was answered.
-The file has no token, secret or private key in it, only their ordinals, unless
---keys asks for keys and secrets. wiemu replay FILE plays it again anywhere.
+		Short: "Run an application and record the session in one file",
+		Long: `Run an application as wiemu run does, in a lab of its own, and record the session in
+one file: the lab's configuration, every request with its lab time, and the responses.
+The file contains no tokens, secrets or private keys, only their ordinals, unless
+--keys includes keys and secrets. wiemu replay FILE repeats the session anywhere.
 
 To record a session in which the clock moves, keys rotate or several applications
 take part, use wiemu serve --record FILE. The exit code is the application's; 125 if
@@ -40,94 +39,61 @@ wiemu itself failed.`,
 		Args: runArguments,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if file == "" {
-				return usagef("-o: expected the file to write the session into, such as -o session.wiemu.json")
+				return cli.Usagef("-o: expected the file to write the session into, such as -o session.wiemu.json")
 			}
-			if flags.record, err = newSessionFile(file, keys); err != nil {
+			if flags.record, err = createRecording(file, keys); err != nil {
 				return err
 			}
-			defer flags.record.abandon()
+			defer flags.record.Abandon()
 			flags.own = true
 			dash := cmd.ArgsLenAtDash()
 			if _, err := exec.LookPath(args[dash]); err != nil { // a session of nothing would take the place of an earlier one
 				fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: nothing was recorded: %v\n", err)
-				return exitCode(process.NotFound)
+				return cli.ExitCode(process.NotFound)
 			}
 			return s.run(cmd, *stateDir, strings.Join(args[:dash], ""), args[dash:], flags)
 		},
 	}
 	addRunFlags(cmd, &s, &flags)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write the session into")
-	cmd.Flags().BoolVar(&keys, "keys", false, "let the file carry private keys and secrets, so that tokens are the same to the letter")
+	cmd.Flags().BoolVar(&keys, "keys", false, "include private keys and secrets in the file, so that tokens are identical on replay")
 	return cmd
 }
 
-// sessionFile is the file that a session is written into when it ends. A nil one
-// is none.
-type sessionFile struct {
-	name string
-	keys bool
-	file *os.File // beside it, until it is whole
+// createRecording returns the file of --record and --keys, or nil if the name is "". Whether
+// the file can be written is found out at once.
+func createRecording(name string, keys bool) (*recording.File, error) {
+	switch {
+	case name != "":
+		return recording.CreateFile(name, keys)
+	case keys:
+		return nil, cli.Usagef("--keys: it needs --record FILE")
+	}
+	return nil, nil
 }
 
-// newSessionFile finds out at once whether the file can be written; "" is none.
-func newSessionFile(name string, keys bool) (*sessionFile, error) {
-	if name == "" {
-		if keys {
-			return nil, usagef("--keys: it goes with --record FILE")
-		}
-		return nil, nil
-	}
-	file, err := os.CreateTemp(filepath.Dir(name), ".wiemu-recording-*") // 0600
-	if err != nil {
-		return nil, fmt.Errorf("write the session into %s: %w", name, err)
-	}
-	return &sessionFile{name: name, keys: keys, file: file}, nil
-}
-
-func (f *sessionFile) options() *recording.Options {
+// writeRecording writes what was recorded until now into the file, if there is one, and
+// tells what is in it.
+func writeRecording(ctx context.Context, f *recording.File, r *recording.Recorder) error {
 	if f == nil {
 		return nil
 	}
-	return &recording.Options{Keys: f.keys}
-}
-
-// write writes the lab's session until now and tells what is in it.
-func (f *sessionFile) write(ctx context.Context, l *lab) error {
-	if f == nil {
+	recorded, err := f.Write(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(recorded.Inputs, func(in recording.Input) bool { return in.Door != server.ControlEndpoint }) {
+		fmt.Fprintf(os.Stderr, "wiemu: %s: the session contains no request of a program\n", f.Name)
 		return nil
 	}
-	recorded, err := l.recorder.Recording(context.WithoutCancel(ctx))
-	if err == nil {
-		err = recorded.Write(f.file)
-	}
-	if err = errors.Join(err, f.file.Close()); err == nil {
-		err = os.Rename(f.file.Name(), f.name)
-	}
-	if err != nil {
-		return fmt.Errorf("write the session into %s: %w", f.name, err)
-	}
-	f.file = nil
 	refused := map[string]int{}
-	if !slices.ContainsFunc(recorded.Inputs, func(in recording.Input) bool { return in.Door != emulator.ControlDoor }) {
-		fmt.Fprintf(os.Stderr, "wiemu: %s: a session without a request of a program\n", f.name)
-		return nil
-	}
 	for _, in := range recorded.Inputs {
 		if in.Outcome.Refused() {
 			refused[in.Outcome.Short()]++
 		}
 	}
-	fmt.Fprintf(os.Stderr, "wiemu: %s: %s; wiemu replay %s plays it again\n", f.name, requests(len(recorded.Inputs), refused), f.name)
+	fmt.Fprintf(os.Stderr, "wiemu: %s: %s; wiemu replay %s repeats it\n", f.Name, requests(len(recorded.Inputs), refused), f.Name)
 	return nil
-}
-
-// abandon removes what was not written to its end.
-func (f *sessionFile) abandon() {
-	if f == nil || f.file == nil {
-		return
-	}
-	_ = f.file.Close()
-	_ = os.Remove(f.file.Name()) // it is empty, and hidden
 }
 
 // requests counts requests and refusals in words.

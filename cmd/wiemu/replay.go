@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,12 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/emulator/keyring"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/recording"
-	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/explain"
+	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/recording"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/truncate"
+	"github.com/wiemu/wiemu/internal/userstate"
 )
 
 func newReplay(stateDir *string) *cobra.Command {
@@ -23,14 +24,14 @@ func newReplay(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Send the requests of a recorded session again and compare the answers",
-		Long: `Send the requests of a recorded session again, in a lab that is made from the file
-alone, at the lab times of then, with tokens signed anew; and compare: status, codes,
-bodies, the claims of tokens, failed checks, and what rotated and was renewed by
-itself. Ids and keys are compared by ordinal.
+		Long: `Send the requests of a recorded session again, in a lab that is created from the file
+alone, at the recorded lab times, with newly signed tokens; and compare status, codes,
+bodies, the claims of tokens, failed checks, and automatic rotations and refreshes. Ids
+and keys are compared by ordinal.
 
-A session that failed fails again, in the same way: that is the same. The exit code is
-0 if everything is the same, 1 if something differs, 2 if the file is wrong, 125 if
-wiemu itself failed. Afterwards wiemu explain tells why a request was refused.`,
+A session that failed is expected to fail again in the same way. The exit code is 0 if
+everything is the same, 1 if something differs, 2 if the file is invalid, 125 if wiemu
+itself failed. Afterwards wiemu explain says why a request was refused.`,
 		Example: `  wiemu replay session.wiemu.json
   wiemu replay session.wiemu.json -o json`,
 		Args: cobra.ExactArgs(1),
@@ -39,7 +40,7 @@ wiemu itself failed. Afterwards wiemu explain tells why a request was refused.`,
 			if err != nil {
 				return err
 			}
-			dir, err := state.Open(*stateDir)
+			dir, err := userstate.Open(*stateDir)
 			if err != nil {
 				return err
 			}
@@ -51,9 +52,9 @@ wiemu itself failed. Afterwards wiemu explain tells why a request was refused.`,
 			if err != nil {
 				return err
 			}
-			result, err := recording.Replay(cmd.Context(), recorded, harness.Options{
-				Emulator: emulator.Options{StateDir: filepath.Join(run.Dir, "state"), Keys: keys, JournalFile: run.Journal}, Dir: run.Dir,
-			})
+			opts := session.Options{Dir: run.Dir}
+			opts.Emulator.StateDir, opts.Emulator.Keys, opts.Emulator.JournalFile = filepath.Join(run.Dir, "state"), keys, run.Journal
+			result, err := recording.Replay(cmd.Context(), recorded, opts)
 			for _, cleaned := range []error{run.Close(err == nil), keys.Close()} {
 				if cleaned != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", cleaned)
@@ -61,44 +62,38 @@ wiemu itself failed. Afterwards wiemu explain tells why a request was refused.`,
 			}
 			if cmd.Context().Err() != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
-				return exitCode(130)
+				return cli.ExitCode(130)
 			}
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				err = printJSON(cmd.OutOrStdout(), result)
-			} else {
-				err = printReplay(cmd.OutOrStdout(), result)
-			}
+			err = cli.Print(cmd, format, result, func(out *cli.Lines) { printReplay(out, result) })
 			if err == nil && !result.Same {
-				err = exitCode(1)
+				err = cli.ExitCode(1)
 			}
 			return err
 		},
 	}
-	addOutput(cmd, &format, "text", "json")
+	cli.AddOutput(cmd, &format, "text", "json")
 	return cmd
 }
 
-// readRecording reads a session's file. What is wrong in it is told, and ends with
-// an exit code of its own.
+// readRecording reads a session's file; problems are printed and end with exit code 2.
 func readRecording(cmd *cobra.Command, name string) (*recording.Recording, error) {
-	data, err := os.ReadFile(name)
+	data, err := file.ReadContext(cmd.Context(), func() ([]byte, error) { return os.ReadFile(name) })
 	if err != nil {
 		return nil, fmt.Errorf("read the session: %w", err)
 	}
 	recorded, err := recording.Parse(name, data)
 	if err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu:", err)
-		return nil, exitCode(2)
+		return nil, cli.ExitCode(2)
 	}
 	return recorded, nil
 }
 
 // printReplay writes a line for each refusal and everything that differs.
-func printReplay(w io.Writer, r *recording.Result) error {
-	out := &lines{w: w}
+func printReplay(out *cli.Lines, r *recording.Result) {
 	different := 0
 	for _, c := range r.Inputs {
 		who := c.Request
@@ -108,41 +103,38 @@ func printReplay(w io.Writer, r *recording.Result) error {
 		switch {
 		case !c.Same:
 			different++
-			out.print("✗ %3d  +%v  %s: recorded %s, now %s\n", c.ID, c.At, who, c.Recorded, c.Now)
+			out.Print("✗ %3d  +%v  %s: recorded %s, now %s\n", c.ID, c.At, who, c.Recorded, c.Now)
 			for _, d := range c.Differences {
 				printDifference(out, d)
 			}
 			if c.Explanation != "" {
-				out.print("      why it is so now:\n        %s\n", strings.ReplaceAll(strings.TrimSpace(c.Explanation), "\n", "\n        "))
+				out.Print("      why it is different now:\n        %s\n", strings.ReplaceAll(strings.TrimSpace(c.Explanation), "\n", "\n        "))
 			}
 		case c.Refused:
-			out.print("✓ %3d  +%v  %s: %s, as recorded\n", c.ID, c.At, who, c.Now)
+			out.Print("✓ %3d  +%v  %s: %s, as recorded\n", c.ID, c.At, who, c.Now)
 		}
 	}
 	for _, d := range r.Events {
-		out.print("✗ what happened by itself differs\n")
+		out.Print("✗ automatic rotations or refreshes differ\n")
 		printDifference(out, d)
 	}
 	verdict := "the same as recorded"
 	if !r.Same {
 		verdict = fmt.Sprintf("%d differ from what was recorded", different)
 		if different == 0 {
-			verdict = "the same as recorded, but not what happened by itself"
+			verdict = "the same as recorded, except for automatic rotations or refreshes"
 		}
 	}
-	out.print("%s over %v of lab time from %s: %s\n", requests(r.Requests, r.Refusals), r.Length, r.Start.Format(time.RFC3339), verdict)
-	return out.err
+	out.Print("%s over %v of lab time from %s: %s\n", requests(r.Requests, r.Refusals), r.Length, r.Start.Format(time.RFC3339), verdict)
 }
 
-func printDifference(out *lines, d recording.Difference) {
-	out.print("      %s\n        recorded  %s\n        now       %s\n", d.Field, shown(d.Recorded), shown(d.Now))
+func printDifference(out *cli.Lines, d recording.Difference) {
+	out.Print("      %s\n        recorded  %s\n        now       %s\n", d.Field, shown(d.Recorded), shown(d.Now))
 }
 
 // shown is a value in one line that no terminal obeys.
 func shown(value string) string {
 	const most = 400
-	if len(value) > most {
-		value = strings.ToValidUTF8(value[:most], "") + "…"
-	}
-	return journal.Printable(strings.ReplaceAll(value, "\n", " "))
+	value = truncate.Bytes(value, most)
+	return explain.Printable(strings.ReplaceAll(value, "\n", " "))
 }

@@ -1,27 +1,27 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/isolation"
-	"github.com/wiemu/wiemu/harness/process"
-	"github.com/wiemu/wiemu/harness/state"
-	"github.com/wiemu/wiemu/harness/timeshift"
+	"github.com/wiemu/wiemu/internal/backend"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/isolation"
+	"github.com/wiemu/wiemu/internal/lead"
+	"github.com/wiemu/wiemu/internal/recording"
+	"github.com/wiemu/wiemu/internal/run"
+	"github.com/wiemu/wiemu/internal/secretsstore"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/timeshift"
+	"github.com/wiemu/wiemu/internal/workload"
 )
-
-// shutdownPatience is how long answers under way may take when a lab ends (wall time).
-const shutdownPatience = 3 * time.Second
 
 // runFlags are what wiemu run can be told besides the workload.
 type runFlags struct {
@@ -29,10 +29,13 @@ type runFlags struct {
 	own          bool
 	failOnEscape bool
 	isolate      bool
+	network      string
+	probe        func(context.Context) (lead.Way, error) // see run.Options; set by run
 	publish      []string
-	mishaps      mishaps
+	published    []isolation.Publication // of publish; set by check
+	faults       faultFlags
 	as           string
-	record       *sessionFile // nil: the session is not recorded
+	record       *recording.File // nil: the session is not recorded
 	clock        string
 	speed        float64
 	explain      bool
@@ -45,21 +48,74 @@ const (
 )
 
 func (f *runFlags) addClockFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.clock, "clock", realClock, "what the application's clock is: the machine's (real), or the lab's (lockstep, Linux), which wiemu clock moves and --speed speeds up")
-	cmd.Flags().Float64Var(&f.speed, "speed", 1, "with --clock lockstep: how fast the lab's time goes by")
-	cmd.Flags().BoolVar(&f.explain, "explain", false, "with --clock lockstep: tell afterwards what was done to which program")
+	cmd.Flags().StringVar(&f.clock, "clock", realClock, "the application's clock: the machine's (real), or the lab's (lockstep, Linux), which wiemu clock and --speed control")
+	cmd.Flags().Float64Var(&f.speed, "speed", 1, "with --clock lockstep: how many times as fast as the machine's clock lab time runs")
+	cmd.Flags().BoolVar(&f.explain, "explain", false, "with --clock lockstep: report at the end what was done to each program")
 }
 
 func (f *runFlags) check() error {
 	switch {
+	case f.isolate && f.network != "":
+		return cli.Usagef("--isolate, --network: an isolated application has a network of its own; give one of them")
 	case len(f.publish) > 0 && !f.isolate:
-		return usagef("--publish: it goes with --isolate; without it the application's ports are this machine's")
+		return cli.Usagef("--publish needs --isolate; without it the application's ports are this machine's")
 	case f.clock != realClock && f.clock != lockstepClock:
-		return usagef("--clock: expected %s or %s, found %q", realClock, lockstepClock, f.clock)
+		return cli.Usagef("--clock: expected %s or %s, found %q", realClock, lockstepClock, f.clock)
 	case f.clock != lockstepClock && (f.explain || f.speed != 1):
-		return usagef("--speed, --explain: they go with --clock lockstep")
+		return cli.Usagef("--speed, --explain: they need --clock lockstep")
+	}
+	if err := backend.Network(f.network).Check(); err != nil {
+		return cli.Usagef("--network: %w", err)
+	}
+	for _, p := range f.publish {
+		publication, err := isolation.ParsePublication(p)
+		if err != nil {
+			return err
+		}
+		f.published = append(f.published, publication)
 	}
 	return nil
+}
+
+// checkAttached refuses the flags that a running server's lab, which is shared with others,
+// cannot have.
+func (f *runFlags) checkAttached() error {
+	switch {
+	case len(f.allow) > 0:
+		return cli.Usagef("--allow-host: a server is running, which has its own list of allowed hosts; restart it with wiemu serve --allow-host, or use --own")
+	case f.as != "":
+		return errAsAttached
+	case !f.faults.none():
+		return cli.Usagef("--fault, --chaos: a server is running, whose lab is shared with others; use wiemu fault inject, or --own")
+	case f.speed != 1:
+		return cli.Usagef("--speed: a server is running, whose clock is shared with others; use wiemu clock speed, or --own")
+	}
+	return nil
+}
+
+func (f *runFlags) lockstep() bool { return f.clock == lockstepClock }
+
+// task is the command to run as a workload, as the flags say.
+func (f *runFlags) task(d workload.Spec, command []string) run.Task {
+	t := run.Task{
+		Command: command, Workload: d, Lockstep: f.lockstep(), Mounted: tellMounted,
+		Options: run.Options{
+			Isolate: f.isolate, Publish: f.published, Shift: timeshift.Options{Explain: f.explain},
+			Network: backend.Network(f.network), Probe: f.probe, Chosen: func(c run.Choice) { cli.TellChoice(os.Stderr, c) },
+		},
+	}
+	if f.explain {
+		t.Explain = explainShift
+	}
+	return t
+}
+
+// tellMounted says where the files of key vaults are, which only an isolated program sees
+// where Radix mounts them.
+func tellMounted(volumes []secretsstore.Volume) {
+	for _, v := range volumes {
+		fmt.Fprintf(os.Stderr, "wiemu: the files of key vault %s are in %s; with --isolate they are in %s, as in Radix\n", v.Vault, v.Dir, v.Path)
+	}
 }
 
 func newRun(stateDir *string) *cobra.Command {
@@ -69,29 +125,38 @@ func newRun(stateDir *string) *cobra.Command {
 		Use:   "run [flags] [COMPONENT] -- COMMAND [ARGUMENT...]",
 		Short: "Run an unmodified application as a workload",
 		Long: `Run an unmodified application as a workload: with the identity, the token file and
-the environment that its pod would have, against an Entra ID and resources on this
-machine. The token file is kept fresh as a kubelet does. AZURE_*, proxy and CA
-variables of the caller are replaced; no login of the caller's is used or touched.
+the environment variables of its pod, against an Entra ID and resources on this
+machine. The token file is refreshed as a kubelet does it. The caller's AZURE_*, proxy
+and CA variables are replaced; the caller's logins are neither used nor changed.
 
-With --isolate (Linux) the application has a pod's view of the world, without root
-and without Docker: every host name leads to the lab and nowhere else, so that
-programs work which know nothing of proxies, and nothing can escape.
+On Linux the application's connections are led to the lab, whether or not it heeds a
+proxy. Where that is not permitted, and elsewhere, it reaches the lab by a proxy
+(HTTPS_PROXY), and a line says why; --network transparent and --network proxy ask for
+the one or the other. sudo, ping, snaps and the like do not work in a program that is
+led: if it starts any, use --network proxy. docs/network.md compares the ways.
 
-With --clock lockstep (Linux) the application lives on the lab's time: its dates, its
-caches, its sleeps and its time-outs. wiemu clock advance 25h then ages it together
-with its tokens, timer by timer; --speed 600 has ten minutes pass in a second.
+With --isolate (Linux) the application runs in a network of its own, without root and
+without Docker: every host name resolves to the lab, and no connection can leave.
+
+With --clock lockstep (Linux) the application runs on lab time: dates, caches, sleeps
+and time-outs. wiemu clock advance 25h then ages it together with its tokens, timer by
+timer; with --speed 600, ten minutes of lab time pass in a second, and a time-out of
+30 s is one of 50 ms. Time stands while a led application looks a name up.
 
 From Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME) the application is a
 container of the pods of a Deployment, StatefulSet, DaemonSet, Job, CronJob or Pod, as
-azure-workload-identity's webhook changes them: service account, client id, token and
-the container's own variables, out of the config maps and secrets of the files. What
-the files do not tell is warned of by name.
+azure-workload-identity's webhook changes them: service account, client id, token, and
+the container's own variables from the config maps and secrets in the files. For each
+variable whose value the files do not contain there is a warning.
 
-While wiemu serve runs, the application is a workload of that server (unless --own),
-whose wiemu.yaml counts: another one of this folder is refused. A component is looked
-up among the server's workloads, too, or with -f in those files alone.
-The exit code is the application's; 2 if what was typed is wrong, 125 if wiemu itself
-failed, 126 and 127 as in a shell. Afterwards wiemu explain tells why a token was granted or refused.`,
+While wiemu serve runs, the application becomes a workload of that server (unless
+--own is given). The server's wiemu.yaml applies; a different one in this folder is an
+error. Components are looked up among the server's workloads as well, or with -f in
+those files only.
+
+The exit code is the application's; 2 for a usage error, 125 if wiemu itself failed or
+the pod does not start, 126 and 127 as in a shell. Afterwards, wiemu explain says why a token was granted or
+refused.`,
 		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
   wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \
@@ -112,7 +177,7 @@ failed, 126 and 127 as in a shell. Afterwards wiemu explain tells why a token wa
 	}
 	addRunFlags(cmd, &s, &flags)
 	s.hasOwn = true
-	cmd.Flags().BoolVar(&flags.own, "own", false, "start a lab for this run although a server runs")
+	cmd.Flags().BoolVar(&flags.own, "own", false, "start a separate lab for this run even if a server is running")
 	return cmd
 }
 
@@ -121,25 +186,26 @@ func addRunFlags(cmd *cobra.Command, s *selection, flags *runFlags) {
 	s.addFlags(cmd)
 	s.addAccessFlags(cmd)
 	addAllowHost(cmd, &flags.allow)
-	flags.mishaps.add(cmd)
+	flags.faults.add(cmd)
 	addAs(cmd, &flags.as)
-	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach another host, or if without --isolate nothing was seen of it")
-	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "give the application a network and files of its own, with no way out (Linux)")
+	cmd.Flags().BoolVar(&flags.failOnEscape, "fail-on-escape", false, "exit with 125 if the application tried to reach a host outside the lab, or if that is not known: it was not led to the lab, nor isolated, and made no request that was seen")
+	cli.AddNetwork(cmd, &flags.network)
+	cmd.Flags().BoolVar(&flags.isolate, "isolate", false, "run the application in namespaces of its own, with no way to reach the network (Linux)")
 	flags.addClockFlags(cmd)
-	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: a port of the application that is to be reached on this machine: 8080, or 8080:80 (outside, inside); repeatable")
+	cmd.Flags().StringArrayVarP(&flags.publish, "publish", "p", nil, "with --isolate: publish a port of the application on this machine: 8080, or 8080:80 (outside, inside); repeatable")
 }
 
 func addAllowHost(cmd *cobra.Command, into *[]string) {
-	cmd.Flags().StringArrayVar(into, "allow-host", nil, "host outside that applications may reach, or .example.com for all below it; repeatable. The system's CAs are trusted then, too")
+	cmd.Flags().StringArrayVar(into, "allow-host", nil, "host outside the lab that applications may reach, or .example.com for all its subdomains; repeatable. The system's CAs are then trusted as well")
 }
 
 // runArguments checks that there is at most one component, and a command behind --.
 func runArguments(cmd *cobra.Command, args []string) error {
 	switch dash := cmd.ArgsLenAtDash(); {
 	case dash < 0 || dash == len(args):
-		return usagef("expected -- and the command to run, such as: wiemu run web -- ./my-app")
+		return cli.Usagef("expected -- and the command to run, such as: wiemu run web -- ./my-app")
 	case dash > 1:
-		return usagef("expected one component before --, found %s", strings.Join(args[:dash], " "))
+		return cli.Usagef("expected one component before --, found %s", strings.Join(args[:dash], " "))
 	}
 	return nil
 }
@@ -150,232 +216,104 @@ func (s *selection) run(cmd *cobra.Command, stateDir, component string, command 
 	if err := flags.check(); err != nil {
 		return err
 	}
+	if !flags.isolate && cmp.Or(backend.Network(flags.network), backend.DefaultNetwork()) != backend.ByProxy {
+		flags.probe = run.ProbeAhead(ctx) // while the lab starts
+	}
 	files, err := s.read(cmd)
 	if err != nil {
 		return err
 	}
-	client, err := server(cmd, stateDir)
+	client, err := runningServer(cmd, stateDir)
 	if err != nil {
 		return err
 	}
-	var ran ended
+	var result run.Result
 	if client != nil && !flags.own {
-		ran, err = s.runAttached(ctx, client, files, component, command, flags)
+		result, err = s.runAttached(ctx, client, files, component, command, flags)
 	} else {
 		files.Config.AllowHosts = append(files.Config.AllowHosts, flags.allow...)
-		if err := flags.mishaps.into(&files.Config); err != nil {
+		if err := flags.faults.into(&files.Config); err != nil {
 			return err
 		}
 		if err := applyAs(flags.as, &files.Config); err != nil {
 			return err
 		}
-		ran, err = s.runOwn(ctx, stateDir, files, component, command, flags)
+		result, err = s.runOwn(ctx, stateDir, files, component, command, flags)
 	}
 	if err != nil {
 		return err
 	}
-	if err := ran.report(flags); err != nil {
+	if err := report(result, flags); err != nil {
 		return err
 	}
-	return passOn(ran.code)
+	return cli.PassOn(result.ExitCode)
 }
 
-func (s *selection) runOwn(ctx context.Context, stateDir string, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
+func (s *selection) runOwn(ctx context.Context, stateDir string, files session.Files, component string, command []string, flags runFlags) (run.Result, error) {
 	d, err := s.pick(files, files.Workloads(), component)
 	if err != nil {
-		return ended{}, err
+		return run.Result{}, err
 	}
 	if err := checkAs(flags.as, files.Config, d); err != nil {
-		return ended{}, err
+		return run.Result{}, err
 	}
-	l, err := openLab(ctx, stateDir, files, flags.record.options(), nil)
+	own, err := openSession(ctx, stateDir, files, flags.record.Options(), nil)
 	if err != nil {
-		return ended{}, err
+		return run.Result{}, err
 	}
-	defer l.close(ctx)
-	tellSeed(os.Stderr, l.Emulator().Faults())
-	tellOpenVaults(os.Stderr, files.Config)
+	defer closeSession(ctx, own)
+	tellSeed(os.Stderr, own.Emulator().Faults())
+	tellOpen(os.Stderr, files.Config)
 	tellMisspeltRoles(os.Stderr, files.Config)
-	own := &control.Client{URL: l.Emulator().ControlURL(), Token: l.Emulator().Token()}
-	env, err := harness.Attach(ctx, own, d, nil) // through the door that a recorder sees
-	if err != nil {
-		return ended{}, err
-	}
-	if err := flags.mishaps.checkNames(l.Emulator().Faults(), files.ConfigFile); err != nil { // now everybody is there
-		return ended{}, err
-	}
-	if flags.clock == lockstepClock {
-		tellLifetime(os.Stderr, l.Emulator().Made(), d)
-	}
-	l.Journal().Record(programStarted(d, command))
-	if flags.speed != 1 {
-		if err := l.Clock().SetSpeed(flags.speed); err != nil {
-			return ended{}, usagef("--speed: %w", err)
+	t := flags.task(d, command)
+	admitted := false
+	t.Admitted = func() error {
+		if err := flags.faults.checkNames(own.Emulator().Faults(), files.ConfigFile); err != nil { // now every workload is there
+			return err
 		}
+		if flags.lockstep() {
+			tellLifetime(os.Stderr, own.Emulator().Made(), d)
+		}
+		if flags.speed != 1 {
+			if err := own.Clock().SetSpeed(flags.speed); err != nil {
+				return cli.Usagef("--speed: %w", err)
+			}
+		}
+		admitted = true
+		return nil
 	}
-	code, err := runChild(ctx, env, command, l.Clock(), flags)
-	return ended{code, l.Journal().Events(), l.Emulator().Traffic(), l.Emulator().Faults().Missed()}, errors.Join(err, flags.record.write(ctx, l))
+	result, err := own.Run(ctx, t)
+	if err = startError(err); admitted { // also a session whose program did not start
+		err = errors.Join(err, writeRecording(ctx, flags.record, own.Recorder))
+	}
+	return result, err
 }
 
-func (s *selection) runAttached(ctx context.Context, client *control.Client, files harness.Files, component string, command []string, flags runFlags) (ended, error) {
-	if len(flags.allow) > 0 {
-		return ended{}, usagef("--allow-host: a server runs, which has allowed hosts of its own; restart it with wiemu serve --allow-host, or use --own")
-	}
-	if flags.as != "" {
-		return ended{}, errAsAttached
-	}
-	if !flags.mishaps.none() {
-		return ended{}, usagef("--fault, --chaos: a server runs, whose lab others share; use wiemu fault inject, or --own")
+func (s *selection) runAttached(ctx context.Context, client *control.Client, files session.Files, component string, command []string, flags runFlags) (run.Result, error) {
+	if err := flags.checkAttached(); err != nil {
+		return run.Result{}, err
 	}
 	x, err := s.attach(ctx, client, files)
 	if err != nil {
-		return ended{}, err
+		return run.Result{}, err
 	}
 	d, err := s.pick(x.files, x.declared, component)
 	if err != nil {
-		return ended{}, err
+		return run.Result{}, err
 	}
-	before, err := client.Status(ctx)
-	if err != nil {
-		return ended{}, err
-	}
-	earlier, err := client.Events(ctx, "")
-	if err != nil {
-		return ended{}, err
-	}
-	env, err := harness.Attach(ctx, client, d, x.files.WorkloadsAlone().Workloads())
-	if err != nil {
-		return ended{}, err
-	}
-	if flags.speed != 1 {
-		return ended{}, usagef("--speed: a server runs, whose clock is everybody's; use wiemu clock speed, or --own")
-	}
-	var clock timeshift.Source
-	if flags.clock == lockstepClock {
-		remote, err := harness.FollowClock(ctx, client)
-		if err != nil {
-			return ended{}, err
-		}
-		defer func() { _ = remote.Close() }() // the lab's end of it may be gone
-		clock = remote
-		if status, err := client.Status(ctx); err == nil { // else the program will tell
-			tellLifetime(os.Stderr, status.Made, d)
-		}
-		ran := make(chan struct{})
-		defer close(ran)
-		go func() {
-			select {
-			case <-remote.Ended():
-				fmt.Fprintln(os.Stderr, "wiemu: the server has ended; the application's time goes on as it did, and nobody moves it any more")
-			case <-ran:
+	t := flags.task(d, command)
+	t.Admitted = func() error {
+		if flags.lockstep() {
+			if status, err := client.Status(ctx); err == nil { // else recording the start fails
+				tellLifetime(os.Stderr, status.Made, d)
 			}
-		}()
-	}
-	if _, err := client.Record(ctx, programStarted(d, command)); err != nil {
-		return ended{}, err
-	}
-	fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
-	code, err := runChild(ctx, env, command, clock, flags)
-	if err != nil {
-		return ended{}, err
-	}
-	return endedAttached(context.WithoutCancel(ctx), client, code, before, earlier)
-}
-
-// programStarted says that a program was started for a workload.
-func programStarted(d harness.Declared, command []string) journal.Event {
-	return journal.Event{
-		Kind: journal.Run, Outcome: journal.OK, Workload: d.Workload.Namespace + "/" + d.Workload.ServiceAccount,
-		Summary: "started " + filepath.Base(command[0]),
-	}
-}
-
-// runChild runs the command. Interrupts are the child's (see process.Run): they
-// do not end the context that it runs in.
-func runChild(ctx context.Context, env harness.Environment, command []string, clock timeshift.Source, flags runFlags) (code int, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, exitCode(130) // interrupted before the command started
-	}
-	c := process.Command{Args: command, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	// What a wrapper says of the start counts more than the exit code of what did not start.
-	andThen := func(end func() error) {
-		if why := end(); why != nil {
-			code, err = 0, why
 		}
-	}
-	if flags.clock == lockstepClock {
-		end, err := shiftTime(&c, clock, timeshift.Options{Explain: flags.explain})
-		if err != nil {
-			return 0, err
-		}
-		defer andThen(end)
-	}
-	if flags.isolate {
-		inside, end, err := isolate(&env, flags.publish)
-		if err != nil {
-			return 0, err
-		}
-		defer andThen(end)
-		c.Wrappers = append(c.Wrappers, inside)
-	}
-	c.Env = env.Environ(os.Environ())
-	return startProgram(ctx, c)
-}
-
-// startProgram runs a command to its end. One that cannot be started is an exitCode,
-// as a shell would tell it.
-func startProgram(ctx context.Context, c process.Command) (code int, err error) {
-	code, err = process.Run(context.WithoutCancel(ctx), c)
-	if start := (*process.Error)(nil); errors.As(err, &start) && start.Code != process.Failed {
-		fmt.Fprintln(os.Stderr, "wiemu:", err) // not wiemu's failure: a shell's code
-		return start.Code, exitCode(start.Code)
-	}
-	return code, err
-}
-
-// isolate prepares namespaces for a process with the environment, which it
-// changes to how things are in there.
-func isolate(env *harness.Environment, publish []string) (_ *isolation.Isolation, end func() error, err error) {
-	if env.IsolatedProxy == "" {
-		return nil, nil, usagef("--isolate: the running server is of an older wiemu, which has no proxy for isolated applications; restart it, or use --own")
-	}
-	dir, err := state.MakeTemp()
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
-	if env.HidesTokenFile() { // then the pod has no token volume either
-		env.TokenFile = filepath.Join(dir, "none", filepath.Base(env.TokenFile))
-		if err := os.Mkdir(filepath.Dir(env.TokenFile), 0o755); err != nil {
-			return nil, nil, fmt.Errorf("make a directory for the isolated application: %w", err)
-		}
-	}
-	opts := isolation.Options{
-		Dir: dir, Tokens: filepath.Dir(env.TokenFile), TokenFile: filepath.Base(env.TokenFile),
-		Roots: env.Bundle.Roots, Proxy: env.IsolatedProxy, Ports: env.OpenPorts, Leads: env.Relays(),
-	}
-	for _, p := range publish {
-		publication, err := isolation.ParsePublication(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		opts.Publish = append(opts.Publish, publication)
-	}
-	i, err := isolation.Start(opts)
-	if err != nil {
-		return nil, nil, err
-	}
-	*env = env.Inside(opts.TokenPath())
-	return i, func() error { return errors.Join(i.Close(), os.RemoveAll(dir)) }, nil
-}
-
-func passOn(code int) error {
-	if code == 0 {
+		fmt.Fprintln(os.Stderr, "wiemu: a workload of the running server")
 		return nil
 	}
-	return exitCode(code)
+	server := run.Attachment{Server: client, Beside: x.files.WorkloadsAlone().Workloads(), ClockLost: func() {
+		fmt.Fprintln(os.Stderr, "wiemu: the server has ended; the application's clock keeps running as it did, and wiemu clock no longer controls it")
+	}}
+	result, err := server.Run(ctx, t)
+	return result, startError(err)
 }

@@ -6,22 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/wiemu/wiemu/harness/isolation"
-	"github.com/wiemu/wiemu/harness/timeshift"
+	"github.com/wiemu/wiemu/internal/backend"
 )
 
 func TestMain(m *testing.M) {
-	if isolation.IsInside() {
-		isolation.Inside()
-	}
-	if timeshift.IsOwn() {
-		timeshift.Main()
-	}
-	testscript.Main(m, map[string]func(){"wiemu": main})
+	testscript.Main(m, map[string]func(){"wiemu": main, "offline": offline})
 }
 
 // Scripts are the command line as people use it: testdata/script/*.txtar. Each
@@ -30,6 +24,21 @@ func TestScript(t *testing.T) {
 	programs, keys := buildPrograms(t), t.TempDir()
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "root": // who can make programs of other users
+				return os.Getuid() == 0, nil
+			case "led": // without --network
+				return backend.DefaultNetwork() == backend.Auto, nil
+			case "offline": // the command works
+				err := canBeOffline()
+				if err != nil && runtime.GOOS == "linux" && os.Getenv("WIEMU_REQUIRE") != "" {
+					return false, fmt.Errorf("programs cannot run offline (WIEMU_REQUIRE is set): %w", err)
+				}
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("expected root, offline or led, found %s", name)
+		},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("HOME", home)
@@ -43,11 +52,11 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// buildPrograms builds the programs that the tests run as workloads.
+// buildPrograms builds the programs that the tests run as workloads, and wiemu-containers.
 func buildPrograms(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../docs/examples/readsecret", "../wiemu-workload")
+	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../docs/examples/readsecret", "../../docs/examples/usevault", "../wiemu-workload", "../wiemu-containers", "./testdata/noproxy")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the workloads: %v\n%s", err, out)
 	}

@@ -1,30 +1,34 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/servedir"
+	"github.com/wiemu/wiemu/internal/userstate"
 )
 
 func newServe(stateDir *string) *cobra.Command {
 	var s selection
 	var allow []string
-	var wrong mishaps
+	var faults faultFlags
 	var file string
 	var keys bool
 	var as, fixed string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Keep a lab running; other commands attach to it",
-		Long: `Keep a lab running until it is interrupted. While it runs, wiemu run, env, token,
-status, kubeconfig, clock, keys and fault are about this lab.
+		Short: "Run a lab as a server that other commands use",
+		Long: `Run a lab until it is interrupted. While it runs, wiemu run, env, token, status,
+kubeconfig, clock, keys and fault use this lab.
 
-With --dir DIR the token files, the CA bundle and all else that wiemu env names are in
-DIR, at the same paths at each start; proxy, gateway and control address keep their
-ports, unless one is taken, and workloads that were attached are attached again. So a
-.env that an IDE reads stays true. DIR is made (0700) if there is none.`,
+With --dir DIR the token files, the CA bundle and all other files that wiemu env names
+are in DIR, at the same paths at each start; proxy, gateway and control API keep their
+ports unless one is in use, and workloads that were attached are attached again. So a
+.env file that an IDE reads stays valid. DIR is created (0700) if it is missing.`,
 		Example: `  wiemu serve -f wiemu.yaml -f radixconfig.yaml
   wiemu serve -f app.yaml               # Kubernetes manifests: the workloads of their pods
   eval "$(wiemu env web --env dev)"     # in another terminal
@@ -38,53 +42,54 @@ ports, unless one is taken, and workloads that were attached are attached again.
 				return err
 			}
 			files.Config.AllowHosts = append(files.Config.AllowHosts, allow...)
-			if err := wrong.into(&files.Config); err != nil {
+			if err := faults.into(&files.Config); err != nil {
 				return err
 			}
 			if err := applyAs(as, &files.Config); err != nil {
 				return err
 			}
-			dir, err := state.Open(*stateDir)
+			dir, err := userstate.Open(*stateDir)
 			if err != nil {
 				return err
 			}
-			var in *serveDir
+			var in *servedir.Dir
 			if cmd.Flags().Changed("dir") {
-				if fixed == "" {
-					return usagef("--dir: expected a directory, found an empty name")
-				}
 				if in, err = openServeDir(fixed, cmd.ErrOrStderr()); err != nil {
 					return err
 				}
-				defer in.close()
+				defer func() {
+					if err := in.Close(); err != nil {
+						fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
+					}
+				}()
 			}
-			record, err := newSessionFile(file, keys)
+			record, err := createRecording(file, keys)
 			if err != nil {
 				return err
 			}
-			defer record.abandon()
-			l, err := openLab(cmd.Context(), *stateDir, files, record.options(), in)
+			defer record.Abandon()
+			own, err := openSession(cmd.Context(), *stateDir, files, record.Options(), in)
 			if err != nil {
 				return err
 			}
-			defer l.close(cmd.Context())
-			e := l.Emulator()
-			if err := wrong.checkNames(e.Faults(), files.ConfigFile); err != nil {
+			defer closeSession(cmd.Context(), own)
+			e := own.Emulator()
+			if err := faults.checkNames(e.Faults(), files.ConfigFile); err != nil {
 				return err
 			}
 			tellSeed(cmd.ErrOrStderr(), e.Faults())
-			tellOpenVaults(cmd.ErrOrStderr(), files.Config)
+			tellOpen(cmd.ErrOrStderr(), files.Config)
 			tellMisspeltRoles(cmd.ErrOrStderr(), files.Config)
 			if in != nil {
-				if err := in.opened(cmd.Context(), e); err != nil {
+				if err := in.Opened(cmd.Context(), e); err != nil {
 					return err
 				}
 			}
-			withdraw, err := dir.Announce(state.Server{URL: e.ControlURL(), Token: e.Token(), Run: l.run.ID})
+			withdraw, err := dir.Announce(userstate.Server{URL: e.ControlURL(), Token: e.Token(), Run: own.RunID()})
 			if err != nil {
 				return err
 			}
-			l.isRun = true
+			own.KeepJournal = true
 			defer func() {
 				if err := withdraw(); err != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
@@ -96,20 +101,34 @@ ports, unless one is taken, and workloads that were attached are attached again.
 				fmt.Fprintf(out, "issuer    %s\ncluster   %s\n", i.URL(), e.ClusterURL(i.Name()))
 			}
 			for _, d := range files.Workloads() {
-				fmt.Fprintf(out, "workload  %s/%s  client id %s\n", d.Workload.Namespace, d.Workload.ServiceAccount, d.Workload.ClientID)
+				fmt.Fprintf(out, "workload  %s/%s  client id %s\n", d.Namespace, d.ServiceAccount, d.ClientID)
 			}
 			fmt.Fprintln(out, "ready; Ctrl-C ends it")
 			<-cmd.Context().Done()
 			tellMissed(cmd.ErrOrStderr(), e.Faults().Missed())
-			return record.write(cmd.Context(), l)
+			return writeRecording(cmd.Context(), record, own.Recorder)
 		},
 	}
 	s.addFileFlag(cmd)
 	addAllowHost(cmd, &allow)
-	wrong.add(cmd)
+	faults.add(cmd)
 	addAs(cmd, &as)
-	cmd.Flags().StringVar(&fixed, "dir", "", "keep the files of the lab in this directory, with the same paths and ports at each start")
-	cmd.Flags().StringVar(&file, "record", "", "write the session into this file when it ends; see wiemu replay")
-	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: let the file carry private keys and secrets")
+	cmd.Flags().StringVar(&fixed, "dir", "", "use this directory for the files of the lab, with the same paths and ports at each start")
+	cmd.Flags().StringVar(&file, "record", "", "record the session in this file when the server ends; see wiemu replay")
+	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: include private keys and secrets in the file")
 	return cmd
+}
+
+func openServeDir(path string, notes io.Writer) (*servedir.Dir, error) {
+	if path == "" {
+		return nil, cli.Usagef("--dir: expected a directory, found an empty name")
+	}
+	dir, err := servedir.Open(path, notes)
+	switch unusable := (*servedir.UnusableError)(nil); {
+	case errors.As(err, &unusable):
+		return nil, cli.Usagef("--dir %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("--dir: %w", err)
+	}
+	return dir, nil
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
 func newStatus(stateDir *string) *cobra.Command {
@@ -19,7 +19,7 @@ func newStatus(stateDir *string) *cobra.Command {
 		Example: "  wiemu status\n  wiemu status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := server(cmd, *stateDir)
+			client, err := runningServer(cmd, *stateDir)
 			if err != nil {
 				return err
 			}
@@ -31,19 +31,15 @@ func newStatus(stateDir *string) *cobra.Command {
 				}
 				now = serverStatus{Running: true, Status: &status}
 			}
-			if format == "json" {
-				err = printJSON(cmd.OutOrStdout(), now)
-			} else {
-				err = now.write(cmd.OutOrStdout())
-			}
+			err = cli.Print(cmd, format, now, now.write)
 			if err == nil && !now.Running {
-				err = exitCode(1)
+				err = cli.ExitCode(1)
 			}
 			return err
 		},
 	}
 	addElsewhere(cmd)
-	addOutput(cmd, &format, "text", "json")
+	cli.AddOutput(cmd, &format, "text", "json")
 	return cmd
 }
 
@@ -53,22 +49,20 @@ type serverStatus struct {
 	*control.Status
 }
 
-func (s serverStatus) write(w io.Writer) error {
-	out := &lines{w: w}
+func (s serverStatus) write(out *cli.Lines) {
 	if !s.Running {
-		out.print("no server is running; start one with wiemu serve\n")
-		return out.err
+		out.Print("no server is running; start one with wiemu serve\n")
+		return
 	}
-	out.print("server    process %d, %d events\ngateway   https://%s\nproxy     %s\nlab time  %s\n",
+	out.Print("server    process %d, %d events\ngateway   https://%s\nproxy     %s\nlab time  %s\n",
 		s.PID, s.Events, s.Gateway, s.Proxy, s.Now.Format(time.RFC3339))
 	for _, how := range howItRuns(*s.Status) {
-		out.print("          %s\n", how)
+		out.Print("          %s\n", how)
 	}
 	for _, i := range s.Issuers {
-		out.print("issuer    %s\ncluster   %s\n", i.URL, clusterURL(*s.Status, i))
+		out.Print("issuer    %s\ncluster   %s\n", i.URL, clusterURL(*s.Status, i))
 	}
 	for _, k := range s.Keys {
-		out.print("key       %s\n", keyLine(k))
+		out.Print("key       %s\n", cli.KeyLine(k))
 	}
-	return out.err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
-	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/internal/unverified"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
 func newToken(stateDir *string) *cobra.Command {
@@ -21,9 +21,9 @@ func newToken(stateDir *string) *cobra.Command {
 	var decode bool
 	cmd := &cobra.Command{
 		Use:   "token [COMPONENT]",
-		Short: "Print a service-account token, as kubectl create token gives it",
-		Long: `Print a new service-account token of a workload. It comes from the running server;
-without one, from a lab of the files at hand whose first keys every later run has, too.`,
+		Short: "Print a service-account token, as kubectl create token does",
+		Long: `Print a new service-account token of a workload. The running server issues it; if none
+is running, a temporary lab does, whose first keys every later run has as well.`,
 		Example: `  wiemu token web --env dev
   wiemu token web --env dev --decode
   wiemu token --namespace my-radix-app-dev --service-account web-sa --audience api://AzureADTokenExchange`,
@@ -39,7 +39,7 @@ without one, from a lab of the files at hand whose first keys every later run ha
 				return err
 			}
 			if x.own != nil { // a server's clusters know whom they know
-				if err := x.own.Declare([]harness.Declared{d}); err != nil {
+				if err := x.own.Declare([]workload.Spec{d}); err != nil {
 					return err
 				}
 			}
@@ -56,12 +56,12 @@ without one, from a lab of the files at hand whose first keys every later run ha
 	}
 	addElsewhere(cmd)
 	s.addFlags(cmd)
-	cmd.Flags().BoolVar(&decode, "decode", false, "print the token's header and claims as JSON instead")
+	cmd.Flags().BoolVar(&decode, "decode", false, "print the token's header and claims as JSON")
 	return cmd
 }
 
-func mint(ctx context.Context, client *control.Client, d harness.Declared) (control.Minted, error) {
-	audience := d.Identity.Audience
+func mint(ctx context.Context, client *control.Client, d workload.Spec) (control.Minted, error) {
+	audience := d.Audience
 	if audience == "" {
 		status, err := client.Status(ctx)
 		if err != nil {
@@ -70,32 +70,29 @@ func mint(ctx context.Context, client *control.Client, d harness.Declared) (cont
 		audience = status.Audience
 	}
 	return client.Mint(ctx, control.MintRequest{
-		Issuer: d.Identity.Issuer, Namespace: d.Workload.Namespace, ServiceAccount: d.Workload.ServiceAccount,
-		Audiences: []string{audience}, ExpirationSeconds: int64(d.Identity.TokenLifetime / time.Second),
+		Issuer: d.Issuer, Namespace: d.Namespace, ServiceAccount: d.ServiceAccount,
+		Audiences: []string{audience}, ExpirationSeconds: int64(d.TokenLifetime / time.Second),
 	})
 }
 
 // printDecoded prints header and claims in the order in which the token has them.
-func printDecoded(w io.Writer, token string) error {
-	parts := strings.Split(strings.TrimSpace(token), ".")
-	if len(parts) != 3 {
-		return fmt.Errorf("expected a token of three parts, found %d", len(parts))
+func printDecoded(w io.Writer, raw string) error {
+	token, err := unverified.Parse(strings.TrimSpace(raw))
+	if err != nil {
+		return err
 	}
-	var out bytes.Buffer
-	for i, name := range []string{"header", "claims"} {
-		part, err := decodePart(parts[i])
-		if err != nil {
-			return fmt.Errorf("%s of the token: %w", name, err)
-		}
-		fmt.Fprintf(&out, `%s"%s":%s`, []string{"{", ","}[i], name, part)
+	header, err := token.Header.JSON()
+	if err != nil {
+		return fmt.Errorf("header of the token: %w", err)
 	}
-	out.WriteString("}")
+	claims, err := token.Claims.JSON()
+	if err != nil {
+		return fmt.Errorf("claims of the token: %w", err)
+	}
 	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, out.Bytes(), "", "  "); err != nil {
+	if err := json.Indent(&pretty, fmt.Appendf(nil, `{"header":%s,"claims":%s}`, header, claims), "", "  "); err != nil {
 		return fmt.Errorf("decode the token: %w", err)
 	}
-	_, err := fmt.Fprintln(w, pretty.String())
+	_, err = fmt.Fprintln(w, pretty.String())
 	return err
 }
-
-func decodePart(part string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(part) }

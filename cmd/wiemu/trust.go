@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/harness/workload"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
 func newTrust() *cobra.Command {
@@ -15,13 +17,13 @@ func newTrust() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust",
 		Short: "Print the trust that each workload needs, as the Radix console shows it",
-		Long: `Print, for each component and environment, what a federated credential has to say:
-issuer URL, namespace, service account, subject and audience. From Kubernetes manifests
-it is printed for what makes pods that use workload identity.
+		Long: `Print, for each component and environment, the fields of its federated credential:
+issuer URL, namespace, service account, subject and audience. For Kubernetes manifests
+it is printed for the workloads whose pods use workload identity.
 
 The formats azcli, bicep and terraform print how to create the same trust in real
 Azure. They need the real cluster's issuer URL (Radix console: Cluster Issuer URLs)
-and never print an issuer of wiemu's.`,
+and never print an issuer of wiemu.`,
 		Example: `  wiemu trust -f radixconfig.yaml
   wiemu trust -f app.yaml
   wiemu trust -f radixconfig.yaml -o azcli \
@@ -45,18 +47,19 @@ and never print an issuer of wiemu's.`,
 				workloads = append(workloads, radix.Triggers()...)
 			}
 			if len(workloads) == 0 {
-				return usage(files.NoWorkloads())
+				return cli.Usage(files.NoWorkloads())
 			}
+			in, _ := cloud.Named(files.Config.Cloud) // reading the files has checked it
 			var text bytes.Buffer
-			if err := workload.WriteTrust(&text, workload.Trust(workloads, issuers), format); err != nil {
-				return usage(err)
+			if err := workload.WriteTrust(&text, workload.Trust(workloads, issuers, in.TokenExchange), format); err != nil {
+				return cli.Usage(err)
 			}
 			_, err = text.WriteTo(cmd.OutOrStdout())
 			return err
 		},
 	}
 	s.addFileFlag(cmd)
-	cmd.Flags().StringArrayVar(&issuers, "issuer", nil, "issuer URL of the real cluster, to the letter; repeatable for clusters side by side (default: the issuers of this lab)")
-	addOutput(cmd, &format, workload.TrustFormats()...)
+	cmd.Flags().StringArrayVar(&issuers, "issuer", nil, "exact issuer URL of the real cluster; repeatable for several clusters (default: the issuers of this lab)")
+	cli.AddOutput(cmd, &format, workload.TrustFormats()...)
 	return cmd
 }

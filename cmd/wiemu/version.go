@@ -6,34 +6,25 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/internal/cli"
 )
 
 func newVersion() *cobra.Command {
-	var format string
-	cmd := &cobra.Command{
+	return cli.Show(&cobra.Command{
 		Use:     "version",
 		Example: "  wiemu version\n  wiemu version -o json",
 		Short:   "Print the version",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := version()
-			if format == "json" {
-				return printJSON(cmd.OutOrStdout(), v)
-			}
-			out := &lines{w: cmd.OutOrStdout()}
-			out.print("wiemu %s", v.Version)
-			if v.Revision != "" {
-				out.print(" %s", v.Revision)
-			}
-			out.print(" %s %s\n", v.Go, v.Platform)
-			return out.err
-		},
-	}
-	addOutput(cmd, &format, "text", "json")
-	return cmd
+	}, func(*cobra.Command, []string) (build, error) { return version(), nil }, func(out *cli.Lines, v build) {
+		out.Print("wiemu %s", v.Version)
+		if v.Revision != "" {
+			out.Print(" %s", v.Revision)
+		}
+		out.Print(" %s %s\n", v.Go, v.Platform)
+	})
 }
 
-// build is which wiemu this is.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"` // of the repository

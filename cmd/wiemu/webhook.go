@@ -2,21 +2,23 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wiemu/wiemu/emulator"
-	"github.com/wiemu/wiemu/emulator/keyring"
-	"github.com/wiemu/wiemu/emulator/trust"
-	"github.com/wiemu/wiemu/emulator/yamlfile"
-	"github.com/wiemu/wiemu/harness"
-	"github.com/wiemu/wiemu/harness/manifest"
-	"github.com/wiemu/wiemu/harness/nodeservice"
-	"github.com/wiemu/wiemu/harness/state"
-	"github.com/wiemu/wiemu/harness/webhook"
+	"github.com/wiemu/wiemu/internal/ca"
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/kubeversion"
+	"github.com/wiemu/wiemu/internal/manifest"
+	"github.com/wiemu/wiemu/internal/nodeservice"
+	"github.com/wiemu/wiemu/internal/server"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/userstate"
+	"github.com/wiemu/wiemu/internal/webhook"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 func newWebhook(stateDir *string) *cobra.Command {
@@ -43,15 +45,15 @@ The exit code is 1 if a pod would be refused.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
-				return usagef("which manifests? name them with --file (wiemu webhook --help says how)")
+				return cli.Usagef("which manifests? name them with --file (wiemu webhook --help says how)")
 			}
 			manifests := manifest.New(o.namespace)
-			for _, file := range files {
-				data, err := reading(cmd.Context(), func() ([]byte, error) { return readManifest(file, cmd.InOrStdin()) })
+			for _, name := range files {
+				data, err := file.ReadContext(cmd.Context(), func() ([]byte, error) { return yamlfile.ReadOrStdin(name, cmd.InOrStdin()) })
 				if err != nil {
 					return fmt.Errorf("read the manifests: %w", err)
 				}
-				if err := manifests.Add(file, data); err != nil {
+				if err := manifests.Add(name, data); err != nil {
 					return err
 				}
 			}
@@ -67,13 +69,13 @@ The exit code is 1 if a pod would be refused.`,
 				return fmt.Errorf("%s: expected pods, or what makes pods, found none", strings.Join(files, ", "))
 			}
 			if format == "json" {
-				err = printJSON(cmd.OutOrStdout(), made)
+				err = cli.PrintJSON(cmd.OutOrStdout(), made)
 			} else {
 				err = writeMade(cmd, made)
 			}
 			for _, m := range made {
 				if m.Denied != "" && err == nil {
-					err = exitCode(1)
+					err = cli.ExitCode(1)
 				}
 			}
 			return err
@@ -83,9 +85,9 @@ The exit code is 1 if a pod would be refused.`,
 	cmd.Flags().StringVar(&o.config, "config", "", "wiemu.yaml: tenant, vaults, webhook.layout (default: the built-in defaults)")
 	cmd.Flags().StringVar(&o.namespace, "namespace", "", "namespace of manifests that name none (default: default)")
 	cmd.Flags().StringVar(&o.address, "address", nodeservice.Advertised, "where pods find the emulated hosts")
-	cmd.Flags().Int64Var(&o.minor, "minor", 37, "the cluster's Kubernetes 1.MINOR")
+	cmd.Flags().Int64Var(&o.minor, "minor", kubeversion.Minor, "the cluster's Kubernetes 1.MINOR")
 	cmd.Flags().BoolVar(&o.withoutHosts, "without-hosts", false, "inject the identity alone")
-	addOutput(cmd, &format, "yaml", "json")
+	cli.AddOutput(cmd, &format, "yaml", "json")
 	return cmd
 }
 
@@ -99,15 +101,15 @@ type webhookOptions struct {
 func (o webhookOptions) settings(cmd *cobra.Command, stateDir string) (webhook.Settings, error) {
 	address, err := netip.ParseAddr(o.address)
 	if err != nil {
-		return webhook.Settings{}, usagef("--address: expected an IP address, found %q", o.address)
+		return webhook.Settings{}, cli.Usagef("--address: expected an IP address, found %q", o.address)
 	}
-	var read harness.Files
+	var read session.Files
 	if o.config != "" {
-		if read, err = readFiles(cmd, []string{o.config}); err != nil {
+		if read, err = cli.ReadFiles(cmd, []string{o.config}); err != nil {
 			return webhook.Settings{}, err
 		}
 	}
-	dir, err := state.Open(stateDir)
+	dir, err := userstate.Open(stateDir)
 	if err != nil {
 		return webhook.Settings{}, err
 	}
@@ -116,23 +118,18 @@ func (o webhookOptions) settings(cmd *cobra.Command, stateDir string) (webhook.S
 		return webhook.Settings{}, err
 	}
 	defer func() { _ = keys.Close() }() // they are only for a lab that nobody asks
-	e, err := emulator.Start(cmd.Context(), emulator.Options{Config: read.Configuration(), ConfigFile: read.ConfigFile, InMemory: true, Keys: keys})
+	opts := server.Options{Config: read.Configuration(), InMemory: true}
+	opts.ConfigFile, opts.Keys = read.ConfigFile, keys
+	e, err := server.Start(cmd.Context(), opts)
 	if err != nil {
 		return webhook.Settings{}, err
 	}
 	defer func() { _ = e.Close(cmd.Context()) }()
-	settings, err := webhook.Offer(e, trust.BundleIn(webhook.TrustDir, trust.BundleOptions{SystemRoots: true}), address, o.minor)
+	settings, err := webhook.Offer(e, ca.BundleIn(webhook.TrustDir, ca.BundleOptions{SystemRoots: true}), address, o.minor)
 	if o.withoutHosts {
-		settings.Way = nil
+		settings.HostRouting = nil
 	}
 	return settings, err
-}
-
-func readManifest(name string, stdin io.Reader) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(io.LimitReader(stdin, yamlfile.MaxBytes+1)) // what is longer is refused
-	}
-	return yamlfile.Read(name)
 }
 
 // writeMade prints what can be applied, and what is to be known about it beside.

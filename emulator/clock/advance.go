@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -133,12 +134,25 @@ func (l *Lab) through(ctx context.Context, target time.Time, shortest time.Durat
 	}
 }
 
-// hold lets the clock stand still for an Advance, and go on as it did after it.
+// Hold lets the clock stand still until the returned function is called, and go on then as
+// it did: for what takes wall time of which none is to pass in the lab. An Advance moves it
+// all the same. Calling that function twice is harmless.
+func (l *Lab) Hold() (release func()) {
+	l.hold(true)
+	return sync.OnceFunc(func() { l.hold(false) })
+}
+
+// hold lets the clock stand still, such as for an Advance, and go on as it did after it.
 // The time that the Advance takes does not pass in the lab.
 func (l *Lab) hold(still bool) {
 	l.change(func(s *Setting) {
-		l.held, s.Speed = still, l.speed
 		if still {
+			l.held++
+		} else {
+			l.held--
+		}
+		s.Speed = l.speed
+		if l.held > 0 {
 			s.Speed = 0
 		}
 	})
@@ -171,7 +185,7 @@ func (l *Lab) turns(ctx context.Context, shortest time.Duration) error {
 }
 
 // turn lets a follower do what it has to do, and answers what it asks, until nothing
-// was sent or received while it had its turn. Nobody can keep the clock from moving:
+// was sent or received while it had its turn. Nothing can keep the clock from moving:
 // whoever still asks after maxTurns is not waited for.
 func (l *Lab) turn(ctx context.Context, f *follower, shortest time.Duration) error {
 	for range maxTurns {

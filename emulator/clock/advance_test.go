@@ -119,7 +119,7 @@ func TestAFollowerKnowsTheTimeAtItsTurnAndIsAnswered(t *testing.T) {
 			asked = at
 			go func() {
 				defer end()
-				time.Sleep(time.Second) // of wall time
+				time.Sleep(time.Second) // of the bubble's wall clock: at once
 				if answered.Add(1); !lab.Now().Equal(at) {
 					t.Errorf("asked at %s, answered at %s", at, lab.Now())
 				}
@@ -139,7 +139,7 @@ func TestFollowersHaveTheirTurnsOneAfterAnother(t *testing.T) {
 		for _, name := range []string{"first", "second"} {
 			follow(t, lab, 0).work = func(context.Context) error {
 				turns = append(turns, name+" begins")
-				time.Sleep(time.Second) // of wall time
+				time.Sleep(time.Second) // of the bubble's wall clock: at once
 				turns = append(turns, name+" ends")
 				return nil
 			}
@@ -210,7 +210,7 @@ func TestAdvanceWorksOnEveryClock(t *testing.T) {
 					if s := lab.Setting(); s.Speed != 0 {
 						t.Errorf("it runs at speed %v during a turn", s.Speed)
 					}
-					time.Sleep(time.Second) // of wall time, which does not pass in the lab
+					time.Sleep(time.Second) // of the bubble's wall clock, which does not pass in the lab
 					return nil
 				}
 				if err := lab.Advance(t.Context(), 25*time.Hour); err != nil {

@@ -4,9 +4,10 @@
 package clock
 
 import (
-	"container/heap"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -38,9 +39,9 @@ type Lab struct {
 
 	mu        sync.Mutex
 	setting   Setting
-	speed     float64 // that of the setting while no Advance holds the clock still
-	held      bool    // an Advance holds it
-	waiting   timerHeap
+	speed     float64  // that of the setting while nothing holds the clock still
+	held      int      // how many hold it: an Advance, and Holds
+	waiting   []*timer // in the order in which they are due
 	sequence  uint64
 	alarm     *time.Timer // rings when the earliest timer of a running clock is due
 	skews     map[string]time.Duration
@@ -82,7 +83,8 @@ func (l *Lab) AfterFunc(d time.Duration, f func()) Timer {
 	defer l.mu.Unlock()
 	l.sequence++
 	t := &timer{lab: l, due: l.now().Add(max(d, 0)), sequence: l.sequence, f: f}
-	heap.Push(&l.waiting, t)
+	i, _ := slices.BinarySearchFunc(l.waiting, t, (*timer).compare)
+	l.waiting = slices.Insert(l.waiting, i, t)
 	l.setAlarm()
 	return t
 }
@@ -141,4 +143,61 @@ func (l *Lab) settle(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("a request is still being answered: %w", ctx.Err())
 	}
+}
+
+// due takes the earliest timer if its time has come; nil if there is none.
+func (l *Lab) due() *timer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) == 0 || l.waiting[0].due.After(l.now()) {
+		return nil
+	}
+	t := l.waiting[0]
+	l.waiting = slices.Delete(l.waiting, 0, 1)
+	return t
+}
+
+// setAlarm arranges that a running clock fires its earliest timer; l.mu is held.
+func (l *Lab) setAlarm() {
+	if l.alarm != nil {
+		l.alarm.Stop()
+	}
+	if l.setting.Speed != 0 && len(l.waiting) > 0 {
+		l.alarm = time.AfterFunc(l.setting.until(l.waiting[0].due, l.now()), l.ring)
+	}
+}
+
+// ring fires what is due on a running clock.
+func (l *Lab) ring() {
+	l.advance.Lock()
+	defer l.advance.Unlock()
+	for t := l.due(); t != nil; t = l.due() {
+		t.f()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setAlarm()
+}
+
+type timer struct {
+	lab      *Lab
+	due      time.Time
+	sequence uint64
+	f        func()
+}
+
+// compare orders timers by due time, then by age.
+func (t *timer) compare(other *timer) int {
+	return cmp.Or(t.due.Compare(other.due), cmp.Compare(t.sequence, other.sequence))
+}
+
+// Stop takes the timer out of the clock.
+func (t *timer) Stop() bool {
+	t.lab.mu.Lock()
+	defer t.lab.mu.Unlock()
+	i, waits := slices.BinarySearchFunc(t.lab.waiting, t, (*timer).compare)
+	if waits {
+		t.lab.waiting = slices.Delete(t.lab.waiting, i, i+1)
+	}
+	return waits
 }

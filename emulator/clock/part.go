@@ -55,7 +55,6 @@ func (l *Lab) Skews() map[string]time.Duration {
 	return maps.Clone(l.skews)
 }
 
-// part is a Clock with a skew.
 type part struct {
 	lab  *Lab
 	name string
@@ -67,7 +66,6 @@ func (p *part) Now() time.Time {
 	return p.lab.now().Add(p.lab.skews[p.name])
 }
 
-// Followed is the lab's.
 func (p *part) Followed() bool { return p.lab.Followed() }
 
 func (p *part) AfterFunc(d time.Duration, f func()) Timer { return p.lab.AfterFunc(d, f) }

@@ -98,13 +98,12 @@ func CheckSpeed(rate float64) error {
 func (l *Lab) pace(rate float64) {
 	l.change(func(s *Setting) {
 		l.speed = rate
-		if !l.held {
+		if l.held == 0 {
 			s.Speed = rate
 		}
 	})
 }
 
-// watcher is told every change.
 type watcher struct{ f func(Setting) }
 
 // Watch tells f the present setting, and then every change of it, in order: also

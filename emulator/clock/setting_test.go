@@ -36,7 +36,7 @@ func TestAClockRunsAtItsSpeed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lab := test.first()
 				began := lab.Now()
-				time.Sleep(time.Hour)
+				time.Sleep(time.Hour) // of the bubble's wall clock: at once
 				first := lab.Now().Sub(began)
 				if err := test.do(lab); err != nil {
 					t.Fatal(err)
@@ -44,7 +44,7 @@ func TestAClockRunsAtItsSpeed(t *testing.T) {
 				if after := lab.Now().Sub(began); after != first {
 					t.Errorf("the change itself moved the clock from %v to %v", first, after)
 				}
-				time.Sleep(time.Hour)
+				time.Sleep(time.Hour) // of the bubble's wall clock: at once
 				if got := [2]time.Duration{first, lab.Now().Sub(began)}; got != test.shows {
 					t.Errorf("it shows %v, want %v", got, test.shows)
 				}
@@ -135,5 +135,38 @@ func TestWatchersAreToldEveryChangeInOrder(t *testing.T) {
 		if !slices.Equal(told, want) {
 			t.Errorf("told %q, want %q", told, want)
 		}
+	})
+}
+
+// A clock that is held stands until the last who holds it lets go, whatever its speed becomes
+// meanwhile, and an Advance moves it all the same.
+func TestAHeldClockStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lab := stopped()
+		if err := lab.SetSpeed(600); err != nil {
+			t.Fatal(err)
+		}
+		first, second := lab.Hold(), lab.Hold()
+		shows := func(want time.Duration) {
+			t.Helper()
+			time.Sleep(time.Hour) // of the bubble's wall clock: at once
+			if passed := lab.Now().Sub(start); passed != want {
+				t.Errorf("%v have passed, want %v", passed, want)
+			}
+		}
+		shows(0)
+		first()
+		first()
+		shows(0)
+		if err := lab.SetSpeed(2); err != nil {
+			t.Fatal(err)
+		}
+		shows(0)
+		if err := lab.Advance(t.Context(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		shows(time.Minute)
+		second()
+		shows(2*time.Hour + time.Minute)
 	})
 }

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wiemu/wiemu/emulator/managedidentity"
+	"github.com/wiemu/wiemu/internal/kubename"
+	"github.com/wiemu/wiemu/internal/managedidentity"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // ManagedIdentity is about the machines of workloads that use a managed identity.
@@ -22,23 +24,30 @@ type ManagedIdentity struct {
 func (c *Config) completeManagedIdentity(p *problems) {
 	m := &c.ManagedIdentity
 	m.Assigned = slices.Clone(m.Assigned)
-	var known []string
-	for _, i := range c.Identities {
-		known = append(known, i.Name)
-	}
 	for n, name := range m.Assigned {
-		at := slices.IndexFunc(c.Identities, func(i Identity) bool { return i.Name == name || strings.EqualFold(i.ClientID, name) })
-		if at < 0 {
-			p.add(fmt.Sprintf("managedIdentity.assigned[%d]", n), "the name or client id of a managed identity under identities", name, didYouMean(name, known))
-			continue
+		if i := c.managedIdentity(p, fmt.Sprintf("managedIdentity.assigned[%d]", n), name); i != nil {
+			m.Assigned[n] = i.ClientID
 		}
-		m.Assigned[n] = c.Identities[at].ClientID
 	}
 	for n, status := range m.Unavailable {
 		if !slices.Contains([]int{404, 410, 429, 500, 503}, status) {
 			p.add(fmt.Sprintf("managedIdentity.unavailable[%d]", n), "404, 410, 429, 500 or 503", fmt.Sprint(status), "")
 		}
 	}
+}
+
+// managedIdentity finds the identity that a name or client id means; nil if there is none.
+func (c *Config) managedIdentity(p *problems, at, name string) *Identity {
+	var known []string
+	for i := range c.Identities {
+		one := &c.Identities[i]
+		if one.Name == name || strings.EqualFold(one.ClientID, name) {
+			return one
+		}
+		known = append(known, one.Name)
+	}
+	p.add(at, "the name or client id of a managed identity under identities", name, yamlfile.DidYouMean(name, known))
+	return nil
 }
 
 // completeAccess replaces the name of an identity by its client id. A client id
@@ -58,7 +67,7 @@ func (c *Config) completeAccess(p *problems, at, tenant string, identity *string
 		*identity = ids[0]
 	case 0:
 		p.add(at, "*, or the name or client id of an identity of the tenant ("+cmp.Or(strings.Join(known, ", "), "there is none")+")", *identity,
-			cmp.Or(didYouMean(*identity, known), "for a workload that this file does not have, write its client id"))
+			cmp.Or(yamlfile.DidYouMean(*identity, known), "for a workload that this file does not have, write its client id"))
 	default:
 		p.add(at, "the name of one identity", *identity+", the name of workloads with the client ids "+strings.Join(ids, " and "), "write the client id")
 	}
@@ -83,13 +92,12 @@ func (c *Config) identityNames(tenant string) map[string][]string {
 	return named
 }
 
-// checkAccess checks how a workload comes to its tokens.
 func (w Workload) checkAccess(p *problems, at string) {
 	if kinds := managedidentity.Kinds(); w.ManagedIdentity != "" && !slices.Contains(kinds, w.ManagedIdentity) {
-		p.add(at+".managedIdentity", strings.Join(kinds, ", ")+", or left out", w.ManagedIdentity, didYouMean(w.ManagedIdentity, kinds))
+		p.add(at+".managedIdentity", strings.Join(kinds, ", ")+", or left out", w.ManagedIdentity, yamlfile.DidYouMean(w.ManagedIdentity, kinds))
 	}
 	if forms := IdentityBindingForms(); w.IdentityBinding != "" && !slices.Contains(forms, w.IdentityBinding) {
-		p.add(at+".identityBinding", strings.Join(forms, ", ")+", or left out", w.IdentityBinding, didYouMean(w.IdentityBinding, forms))
+		p.add(at+".identityBinding", strings.Join(forms, ", ")+", or left out", w.IdentityBinding, yamlfile.DidYouMean(w.IdentityBinding, forms))
 	}
 	if w.IdentityBinding != "" && w.ManagedIdentity != "" {
 		p.add(at+".identityBinding", "identityBinding or managedIdentity", "both", "a machine has no service-account token for the proxy, and the sidecar does not use it")
@@ -100,7 +108,7 @@ func (w Workload) checkAccess(p *problems, at string) {
 type IdentityBinding struct {
 	// Identity is the name or client id of a managed identity under identities.
 	Identity string `yaml:"identity" json:"identity"`
-	// Issuer is the name of the issuer whose cluster it is. Left out: the first that wiemu hosts.
+	// Issuer is the name of the issuer whose cluster it is. Default: the first that wiemu hosts.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// ServiceAccounts are those that may use the identity, each NAMESPACE/NAME.
 	ServiceAccounts []string `yaml:"serviceAccounts" json:"serviceAccounts"`
@@ -115,22 +123,16 @@ const (
 	CAData = "ca-data" // AZURE_KUBERNETES_CA_DATA
 )
 
-// IdentityBindingForms are the values of a workload's identityBinding.
+// IdentityBindingForms returns the values of a workload's identityBinding.
 func IdentityBindingForms() []string { return []string{CAFile, CAData} }
 
 // completeBindings replaces names by client ids and issuers by their names.
 func (c *Config) completeBindings(p *problems) {
 	c.IdentityBindings = slices.Clone(c.IdentityBindings)
-	var known []string
-	for _, i := range c.Identities {
-		known = append(known, i.Name)
-	}
 	for n := range c.IdentityBindings {
 		b, at := &c.IdentityBindings[n], fmt.Sprintf("identityBindings[%d]", n)
-		if i := slices.IndexFunc(c.Identities, func(i Identity) bool { return i.Name == b.Identity || strings.EqualFold(i.ClientID, b.Identity) }); i >= 0 {
-			b.Identity, b.Tenant = c.Identities[i].ClientID, c.Identities[i].Tenant
-		} else {
-			p.add(at+".identity", "the name or client id of a managed identity under identities", b.Identity, didYouMean(b.Identity, known))
+		if i := c.managedIdentity(p, at+".identity", b.Identity); i != nil {
+			b.Identity, b.Tenant = i.ClientID, i.Tenant
 		}
 		hosted := c.HostedIssuer(b.Issuer)
 		if hosted == "" {
@@ -139,7 +141,7 @@ func (c *Config) completeBindings(p *problems) {
 		b.Issuer = hosted
 		for k, account := range b.ServiceAccounts {
 			namespace, name, _ := strings.Cut(account, "/")
-			if !IsLabel(namespace) || !IsSubdomain(name) {
+			if !kubename.IsLabel(namespace) || !kubename.IsSubdomain(name) {
 				p.add(fmt.Sprintf("%s.serviceAccounts[%d]", at, k), "NAMESPACE/NAME of a service account", account, "")
 			}
 		}

@@ -8,37 +8,29 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/wiemu/wiemu/emulator/cloud"
-	"github.com/wiemu/wiemu/emulator/tokenproxy"
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/identitybinding"
+	"github.com/wiemu/wiemu/internal/tenants"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
-// What is there when a file leaves it out.
+// Defaults.
 const (
-	DefaultTenant   = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0" // the tenant of the Radix documentation
-	DefaultAudience = "api://AzureADTokenExchange"           // azure-workload-identity: pkg/webhook/consts.go
-	IssuerDomain    = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
+	DefaultTenant = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0" // the tenant of the Radix documentation
+	IssuerDomain  = "oic.wiemu.test"                       // .test is reserved (RFC 6761)
 )
 
-// TokenAudience is what service-account tokens are for in the cloud of the
-// configuration: DefaultAudience in the public one.
+// TokenAudience returns the default audience of service-account tokens and federated
+// credentials in the cloud of the configuration: in the public one
+// api://AzureADTokenExchange.
 func (c Config) TokenAudience() string {
-	in, _ := cloud.Named(c.Cloud) // Complete tells of one that there is not
+	in, _ := cloud.Named(c.Cloud) // Complete refuses an unknown one
 	return in.TokenExchange
 }
 
-// names makes ids that are the same in every run.
-var names = uuid.MustParse("5b1d9a52-0f3c-4b0e-9d43-7b6c5f7f1d6e")
-
-// StableID derives a GUID from what it identifies: the same parts give the same
-// id in every lab.
-func StableID(parts ...string) string {
-	return uuid.NewSHA1(names, []byte(strings.Join(parts, "\x00"))).String()
-}
-
-// Complete returns the configuration with everything filled in that was left
-// out, and checks that names are unique, ids are GUIDs and references lead
-// somewhere. The file is only for the text of errors.
+// Complete returns the configuration with all defaults filled in, and checks that names are
+// unique, ids are GUIDs and references exist. Errors name the file.
 func (c Config) Complete(file string) (Config, error) {
 	var p problems
 	p.file = file
@@ -50,14 +42,14 @@ func (c Config) Complete(file string) (Config, error) {
 	}
 	in, known := cloud.Named(c.Cloud)
 	if !known {
-		p.add("cloud", "one of "+strings.Join(cloud.Names(), ", "), c.Cloud, didYouMean(c.Cloud, cloud.Names()))
+		p.add("cloud", "one of "+strings.Join(cloud.Names(), ", "), c.Cloud, yamlfile.DidYouMean(c.Cloud, cloud.Names()))
 		in = cloud.Public()
 	}
 	c.Cloud = in.Name
 	if kinds := []string{NewManagedIdentity, NewApplication}; c.NewIdentities == "" {
 		c.NewIdentities = NewManagedIdentity
 	} else if !slices.Contains(kinds, c.NewIdentities) {
-		p.add("newIdentities", strings.Join(kinds, " or "), c.NewIdentities, didYouMean(c.NewIdentities, kinds))
+		p.add("newIdentities", strings.Join(kinds, " or "), c.NewIdentities, yamlfile.DidYouMean(c.NewIdentities, kinds))
 	}
 	c.Listen.check(&p)
 	c.Limits.check(&p)
@@ -98,12 +90,18 @@ func (c Config) Complete(file string) (Config, error) {
 	}
 	c.completeWorkloads(&p)
 	c.completeVaults(&p)
+	c.completeRoles(&p)
 	c.completeSubscriptions(&p)
+	c.completeResources(&p, sections())
 	c.checkManagedIdentities(&p)
 	c.completeManagedIdentity(&p)
 	c.completeBindings(&p)
+	var issuers []string
+	for _, i := range c.Issuers {
+		issuers = append(issuers, i.Name)
+	}
 	for n, f := range c.Faults {
-		p.all = append(p.all, CheckFault(file, fmt.Sprintf("faults[%d]", n), f, c.Issuers)...)
+		p.all = append(p.all, faults.Check(file, fmt.Sprintf("faults[%d]", n), f, issuers)...)
 	}
 	if len(p.all) == 0 { // it takes what is complete
 		c.checkDirectory(&p)
@@ -114,8 +112,8 @@ func (c Config) Complete(file string) (Config, error) {
 	return c, nil
 }
 
-// DefaultVaults are the vaults of a configuration that says nothing of vaults:
-// the one of the Radix documentation.
+// DefaultVaults returns the vaults of a configuration without vaults: the one of the Radix
+// documentation.
 func DefaultVaults() []Vault {
 	return []Vault{{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "the secret of wiemu"}}}
 }
@@ -129,13 +127,13 @@ func (c *Config) completeIssuers(p *problems) {
 	}
 	for n := range c.Issuers {
 		if i := &c.Issuers[n]; i.URL == "" && !i.External { // the shape of an AKS issuer, with its trailing slash
-			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, StableID("issuer", i.Name))
+			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, tenants.StableID("issuer", i.Name))
 		}
 	}
 	c.checkIssuers(p, added)
 }
 
-// Principals are the applications and identities with their places in the file.
+// Principals iterates over the applications and identities with their fields in the file.
 func (c *Config) Principals() iter.Seq2[*Principal, string] {
 	return func(yield func(*Principal, string) bool) {
 		for i := range c.Applications {
@@ -157,7 +155,7 @@ func (c *Config) completePrincipal(p *problems, at string, pr *Principal) {
 	}
 	p.guid(at+".clientId", &pr.ClientID)
 	if pr.ObjectID == "" {
-		pr.ObjectID = StableID("service principal", pr.ClientID)
+		pr.ObjectID = tenants.StableID("service principal", pr.ClientID)
 	}
 	p.guid(at+".objectId", &pr.ObjectID)
 	c.completeTenant(p, at+".tenant", &pr.Tenant)
@@ -190,7 +188,7 @@ func (c *Config) issuerURL(p *problems, at, name string) string {
 		}
 		known = append(known, i.Name)
 	}
-	p.add(at, "the name of an issuer ("+strings.Join(known, ", ")+") or an https URL", name, didYouMean(name, known))
+	p.add(at, "the name of an issuer ("+strings.Join(known, ", ")+") or an https URL", name, yamlfile.DidYouMean(name, known))
 	return name
 }
 
@@ -209,7 +207,7 @@ func (c *Config) completeTenant(p *problems, at string, tenant *string) {
 			known = append(known, name)
 		}
 	}
-	p.add(at, "a tenant of this file ("+strings.Join(known, ", ")+")", *tenant, didYouMean(*tenant, known))
+	p.add(at, "a tenant of this file ("+strings.Join(known, ", ")+")", *tenant, yamlfile.DidYouMean(*tenant, known))
 }
 
 func (c *Config) completeVaults(p *problems) {
@@ -221,7 +219,11 @@ func (c *Config) completeVaults(p *problems) {
 		for k := range v.Access {
 			c.completeAccess(p, fmt.Sprintf("%s.access[%d].identity", at, k), v.Tenant, &v.Access[k].Identity)
 		}
-		if v.Access == nil {
+		v.AccessPolicies = slices.Clone(v.AccessPolicies)
+		for k := range v.AccessPolicies {
+			c.completeAccess(p, fmt.Sprintf("%s.accessPolicies[%d].identity", at, k), v.Tenant, &v.AccessPolicies[k].Identity)
+		}
+		if v.Access == nil && v.AccessPolicies == nil {
 			v.Access = []Access{{Identity: "*", Permissions: []string{"*"}}}
 		}
 	}
@@ -241,7 +243,7 @@ func (c *Config) completeWorkloads(p *problems) {
 		switch {
 		case w.Audience != "":
 		case w.IdentityBinding != "":
-			w.Audience = tokenproxy.Audience
+			w.Audience = identitybinding.Audience
 		default:
 			w.Audience = c.TokenAudience()
 		}
@@ -252,8 +254,8 @@ func (c *Config) completeWorkloads(p *problems) {
 	}
 }
 
-// HostedIssuer returns the name of an issuer that wiemu hosts: the first if name
-// is empty, "" if there is none of that name.
+// HostedIssuer returns the name of an issuer that wiemu hosts. If name is empty, it is the
+// first; if there is none with the name, "".
 func (c Config) HostedIssuer(name string) string {
 	for _, i := range c.Issuers {
 		if !i.External && (name == "" || i.Name == name) {
@@ -263,7 +265,7 @@ func (c Config) HostedIssuer(name string) string {
 	return ""
 }
 
-// problems gathers what is wrong, so that a person sees all of it at once.
+// problems collects everything that is wrong, so that all of it is reported at once.
 type problems struct {
 	file string
 	all  yamlfile.Problems
@@ -290,11 +292,4 @@ func (p *problems) guid(field string, id *string) {
 func parseGUID(text string) (string, bool) {
 	id, err := uuid.Parse(text)
 	return id.String(), err == nil && len(text) == 36
-}
-
-func didYouMean(name string, known []string) string {
-	if near := yamlfile.Nearest(name, known); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
 }

@@ -1,14 +1,16 @@
-// Package config is the file wiemu.yaml: what exists in a lab besides its
-// workloads' own files. It decodes strictly, fills in what was left out and
-// checks what refers to what; it starts nothing.
+// Package config reads and writes wiemu.yaml, which says what exists in a lab besides the
+// workloads' own files. It decodes strictly, fills in defaults and checks references.
 package config
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/wiemu/wiemu/emulator/fault"
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // The header that a wiemu.yaml may carry.
@@ -17,7 +19,7 @@ const (
 	Kind       = "Configuration"
 )
 
-// What client ids become that nothing describes: see Config.NewIdentities.
+// The values of Config.NewIdentities.
 const (
 	NewManagedIdentity = "managed-identity"
 	NewApplication     = "application"
@@ -30,24 +32,28 @@ type Config struct {
 	APIVersion string `yaml:"apiVersion,omitempty" json:"apiVersion,omitempty" jsonschema:"enum=wiemu.dev/v1"`
 	// Kind is Configuration.
 	Kind string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=Configuration"`
-	// Listen holds the addresses of the doors; a door left out takes a free port on loopback.
+	// Listen holds the addresses of the listeners. Default: a free port on loopback for each.
 	Listen Listen `yaml:"listen,omitempty" json:"listen,omitzero"`
-	// Cloud is the Azure cloud: its hosts, issuers and audiences. Left out: AzureCloud, the public one.
+	// Cloud is the Azure cloud: its hosts, issuers and audiences. Default: AzureCloud, the public one.
 	Cloud string `yaml:"cloud,omitempty" json:"cloud,omitempty" jsonschema:"enum=AzureCloud,enum=AzureUSGovernment,enum=AzureChinaCloud"`
-	// Tenants are the directories. The first is the default of everything that names none. Left out: one tenant.
+	// Tenants are the directories. The first is the default of everything that names none. Default: one tenant.
 	Tenants []Tenant `yaml:"tenants,omitempty" json:"tenants,omitempty"`
-	// Issuers are the clusters' token issuers. The first is the default of everything that names none. Left out: one issuer that wiemu hosts, named "local".
+	// Issuers are the clusters' token issuers. The first is the default of everything that names none. Default: one issuer that wiemu hosts, named "local".
 	Issuers []Issuer `yaml:"issuers,omitempty" json:"issuers,omitempty"`
 	// Applications are app registrations, each with its service principal.
 	Applications []Application `yaml:"applications,omitempty" json:"applications,omitempty"`
 	// Identities are user-assigned managed identities. A client id that a workload uses and nothing here names becomes one; see newIdentities.
 	Identities []Identity `yaml:"identities,omitempty" json:"identities,omitempty"`
-	// NewIdentities is what a client id becomes that a workload uses and nothing here names: managed-identity, whose access tokens live for 24 hours, or application, whose access tokens live for one. Left out: managed-identity.
+	// NewIdentities is what a client id becomes that a workload uses and nothing here names: managed-identity, whose access tokens live for 24 hours, or application, whose access tokens live for one. Default: managed-identity.
 	NewIdentities string `yaml:"newIdentities,omitempty" json:"newIdentities,omitempty" jsonschema:"enum=managed-identity,enum=application"`
-	// Vaults are key vaults with their secrets. Left out: vault mykeyvault with secret mysecret.
-	Vaults []Vault `yaml:"vaults,omitempty" json:"vaults,omitempty"`
-	// Subscriptions are the Azure subscriptions that Azure CLI finds when it logs in. Left out: none.
+	// Vaults are key vaults with their secrets, keys and certificates. Default: vault mykeyvault with secret mysecret.
+	Vaults vaultList `yaml:"vaults,omitempty" json:"vaults,omitzero"`
+	// Roles are assignments of Azure roles on subscriptions and resource groups, and when a change is seen.
+	Roles Roles `yaml:"roles,omitempty" json:"roles,omitzero"`
+	// Subscriptions are the Azure subscriptions that Azure CLI finds when it logs in. Default: none.
 	Subscriptions []Subscription `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty"`
+	// Resources are the sections of further protected resources.
+	Resources resourceSections `yaml:",inline" json:"resources,omitempty" jsonschema:"-"`
 	// Workloads are service accounts and the client id that each uses, for workloads that no radixconfig.yaml describes.
 	Workloads []Workload `yaml:"workloads,omitempty" json:"workloads,omitempty"`
 	// ManagedIdentity is about the machines of workloads that use a managed identity.
@@ -56,25 +62,42 @@ type Config struct {
 	IdentityBindings []IdentityBinding `yaml:"identityBindings,omitempty" json:"identityBindings,omitempty"`
 	// Webhook is about the pods of a cluster, which wiemu-server changes as azure-workload-identity's webhook does.
 	Webhook Webhook `yaml:"webhook,omitempty" json:"webhook,omitzero"`
-	// Limits are how much Entra ID puts up with in a minute of lab time. Left out: everything.
+	// Limits are how much Entra ID puts up with in a minute of lab time. Default: everything.
 	Limits Limits `yaml:"limits,omitempty" json:"limits,omitzero"`
 	// Faults are what goes wrong on purpose from the start; wiemu fault list shows what there is.
 	Faults []fault.Fault `yaml:"faults,omitempty" json:"faults,omitempty"`
-	// Chaos is a seed from which faults follow that make the lab as nasty as the real thing can be. Left out: none.
+	// Chaos is the seed of many faults at a low rate, which a correct client survives. Default: none.
 	Chaos uint64 `yaml:"chaos,omitempty" json:"chaos,omitempty"`
 	// AllowHosts are hosts outside that the proxy lets through: exact names, or .example.com for all below one.
 	AllowHosts []string `yaml:"allowHosts,omitempty" json:"allowHosts,omitempty"`
 }
 
-// Listen holds the doors' addresses, each host:port.
+// Lists that mean something else when they are empty than when they are left out, so that
+// they are written even then.
+type (
+	vaultList        []Vault
+	accessList       []Access
+	accessPolicyList []AccessPolicy
+)
+
+// IsZero implements yaml.IsZeroer.
+func (l vaultList) IsZero() bool { return l == nil }
+
+// IsZero implements yaml.IsZeroer.
+func (l accessList) IsZero() bool { return l == nil }
+
+// IsZero implements yaml.IsZeroer.
+func (l accessPolicyList) IsZero() bool { return l == nil }
+
+// Listen holds the addresses of the listeners, each host:port.
 type Listen struct {
-	// Gateway is the TLS door that answers for Entra ID, the resources and the issuers.
+	// Gateway is the TLS listener that answers for Entra ID, the resources and the issuers.
 	Gateway string `yaml:"gateway,omitempty" json:"gateway,omitempty" jsonschema:"example=127.0.0.1:8443"`
 	// Proxy is the HTTP proxy that leads applications to the gateway.
 	Proxy string `yaml:"proxy,omitempty" json:"proxy,omitempty" jsonschema:"example=127.0.0.1:3128"`
-	// Cluster is the door with the Kubernetes paths TokenRequest and TokenReview.
+	// Cluster is the listener with the Kubernetes paths TokenRequest and TokenReview.
 	Cluster string `yaml:"cluster,omitempty" json:"cluster,omitempty"`
-	// Control is the door that steers the lab; it asks for a bearer token.
+	// Control is the listener of the control API; it requires a bearer token.
 	Control string `yaml:"control,omitempty" json:"control,omitempty"`
 }
 
@@ -92,29 +115,29 @@ type Tenant struct {
 type Issuer struct {
 	// Name is how the rest of this file and the command line call the issuer.
 	Name string `yaml:"name" json:"name"`
-	// URL is what tokens carry as iss, to the letter; a trailing slash counts. Left out: an AKS-like URL below oic.wiemu.test.
+	// URL is what tokens carry as iss, to the letter; a trailing slash counts. Default: an AKS-like URL below oic.wiemu.test.
 	URL string `yaml:"url,omitempty" json:"url,omitempty" jsonschema:"format=uri"`
 	// External says that the issuer is not ours: its keys are fetched over the network and wiemu mints nothing for it.
 	External bool `yaml:"external,omitempty" json:"external,omitempty"`
 	// Server is where an external issuer is reached instead of at its URL, such as https://127.0.0.1:6443 for a cluster's API server.
 	Server string `yaml:"server,omitempty" json:"server,omitempty" jsonschema:"format=uri"`
-	// CA is a PEM file, looked up from the folder of this file, with the roots that an external issuer's certificate is checked against. Left out: the system's.
+	// CA is a PEM file, looked up from the folder of this file, with the roots that an external issuer's certificate is checked against. Default: the system's.
 	CA string `yaml:"ca,omitempty" json:"ca,omitempty"`
 	// BearerTokenFile holds the token that an external issuer wants to see, as an API server does, which answers strangers with 403. It is sent to the server, else to the host of the URL, and nowhere else.
 	BearerTokenFile string `yaml:"bearerTokenFile,omitempty" json:"bearerTokenFile,omitempty"`
-	// CacheLifetime is how long Entra ID remembers the issuer's keys, in lab time. Left out: 1h.
+	// CacheLifetime is how long Entra ID remembers the issuer's keys, in lab time. Default: 1h.
 	CacheLifetime time.Duration `yaml:"cacheLifetime,omitempty" json:"cacheLifetime,omitempty" jsonschema:"type=string,example=24h"`
-	// RefetchAfter is how long Entra ID waits, in lab time, before it reads the issuer's keys again because of a kid that it does not know. Left out: 1m.
+	// RefetchAfter is how long Entra ID waits, in lab time, before it reads the issuer's keys again because of a kid that it does not know. Default: 1m.
 	RefetchAfter time.Duration `yaml:"refetchAfter,omitempty" json:"refetchAfter,omitempty" jsonschema:"type=string,example=10m"`
-	// KeyAlgorithm is what the issuer's keys sign with. Left out: RS256, the only one that Entra ID accepts.
+	// KeyAlgorithm is what the issuer's keys sign with. Default: RS256, the only one that Entra ID accepts.
 	KeyAlgorithm string `yaml:"keyAlgorithm,omitempty" json:"keyAlgorithm,omitempty" jsonschema:"enum=RS256,enum=ES256"`
-	// MaxTokenLifetime is the longest lifetime a token gets. Left out: 24h, as on AKS.
+	// MaxTokenLifetime is the longest lifetime a token gets. Default: 24h, as on AKS.
 	MaxTokenLifetime time.Duration `yaml:"maxTokenLifetime,omitempty" json:"maxTokenLifetime,omitempty" jsonschema:"type=string,example=24h"`
-	// RotateKeysEvery is how often another key starts to sign. Left out: only on demand.
+	// RotateKeysEvery is how often another key starts to sign. Default: only on demand.
 	RotateKeysEvery time.Duration `yaml:"rotateKeysEvery,omitempty" json:"rotateKeysEvery,omitempty" jsonschema:"type=string,example=168h"`
 	// PublishKeysAhead is how long a key is published before it signs.
 	PublishKeysAhead time.Duration `yaml:"publishKeysAhead,omitempty" json:"publishKeysAhead,omitempty" jsonschema:"type=string,example=24h"`
-	// RemoveKeysAfter is how long a key stays published after it signed last. Left out: until it is removed on demand, or is the oldest of a hundred and no token lives that long.
+	// RemoveKeysAfter is how long a key stays published after it signed last. Default: until it is removed on demand, or is the oldest of a hundred and no token lives that long.
 	RemoveKeysAfter time.Duration `yaml:"removeKeysAfter,omitempty" json:"removeKeysAfter,omitempty" jsonschema:"type=string,example=24h"`
 }
 
@@ -142,7 +165,7 @@ type Application struct {
 // Identity is a user-assigned managed identity.
 type Identity struct {
 	Principal `yaml:",inline"`
-	// ResourceID is the identity's Azure resource id. Left out: made from its name.
+	// ResourceID is the identity's Azure resource id. Default: made from its name.
 	ResourceID string `yaml:"resourceId,omitempty" json:"resourceId,omitempty"`
 }
 
@@ -152,17 +175,17 @@ type Principal struct {
 	Name string `yaml:"name" json:"name"`
 	// ClientID is the GUID that clients send as client_id.
 	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
-	// ObjectID is the service principal's object id. Left out: derived from the client id.
+	// ObjectID is the service principal's object id. Default: derived from the client id.
 	ObjectID string `yaml:"objectId,omitempty" json:"objectId,omitempty" jsonschema:"format=uuid"`
-	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	// Tenant is the id or a domain of the tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
 	// Disabled says that the service principal may not sign in.
 	Disabled bool `yaml:"disabled,omitempty" json:"disabled,omitempty"`
-	// TokenLifetime is the lifetime of its access tokens. Left out: 1h for an application, 24h for a managed identity.
+	// TokenLifetime is the lifetime of its access tokens. Default: 1h for an application, 24h for a managed identity.
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=10m"`
-	// Roles are the application permissions that it was granted, such as Organization.Read.All: the roles claim of its tokens for Microsoft Graph and for applications of the tenant. Left out: none, and Microsoft Graph refuses it.
+	// Roles are the application permissions that it was granted, such as Organization.Read.All: the roles claim of its tokens for Microsoft Graph and for applications of the tenant. Default: none, and Microsoft Graph refuses it.
 	Roles []string `yaml:"roles,omitempty" json:"roles,omitempty" jsonschema:"example=Application.Read.All"`
-	// FederatedCredentials are the assertions that are trusted. Left out: those that the workloads with this client id need; an empty list: none.
+	// FederatedCredentials are the assertions that are trusted. Default: those that the workloads with this client id need; an empty list: none.
 	FederatedCredentials *[]FederatedCredential `yaml:"federatedCredentials,omitempty" json:"federatedCredentials,omitempty"`
 }
 
@@ -176,15 +199,31 @@ type FederatedCredential struct {
 	Subject string `yaml:"subject,omitempty" json:"subject,omitempty"`
 	// ClaimsMatchingExpression makes it a flexible credential, which has no subject. Only applications have them, and only for GitHub Actions, GitLab and HCP Terraform.
 	ClaimsMatchingExpression *ClaimsMatchingExpression `yaml:"claimsMatchingExpression,omitempty" json:"claimsMatchingExpression,omitempty"`
-	// Audience is what the assertion is for. Left out: api://AzureADTokenExchange.
+	// Audience is what the assertion is for. Default: api://AzureADTokenExchange.
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+}
+
+// ClaimsMatchingExpression says what a flexible federated credential trusts.
+type ClaimsMatchingExpression struct {
+	// Value is the expression, such as claims['sub'] matches 'repo:contoso/*'.
+	Value string `yaml:"value" json:"value"`
+	// LanguageVersion is 1.
+	LanguageVersion int `yaml:"languageVersion,omitempty" json:"languageVersion,omitempty" jsonschema:"enum=1"`
+}
+
+// Limits are counts in a minute of lab time; 0 is no limit.
+type Limits struct {
+	// Requests of a tenant beyond this number are answered with 429, AADSTS90055 and Retry-After.
+	Requests int `yaml:"requests,omitempty" json:"requests,omitempty" jsonschema:"minimum=0"`
+	// SameRequest is the number of equal requests (client, resource and credential) beyond which a client is told that it loops: AADSTS50196.
+	SameRequest int `yaml:"sameRequest,omitempty" json:"sameRequest,omitempty" jsonschema:"minimum=0"`
 }
 
 // Secret is a client secret.
 type Secret struct {
 	// Value is what clients send as client_secret.
 	Value string `yaml:"value" json:"value"`
-	// Expires is when it ends. Left out: never.
+	// Expires is when it ends. Default: never.
 	Expires time.Time `yaml:"expires,omitempty" json:"expires,omitzero"`
 }
 
@@ -198,25 +237,95 @@ type Certificate struct {
 type Vault struct {
 	// Name is the first label of the vault's host NAME.vault.azure.net.
 	Name string `yaml:"name" json:"name"`
-	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	// Tenant is the id or a domain of the tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
 	// Secrets are the secrets' values by name.
 	Secrets map[string]string `yaml:"secrets,omitempty" json:"secrets,omitempty"`
-	// Access says who may do what. Left out: every identity of the tenant may do everything.
-	Access []Access `yaml:"access,omitempty" json:"access,omitempty"`
+	// Keys are the keys by name, such as orders: {} for an RSA key that the lab makes.
+	Keys map[string]VaultKey `yaml:"keys,omitempty" json:"keys,omitempty"`
+	// Certificates are the certificates by name, each with its key and secret, such as web: {subject: CN=web.example.com} for one that the lab makes and renews.
+	Certificates map[string]VaultCertificate `yaml:"certificates,omitempty" json:"certificates,omitempty"`
+	// Access says who may do what, by roles or by permissions on secrets. Default: every identity of the tenant may do everything, unless there are accessPolicies; an empty list lets nobody in.
+	Access accessList `yaml:"access,omitempty" json:"access,omitzero" yamlfile:"notnull"`
+	// AccessPolicies say who may do what by permissions on secrets, keys and certificates. A vault has one permission model: with them, no entry of access has roles.
+	AccessPolicies accessPolicyList `yaml:"accessPolicies,omitempty" json:"accessPolicies,omitzero" yamlfile:"notnull"`
 }
 
-// Access lets an identity into a vault.
+// VaultKey is a key of a vault.
+type VaultKey struct {
+	// File is a file with the private key: PEM (PKCS#8, PKCS#1 or SEC 1) or a JWK, looked up from the folder of this file. Default: the lab makes one.
+	File string `yaml:"file,omitempty" json:"file,omitempty"`
+	// Type is RSA, EC, RSA-HSM or EC-HSM. Default: RSA, or what the file has.
+	Type string `yaml:"type,omitempty" json:"type,omitempty" jsonschema:"enum=RSA,enum=EC,enum=RSA-HSM,enum=EC-HSM"`
+	// Size is the bits of an RSA key that the lab makes. Default: 2048.
+	Size int `yaml:"size,omitempty" json:"size,omitempty" jsonschema:"enum=2048,enum=3072,enum=4096"`
+	// Curve is that of an EC key that the lab makes. Default: P-256.
+	Curve string `yaml:"curve,omitempty" json:"curve,omitempty" jsonschema:"enum=P-256,enum=P-384,enum=P-521"`
+	// Operations are the key_ops. Default: all of its type.
+	Operations []string `yaml:"operations,omitempty" json:"operations,omitempty" jsonschema:"enum=encrypt,enum=decrypt,enum=sign,enum=verify,enum=wrapKey,enum=unwrapKey"`
+}
+
+// VaultCertificate is a certificate of a vault.
+type VaultCertificate struct {
+	// File is a file with certificate, chain and private key: PEM (with a PKCS#8 key) or PKCS#12, looked up from the folder of this file. Default: the lab makes a certificate that signs itself.
+	File string `yaml:"file,omitempty" json:"file,omitempty"`
+	// Password is that of a PKCS#12 file. Default: none.
+	Password string `yaml:"password,omitempty" json:"password,omitempty"`
+	// Subject is the X.500 name of one that the lab makes. Default: CN= and its name.
+	Subject string `yaml:"subject,omitempty" json:"subject,omitempty"`
+	// DNSNames are the subject alternative names of one that the lab makes.
+	DNSNames []string `yaml:"dnsNames,omitempty" json:"dnsNames,omitempty"`
+	// ValidityMonths is how long one that the lab makes is valid; it is renewed after 80 %. Default: 12.
+	ValidityMonths int `yaml:"validityMonths,omitempty" json:"validityMonths,omitempty"`
+	// ContentType is the format of its secret. Default: application/x-pkcs12, or that of the file.
+	ContentType string `yaml:"contentType,omitempty" json:"contentType,omitempty" jsonschema:"enum=application/x-pkcs12,enum=application/x-pem-file"`
+}
+
+// Access lets an identity into a vault. It has roles or permissions.
 type Access struct {
-	// Identity is the name or client id of an application or managed identity, or the name of a workload whose client id none of them has; "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
-	// Permissions are what it may do with secrets.
-	Permissions []string `yaml:"permissions" json:"permissions" jsonschema:"enum=get,enum=list,enum=set,enum=delete,enum=recover,enum=purge"`
+	// Roles are Azure roles by name, such as Key Vault Secrets User, or by id: the permission model of Azure role-based access control.
+	Roles []string `yaml:"roles,omitempty" json:"roles,omitempty" jsonschema:"example=Key Vault Secrets User"`
+	// Permissions are what it may do with secrets by an access policy; "*" is everything, with keys and certificates, too.
+	Permissions []string `yaml:"permissions,omitempty" json:"permissions,omitempty" jsonschema:"enum=get,enum=list,enum=set,enum=delete,enum=recover,enum=backup,enum=restore,enum=purge,enum=*"`
+}
+
+// AccessPolicy is an access policy of a vault.
+type AccessPolicy struct {
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	Identity string `yaml:"identity" json:"identity"`
+	// Secrets are what it may do with secrets: get, list, set, delete, recover, backup, restore, purge, or "*".
+	Secrets []string `yaml:"secrets,omitempty" json:"secrets,omitempty"`
+	// Keys are what it may do with keys, such as get, sign, wrapKey, or "*".
+	Keys []string `yaml:"keys,omitempty" json:"keys,omitempty"`
+	// Certificates are what it may do with certificates, such as get, import, or "*".
+	Certificates []string `yaml:"certificates,omitempty" json:"certificates,omitempty"`
+}
+
+// Roles are Azure roles that no resource of this file assigns, and when a change is seen.
+type Roles struct {
+	// Delay is how long a role assignment that is made or removed at run time is not seen, in lab time. Default: it is seen at once. Those of this file have been there for long.
+	Delay time.Duration `yaml:"delay,omitempty" json:"delay,omitempty" jsonschema:"type=string,example=5m"`
+	// Assignments are roles on subscriptions, resource groups and anything else that has a resource id.
+	Assignments []RoleAssignment `yaml:"assignments,omitempty" json:"assignments,omitempty"`
+}
+
+// RoleAssignment gives roles to an identity on a scope and everything below it.
+type RoleAssignment struct {
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	Identity string `yaml:"identity" json:"identity"`
+	// Tenant is the id or a domain of the identity's tenant. Default: the first tenant.
+	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
+	// Roles are Azure roles by name, such as Contributor, or by id.
+	Roles []string `yaml:"roles" json:"roles" jsonschema:"example=Contributor"`
+	// Scope is a resource id, such as /subscriptions/ID/resourceGroups/NAME. Default: everything in the tenant.
+	Scope string `yaml:"scope,omitempty" json:"scope,omitempty" jsonschema:"example=/subscriptions/ID/resourceGroups/NAME"`
 }
 
 // Workload is a service account and the client id that it uses.
 type Workload struct {
-	// Name is how the command line calls the workload. Left out: the service account's name.
+	// Name is how the command line calls the workload. Default: the service account's name.
 	Name string `yaml:"name,omitempty" json:"name,omitempty"`
 	// Namespace is the Kubernetes namespace.
 	Namespace string `yaml:"namespace" json:"namespace"`
@@ -224,19 +333,19 @@ type Workload struct {
 	ServiceAccount string `yaml:"serviceAccount" json:"serviceAccount"`
 	// ClientID is the client id of an application or managed identity.
 	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
-	// Tenant is the id or a domain of the tenant. Left out: the first tenant.
+	// Tenant is the id or a domain of the tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
-	// Issuer is the name of an issuer that wiemu hosts. Left out: the first.
+	// Issuer is the name of an issuer that wiemu hosts. Default: the first.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
-	// Audience is what its token is for. Left out: api://AzureADTokenExchange.
+	// Audience is what its token is for. Default: api://AzureADTokenExchange.
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
-	// TokenLifetime is what the projected volume asks for. Left out: 1h.
+	// TokenLifetime is what the projected volume asks for. Default: 1h.
 	TokenLifetime time.Duration `yaml:"tokenLifetime,omitempty" json:"tokenLifetime,omitempty" jsonschema:"type=string,example=1h"`
 	// Credential is with what it proves who it is: its service-account token (federated), or a secret or certificate of its application, which the lab makes if the application has none. Defaults to federated.
 	Credential string `yaml:"credential,omitempty" json:"credential,omitempty" jsonschema:"enum=federated,enum=secret,enum=certificate,enum=certificate-pfx"`
-	// ManagedIdentity is how its machine hands out tokens of managed identities. Left out: it is a pod, which has none.
+	// ManagedIdentity is how its machine hands out tokens of managed identities. Default: it is a pod, which has none.
 	ManagedIdentity string `yaml:"managedIdentity,omitempty" json:"managedIdentity,omitempty" jsonschema:"enum=imds,enum=app-service,enum=sidecar"`
-	// IdentityBinding says that it goes through its cluster's identity-binding proxy, and how it is told the proxy's CA. Left out: it does not.
+	// IdentityBinding says that it goes through its cluster's identity-binding proxy, and how it is told the proxy's CA. Default: it does not.
 	IdentityBinding string `yaml:"identityBinding,omitempty" json:"identityBinding,omitempty" jsonschema:"enum=ca-file,enum=ca-data"`
 }
 
@@ -261,4 +370,13 @@ func Parse(file string, data []byte) (Config, error) {
 	}
 	wrong.Sort()
 	return c, wrong.Err()
+}
+
+// YAML returns c as a file that [Parse] reads.
+func (c Config) YAML() ([]byte, error) {
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("write a wiemu.yaml: %w", err)
+	}
+	return text, nil
 }

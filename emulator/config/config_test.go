@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,9 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/table"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
 
 var update = flag.Bool("update", false, "write the generated schema")
@@ -64,7 +70,7 @@ func TestACompleteFileIsUnderstood(t *testing.T) {
 		t.Errorf("issuer %q, want the shape of an AKS issuer with its trailing slash", blue)
 	}
 	credentials := *done.Applications[0].FederatedCredentials
-	if credentials[0].Issuer != blue || credentials[0].Audience != config.DefaultAudience {
+	if credentials[0].Issuer != blue || credentials[0].Audience != cloud.Public().TokenExchange {
 		t.Errorf("the credential names %q for %q, want blue's URL and the default audience", credentials[0].Issuer, credentials[0].Audience)
 	}
 	if w := done.Workloads[0]; w.Issuer != "blue" || w.Name != "b" {
@@ -73,11 +79,42 @@ func TestACompleteFileIsUnderstood(t *testing.T) {
 	if a := done.Vaults[0].Access[0]; a.Identity != "b96d264b-7053-4465-a4a7-32be5b0fec49" {
 		t.Errorf("access %+v, want the client id of web", a)
 	}
-	if d, err := done.Directory("."); err != nil {
+	if d, err := directoryOf(done); err != nil {
 		t.Error(err)
 	} else if p, ok := d.Principal(done.Tenants[0].ID, "12345678-1111-2222-3333-444455556666"); !ok || len(p.FederatedCredentials) != 2 || len(p.Secrets) != 1 {
 		t.Errorf("the directory has %+v", p)
 	}
+}
+
+func TestTheAudienceIsThatOfTheCloud(t *testing.T) {
+	for cloud, want := range map[string]string{
+		"":                  "api://AzureADTokenExchange",
+		"AzureUSGovernment": "api://AzureADTokenExchangeUSGov",
+		"AzureChinaCloud":   "api://AzureADTokenExchangeChina",
+	} {
+		c, err := config.Parse("wiemu.yaml", []byte("cloud: "+cloud+`
+applications: [{name: web, clientId: 12345678-1111-2222-3333-444455556666, federatedCredentials: [{name: web, subject: 'system:serviceaccount:shop:web-sa'}]}]
+workloads: [{clientId: 12345678-1111-2222-3333-444455556666, namespace: shop, serviceAccount: web-sa}]
+`))
+		if err == nil {
+			c, err = c.Complete("wiemu.yaml")
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", cloud, err)
+		}
+		if got := (*c.Applications[0].FederatedCredentials)[0].Audience; got != want || c.Workloads[0].Audience != want || c.TokenAudience() != want {
+			t.Errorf("cloud %q: the credential expects %s, the workload's token is for %s; want %s", cloud, got, c.Workloads[0].Audience, want)
+		}
+	}
+}
+
+// directoryOf is the directory of a lab with a completed configuration.
+func directoryOf(c config.Config) (*tenants.Directory, error) {
+	all, err := c.Directory(".")
+	if err != nil {
+		return nil, err
+	}
+	return tenants.New(all...)
 }
 
 func TestThePodsOfAClusterHaveItsFirstIssuer(t *testing.T) {
@@ -154,7 +191,7 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"a path as a namespace":   {"workloads: [{namespace: ../x, serviceAccount: b, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "workloads[0].namespace: expected a lowercase RFC 1123 label"},
 		"a short-lived token":     {"workloads: [{namespace: a, serviceAccount: b, tokenLifetime: 1m, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "at least 10m"},
 		"nobody's access":         {"vaults: [{name: vault-1, access: [{identity: nobody, permissions: [get]}]}]\n", "vaults[0].access[0].identity: expected *, or the name or client id of an identity of the tenant (there is none), found nobody"},
-		"access to nothing":       {"vaults: [{name: vault-1, access: [{identity: '*', permissions: []}]}]\n", "at least one of get"},
+		"access to nothing":       {"vaults: [{name: vault-1, access: [{identity: '*', permissions: []}]}]\n", "roles such as [Key Vault Secrets User], or permissions such as [get], found neither"},
 		"a user in a URL":         {"issuers: [{name: a, url: 'https://u:p@a.example/'}]\n", "may not include a user"},
 		"a dot segment":           {"issuers: [{name: a, url: 'https://a.example/../x'}]\n", "a plain path"},
 		"keys published too soon": {"issuers: [{name: a, rotateKeysEvery: 1h, publishKeysAhead: 2h}]\n", "issuers[0].publishKeysAhead: expected at most rotateKeysEvery (1h0m0s), found 2h0m0s"},
@@ -173,10 +210,30 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 		"a credential of nobody":    {"identities:\n- name: web\n  clientId: b96d264b-7053-4465-a4a7-32be5b0fec49\n  federatedCredentials: [{name: fc1, subject: ''}]\n", "wiemu.yaml:4:47: identities[0].federatedCredentials[0].subject: expected a value"},
 		"a token of two days":       {"identities: [{name: web, tokenLifetime: 48h, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n", "identities[0].tokenLifetime: expected whole seconds, at most 24h"},
 		"one domain twice":          {"tenants:\n- {id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0, domains: [a.com]}\n- {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [a.com]}\n", "wiemu.yaml:3:55: tenants[1].domains: expected a name that no other tenant has"},
-		"an unknown permission":     {"vaults: [{name: vault-1, access: [{identity: '*', permissions: [gte]}]}]\n", "vaults[0].access[0].permissions[0]: expected one of get, list, set, delete, recover, purge, *, found gte; did you mean get?"},
+		"an unknown permission":     {"vaults: [{name: vault-1, access: [{identity: '*', permissions: [gte]}]}]\n", "vaults[0].access[0].permissions[0]: expected one of get, list, set, delete, recover, backup, restore, purge, *, found gte; did you mean get?"},
+		"a misspelt role":           {"vaults: [{name: vault-1, access: [{identity: '*', roles: [Key Vault Secret User]}]}]\n", "vaults[0].access[0].roles[0]: expected the name or id of a built-in role, found Key Vault Secret User; did you mean Key Vault Secrets User?"},
+		"two permission models":     {"vaults: [{name: vault-1, access: [{identity: '*', roles: [Key Vault Reader]}, {identity: '*', permissions: [get]}]}]\n", "vaults[0].access[0].roles: expected roles alone or permissions alone, as a vault is in one permission model, found roles here and permissions in access[1]"},
+		"roles beside policies":     {"vaults: [{name: vault-1, access: [{identity: '*', roles: [Key Vault Reader]}], accessPolicies: [{identity: '*', keys: [get]}]}]\n", "found roles here and permissions in accessPolicies"},
+		"a permission of keys":      {"vaults: [{name: vault-1, accessPolicies: [{identity: '*', secrets: [sign]}]}]\n", "vaults[0].accessPolicies[0].secrets[0]: expected one of get, list, set"},
+		"an empty policy":           {"vaults: [{name: vault-1, accessPolicies: [{identity: '*'}]}]\n", "expected permissions on secrets, keys or certificates, such as [get], found none"},
+		"a role on nothing":         {"roles: {assignments: [{identity: '*', roles: [Reader], scope: shop}]}\n", "roles.assignments[0].scope: expected a resource id, such as /subscriptions/ID/resourceGroups/NAME, found shop"},
+		"an assignment of no role":  {"roles: {assignments: [{identity: '*', roles: []}]}\n", "roles.assignments[0].roles: expected the names of Azure roles, such as [Reader], found none"},
+		"a role for nobody":         {"roles: {assignments: [{identity: nobody, roles: [Reader]}]}\n", "roles.assignments[0].identity: expected *, or the name or client id"},
+		"a delay into the past":     {"roles: {delay: -5m}\n", "roles.delay: expected a duration of lab time, such as 5m, found -5m0s"},
 		"almost a client id":        {"vaults: [{name: vault-1, access: [{identity: b96d264b7053-4465-a4a7-32be5b0fec49-, permissions: [get]}]}]\n", "or the name or client id of an identity"},
 		"a name of another tenant":  {"tenants: [{id: 3aa4a235-b6e2-48d5-9195-7fcf05b459b0}, {id: 6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11, domains: [b.com]}]\nidentities: [{name: web, tenant: b.com, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\nvaults:\n- {name: vault-1, access: [{identity: web, permissions: [get]}]}\n", "wiemu.yaml:4:39: vaults[0].access[0].identity"},
 		"a vault of two letters":    {"vaults: [{name: kv}]\n", "expected 3 to 24 letters"},
+		"a key of another type":     {"vaults: [{name: vault-1, keys: {a: {type: DSA}}}]\n", "vaults[0].keys.a: expected a key that Key Vault has, found The 'kty' property is 'DSA'"},
+		"a short key":               {"vaults: [{name: vault-1, keys: {a: {size: 1024}}}]\n", "an RSA key has 2048, 3072 or 4096 bits"},
+		"a key on P-256K":           {"vaults: [{name: vault-1, keys: {a: {type: EC, curve: P-256K}}}]\n", "wiemu does not emulate the curve P-256K"},
+		"an EC key that encrypts":   {"vaults: [{name: vault-1, keys: {a: {type: EC, operations: [encrypt]}}}]\n", "a key of type EC has sign, verify"},
+		"a key file with a size":    {"vaults: [{name: vault-1, keys: {a: {file: a.pem, size: 2048}}}]\n", "remove size and curve"},
+		"a bad name of a key":       {"vaults: [{name: vault-1, keys: {a_b: {}}}]\n", "1 to 127 letters"},
+		"a bad subject":             {"vaults: [{name: vault-1, certificates: {a: {subject: web}}}]\n", "vaults[0].certificates.a: expected a certificate that Key Vault makes, found The 'subject' is 'web'"},
+		"a bad content type":        {"vaults: [{name: vault-1, certificates: {a: {contentType: pem}}}]\n", "expected application/x-pkcs12 or application/x-pem-file, found pem"},
+		"a password for no file":    {"vaults: [{name: vault-1, certificates: {a: {password: x}}}]\n", "expected the file that it opens"},
+		"a certificate file twice":  {"vaults: [{name: vault-1, certificates: {a: {file: a.pfx, subject: CN=a}}}]\n", "remove those: they are in the file"},
+		"a certificate and a key":   {"vaults: [{name: vault-1, keys: {A: {}}, certificates: {a: {}}}]\n", "a certificate brings its own of both"},
 		"a vault twice":             {"vaults: [{name: vault-1}, {name: Vault-1}]\n", "Vault-1, which vaults[0] has too"},
 		"a secret with a slash":     {"vaults: [{name: vault-1, secrets: {a/b: c}}]\n", "vaults[0].secrets.a/b: expected a name of 1 to 127 letters"},
 		"secrets alike":             {"vaults:\n- name: vault-1\n  secrets:\n    A: b\n    a: b\n", "wiemu.yaml:5:8: vaults[0].secrets.a: expected names that differ in more than case"},
@@ -202,11 +259,14 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 	}
 }
 
-// faultTypes gives the types of package fault names of their own, and their
+// typeName gives the types of packages fault and storage names of their own, and their
 // parameters the types that YAML may write them in.
-func faultTypes(of reflect.Type) string {
+func typeName(of reflect.Type) string {
 	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
 		return "Fault" + of.Name()
+	}
+	if strings.HasSuffix(of.PkgPath(), "/resource/storage") {
+		return "Storage" + of.Name()
 	}
 	return of.Name()
 }
@@ -216,20 +276,32 @@ func faultSettings() *jsonschema.Schema {
 }
 
 func TestSchemaIsThatOfTheTypes(t *testing.T) {
-	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false, Namer: faultTypes, Mapper: func(of reflect.Type) *jsonschema.Schema {
+	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false, Namer: typeName, Mapper: func(of reflect.Type) *jsonschema.Schema {
 		if of == reflect.TypeFor[fault.Settings]() {
 			return faultSettings()
 		}
 		return nil
 	}}
-	for path, dir := range map[string]string{"config": "./", "fault": "../fault"} {
-		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/"+path, dir); err != nil {
+	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage"} {
+		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/config", dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	schema := r.Reflect(&config.Config{})
 	schema.ID = "https://wiemu.dev/schema/wiemu.schema.json"
 	schema.Title = "wiemu.yaml"
+	for _, d := range table.Resources() {
+		for _, s := range []resource.Section{d.Section, d.Options} {
+			if s.Name == "" {
+				continue
+			}
+			section := r.Reflect(s.New())
+			maps.Copy(schema.Definitions, section.Definitions)
+			// An id of its own would make "#/$defs" in it mean its own.
+			section.ID, section.Version, section.Definitions, section.Description = "", "", nil, s.Description
+			schema.Properties.Set(s.Name, section)
+		}
+	}
 	got, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -251,6 +323,9 @@ func TestSchemaIsThatOfTheTypes(t *testing.T) {
 	if !bytes.Equal(want, got) {
 		t.Errorf("%s is not what the types say; go test ./emulator/config -update writes it:\n%s", file, cmp.Diff(string(want), string(got)))
 	}
+	if _, err := validator.NewCompiler().Compile(file); err != nil {
+		t.Errorf("no editor could use it: %v", err)
+	}
 }
 
 func FuzzParse(f *testing.F) {
@@ -266,7 +341,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("Parse accepted what Complete refuses: %v", err)
 		}
-		_, _ = done.Directory(".")
+		_, _ = directoryOf(done)
 	})
 }
 
@@ -274,5 +349,5 @@ func ExampleParse() {
 	_, err := config.Parse("wiemu.yaml", []byte("vaults:\n- name: v1\n  sekrets: {a: b}\n"))
 	fmt.Println(err)
 	// Output:
-	// wiemu.yaml:3:3: vaults[0].sekrets: expected one of access, name, secrets, tenant, found an unknown field; did you mean secrets?
+	// wiemu.yaml:3:3: vaults[0].sekrets: expected one of access, accessPolicies, certificates, keys, name, secrets, tenant, found an unknown field; did you mean secrets?
 }

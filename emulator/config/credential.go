@@ -5,12 +5,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
-// The values of a workload's credential: with what it proves to Entra ID who it is.
+// The values of a workload's credential: how it authenticates to Entra ID.
 const (
 	Federated            = "federated"       // its service-account token
 	ClientSecret         = "secret"          // a client secret of its application
@@ -18,21 +20,19 @@ const (
 	ClientCertificatePFX = "certificate-pfx" // the same as PKCS#12, with a password
 )
 
-// CredentialKinds are the values of a workload's credential.
+// CredentialKinds returns the values of a workload's credential.
 func CredentialKinds() []string {
 	return []string{Federated, ClientSecret, ClientCertificate, ClientCertificatePFX}
 }
 
-// OfApplication reports whether a value of a workload's credential is one that
-// only an application has.
+// OfApplication reports whether only an application can have a workload's credential.
 func OfApplication(credential string) bool { return credential != "" && credential != Federated }
 
-// checkCredential checks with what a workload proves who it is.
 func (w Workload) checkCredential(p *problems, at string) {
 	kinds := CredentialKinds()
 	switch {
 	case w.Credential != "" && !slices.Contains(kinds, w.Credential):
-		p.add(at+".credential", "one of "+strings.Join(kinds, ", "), w.Credential, didYouMean(w.Credential, kinds))
+		p.add(at+".credential", "one of "+strings.Join(kinds, ", "), w.Credential, yamlfile.DidYouMean(w.Credential, kinds))
 	case OfApplication(w.Credential) && (w.ManagedIdentity != "" || w.IdentityBinding != ""):
 		p.add(at+".credential", "credential, managedIdentity or identityBinding", "two of them", "a managed identity has neither secrets nor certificates")
 	}
@@ -53,12 +53,12 @@ func (c *Config) checkManagedIdentities(p *problems) {
 	}
 }
 
-// KeyPairs returns those certificates of the application whose files hold their
-// private keys, too. Files are looked up from the folder dir.
+// KeyPairs returns the certificates of the application whose files contain their private
+// keys. The paths of files are relative to dir.
 func (a Application) KeyPairs(dir string) ([]tls.Certificate, error) {
 	var pairs []tls.Certificate
 	for n, c := range a.Certificates {
-		data, err := os.ReadFile(filepath.Join(dir, c.File))
+		data, err := os.ReadFile(file.In(dir, c.File))
 		if err == nil && !hasPrivateKey(data) {
 			continue
 		}

@@ -6,28 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
 
-// Directory returns the tenants with their principals. The configuration has
-// been completed; certificate files are looked up from the folder dir.
-func (c Config) Directory(dir string) (*directory.Directory, error) {
-	tenants := c.tenants()
+// Directory returns the tenants of a completed configuration with their principals. It
+// reads certificate files; their paths are relative to dir.
+func (c Config) Directory(dir string) ([]directory.Tenant, error) {
+	all := c.tenants()
 	byID := map[string]*directory.Tenant{}
-	for i := range tenants {
-		byID[tenants[i].ID] = &tenants[i]
+	for i := range all {
+		byID[all[i].ID] = &all[i]
 	}
 	for i, a := range c.Applications {
 		p := a.principal()
-		for n, file := range a.Certificates {
-			name := file.File
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(dir, name)
-			}
-			cert, err := readCertificate(name)
+		for n, c := range a.Certificates {
+			cert, err := readCertificate(file.In(dir, c.File))
 			if err != nil {
 				return nil, fmt.Errorf("applications[%d].certificates[%d].file: %w", i, n, err)
 			}
@@ -41,15 +38,15 @@ func (c Config) Directory(dir string) (*directory.Directory, error) {
 	for _, m := range c.Identities {
 		byID[m.Tenant].Principals = append(byID[m.Tenant].Principals, m.principal())
 	}
-	return directory.New(tenants...)
+	return all, nil
 }
 
 // checkDirectory lets the directory judge the tenants and principals, all but
 // their certificates, whose files are read when a lab starts.
 func (c *Config) checkDirectory(p *problems) {
-	d, err := directory.New(c.tenants()...)
+	d, err := tenants.New(c.tenants()...)
 	if err != nil {
-		p.addDirectory(err, func(e *directory.Error) string {
+		p.addDirectory(err, func(e *tenants.Error) string {
 			for i := len(c.Tenants) - 1; i > 0; i-- { // of two with one id the later is at fault
 				if c.Tenants[i].ID == e.Tenant {
 					return fmt.Sprintf("tenants[%d]", i)
@@ -60,15 +57,15 @@ func (c *Config) checkDirectory(p *problems) {
 		return
 	}
 	for i, a := range c.Applications {
-		p.addDirectory(d.Put(a.Tenant, a.principal()), func(*directory.Error) string { return fmt.Sprintf("applications[%d]", i) })
+		p.addDirectory(d.Put(a.Tenant, a.principal()), func(*tenants.Error) string { return fmt.Sprintf("applications[%d]", i) })
 	}
 	for i, m := range c.Identities {
-		p.addDirectory(d.Put(m.Tenant, m.principal()), func(*directory.Error) string { return fmt.Sprintf("identities[%d]", i) })
+		p.addDirectory(d.Put(m.Tenant, m.principal()), func(*tenants.Error) string { return fmt.Sprintf("identities[%d]", i) })
 	}
 }
 
 // addDirectory adds what the directory finds wrong below the place it is about.
-func (p *problems) addDirectory(err error, place func(*directory.Error) string) {
+func (p *problems) addDirectory(err error, place func(*tenants.Error) string) {
 	if err == nil {
 		return
 	}
@@ -79,18 +76,18 @@ func (p *problems) addDirectory(err error, place func(*directory.Error) string) 
 		}
 		return
 	}
-	if e := (*directory.Error)(nil); errors.As(err, &e) {
+	if e := (*tenants.Error)(nil); errors.As(err, &e) {
 		p.add(place(e)+"."+e.Field, e.Expected, e.Found, "")
 	}
 }
 
 // tenants are the tenants without their principals.
 func (c Config) tenants() []directory.Tenant {
-	tenants := make([]directory.Tenant, len(c.Tenants))
+	all := make([]directory.Tenant, len(c.Tenants))
 	for i, t := range c.Tenants {
-		tenants[i] = directory.Tenant{ID: t.ID, DisplayName: t.Name, Domains: t.Domains}
+		all[i] = directory.Tenant{ID: t.ID, DisplayName: t.Name, Domains: t.Domains}
 	}
-	return tenants
+	return all
 }
 
 // elsewhere is the application's service principal in another tenant: one of its
@@ -105,11 +102,11 @@ func elsewhere(p directory.Principal) directory.Principal {
 // principal is the application without its certificates.
 func (a Application) principal() directory.Principal {
 	p := principal(directory.Application, a.Principal)
-	p.ApplicationObjectID = StableID("application", a.ClientID)
+	p.ApplicationObjectID = tenants.StableID("application", a.ClientID)
 	p.IdentifierURIs, p.AccessTokenVersion = a.IdentifierURIs, a.AccessTokenVersion
 	p.AssignmentRequired, p.PublicClient, p.NoServicePrincipal = a.AppRoleAssignmentRequired, a.PublicClient, a.NoServicePrincipal
 	for n, s := range a.Secrets {
-		p.Secrets = append(p.Secrets, directory.Secret{ID: StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
+		p.Secrets = append(p.Secrets, directory.Secret{ID: tenants.StableID("secret", a.ClientID, fmt.Sprint(n)), Value: s.Value, End: s.Expires})
 	}
 	return p
 }
@@ -118,7 +115,7 @@ func (m Identity) principal() directory.Principal {
 	p := principal(directory.ManagedIdentity, m.Principal)
 	p.ResourceID = m.ResourceID
 	if p.ResourceID == "" {
-		p.ResourceID = ManagedIdentityResourceID(m.Tenant, m.Name)
+		p.ResourceID = tenants.ManagedIdentityResourceID(m.Tenant, m.Name)
 	}
 	return p
 }
@@ -131,7 +128,7 @@ func principal(kind directory.Kind, p Principal) directory.Principal {
 	if p.FederatedCredentials != nil {
 		for _, f := range *p.FederatedCredentials {
 			c := directory.FederatedCredential{
-				ID: StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
+				ID: tenants.StableID("federated credential", p.ClientID, f.Name), Name: f.Name,
 				Issuer: f.Issuer, Subject: f.Subject, Audience: f.Audience,
 			}
 			if f.ClaimsMatchingExpression != nil {
@@ -141,13 +138,6 @@ func principal(kind directory.Kind, p Principal) directory.Principal {
 		}
 	}
 	return d
-}
-
-// ManagedIdentityResourceID is the Azure resource id of a managed identity that
-// the configuration gives none.
-func ManagedIdentityResourceID(tenant, name string) string {
-	return fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/%s",
-		StableID("subscription", tenant), name)
 }
 
 func readCertificate(file string) (directory.Certificate, error) {
@@ -163,5 +153,5 @@ func readCertificate(file string) (directory.Certificate, error) {
 	if err != nil {
 		return directory.Certificate{}, fmt.Errorf("%s: %w", file, err)
 	}
-	return directory.Certificate{ID: StableID("certificate", string(cert.Raw)), DER: cert.Raw, Start: cert.NotBefore, End: cert.NotAfter}, nil
+	return directory.Certificate{ID: tenants.StableID("certificate", string(cert.Raw)), DER: cert.Raw, Start: cert.NotBefore, End: cert.NotAfter}, nil
 }

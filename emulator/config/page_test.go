@@ -25,6 +25,13 @@ documentation. Unknown fields are refused with line and column. Editors complete
 [schema/wiemu.schema.json](schema/wiemu.schema.json); a shorter file is
 [examples/wiemu.yaml](examples/wiemu.yaml).
 
+Without ` + "`-f`" + `, wiemu reads ` + "`wiemu.yaml`" + ` and ` + "`radixconfig.yaml`" + ` of the folder that it is run in,
+those that are there. With ` + "`-f`" + ` it reads the named files and no others, and warns of a
+` + "`wiemu.yaml`" + ` that it passes over: ` + "`wiemu run -f radixconfig.yaml -f wiemu.yaml --env dev web`" + `
+names both. At most one of the files is a wiemu.yaml; workloads of all files are one lab's, and
+key vaults that a radixconfig.yaml names and the wiemu.yaml does not are added, open and with
+placeholders as secrets. A running ` + "`wiemu serve`" + ` keeps the configuration that it was started with.
+
 A tenant is named by its id or a domain, an issuer by its name, an application or identity by its
 name or client id. Durations are written as ` + "`90s`, `10m` or `25h`" + `.
 `
@@ -91,10 +98,24 @@ func TestConfigurationPageHasAnExampleOfEveryField(t *testing.T) {
 	paths(written, "", root.Content[0])
 	wanted(schema, "", schema, func(path string) {
 		// Only applications have flexible credentials; theirs has the example.
-		if !written[path] && !strings.HasPrefix(path, "identities.federatedCredentials.claimsMatchingExpression") {
+		if !writtenAt(written, path) && !strings.HasPrefix(path, "identities.federatedCredentials.claimsMatchingExpression") {
 			t.Errorf("no example has %s", path)
 		}
 	})
+}
+
+// writtenAt reports whether a field is written, NAME standing for any name.
+func writtenAt(written map[string]bool, path string) bool {
+	if written[path] {
+		return true
+	}
+	named := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(path), "NAME", "[^.]+") + "$")
+	for found := range written {
+		if named.MatchString(found) {
+			return true
+		}
+	}
+	return false
 }
 
 func readSchema(t *testing.T) *jsonschema.Schema {
@@ -122,18 +143,26 @@ func topLevel(text string) map[string]string {
 	return parts
 }
 
-// object is what a property holds, itself or in a list; nil if that has no fields.
+// object is what a property holds, itself, in a list or by name; nil if that has no fields.
 func object(schema, property *jsonschema.Schema) (of *jsonschema.Schema, list string) {
+	property = resolved(schema, property)
 	if property.Items != nil {
 		property, list = property.Items, "[]"
+	} else if named := property.AdditionalProperties; named != nil && named.Ref != "" {
+		property, list = named, ".NAME"
 	}
-	if name, found := strings.CutPrefix(property.Ref, "#/$defs/"); found {
-		property = schema.Definitions[name]
-	}
+	property = resolved(schema, property)
 	if property.Properties == nil || property.Properties.Len() == 0 {
 		return nil, ""
 	}
 	return property, list
+}
+
+func resolved(schema, property *jsonschema.Schema) *jsonschema.Schema {
+	if name, found := strings.CutPrefix(property.Ref, "#/$defs/"); found {
+		return schema.Definitions[name]
+	}
+	return property
 }
 
 func fieldRows(b *strings.Builder, schema *jsonschema.Schema, at string, property *jsonschema.Schema) {
@@ -174,7 +203,7 @@ func described(text string) string {
 	if sentence.MatchString(text) {
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}
-	return strings.ReplaceAll(text, "Left out:", "Default:")
+	return text
 }
 
 // paths are the fields of a YAML file, a list's items under the list's name.
@@ -197,8 +226,8 @@ func paths(found map[string]bool, at string, node *yaml.Node) {
 func wanted(schema *jsonschema.Schema, at string, of *jsonschema.Schema, visit func(path string)) {
 	for field := of.Properties.Oldest(); field != nil; field = field.Next() {
 		visit(at + field.Key)
-		if below, _ := object(schema, field.Value); below != nil {
-			wanted(schema, at+field.Key+".", below, visit)
+		if below, list := object(schema, field.Value); below != nil {
+			wanted(schema, at+field.Key+strings.TrimSuffix(list, "[]")+".", below, visit)
 		}
 	}
 }

@@ -24,7 +24,7 @@ applications:
 	if c, err = c.Complete("wiemu.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	d, err := c.Directory(".")
+	d, err := directoryOf(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,15 +3,17 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // Webhook is about the pods of a cluster, which wiemu-server changes as azure-workload-identity's webhook does.
 type Webhook struct {
-	// Issuer is the name of the issuer that signs for the cluster's pods. Left out: the first of this file.
+	// Issuer is the name of the issuer that signs for the cluster's pods. Default: the first of this file.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
-	// Layout is the version of azure-workload-identity that says where pods find their token: "1.6" or, as it was before, "1.5". Left out: 1.6.
+	// Layout is the version of azure-workload-identity that says where pods find their token: "1.6" or, as it was before, "1.5". Default: 1.6.
 	Layout string `yaml:"layout,omitempty" json:"layout,omitempty" jsonschema:"enum=1.6,enum=1.5"`
-	// Sidecar is the proxy that pods may ask for. Left out: there is none, and who asks for it is refused.
+	// Sidecar is the proxy that pods may ask for. Default: there is none, and who asks for it is refused.
 	Sidecar WebhookSidecar `yaml:"sidecar,omitempty" json:"sidecar,omitzero"`
 }
 
@@ -23,8 +25,8 @@ type WebhookSidecar struct {
 	InitImage string `yaml:"initImage" json:"initImage"`
 }
 
-// WebhookLayouts are the values of a webhook's layout, the default first.
-func WebhookLayouts() []string { return []string{"1.6", "1.5"} }
+// webhookLayouts are the values of a webhook's layout, the default first.
+func webhookLayouts() []string { return []string{"1.6", "1.5"} }
 
 // completeWebhook fills in what pods are given. First is the issuer that the
 // file names first; "": none.
@@ -41,9 +43,9 @@ func (c *Config) completeWebhook(p *problems, first string) {
 		w.Issuer = issuers[0]
 	}
 	if !slices.Contains(issuers, w.Issuer) {
-		p.add("webhook.issuer", "the name of an issuer: "+strings.Join(issuers, ", "), w.Issuer, didYouMean(w.Issuer, issuers))
+		p.add("webhook.issuer", "the name of an issuer: "+strings.Join(issuers, ", "), w.Issuer, yamlfile.DidYouMean(w.Issuer, issuers))
 	}
-	layouts := WebhookLayouts()
+	layouts := webhookLayouts()
 	if w.Layout == "" {
 		w.Layout = layouts[0]
 	}

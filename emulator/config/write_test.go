@@ -13,6 +13,7 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":   "{}",
 		"no vaults": "vaults: []",
+		"no access": "vaults: [{name: shop1, access: []}, {name: shop2, accessPolicies: []}, {name: shop3, access: [], accessPolicies: []}]\nstorageAccounts: [{name: orders, access: []}]",
 		"no trust":  "applications: [{name: shop, clientId: 1d0b3f2c-5a67-4d8e-9c41-7e2f60a8b915, federatedCredentials: []}]",
 		"durations": "issuers: [{name: local, rotateKeysEvery: 168h, cacheLifetime: 90s}]",
 		"faults":    "faults: [{name: throttled, parameters: {retry-after: 20s}, for: {resource: entra}, when: {count: 2, after: 5m, probability: 0.5}}]",

@@ -1,58 +1,34 @@
-// Package fault makes a lab go wrong on purpose: it knows which faults there are,
-// keeps those that are injected, and decides for which call one hits. What a hit
-// does happens in the room that asked (entra, a resource, a key ring, a token
-// file); faults of the wire alone are done here, see Answers.
+// Package fault describes what can go wrong in a lab on purpose: a [Fault] names one of
+// the [Kinds], which calls it is for and when it hits them. It is data: it can be written
+// as one word, such as throttled,retry-after=3s,for.client=web,when.count=2 (see [Parse] and its
+// example), in wiemu.yaml and as JSON.
 //
-// A fault is data, and so is the state of a set of them: Active can be written
-// down as JSON and restored elsewhere. Whether a call is hit depends on nothing
-// but the calls before it, lab time and a seed, so the same calls with the same
-// seed are hit again.
+// Whether a call is hit depends on nothing but the calls before it, lab time and a seed,
+// so the same calls with the same seed are hit again.
 package fault
 
 import (
 	"fmt"
-	"strconv"
 	"time"
-
-	"go.yaml.in/yaml/v3"
-
-	"github.com/wiemu/wiemu/emulator/yamlfile"
 )
 
 // Fault is one thing that goes wrong on purpose.
 type Fault struct {
 	// Name is that of a kind of fault; wiemu fault list shows them.
 	Name string `yaml:"name" json:"name"`
-	// Parameters say how bad it is. Which there are depends on the kind.
-	Parameters Settings `yaml:"parameters,omitempty" json:"parameters,omitempty"`
-	// For says who is hit. Left out: everybody.
+	// Parameters are the settings of the kind, by name.
+	Parameters Settings `yaml:"parameters,omitempty" json:"parameters,omitempty" yamlfile:"scalars"`
+	// For says which calls it can hit. Default: all of them.
 	For Selector `yaml:"for,omitempty" json:"for,omitzero"`
-	// When says which calls are hit. Left out: all of them.
+	// When says which of those calls it hits. Default: all of them.
 	When Limits `yaml:"when,omitempty" json:"when,omitzero"`
 }
 
-// Settings are parameters by name, each the text of a value.
+// Settings are the values of parameters as text, by the name of the parameter.
 type Settings map[string]string
 
-// UnmarshalYAMLFile takes numbers and truth values for text, too.
-func (s *Settings) UnmarshalYAMLFile(v yamlfile.Value) {
-	if v.Node.Kind != yaml.MappingNode {
-		v.Refuse("a mapping of parameters, such as {retry-after: 3s}", "", "")
-		return
-	}
-	*s = Settings{}
-	for i := 0; i+1 < len(v.Node.Content); i += 2 {
-		name, value := v.Node.Content[i].Value, v.Node.Content[i+1]
-		if value.Kind != yaml.ScalarNode || value.ShortTag() == "!!null" {
-			v.At(name, value).Refuse("a value such as 3s or 503", "", "")
-			continue
-		}
-		(*s)[name] = value.Value
-	}
-}
-
-// Selector says who is hit: what is given must be the same as the call's. Letter
-// case does not count.
+// Selector selects calls: every field that is not empty must be the same as the call's,
+// ignoring case.
 type Selector struct {
 	// Client is a client id, or the name of an application or managed identity.
 	Client string `yaml:"client,omitempty" json:"client,omitempty"`
@@ -60,27 +36,27 @@ type Selector struct {
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Kid is the id of the key that signed the assertion.
 	Kid string `yaml:"kid,omitempty" json:"kid,omitempty"`
-	// Resource is who answers (entra, keyvault, graph, arm, imds), its host, the resource that a token is for, or the name of a vault or an application.
+	// Resource is who answers (entra, keyvault, graph, arm, storage, imds), its host, the resource that a token is for, or the name of a vault, a storage account or an application.
 	Resource string `yaml:"resource,omitempty" json:"resource,omitempty"`
 	// Workload is NAMESPACE/SERVICE-ACCOUNT, or the name of a component or workload.
 	Workload string `yaml:"workload,omitempty" json:"workload,omitempty"`
 }
 
-// Limits say which of the calls that the selector lets through are hit.
+// Limits say which of the selected calls are hit.
 type Limits struct {
-	// Nth is the first call that is hit; 3 lets two through. Left out: 1.
+	// Nth is the first call that is hit; 3 lets two through. Default: 1.
 	Nth int `yaml:"nth,omitempty" json:"nth,omitempty" jsonschema:"minimum=1"`
-	// Every hits only every so many calls from the first on. Left out: 1.
+	// Every hits only every so many calls from the first on. Default: 1.
 	Every int `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"minimum=1"`
-	// Count is how many calls are hit, after which the fault is spent. Left out: any number.
+	// Count is how many calls are hit, after which the fault is spent. Default: any number.
 	Count int `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"minimum=1"`
 	// After is the lab time between the injection and the first hit.
 	After Duration `yaml:"after,omitempty" json:"after,omitzero" jsonschema:"type=string,example=10m"`
 	// Until is the lab time after the injection from which nothing is hit any more.
 	Until Duration `yaml:"until,omitempty" json:"until,omitzero" jsonschema:"type=string,example=1h"`
-	// Probability is the share of calls that are hit, above 0 up to 1. Left out: 1.
+	// Probability is the share of calls that are hit, above 0 up to 1. Default: 1.
 	Probability float64 `yaml:"probability,omitempty" json:"probability,omitempty" jsonschema:"maximum=1"`
-	// Seed decides which calls a probability hits: the same seed hits the same calls. Left out: the lab's.
+	// Seed decides which calls a probability hits: the same seed hits the same calls. Default: the lab's.
 	Seed uint64 `yaml:"seed,omitempty" json:"seed,omitempty"`
 }
 
@@ -103,62 +79,25 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Subject is what is known about a call at the place where it may be hit.
-type Subject struct {
-	Client     string // client id
-	Issuer     string // URL
-	IssuerName string // as wiemu.yaml calls it, where that is known
-	Kid        string
-	Part       string // who answers: entra, keyvault, graph, arm, imds
-	Host       string // that was asked
-	Resource   string // that a token is for
-	Workload   string // namespace/service account
-}
-
-// Active is an injected fault and how far it has got.
+// Active is an injected fault with its counts.
 type Active struct {
 	ID    string    `json:"id"` // f1, f2, … in the order of injection
-	Fault           //
+	Fault           // what was injected
 	Since time.Time `json:"since"`          // lab time of the injection
-	Calls int       `json:"calls"`          // that the selector let through
-	Hits  int       `json:"hits"`           // of them
+	Calls int       `json:"calls"`          // how many calls were selected
+	Hits  int       `json:"hits"`           // how many of them were hit
 	Spent bool      `json:"spent,omitzero"` // it hits no more: Count is reached
-	Chaos bool      `json:"chaos,omitzero"` // it is one of those that follow from a seed
+	Chaos bool      `json:"chaos,omitzero"` // it was injected by a seed of chaos
 }
 
-// Hit is one call that goes wrong.
-type Hit struct {
-	ID   string // of the fault
-	Kind Kind
-	Call int // its ordinal among the calls that the selector let through
-
-	parameters map[string]string
-}
-
-// Name is that of the fault's kind.
-func (h Hit) Name() string { return h.Kind.Name }
-
-// Text is the value of a parameter, or its default. It panics for a parameter
-// that the kind does not document, which is a mistake of the caller.
-func (h Hit) Text(parameter string) string {
-	p, ok := h.Kind.parameter(parameter)
-	if !ok {
-		panic("fault: " + h.Kind.Name + " has no parameter " + parameter)
+// MissReason says of a fault that has hit nothing why that is.
+func (a Active) MissReason() string {
+	why := "there was no call that it is for"
+	switch {
+	case a.Calls == 1:
+		why = "there was 1 call that it is for, which it let through"
+	case a.Calls > 1:
+		why = fmt.Sprintf("there were %d calls that it is for, all of which it let through", a.Calls)
 	}
-	if v, given := h.parameters[parameter]; given {
-		return v
-	}
-	return p.Default
-}
-
-// Duration is a parameter of that type.
-func (h Hit) Duration(parameter string) time.Duration {
-	d, _ := time.ParseDuration(h.Text(parameter)) // checked when it was injected
-	return d
-}
-
-// Int is a parameter of type Number.
-func (h Hit) Int(parameter string) int {
-	n, _ := strconv.Atoi(h.Text(parameter)) // checked when it was injected
-	return n
+	return fmt.Sprintf("fault %s hit nothing: %s; %s", a.ID, a.Fault, why)
 }

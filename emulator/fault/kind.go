@@ -8,36 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
-// Where a call can go wrong. A room asks at its point; a kind of fault hits at
-// one.
-const (
-	AtRotation     = "rotation"      // another key of a ring is about to sign
-	AtNewKey       = "new key"       // a key ring is about to take a new key
-	AtMint         = "mint"          // a cluster is about to sign a service-account token
-	AtRenewal      = "renewal"       // a kubelet is about to renew the token in a file
-	AtTokenFile    = "token file"    // a token file is about to be laid out
-	AtPodStart     = "pod start"     // a workload's program is about to be told its environment
-	AtArrival      = "arrival"       // a request of a client has arrived, at Entra ID or a resource
-	AtRequest      = "request"       // and is about to be answered
-	AtTrust        = "trust"         // Entra ID is about to look for the federated credential of an assertion
-	AtToken        = "token"         // Entra ID is about to make an access token
-	AtKeyLookup    = "keys"          // Entra ID looks for the key of an assertion
-	AtDiscovery    = "discovery"     // an issuer's discovery document is fetched
-	AtJWKS         = "jwks"          // an issuer's key set is fetched
-	AtMinted       = "minted"        // a cluster has signed a service-account token
-	AtEarlyRenewal = "early renewal" // a kubelet has fetched a token and looks when to renew it
-	AtGranted      = "granted"       // Entra ID has signed an access token
-)
-
-// Kind is a sort of fault: what wiemu fault list tells about it.
+// Kind is a kind of fault, as wiemu fault list describes it.
 type Kind struct {
 	Name        string      `json:"name"`
 	Summary     string      `json:"summary"`     // what happens, in one line
-	Description string      `json:"description"` // what a client sees, and where it is known from
-	Point       string      `json:"point"`       // where it hits
+	Description string      `json:"description"` // what a client sees, and the source
+	Point       string      `json:"point"`       // where it hits, such as "request" or "token file"
 	Selects     []string    `json:"selects"`     // the fields of a Selector that are known there
 	Parameters  []Parameter `json:"parameters,omitempty"`
 	Example     string      `json:"example"` // after "wiemu fault inject "
@@ -47,8 +26,8 @@ type Kind struct {
 type Parameter struct {
 	Name        string   `json:"name"`
 	Type        Type     `json:"type"`
-	Values      []string `json:"values,omitempty"` // that a Choice has
-	Most        string   `json:"most,omitempty"`   // that a Duration may be; "": any
+	Values      []string `json:"values,omitempty"` // of a choice
+	Most        string   `json:"most,omitempty"`   // the longest duration; if empty, any
 	Default     string   `json:"default"`
 	Description string   `json:"description"`
 }
@@ -76,10 +55,10 @@ const (
 // Kinds returns every kind of fault, in the order in which a token meets them.
 // The slice is the caller's.
 func Kinds() []Kind {
-	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), answers(), awkward())
+	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), roles(), answers(), rotations())
 }
 
-// Named returns the kind with a name. The error suggests the nearest.
+// Named returns the kind with a name. Its error suggests the nearest name.
 func Named(name string) (Kind, error) {
 	kind, mistake := named(name)
 	if mistake != nil {
@@ -97,10 +76,10 @@ func named(name string) (Kind, *Mistake) {
 		}
 		names = append(names, k.Name)
 	}
-	return Kind{}, &Mistake{Field: "name", Expected: "the name of a fault, which wiemu fault list shows", Found: name, Fix: didYouMean(name, names)}
+	return Kind{}, &Mistake{Field: "name", Expected: "the name of a fault, which wiemu fault list shows", Found: name, Fix: yamlfile.DidYouMean(name, names)}
 }
 
-// Mistake is something about a fault that cannot be.
+// Mistake is a field of a fault that is wrong.
 type Mistake struct {
 	Field    string // such as parameters.retry-after
 	Expected string
@@ -116,13 +95,6 @@ func (m *Mistake) Error() string {
 	return text
 }
 
-func didYouMean(name string, known []string) string {
-	if near := yamlfile.Nearest(name, known); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
-}
-
 func (k Kind) parameter(name string) (Parameter, bool) {
 	i := slices.IndexFunc(k.Parameters, func(p Parameter) bool { return p.Name == name })
 	if i < 0 {
@@ -131,8 +103,8 @@ func (k Kind) parameter(name string) (Parameter, bool) {
 	return k.Parameters[i], true
 }
 
-// Check returns the mistakes of a fault, all of them. Issuers are the names of
-// those that wiemu knows; nil: any name will do.
+// Check returns all mistakes of a fault. Issuers are the names that For.Issuer may have; if
+// nil, it may have any.
 func (f Fault) Check(issuers []string) []*Mistake {
 	kind, mistake := named(f.Name)
 	if mistake != nil {
@@ -154,7 +126,7 @@ func (k Kind) checkParameters(given map[string]string) (found []*Mistake) {
 			if len(known) == 0 {
 				expected = "no parameter, which " + k.Name + " does not have"
 			}
-			found = append(found, &Mistake{field, expected, name, didYouMean(name, known)})
+			found = append(found, &Mistake{field, expected, name, yamlfile.DidYouMean(name, known)})
 			continue
 		}
 		if m := p.check(given[name]); m != nil {
@@ -181,7 +153,7 @@ func (p Parameter) check(value string) *Mistake {
 		}
 	case TypeChoice:
 		if !slices.Contains(p.Values, value) {
-			return &Mistake{Expected: "one of " + strings.Join(p.Values, ", "), Found: value, Fix: didYouMean(value, p.Values)}
+			return &Mistake{Expected: "one of " + strings.Join(p.Values, ", "), Found: value, Fix: yamlfile.DidYouMean(value, p.Values)}
 		}
 	}
 	return nil
@@ -189,12 +161,12 @@ func (p Parameter) check(value string) *Mistake {
 
 func (k Kind) checkSelector(s Selector, issuers []string) (found []*Mistake) {
 	for _, f := range s.fields() {
-		if f.value != "" && !slices.Contains(k.Selects, f.name) {
+		if *f.value != "" && !slices.Contains(k.Selects, f.name) {
 			found = append(found, &Mistake{Field: "for." + f.name, Expected: "one of " + strings.Join(k.Selects, ", "), Found: f.name, Fix: "where " + k.Name + " hits, nothing else is known"})
 		}
 	}
 	if s.Issuer != "" && issuers != nil && !strings.Contains(s.Issuer, "://") && !slices.Contains(issuers, s.Issuer) {
-		found = append(found, &Mistake{Field: "for.issuer", Expected: "an https URL or the name of an issuer: " + strings.Join(issuers, ", "), Found: s.Issuer, Fix: didYouMean(s.Issuer, issuers)})
+		found = append(found, &Mistake{Field: "for.issuer", Expected: "an https URL or the name of an issuer: " + strings.Join(issuers, ", "), Found: s.Issuer, Fix: yamlfile.DidYouMean(s.Issuer, issuers)})
 	}
 	return found
 }

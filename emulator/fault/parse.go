@@ -1,8 +1,13 @@
 package fault
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // Parse reads a fault in one word, as in --fault:
@@ -48,15 +53,15 @@ func (f *Fault) Set(setting string) error {
 }
 
 func (s *Selector) set(field, value string) error {
-	into := map[string]*string{
-		selectClient: &s.Client, selectIssuer: &s.Issuer, selectKid: &s.Kid, selectResource: &s.Resource, selectWorkload: &s.Workload,
+	var known []string
+	for _, f := range s.fields() {
+		if f.name == field {
+			*f.value = value
+			return nil
+		}
+		known = append(known, f.name)
 	}
-	known := []string{selectClient, selectIssuer, selectKid, selectResource, selectWorkload}
-	if into[field] == nil {
-		return &Mistake{Field: "for", Expected: "one of " + strings.Join(known, ", "), Found: field, Fix: didYouMean(field, known)}
-	}
-	*into[field] = value
-	return nil
+	return &Mistake{Field: "for", Expected: "one of " + strings.Join(known, ", "), Found: field, Fix: yamlfile.DidYouMean(field, known)}
 }
 
 func (l *Limits) set(field, value string) (err error) {
@@ -79,10 +84,53 @@ func (l *Limits) set(field, value string) (err error) {
 		l.Seed, err = strconv.ParseUint(value, 10, 64)
 	default:
 		known := []string{"nth", "every", "count", "after", "until", "probability", "seed"}
-		return &Mistake{Field: "when", Expected: "one of " + strings.Join(known, ", "), Found: field, Fix: didYouMean(field, known)}
+		return &Mistake{Field: "when", Expected: "one of " + strings.Join(known, ", "), Found: field, Fix: yamlfile.DidYouMean(field, known)}
 	}
 	if err != nil {
 		return &Mistake{Field: "when." + field, Expected: expected, Found: strconv.Quote(value)}
 	}
 	return nil
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+type selectorField struct {
+	name  string
+	value *string
+}
+
+func (s *Selector) fields() []selectorField {
+	return []selectorField{
+		{selectClient, &s.Client}, {selectIssuer, &s.Issuer}, {selectKid, &s.Kid}, {selectResource, &s.Resource}, {selectWorkload, &s.Workload},
+	}
+}
+
+// String writes the fault as it is given on the command line.
+func (f Fault) String() string {
+	words := []string{f.Name}
+	for _, name := range sortedKeys(f.Parameters) {
+		words = append(words, name+"="+f.Parameters[name])
+	}
+	for _, s := range f.For.fields() {
+		if *s.value != "" {
+			words = append(words, "--for "+s.name+"="+*s.value)
+		}
+	}
+	return strings.Join(append(words, f.When.words()...), " ")
+}
+
+func (l Limits) words() (words []string) {
+	add := func(given bool, name string, value any) {
+		if given {
+			words = append(words, fmt.Sprintf("--%s %v", name, value))
+		}
+	}
+	add(l.Nth > 1, "nth", l.Nth)
+	add(l.Every > 1, "every", l.Every)
+	add(l.Count > 0, "count", l.Count)
+	add(l.After > 0, "after", l.After)
+	add(l.Until > 0, "until", l.Until)
+	add(l.Probability > 0, "probability", l.Probability)
+	add(l.Probability > 0 && l.Seed != 0, "seed", l.Seed)
+	return words
 }

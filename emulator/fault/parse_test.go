@@ -8,12 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/internal/faultkind"
 )
 
 func TestAFaultInOneWord(t *testing.T) {
 	got, err := fault.Parse("throttled,retry-after=3s, for.resource=entra,for.client=c,when.nth=2,when.every=3,when.count=4,when.after=1m,when.until=1h,when.probability=0.5,when.seed=7")
 	want := fault.Fault{
-		Name: fault.Throttled, Parameters: fault.Settings{"retry-after": "3s"}, For: fault.Selector{Client: "c", Resource: "entra"},
+		Name: faultkind.Throttled, Parameters: fault.Settings{"retry-after": "3s"}, For: fault.Selector{Client: "c", Resource: "entra"},
 		When: fault.Limits{Nth: 2, Every: 3, Count: 4, After: fault.Duration(time.Minute), Until: fault.Duration(time.Hour), Probability: 0.5, Seed: 7},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

@@ -5,22 +5,23 @@ package azure
 
 import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	sdk "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/internal/cloud"
 )
 
 // ClientOptions lead a client of the SDK to the lab: they name the lab's cloud, and
-// their Transport is [harness.TestLab.HTTPClient]. Retries are the SDK's own, and wait
+// their Transport is [harness.Lab.HTTPClient]. Retries are the SDK's own, and wait
 // on the machine's clock, or the bubble's.
-func ClientOptions(lab *harness.TestLab) azcore.ClientOptions {
-	in := lab.Lab().Emulator().Cloud()
+func ClientOptions(lab *harness.Lab) azcore.ClientOptions {
+	in, _ := cloud.Named(lab.Cloud) // which the lab has from there
 	return azcore.ClientOptions{
 		Transport: lab.HTTPClient(),
-		Cloud: cloud.Configuration{
+		Cloud: sdk.Configuration{
 			ActiveDirectoryAuthorityHost: in.Authority(),
-			Services: map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: {
+			Services: map[sdk.ServiceName]sdk.ServiceConfiguration{sdk.ResourceManager: {
 				Endpoint: "https://" + in.Management[0],
 				Audience: "https://" + in.Management[len(in.Management)-1], // azcore: arm/runtime/runtime.go
 			}},
@@ -31,10 +32,10 @@ func ClientOptions(lab *harness.TestLab) azcore.ClientOptions {
 // Credential is what azidentity makes of a pod's environment: it exchanges the token
 // in the pod's file, and caches access tokens as in production, on the time of the
 // machine or the bubble. An application that starts again makes another one.
-func Credential(t harness.TB, lab *harness.TestLab, pod *harness.Pod) *azidentity.WorkloadIdentityCredential {
+func Credential(t harness.TB, lab *harness.Lab, pod *harness.Pod) *azidentity.WorkloadIdentityCredential {
 	t.Helper()
 	credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
-		ClientOptions: ClientOptions(lab), ClientID: pod.Environment.ClientID, TenantID: pod.Environment.TenantID, TokenFilePath: pod.Environment.TokenFile,
+		ClientOptions: ClientOptions(lab), ClientID: pod.ClientID, TenantID: pod.TenantID, TokenFilePath: pod.TokenFile,
 	})
 	if err != nil {
 		t.Fatalf("credential of %s/%s: %v", pod.Namespace, pod.ServiceAccount, err)

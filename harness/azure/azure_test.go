@@ -27,7 +27,7 @@ func TestACredentialIsGrantedATokenInEveryCloud(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lab := harness.New(t, harness.Configured(config.Config{Cloud: name}))
+			lab := harness.New(t, harness.WithConfig(config.Config{Cloud: name}))
 			web := lab.Workload("shop/web-sa")
 			token, err := azure.Credential(t, lab, web).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
 			if err != nil || token.Token == "" {
@@ -44,7 +44,7 @@ func TestACredentialIsGrantedATokenInEveryCloud(t *testing.T) {
 // Stepping the lab's clock moves no SDK's: what starts anew reads the file of then.
 func TestATokenFileRotatesOverADay(t *testing.T) {
 	t.Parallel()
-	lab := harness.New(t, harness.At(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
+	lab := harness.New(t, harness.WithStart(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)))
 	web := lab.Workload("shop/web-sa")
 	jtis := map[string]bool{}
 	for range 25 {
@@ -66,7 +66,7 @@ func TestAFaultIsRetriedAsTheSDKDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where Retry-After costs no time
 		lab := harness.New(t)
 		read := reader(t, lab, lab.Workload("shop/web-sa"))
-		throttled := lab.Faults().Inject("throttled,retry-after=30s,for.resource=keyvault,when.count=2")
+		throttled := lab.Inject("throttled,retry-after=30s,for.resource=keyvault,when.count=2")
 		began := time.Now()
 		if err := read(); err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestAFaultIsRetriedAsTheSDKDoes(t *testing.T) {
 		if waited := time.Since(began); throttled.Hits() != 2 || waited < time.Minute {
 			t.Errorf("%d hits, %v", throttled.Hits(), waited)
 		}
-		lab.Faults().Inject("server-error,for.resource=keyvault") // for good
+		lab.Inject("server-error,for.resource=keyvault") // for good
 		if err := read(); err == nil || !strings.Contains(err.Error(), "503") {
 			t.Errorf("a vault that is out of order: %v", err)
 		}

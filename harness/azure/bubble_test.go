@@ -13,9 +13,9 @@ import (
 )
 
 // reader is an application that keeps one client, as a server does.
-func reader(t *testing.T, lab *harness.TestLab, pod *harness.Pod) (read func() error) {
+func reader(t *testing.T, lab *harness.Lab, pod *harness.Pod) (read func() error) {
 	t.Helper()
-	client, err := azsecrets.NewClient(lab.Vault("mykeyvault").URL(), azure.Credential(t, lab, pod), &azsecrets.ClientOptions{ClientOptions: azure.ClientOptions(lab)})
+	client, err := azsecrets.NewClient(lab.Vault("mykeyvault").URL, azure.Credential(t, lab, pod), &azsecrets.ClientOptions{ClientOptions: azure.ClientOptions(lab)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness"
+	"github.com/wiemu/wiemu/internal/faults"
 )
 
 // A client that does what it should, azidentity with its default retries, lives
@@ -30,7 +30,7 @@ func TestAzureSDKsSurviveChaos(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range fault.Chaos(1) {
+	for _, f := range faults.Chaos(1, []string{"keyvault"}) {
 		if met[f.Name] == 0 {
 			t.Errorf("no day met %s", f.Name)
 		}
@@ -44,7 +44,7 @@ func chaoticDay(t *testing.T, seed uint64) (hits []string) {
 	t.Helper()
 	const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
 	synctest.Test(t, func(t *testing.T) {
-		lab := harness.New(t, harness.Configured(config.Config{
+		lab := harness.New(t, harness.WithConfig(config.Config{
 			Chaos: seed,
 			Applications: []config.Application{{Principal: config.Principal{Name: "web", ClientID: clientID, FederatedCredentials: &[]config.FederatedCredential{{
 				Name: "web", Subject: "system:serviceaccount:shop:web-sa",
@@ -57,7 +57,7 @@ func chaoticDay(t *testing.T, seed uint64) (hits []string) {
 			}
 			time.Sleep(20 * time.Minute)
 		}
-		for _, e := range lab.Journal().Events() {
+		for _, e := range lab.Journal().All(journal.Event{}) {
 			switch {
 			case e.Kind == journal.Fault && e.Detail["action"] == "hit":
 				hits = append(hits, e.Detail["name"])

@@ -18,7 +18,7 @@ func TestThePasswordIsReadEveryDay(t *testing.T) {
 	lab.Vault("orders").Set("password", "hunter2")
 	options := azsecrets.ClientOptions{ClientOptions: azure.ClientOptions(lab)}
 	start := func() *azsecrets.Client { // the application starts; it knows nothing of the lab
-		client, _ := azsecrets.NewClient(lab.Vault("orders").URL(), azure.Credential(t, lab, web), &options)
+		client, _ := azsecrets.NewClient(lab.Vault("orders").URL, azure.Credential(t, lab, web), &options)
 		return client
 	}
 	for range 3 {
@@ -32,7 +32,7 @@ func TestThePasswordIsReadEveryDay(t *testing.T) {
 
 	lab.Entra().Change(web.ClientID, directory.FederatedCredential{Subject: "system:serviceaccount:shop:api-sa"})
 	if _, err := start().GetSecret(t.Context(), "password", "", nil); err == nil {
-		t.Fatalf("the password is read by somebody whom nobody trusts")
+		t.Fatalf("the password is read without a matching federated credential")
 	}
 	lab.Journal().Await(journal.Event{Kind: journal.Exchange, Code: 700213})
 }

@@ -13,9 +13,11 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/truncate"
+	"github.com/wiemu/wiemu/internal/unverified"
 )
 
-// answer is a reply as it came.
 type answer struct {
 	status int
 	header http.Header
@@ -31,7 +33,6 @@ func read(resp *http.Response) (answer, error) {
 	return a, err
 }
 
-// differences are what of the reply is not as Entra ID's.
 func (t Table) differences(want Reply, got answer) []string {
 	d := &diff{table: t, got: got}
 	d.same("status", want.Status, got.status)
@@ -110,18 +111,18 @@ func (d *diff) matches(what, pattern string, got any) {
 	}
 }
 
-// token compares the access token.
 func (d *diff) token(want Reply) {
 	if want.Claims == nil && want.Jose == nil && want.Lacks == nil && !want.UTI {
 		return
 	}
 	token, _ := d.got.body["access_token"].(string)
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+	parts, err := unverified.Parse(token)
+	if err != nil {
 		d.found = append(d.found, "access_token: Entra ID has a JWT, found "+show(token))
 		return
 	}
-	header, claims := object(parts[0]), object(parts[1])
+	var header, claims map[string]any
+	_, _ = parts.Header.Decode(&header), parts.Claims.Decode(&claims) // the checks say what is missing
 	for name, value := range want.Jose {
 		d.same("header "+name, value, header[name])
 	}
@@ -169,16 +170,6 @@ func utiOf(requestID string) string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-func object(part string) map[string]any {
-	data, err := base64.RawURLEncoding.DecodeString(part)
-	var members map[string]any
-	if err == nil {
-		_ = json.Unmarshal(data, &members) // the checks say what is missing
-	}
-	return members
-}
-
-// members are the names of an object's members in order.
 func members(raw []byte) []string {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.Token(); err != nil {
@@ -210,14 +201,10 @@ func plain(v any) any {
 	return p
 }
 
-// show is a value as one line of limited length.
 func show(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	if len(data) > 300 {
-		return string(data[:300]) + "…"
-	}
-	return string(data)
+	return truncate.Bytes(string(data), 300)
 }

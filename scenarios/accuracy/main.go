@@ -23,6 +23,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,9 +31,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator"
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/emulator/managedidentity"
+	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/managedidentity"
+	"github.com/wiemu/wiemu/internal/server"
 )
 
 //go:embed accuracy.yaml
@@ -112,7 +114,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// asked is who answers the requests.
+// asked is the emulator that the requests are sent to.
 type asked struct {
 	base   string
 	client *http.Client
@@ -131,11 +133,10 @@ func (a asked) url(host string) string {
 	return "https://" + host
 }
 
-// imds is Azure's instance metadata service.
 const imds = "169.254.169.254"
 
-// open makes keys and certificates, adds what they are called to the variables of
-// the table, and opens who is asked.
+// open makes keys and certificates, adds their names to the variables of the table,
+// and opens the emulator to ask.
 func open(ctx context.Context, t Table, target, issuerListen string, insecure bool) (a asked, keys Keys, err error) {
 	if keys, err = newKeys(); err != nil {
 		return a, keys, err
@@ -178,12 +179,12 @@ func wiemu(ctx context.Context, t Table, keys Keys, dir string) (asked, error) {
 	if err != nil {
 		return asked{}, err
 	}
-	e, err := emulator.Start(ctx, emulator.Options{Config: c, StateDir: filepath.Join(dir, "state"), Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}})
+	e, err := server.Start(ctx, server.Options{Config: c, Options: lab.Options{StateDir: filepath.Join(dir, "state"), Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}}})
 	if err != nil {
 		return asked{}, err
 	}
 	end := func() { _ = e.Close(context.Background()) } // the answers are known
-	machine, err := e.AddMachine(emulator.Machine{Kind: managedidentity.IMDS, Name: "accuracy/machine", ClientID: t.Variables["identity"]})
+	machine, err := e.AddMachine(lab.Machine{Kind: managedidentity.IMDS, Name: "accuracy/machine", ClientID: t.Variables["identity"]})
 	if err != nil {
 		end()
 		return asked{}, err
@@ -198,7 +199,6 @@ type led struct {
 	others http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
 func (l led) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != imds {
 		return l.others.RoundTrip(r)
@@ -208,39 +208,26 @@ func (l led) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// inMemory is the network outside: one issuer, and nobody else.
+// inMemory is the network outside, with one issuer.
 type inMemory struct {
 	host   string
 	issuer http.Handler
 }
 
-// RoundTrip implements http.RoundTripper.
 func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != m.host {
 		return nil, fmt.Errorf("no such host %s", r.URL.Host)
 	}
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	w := httptest.NewRecorder()
 	m.issuer.ServeHTTP(w, r)
-	return &http.Response{
-		StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(strings.NewReader(w.body.String())), Request: r,
-	}, nil
+	answer := w.Result()
+	answer.Request = r
+	return answer, nil
 }
-
-type recorder struct {
-	header http.Header
-	status int
-	body   strings.Builder
-}
-
-func (w *recorder) Header() http.Header         { return w.header }
-func (w *recorder) WriteHeader(status int)      { w.status = status }
-func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // patience with another emulator (wall time).
 const patience = 20 * time.Second
 
-// other is another emulator.
 func other(t Table, keys Keys, target, issuerListen string, insecure bool) (asked, error) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12}} //nolint:gosec // asked for
 	a := asked{strings.TrimSuffix(target, "/"), &http.Client{Transport: transport, Timeout: patience}, true, transport.CloseIdleConnections}
@@ -261,7 +248,6 @@ func other(t Table, keys Keys, target, issuerListen string, insecure bool) (aske
 	return a, nil
 }
 
-// ask makes every request whose name matches.
 func (t Table) ask(ctx context.Context, a asked, keys Keys, matches *regexp.Regexp) ([]Result, error) {
 	var results []Result
 	for _, c := range t.Cases {
@@ -321,7 +307,6 @@ func count(results []Result, same bool) int {
 // confidences are the grades, best first.
 func confidences() []string { return []string{"recorded", "documented", "inferred"} }
 
-// printCounts writes the table of docs/accuracy.md.
 func printCounts(out io.Writer, count map[string]int) error {
 	text, all := "| confidence | requests |\n|---|---|\n", 0
 	for _, confidence := range confidences() {
@@ -332,7 +317,6 @@ func printCounts(out io.Writer, count map[string]int) error {
 	return err
 }
 
-// print writes a line for each case, what differs below it, and the score.
 func print(out io.Writer, results []Result) error {
 	scores := map[string][2]int{}
 	var text strings.Builder

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // Table is accuracy.yaml: requests and what Entra ID answers.
@@ -110,7 +110,6 @@ func readTable(file string, data []byte, over map[string]string) (Table, error) 
 	return t, problems.Err()
 }
 
-// count is how many cases there are of each confidence.
 func (t Table) count() map[string]int {
 	n := map[string]int{}
 	for _, c := range t.Cases {

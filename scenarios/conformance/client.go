@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/wiemu/wiemu/emulator/yamlfile"
+	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
 // A Mode is a way in which a client meets the emulated hosts.
@@ -20,19 +21,20 @@ type Mode string
 
 // The modes, in the order in which a client is run in them.
 const (
-	Proxy   Mode = "proxy"   // wiemu run
-	Isolate Mode = "isolate" // wiemu run --isolate
+	Transparent Mode = "transparent" // wiemu run with no option, by no proxy
+	Proxy       Mode = "proxy"       // wiemu run --network proxy
+	Isolate     Mode = "isolate"     // wiemu run --isolate
 	// Lockstep is the scenarios of Client.Lockstep: the client lives on the lab clock.
 	Lockstep Mode = "lockstep"
 )
 
-var modes = []Mode{Proxy, Isolate, Lockstep}
+var modes = []Mode{Transparent, Proxy, Isolate, Lockstep}
 
 // UnmarshalText reads a mode and refuses any other text.
 func (m *Mode) UnmarshalText(text []byte) error {
 	*m = Mode(text)
 	if !slices.Contains(modes, *m) {
-		return errors.New("proxy, isolate or lockstep") // what was expected: yamlfile says the rest
+		return errors.New("transparent, proxy, isolate or lockstep") // what was expected: yamlfile says the rest
 	}
 	return nil
 }
@@ -44,8 +46,8 @@ type Client struct {
 
 	Name      string   `yaml:"name"`       // row of the table, with Credential
 	Federated string   `yaml:"credential"` // what the library calls its federated credential (default: federated)
-	Package   string   `yaml:"package"`    // whose version is shown
-	Needs     []string `yaml:"needs"`      // programs; without them the client is left out
+	Package   string   `yaml:"package"`    // the package that has the version to show
+	Needs     []string `yaml:"needs"`      // programs; without them the client is skipped
 	With      []string `yaml:"with"`       // files elsewhere that Install depends on, relative to Dir
 
 	// Install runs once in a copy of Dir, until a file of Dir or With changes;
@@ -60,16 +62,18 @@ type Client struct {
 	// own. Without Refusal they are all that the client has.
 	Credentials []Credential `yaml:"credentials"`
 
+	// Programs are further ones of the same installation, each a row of its own.
+	Programs []Program `yaml:"programs"`
+
 	Modes        []Mode   `yaml:"modes"`
 	Lockstep     []string `yaml:"lockstep"`      // files of lockstep/, without .yaml
 	WithoutProxy bool     `yaml:"without-proxy"` // it ignores proxies: no proxy mode
 	Refusal      string   `yaml:"refusal"`       // in its output when its subject is refused
-	Escapes      []string `yaml:"escapes"`       // hosts outside that it is known to try
+	Escapes      []string `yaml:"escapes"`       // hosts that it is known to try and does without: outside, or accounts that the lab does not have
 	Note         string   `yaml:"note"`          // below the table
 }
 
-// readClients reads every client below dir, in the order of their names, and
-// tells all that is wrong in their client.yaml at once.
+// readClients reads the clients below dir by name, and reports all problems at once.
 func readClients(dir string) ([]Client, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", "client.yaml"))
 	if err != nil {
@@ -123,8 +127,13 @@ func readClient(file string) (Client, error) {
 	refuse := func(field, expected, found, fix string) {
 		problems = append(problems, yamlfile.Problem{File: file, Line: lineOf(node, field), Field: field, Expected: expected, Found: found, Fix: fix})
 	}
-	if c.Refusal == "" && len(c.Credentials) == 0 {
-		refuse("refusal", "text", "nothing", "give what the client's own output contains when its subject is refused, such as AADSTS700213; or credentials, for a client that has no federated one")
+	if c.Refusal == "" && len(c.Credentials) == 0 && len(c.Programs) == 0 {
+		refuse("refusal", "text", "nothing", "give what the client's own output contains when its subject is refused, such as AADSTS700213; or credentials or programs, for a client that has no federated one")
+	}
+	for i, p := range c.Programs {
+		p.check(func(field, expected, found, fix string) {
+			refuse(fmt.Sprintf("programs[%d].%s", i, field), expected, found, fix)
+		})
 	}
 	for i, credential := range c.Credentials {
 		if credential.Name == "" || credential.Run == "" {
@@ -137,21 +146,19 @@ func readClient(file string) (Client, error) {
 		{"version", c.Version, "give a command that prints the package's version"},
 		{"run", c.Run, "give the command that is the client"},
 	} {
-		if strings.TrimSpace(f.value) == "" {
+		if strings.TrimSpace(f.value) == "" && (c.reads() || f.field == "name") {
 			refuse(f.field, "text", "nothing", f.fix)
 		}
 	}
 	switch {
-	case len(c.Modes) == 0:
-		refuse("modes", "proxy, isolate, lockstep", "none", "list the modes that the client runs in")
+	case len(c.Modes) == 0 && c.reads():
+		refuse("modes", "transparent, proxy, isolate, lockstep", "none", "list the modes that the client runs in")
 	case slices.Contains(c.Modes, Lockstep) != (len(c.Lockstep) > 0):
 		refuse("lockstep", "scenarios for a client that has the mode lockstep, and for no other", fmt.Sprintf("%d", len(c.Lockstep)), "list the scenarios of scenarios/conformance/lockstep that the client plays, such as day, and lockstep among its modes")
 	case c.WithoutProxy && slices.Contains(c.Modes, Proxy):
-		refuse("modes", "isolate alone", "proxy", "a client that is without-proxy cannot run there")
+		refuse("modes", "transparent and isolate", "proxy", "a client that is without-proxy cannot run there")
 	}
-	if c.Federated == "" {
-		c.Federated = "federated"
-	}
+	c.Federated = cmp.Or(c.Federated, "federated")
 	if c.Runtime == "" && len(c.Needs) > 0 {
 		c.Runtime = runtimes[c.Needs[0]]
 	}
@@ -163,6 +170,10 @@ func readClient(file string) (Client, error) {
 	problems.Sort()
 	return c, problems.Err()
 }
+
+// reads says whether the client itself is a row, with a credential or several: it reads a
+// secret. If not, its programs are all that it has.
+func (c Client) reads() bool { return c.Run != "" || len(c.Programs) == 0 }
 
 // runtimes print what programs run on, by the first program that they need.
 var runtimes = map[string]string{
@@ -188,7 +199,6 @@ func lineOf(top *yaml.Node, field string) int {
 	return 0
 }
 
-// chosen are the clients whose name or directory matches.
 func chosen(clients []Client, matches *regexp.Regexp) []Client {
 	return slices.DeleteFunc(slices.Clone(clients), func(c Client) bool {
 		return !matches.MatchString(c.Name) && !matches.MatchString(filepath.Base(c.Dir))

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// driver runs clients.
 type driver struct {
 	options
 	cache    *Cache
@@ -25,6 +24,7 @@ type driver struct {
 
 	mu       sync.Mutex // progress
 	isolated func() error
+	led      func() error
 	shifted  func() error
 }
 
@@ -35,22 +35,21 @@ func newDriver(o options, progress io.Writer) (*driver, error) {
 	d := &driver{options: o, progress: progress}
 	// The wiemu under test first, and with it the kubectl that make kubectl builds.
 	d.environ = append(os.Environ(), "PATH="+filepath.Dir(o.wiemu)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	d.isolated = sync.OnceValue(d.probe)
+	d.isolated = sync.OnceValue(func() error { return d.probe("true", "--isolate") })
+	d.led = sync.OnceValue(func() error { return d.probe(noProxy) })
 	d.shifted = sync.OnceValue(d.probeLockstep)
 	var err error
 	d.cache, err = openCache(o.cache, d.environ)
 	return d, err
 }
 
-// say writes a line of progress.
 func (d *driver) say(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fmt.Fprintf(d.progress, format+"\n", args...)
 }
 
-// update pins every client to the newest version that runs here, one after the
-// other: those in Go share a go.mod.
+// update pins every client to its newest version, one by one: those in Go share a go.mod.
 func (d *driver) update(ctx context.Context, clients []Client) error {
 	for _, c := range clients {
 		if strings.TrimSpace(c.Update) == "" {
@@ -82,13 +81,13 @@ func (d *driver) all(ctx context.Context, clients []Client) []Result {
 	return slices.Concat(rows...)
 }
 
-// one installs a client and runs it in each of its modes, and with each of its
-// credentials.
+// one installs a client and runs it in each of its modes, and with each of its credentials.
 func (d *driver) one(ctx context.Context, c Client) (rows []Result) {
-	r := Result{Client: c.Name, Credential: c.Federated, Package: c.Package, Refusal: c.Refusal, WithoutProxy: c.WithoutProxy, Note: c.Note, Modes: map[Mode]ModeResult{}}
+	r := Result{Client: c.Name, Credential: c.Federated, Package: c.Package, Refusal: c.Refusal, Note: c.Note, Modes: map[Mode]ModeResult{}}
 	dir, outcome, err := d.prepare(ctx, c, &r)
+	programs := d.programs(ctx, c, r, dir, outcome, err)
 	if c.Refusal == "" {
-		return d.credentials(ctx, c, r, dir, outcome, err)
+		return append(d.credentials(ctx, c, r, dir, outcome, err), programs...)
 	}
 	for _, m := range d.modes {
 		if !slices.Contains(c.Modes, m) {
@@ -107,11 +106,10 @@ func (d *driver) one(ctx context.Context, c Client) (rows []Result) {
 			d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
 	}
-	return append([]Result{r}, d.credentials(ctx, c, r, dir, outcome, err)...)
+	return slices.Concat([]Result{r}, d.credentials(ctx, c, r, dir, outcome, err), programs)
 }
 
-// prepare installs the client and asks for versions. The outcome is of all its
-// modes, if there is an error.
+// prepare installs the client; if that fails, the outcome is of all its modes.
 func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, outcome Outcome, err error) {
 	if missing := d.missing(c); len(missing) > 0 {
 		return "", LeftOut, fmt.Errorf("this machine has no %s", strings.Join(missing, ", "))
@@ -131,6 +129,9 @@ func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, 
 	}
 	if !before {
 		d.say("install  %-80s %5.1fs", c.Name, r.InstallSeconds)
+	}
+	if !c.reads() {
+		return dir, "", nil
 	}
 	out, err := d.cache.bash(ctx, c, dir, c.Version)
 	if err != nil {
@@ -155,15 +156,8 @@ func (d *driver) missing(c Client) (programs []string) {
 }
 
 func (d *driver) mode(ctx context.Context, c Client, m Mode, dir string) (result ModeResult) {
-	if m == Isolate {
-		if err := d.isolated(); err != nil {
-			return ModeResult{Outcome: LeftOut, Why: err.Error()}
-		}
-	}
-	if m == Lockstep {
-		if err := d.shifted(); err != nil {
-			return ModeResult{Outcome: LeftOut, Why: err.Error()}
-		}
+	if err := d.permitted(m); err != nil {
+		return ModeResult{Outcome: LeftOut, Why: err.Error()}
 	}
 	start := time.Now() // wall time, for people
 	defer func() { result.Seconds = time.Since(start).Seconds() }()
@@ -173,7 +167,7 @@ func (d *driver) mode(ctx context.Context, c Client, m Mode, dir string) (result
 		}
 		return ModeResult{Outcome: Passed, Checked: Checked{Rotated: true}}
 	}
-	l, err := startLab(ctx, d.wiemu, d.environ, filepath.Join(d.root, "docs", "examples", "radixconfig.yaml"), c)
+	l, err := startLab(ctx, d.wiemu, d.environ, append([]string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml")}, ownFiles(c)...))
 	if err != nil {
 		return ModeResult{Outcome: Failed, Why: err.Error()}
 	}
@@ -184,16 +178,140 @@ func (d *driver) mode(ctx context.Context, c Client, m Mode, dir string) (result
 	return ModeResult{Outcome: Passed, Checked: checked}
 }
 
-// probe tells why this machine cannot isolate.
-func (d *driver) probe() error {
+// permitted tells why this machine cannot run clients in a mode.
+func (d *driver) permitted(m Mode) error {
+	switch m {
+	case Transparent:
+		return d.led()
+	case Isolate:
+		return d.isolated()
+	case Lockstep:
+		return d.shifted()
+	}
+	return nil
+}
+
+// probe tells why wiemu run with flags does not run a script on this machine.
+func (d *driver) probe(script string, flags ...string) error {
 	dir, err := os.MkdirTemp("", "wiemu-conformance-")
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(d.wiemu, "run", "--isolate", "--namespace", "probe", "--service-account", "probe", "--", "true")
+	args := append(append([]string{"run"}, flags...), "--namespace", "probe", "--service-account", "probe", "--", "sh", "-c", script)
+	cmd := exec.Command(d.wiemu, args...)
 	cmd.Dir, cmd.Env = dir, slices.Concat(d.environ, []string{"WIEMU_STATE_DIR=" + dir})
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return errors.Join(fmt.Errorf("wiemu run --isolate does not work here: %s", strings.TrimSpace(string(out))), os.RemoveAll(dir))
+		return errors.Join(fmt.Errorf("%s does not work here: %s", strings.Join(append([]string{"wiemu run"}, flags...), " "), strings.TrimSpace(string(out))), os.RemoveAll(dir))
 	}
 	return os.RemoveAll(dir)
+}
+
+// A Credential is one of a client's: a row of the table.
+type Credential struct {
+	Name string `yaml:"name"` // as the library calls it
+
+	// Run is the program's argument. It begins with what wiemu run hands out: secret,
+	// certificate or certificate-pfx; else the program gets the token file.
+	Run string `yaml:"run"`
+}
+
+// The applications of the rows: the one whose secret or certificate the client has,
+// and another one.
+const (
+	application = "7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f"
+	another     = "2f0e8e5b-6a57-4d0c-9a43-6f9f0f1d2a35"
+)
+
+// handedOut returns the value of --credential, and the AADSTS code for another application's.
+func (c Credential) handedOut() (kind string, code int) {
+	switch {
+	case strings.HasPrefix(c.Run, "certificate-pfx"):
+		return "certificate-pfx", 700027
+	case strings.HasPrefix(c.Run, "certificate"):
+		return "certificate", 700027
+	case strings.HasPrefix(c.Run, "secret"):
+		return "secret", 7000215
+	}
+	return "", 700213
+}
+
+// workload is the flags of wiemu run for an application that is handed out its own.
+func (c Credential) workload(clientID string) []string {
+	kind, _ := c.handedOut()
+	return []string{"--credential", kind, "--namespace", "shop", "--service-account", "daemon-sa", "--client-id", clientID}
+}
+
+// credentials runs a client with each of its credentials; an error is of all of them.
+func (d *driver) credentials(ctx context.Context, c Client, of Result, dir string, outcome Outcome, failed error) (rows []Result) {
+	for _, credential := range c.Credentials {
+		_, code := credential.handedOut()
+		r := of
+		r.Credential, r.Refusal, r.Modes = credential.Name, fmt.Sprintf("AADSTS%d", code), map[Mode]ModeResult{}
+		for _, m := range d.modes {
+			if m != Transparent {
+				r.Modes[m] = ModeResult{Outcome: NotMeant}
+				continue
+			}
+			result := ModeResult{Outcome: outcome}
+			if failed != nil {
+				result.Why = failed.Error()
+			} else {
+				result = d.credential(ctx, c, credential, m, dir)
+			}
+			r.Modes[m] = result
+			d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, c.Name+", "+credential.Name, r.Version, m, result.Seconds)
+			if result.Why != "" {
+				d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
+			}
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// credential lets a client do its work once with a credential, and has it refused.
+func (d *driver) credential(ctx context.Context, c Client, credential Credential, m Mode, dir string) (result ModeResult) {
+	if err := d.permitted(m); err != nil {
+		return ModeResult{Outcome: LeftOut, Why: err.Error()}
+	}
+	start := time.Now() // wall time, for people
+	defer func() { result.Seconds = time.Since(start).Seconds() }()
+	l, err := startLab(ctx, d.wiemu, d.environ, append([]string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml")}, ownFiles(c)...))
+	if err != nil {
+		return ModeResult{Outcome: Failed, Why: err.Error()}
+	}
+	said, err := prove(ctx, l, c, credential, m, dir)
+	if err = errors.Join(err, l.Close()); err != nil {
+		return ModeResult{Outcome: Failed, Why: err.Error()}
+	}
+	return ModeResult{Outcome: Passed, Checked: Checked{Refusal: said}}
+}
+
+// prove checks a round with a credential, and the refusal of another's.
+func prove(ctx context.Context, l *Lab, client Client, credential Credential, mode Mode, dir string) (string, error) {
+	kind, code := credential.handedOut()
+	s := stranger{workload: refused, run: client.Run + " " + credential.Run, code: code, says: fmt.Sprintf("AADSTS%d", code)}
+	own := trusted
+	if kind != "" {
+		own, s.workload, s.env = credential.workload(application), credential.workload(another), []string{"AZURE_CLIENT_ID=" + application}
+	}
+	p, err := begin(ctx, l.command(ctx, mode, dir, own, s.run))
+	if err != nil {
+		return "", err
+	}
+	defer p.end()
+	if err := p.round(secretRead); err != nil {
+		return "", err
+	}
+	events, err := l.Events(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	if err := client.granted(events); err != nil {
+		return "", err
+	}
+	if err := p.finish(); err != nil {
+		return "", err
+	}
+	return refusal(ctx, l, mode, dir, s)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,21 +18,18 @@ import (
 )
 
 // A Cache is a directory with installed clients. An installation is kept by the
-// hash of all that it is made of, and removed when nobody has used it for a week.
+// hash of all that it is made of, and removed when it has not been used for a week.
 type Cache struct {
 	Dir     string
 	Environ []string // of the commands that install
 }
 
-// unused is how long an installation that nobody uses stays (wall time).
+// unused is how long an installation stays after its last use (wall time).
 const unused = 7 * 24 * time.Hour
 
-// openCache opens the cache in dir, by default $WIEMU_CONFORMANCE_CACHE, else
-// wiemu/conformance in the user's cache directory.
+// openCache opens dir, else $WIEMU_CONFORMANCE_CACHE, else wiemu/conformance in the user's cache.
 func openCache(dir string, environ []string) (*Cache, error) {
-	if dir == "" {
-		dir = os.Getenv("WIEMU_CONFORMANCE_CACHE")
-	}
+	dir = cmp.Or(dir, os.Getenv("WIEMU_CONFORMANCE_CACHE"))
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -50,8 +48,7 @@ func openCache(dir string, environ []string) (*Cache, error) {
 	return c, c.sweep()
 }
 
-// sweep removes installations that were not used for a week, and those that
-// did not come to their end.
+// sweep removes installations that are unfinished or were not used for a week.
 func (c *Cache) sweep() error {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
@@ -144,7 +141,6 @@ func (c Client) key(runtime string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:16], err
 }
 
-// lastLines are the last lines of a text.
 func lastLines(text string, most int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-most):], "\n")

@@ -17,7 +17,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/harness/state"
+	"github.com/wiemu/wiemu/internal/userstate"
 )
 
 // A Lab is a running wiemu serve with a state directory of its own.
@@ -26,14 +26,22 @@ type Lab struct {
 	wiemu   string
 	dir     string
 	environ []string
+	named   []string // files that wiemu run is given by -f: a client may have a wiemu.yaml of its own in its directory
 	server  *exec.Cmd
 	said    *bytes.Buffer // by the server, once it has ended
 	ended   chan error
 }
 
-// startLab starts wiemu serve with the radixconfig.yaml of the documentation
-// and, if the client brings one, its wiemu.yaml.
-func startLab(ctx context.Context, wiemu string, environ []string, radixconfig string, client Client) (_ *Lab, err error) {
+// ownFiles are the configuration that a client has.
+func ownFiles(c Client) []string {
+	if own := filepath.Join(c.Dir, "wiemu.yaml"); exists(own) {
+		return []string{own}
+	}
+	return nil
+}
+
+// startLab starts wiemu serve with the given configuration.
+func startLab(ctx context.Context, wiemu string, environ, files []string) (_ *Lab, err error) {
 	dir, err := os.MkdirTemp("", "wiemu-conformance-")
 	if err != nil {
 		return nil, err
@@ -42,9 +50,9 @@ func startLab(ctx context.Context, wiemu string, environ []string, radixconfig s
 		wiemu: wiemu, dir: dir, said: &bytes.Buffer{}, ended: make(chan error, 1),
 		environ: slices.Concat(environ, []string{"WIEMU_STATE_DIR=" + filepath.Join(dir, "state")}),
 	}
-	args := []string{"serve", "-f", radixconfig}
-	if own := filepath.Join(client.Dir, "wiemu.yaml"); exists(own) {
-		args = append(args, "-f", own)
+	args := []string{"serve"}
+	for _, file := range files {
+		args = append(args, "-f", file)
 	}
 	l.server = exec.Command(wiemu, args...)
 	l.server.Dir, l.server.Env = dir, l.environ
@@ -75,7 +83,7 @@ func startLab(ctx context.Context, wiemu string, environ []string, radixconfig s
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), l.Close())
 	}
-	states, err := state.Open(filepath.Join(dir, "state"))
+	states, err := userstate.Open(filepath.Join(dir, "state"))
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -105,14 +113,26 @@ func (l *Lab) Close() error {
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
-// command is wiemu run in this lab, with environment variables of its own on top.
-// When ctx ends it is told to end.
+// noProxy is shell that ends with a message if the environment names a proxy.
+const noProxy = `! env | grep -iE '^(https?|all)_proxy=' >&2 || { echo 'expected no proxy variable' >&2; exit 1; }`
+
+// command is wiemu run in this lab with further variables. It is asked to end when ctx does.
 func (l *Lab) command(ctx context.Context, mode Mode, dir string, workload []string, run string, env ...string) *exec.Cmd {
 	args := []string{"run"}
-	if mode == Isolate {
-		args = append(args, "--isolate")
+	for _, file := range l.named {
+		args = append(args, "-f", file)
 	}
-	args = append(append(append(append(args, workload...), "--", "env"), env...), "bash", "-c", "exec "+run)
+	script := "exec " + run
+	switch mode {
+	case Transparent:
+		script = noProxy + "\n" + script
+	case Proxy:
+		args = append(args, "--network", "proxy")
+	case Isolate:
+		args = append(args, "--isolate")
+	case Lockstep: // not of this lab
+	}
+	args = append(append(append(append(args, workload...), "--", "env"), env...), "bash", "-c", script)
 	cmd := exec.CommandContext(ctx, l.wiemu, args...)
 	cmd.Dir, cmd.Env = dir, l.environ
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -153,4 +173,49 @@ func lastID(events []journal.Event) string {
 func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
+}
+
+// lives plays the client's scenarios of lockstep/, in which the program client
+// is this client. What must be true then is in the scenarios.
+func (d *driver) lives(ctx context.Context, c Client, dir string) (err error) {
+	bin, err := os.MkdirTemp("", "wiemu-conformance-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
+	script := fmt.Sprintf("#!/usr/bin/env bash\ncd '%s'\nexec %s \"$@\"\n", strings.ReplaceAll(dir, "'", `'\''`), strings.TrimSpace(c.Run))
+	if err := os.WriteFile(filepath.Join(bin, "client"), []byte(script), 0o755); err != nil {
+		return err
+	}
+	args := []string{"scenario", "run", "--parallel", "1"}
+	for _, name := range c.Lockstep {
+		args = append(args, filepath.Join(d.root, "scenarios", "conformance", "lockstep", name+".yaml"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience*time.Duration(len(c.Lockstep)))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, d.wiemu, args...)
+	cmd.Dir = bin
+	cmd.Env = slices.Concat(d.environ, []string{"WIEMU_STATE_DIR=" + filepath.Join(bin, "state"), "PATH=" + bin + string(os.PathListSeparator) + filepath.Dir(d.wiemu) + string(os.PathListSeparator) + os.Getenv("PATH")})
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("wiemu scenario run: %w\n%s", err, lastLines(string(out), 120))
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "✓") {
+			d.say("    %s: %s", c.Name, strings.TrimSpace(line))
+		}
+	}
+	return nil
+}
+
+// probeLockstep tells why this machine cannot put programs on the lab clock.
+func (d *driver) probeLockstep() error {
+	cmd := exec.Command(d.wiemu, "timeshift", "--probe")
+	cmd.Env = d.environ
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("wiemu timeshift does not work here: %s", strings.TrimSpace(string(out)))
+	}
+	return nil
 }

@@ -3,8 +3,8 @@
 // its token file rotated under it, and is refused once. It is make conformance.
 //
 // A client is a directory below clients/ with a client.yaml (see [Client]) and a
-// program that uses only what its library's documentation shows. The program is
-// told nothing but the environment that wiemu run gives it. It
+// program that uses only what its library's documentation shows. The program has
+// only the environment that wiemu run gives it. It
 //
 //   - gets a token for https://graph.microsoft.com/.default and prints "graph ok";
 //   - reads secret mysecret of vault mykeyvault and prints "secret VALUE";
@@ -13,24 +13,28 @@
 //   - on an error prints the library's own text in full on standard output and
 //     exits with 1.
 //
-// A client with credentials (see [Credential]) does one round with each of them, whose
-// name is its argument, and is refused with one that belongs to somebody else.
+// A client with credentials (see [Credential]) does one round with each of them, with its
+// name as argument, and is refused with one of another application.
 //
-// A client that has the mode lockstep lives on the lab clock in scenarios, too, for 26
-// hours and more: see lockstep/. There it is run as "client watch SECONDS". It does
-// the same work again and again, with the one credential that it made at its start
-// and so many seconds between, prints {"ok":true,"secret":"VALUE"} or
-// {"ok":false,"error":"TEXT"} each time, and ends when it is told to. Some take a third
-// argument: "once" presents what the token file had at the start (a mistake), "always"
-// reads it for each exchange.
+// A client that has the mode lockstep runs on the lab clock in scenarios, too, for 26 hours and
+// more: see lockstep/. There it is run as "client watch SECONDS". It does the same work again and
+// again, with the one credential that it made at its start and so many seconds between, prints
+// {"ok":true,"secret":"VALUE"} or {"ok":false,"error":"TEXT"} each time, and ends when it is asked
+// to. Some take a third argument: "once" presents what the token file had at the start (a mistake),
+// "always" reads it for each exchange.
 //
-// What happened is not taken from the program alone: the journal must have the
-// exchanges and the access, no escape, and another service-account token in the
-// second round.
+// A client with programs (see [Program]) is also what uses a resource: each program does
+// operations of blobs, queues or tables once, is a row of its own for each backend that stores
+// them, and is refused once. Storage accounts are in storage.yaml; Azurite is what make azurite
+// installs. In lockstep a program is run as "client watch SECONDS" and puts a blob each time.
+//
+// What happened is not taken from the program alone: the journal must have the exchanges and the
+// access, no escape, and another service-account token in the second round.
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -57,7 +61,6 @@ func main() {
 	}
 }
 
-// options are the flags.
 type options struct {
 	run         *regexp.Regexp
 	modes       []Mode
@@ -89,7 +92,7 @@ that is an error. Run it in the repository, after make build.
 		o.run, err = regexp.Compile(text)
 		return err
 	})
-	mode := flags.String("mode", "", "run in this `mode` only: proxy, isolate or lockstep")
+	mode := flags.String("mode", "", "run in this `mode` only: transparent, proxy, isolate or lockstep")
 	flags.StringVar(&o.output, "o", "table", "`format` of the result: table or json")
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "how many clients run at once")
 	flags.StringVar(&o.root, "root", ".", "the repository")
@@ -123,12 +126,8 @@ that is an error. Run it in the repository, after make build.
 	if o.root, err = filepath.Abs(o.root); err != nil {
 		return o, err
 	}
-	if o.wiemu == "" {
-		o.wiemu = filepath.Join(o.root, "bin", "wiemu")
-	}
-	if o.clients == "" {
-		o.clients = filepath.Join(o.root, "scenarios", "conformance", "clients")
-	}
+	o.wiemu = cmp.Or(o.wiemu, filepath.Join(o.root, "bin", "wiemu"))
+	o.clients = cmp.Or(o.clients, filepath.Join(o.root, "scenarios", "conformance", "clients"))
 	if o.wiemu, err = filepath.Abs(o.wiemu); err != nil {
 		return o, err
 	}
@@ -183,8 +182,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return d.verdict(results, table.Bytes())
 }
 
-// verdict counts, writes the table if it was asked for and everything
-// passed, and tells whether that is a success.
+// verdict prints the counts, writes the table if asked to, and fails if a run did.
 func (d *driver) verdict(results []Result, table []byte) error {
 	of := count(results)
 	fmt.Fprintf(d.progress, "\n%d passed, %d failed, %d skipped\n", of[Passed], of[Failed], of[LeftOut])

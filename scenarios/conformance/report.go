@@ -40,12 +40,10 @@ type Result struct {
 	Runtime        string              `json:"runtime,omitempty"`
 	Modes          map[Mode]ModeResult `json:"modes"`
 	Refusal        string              `json:"refusal"` // what its output contains when its subject is refused
-	WithoutProxy   bool                `json:"withoutProxy,omitempty"`
 	Note           string              `json:"note,omitempty"`
 	InstallSeconds float64             `json:"installSeconds"` // wall time; next to nothing when it was installed before
 }
 
-// count adds up the modes of all results.
 func count(results []Result) (of map[Outcome]int) {
 	of = map[Outcome]int{}
 	for _, r := range results {
@@ -62,7 +60,7 @@ var sign = map[Outcome]string{Passed: "✓", Failed: "✗", LeftOut: "left out",
 // writeTable writes the results in Markdown, with the notes below.
 func writeTable(w io.Writer, results []Result) error {
 	var b strings.Builder
-	b.WriteString("| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| client | credential | version | runtime | transparent | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range results {
 		note := ""
@@ -73,11 +71,7 @@ func writeTable(w io.Writer, results []Result) error {
 			}
 			note = fmt.Sprintf("[%d]", slices.Index(notes, text)+1)
 		}
-		proxy := sign[r.Modes[Proxy].Outcome] // none: it was not asked for
-		if r.WithoutProxy {
-			proxy = "ignores it"
-		}
-		row := []string{r.Client, r.Credential, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), proxy, sign[r.Modes[Isolate].Outcome], sign[r.Modes[Lockstep].Outcome], r.rotated(), r.refused(), note}
+		row := []string{r.Client, r.Credential, cmp.Or(r.Version, "–"), cmp.Or(r.Runtime, "–"), cmp.Or(sign[r.Modes[Transparent].Outcome], "–"), sign[r.Modes[Proxy].Outcome], sign[r.Modes[Isolate].Outcome], sign[r.Modes[Lockstep].Outcome], r.rotated(), r.refused(), note}
 		for i, cell := range row {
 			row[i] = strings.ReplaceAll(cell, "|", `\|`)
 		}
@@ -117,7 +111,6 @@ func (r Result) refused() string {
 	return sign[NotMeant]
 }
 
-// writeJSON writes the results for programs.
 func writeJSON(w io.Writer, results []Result) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

@@ -10,9 +10,9 @@ import (
 
 var results = []Result{
 	{Client: "curl", Credential: "federated", Version: "8.1.2", Runtime: "bash 5.2", Refusal: "AADSTS700213", Note: "The lines of\nthe documentation.", Modes: map[Mode]ModeResult{
-		Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"}, Lockstep: {Outcome: Passed, Checked: Checked{Rotated: true}},
+		Transparent: {Outcome: Passed, Checked: Checked{Rotated: true}}, Proxy: {Outcome: Passed, Checked: Checked{Rotated: true}}, Isolate: {Outcome: LeftOut, Why: "no isolation here"}, Lockstep: {Outcome: Passed, Checked: Checked{Rotated: true}},
 	}},
-	{Client: "msal|node", Credential: "client secret", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", WithoutProxy: true, Note: "Node 20.", Modes: map[Mode]ModeResult{
+	{Client: "msal|node", Credential: "client secret", Version: "7.2.3", Runtime: "Node 20", Refusal: "AADSTS700213", Note: "Node 20.", Modes: map[Mode]ModeResult{
 		Proxy: {Outcome: NotMeant}, Isolate: {Outcome: Failed, Why: "it ended"}, Lockstep: {Outcome: NotMeant},
 	}},
 	{Client: "wget", Credential: "federated", Refusal: "AADSTS700213", Note: "The lines of the documentation.", Modes: map[Mode]ModeResult{
@@ -20,10 +20,10 @@ var results = []Result{
 	}},
 }
 
-const table = "| client | credential | version | runtime | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|\n" +
-	"| curl | federated | 8.1.2 | bash 5.2 | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
-	"| msal\\|node | client secret | 7.2.3 | Node 20 | ignores it | ✗ | – | ✗ | – | [2] |\n" +
-	"| wget | federated | – | – | left out | – | – | – | – | [1] |\n" +
+const table = "| client | credential | version | runtime | transparent | proxy | `--isolate` | lockstep | rotated | error reported | note |\n|---|---|---|---|---|---|---|---|---|---|---|\n" +
+	"| curl | federated | 8.1.2 | bash 5.2 | ✓ | ✓ | left out | ✓ | ✓ | `AADSTS700213` | [1] |\n" +
+	"| msal\\|node | client secret | 7.2.3 | Node 20 | – | – | ✗ | – | ✗ | – | [2] |\n" +
+	"| wget | federated | – | – | – | left out | – | – | – | – | [1] |\n" +
 	"\n1. The lines of the documentation.\n2. Node 20.\n"
 
 func TestTable(t *testing.T) {
@@ -95,7 +95,7 @@ func TestFlags(t *testing.T) {
 		want string
 	}{
 		{[]string{"curl"}, "-run curl chooses clients"},
-		{[]string{"--mode", "sandbox"}, `-mode: expected proxy, isolate or lockstep, found "sandbox"`},
+		{[]string{"--mode", "sandbox"}, `-mode: expected transparent, proxy, isolate or lockstep, found "sandbox"`},
 		{[]string{"-o", "yaml"}, "-o: expected table or json"},
 		{[]string{"--jobs", "0"}, "-jobs: expected at least 1"},
 		{[]string{"--run", "("}, "missing closing )"},

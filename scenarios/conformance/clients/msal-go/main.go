@@ -1,6 +1,5 @@
-// Command msal-go is a client of the conformance table: a confidential client
-// of MSAL for Go that reads its assertion from the token file, or has a secret or
-// certificate, and a plain GET.
+// Command msal-go is a client of the conformance table: a confidential client of MSAL for Go that
+// reads its assertion from the token file, or has a secret or certificate, and a plain GET.
 package main
 
 import (

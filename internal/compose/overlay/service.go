@@ -1,0 +1,321 @@
+package overlay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/wiemu/wiemu/internal/containers"
+	"github.com/wiemu/wiemu/internal/docker"
+)
+
+// services gives every service with an identity what it needs.
+func (g *generator) services(ctx context.Context) error {
+	g.file.Services = map[string]service{}
+	g.tokens = map[string]string{}
+	for _, s := range g.found {
+		out, err := g.service(ctx, s, g.all[s.Name])
+		if err != nil {
+			return err
+		}
+		g.file.Services[s.Name] = out
+	}
+	return nil
+}
+
+func (g *generator) service(ctx context.Context, s Service, theirs types.ServiceConfig) (service, error) {
+	image, known, err := g.inspect(ctx, theirs)
+	if err != nil {
+		return service{}, err
+	}
+	out := service{
+		Environment: g.environment(s, theirs, image),
+		DependsOn:   map[string]map[string]string{g.wiemu: {"condition": "service_healthy"}},
+		Volumes: []mount{
+			g.readOnly(g.tokenVolume(s), containers.TokenDir),
+			g.readOnly(g.memory("trust"), containers.TrustDir),
+		},
+	}
+	if s.Lockstep {
+		if err := g.lockstep(&out, theirs, image, known); err != nil {
+			return out, err
+		}
+	}
+	g.look(theirs)
+	return out, nil
+}
+
+// environment returns the variables of the service. Its own variables about CAs are not
+// changed; options for Java are appended to its own.
+func (g *generator) environment(s Service, theirs types.ServiceConfig, image docker.Image) map[string]string {
+	const java = "JAVA_TOOL_OPTIONS"
+	own := cmp.Or(value(theirs, java), lookup(image.Env, java))
+	env := map[string]string{}
+	for name, text := range containers.Variables(g.lab.Environment(s.Workload), []string{java + "=" + own}) {
+		if theirs := value(theirs, name); name != java && !strings.HasPrefix(name, "AZURE_") && theirs != "" {
+			g.remark("services.%s.environment.%s: it stays %s, which has to hold the lab's root, too: %s", s.Name, name, theirs, containers.Bundle().Root)
+			continue
+		}
+		env[name] = literal(text)
+	}
+	for _, name := range []string{"AZURE_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE"} {
+		if own := value(theirs, name); own != "" && own != env[name] {
+			g.remark("services.%s.environment.%s: %s becomes %s", s.Name, name, own, env[name])
+		}
+	}
+	return env
+}
+
+func lookup(env []string, name string) string {
+	for _, v := range env {
+		if text, is := strings.CutPrefix(v, name+"="); is {
+			return text
+		}
+	}
+	return ""
+}
+
+// tokenVolume returns the volume of an identity's token file; services with it share one.
+func (g *generator) tokenVolume(s Service) string {
+	at := containers.TokenPaths(g.used)[slices.IndexFunc(g.used, s.Workload.SamePod)]
+	if name, is := g.tokens[at]; is {
+		return name
+	}
+	name := g.memory("token-" + strings.ReplaceAll(path.Base(at), ".", "-"))
+	g.tokens[at] = name
+	return name
+}
+
+func (g *generator) memory(name string) string {
+	name = g.wiemu + "-" + name
+	g.volumes[name] = volume{Driver: "local", DriverOpts: containers.VolumeOptions()}
+	return name
+}
+
+func (g *generator) readOnly(volume, target string) mount {
+	return mount{Type: "volume", Source: volume, Target: target, ReadOnly: true, Volume: &mountVolume{NoCopy: true}}
+}
+
+func (g *generator) writable(volume, target string) mount {
+	return mount{Type: "volume", Source: volume, Target: target}
+}
+
+// inspect tells of a service's image; not known is one that is not there.
+func (g *generator) inspect(ctx context.Context, s types.ServiceConfig) (docker.Image, bool, error) {
+	name := s.Image
+	if name == "" {
+		name = g.project.Name + "-" + s.Name // as compose names what it builds
+	}
+	if g.opts.Inspect == nil {
+		return docker.Image{}, false, nil
+	}
+	image, err := g.opts.Inspect(ctx, name)
+	if errors.Is(err, docker.ErrNoImage) {
+		return docker.Image{}, false, nil
+	}
+	if err != nil {
+		return docker.Image{}, false, fmt.Errorf("services.%s.image: %w", s.Name, err)
+	}
+	return image, true, nil
+}
+
+// lockstep makes the service start on the lab clock, under wiemu-server.
+func (g *generator) lockstep(out *service, theirs types.ServiceConfig, image docker.Image, known bool) error {
+	entrypoint, command := []string(theirs.Entrypoint), []string(theirs.Command)
+	if theirs.Entrypoint == nil { // an empty list removes the image's
+		if !known {
+			return g.unknownImage(theirs)
+		}
+		entrypoint = image.Entrypoint
+		if theirs.Command == nil {
+			command = image.Command // Docker: a service's own entrypoint removes the image's command
+		}
+	}
+	if len(entrypoint)+len(command) == 0 {
+		return fmt.Errorf("services.%s.command: expected what to run on the lab clock, found neither an entrypoint nor a command, here and in the image", theirs.Name)
+	}
+	out.Entrypoint = literals(append([]string{path.Join(containers.LockstepDir, "wiemu-server"), "timeshift", "--"}, entrypoint...))
+	out.Command = literals(command)
+	out.Volumes = append(out.Volumes, g.readOnly(g.memory("lockstep"), containers.LockstepDir))
+	user := cmp.Or(theirs.User, image.User)
+	if isRoot(user) {
+		// A program that root starts may become another user; this lets the supervisor read
+		// its memory (ptrace(2), PTRACE_MODE_ATTACH). Docker's seccomp profile
+		// allows the rest since Linux 4.8.
+		out.CapAdd = []string{"SYS_PTRACE"}
+	}
+	return nil
+}
+
+func isRoot(user string) bool {
+	name, _, _ := strings.Cut(user, ":")
+	return name == "" || name == "0" || name == "root"
+}
+
+func (g *generator) unknownImage(s types.ServiceConfig) error {
+	fix := "docker pull " + s.Image
+	if s.Build != nil {
+		fix = "docker compose " + filesOf(g.project) + " build " + s.Name
+	}
+	return fmt.Errorf("services.%s.labels.%s: %s needs to know the image's entrypoint, and the image is not here; type: %s (or write entrypoint and command into the service)", s.Name, ClockLabel, lockstep, fix)
+}
+
+// look adds remarks about what will not work in a service.
+func (g *generator) look(s types.ServiceConfig) {
+	for host := range s.ExtraHosts {
+		if slices.Contains(g.lab.Hosts, strings.ToLower(host)) {
+			g.remark("services.%s.extra_hosts: %s leads past the emulator; remove it", s.Name, host)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+		text := value(s, name)
+		switch u, err := url.Parse(text); {
+		case slices.Contains([]string{"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"}, name) && text != "":
+			g.remark("services.%s.environment.%s: DefaultAzureCredential takes it before the workload identity; remove it", s.Name, name)
+		case err == nil && u.Scheme == "https" && isVault(u.Hostname()) && !slices.Contains(g.lab.Hosts, strings.ToLower(u.Hostname())):
+			g.remark("services.%s.environment.%s: there is no vault %s in the lab; add it under vaults in wiemu.yaml, and give that with --config", s.Name, name, u.Hostname())
+		}
+	}
+}
+
+func isVault(host string) bool {
+	for _, suffix := range []string{".vault.azure.net", ".vault.usgovcloudapi.net", ".vault.azure.cn"} {
+		if strings.HasSuffix(strings.ToLower(host), suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// networksOf returns the networks in which a service resolves names.
+func (g *generator) networksOf(name string, seen ...string) ([]string, error) {
+	s := g.all[name]
+	mode, of, _ := strings.Cut(s.NetworkMode, ":")
+	switch {
+	case mode == "service" && !slices.Contains(seen, of):
+		return g.networksOf(of, append(seen, name)...)
+	case mode != "":
+		return nil, fmt.Errorf("services.%s.network_mode: %s: there the emulated names cannot be mapped; use networks, or for the machine's own network: wiemu run", name, s.NetworkMode)
+	case len(s.Networks) == 0:
+		return []string{"default"}, nil
+	}
+	return slices.Sorted(maps.Keys(s.Networks)), nil
+}
+
+// server adds the emulator's service.
+func (g *generator) server(context.Context) error {
+	out := service{
+		Image: g.opts.Image, PullPolicy: "missing", Command: containers.Arguments(false),
+		Labels:      map[string]string{docker.EmulatorLabel: "true"},
+		Sysctls:     map[string]int{containers.PortSysctl: 0},
+		CapDrop:     []string{"ALL"},
+		SecurityOpt: []string{"no-new-privileges:true"},
+		// Before Docker 25 the first check is one interval after the start.
+		Healthcheck: &healthcheck{Test: []string{"CMD", "/wiemu-server", "-healthy", "127.0.0.1:" + strconv.Itoa(containers.GatewayPort)}, Interval: "1s", Timeout: "4s", Retries: 60},
+		Ports:       []port{{Target: containers.ControlPort, HostIP: "127.0.0.1"}},
+		Configs:     []map[string]string{{"source": g.wiemu, "target": containers.ConfigFile}},
+		Networks:    map[string]attachment{},
+	}
+	if g.opts.ControlPort != 0 {
+		out.Ports[0].Published = strconv.Itoa(int(g.opts.ControlPort))
+	}
+	g.volumes[g.wiemu+"-state"] = volume{}
+	out.Volumes = []mount{g.writable(g.wiemu+"-state", containers.StateDir), g.writable(g.memory("trust"), containers.LabTrustDir)}
+	for _, at := range slices.Sorted(maps.Keys(g.tokens)) {
+		out.Volumes = append(out.Volumes, g.writable(g.tokens[at], at))
+	}
+	aliases := slices.Clone(g.lab.Hosts)
+	if slices.ContainsFunc(g.found, func(s Service) bool { return s.Lockstep }) {
+		out.Command = containers.Arguments(true)
+		out.Volumes = append(out.Volumes, g.writable(g.memory("lockstep"), containers.LabLockstepDir))
+		aliases = append(aliases, containers.ControlHost)
+	}
+	for _, f := range g.lab.Files {
+		out.Volumes = append(out.Volumes, mount{Type: "bind", Source: literal(f.Host), Target: literal(f.Container), ReadOnly: true})
+	}
+	for _, s := range g.found {
+		networks, err := g.networksOf(s.Name)
+		if err != nil {
+			return err
+		}
+		for _, n := range networks {
+			out.Networks[n] = attachment{aliases}
+		}
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(out.Networks)), func(n string) bool { return !g.project.Networks[n].Internal }) {
+		out.Networks["default"] = attachment{} // so that this machine reaches the control endpoint
+	}
+	g.file.Services[g.wiemu] = out
+	g.file.Volumes = g.volumes
+	g.file.Configs = map[string]map[string]string{g.wiemu: {"content": literal(string(g.lab.Config))}}
+	return nil
+}
+
+// What of a compose file the overlay writes.
+type file struct {
+	Services map[string]service           `yaml:"services"`
+	Volumes  map[string]volume            `yaml:"volumes,omitempty"`
+	Configs  map[string]map[string]string `yaml:"configs,omitempty"`
+}
+
+type service struct {
+	Image       string                       `yaml:"image,omitempty"`
+	PullPolicy  string                       `yaml:"pull_policy,omitempty"`
+	Entrypoint  []string                     `yaml:"entrypoint,omitempty"`
+	Command     []string                     `yaml:"command,omitempty"`
+	Labels      map[string]string            `yaml:"labels,omitempty"`
+	Environment map[string]string            `yaml:"environment,omitempty"`
+	DependsOn   map[string]map[string]string `yaml:"depends_on,omitempty"`
+	Networks    map[string]attachment        `yaml:"networks,omitempty"`
+	Ports       []port                       `yaml:"ports,omitempty"`
+	Sysctls     map[string]int               `yaml:"sysctls,omitempty"`
+	CapAdd      []string                     `yaml:"cap_add,omitempty"`
+	CapDrop     []string                     `yaml:"cap_drop,omitempty"`
+	SecurityOpt []string                     `yaml:"security_opt,omitempty"`
+	Healthcheck *healthcheck                 `yaml:"healthcheck,omitempty"`
+	Volumes     []mount                      `yaml:"volumes,omitempty"`
+	Configs     []map[string]string          `yaml:"configs,omitempty"`
+}
+
+type attachment struct {
+	Aliases []string `yaml:"aliases,omitempty"`
+}
+
+type port struct {
+	Target    uint16 `yaml:"target"`
+	Published string `yaml:"published,omitempty"`
+	HostIP    string `yaml:"host_ip"`
+}
+
+type healthcheck struct {
+	Test     []string `yaml:"test,flow"`
+	Interval string   `yaml:"interval"`
+	Timeout  string   `yaml:"timeout"`
+	Retries  int      `yaml:"retries"`
+}
+
+type mount struct {
+	Type     string       `yaml:"type"`
+	Source   string       `yaml:"source"`
+	Target   string       `yaml:"target"`
+	ReadOnly bool         `yaml:"read_only,omitempty"`
+	Volume   *mountVolume `yaml:"volume,omitempty"`
+}
+
+type mountVolume struct {
+	NoCopy bool `yaml:"nocopy"`
+}
+
+type volume struct {
+	Driver     string            `yaml:"driver,omitempty"`
+	DriverOpts map[string]string `yaml:"driver_opts,omitempty"`
+}

@@ -1,0 +1,249 @@
+// Package containers runs an emulator and its workloads as containers: their paths, names, ports
+// and volumes, the configuration of the emulator's container and the variables of a workload's.
+// [Backend] starts them with Docker; package overlay writes them into a compose file.
+package containers
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/internal/azwi"
+	"github.com/wiemu/wiemu/internal/ca"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/workload"
+)
+
+// What a workload's container sees.
+const (
+	TokenDir    = azwi.TokenDir // azure-workload-identity before v1.6, and the contract of wiemu
+	TokenFile   = TokenDir + "/" + azwi.TokenFile
+	TrustDir    = "/var/run/secrets/wiemu/trust"
+	LockstepDir = "/var/run/secrets/wiemu/lockstep" // of programs on the lab clock
+)
+
+// What is in the emulator's container.
+const (
+	ConfigFile       = "/etc/wiemu/wiemu.yaml"
+	filesDir         = "/etc/wiemu/files" // that the configuration names
+	StateDir         = "/state"           // the CA with its key, and the token of the control endpoint: no other container mounts it
+	ControlTokenFile = StateDir + "/control-token"
+	labDir           = "/lab"
+	LabTrustDir      = labDir + "/trust"
+	LabLockstepDir   = "/lockstep"
+
+	GatewayPort = 443
+	ControlPort = 9444
+	ControlHost = "control.wiemu.test" // the name of the control endpoint for programs on the lab clock
+)
+
+// PortSysctl lets a program without privileges listen on port 443. It is the default of
+// Docker since 20.03, and not of every other runtime.
+const PortSysctl = "net.ipv4.ip_unprivileged_port_start"
+
+// Variables returns the variables of a workload's container: those of env, with paths in the
+// container. Of the container's own variables, NAME=VALUE, only the options for Java matter:
+// the lab's are added to them.
+func Variables(env session.PodEnv, own []string) map[string]string {
+	const java = "JAVA_TOOL_OPTIONS"
+	env.TokenFile, env.ProxyURL, env.ConfigDir, env.Bundle = TokenFile, "", "", Bundle()
+	base := []string{}
+	for _, v := range own {
+		if strings.HasPrefix(v, java+"=") {
+			base = append(base, v)
+		}
+	}
+	variables := map[string]string{}
+	for _, v := range env.Environ(base) {
+		name, text, _ := strings.Cut(v, "=")
+		variables[name] = text
+	}
+	return variables
+}
+
+// VolumeOptions returns the options of a volume in memory, as those of projected tokens are,
+// which belongs to the emulator's user and is readable by all. Source: mount(8), tmpfs;
+// Docker's local volume driver hands them to mount(2).
+func VolumeOptions() map[string]string {
+	return map[string]string{"type": "tmpfs", "device": "tmpfs", "o": fmt.Sprintf("uid=%d,gid=%[1]d,mode=0755", docker.User)}
+}
+
+// Arguments returns the arguments of wiemu-server in the emulator's container.
+func Arguments(lockstep bool) []string {
+	args := []string{"-f", ConfigFile, "-state", StateDir, "-lab", labDir}
+	if lockstep {
+		args = append(args, "-lockstep", LabLockstepDir, "-control-url", fmt.Sprintf("http://%s:%d", ControlHost, ControlPort))
+	}
+	return args
+}
+
+// Bundle returns the CA bundle as workloads' containers see it: the public roots and the lab's.
+func Bundle() ca.Bundle {
+	return ca.Bundle{Root: "ca.pem", Roots: "roots.pem", TrustStore: "truststore.p12"}.At(TrustDir)
+}
+
+// File is a file that the configuration names, and its path in the emulator's container.
+type File struct {
+	Host, Container string
+}
+
+// Configuration is that of the emulator's container, with what other containers need of it.
+type Configuration struct {
+	Config []byte   // content of ConfigFile
+	Hosts  []string // the emulated hosts, each a network alias of the emulator
+	Files  []File   // that Config names
+
+	tenants   []config.Tenant
+	authority string
+}
+
+// NewConfiguration returns that of an emulator in a container, made of one that was read
+// from file.
+func NewConfiguration(c config.Config, file string) (Configuration, error) {
+	c.Listen = config.Listen{Gateway: fmt.Sprintf("0.0.0.0:%d", GatewayPort), Control: fmt.Sprintf("0.0.0.0:%d", ControlPort)}
+	var l Configuration
+	completed, err := c.Complete(file)
+	if err != nil {
+		return l, err
+	}
+	l.tenants = completed.Tenants
+	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
+	l.authority = in.Authority()
+	l.Hosts = lab.Hosts(completed)
+	c, l.Files = containerFiles(c, filepath.Dir(file))
+	if l.Config, err = yaml.Marshal(c); err != nil {
+		return l, fmt.Errorf("write the emulator's configuration: %w", err)
+	}
+	return l, nil
+}
+
+// containerFiles returns the configuration with the container's paths of the files it names.
+func containerFiles(c config.Config, dir string) (config.Config, []File) {
+	var files []File
+	move := func(name *string) {
+		if *name == "" {
+			return
+		}
+		at := *name
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(dir, at)
+		}
+		f := File{Host: at, Container: path.Join(filesDir, fmt.Sprintf("%d-%s", len(files), filepath.Base(at)))}
+		files = append(files, f)
+		*name = f.Container
+	}
+	c.Issuers = slices.Clone(c.Issuers)
+	for i := range c.Issuers {
+		move(&c.Issuers[i].CA)
+		move(&c.Issuers[i].BearerTokenFile)
+	}
+	c.Applications = slices.Clone(c.Applications)
+	for i := range c.Applications {
+		certificates := slices.Clone(c.Applications[i].Certificates)
+		for j := range certificates {
+			move(&certificates[j].File)
+		}
+		c.Applications[i].Certificates = certificates
+	}
+	return c, files
+}
+
+// Environment returns what the container of a workload needs to know of its identity; see
+// [Variables].
+func (l Configuration) Environment(d workload.Spec) session.PodEnv {
+	tenant := l.tenants[0].ID
+	for _, t := range l.tenants {
+		if d.Tenant != "" && (strings.EqualFold(t.ID, d.Tenant) || slices.ContainsFunc(t.Domains, func(domain string) bool { return strings.EqualFold(domain, d.Tenant) })) {
+			tenant = t.ID
+		}
+	}
+	return session.PodEnv{ClientID: d.ClientID, TenantID: tenant, AuthorityHost: l.authority}
+}
+
+// Control is the port of the control endpoint in the emulator's container.
+var Control = network.MustParsePort(fmt.Sprintf("%d/tcp", ControlPort))
+
+// Ready begins the line that the emulator writes when it has admitted the workloads of its
+// configuration.
+const Ready = "ready: "
+
+// TokenName is the name of token files in the directories of [TokenPaths].
+const TokenName = azwi.TokenFile
+
+// TokenPaths returns for each workload the directory in which the emulator's container has its
+// token file: a volume that the workload mounts at TokenDir. Specs of one pod share it. The
+// emulator names the directories by the same rule, in the order of its configuration.
+func TokenPaths(workloads []workload.Spec) []string {
+	at := func(name string) string { return path.Join(labDir, "tokens", name) }
+	paths := make([]string, len(workloads))
+	for i, w := range workloads {
+		if first := slices.IndexFunc(workloads, w.SamePod); first < i {
+			paths[i] = paths[first]
+			continue
+		}
+		paths[i] = at(w.TokenDirectory(func(name string) bool { return slices.Contains(paths[:i], at(name)) }))
+	}
+	return paths
+}
+
+// Volumes returns the names of the emulator's volumes by mount point: the trust, and the token
+// files of workloads. The names begin with prefix.
+func Volumes(prefix string, workloads []workload.Spec) map[string]string {
+	volumes := map[string]string{LabTrustDir: prefix + "-trust"}
+	for n, at := range TokenPaths(workloads) {
+		if volumes[at] == "" {
+			volumes[at] = fmt.Sprintf("%s-token-%d", prefix, n)
+		}
+	}
+	return volumes
+}
+
+// Configure sets what the emulator's container needs: no privileges, and its volumes, which
+// are created with labels unless they exist.
+func Configure(h *container.HostConfig, volumes, labels map[string]string) {
+	h.Sysctls = map[string]string{PortSysctl: "0"}
+	h.CapDrop = []string{"ALL"}
+	h.SecurityOpt = []string{"no-new-privileges:true"}
+	for at, name := range volumes {
+		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeVolume, Source: name, Target: at, VolumeOptions: &mount.VolumeOptions{
+			NoCopy: true, Labels: labels, DriverConfig: &mount.Driver{Name: "local", Options: VolumeOptions()},
+		}})
+	}
+	// The order is always the same, and what is mounted below another comes behind it.
+	slices.SortFunc(h.Mounts, func(a, b mount.Mount) int { return cmp.Compare(a.Target, b.Target) })
+}
+
+// ReadOnly returns the mount of one of the emulator's volumes in a workload's container.
+func ReadOnly(volume, target string) mount.Mount {
+	return mount.Mount{Type: mount.TypeVolume, Source: volume, Target: target, ReadOnly: true, VolumeOptions: &mount.VolumeOptions{NoCopy: true}}
+}
+
+// Contents returns the files to put into the emulator's container: the configuration, the
+// files that it names, and the token of the control endpoint.
+func (l Configuration) Contents(controlToken string) ([]docker.File, error) {
+	files := []docker.File{
+		{Name: ConfigFile[1:], Mode: 0o644, Content: l.Config},
+		{Name: ControlTokenFile[1:], Mode: 0o600, Content: []byte(controlToken)},
+	}
+	for _, f := range l.Files {
+		data, err := os.ReadFile(f.Host)
+		if err != nil {
+			return nil, fmt.Errorf("read a file that the configuration names: %w", err)
+		}
+		files = append(files, docker.File{Name: f.Container[1:], Mode: 0o644, Content: data})
+	}
+	return files, nil
+}

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// What a client without TCP_NODELAY has sent is seen to arrive, although its kernel
+// holds it back until what it has sent before is acknowledged.
+func TestWhatNagleHoldsBackArrives(t *testing.T) {
+	a := arrivals{most: 1}
+	listener, err := a.listen("door", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.(*net.TCPConn).SetNoDelay(false); err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	one := make([]byte, 1)
+	send := func(from, to net.Conn) {
+		t.Helper()
+		if _, err := from.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(to, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 50 { // questions and answers, after which the kernel delays what it acknowledges
+		send(client, server)
+		send(server, client)
+		send(client, server)
+		if _, err := client.Write([]byte("y")); err != nil {
+			t.Fatal(err)
+		}
+		if got := bytesReceived(server.(*arrivalConn).raw); got != uint64(3*n+3) {
+			t.Fatalf("round %d: the kernel has received %d bytes, want %d", n, got, 3*n+3)
+		}
+		if _, err := io.ReadFull(server, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A connection is seen from when its client is connected, also in the moment in which it has
+// left the kernel's queue and is not among those of the listener yet.
+func TestAConnectionIsSeenAtOnce(t *testing.T) {
+	a := arrivals{most: 1000}
+	listener, err := a.listen("door", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted []net.Conn
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted = append(accepted, conn)
+		}
+	}()
+	var clients []net.Conn
+	for n := range 500 {
+		before := a.events.Load()
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, client)
+		if !a.any() && a.events.Load() == before {
+			t.Errorf("connection %d was not seen", n)
+		}
+		for a.events.Load() == before { // it is among those of the listener
+			runtime.Gosched()
+		}
+	}
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	for _, conn := range slices.Concat(clients, accepted) {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

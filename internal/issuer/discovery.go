@@ -1,0 +1,103 @@
+package issuer
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/wiemu/wiemu/internal/httppath"
+)
+
+// Where an issuer is looked up, below the path of its URL.
+// Kubernetes: pkg/serviceaccount/openidmetadata.go
+const (
+	configurationPath = "/.well-known/openid-configuration"
+	keysPath          = "/openid/v1/jwks"
+)
+
+// configuration is the discovery document with the fields, and in the order, in
+// which kube-apiserver serves it.
+type configuration struct {
+	Issuer        string   `json:"issuer"`
+	JWKSURI       string   `json:"jwks_uri"`
+	ResponseTypes []string `json:"response_types_supported"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	SigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// Discovery answers anonymous GET and HEAD requests for the discovery document
+// and the JWKS below the path of the issuer's URL. Matching ignores case and
+// doubled slashes: clients append to an issuer that ends in a slash.
+func (i *Issuer) Discovery() http.Handler {
+	serve := map[string]http.HandlerFunc{
+		i.path + configurationPath: i.serveConfiguration,
+		i.path + keysPath:          i.serveKeys,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := httppath.Original(r)
+		for path, handler := range serve {
+			if !strings.EqualFold(path, asked) {
+				continue
+			}
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				w.Header().Set("Allow", "GET, HEAD")
+				http.Error(w, "405: Method Not Allowed", http.StatusMethodNotAllowed)
+				return
+			}
+			handler(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	})
+}
+
+// Publishes reports whether Discovery answers at a path, which may be in any case.
+func (i *Issuer) Publishes(path string) bool {
+	return strings.EqualFold(path, i.path+configurationPath) || strings.EqualFold(path, i.path+keysPath)
+}
+
+// Kubernetes: pkg/routes/openidmetadata.go
+func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
+	i.publish(w, "application/json", configuration{
+		Issuer:        i.url,
+		JWKSURI:       strings.TrimRight(i.url, "/") + keysPath,
+		ResponseTypes: []string{"id_token"},
+		SubjectTypes:  []string{"public"},
+		SigningAlgs:   i.algorithms(),
+	})
+}
+
+// algorithms are those of the published keys, sorted.
+// Kubernetes: pkg/serviceaccount/openidmetadata.go
+func (i *Issuer) algorithms() []string {
+	var all []string
+	for _, k := range i.keys.Published() {
+		all = append(all, k.Algorithm())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	var set jose.JSONWebKeySet
+	for _, k := range i.keys.Published() {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.Private.Public(), KeyID: k.ID, Algorithm: k.Algorithm(), Use: "sig"})
+	}
+	i.publish(w, "application/jwk-set+json", set)
+}
+
+func (i *Issuer) publish(w http.ResponseWriter, contentType string, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", i.opts.CacheMaxAge/time.Second))
+	_, _ = w.Write(body) // an error means that the client is gone
+}

@@ -1,0 +1,56 @@
+package resource
+
+import (
+	"context"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/faults"
+)
+
+// Login takes the login of a client on a stream of bytes the way of every request, and
+// writes it into the journal: to a call that has the host and the token that the
+// protocol brought. It returns nil if the client may go on; else the resource says so in its
+// protocol, and closes the connection. A fault that resets connections has closed
+// it already.
+func (k Kit) Login(ctx context.Context, conn net.Conn, c *Call, a Access) *Failure {
+	ctx = k.Faults.WithTrail(ctx)
+	failed := k.admit(ctx, c, a)
+	reset := slices.ContainsFunc(faults.Hits(ctx), func(h faults.Hit) bool { return h.Name() == faultkind.ConnectionReset })
+	if reset {
+		failed = &Failure{Code: "ConnectionReset", Message: "the connection was reset", Meaning: "A fault took the place of the service's answer.", Remedy: "A robust client connects again, with growing pauses."}
+	}
+	k.record(ctx, c, a, 0, failed)
+	if reset {
+		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+			_ = tcp.SetLinger(0) // closing then sends RST; a connection that is gone needs none
+		}
+		_ = conn.Close() // the client learns it from its next read
+	}
+	return failed
+}
+
+// hit lets faults hit a login: those that a protocol other than HTTP can show.
+func (k Kit) hit(ctx context.Context, c *Call) {
+	if !k.Faults.Any() {
+		return
+	}
+	about := faults.Subject{Component: k.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
+	for _, kind := range []string{faultkind.Slow, faultkind.ConnectionReset, faultkind.Throttled, faultkind.ServerError} {
+		h, ok := k.Faults.HitCall(ctx, kind, about, nil)
+		if !ok {
+			continue
+		}
+		if kind != faultkind.Slow {
+			return
+		}
+		timer := time.NewTimer(h.Duration("latency")) // on the machine's clock: it delays input and output
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+}

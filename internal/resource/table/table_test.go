@@ -1,0 +1,51 @@
+package table_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/resource/table"
+)
+
+// What cannot read the table names every resource all the same: the page of what is
+// emulated, and the description of a fault's selector.
+func TestEveryResourceIsDocumented(t *testing.T) {
+	for _, d := range table.Resources() {
+		for _, host := range d.Hosts(cloud.Public()) {
+			if strings.HasPrefix(host, ".") {
+				host = "*" + host
+			}
+			if !strings.Contains(read(t, "../../../docs/emulated.md"), "`"+host+"`") {
+				t.Errorf("docs/emulated.md does not have %s of %s", host, d.Title)
+			}
+		}
+		if !strings.Contains(read(t, "../../../emulator/fault/fault.go"), "entra, "+strings.Join(table.Names(), ", ")+", imds") {
+			t.Errorf("fault.Selector.Resource does not name %s", d.Name)
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestDescriptions(t *testing.T) {
+	for _, d := range table.Resources() {
+		if d.Name == "" || d.Title == "" || len(d.AppID) != 36 || d.New == nil {
+			t.Errorf("%+v", d)
+		}
+		for _, name := range cloud.Names() {
+			in, _ := cloud.Named(name)
+			if len(d.Hosts(in)) == 0 || len(d.Audiences(in)) == 0 {
+				t.Errorf("%s has no hosts or no audiences in %s", d.Name, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,4 @@
+//go:build !linux || !(amd64 || arm64)
+
+// Package seccomp has the instructions of seccomp filters, which Linux alone has.
+package seccomp

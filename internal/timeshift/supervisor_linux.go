@@ -1,0 +1,316 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/process"
+	"github.com/wiemu/wiemu/internal/seccomp"
+)
+
+// The files that a supervisor inherits.
+const (
+	ordersFile = 3 // to the Shift
+	shimFile   = 4 // to the program's first process
+)
+
+// How long (wall time) a turn may take: long enough for whatever a program does before
+// it waits again, on a busy machine. A program that is still busy by then is taken to
+// compute without end, and delays lab time only by busyTurnTimeout at each stop until it
+// is idle again.
+const (
+	turnTimeout     = 30 * time.Second
+	busyTurnTimeout = 200 * time.Millisecond
+)
+
+// supervisor is the process that traces a program and answers its questions.
+type supervisor struct {
+	stop         *reading // of an Advance, which the program does not know of yet; of the goroutine that obeys
+	clocks       *clocks
+	threads      *threads
+	waits        *waits
+	timers       *timerfds
+	signalTimers *signalTimers
+	tracer       *tracer
+	network      *network   // nil: nothing is led
+	turns        sync.Mutex // held during one, guards wasBusy
+	wasBusy      bool       // it was still busy at the end of its last turn
+	begun        sync.Once
+	page         *sharedPage // what programs read the time from, with patch and secret; nil if they ask
+	patch        *vdsoPatch
+	secret       uint64
+	noPage       error         // why there is none
+	arrival      time.Duration // see Options.Arrival
+	running      chan struct{} // closed when the program has been executed, or never will be
+	reads        atomic.Uint64
+	ended        atomic.Uint64
+
+	answering sync.Mutex // held while a system call is answered
+
+	mu       sync.Mutex // guards answers and programs
+	answers  *json.Encoder
+	programs []Program
+	memo     map[string]string // kinds of programs by path; nil: not needed
+}
+
+// supervise is the supervisor's main.
+func supervise() int {
+	stream := os.NewFile(ordersFile, "orders")
+	orders := json.NewDecoder(stream)
+	var first order
+	if err := orders.Decode(&first); err != nil || first.Begin == nil {
+		return process.Failed // the Shift has ended
+	}
+	s := &supervisor{threads: newThreads(), answers: json.NewEncoder(stream), running: make(chan struct{})}
+	s.arrival = first.Begin.Arrival
+	s.clocks = newClocks(*first.Begin, s.preparePage())
+	if first.Begin.Explain {
+		s.memo = map[string]string{}
+	}
+	s.waits = newWaits(s.clocks, s.end)
+	s.timers = newTimerfds(s.clocks, s.waits)
+	s.signalTimers = &signalTimers{clocks: s.clocks, waits: s.waits, after: s.afterAnswer}
+	s.tracer = newTracer(s)
+	if first.Begin.Lead != nil {
+		n, err := newNetwork(*first.Begin.Lead)
+		if err == nil {
+			names := &lookups{clocks: s.clocks, open: n.AsksNow, hold: func(holds bool) { s.say(answer{Hold: &holds}) }}
+			n.OnAsk(names.about)
+			s.network = n
+		} else {
+			s.say(answer{Failed: &failure{Step: "connect to the lab", Detail: err.Error()}})
+			_ = unix.Close(shimFile) // which has the program's process end
+		}
+	}
+	go func() {
+		s.attach(first.Begin.WallOnly)
+		s.begin()
+	}()
+	for {
+		var o order
+		if err := orders.Decode(&o); err != nil {
+			return 0 // the Shift has ended, and with us whatever is traced still (PTRACE_O_EXITKILL)
+		}
+		s.obey(o)
+	}
+}
+
+func (s *supervisor) obey(o order) {
+	if o.Set != nil && s.isStop(*o.Set) {
+		s.stop = o.Set
+	} else if o.Set != nil {
+		s.set(*o.Set)
+	}
+	if o.Turn != 0 {
+		if s.stop != nil {
+			s.set(*s.stop)
+		}
+		go func() { // the Shift may end meanwhile
+			s.turns.Lock()
+			defer s.turns.Unlock()
+			s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next(o.Shortest)})
+		}()
+	}
+	if o.End {
+		go s.report()
+	}
+}
+
+// leftBehind is the note of a process that lives when the program has ended: see Close.
+const leftBehind = "it was left running, and ends with the program: nobody tells it lab time any more"
+
+// report tells what was done, once it is known whether the program has started.
+func (s *supervisor) report() {
+	<-s.running
+	for _, pid := range s.threads.processes() {
+		s.note(pid, leftBehind)
+	}
+	s.mu.Lock()
+	r := Report{Programs: s.programs, Reads: s.reads.Load(), Ended: s.ended.Load()}
+	s.mu.Unlock()
+	s.waits.mu.Lock()
+	r.Waits = s.waits.count
+	s.waits.mu.Unlock()
+	a := answer{Report: &r}
+	if s.network != nil {
+		led := s.network.end()
+		a.Led = &led
+	}
+	s.say(a)
+}
+
+func (s *supervisor) say(a answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.answers.Encode(a) // if the Shift has ended, this process ends as well: see supervise
+}
+
+// isStop tells whether a reading is a stop of an Advance: time has jumped, and stands
+// still. The program learns of it at its turn, which follows, so that those of one
+// lab do not act on it in whatever order they happen to wake.
+func (s *supervisor) isStop(r reading) bool {
+	const jump = int64(time.Millisecond)
+	return r.Speed == 0 && r.Lab-s.clocks.lab() > jump
+}
+
+func (s *supervisor) set(r reading) {
+	s.stop = nil
+	s.clocks.set(r)
+	s.waits.clockChanged()
+}
+
+// turn ends what is due, until nothing is and the program is idle.
+func (s *supervisor) turn() (quiet bool) {
+	limit := turnTimeout
+	if s.wasBusy {
+		limit = busyTurnTimeout
+	}
+	end := time.Now().Add(limit)
+	select {
+	case <-s.running:
+	case <-time.After(limit):
+	}
+	spinning := 0
+	rest := func() {
+		for ended := -1; ended != 0 && spinning == 0 && time.Now().Before(end); {
+			ended = s.waits.endDue()
+			quiet, spinning = s.threads.quiet(time.Until(end), s.isBusy, s.known)
+		}
+	}
+	if rest(); quiet && s.arrival > 0 {
+		time.Sleep(s.arrival)
+		rest()
+	}
+	if spinning != 0 {
+		s.note(spinning, spinNote)
+	}
+	s.wasBusy = !quiet
+	return quiet
+}
+
+// attach takes over the program's first process: traces it, and takes the file on
+// which the kernel tells of its system calls.
+func (s *supervisor) attach(wallOnly bool) {
+	shim := shimFile
+	fail := func(step string, err error) {
+		f := failure{Step: step, Detail: err.Error()}
+		var number unix.Errno
+		if errors.As(err, &number) {
+			f.Errno, f.Detail = int(number), ""
+		}
+		s.say(answer{Failed: &f})
+	}
+	hs, _ := json.Marshal(handshake{PID: os.Getpid(), WallOnly: wallOnly, Secret: s.secret}) // plain fields
+	if err := unix.Send(shim, hs, unix.MSG_NOSIGNAL); err != nil {
+		return // it will never start, which its starter knows
+	}
+	message, rights := make([]byte, 4<<10), make([]byte, unix.CmsgSpace(4))
+	n, err := unix.Read(shim, message)
+	if err != nil || n == 0 {
+		return
+	}
+	pid, err := strconv.Atoi(string(message[:n]))
+	if err != nil {
+		fail("connect to the program", fmt.Errorf("expected a process id, found %q", message[:n]))
+		return
+	}
+	seized := s.tracer.start(pid)
+	number := unix.Errno(0)
+	if seized != nil {
+		errors.As(seized, &number)
+		fail(stepTrace, seized)
+	}
+	reply := attached{Errno: int(number)}
+	if s.network != nil && seized == nil {
+		reply.Way = s.network.choose(pid)
+	}
+	text, _ := json.Marshal(reply) // plain fields
+	_ = unix.Send(shim, text, unix.MSG_NOSIGNAL)
+	if seized != nil {
+		return
+	}
+	for {
+		n, rn, _, _, err := unix.Recvmsg(shim, message, rights, unix.MSG_CMSG_CLOEXEC)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return // the program has been executed, or the process has ended
+		}
+		if rn > 0 {
+			if listener, err := seccomp.ReceivedFile(rights[:rn]); err != nil {
+				fail(stepFilter, err)
+			} else {
+				if s.network != nil {
+					s.network.use(listener, string(message[:n]) == killableMessage)
+				}
+				s.listen(listener)
+			}
+			continue
+		}
+		var f failure
+		if json.Unmarshal(message[:n], &f) == nil {
+			s.say(answer{Failed: &f})
+		}
+	}
+}
+
+// end makes a wait return that is over.
+func (s *supervisor) end(w *wait) {
+	s.ended.Add(1)
+	if w.timer != nil {
+		w.timer.expire(w)
+		return
+	}
+	s.tracer.interrupt(w)
+}
+
+// maxPrograms bounds the report of shells that start programs all day.
+const maxPrograms = 100
+
+// begin says that the program has been executed, or will not be.
+func (s *supervisor) begin() { s.begun.Do(func() { close(s.running) }) }
+
+// note adds a note to the program that a thread executes, once.
+func (s *supervisor) note(tid int, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.programs) - 1; i >= 0; i-- {
+		if p := &s.programs[i]; p.PID == tid {
+			if !slices.Contains(p.Note, text) {
+				p.Note = append(p.Note, text)
+			}
+			return
+		}
+	}
+}
+
+// executed notes a program for the report.
+func (s *supervisor) executed(pid int, notes ...string) {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return // it has ended
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.programs) == maxPrograms {
+		return
+	}
+	kind, known := s.memo[path]
+	if !known && s.memo != nil {
+		kind = kindOf(fmt.Sprintf("/proc/%d/exe", pid))
+		s.memo[path] = kind
+	}
+	s.programs = append(s.programs, Program{PID: pid, Path: path, Kind: kind, Note: notes})
+}

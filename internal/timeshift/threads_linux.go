@@ -1,0 +1,339 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// threads are those of the program and of what it has started.
+type threads struct {
+	mu       sync.Mutex
+	byID     map[int]*thread
+	memories map[int]*os.File // of processes, by their ids: open, since opening costs more than all the rest
+	counters map[int]uint64   // where processes count how often they read the clock page
+}
+
+type thread struct {
+	process                 int
+	asked                   uint64   // how often it was told the time
+	state, timeslices, call *os.File // /proc/PID/stat, schedstat and syscall; nil: not opened yet
+	stopped                 bool     // by job control
+}
+
+func newThreads() *threads {
+	return &threads{byID: map[int]*thread{}, memories: map[int]*os.File{}, counters: map[int]uint64{}}
+}
+
+func (ts *threads) add(tid int) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.byID[tid] == nil {
+		ts.byID[tid] = &thread{process: processOf(tid)}
+	}
+}
+
+// processes lists those that have not ended.
+func (ts *threads) processes() []int {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var pids []int
+	for _, t := range ts.byID {
+		pids = append(pids, t.process)
+	}
+	slices.Sort(pids)
+	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		return err != nil || bytes.Contains(status, []byte("\nState:\tZ")) || bytes.Contains(status, []byte("\nState:\tX")) // of which we have not heard yet
+	})
+}
+
+// stopped records that job control has stopped or continued a thread.
+func (ts *threads) stopped(tid int, stopped bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byID[tid]; t != nil {
+		t.stopped = stopped
+	}
+}
+
+func (ts *threads) forget(tid int) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byID[tid]; t != nil {
+		t.close()
+		delete(ts.byID, tid)
+	}
+	ts.closeMemory(tid)
+	delete(ts.counters, tid)
+}
+
+// executed says that a process has a new memory and one thread.
+func (ts *threads) executed(pid int) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for tid, t := range ts.byID {
+		if t.process == pid {
+			t.close()
+			delete(ts.byID, tid)
+		}
+	}
+	ts.byID[pid] = &thread{process: pid}
+	ts.closeMemory(pid)
+	delete(ts.counters, pid)
+}
+
+// closeMemory closes the memory of a process; ts.mu is held.
+func (ts *threads) closeMemory(pid int) {
+	if m := ts.memories[pid]; m != nil {
+		_ = m.Close()
+		delete(ts.memories, pid)
+	}
+}
+
+// countsReads records where a process counts its reads, until it executes a program.
+func (ts *threads) countsReads(pid int, at uint64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.counters[pid] = at
+}
+
+// inherit records that a process has the memory of the one that made it, or a copy.
+func (ts *threads) inherit(child, parent int) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	c, p := ts.byID[child], ts.byID[parent]
+	if c == nil || p == nil || c.process == p.process {
+		return
+	}
+	if at, ok := ts.counters[p.process]; ok {
+		ts.counters[c.process] = at
+	}
+}
+
+func (t *thread) close() {
+	for _, f := range []*os.File{t.state, t.timeslices, t.call} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// processOf returns the process that a thread belongs to; its own id if it is gone.
+func processOf(tid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return tid
+	}
+	if _, rest, ok := bytes.Cut(status, []byte("\nTgid:\t")); ok {
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		if pid, err := strconv.Atoi(string(line)); err == nil {
+			return pid
+		}
+	}
+	return tid
+}
+
+// processOf returns the process that a thread belongs to.
+func (ts *threads) processOf(tid int) int {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byID[tid]; t != nil {
+		return t.process
+	}
+	return processOf(tid)
+}
+
+// memory is the memory of the process that a thread belongs to.
+func (ts *threads) memory(tid int) (*os.File, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.byID[tid]
+	if t == nil { // the kernel has not reported it yet
+		t = &thread{process: processOf(tid)}
+		ts.byID[tid] = t
+	}
+	return ts.open(t.process)
+}
+
+// open opens the memory of a process, once; ts.mu is held.
+func (ts *threads) open(pid int) (*os.File, error) {
+	if m := ts.memories[pid]; m != nil {
+		return m, nil
+	}
+	m, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
+	if err == nil {
+		ts.memories[pid] = m
+	}
+	return m, err
+}
+
+// write puts bytes into the memory of a thread.
+func (ts *threads) write(tid int, at uint64, data []byte) error {
+	m, err := ts.memory(tid)
+	if err != nil {
+		return err
+	}
+	_, err = m.WriteAt(data, int64(at)) // not by its number, which may become another file's
+	return err
+}
+
+// read takes bytes from the memory of a thread.
+func (ts *threads) read(tid int, at uint64, data []byte) (int, error) {
+	m, err := ts.memory(tid)
+	if err != nil {
+		return 0, err
+	}
+	return m.ReadAt(data, int64(at))
+}
+
+// activity is how often the threads have been given a processor, and whether all
+// of them wait for something in the kernel. Those that wait for our answer do not:
+// known tells whether a wait with a time-out is one that we have heard of.
+func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	buffer := make([]byte, 512)
+	for tid, t := range ts.byID {
+		if t.state == nil {
+			var err error
+			if t.state, err = os.Open(fmt.Sprintf("/proc/%d/stat", tid)); err == nil {
+				t.timeslices, err = os.Open(fmt.Sprintf("/proc/%d/schedstat", tid))
+			}
+			if err == nil {
+				t.call, err = os.Open(fmt.Sprintf("/proc/%d/syscall", tid))
+			}
+			if err != nil {
+				continue // it has ended
+			}
+		}
+		n, err := unix.Pread(int(t.state.Fd()), buffer, 0)
+		if err != nil {
+			continue
+		}
+		// PID (NAME) STATE …, and a name may hold anything.
+		end := bytes.LastIndexByte(buffer[:n], ')')
+		if end < 0 || end+2 >= n {
+			continue
+		}
+		switch buffer[end+2] {
+		case 'S': // asleep
+			if n, err := unix.Pread(int(t.call.Fd()), buffer, 0); err == nil {
+				if nr, args, ok := parseCall(buffer[:n]); !ok || !known(tid, nr, args) {
+					return 0, false
+				}
+			}
+		case 'T', 'I': // stopped by job control
+		case 't': // by it as well, or by us
+			if !t.stopped {
+				return 0, false
+			}
+		case 'Z', 'X': // ended; the process that waits for that learns it from the tracer
+			if tid != t.process || !ts.others(tid) {
+				return 0, false
+			}
+		default: // runs, reads from a disk, or is held by us
+			return 0, false
+		}
+		if n, err = unix.Pread(int(t.timeslices.Fd()), buffer, 0); err == nil {
+			// time on a processor, time waiting for one, timeslices
+			fields := bytes.Fields(buffer[:n])
+			if len(fields) == 3 {
+				count, _ := strconv.ParseUint(string(fields[2]), 10, 64)
+				timeslices += count
+			}
+		}
+	}
+	return timeslices, true
+}
+
+// others tells whether a process has threads besides its first; ts.mu is held.
+func (ts *threads) others(pid int) bool {
+	for tid, t := range ts.byID {
+		if t.process == pid && tid != pid {
+			return true
+		}
+	}
+	return false
+}
+
+// quiet waits until no thread has anything to do, at most for a time (of the wall
+// clock), and reports whether it came to that. Since no thread was given a
+// processor between two looks at which all of them waited, there was a moment at
+// which all waited together; busy says what the kernel does not know of.
+//
+// It ends early for a program that reads the clock again and again while time stands:
+// spinning is that process then.
+func (ts *threads) quiet(limit time.Duration, busy func() bool, known func(int, int32, [6]uint64) bool) (quiet bool, spinning int) {
+	var spins spinWatch
+	end := time.Now().Add(limit)
+	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		if before, blocked := ts.activity(known); blocked && !busy() {
+			if after, still := ts.activity(known); still && before == after && !busy() {
+				return true, 0
+			}
+		}
+		if pid := spins.look(ts); pid != 0 {
+			return false, pid
+		}
+		if time.Now().After(end) {
+			return false, 0
+		}
+		time.Sleep(pause)
+	}
+}
+
+// mayWaitIn tells whether a thread may be in the system call of a wait: it is, or
+// it runs, perhaps on its way there, or it is stopped (on arm64 the kernel has
+// forgotten by then which call it will go on with).
+func mayWaitIn(w *wait) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", w.tid))
+	if err != nil {
+		return false
+	}
+	nr, args, blocked := parseCall(line)
+	return !blocked || nr == noCall || w.is(nr, args)
+}
+
+// is tells whether a system call is that of the wait. A thread may go on to wait
+// for ever in the same call.
+func (w *wait) is(nr int32, args [6]uint64) bool {
+	from, to := 0, w.call.timeout+1
+	if w.call.timeout == 0 { // of a first argument that we have changed, some kernels tell the program's value (arm64)
+		from = 1
+	}
+	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[from:to], w.args[from:to])
+}
+
+// noCall is the number that the kernel tells of a thread that is blocked, but in none.
+const noCall = -1
+
+// parseCall reads what the kernel says of a blocked thread: NUMBER ARGUMENT …, or
+// "running". Source: proc_pid_syscall(5).
+func parseCall(line []byte) (nr int32, args [6]uint64, blocked bool) {
+	fields := bytes.Fields(line)
+	if len(fields) == 3 {
+		return noCall, args, true
+	}
+	if len(fields) < 7 {
+		return 0, args, false
+	}
+	n, err := strconv.Atoi(string(fields[0]))
+	if err != nil {
+		return 0, args, false
+	}
+	for i := range args {
+		if args[i], err = strconv.ParseUint(string(fields[i+1]), 0, 64); err != nil {
+			return 0, args, false
+		}
+	}
+	return int32(n), args, true
+}

@@ -1,0 +1,248 @@
+//go:build amd64 || arm64
+
+package timeshift
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A wait is a thread that waits, in a system call, for something or until lab time.
+type wait struct {
+	tid  int
+	nr   int32
+	args [6]uint64
+	call waitCall
+	due  int64 // lab time
+
+	began  int64  // lab time
+	ours   bool   // the kernel does not know when it is over
+	change uint64 // of the clock, after which it began
+
+	timer timer // if it is one that no thread need wait for; nil otherwise
+}
+
+// A timer expires at some lab time, whether a thread waits for that or not.
+type timer interface {
+	key() waitKey
+	period() int64    // nanoseconds of lab time; 0: it expires once
+	isSet(*wait) bool // whether it is still what the program has set
+	expire(*wait)     // is called when it is due
+}
+
+// A waitKey names a wait: a thread has one at a time, a timer one setting.
+type waitKey struct {
+	thread  int
+	timerfd int64 // its mark
+	process int   // with timer, that of a signalTimer
+	timer   int32
+}
+
+func (w *wait) key() waitKey {
+	if w.timer != nil {
+		return w.timer.key()
+	}
+	return waitKey{thread: w.tid}
+}
+
+// left is how long it takes until a timer expires.
+func (w *wait) left(now int64) unix.ItimerSpec {
+	return unix.ItimerSpec{
+		Value:    unix.NsecToTimespec(max(1, w.due-now)), // 0: it is not set
+		Interval: unix.NsecToTimespec(w.timer.period()),
+	}
+}
+
+// waits are those under way, one a thread, and those that have ended since
+// without our knowing: the kernel does not notify of that.
+type waits struct {
+	clocks *clocks
+	calls  map[int32]waitCall
+	over   func(*wait) // ends one that is due
+
+	mu      sync.Mutex
+	byKey   map[waitKey]*wait
+	alarm   *time.Timer // wall time: rings when one that the kernel does not end in time is due
+	alarmAt int64       // when, in kernel time; 0: it does not
+	count   uint64
+}
+
+func newWaits(c *clocks, over func(*wait)) *waits {
+	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}}
+}
+
+func (ws *waits) add(w *wait) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w.change, w.began = ws.clocks.changes.Load(), ws.clocks.lab()
+	ws.byKey[w.key()] = w
+	ws.count++
+	ws.plan(w)
+}
+
+func (ws *waits) forget(key waitKey) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	delete(ws.byKey, key)
+}
+
+// forgetThread forgets what a thread has waited for that does not do so any more.
+func (ws *waits) forgetThread(tid int) { ws.forget(waitKey{thread: tid}) }
+
+// timer is the timer with a key, if it is set.
+func (ws *waits) timer(key waitKey) *wait {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.byKey[key]
+}
+
+// forgetTimers forgets the timers that programs have closed.
+func (ws *waits) forgetTimers() {
+	var timers []*wait
+	ws.mu.Lock()
+	for _, w := range ws.byKey {
+		if w.timer != nil {
+			timers = append(timers, w)
+		}
+	}
+	ws.mu.Unlock()
+	for _, w := range timers {
+		if !w.timer.isSet(w) {
+			ws.mu.Lock()
+			if ws.byKey[w.key()] == w {
+				delete(ws.byKey, w.key())
+			}
+			ws.mu.Unlock()
+		}
+	}
+}
+
+// goesOn says that a thread has its own time-out again and that its wait is not over.
+func (ws *waits) goesOn(w *wait, timeout uint64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w.args[w.call.timeout] = timeout
+}
+
+// began tells whether a thread has begun a wait that is not over.
+func (ws *waits) began(tid int) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.byKey[waitKey{thread: tid}] != nil
+}
+
+// clockChanged plans anew for every wait.
+func (ws *waits) clockChanged() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.alarmAt = 0
+	for _, w := range ws.byKey {
+		ws.plan(w)
+	}
+}
+
+// plan sets the alarm for a wait, unless the kernel ends it as well; ws.mu is held.
+func (ws *waits) plan(w *wait) {
+	now := ws.clocks.now.Load()
+	if now.Speed == 0 {
+		return // it moves by an Advance alone, which gives a turn
+	}
+	if !w.ours && now.Speed <= 1 && w.change == ws.clocks.changes.Load() {
+		return
+	}
+	mono := kernelTime(clockMonotonic)
+	left, ok := now.until(w.due, mono)
+	if !ok || ws.alarmAt != 0 && mono+left >= ws.alarmAt {
+		return
+	}
+	ws.alarmAt = mono + left
+	if ws.alarm == nil {
+		ws.alarm = time.AfterFunc(time.Duration(left), ws.onAlarm)
+	} else {
+		ws.alarm.Reset(time.Duration(left))
+	}
+}
+
+func (ws *waits) onAlarm() {
+	ws.endDue()
+	ws.clockChanged()
+}
+
+// endDue ends the waits that are due and returns how many there were.
+func (ws *waits) endDue() int {
+	var due []*wait
+	now := ws.clocks.lab()
+	ws.mu.Lock()
+	for key, w := range ws.byKey {
+		if w.due > now {
+			continue
+		}
+		if w.timer != nil {
+			due = append(due, w)
+			continue
+		}
+		delete(ws.byKey, key)
+		if mayWaitIn(w) {
+			due = append(due, w)
+		}
+	}
+	ws.mu.Unlock()
+	for _, w := range due {
+		ws.over(w)
+	}
+	return len(due)
+}
+
+// next is the earliest lab time for which a thread waits; 0 if none does. Waits
+// shorter than shortest are taken to end at the next multiple of it, all together.
+func (ws *waits) next(shortest int64) int64 {
+	ws.forgetTimers()
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	var next int64
+	for key, w := range ws.byKey {
+		due := w.due
+		if due-w.began < shortest {
+			due = (due/shortest + 1) * shortest
+		}
+		switch {
+		case w.timer == nil && !mayWaitIn(w):
+			delete(ws.byKey, key)
+		case next == 0 || due < next:
+			next = due
+		}
+	}
+	return next
+}
+
+// known tells whether a system call that a thread is blocked in is none of ours, or
+// one that we have heard of. The others wait for our answer.
+func (ws *waits) known(tid int, nr int32, args [6]uint64) bool {
+	if answers(nr) {
+		return false
+	}
+	switch nr {
+	case unix.SYS_CLOCK_NANOSLEEP:
+		if id := int32(args[0]); !isWall(id) && !isMonotonic(id) {
+			return true
+		}
+	case unix.SYS_FUTEX:
+		if operation := uint32(args[futexOperation]) & futexCommand; args[futexTimeout] == 0 || operation != futexWait && !absoluteFutex[operation] {
+			return true
+		}
+	default:
+		call, ours := ws.calls[nr]
+		if !ours || call.form == millis && int32(args[call.timeout]) <= 0 || args[call.timeout] == 0 {
+			return true
+		}
+	}
+	if ws.clocks.wallOnly {
+		return true
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.byKey[waitKey{thread: tid}]
+	return w != nil && w.is(nr, args)
+}

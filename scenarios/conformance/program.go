@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+)
+
+// A Program does operations of a resource, such as those of blobs, each once: it prints a
+// line "NAME ok" for each and at the end "round done".
+type Program struct {
+	Name    string   `yaml:"name"`    // row of the table
+	With    string   `yaml:"with"`    // what it uses, in the column of credentials, such as DefaultAzureCredential
+	Package string   `yaml:"package"` // that has the version to show
+	Version string   `yaml:"version"` // prints it, in the installation
+	Run     string   `yaml:"run"`
+	Needs   []string `yaml:"needs"` // programs besides those of the client
+
+	Operations int      `yaml:"operations"` // that have to be ok
+	Modes      []Mode   `yaml:"modes"`
+	Lockstep   []string `yaml:"lockstep"` // files of lockstep/, without .yaml
+
+	// Storage are the backends of storage accounts, each a row of its own; a further one
+	// than the first is run in the first mode alone.
+	Storage []string `yaml:"storage"`
+
+	Note string `yaml:"note"`
+}
+
+func (p Program) check(refuse func(field, expected, found, fix string)) {
+	for _, f := range []struct{ field, value string }{{"name", p.Name}, {"with", p.With}, {"package", p.Package}, {"version", p.Version}, {"run", p.Run}} {
+		if strings.TrimSpace(f.value) == "" {
+			refuse(f.field, "text", "nothing", "")
+		}
+	}
+	if p.Operations < 1 {
+		refuse("operations", "how many operations the program does", fmt.Sprint(p.Operations), "count its lines NAME ok")
+	}
+	if len(p.Modes) == 0 || p.Modes[0] == Lockstep {
+		refuse("modes", "transparent, proxy, isolate, lockstep, not the last first", fmt.Sprint(p.Modes), "")
+	}
+	if slices.Contains(p.Modes, Lockstep) != (len(p.Lockstep) > 0) {
+		refuse("lockstep", "scenarios for a program that has the mode lockstep, and for no other", fmt.Sprint(len(p.Lockstep)), "")
+	}
+	if len(p.Storage) == 0 {
+		refuse("storage", "memory, azurite or both", "nothing", "")
+	}
+	for _, backend := range p.Storage {
+		if backend != "memory" && backend != "azurite" {
+			refuse("storage", "memory or azurite", backend, "")
+		}
+	}
+}
+
+// programs runs the programs of a client; an error is of all of them.
+func (d *driver) programs(ctx context.Context, c Client, of Result, dir string, outcome Outcome, failed error) (rows []Result) {
+	for _, p := range c.Programs {
+		for n, backend := range p.Storage {
+			r := Result{Client: p.Name, Credential: p.With, Package: p.Package, Runtime: of.Runtime, Refusal: "AADSTS700213", Note: p.Note, Modes: map[Mode]ModeResult{}}
+			allowed := p.Modes
+			if backend == "azurite" {
+				r.Client += ", Azurite"
+			}
+			if n > 0 {
+				allowed = p.Modes[:1]
+			}
+			out, outcome, why := d.programVersion(ctx, c, p, backend, dir, outcome, failed)
+			r.Version = out
+			for _, m := range d.modes {
+				switch {
+				case !slices.Contains(allowed, m):
+					r.Modes[m] = ModeResult{Outcome: NotMeant}
+					continue
+				case why != nil:
+					r.Modes[m] = ModeResult{Outcome: outcome, Why: why.Error()}
+				default:
+					r.Modes[m] = d.program(ctx, c, p, backend, m, dir)
+				}
+				result := r.Modes[m]
+				d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, r.Client+", "+r.Credential, r.Version, m, result.Seconds)
+				if result.Why != "" {
+					d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
+				}
+			}
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// programVersion returns the version of a program's package, or why it is not run.
+func (d *driver) programVersion(ctx context.Context, c Client, p Program, backend, dir string, outcome Outcome, failed error) (string, Outcome, error) {
+	if failed != nil {
+		return "", outcome, failed
+	}
+	needs := p.Needs
+	if backend == "azurite" {
+		needs = append(slices.Clone(needs), "azurite")
+	}
+	if missing := d.missing(Client{Needs: needs}); len(missing) > 0 {
+		return "", LeftOut, fmt.Errorf("this machine has no %s", strings.Join(missing, ", "))
+	}
+	out, err := d.cache.bash(ctx, c, dir, p.Version)
+	if err != nil {
+		return "", Failed, fmt.Errorf("version: %w\n%s", err, out)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(out), "v"), "", nil
+}
+
+func (d *driver) program(ctx context.Context, c Client, p Program, backend string, m Mode, dir string) (result ModeResult) {
+	if err := d.permitted(m); err != nil {
+		return ModeResult{Outcome: LeftOut, Why: err.Error()}
+	}
+	start := time.Now() // wall time, for people
+	defer func() { result.Seconds = time.Since(start).Seconds() }()
+	if m == Lockstep {
+		lives := c
+		lives.Run, lives.Lockstep = p.Run, p.Lockstep
+		if err := d.lives(ctx, lives, dir); err != nil {
+			return ModeResult{Outcome: Failed, Why: err.Error()}
+		}
+		return ModeResult{Outcome: Passed}
+	}
+	settings, err := d.storage(backend)
+	if err != nil {
+		return ModeResult{Outcome: Failed, Why: err.Error()}
+	}
+	defer func() { _ = os.RemoveAll(filepath.Dir(settings)) }() // it is ours, in the machine's temporary directory
+	files := []string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml"), settings}
+	l, err := startLab(ctx, d.wiemu, d.environ, files)
+	if err != nil {
+		return ModeResult{Outcome: Failed, Why: err.Error()}
+	}
+	l.named = files
+	said, err := operate(ctx, l, c, p, m, dir)
+	if err = errors.Join(err, l.Close()); err != nil {
+		return ModeResult{Outcome: Failed, Why: err.Error()}
+	}
+	return ModeResult{Outcome: Passed, Checked: Checked{Refusal: said}}
+}
+
+// storage writes the wiemu.yaml of the accounts that programs use, in a directory of its
+// own, with a backend.
+func (d *driver) storage(backend string) (file string, err error) {
+	accounts, err := os.ReadFile(filepath.Join(d.root, "scenarios", "conformance", "storage.yaml"))
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "wiemu-conformance-")
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(dir, "wiemu.yaml")
+	return file, os.WriteFile(file, fmt.Appendf(accounts, "storage: {backend: %s}\n", backend), 0o644)
+}
+
+// operate lets a program do its operations, and in its first mode has it refused, too.
+func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir string) (string, error) {
+	started, err := begin(ctx, l.command(ctx, mode, dir, trusted, p.Run))
+	if err != nil {
+		return "", err
+	}
+	defer started.end()
+	if err := started.round(p.done); err != nil {
+		return "", err
+	}
+	events, err := l.Events(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	for _, e := range events {
+		switch {
+		case e.Kind == journal.Escape && !slices.Contains(c.Escapes, e.Host):
+			return "", fmt.Errorf("the program tried to reach %s: %s", e.Host, e.Summary)
+		case e.Kind == journal.Exchange && e.Outcome != journal.Granted:
+			return "", fmt.Errorf("a token request was refused: %s", e.Summary)
+		}
+	}
+	if err := started.finish(); err != nil {
+		return "", err
+	}
+	if mode != p.Modes[0] {
+		return "", nil
+	}
+	return refusal(ctx, l, mode, dir, stranger{workload: refused, run: p.Run, code: 700213, says: "AADSTS700213"})
+}
+
+// done says what is missing in the lines of a program.
+func (p Program) done(said []string) error {
+	var ok, not []string
+	for _, line := range said {
+		name, outcome, found := strings.Cut(line, " ")
+		switch {
+		case found && outcome == "ok":
+			ok = append(ok, name)
+		case found && strings.HasPrefix(outcome, "failed"):
+			not = append(not, line)
+		}
+	}
+	if len(not) > 0 || len(ok) != p.Operations {
+		return fmt.Errorf("expected %d operations that are ok, found %d: %s; %s", p.Operations, len(ok), strings.Join(ok, ", "), strings.Join(not, "; "))
+	}
+	return nil
+}
