@@ -40,8 +40,6 @@ type backupParameters struct {
 	Value *string `json:"value"`
 }
 
-func (backupParameters) tagged() int { return 0 }
-
 // maxBackedUp is how many versions a backup has. Source: Key Vault, "backup": an object
 // with more than 500 versions cannot be backed up.
 const maxBackedUp = 500
@@ -90,11 +88,7 @@ func newBlobCipher() cipher.AEAD {
 	return sealer
 }
 
-func (c *call) restoreKey() (int, any, *resource.Failure) {
-	var p backupParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) restoreKey(p backupParameters) (int, any, *resource.Failure) {
 	if p.Value == nil {
 		return 0, nil, badParameter("Property 'value' is required.\r\n")
 	}

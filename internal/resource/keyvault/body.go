@@ -62,8 +62,19 @@ type attributes struct {
 	Expires   *int64 `json:"exp"`
 }
 
-// read decodes the request's body, which has the tags of what it is about.
-func (c *call) read(into interface{ tagged() int }) *resource.Failure {
+// taking is an operation with a body, which is read and checked before.
+func taking[P any](serve func(*call, P) (int, any, *resource.Failure)) handler {
+	return func(c *call) (int, any, *resource.Failure) {
+		var p P
+		if failed := c.read(&p); failed != nil {
+			return 0, nil, failed
+		}
+		return serve(c, p)
+	}
+}
+
+// read decodes the request's body. What has tags, or a check of its own, is checked.
+func (c *call) read(into any) *resource.Failure {
 	most := maxBodyOf(c.Request.URL.Path)
 	data, err := io.ReadAll(io.LimitReader(c.Request.Body, int64(most)+1))
 	switch {
@@ -79,8 +90,11 @@ func (c *call) read(into interface{ tagged() int }) *resource.Failure {
 		}
 		return badParameter("The request body is not valid JSON: %v", err)
 	}
-	if n := into.tagged(); n > maxTags {
-		return badParameter("The request body has %d tags; a %s has at most %d.", n, strings.TrimSuffix(c.op.kind, "s"), maxTags)
+	if p, ok := into.(interface{ tagged() int }); ok && p.tagged() > maxTags {
+		return badParameter("The request body has %d tags; a %s has at most %d.", p.tagged(), c.op.singular(), maxTags)
+	}
+	if p, ok := into.(interface{ validate() *resource.Failure }); ok {
+		return p.validate()
 	}
 	return nil
 }

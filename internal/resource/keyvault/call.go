@@ -20,8 +20,10 @@ type operation struct {
 	kind         string // secrets, keys or certificates
 	permission   string // of the kind's access policy
 	action       string // the data action, below Microsoft.KeyVault/vaults/
-	serve        func(*call) (status int, body any, failed *resource.Failure)
+	serve        handler
 }
+
+type handler func(*call) (status int, body any, failed *resource.Failure)
 
 // operations lists what is served. The permissions are those that Key Vault's
 // REST reference names for each operation, the data actions those of the resource
@@ -35,13 +37,13 @@ func secretOperations() []operation {
 	s := secrets()
 	return []operation{
 		{"GET", "/secrets", "list secrets", kind, "list", "secrets/readMetadata/action", s.list},
-		{"PUT", "/secrets/{name}", "set secret", kind, "set", "secrets/setSecret/action", (*call).set},
+		{"PUT", "/secrets/{name}", "set secret", kind, "set", "secrets/setSecret/action", taking((*call).set)},
 		{"GET", "/secrets/{name}", "get secret", kind, "get", "secrets/getSecret/action", (*call).get},
-		{"PATCH", "/secrets/{name}", "update secret", kind, "set", "secrets/update/action", (*call).update},
+		{"PATCH", "/secrets/{name}", "update secret", kind, "set", "secrets/update/action", taking((*call).update)},
 		{"DELETE", "/secrets/{name}", "delete secret", kind, "delete", "secrets/delete", s.delete},
 		{"GET", "/secrets/{name}/versions", "list versions of secret", kind, "list", "secrets/readMetadata/action", s.versions},
 		{"GET", "/secrets/{name}/{version}", "get secret", kind, "get", "secrets/getSecret/action", (*call).get},
-		{"PATCH", "/secrets/{name}/{version}", "update secret", kind, "set", "secrets/update/action", (*call).update},
+		{"PATCH", "/secrets/{name}/{version}", "update secret", kind, "set", "secrets/update/action", taking((*call).update)},
 		{"GET", "/deletedsecrets", "list deleted secrets", kind, "list", "secrets/readMetadata/action", s.listDeleted},
 		{"GET", "/deletedsecrets/{name}", "get deleted secret", kind, "get", "secrets/readMetadata/action", (*call).getDeletedSecret},
 		{"DELETE", "/deletedsecrets/{name}", "purge secret", kind, "purge", "secrets/purge/action", s.purge},
@@ -54,19 +56,19 @@ func keyOperations() []operation {
 	k := keys()
 	all := []operation{
 		{"GET", "/keys", "list keys", kind, "list", "keys/read", k.list},
-		{"POST", "/keys/restore", "restore key", kind, "restore", "keys/restore/action", (*call).restoreKey},
-		{"POST", "/keys/{name}/create", "create key", kind, "create", "keys/create/action", (*call).createKey},
+		{"POST", "/keys/restore", "restore key", kind, "restore", "keys/restore/action", taking((*call).restoreKey)},
+		{"POST", "/keys/{name}/create", "create key", kind, "create", "keys/create/action", taking((*call).createKey)},
 		{"POST", "/keys/{name}/rotate", "rotate key", kind, "rotate", "keys/rotate/action", (*call).rotateKey},
 		{"POST", "/keys/{name}/backup", "back up key", kind, "backup", "keys/backup/action", (*call).backupKey},
-		{"GET", "/keys/{name}/rotationpolicy", "get rotation policy of key", kind, "getrotationpolicy", "keyrotationpolicies/read", (*call).getRotationPolicy},
-		{"PUT", "/keys/{name}/rotationpolicy", "set rotation policy of key", kind, "setrotationpolicy", "keyrotationpolicies/write", (*call).setRotationPolicy},
-		{"PUT", "/keys/{name}", "import key", kind, "import", "keys/import/action", (*call).importKey},
-		{"GET", "/keys/{name}", "get key", kind, "get", "keys/read", (*call).getKey},
-		{"PATCH", "/keys/{name}", "update key", kind, "update", "keys/update/action", (*call).updateKey},
+		{"GET", "/keys/{name}/rotationpolicy", "get rotation policy of key", kind, "getrotationpolicy", "keyrotationpolicies/read", k.show((*call).rotationPolicy)},
+		{"PUT", "/keys/{name}/rotationpolicy", "set rotation policy of key", kind, "setrotationpolicy", "keyrotationpolicies/write", taking((*call).setRotationPolicy)},
+		{"PUT", "/keys/{name}", "import key", kind, "import", "keys/import/action", taking((*call).importKey)},
+		{"GET", "/keys/{name}", "get key", kind, "get", "keys/read", k.get},
+		{"PATCH", "/keys/{name}", "update key", kind, "update", "keys/update/action", taking((*call).updateKey)},
 		{"DELETE", "/keys/{name}", "delete key", kind, "delete", "keys/delete", k.delete},
 		{"GET", "/keys/{name}/versions", "list versions of key", kind, "list", "keys/read", k.versions},
-		{"GET", "/keys/{name}/{version}", "get key", kind, "get", "keys/read", (*call).getKey},
-		{"PATCH", "/keys/{name}/{version}", "update key", kind, "update", "keys/update/action", (*call).updateKey},
+		{"GET", "/keys/{name}/{version}", "get key", kind, "get", "keys/read", k.get},
+		{"PATCH", "/keys/{name}/{version}", "update key", kind, "update", "keys/update/action", taking((*call).updateKey)},
 		{"GET", "/deletedkeys", "list deleted keys", kind, "list", "keys/read", k.listDeleted},
 		{"GET", "/deletedkeys/{name}", "get deleted key", kind, "get", "keys/read", k.getDeleted},
 		{"DELETE", "/deletedkeys/{name}", "purge key", kind, "purge", "keys/purge/action", k.purge},
@@ -74,14 +76,14 @@ func keyOperations() []operation {
 	}
 	for _, use := range []struct {
 		path, verb, permission, action string
-		serve                          func(*call) (int, any, *resource.Failure)
+		serve                          handler
 	}{
-		{"encrypt", "encrypt with key", "encrypt", "encrypt", (*call).encrypt},
-		{"decrypt", "decrypt with key", "decrypt", "decrypt", (*call).decrypt},
-		{"wrapkey", "wrap with key", "wrapKey", "wrap", (*call).encrypt},
-		{"unwrapkey", "unwrap with key", "unwrapKey", "unwrap", (*call).decrypt},
-		{"sign", "sign with key", "sign", "sign", (*call).sign},
-		{"verify", "verify with key", "verify", "verify", (*call).verify},
+		{"encrypt", "encrypt with key", "encrypt", "encrypt", using((*call).encrypt, "value")},
+		{"decrypt", "decrypt with key", "decrypt", "decrypt", using((*call).decrypt, "value")},
+		{"wrapkey", "wrap with key", "wrapKey", "wrap", using((*call).encrypt, "value")},
+		{"unwrapkey", "unwrap with key", "unwrapKey", "unwrap", using((*call).decrypt, "value")},
+		{"sign", "sign with key", "sign", "sign", using((*call).sign, "value")},
+		{"verify", "verify with key", "verify", "verify", using((*call).verify, "digest", "value")},
 		{"release", "release key", "release", "release", (*call).releaseKey},
 	} {
 		// Clients of the latest version leave the version's segment empty.
@@ -97,7 +99,7 @@ func certificateOperations() []operation {
 	c := certificates()
 	return []operation{
 		{"GET", "/certificates", "list certificates", kind, "list", "certificates/read", c.list},
-		{"PUT", "/certificates/contacts", "set contacts", kind, "managecontacts", "certificatecontacts/write", (*call).setContacts},
+		{"PUT", "/certificates/contacts", "set contacts", kind, "managecontacts", "certificatecontacts/write", taking((*call).setContacts)},
 		{"GET", "/certificates/contacts", "get contacts", kind, "managecontacts", "certificates/read", (*call).getContacts},
 		{"DELETE", "/certificates/contacts", "delete contacts", kind, "managecontacts", "certificatecontacts/write", (*call).deleteContacts},
 		{"GET", "/certificates/issuers", "list issuers", kind, "listissuers", "certificatecas/read", (*call).listIssuers},
@@ -105,19 +107,19 @@ func certificateOperations() []operation {
 		{"PUT", "/certificates/issuers/{name}", "set issuer", kind, "setissuers", "certificatecas/write", (*call).otherIssuers},
 		{"PATCH", "/certificates/issuers/{name}", "update issuer", kind, "setissuers", "certificatecas/write", (*call).otherIssuers},
 		{"DELETE", "/certificates/issuers/{name}", "delete issuer", kind, "deleteissuers", "certificatecas/delete", (*call).otherIssuers},
-		{"POST", "/certificates/{name}/create", "create certificate", kind, "create", "certificates/create/action", (*call).createCertificate},
-		{"POST", "/certificates/{name}/import", "import certificate", kind, "import", "certificates/import/action", (*call).importCertificate},
-		{"GET", "/certificates/{name}/policy", "get policy of certificate", kind, "get", "certificates/read", (*call).getPolicy},
-		{"PATCH", "/certificates/{name}/policy", "update policy of certificate", kind, "update", "certificates/update/action", (*call).updatePolicy},
+		{"POST", "/certificates/{name}/create", "create certificate", kind, "create", "certificates/create/action", taking((*call).createCertificate)},
+		{"POST", "/certificates/{name}/import", "import certificate", kind, "import", "certificates/import/action", taking((*call).importCertificate)},
+		{"GET", "/certificates/{name}/policy", "get policy of certificate", kind, "get", "certificates/read", c.show((*call).policy)},
+		{"PATCH", "/certificates/{name}/policy", "update policy of certificate", kind, "update", "certificates/update/action", taking((*call).updatePolicy)},
 		{"GET", "/certificates/{name}/pending", "get operation of certificate", kind, "get", "certificates/read", (*call).getPending},
-		{"PATCH", "/certificates/{name}/pending", "cancel operation of certificate", kind, "update", "certificates/update/action", (*call).cancelPending},
+		{"PATCH", "/certificates/{name}/pending", "cancel operation of certificate", kind, "update", "certificates/update/action", (*call).getPending}, // which is complete, as all are here
 		{"DELETE", "/certificates/{name}/pending", "delete operation of certificate", kind, "delete", "certificates/delete", (*call).deletePending},
-		{"GET", "/certificates/{name}", "get certificate", kind, "get", "certificates/read", (*call).getCertificate},
-		{"PATCH", "/certificates/{name}", "update certificate", kind, "update", "certificates/update/action", (*call).updateCertificate},
+		{"GET", "/certificates/{name}", "get certificate", kind, "get", "certificates/read", c.get},
+		{"PATCH", "/certificates/{name}", "update certificate", kind, "update", "certificates/update/action", taking((*call).updateCertificate)},
 		{"DELETE", "/certificates/{name}", "delete certificate", kind, "delete", "certificates/delete", c.delete},
 		{"GET", "/certificates/{name}/versions", "list versions of certificate", kind, "list", "certificates/read", c.versions},
-		{"GET", "/certificates/{name}/{version}", "get certificate", kind, "get", "certificates/read", (*call).getCertificate},
-		{"PATCH", "/certificates/{name}/{version}", "update certificate", kind, "update", "certificates/update/action", (*call).updateCertificate},
+		{"GET", "/certificates/{name}/{version}", "get certificate", kind, "get", "certificates/read", c.get},
+		{"PATCH", "/certificates/{name}/{version}", "update certificate", kind, "update", "certificates/update/action", taking((*call).updateCertificate)},
 		{"GET", "/deletedcertificates", "list deleted certificates", kind, "list", "certificates/read", c.listDeleted},
 		{"GET", "/deletedcertificates/{name}", "get deleted certificate", kind, "get", "certificates/read", c.getDeleted},
 		{"DELETE", "/deletedcertificates/{name}", "purge certificate", kind, "purge", "certificates/purge/action", c.purge},

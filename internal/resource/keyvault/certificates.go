@@ -160,11 +160,7 @@ type certParameters struct {
 // ofVersion are the attributes that a client can set: the dates are those of the certificate.
 func (p certParameters) ofVersion() attributes { return attributes{Enabled: p.Attributes.Enabled} }
 
-func (c *call) createCertificate() (int, any, *resource.Failure) {
-	var p certParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) createCertificate(p certParameters) (int, any, *resource.Failure) {
 	if p.Policy == nil { // another version as the last one
 		c.vault.mu.RLock()
 		o, _, ok := c.vault.certificates.find(c.name, "")
@@ -207,11 +203,7 @@ func (c *call) createCertificate() (int, any, *resource.Failure) {
 	return http.StatusAccepted, answer, nil
 }
 
-func (c *call) importCertificate() (int, any, *resource.Failure) {
-	var p certParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) importCertificate(p certParameters) (int, any, *resource.Failure) {
 	if p.Value == nil || *p.Value == "" {
 		return 0, nil, badParameter("Property 'value' is required.\r\n")
 	}
@@ -307,21 +299,7 @@ func (v *vault) sync(name string, n *certVersion) {
 	}
 }
 
-func (c *call) getCertificate() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
-	o, n, failed := certificates().find(c, c.name, c.id)
-	if failed != nil {
-		return 0, nil, failed
-	}
-	return http.StatusOK, c.certificate(o, n), nil
-}
-
-func (c *call) updateCertificate() (int, any, *resource.Failure) {
-	var p certParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) updateCertificate(p certParameters) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, n, failed := certificates().find(c, c.name, c.id)
@@ -338,21 +316,11 @@ func (c *call) updateCertificate() (int, any, *resource.Failure) {
 	return http.StatusOK, c.certificate(o, n), nil
 }
 
-func (c *call) getPolicy() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
-	o, n, failed := certificates().find(c, c.name, "")
-	if failed != nil {
-		return 0, nil, failed
-	}
-	return http.StatusOK, n.of.policy.out(c.base() + "/certificates/" + o.name + "/policy"), nil
+func (c *call) policy(o *object[*certVersion], n *certVersion) any {
+	return n.of.policy.out(c.base() + "/certificates/" + o.name + "/policy")
 }
 
-func (c *call) updatePolicy() (int, any, *resource.Failure) {
-	var p policy
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) updatePolicy(p policy) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, n, failed := certificates().find(c, c.name, "")
@@ -362,7 +330,7 @@ func (c *call) updatePolicy() (int, any, *resource.Failure) {
 	if failed := c.changePolicy(n.of, p); failed != nil {
 		return 0, nil, failed
 	}
-	return http.StatusOK, n.of.policy.out(c.base() + "/certificates/" + o.name + "/policy"), nil
+	return http.StatusOK, c.policy(o, n), nil
 }
 
 // changePolicy takes over what is sent; the vault is locked.
@@ -417,11 +385,6 @@ func (c *call) getPending() (int, any, *resource.Failure) {
 	return http.StatusOK, c.operation(o), nil
 }
 
-// cancelPending does nothing to an operation that is complete, as all are here.
-func (c *call) cancelPending() (int, any, *resource.Failure) {
-	return c.getPending()
-}
-
 func (c *call) deletePending() (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
@@ -446,15 +409,9 @@ type contact struct {
 	Phone string `json:"phone,omitempty"`
 }
 
-func (contacts) tagged() int { return 0 }
-
 const maxContacts = 100
 
-func (c *call) setContacts() (int, any, *resource.Failure) {
-	var p contacts
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) setContacts(p contacts) (int, any, *resource.Failure) {
 	if len(p.Contacts) == 0 || len(p.Contacts) > maxContacts || slices.ContainsFunc(p.Contacts, func(one contact) bool { return one.Email == "" }) {
 		return 0, nil, badParameter("'contacts' has 1 to %d contacts, each with an 'email'.", maxContacts)
 	}

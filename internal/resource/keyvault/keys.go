@@ -99,14 +99,7 @@ type keyParameters struct {
 	Release    map[string]any `json:"release_policy"`
 }
 
-func (c *call) createKey() (int, any, *resource.Failure) {
-	var p keyParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
-	if failed := p.check(); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) createKey(p keyParameters) (int, any, *resource.Failure) {
 	kind, failed := newKeyKind(p.Type, p.Size, p.Curve, p.Exponent)
 	if failed != nil {
 		return 0, nil, failed
@@ -120,14 +113,7 @@ func (c *call) createKey() (int, any, *resource.Failure) {
 	return c.storeKey(&keyVersion{kty: p.Type, kind: kind, private: private, operations: operations}, p)
 }
 
-func (c *call) importKey() (int, any, *resource.Failure) {
-	var p keyParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
-	if failed := p.check(); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) importKey(p keyParameters) (int, any, *resource.Failure) {
 	private, kty, failed := p.Key.private()
 	if failed != nil {
 		return 0, nil, failed
@@ -142,8 +128,8 @@ func (c *call) importKey() (int, any, *resource.Failure) {
 	return c.storeKey(&keyVersion{kty: kty, kind: kindOf(private), private: ready(private), operations: operations}, p)
 }
 
-// check refuses what only managed HSM, or a vault with exportable keys, can do.
-func (p keyParameters) check() *resource.Failure {
+// validate refuses what only managed HSM, or a vault with exportable keys, can do.
+func (p keyParameters) validate() *resource.Failure {
 	if p.Release != nil {
 		return notEmulated("keys that can be released", "Create the key without a release policy.")
 	}
@@ -206,26 +192,7 @@ func (c *call) room(more int) *resource.Failure {
 	return notEmulated(fmt.Sprintf("vaults with more than %d versions of keys and certificates", maxMade), "Use several vaults, or fewer versions.")
 }
 
-// getKey returns the public part, of disabled and expired keys too: only their use is
-// refused. Seen: notaryproject/ratify#1474 (a disabled key is fetched).
-func (c *call) getKey() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
-	o, n, failed := keys().find(c, c.name, c.id)
-	if failed != nil {
-		return 0, nil, failed
-	}
-	return http.StatusOK, keys().describe(c, o, n, whole), nil
-}
-
-func (c *call) updateKey() (int, any, *resource.Failure) {
-	var p keyParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
-	if failed := p.check(); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) updateKey(p keyParameters) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, n, failed := keys().find(c, c.name, c.id)

@@ -86,16 +86,35 @@ func (k kind[V]) versions(c *call) (int, any, *resource.Failure) {
 	return c.page(slices.Sorted(maps.Keys(byID)), func(id string) any { return k.describe(c, o, byID[id], asVersion) })
 }
 
+// get describes a version, of disabled and expired keys too: only their use is refused.
+// Seen: notaryproject/ratify#1474 (a disabled key is fetched).
+func (k kind[V]) get(c *call) (int, any, *resource.Failure) {
+	return k.show(func(c *call, o *object[V], v V) any { return k.describe(c, o, v, whole) })(c)
+}
+
+// show answers with what is said of the version that the request names.
+func (k kind[V]) show(describe func(*call, *object[V], V) any) handler {
+	return func(c *call) (int, any, *resource.Failure) {
+		c.vault.mu.RLock()
+		defer c.vault.mu.RUnlock()
+		o, v, failed := k.find(c, c.name, c.id)
+		if failed != nil {
+			return 0, nil, failed
+		}
+		return http.StatusOK, describe(c, o, v), nil
+	}
+}
+
 // delete moves an object with all its versions into the bin.
 func (k kind[V]) delete(c *call) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, _, failed := k.find(c, c.name, "")
+	if failed == nil {
+		failed = k.unmanaged(o)
+	}
 	if failed != nil {
 		return 0, nil, failed
-	}
-	if k.managed != nil && k.managed(o.latest()) {
-		return 0, nil, managed(k.noun, o.name)
 	}
 	k.of(c.vault).bin(c.name, c.now)
 	k.move(c, toBin)
@@ -117,16 +136,14 @@ func (k kind[V]) recover(c *call) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, failed := k.findInBin(c)
+	if failed == nil {
+		failed = k.unmanaged(o)
+	}
+	if failed == nil && k.recoverable != nil {
+		failed = k.recoverable(c, c.name)
+	}
 	if failed != nil {
 		return 0, nil, failed
-	}
-	if k.managed != nil && k.managed(o.latest()) {
-		return 0, nil, managed(k.noun, o.name)
-	}
-	if k.recoverable != nil {
-		if failed := k.recoverable(c, c.name); failed != nil {
-			return 0, nil, failed
-		}
 	}
 	o = k.of(c.vault).recover(c.name)
 	k.move(c, back)
@@ -138,15 +155,23 @@ func (k kind[V]) purge(c *call) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, failed := k.findInBin(c)
+	if failed == nil {
+		failed = k.unmanaged(o)
+	}
 	if failed != nil {
 		return 0, nil, failed
-	}
-	if k.managed != nil && k.managed(o.latest()) {
-		return 0, nil, managed(k.noun, o.name)
 	}
 	k.of(c.vault).empty(c.name)
 	k.move(c, forGood)
 	return http.StatusNoContent, nil, nil
+}
+
+// unmanaged refuses to delete, recover or purge what belongs to a certificate.
+func (k kind[V]) unmanaged(o *object[V]) *resource.Failure {
+	if k.managed != nil && k.managed(o.latest()) {
+		return managed(k.noun, o.name)
+	}
+	return nil
 }
 
 func (k kind[V]) move(c *call, do move) {

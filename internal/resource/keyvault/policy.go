@@ -26,8 +26,6 @@ type policy struct {
 	Attributes certPolicyStatus `json:"attributes"`
 }
 
-func (policy) tagged() int { return 0 }
-
 type policyKey struct {
 	Exportable *bool  `json:"exportable,omitempty"`
 	Type       string `json:"kty,omitempty"`

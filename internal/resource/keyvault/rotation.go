@@ -52,8 +52,6 @@ type policyParameters struct {
 	Attributes policyAttributes `json:"attributes"`
 }
 
-func (policyParameters) tagged() int { return 0 }
-
 // describe returns the policy of a key, or the default: an event 30 days before expiry.
 // Source: REST reference, Get Key Rotation Policy.
 func (p *rotationPolicy) describe(id string) policyBundle {
@@ -171,24 +169,11 @@ func (v *vault) nextRenewal() (name string, first time.Time) {
 	return name, first
 }
 
-func (c *call) getRotationPolicy() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
-	o, n, failed := keys().find(c, c.name, "")
-	if failed != nil {
-		return 0, nil, failed
-	}
-	return http.StatusOK, n.policy.describe(c.base() + "/keys/" + o.name + "/rotationpolicy"), nil
+func (c *call) rotationPolicy(o *object[*keyVersion], n *keyVersion) any {
+	return n.policy.describe(c.base() + "/keys/" + o.name + "/rotationpolicy")
 }
 
-func (c *call) setRotationPolicy() (int, any, *resource.Failure) {
-	var p policyParameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
-	if failed := p.check(); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) setRotationPolicy(p policyParameters) (int, any, *resource.Failure) {
 	c.vault.mu.Lock()
 	defer c.vault.mu.Unlock()
 	o, n, failed := keys().find(c, c.name, "")
@@ -201,7 +186,7 @@ func (c *call) setRotationPolicy() (int, any, *resource.Failure) {
 	}
 	n.policy = policy
 	c.vault.rotating[strings.ToLower(o.name)] = true
-	return http.StatusOK, policy.describe(c.base() + "/keys/" + o.name + "/rotationpolicy"), nil
+	return http.StatusOK, c.rotationPolicy(o, n), nil
 }
 
 // The shortest times of a policy. Source: REST reference (expiryTime, 28 days) and "Configure
@@ -211,7 +196,7 @@ const (
 	shortestTrigger = 7 * 24 * time.Hour
 )
 
-func (p policyParameters) check() *resource.Failure {
+func (p policyParameters) validate() *resource.Failure {
 	if p.Attributes.Expiry != "" {
 		if failed := checkDuration("expiryTime", p.Attributes.Expiry, shortestExpiry); failed != nil {
 			return failed

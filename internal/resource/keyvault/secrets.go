@@ -45,12 +45,8 @@ type parameters struct {
 	described
 }
 
-func (c *call) set() (int, any, *resource.Failure) {
-	var p parameters
-	failed := c.read(&p)
+func (c *call) set(p parameters) (int, any, *resource.Failure) {
 	switch {
-	case failed != nil:
-		return 0, nil, failed
 	case p.Value == nil:
 		return 0, nil, badParameter("The request body has no 'value' property.")
 	case len(*p.Value) > maxValue:
@@ -105,11 +101,7 @@ func (c *call) noteDates(n *version) {
 func unix(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
 
 // update changes a version's attributes, not its value.
-func (c *call) update() (int, any, *resource.Failure) {
-	var p parameters
-	if failed := c.read(&p); failed != nil {
-		return 0, nil, failed
-	}
+func (c *call) update(p parameters) (int, any, *resource.Failure) {
 	v := c.vault
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -26,43 +26,65 @@ type use struct {
 	Digest    *string `json:"digest"`
 }
 
-func (use) tagged() int { return 0 }
-
 // keyResult is the answer; kid names the version that was used.
 type keyResult struct {
 	KeyID string `json:"kid"`
 	Value string `json:"value"`
 }
 
-// begin reads the body, and finds the version, which has to permit the operation.
-func (c *call) beginUse(names ...string) (u use, n *keyVersion, kid string, given map[string][]byte, failed *resource.Failure) {
-	if failed = c.read(&u); failed != nil {
-		return
-	}
-	c.algorithm = u.Algorithm
-	given = map[string][]byte{}
-	for _, name := range names {
-		text := map[string]*string{"value": u.Value, "digest": u.Digest}[name]
-		if text == nil {
-			return u, nil, "", nil, badParameter("Property '%s' is required.\r\n", name)
+func (u used) result(data []byte) keyResult {
+	return keyResult{u.kid, base64.RawURLEncoding.EncodeToString(data)}
+}
+
+// used is what a version of a key is used with.
+type used struct {
+	algorithm, kid string
+	*keyVersion
+	value, digest []byte
+}
+
+// using is an operation with a key. The body has what is named; the version has to permit the
+// operation.
+func using(serve func(*call, used) (any, *resource.Failure), names ...string) handler {
+	return taking(func(c *call, sent use) (int, any, *resource.Failure) {
+		c.algorithm = sent.Algorithm
+		u := used{algorithm: sent.Algorithm}
+		for _, name := range names {
+			text, into := sent.Value, &u.value
+			if name == "digest" {
+				text, into = sent.Digest, &u.digest
+			}
+			if text == nil {
+				return 0, nil, badParameter("Property '%s' is required.\r\n", name)
+			}
+			data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(*text, "="))
+			if err != nil || len(data) == 0 {
+				// Seen: bruj0/vault-recovery-key#20, 2025.
+				return 0, nil, badParameter("Content of '%[1]s' is not base64url.\r\nProperty '%[1]s' is required.\r\n", name)
+			}
+			*into = data
 		}
-		data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(*text, "="))
-		if err != nil || len(data) == 0 {
-			// Seen: bruj0/vault-recovery-key#20, 2025.
-			return u, nil, "", nil, badParameter("Content of '%[1]s' is not base64url.\r\nProperty '%[1]s' is required.\r\n", name)
+		if u.algorithm == "" {
+			return 0, nil, badParameter("Property 'alg' is required.\r\n")
 		}
-		given[name] = data
-	}
-	if u.Algorithm == "" {
-		return u, nil, "", nil, badParameter("Property 'alg' is required.\r\n")
-	}
+		if failed := c.find(&u); failed != nil {
+			return 0, nil, failed
+		}
+		answer, failed := serve(c, u)
+		return http.StatusOK, answer, failed
+	})
+}
+
+// find sets the version that the request names, which has to permit the operation.
+func (c *call) find(u *used) *resource.Failure {
 	c.vault.mu.RLock()
 	defer c.vault.mu.RUnlock()
 	o, n, failed := keys().find(c, c.name, c.id)
 	if failed != nil {
-		return u, nil, "", nil, failed
+		return failed
 	}
-	return u, n, c.base() + "/keys/" + o.name + "/" + n.id, given, c.usable(n)
+	u.keyVersion, u.kid = n, c.base()+"/keys/"+o.name+"/"+n.id
+	return c.usable(n)
 }
 
 // usable checks what a version's attributes and key_ops say of the operation. Outside the
@@ -110,50 +132,42 @@ func notPermitted(operation string) *resource.Failure {
 }
 
 // encrypt is also wrapKey: the same algorithms, another permission.
-func (c *call) encrypt() (int, any, *resource.Failure) {
-	u, n, kid, given, failed := c.beginUse("value")
+func (c *call) encrypt(u used) (any, *resource.Failure) {
+	key, failed := forEncryption(u)
 	if failed != nil {
-		return 0, nil, failed
-	}
-	key, failed := forEncryption(n, u.Algorithm, kid)
-	if failed != nil {
-		return 0, nil, failed
+		return nil, failed
 	}
 	var sealed []byte
 	var err error
-	if u.Algorithm == "RSA1_5" {
-		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, given["value"]) //nolint:staticcheck // Key Vault has it
+	if u.algorithm == "RSA1_5" {
+		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, u.value) //nolint:staticcheck // Key Vault has it
 	} else {
-		sealed, err = rsa.EncryptOAEP(oaepHash(u.Algorithm).New(), rand.Reader, &key.PublicKey, given["value"], nil)
+		sealed, err = rsa.EncryptOAEP(oaepHash(u.algorithm).New(), rand.Reader, &key.PublicKey, u.value, nil)
 	}
 	if err != nil {
 		// That it is the same text as for what cannot be decrypted is inferred.
-		return 0, nil, incorrect(fmt.Sprintf("%d bytes are more than %s takes with a key of %d bits.", len(given["value"]), u.Algorithm, key.N.BitLen()))
+		return nil, incorrect(fmt.Sprintf("%d bytes are more than %s takes with a key of %d bits.", len(u.value), u.algorithm, key.N.BitLen()))
 	}
-	return http.StatusOK, keyResult{kid, base64.RawURLEncoding.EncodeToString(sealed)}, nil
+	return u.result(sealed), nil
 }
 
 // decrypt is also unwrapKey.
-func (c *call) decrypt() (int, any, *resource.Failure) {
-	u, n, kid, given, failed := c.beginUse("value")
+func (c *call) decrypt(u used) (any, *resource.Failure) {
+	key, failed := forEncryption(u)
 	if failed != nil {
-		return 0, nil, failed
-	}
-	key, failed := forEncryption(n, u.Algorithm, kid)
-	if failed != nil {
-		return 0, nil, failed
+		return nil, failed
 	}
 	var opened []byte
 	var err error
-	if u.Algorithm == "RSA1_5" {
-		opened, err = rsa.DecryptPKCS1v15(nil, key, given["value"]) //nolint:staticcheck // Key Vault has it
+	if u.algorithm == "RSA1_5" {
+		opened, err = rsa.DecryptPKCS1v15(nil, key, u.value) //nolint:staticcheck // Key Vault has it
 	} else {
-		opened, err = rsa.DecryptOAEP(oaepHash(u.Algorithm).New(), nil, key, given["value"], nil)
+		opened, err = rsa.DecryptOAEP(oaepHash(u.algorithm).New(), nil, key, u.value, nil)
 	}
 	if err != nil {
-		return 0, nil, incorrect("The value was not encrypted with this version of the key and this algorithm. Without a version, the latest is used: name the one that encrypted.")
+		return nil, incorrect("The value was not encrypted with this version of the key and this algorithm. Without a version, the latest is used: name the one that encrypted.")
 	}
-	return http.StatusOK, keyResult{kid, base64.RawURLEncoding.EncodeToString(opened)}, nil
+	return u.result(opened), nil
 }
 
 // incorrect refuses a value that does not fit the key. Seen: pulumi/pulumi#13182, 2023.
@@ -168,18 +182,18 @@ func oaepHash(algorithm string) crypto.Hash {
 	return crypto.SHA256
 }
 
-func forEncryption(n *keyVersion, algorithm, kid string) (*rsa.PrivateKey, *resource.Failure) {
-	switch algorithm {
+func forEncryption(u used) (*rsa.PrivateKey, *resource.Failure) {
+	switch u.algorithm {
 	case "RSA1_5", "RSA-OAEP", "RSA-OAEP-256":
-		key, ok := n.private().(*rsa.PrivateKey)
+		key, ok := u.private().(*rsa.PrivateKey)
 		if !ok {
-			return nil, badParameter("Key and encryption algorithm are incompatible. Key %s has type '%s', and algorithm '%s' can only be used with type 'RSA'.", kid, n.kty, algorithm)
+			return nil, badParameter("Key and encryption algorithm are incompatible. Key %s has type '%s', and algorithm '%s' can only be used with type 'RSA'.", u.kid, u.kty, u.algorithm)
 		}
 		return key, nil
 	case "A128GCM", "A192GCM", "A256GCM", "A128KW", "A192KW", "A256KW", "A128CBC", "A192CBC", "A256CBC", "A128CBCPAD", "A192CBCPAD", "A256CBCPAD", "CKM_AES_KEY_WRAP", "CKM_AES_KEY_WRAP_PAD":
-		return nil, managedHSMOnly(algorithm)
+		return nil, managedHSMOnly(u.algorithm)
 	default:
-		return nil, badParameter("Algorithm '%s' is not supported; expected RSA1_5, RSA-OAEP or RSA-OAEP-256.", algorithm)
+		return nil, badParameter("Algorithm '%s' is not supported; expected RSA1_5, RSA-OAEP or RSA-OAEP-256.", u.algorithm)
 	}
 }
 
@@ -201,7 +215,8 @@ func signatures() map[string]signature {
 // forSigning checks that algorithm, key and digest go together.
 // Seen: "Invalid length" (Azure/azure-cli#28027, 2023), "incompatible" with a curve
 // (Azure/azure-sdk-for-java#6262, 2019); with a type it is inferred.
-func forSigning(n *keyVersion, algorithm, kid, name string, digest []byte) (signature, *resource.Failure) {
+func forSigning(u used, name string, digest []byte) (signature, *resource.Failure) {
+	algorithm := u.algorithm
 	with, ok := signatures()[algorithm]
 	switch {
 	case algorithm == "ES256K":
@@ -212,18 +227,18 @@ func forSigning(n *keyVersion, algorithm, kid, name string, digest []byte) (sign
 		return with, badParameter("Algorithm '%s' is not supported; expected RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or RSNULL.", algorithm)
 	}
 	const incompatible = "Key and signing algorithm are incompatible. Key %s "
-	switch key := n.private().(type) {
+	switch key := u.private().(type) {
 	case *rsa.PrivateKey:
 		if with.curve != "" {
-			return with, badParameter(incompatible+"has type '%s', and algorithm '%s' can only be used with type 'EC'.", kid, n.kty, algorithm)
+			return with, badParameter(incompatible+"has type '%s', and algorithm '%s' can only be used with type 'EC'.", u.kid, u.kty, algorithm)
 		}
 	case *ecdsa.PrivateKey:
 		curve := key.Curve.Params().Name
 		switch {
 		case with.curve == "":
-			return with, badParameter(incompatible+"has type '%s', and algorithm '%s' can only be used with type 'RSA'.", kid, n.kty, algorithm)
+			return with, badParameter(incompatible+"has type '%s', and algorithm '%s' can only be used with type 'RSA'.", u.kid, u.kty, algorithm)
 		case with.curve != curve:
-			return with, badParameter(incompatible+"uses curve '%s', and algorithm '%s' can only be used with curve '%s'.", kid, curve, algorithm, with.curve)
+			return with, badParameter(incompatible+"uses curve '%s', and algorithm '%s' can only be used with curve '%s'.", u.kid, curve, algorithm, with.curve)
 		}
 	}
 	if with.hash != 0 && len(digest) != with.hash.Size() {
@@ -232,60 +247,52 @@ func forSigning(n *keyVersion, algorithm, kid, name string, digest []byte) (sign
 	return with, nil
 }
 
-func (c *call) sign() (int, any, *resource.Failure) {
-	u, n, kid, given, failed := c.beginUse("value")
+func (c *call) sign(u used) (any, *resource.Failure) {
+	with, failed := forSigning(u, "value", u.value)
 	if failed != nil {
-		return 0, nil, failed
-	}
-	with, failed := forSigning(n, u.Algorithm, kid, "value", given["value"])
-	if failed != nil {
-		return 0, nil, failed
+		return nil, failed
 	}
 	var made []byte
 	var err error
-	switch key := n.private().(type) {
+	switch key := u.private().(type) {
 	case *rsa.PrivateKey:
 		if with.pss {
-			made, err = rsa.SignPSS(rand.Reader, key, with.hash, given["value"], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+			made, err = rsa.SignPSS(rand.Reader, key, with.hash, u.value, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 		} else {
-			made, err = rsa.SignPKCS1v15(nil, key, with.hash, given["value"])
+			made, err = rsa.SignPKCS1v15(nil, key, with.hash, u.value)
 		}
 	case *ecdsa.PrivateKey:
 		var r, s *big.Int
-		if r, s, err = ecdsa.Sign(rand.Reader, key, given["value"]); err == nil { // both of the curve's size: RFC 7518 §3.4
+		if r, s, err = ecdsa.Sign(rand.Reader, key, u.value); err == nil { // both of the curve's size: RFC 7518 §3.4
 			size := (key.Curve.Params().BitSize + 7) / 8
 			made = append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
 		}
 	}
 	if err != nil {
-		return 0, nil, incorrect(fmt.Sprintf("%d bytes cannot be signed with %s and this key.", len(given["value"]), u.Algorithm))
+		return nil, incorrect(fmt.Sprintf("%d bytes cannot be signed with %s and this key.", len(u.value), u.algorithm))
 	}
-	return http.StatusOK, keyResult{kid, base64.RawURLEncoding.EncodeToString(made)}, nil
+	return u.result(made), nil
 }
 
-func (c *call) verify() (int, any, *resource.Failure) {
-	u, n, kid, given, failed := c.beginUse("digest", "value")
+func (c *call) verify(u used) (any, *resource.Failure) {
+	with, failed := forSigning(u, "digest", u.digest)
 	if failed != nil {
-		return 0, nil, failed
-	}
-	with, failed := forSigning(n, u.Algorithm, kid, "digest", given["digest"])
-	if failed != nil {
-		return 0, nil, failed
+		return nil, failed
 	}
 	valid := false
-	switch key := n.private().Public().(type) {
+	switch key := u.private().Public().(type) {
 	case *rsa.PublicKey:
 		if with.pss {
-			valid = rsa.VerifyPSS(key, with.hash, given["digest"], given["value"], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+			valid = rsa.VerifyPSS(key, with.hash, u.digest, u.value, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		} else {
-			valid = rsa.VerifyPKCS1v15(key, with.hash, given["digest"], given["value"]) == nil
+			valid = rsa.VerifyPKCS1v15(key, with.hash, u.digest, u.value) == nil
 		}
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8
-		valid = len(given["value"]) == 2*size &&
-			ecdsa.Verify(key, given["digest"], new(big.Int).SetBytes(given["value"][:size]), new(big.Int).SetBytes(given["value"][size:]))
+		valid = len(u.value) == 2*size &&
+			ecdsa.Verify(key, u.digest, new(big.Int).SetBytes(u.value[:size]), new(big.Int).SetBytes(u.value[size:]))
 	}
-	return http.StatusOK, struct {
+	return struct {
 		Value bool `json:"value"`
 	}{valid}, nil
 }
