@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,6 +24,9 @@ import (
 )
 
 func (l Listen) check(p *problems) {
+	if _, err := netip.ParseAddr(l.Streams); err != nil && l.Streams != "" {
+		p.add("listen.streams", "an IP address without a port, such as 0.0.0.0", l.Streams, "each database has its own port there")
+	}
 	for _, listener := range []struct{ name, address string }{
 		{"gateway", l.Gateway}, {"proxy", l.Proxy}, {"cluster", l.Cluster}, {"control", l.Control},
 	} {

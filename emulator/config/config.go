@@ -32,7 +32,7 @@ type Config struct {
 	APIVersion string `yaml:"apiVersion,omitempty" json:"apiVersion,omitempty" jsonschema:"enum=wiemu.dev/v1"`
 	// Kind is Configuration.
 	Kind string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=Configuration"`
-	// Listen holds the addresses of the listeners. Default: a free port on loopback for each.
+	// Listen holds the addresses of the listeners. Default: a free port on loopback for each, and none for streams.
 	Listen Listen `yaml:"listen,omitempty" json:"listen,omitzero"`
 	// Cloud is the Azure cloud: its hosts, issuers and audiences. Default: AzureCloud, the public one.
 	Cloud string `yaml:"cloud,omitempty" json:"cloud,omitempty" jsonschema:"enum=AzureCloud,enum=AzureUSGovernment,enum=AzureChinaCloud"`
@@ -89,12 +89,14 @@ func (l accessList) IsZero() bool { return l == nil }
 // IsZero implements yaml.IsZeroer.
 func (l accessPolicyList) IsZero() bool { return l == nil }
 
-// Listen holds the addresses of the listeners, each host:port.
+// Listen holds the addresses of the listeners, each host:port but for that of streams.
 type Listen struct {
 	// Gateway is the TLS listener that answers for Entra ID, the resources and the issuers.
 	Gateway string `yaml:"gateway,omitempty" json:"gateway,omitempty" jsonschema:"example=127.0.0.1:8443"`
 	// Proxy is the HTTP proxy that leads applications to the gateway.
 	Proxy string `yaml:"proxy,omitempty" json:"proxy,omitempty" jsonschema:"example=127.0.0.1:3128"`
+	// Streams is the IP address on which the ports of databases are opened, such as 6380 of Azure Cache for Redis: for clients whose names lead there, as in containers. If it is not set, these are reached through the proxy and by programs that are led alone.
+	Streams string `yaml:"streams,omitempty" json:"streams,omitempty" jsonschema:"example=0.0.0.0"`
 	// Cluster is the listener with the Kubernetes paths TokenRequest and TokenReview.
 	Cluster string `yaml:"cluster,omitempty" json:"cluster,omitempty"`
 	// Control is the listener of the control API; it requires a bearer token.

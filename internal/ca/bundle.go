@@ -35,12 +35,12 @@ type BundleOptions struct {
 type Bundle struct {
 	Root       string `json:"root"`       // PEM: the lab's root alone, for clients that add it to roots of their own
 	Roots      string `json:"roots"`      // PEM: all that a client is to trust
-	TrustStore string `json:"trustStore"` // PKCS#12 of the same, for Java; the password is TrustStorePassword
+	TrustStore string `json:"trustStore"` // PKCS#12 of the same, for Java
 	NoRoots    string `json:"noRoots"`    // an empty directory, for clients that look into one as well; "": they look into their own
 }
 
-// TrustStorePassword opens Bundle.TrustStore. It is Java's customary one: a
-// trust store is protected against tampering, and anyone may read it.
+// TrustStorePassword is the one that Java is given for Bundle.TrustStore: its customary one.
+// The store opens with any, and with none: anyone may read it.
 const TrustStorePassword = "changeit"
 
 // At returns the bundle with the paths that programs in a container see, where its
@@ -81,13 +81,14 @@ func (a *Authority) WriteBundle(dir string, opts BundleOptions) (Bundle, error) 
 		roots = append(roots, certs...)
 		files[b.Roots] = append(a.RootPEM(), system...)
 	}
-	// Modern2023 is AES-256 and SHA-256: what Java 8u301, 11.0.12 and later read
-	// (JDK-8076190), also in FIPS mode, which knows no RC2 and no 3DES.
+	// Neither encrypted nor with a MAC: what every Java reads, also in FIPS mode, with the
+	// password or without. mssql-jdbc opens javax.net.ssl.trustStore itself with
+	// encrypt=strict, and has no password for it (seen).
 	entries := make([]pkcs12.TrustStoreEntry, len(roots))
 	for i, root := range roots {
 		entries[i] = pkcs12.TrustStoreEntry{Cert: root, FriendlyName: fmt.Sprintf("root-%d", i)} // unique: Java keeps one entry a name
 	}
-	if files[b.TrustStore], err = pkcs12.Modern2023.EncodeTrustStoreEntries(entries, TrustStorePassword); err != nil {
+	if files[b.TrustStore], err = pkcs12.Passwordless.EncodeTrustStoreEntries(entries, ""); err != nil {
 		return Bundle{}, fmt.Errorf("make a trust store for Java: %w", err)
 	}
 	if err := os.MkdirAll(b.NoRoots, 0o755); err != nil {

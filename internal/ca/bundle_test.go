@@ -44,7 +44,7 @@ func TestWriteBundle(t *testing.T) {
 			if got := parseRoots(read(t, b.Roots)); !slices.EqualFunc(got, test.roots, (*x509.Certificate).Equal) {
 				t.Errorf("%s holds %d roots, want %d", b.Roots, len(got), len(test.roots))
 			}
-			stored, err := pkcs12.DecodeTrustStore(read(t, b.TrustStore), TrustStorePassword)
+			stored, err := pkcs12.DecodeTrustStore(read(t, b.TrustStore), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestWhereThereAreNoSystemRootsMozillasAreTrusted(t *testing.T) {
 	if !slices.ContainsFunc(roots, func(c *x509.Certificate) bool { return c.Subject.CommonName == "DigiCert Global Root G2" }) {
 		t.Error("the root of login.microsoftonline.com is not among them")
 	}
-	if stored, err := pkcs12.DecodeTrustStore(read(t, b.TrustStore), TrustStorePassword); err != nil || len(stored) != len(roots) {
+	if stored, err := pkcs12.DecodeTrustStore(read(t, b.TrustStore), ""); err != nil || len(stored) != len(roots) {
 		t.Errorf("Java is given %d of %d roots: %v", len(stored), len(roots), err)
 	}
 	if root := read(t, b.Root); !bytes.Equal(root, a.RootPEM()) {

@@ -43,6 +43,10 @@ func (b Bundle) variables() [][2]string {
 		{"NODE_EXTRA_CA_CERTS", b.Root},
 		// Deno: runtime/reference/env_variables, DENO_CERT adds to Deno's roots.
 		{"DENO_CERT", b.Root},
+		// libpq: PostgreSQL documentation, "Environment Variables"; it verifies by sslrootcert
+		// alone, never by the system's roots, unless that is named system. So psql, psycopg
+		// and what else links it; pgx reads it, too.
+		{"PGSSLROOTCERT", b.Roots},
 		// git-config(1), http.sslCAInfo: applications that deploy from Git, on hosts
 		// that were allowed.
 		{"GIT_SSL_CAINFO", b.Roots},

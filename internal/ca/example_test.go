@@ -43,6 +43,7 @@ func ExampleBundle_Environ() {
 	// REQUESTS_CA_BUNDLE=/run/ca.pem
 	// NODE_EXTRA_CA_CERTS=/run/ca.pem
 	// DENO_CERT=/run/ca.pem
+	// PGSSLROOTCERT=/run/ca.pem
 	// GIT_SSL_CAINFO=/run/ca.pem
 	// JAVA_TOOL_OPTIONS=-Xmx1g -Djavax.net.ssl.trustStore=/run/truststore.p12 -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12
 }

@@ -113,7 +113,7 @@ type Configuration struct {
 // NewConfiguration returns that of an emulator in a container, made of one that was read
 // from file.
 func NewConfiguration(c config.Config, file string) (Configuration, error) {
-	c.Listen = config.Listen{Gateway: fmt.Sprintf("0.0.0.0:%d", GatewayPort), Control: fmt.Sprintf("0.0.0.0:%d", ControlPort)}
+	c.Listen = config.Listen{Gateway: fmt.Sprintf("0.0.0.0:%d", GatewayPort), Streams: "0.0.0.0", Control: fmt.Sprintf("0.0.0.0:%d", ControlPort)}
 	var l Configuration
 	completed, err := c.Complete(file)
 	if err != nil {

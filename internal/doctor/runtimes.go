@@ -32,6 +32,7 @@ func runtimes() []knownRuntime {
 		{"dotnet", []string{"dotnet"}, []string{"--version"}, []string{"SSL_CERT_FILE", "SSL_CERT_DIR"}},
 		{"deno", []string{"deno"}, []string{"--version"}, []string{"DENO_CERT"}},
 		{"curl", []string{"curl"}, []string{"--version"}, []string{"CURL_CA_BUNDLE"}},
+		{"psql", []string{"psql"}, []string{"--version"}, []string{"PGSSLROOTCERT"}},
 		{"git", []string{"git"}, []string{"--version"}, []string{"GIT_SSL_CAINFO"}},
 	}
 }

@@ -55,6 +55,14 @@ type Config struct {
 	Listen      string // address of the TLS listener; defaults to 127.0.0.1:0, a free port
 	ProxyListen string // of the proxy; "" is 127.0.0.1:0
 
+	// StreamListen is the IP address on which the ports of Streams are opened, for clients
+	// whose names lead there. If empty, streams are reached by the proxy and by being led
+	// alone. (Where only the proxy is possible and drivers do not heed it, a port of loopback
+	// that a driver is told by variables, such as libpq's PGHOSTADDR and PGPORT, would be opened
+	// by listenStreams, too: on a free port, and named beside the proxy's variables in
+	// session.PodEnv.)
+	StreamListen string
+
 	// Dial reaches allowed and loopback hosts; nil is net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	Log  *slog.Logger // for operators; nil is none
@@ -71,6 +79,7 @@ type Gateway struct {
 	proxy   *proxy
 
 	listen, proxyListen string
+	streamListen        string
 	door, proxyDoor     *http.Server
 	isolatedDoor        *http.Server // the proxy for isolated programs; see origin
 	clearDoor           *http.Server // for led programs that ask emulated hosts in clear text
@@ -85,7 +94,8 @@ type Gateway struct {
 	closed                    bool
 	listener, outer, isolated net.Listener
 	metadata                  net.Listener
-	handover                  *handover.Listener // nil: programs cannot be led on this system
+	streams                   map[uint16]net.Listener // by port
+	handover                  *handover.Listener      // nil: programs cannot be led on this system
 }
 
 // The limits of the listeners; those of bodies are the routes'. Time-outs are wall
@@ -132,7 +142,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		clock: cfg.Clock, journal: cfg.Journal, log: cfg.Log, mux: hosts,
-		listen: cfg.Listen, proxyListen: cfg.ProxyListen, handed: newHandedOver(), conns: conns,
+		listen: cfg.Listen, proxyListen: cfg.ProxyListen, streamListen: cfg.StreamListen, handed: newHandedOver(), conns: conns,
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -151,7 +161,7 @@ func New(cfg Config) (*Gateway, error) {
 		dial = newDialer().DialContext
 	}
 	g.proxy = newProxy(g.mux, allowed, cfg.Clock.Begin, g.handed.deliver, dial, cfg.Journal, errorLog)
-	g.proxy.metadata, g.proxy.streams = cfg.Metadata, cfg.Streams
+	g.proxy.metadata, g.proxy.streams, g.proxy.certificate = cfg.Metadata, cfg.Streams, cfg.Authority.GetCertificate
 	server := func(life context.Context, h http.Handler) *http.Server {
 		return &http.Server{
 			Handler: h, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return life },
@@ -189,11 +199,22 @@ func (g *Gateway) Start() (err error) {
 		}
 		opened = append(opened, listener)
 	}
+	streams, err := g.listenStreams()
+	for _, listener := range streams {
+		opened = append(opened, listener)
+	}
+	if err != nil {
+		return err
+	}
 	if g.handover, err = handover.Listen(); err != nil { // such as on another system: then programs go by the proxy
 		g.log.Debug("programs cannot be led to this lab", "error", err)
 		err = nil
 	}
 	g.listener, g.outer, g.isolated, g.metadata = opened[0], opened[1], opened[2], opened[3]
+	g.streams = streams
+	for port, listener := range streams {
+		g.serve(fmt.Sprintf("port %d", port), func() error { return g.acceptStreams(listener, port) })
+	}
 	g.serve("gateway", func() error { return g.door.ServeTLS(opened[0], "", "") })
 	g.serve("gateway", func() error { return g.door.ServeTLS(g.handed, "", "") })
 	g.serve("proxy", func() error { return g.proxyDoor.Serve(opened[1]) })
@@ -228,6 +249,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	}
 	errs := []error{g.proxyDoor.Close(), g.isolatedDoor.Close(), g.metadataDoor.Close()}
+	for _, listener := range g.streams {
+		errs = append(errs, listener.Close())
+	}
 	if g.handover != nil {
 		errs = append(errs, g.handover.Close())
 	}
@@ -343,22 +367,24 @@ func tlsConfig(authority *ca.Authority, verbatim func(host string) bool) *tls.Co
 
 // OpenPorts are those, besides 443, on which the proxy lets clients through: to allowed
 // hosts, on the ones that these are allowed with, and 80 for those without; and to
-// streams.
+// streams that have something behind them.
 func (g *Gateway) OpenPorts() []uint16 {
 	ports := g.proxy.allowed.ports()
 	for _, s := range g.proxy.streams {
-		ports = append(ports, s.Port)
+		if !s.Unused {
+			ports = append(ports, s.Ports...)
+		}
 	}
 	slices.Sort(ports)
 	return slices.Compact(ports)
 }
 
-// Connections counts those that clients have opened to the TLS listener, directly or
-// through the proxy, whether or not a request came on them.
+// Connections counts those that clients have opened to the TLS listener and to streams,
+// directly, led or through the proxy, whether or not a request came on them.
 func (g *Gateway) Connections() int {
 	g.conns.mu.Lock()
 	defer g.conns.mu.Unlock()
-	return g.conns.opened
+	return g.conns.opened + int(g.proxy.streamed.Load())
 }
 
 // Escapes counts the attempts of clients to reach, through the proxy, a host

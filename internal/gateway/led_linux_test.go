@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -97,7 +98,9 @@ func TestLedConnections(t *testing.T) {
 	})
 	g, authority := started(t, Config{
 		Journal: j, Routes: []hostmux.Route{{Hosts: []string{"login.microsoftonline.com", ".vault.azure.net"}, Handler: records}},
-		Streams: []hostmux.Stream{{Hosts: []string{".database.windows.net"}, Port: 1433, Serve: func(_ context.Context, conn net.Conn, host string) { _, _ = io.WriteString(conn, "you are at "+host) }}},
+		Streams: []hostmux.Stream{{Hosts: []string{".database.windows.net"}, Ports: []uint16{1433, 11000}, Serve: func(_ context.Context, c *hostmux.Connection) {
+			_, _ = fmt.Fprintf(c, "you are at %s, port %d", c.Host, c.Port)
+		}}},
 	})
 	s := supervise(t, g)
 	last := func() journal.Event {
@@ -126,7 +129,7 @@ func TestLedConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, err := io.ReadAll(conn); err != nil || string(said) != "you are at my.database.windows.net" {
+	if said, err := io.ReadAll(conn); err != nil || string(said) != "you are at my.database.windows.net, port 1433" {
 		t.Errorf("a stream: found %q, %v", said, err)
 	}
 
@@ -361,9 +364,9 @@ func TestEscapesAreCountedAtOnce(t *testing.T) {
 // Closing the gateway ends led connections, and the socket.
 func TestCloseEndsLedConnections(t *testing.T) {
 	begun := make(chan struct{})
-	g, _ := fixture(t, Config{Streams: []hostmux.Stream{{Hosts: []string{"my.database.windows.net"}, Port: 1433, Serve: func(_ context.Context, conn net.Conn, _ string) {
+	g, _ := fixture(t, Config{Streams: []hostmux.Stream{{Hosts: []string{"my.database.windows.net"}, Ports: []uint16{1433}, Serve: func(_ context.Context, c *hostmux.Connection) {
 		close(begun)
-		_, _ = io.Copy(io.Discard, conn)
+		_, _ = io.Copy(io.Discard, c)
 	}}}})
 	if err := g.Start(); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -38,6 +39,9 @@ type proxy struct {
 
 	metadata func() http.Handler // see Config
 	streams  []hostmux.Stream
+	streamed atomic.Int64 // connections to streams
+
+	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // of a host of a stream
 
 	life       context.Context // ends with the proxy, and with it dialling and forwarding
 	end        context.CancelFunc
@@ -149,8 +153,7 @@ func (p *proxy) emulated(t target) (serve func(conn net.Conn, tracked func())) {
 	if s := p.stream(t); s != nil {
 		return func(conn net.Conn, tracked func()) {
 			tracked()
-			defer p.tunnels.discard(conn)
-			s.Serve(withProgram(p.life, conn), conn, t.host)
+			p.serveStream(s, conn, t.host, t.port)
 		}
 	}
 	return nil

@@ -20,6 +20,9 @@ type refusal struct {
 // refusalOf explains why a target is not passed to a client.
 func (p *proxy) refusalOf(t target, from origin) refusal {
 	switch {
+	case p.streamPorts(t) != "":
+		ports := p.streamPorts(t)
+		return refusal{"is emulated by wiemu on port " + ports + " only", "use port " + ports, "Use port " + ports + " in the application's settings."}
 	case p.hosts.Has(t.host):
 		return refusal{"is emulated by wiemu on port 443 only", "use port 443", "Use port 443 in the application's URL."}
 	case t.isLoopback():

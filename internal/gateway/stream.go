@@ -1,7 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/ca"
@@ -19,8 +24,8 @@ func checkStreams(streams []hostmux.Stream, authority *ca.Authority) error {
 			switch {
 			case !hostname.Is(sample):
 				return fmt.Errorf("stream: expected a host name without a port, such as .postgres.database.azure.com, found %q", host)
-			case s.Port == 0 || s.Port == tlsPort || s.Port == plainPort || s.Serve == nil:
-				return fmt.Errorf("stream: %s needs a handler, and a port that is neither 80 nor 443, found %d", host, s.Port)
+			case len(s.Ports) == 0 || s.Serve == nil || slices.ContainsFunc(s.Ports, func(port uint16) bool { return port == 0 || port == tlsPort || port == plainPort }):
+				return fmt.Errorf("stream: %s needs a handler, and ports that are neither 80 nor 443, found %v", host, s.Ports)
 			case !authority.Permits(sample):
 				return fmt.Errorf("stream: the CA does not certify %s; open it with this name", host)
 			}
@@ -32,11 +37,92 @@ func checkStreams(streams []hostmux.Stream, authority *ca.Authority) error {
 // stream is the one of a target; nil if there is none.
 func (p *proxy) stream(t target) *hostmux.Stream {
 	for i, s := range p.streams {
-		for _, host := range s.Hosts {
-			if t.port == s.Port && (t.host == host || strings.HasPrefix(host, ".") && strings.HasSuffix(t.host, host)) {
-				return &p.streams[i]
-			}
+		if slices.Contains(s.Ports, t.port) && slices.ContainsFunc(s.Hosts, t.isAt) {
+			return &p.streams[i]
 		}
 	}
 	return nil
+}
+
+// isAt reports whether a target is a host, or one of those that end with it if it begins with a dot.
+func (t target) isAt(host string) bool {
+	return t.host == host || strings.HasPrefix(host, ".") && strings.HasSuffix(t.host, host)
+}
+
+// streamPorts are the ports of the streams at a host, for texts; "" if there are none.
+func (p *proxy) streamPorts(t target) string {
+	var ports []string
+	for _, s := range p.streams {
+		if slices.ContainsFunc(s.Hosts, t.isAt) {
+			for _, port := range s.Ports {
+				ports = append(ports, strconv.Itoa(int(port)))
+			}
+		}
+	}
+	return strings.Join(ports, " and ")
+}
+
+// serveStream has a stream serve a connection, which it closes. host is empty if the client
+// named none.
+func (p *proxy) serveStream(s *hostmux.Stream, conn net.Conn, host string, port uint16) {
+	defer p.tunnels.discard(conn)
+	p.streamed.Add(1)
+	s.Serve(withProgram(p.life, conn), &hostmux.Connection{Conn: conn, Host: host, Port: port, Only: s.Only, Certificate: p.certificate, Begin: p.begin})
+}
+
+// listenStreams opens the ports of all streams on the gateway's address for them: where names
+// lead to that address, as in the network of containers. There a stream is known by its port
+// alone.
+func (g *Gateway) listenStreams() (opened map[uint16]net.Listener, err error) {
+	opened = map[uint16]net.Listener{}
+	if g.streamListen == "" {
+		return opened, nil
+	}
+	for i := range g.proxy.streams {
+		for _, port := range g.proxy.streams[i].Ports {
+			if opened[port] != nil {
+				continue
+			}
+			listener, err := g.arrivals.listen("port of "+g.proxy.streams[i].Hosts[0], net.JoinHostPort(g.streamListen, strconv.Itoa(int(port))))
+			if err != nil {
+				return opened, err
+			}
+			opened[port] = listener
+		}
+	}
+	return opened, nil
+}
+
+// acceptStreams serves the connections to a port of streams.
+func (g *Gateway) acceptStreams(l net.Listener, port uint16) error {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return http.ErrServerClosed
+		}
+		if err != nil {
+			return err
+		}
+		s := g.proxy.streamAt(port)
+		if !g.proxy.tunnels.enter() {
+			_ = conn.Close() // its client learns it from its next read
+			continue
+		}
+		g.proxy.tunnels.keep(conn)
+		go func() {
+			defer g.proxy.tunnels.leave()
+			g.proxy.serveStream(s, conn, "", port)
+		}()
+	}
+}
+
+// streamAt is the stream of connections to a port that name no host: of several, the one that
+// has something behind it.
+func (p *proxy) streamAt(port uint16) (found *hostmux.Stream) {
+	for i, s := range p.streams {
+		if slices.Contains(s.Ports, port) && (found == nil || found.Unused) {
+			found = &p.streams[i]
+		}
+	}
+	return found
 }

@@ -4,11 +4,9 @@
 package hostmux
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,17 +38,6 @@ type Route struct {
 	// Unreadable answers, instead of Handler, requests whose body is too long or
 	// breaks off. If nil, plain text says so.
 	Unreadable http.Handler
-}
-
-// Stream leads the connections of the proxy's clients to some hosts and a port other
-// than 443 to what talks with them in a protocol of its own.
-type Stream struct {
-	Hosts []string // as in Route
-	Port  uint16
-	// Serve is given each connection, without TLS, and the host that the client named, in
-	// lower case. The connection is closed when it returns, or when the gateway closes, and
-	// the context ends then; it knows the program, if that was led (journals.ProgramOf).
-	Serve func(ctx context.Context, conn net.Conn, host string)
 }
 
 // Options are what a Mux can do without.

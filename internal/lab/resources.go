@@ -179,8 +179,17 @@ func onFirstRequest(handler func() http.Handler) http.Handler {
 func (l *Lab) Streams() []hostmux.Stream {
 	var streams []hostmux.Stream
 	for _, d := range table.Resources() {
-		if made, ok := l.resources[d.Name].(resource.StreamService); ok {
-			streams = append(streams, hostmux.Stream{Hosts: d.Hosts(l.cloud), Port: d.Port, Serve: made.ServeStream})
+		made, ok := l.resources[d.Name].(resource.StreamService)
+		if !ok {
+			continue
+		}
+		for _, host := range d.Hosts(l.cloud) {
+			s := hostmux.Stream{Hosts: []string{host}, Ports: d.Ports(host), Serve: made.ServeStream}
+			there := d.At(host, instances(made))
+			if s.Unused = len(there) == 0; len(there) == 1 {
+				s.Only = there[0]
+			}
+			streams = append(streams, s)
 		}
 	}
 	return streams

@@ -193,6 +193,7 @@ func (o Options) configuration(files map[string]File) (text []byte, issuer strin
 	}
 	i := slices.IndexFunc(completed.Issuers, func(i config.Issuer) bool { return !i.External }) // Complete adds one
 	c := o.Config
+	c.Listen.Streams = "0.0.0.0"
 	c.Listen.Gateway, c.Listen.Control = fmt.Sprintf("0.0.0.0:%d", GatewayPort), fmt.Sprintf("0.0.0.0:%d", ControlPort)
 	bring := func(name *string) {
 		if *name == "" || err != nil {

@@ -83,6 +83,7 @@ func notInherited() []rule {
 		{"PIP_CERT", false},
 		{"HTTPLIB2_CA_CERTS", false},
 		{"PYTHONHTTPSVERIFY", false},
+		{"PGSSLROOTCERT", false}, // libpq, pgx
 		{"GIT_SSL_CAINFO", false},
 		{"GIT_SSL_CAPATH", false},
 		{"GIT_SSL_NO_VERIFY", false},

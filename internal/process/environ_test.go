@@ -18,7 +18,7 @@ func TestCleanEnvironDropsWhatTheCallerIs(t *testing.T) {
 		{"older names count too", "AAD_CLIENT_ID AAD_SECRET AZD_CONFIG_DIR"},
 		{"the caller's cluster is not the workload's", "KUBECONFIG"},
 		{"there is one way to the network", "HTTP_PROXY http_proxy HTTPS_PROXY https_proxy Https_Proxy ALL_PROXY all_proxy NO_PROXY no_proxy npm_config_https_proxy npm_config_noproxy"},
-		{"there is one authority to trust", "SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT GIT_SSL_CAINFO DENO_CERT npm_config_cafile"},
+		{"there is one authority to trust", "SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT PGSSLROOTCERT GIT_SSL_CAINFO DENO_CERT npm_config_cafile"},
 		{"and verification is not switched off", "NODE_TLS_REJECT_UNAUTHORIZED PYTHONHTTPSVERIFY GIT_SSL_NO_VERIFY"},
 	} {
 		for _, name := range strings.Fields(test.variables) {

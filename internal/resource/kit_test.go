@@ -2,6 +2,8 @@ package resource_test
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -117,12 +119,13 @@ func TestTheWayOfALogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority, err := ca.Open("", k.Clock, ca.Options{Names: []string{".lines.wiemu.test"}})
+	authority, err := ca.Open("", k.Clock, ca.Options{Names: []string{".lines.wiemu.test", "nobody.lines.test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gateway.New(gateway.Config{Clock: k.Clock.(*clock.Lab), Authority: authority, Journal: k.Journal, Streams: []hostmux.Stream{
-		{Hosts: linesDescription().Hosts(k.Cloud()), Port: linesDescription().Port, Serve: made.(resource.StreamService).ServeStream},
+	g, err := gateway.New(gateway.Config{Clock: k.Clock.(*clock.Lab), Authority: authority, Journal: k.Journal, StreamListen: "127.0.0.1", Streams: []hostmux.Stream{
+		{Hosts: linesDescription().Hosts(k.Cloud()), Ports: linesDescription().Ports(""), Only: "orders.lines.wiemu.test", Serve: made.(resource.StreamService).ServeStream},
+		{Hosts: []string{"nobody.lines.test"}, Ports: []uint16{25434}, Unused: true, Serve: made.(resource.StreamService).ServeStream},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -131,21 +134,27 @@ func TestTheWayOfALogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = g.Close(t.Context()) })
-	if ports := fmt.Sprint(g.OpenPorts()); ports != "[5432]" {
+	if ports := fmt.Sprint(g.OpenPorts()); ports != "[25432 25433]" {
 		t.Errorf("open ports: %s", ports)
 	}
-	const address = "orders.lines.wiemu.test:5432"
+	const address = "orders.lines.wiemu.test:25432"
 	ways := map[string]func() net.Conn{"by the proxy": func() net.Conn {
 		conn, refusal := throughProxy(t, g.ProxyURL(), address)
 		if conn == nil {
 			t.Fatal(refusal)
 		}
 		return conn
+	}, "by the port": func() net.Conn {
+		conn, err := net.Dial("tcp", "127.0.0.1:25433")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
 	}}
 	program := &journal.Program{PID: 4711, Executable: "/usr/bin/psql", Name: "psql"}
 	if socket := g.HandoverAddress(); socket != "" { // elsewhere no program is led
 		ways["led"] = func() net.Conn {
-			return handOver(t, socket, handover.Target{Host: "orders.lines.wiemu.test", Port: 5432}, *program)
+			return handOver(t, socket, handover.Target{Host: "orders.lines.wiemu.test", Port: 25432}, *program)
 		}
 	}
 	good := tokens.Mint(t, "https://lines.wiemu.test", nil)
@@ -159,7 +168,7 @@ func TestTheWayOfALogin(t *testing.T) {
 		for way, connect := range ways {
 			t.Run(row.name+" "+way, func(t *testing.T) {
 				inject(t, k.Faults, row.fault)
-				answer := logIn(connect(), row.token)
+				answer := logIn(connect(), row.token, authority, "orders.lines.wiemu.test")
 				e := last(k.Journal)
 				if answer != row.answer || e.Host != "orders.lines.wiemu.test" || e.Component != "lines" || !strings.Contains(e.Summary, row.summary) {
 					t.Errorf("%q: %+v", answer, e)
@@ -170,7 +179,11 @@ func TestTheWayOfALogin(t *testing.T) {
 			})
 		}
 	}
-	if _, refusal := throughProxy(t, g.ProxyURL(), "orders.lines.wiemu.test:5433"); !strings.Contains(refusal, "403") || g.Escapes() != 1 {
+	inject(t, k.Faults, "")
+	if answer := logIn(ways["by the port"](), good, authority, ""); answer != "welcome "+tokentest.ClientID || last(k.Journal).Host != "orders.lines.wiemu.test" {
+		t.Errorf("without a name: %q, %+v", answer, last(k.Journal))
+	}
+	if _, refusal := throughProxy(t, g.ProxyURL(), "orders.lines.wiemu.test:443"); !strings.Contains(refusal, "use port 25432 and 25433") || g.Escapes() != 1 {
 		t.Errorf("on another port: %q", refusal)
 	}
 }
@@ -226,9 +239,27 @@ func handOver(t *testing.T, socket string, to handover.Target, by handover.Progr
 	return conn
 }
 
-// logIn says a token, and returns the first line that comes back.
-func logIn(conn net.Conn, token string) string {
-	fmt.Fprintln(conn, token)
-	line, _ := bufio.NewReader(conn).ReadString('\n') // a reset is no answer
+// logIn says a token over TLS, and returns the first line that comes back. host is asked for
+// in the handshake, unless it is empty.
+func logIn(conn net.Conn, token string, authority *ca.Authority, host string) string {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority.RootPEM())
+	verify := func(s tls.ConnectionState) error {
+		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: "orders.lines.wiemu.test", Roots: roots, Intermediates: func() *x509.CertPool {
+			between := x509.NewCertPool()
+			between.AddCert(s.PeerCertificates[1])
+			return between
+		}()})
+		return err
+	}
+	secured := tls.Client(conn, &tls.Config{ServerName: host, InsecureSkipVerify: true, VerifyConnection: verify}) //nolint:gosec // verified by VerifyConnection: with a name that the handshake does not have
+	fmt.Fprintln(secured, token)
+	line, err := bufio.NewReader(secured).ReadString('\n')
+	if err != nil && secured.ConnectionState().HandshakeComplete {
+		return "" // a reset is no answer
+	}
+	if err != nil {
+		return err.Error()
+	}
 	return strings.TrimSpace(line)
 }

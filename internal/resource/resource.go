@@ -8,12 +8,13 @@ package resource
 
 import (
 	"context"
-	"net"
 	"net/http"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -39,9 +40,13 @@ type Description struct {
 	// Hosts are the names that lead to the resource, in lower case. One that begins
 	// with a dot (.vault.azure.net) stands for one host for each of its instances.
 	Hosts func(cloud.Cloud) []string
-	// Port is where a resource that is a stream of bytes listens, such as 5432. If 0, the
-	// resource is HTTP over TLS on port 443.
-	Port uint16
+	// Ports are where a resource that is a stream of bytes is reached on a host of Hosts, such
+	// as 5432: see On. If nil, the resource is HTTP over TLS on port 443.
+	Ports func(host string) []uint16
+
+	// Has reports whether an instance, by its name in lower case, has a host below one of
+	// Hosts that begins with a dot. If nil, each has one below each of them.
+	Has func(name, host string) bool
 
 	// Verbatim says that requests come as they are sent: names in paths differ in case or
 	// doubled slashes, and bodies are read as they come. See hostmux.Route.
@@ -60,14 +65,34 @@ type Description struct {
 	New func(k Kit, settings any) (Service, error)
 }
 
+// On returns the Ports of a resource that has the same on each of its hosts.
+func On(ports ...uint16) func(host string) []uint16 {
+	return func(string) []uint16 { return ports }
+}
+
+// At returns the hosts of instances by name, given one of Hosts: that itself, unless it begins
+// with a dot.
+func (d Description) At(host string, instances []string) []string {
+	if !strings.HasPrefix(host, ".") {
+		return []string{host}
+	}
+	var hosts []string
+	for _, name := range instances {
+		if name = strings.ToLower(name); d.Has == nil || d.Has(name, host) {
+			hosts = append(hosts, name+host)
+		}
+	}
+	return hosts
+}
+
 // Open makes the resource for a lab.
 func (d Description) Open(k Kit, settings any) (Service, error) {
 	k.Resource = d
 	return d.New(k, settings)
 }
 
-// Service is a resource of a lab. It is an HTTPService, or if its description has a
-// port, a StreamService; it may be a BodyService and have Instances.
+// Service is a resource of a lab. It is an HTTPService, or if its description has
+// ports, a StreamService; it may be a BodyService and have Instances.
 type Service any
 
 // HTTPService answers requests.
@@ -85,10 +110,14 @@ type BodyService interface {
 
 // StreamService talks with clients in a protocol of its own.
 type StreamService interface {
-	// ServeStream serves one connection, until it or the client is done, and may leave
-	// closing it to the caller. The context is for Kit.Login, and ends when the lab closes.
-	// host is the name that the client asked for, in lower case; TLS has not begun.
-	ServeStream(ctx context.Context, conn net.Conn, host string)
+	// ServeStream serves one connection, until it or the client is done, and may leave closing
+	// it to the caller. The context is for Kit.Login, and ends when the lab closes. TLS has not
+	// begun: Connection.StartTLS begins it, at once or where the protocol says so.
+	//
+	// The lab clock advances while the service waits in Read for its client, and at no other
+	// time. Who waits elsewhere, such as for an engine behind, holds the clock with
+	// clock.Lab's Begin from a request until its answer is written, and not while a connection is idle.
+	ServeStream(ctx context.Context, c *hostmux.Connection)
 }
 
 // Instances are what a resource has one host each for, such as vaults. Services have

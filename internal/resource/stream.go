@@ -8,13 +8,14 @@ import (
 
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // Login takes the login of a client on a stream of bytes the way of every request, and
 // writes it into the journal: to a call that has the host and the token that the
 // protocol brought. It returns nil if the client may go on; else the resource says so in its
 // protocol, and closes the connection. A fault that resets connections has closed
-// it already.
+// it already. conn is the client's, or what goes over it, such as TLS.
 func (k Kit) Login(ctx context.Context, conn net.Conn, c *Call, a Access) *Failure {
 	ctx = k.Faults.WithTrail(ctx)
 	failed := k.admit(ctx, c, a)
@@ -24,9 +25,7 @@ func (k Kit) Login(ctx context.Context, conn net.Conn, c *Call, a Access) *Failu
 	}
 	k.record(ctx, c, a, 0, failed)
 	if reset {
-		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
-			_ = tcp.SetLinger(0) // closing then sends RST; a connection that is gone needs none
-		}
+		hostmux.Reset(conn)
 		_ = conn.Close() // the client learns it from its next read
 	}
 	return failed

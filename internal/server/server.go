@@ -107,7 +107,7 @@ func (s *Server) openGateway(opts Options) (err error) {
 	}
 	s.gateway, err = gateway.New(gateway.Config{
 		Clock: s.Clock(), Authority: s.authority, Journal: s.Journal(), Routes: s.Routes(), Streams: s.Streams(), AllowHosts: c.AllowHosts, Login: cloud.IsLoginHost,
-		Metadata: s.metadata, Observe: s.answers.at(GatewayEndpoint), Listen: c.Listen.Gateway, ProxyListen: c.Listen.Proxy, Log: opts.Log,
+		Metadata: s.metadata, Observe: s.answers.at(GatewayEndpoint), Listen: c.Listen.Gateway, ProxyListen: c.Listen.Proxy, StreamListen: c.Listen.Streams, Log: opts.Log,
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,9 @@
 package table_test
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,6 +29,22 @@ func TestEveryResourceIsDocumented(t *testing.T) {
 	}
 }
 
+// What leads names to the emulator in containers and clusters leads each port of a resource.
+func TestEveryPortIsLed(t *testing.T) {
+	for _, port := range table.Ports(cloud.Public()) {
+		for file, pattern := range map[string]string{
+			"../../../Dockerfile":                       `\nEXPOSE( \d+)* %d\b`,
+			"../../deploy/install/base/service.yaml":    `\bport: %d, targetPort: `,
+			"../../deploy/install/base/deployment.yaml": `\bcontainerPort: %d\b`,
+			"../../../docs/network.md":                  `\b%d\b`,
+		} {
+			if !regexp.MustCompile(fmt.Sprintf(pattern, port)).MatchString(read(t, file)) {
+				t.Errorf("%s does not have port %d", file, port)
+			}
+		}
+	}
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -43,6 +61,11 @@ func TestDescriptions(t *testing.T) {
 		}
 		for _, name := range cloud.Names() {
 			in, _ := cloud.Named(name)
+			for _, host := range d.Hosts(in) {
+				if d.Ports != nil && len(d.Ports(host)) == 0 {
+					t.Errorf("%s has no port at %s", d.Name, host)
+				}
+			}
 			if len(d.Hosts(in)) == 0 || len(d.Audiences(in)) == 0 {
 				t.Errorf("%s has no hosts or no audiences in %s", d.Name, name)
 			}

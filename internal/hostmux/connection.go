@@ -1,0 +1,94 @@
+package hostmux
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Stream leads the connections to some hosts and ports, other than 80 and 443, to what talks
+// with clients in a protocol of its own.
+type Stream struct {
+	Hosts []string // as in Route
+	Ports []uint16 // on which each of Hosts is reached
+	// Unused says that there is nothing behind Hosts in this lab: connections are led to Serve
+	// all the same, which refuses them, but isolated programs may listen on Ports themselves.
+	Unused bool
+	// Only is the one host that there is. Connections that name none are taken to be for it.
+	// If empty, there are none, or several.
+	Only string
+	// Serve is given each connection, without TLS. The connection is closed when it returns,
+	// or when the gateway closes, and the context ends then; it knows the program, if that was
+	// led (journals.ProgramOf).
+	Serve func(ctx context.Context, c *Connection)
+}
+
+// Connection is a client's to a stream.
+type Connection struct {
+	net.Conn // as the client sends, TLS included
+
+	// Host is the name that the client connected to, in lower case. It is empty if the client
+	// connected to the gateway's address, as in a container network, until StartTLS or the
+	// resource's own protocol names it.
+	Host string
+	Port uint16 // that the client connected to
+	Only string // as in Stream
+
+	// Certificate returns that of the lab's CA for an emulated host: tls.Config.GetCertificate.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// Begin holds the lab clock until the returned function is called: while a request or a
+	// login is answered, and not while the connection is idle.
+	Begin func() (end func())
+}
+
+// NetConn returns the connection underneath.
+func (c *Connection) NetConn() net.Conn { return c.Conn }
+
+// handshakeTimeout is how long, in wall time, a client may take for its part of a TLS handshake.
+const handshakeTimeout = 10 * time.Second
+
+// StartTLS does the server's part of a TLS handshake over conn: the Connection itself, or
+// what wraps it, as TDS 7 wraps handshakes in packets of its own. The certificate is that of the
+// name that the client asks for (SNI), else of Host, else of Only. Where Host is empty, it becomes
+// that name. protocols are offered by ALPN, if any are given.
+func (c *Connection) StartTLS(ctx context.Context, conn net.Conn, protocols ...string) (*tls.Conn, error) {
+	if c.Certificate == nil {
+		return nil, errors.New("start TLS: the connection has no certificates")
+	}
+	asked := cmp.Or(c.Host, c.Only)
+	secured := tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName == "" {
+			hello.ServerName = asked
+		}
+		asked = strings.ToLower(hello.ServerName)
+		return c.Certificate(hello)
+	}})
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	c.Host = cmp.Or(c.Host, asked)
+	return secured, nil
+}
+
+// Reset has closing a connection, or what goes over it, send a reset rather than an end.
+func Reset(conn net.Conn) {
+	for conn != nil {
+		if tcp, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
+			_ = tcp.SetLinger(0) // a connection that is gone needs none
+			return
+		}
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		conn = above.NetConn()
+	}
+}
