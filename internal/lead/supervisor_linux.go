@@ -166,7 +166,8 @@ func (s *supervisor) heed(shim int) {
 }
 
 // listen answers until no process has the filter any more. Whoever waits for the next call is
-// told of that since Linux 6.11; before, it is seen by polling alone.
+// told of that since Linux 6.11; before, it is seen by polling alone, and that since Linux 5.9
+// ("seccomp: notify about unused filter"). Before that nobody is told, so this does not return.
 func (n *Network) listen(listener int) {
 	seccomp.TakeTurns(listener)
 	ended := make(chan struct{}, 2)

@@ -25,10 +25,9 @@ const (
 	shimFile   = 4 // to the program's first process
 )
 
-// How long (wall time) a turn may take: long enough for whatever a program does before
-// it waits again, on a busy machine. A program that is still busy by then is taken to
-// compute without end, and delays lab time only by busyTurnTimeout at each stop until it
-// is idle again.
+// How long a turn may take (see turnLimit): long enough for whatever a program does before
+// it waits again. A program that is still busy by then is taken to compute without end,
+// and delays lab time only by busyTurnTimeout at each stop until it is idle again.
 const (
 	turnTimeout     = 30 * time.Second
 	busyTurnTimeout = 200 * time.Millisecond
@@ -176,16 +175,16 @@ func (s *supervisor) turn() (quiet bool) {
 	if s.wasBusy {
 		limit = busyTurnTimeout
 	}
-	end := time.Now().Add(limit)
+	until := newTurnLimit(limit, s.threads.usage)
 	select {
 	case <-s.running:
 	case <-time.After(limit):
 	}
 	spinning := 0
 	rest := func() {
-		for ended := -1; ended != 0 && spinning == 0 && time.Now().Before(end); {
+		for ended := -1; ended != 0 && spinning == 0 && !until.isOver(); {
 			ended = s.waits.endDue()
-			quiet, spinning = s.threads.quiet(time.Until(end), s.isBusy, s.known)
+			quiet, spinning = s.threads.quiet(until.isOver, s.isBusy, s.known)
 		}
 	}
 	if rest(); quiet && s.arrival > 0 {

@@ -195,6 +195,24 @@ func (ts *threads) read(tid int, at uint64, data []byte) (int, error) {
 	return m.ReadAt(data, int64(at))
 }
 
+// isOpen opens what the kernel tells of a thread, unless that is done; false: it has ended.
+// ts.mu is held.
+func (t *thread) isOpen(tid int) bool {
+	for _, f := range []struct {
+		file **os.File
+		name string
+	}{{&t.state, "stat"}, {&t.timeslices, "schedstat"}, {&t.call, "syscall"}} {
+		if *f.file != nil {
+			continue
+		}
+		var err error
+		if *f.file, err = os.Open(fmt.Sprintf("/proc/%d/%s", tid, f.name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // activity is how often the threads have been given a processor, and whether all
 // of them wait for something in the kernel. Those that wait for our answer do not:
 // known tells whether a wait with a time-out is one that we have heard of.
@@ -203,17 +221,8 @@ func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) 
 	defer ts.mu.Unlock()
 	buffer := make([]byte, 512)
 	for tid, t := range ts.byID {
-		if t.state == nil {
-			var err error
-			if t.state, err = os.Open(fmt.Sprintf("/proc/%d/stat", tid)); err == nil {
-				t.timeslices, err = os.Open(fmt.Sprintf("/proc/%d/schedstat", tid))
-			}
-			if err == nil {
-				t.call, err = os.Open(fmt.Sprintf("/proc/%d/syscall", tid))
-			}
-			if err != nil {
-				continue // it has ended
-			}
+		if !t.isOpen(tid) {
+			continue // it has ended
 		}
 		n, err := unix.Pread(int(t.state.Fd()), buffer, 0)
 		if err != nil {
@@ -265,16 +274,15 @@ func (ts *threads) others(pid int) bool {
 	return false
 }
 
-// quiet waits until no thread has anything to do, at most for a time (of the wall
-// clock), and reports whether it came to that. Since no thread was given a
+// quiet waits until no thread has anything to do, or that takes too long, and reports
+// whether it came to that. Since no thread was given a
 // processor between two looks at which all of them waited, there was a moment at
 // which all waited together; busy says what the kernel does not know of.
 //
 // It ends early for a program that reads the clock again and again while time stands:
 // spinning is that process then.
-func (ts *threads) quiet(limit time.Duration, busy func() bool, known func(int, int32, [6]uint64) bool) (quiet bool, spinning int) {
+func (ts *threads) quiet(tooLong func() bool, busy func() bool, known func(int, int32, [6]uint64) bool) (quiet bool, spinning int) {
 	var spins spinWatch
-	end := time.Now().Add(limit)
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
 		if before, blocked := ts.activity(known); blocked && !busy() {
 			if after, still := ts.activity(known); still && before == after && !busy() {
@@ -284,7 +292,7 @@ func (ts *threads) quiet(limit time.Duration, busy func() bool, known func(int, 
 		if pid := spins.look(ts); pid != 0 {
 			return false, pid
 		}
-		if time.Now().After(end) {
+		if tooLong() {
 			return false, 0
 		}
 		time.Sleep(pause)

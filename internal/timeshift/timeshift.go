@@ -28,8 +28,8 @@
 // timerfd_create(2) where pidfd_getfd(2) is permitted (in containers: by their seccomp
 // profile). The last two need a kernel with CONFIG_CHECKPOINT_RESTORE.
 //
-// Not shifted are times of files, CPU clocks and timers that count by them, and 32-bit
-// programs. [Report] names the programs of 32 bits, and those that have timers which could not
+// Not shifted are times of files (no client of scenarios/conformance compares them with the clock),
+// CPU clocks and timers that count by them, and 32-bit programs. [Report] names the programs of 32 bits, and those that have timers which could not
 // be shifted. A debugger cannot attach to a traced program.
 package timeshift
 

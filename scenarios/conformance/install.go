@@ -73,12 +73,8 @@ func (c *Cache) installed(ctx context.Context, client Client, runtime string) (d
 		return "", false, err
 	}
 	finished := filepath.Join(c.Dir, filepath.Base(client.Dir)+"-"+key)
-	if name, err := os.ReadFile(finished); err == nil {
-		dir := filepath.Join(c.Dir, string(name))
-		now := time.Now() // wall time: when an installation was used
-		if os.Chtimes(dir, now, now) == nil && os.Chtimes(finished, now, now) == nil {
-			return dir, true, nil
-		}
+	if dir, found := c.found(finished); found {
+		return dir, true, nil
 	}
 	dir, err = os.MkdirTemp(c.Dir, filepath.Base(client.Dir)+"-"+key+"-")
 	if err != nil {
@@ -91,6 +87,17 @@ func (c *Cache) installed(ctx context.Context, client Client, runtime string) (d
 		return "", false, err
 	}
 	return dir, false, os.Rename(finished+".new", finished)
+}
+
+// found is the installation that a file names.
+func (c *Cache) found(finished string) (dir string, _ bool) {
+	name, err := os.ReadFile(finished)
+	if err != nil {
+		return "", false
+	}
+	dir = filepath.Join(c.Dir, string(name))
+	now := time.Now() // wall time: when an installation was used
+	return dir, os.Chtimes(dir, now, now) == nil && os.Chtimes(finished, now, now) == nil
 }
 
 func (c *Cache) install(ctx context.Context, client Client, dir string) error {

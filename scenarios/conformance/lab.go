@@ -177,21 +177,36 @@ func exists(file string) bool {
 
 // lives plays the client's scenarios of lockstep/, in which the program client
 // is this client. What must be true then is in the scenarios.
-func (d *driver) lives(ctx context.Context, c Client, dir string) (err error) {
-	bin, err := os.MkdirTemp("", "wiemu-conformance-")
+func (d *driver) lives(ctx context.Context, c Client, dir string) error {
+	script := fmt.Sprintf("#!/usr/bin/env bash\ncd %s\nexec %s \"$@\"\n", quoted(dir), strings.TrimSpace(c.Run))
+	out, err := d.play(ctx, c.Lockstep, script)
 	if err != nil {
 		return err
 	}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "✓") {
+			d.say("    %s: %s", c.Name, strings.TrimSpace(line))
+		}
+	}
+	return nil
+}
+
+// play runs scenarios of lockstep/, in which the program client is a script, and returns
+// what wiemu said.
+func (d *driver) play(ctx context.Context, scenarios []string, script string) (said string, err error) {
+	bin, err := os.MkdirTemp("", "wiemu-conformance-")
+	if err != nil {
+		return "", err
+	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
-	script := fmt.Sprintf("#!/usr/bin/env bash\ncd '%s'\nexec %s \"$@\"\n", strings.ReplaceAll(dir, "'", `'\''`), strings.TrimSpace(c.Run))
 	if err := os.WriteFile(filepath.Join(bin, "client"), []byte(script), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	args := []string{"scenario", "run", "--parallel", "1"}
-	for _, name := range c.Lockstep {
+	for _, name := range scenarios {
 		args = append(args, filepath.Join(d.root, "scenarios", "conformance", "lockstep", name+".yaml"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience*time.Duration(len(c.Lockstep)))
+	ctx, cancel := context.WithTimeout(ctx, patience*time.Duration(len(scenarios)))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.wiemu, args...)
 	cmd.Dir = bin
@@ -200,15 +215,13 @@ func (d *driver) lives(ctx context.Context, c Client, dir string) (err error) {
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("wiemu scenario run: %w\n%s", err, lastLines(string(out), 120))
+		return "", fmt.Errorf("wiemu scenario run: %w\n%s", err, lastLines(string(out), 120))
 	}
-	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "✓") {
-			d.say("    %s: %s", c.Name, strings.TrimSpace(line))
-		}
-	}
-	return nil
+	return string(out), nil
 }
+
+// quoted is a text as one word of a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // probeLockstep tells why this machine cannot put programs on the lab clock.
 func (d *driver) probeLockstep() error {
