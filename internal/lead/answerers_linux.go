@@ -10,7 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,7 +31,7 @@ type answerers struct {
 	mu      sync.Mutex
 	byMeant map[netip.AddrPort]netip.AddrPort
 	meant   map[netip.AddrPort]netip.AddrPort // the other way round
-	packets []syscall.RawConn                 // their sockets of UDP
+	sockets map[syscall.RawConn]bool          // where questions arrive: of UDP, and listeners and connections of TCP
 
 	busy atomic.Int64 // of them read, and questions being answered
 }
@@ -40,7 +40,12 @@ type answerers struct {
 func (a *answerers) isBusy() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.ContainsFunc(a.packets, hasArrived) || a.busy.Load() > 0
+	for raw := range a.sockets { // first: what is taken meanwhile counts as busy before
+		if hasArrived(raw) {
+			return true
+		}
+	}
+	return a.busy.Load() > 0
 }
 
 // maxAnswerers is how many resolvers may be asked; who asks more, such as a program that
@@ -48,7 +53,7 @@ func (a *answerers) isBusy() bool {
 const maxAnswerers = 512
 
 func newAnswerers(n *names, mayReach func(host string) bool) *answerers {
-	return &answerers{names: n, mayReach: mayReach, config: readResolverConfig, byMeant: map[netip.AddrPort]netip.AddrPort{}, meant: map[netip.AddrPort]netip.AddrPort{}}
+	return &answerers{names: n, mayReach: mayReach, config: readResolverConfig, byMeant: map[netip.AddrPort]netip.AddrPort{}, meant: map[netip.AddrPort]netip.AddrPort{}, sockets: map[syscall.RawConn]bool{}}
 }
 
 // resolver is the one that was meant by whoever asks the answerer at an address; false if
@@ -86,14 +91,22 @@ func (a *answerers) at(meant netip.AddrPort) (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	raw, err := packets.SyscallConn()
+	var listener *os.File
+	if err == nil {
+		listener, err = stream.File() // whose Read, unlike a net.Listener's, waits
+	}
+	var streams syscall.RawConn
+	if err == nil {
+		streams, err = listener.SyscallConn()
+	}
 	if err != nil {
 		return netip.AddrPort{}, errors.Join(err, packets.Close(), stream.Close())
 	}
 	ours := packets.LocalAddr().(*net.UDPAddr).AddrPort()
 	a.byMeant[meant], a.meant[ours] = ours, meant
-	a.packets = append(a.packets, raw)
+	a.sockets[raw], a.sockets[streams] = true, true
 	go a.answerPackets(packets, raw, meant) // until the process ends, as the next
-	go a.answerStreams(stream, meant)
+	go a.answerStreams(streams, meant)
 	return ours, nil
 }
 
@@ -162,9 +175,9 @@ func (a *answerers) nextPacket(raw syscall.RawConn, buffer []byte) (n int, from 
 // queryTimeout is how long, in wall time, a connection may be without a question.
 const queryTimeout = 30 * time.Second
 
-func (a *answerers) answerStreams(l *net.TCPListener, meant netip.AddrPort) {
+func (a *answerers) answerStreams(listener syscall.RawConn, meant netip.AddrPort) {
 	for {
-		conn, err := l.Accept()
+		conn, raw, err := a.nextStream(listener)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -173,14 +186,15 @@ func (a *answerers) answerStreams(l *net.TCPListener, meant netip.AddrPort) {
 			continue
 		}
 		go func() {
-			defer conn.Close()
+			defer a.forgetStream(conn, raw)
 			for {
 				_ = conn.SetDeadline(time.Now().Add(queryTimeout)) // wall time: input and output
-				query, err := readStream(conn)
-				if err != nil {
+				if !a.nextQuery(raw) {
 					return
 				}
-				if a.answerStream(conn, query, meant) != nil {
+				err := a.answerStream(conn, meant)
+				a.busy.Add(-1)
+				if err != nil {
 					return
 				}
 			}
@@ -188,9 +202,67 @@ func (a *answerers) answerStreams(l *net.TCPListener, meant netip.AddrPort) {
 	}
 }
 
-func (a *answerers) answerStream(conn net.Conn, query []byte, meant netip.AddrPort) error {
-	a.busy.Add(1)
+// nextStream waits for a connection. As nextPacket it has a be busy before it is taken, until
+// what arrives on it is seen.
+func (a *answerers) nextStream(listener syscall.RawConn) (net.Conn, syscall.RawConn, error) {
+	var fd int
+	var failed error
+	if err := listener.Read(func(at uintptr) bool {
+		a.busy.Add(1)
+		if fd, _, failed = unix.Accept4(int(at), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); errors.Is(failed, unix.EAGAIN) {
+			a.busy.Add(-1)
+			return false
+		}
+		return true
+	}); err != nil {
+		return nil, nil, errors.Join(net.ErrClosed, err)
+	}
 	defer a.busy.Add(-1)
+	if failed != nil {
+		return nil, nil, failed
+	}
+	file := os.NewFile(uintptr(fd), "question")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sockets[raw] = true
+	return conn, raw, nil
+}
+
+func (a *answerers) forgetStream(conn net.Conn, raw syscall.RawConn) {
+	a.mu.Lock()
+	delete(a.sockets, raw)
+	a.mu.Unlock()
+	_ = conn.Close()
+}
+
+// nextQuery waits until a question begins to arrive; a is busy then. False: none will.
+func (a *answerers) nextQuery(raw syscall.RawConn) (comes bool) {
+	err := raw.Read(func(fd uintptr) bool {
+		a.busy.Add(1)
+		n, _, failed := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		comes = failed == nil && n > 0
+		if !comes {
+			a.busy.Add(-1)
+		}
+		return !errors.Is(failed, unix.EAGAIN)
+	})
+	return comes && err == nil
+}
+
+func (a *answerers) answerStream(conn net.Conn, meant netip.AddrPort) error {
+	query, err := readStream(conn)
+	if err != nil {
+		return err
+	}
 	if a.asking != nil {
 		a.asking()
 	}

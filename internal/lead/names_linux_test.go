@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/hostname"
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 )
 
 // query is a question.
@@ -255,5 +257,86 @@ func TestOtherNamesAreForwarded(t *testing.T) {
 	}
 	if n.host(netip.MustParseAddr("::ffff:203.0.113.7")) != "www.example.test" {
 		t.Errorf("the address is called %s", n.host(ip))
+	}
+}
+
+// A question by TCP counts as one from the moment in which the program has sent it until the answer
+// is with it: who waits for that meanwhile is not at rest. (That of UDP does by a single socket.)
+func TestQuestionsByTCPAreSeen(t *testing.T) {
+	a := newAnswerers(newNames([]string{"login.example.test"}), everybody)
+	at, err := a.at(netip.MustParseAddrPort("192.0.2.1:53"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	question := query(t, "login.example.test.", dnsmessage.TypeA)
+	for n := range 300 {
+		conn, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := conn.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := writeStream(conn, question); err != nil {
+				t.Fatal(err)
+			}
+			for answered := false; !answered; {
+				isBusy := a.isBusy()
+				if answered = hasArrived(raw); !answered && !isBusy {
+					t.Fatalf("connection %d: nobody knows of a question that has no answer", n)
+				}
+			}
+			if _, err := readStream(conn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for a.isBusy() { // the test's time-out tells that it is for ever
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// The same of an answer that the program waits for in a call of its own: it is taken from the socket
+// for it, and with the program a little later.
+func TestAnAnswerOnItsWayIsSeen(t *testing.T) {
+	n, err := NewNetwork(Options{}, func(Unled) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(ends[0]) }()
+	n.waiting[ends[1]] = true
+	if n.Busy() {
+		t.Error("it is busy without an answer")
+	}
+	if _, err := unix.Write(ends[0], []byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	if !n.Busy() {
+		t.Error("it is not busy with an answer in the socket")
+	}
+	var seen []string
+	n.waitOn(ends[1], func() bool { return true }, func() verdict {
+		buffer := make([]byte, 10)
+		size, err := unix.Read(ends[1], buffer)
+		if err != nil {
+			t.Error(err)
+		}
+		seen = append(seen, fmt.Sprint("taken, busy: ", n.Busy()))
+		return verdict{value: int64(size)}
+	}, func(v verdict) { seen = append(seen, fmt.Sprint("answered with ", v.value, ", busy: ", n.Busy())) })
+	if want := []string{"taken, busy: true", "answered with 6, busy: true"}; !slices.Equal(seen, want) {
+		t.Errorf("found %q, want %q", seen, want)
+	}
+	if n.Busy() {
+		t.Error("it is busy after the answer")
 	}
 }

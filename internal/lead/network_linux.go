@@ -35,6 +35,7 @@ type Network struct {
 
 	askers sync.Map     // sockets that ask our DNS, by name: when they did last
 	asked  atomic.Int64 // how many questions there were
+	taking atomic.Int64 // messages that are no longer in a socket, and not yet with the program
 
 	mu      sync.Mutex
 	told    map[Unled]bool // without process ids
@@ -114,7 +115,7 @@ func (n *Network) Busy() bool {
 		received, err = unix.Poll(waiting, 0)
 	}
 	n.mu.Unlock()
-	return received > 0 || err != nil || n.arrivals.isBusy() || n.answerers.isBusy()
+	return received > 0 || err != nil || n.taking.Load() > 0 || n.arrivals.isBusy() || n.answerers.isBusy()
 }
 
 // End hands over what has arrived. From then on connections to emulated names are refused,

@@ -81,18 +81,21 @@ func (n *Network) receive(c *call) (verdict, func() verdict) {
 	n.waiting[dup] = true
 	n.mu.Unlock()
 	return verdict{}, func() verdict {
-		v := n.waitOn(c, dup, flags)
-		c.answer(v)
-		n.mu.Lock()
-		delete(n.waiting, dup)
-		_ = unix.Close(dup)
-		n.mu.Unlock()
+		n.waitOn(dup, c.isWaiting, func() verdict { return n.receiveOn(c, dup, flags) }, c.answer)
 		return nobody // it has been answered, before anybody is told that nothing is to be done
 	}
 }
 
-// waitOn receives as a socket that blocks.
-func (n *Network) waitOn(c *call, dup, flags int) verdict {
+// waitOn receives on a copy of a socket that blocks, and answers, as long as somebody waits for
+// that. From before a message is taken from the socket until it is with the program Busy tells
+// of it, first by what the socket has.
+func (n *Network) waitOn(dup int, isWaiting func() bool, receive func() verdict, answer func(verdict)) {
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.waiting, dup)
+		_ = unix.Close(dup)
+	}()
 	var end time.Time
 	if limit, err := unix.GetsockoptTimeval(dup, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err == nil && limit.Nano() > 0 {
 		end = time.Now().Add(time.Duration(limit.Nano()))
@@ -104,18 +107,29 @@ func (n *Network) waitOn(c *call, dup, flags int) verdict {
 		}
 		poll := []unix.PollFd{{Fd: int32(dup), Events: unix.POLLIN}}
 		ready, _ := unix.Poll(poll, int(wait.Round(time.Millisecond).Milliseconds()))
-		if !c.isWaiting() {
-			return nobody
+		if !isWaiting() {
+			return
 		}
-		if ready > 0 {
-			if v := n.receiveOn(c, dup, flags); v.errno != unix.EAGAIN {
-				return v
-			}
+		if ready > 0 && n.takeOne(receive, answer) {
+			return
 		}
 		if !end.IsZero() && !time.Now().Before(end) {
-			return fails(unix.EAGAIN)
+			answer(fails(unix.EAGAIN))
+			return
 		}
 	}
+}
+
+// takeOne takes a message and answers, unless there is none.
+func (n *Network) takeOne(receive func() verdict, answer func(verdict)) bool {
+	n.taking.Add(1)
+	defer n.taking.Add(-1)
+	v := receive()
+	if v.errno == unix.EAGAIN {
+		return false
+	}
+	answer(v)
+	return true
 }
 
 // A received message is what recvmsg(2) tells of one.
