@@ -5,12 +5,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -23,6 +26,11 @@ func main() {
 	exitOn("credential", err)
 	client, err := azkeys.NewClient("https://mykeyvault.vault.azure.net", credential, nil)
 	exitOn("client", err)
+	if len(os.Args) > 2 && os.Args[1] == "watch" {
+		every, err := time.ParseDuration(os.Args[2] + "s")
+		exitOn("watch", err)
+		watch(client, every)
+	}
 	for _, operation := range []struct {
 		name string
 		do   func(context.Context, *azkeys.Client) error
@@ -159,4 +167,44 @@ func remove(ctx context.Context, c *azkeys.Client) error {
 		}
 	}
 	return nil
+}
+
+// watch wraps a new data key every so often, as a service does that encrypts what it stores, and
+// first unwraps the one before with the version of the key that wrapped it.
+func watch(client *azkeys.Client, every time.Duration) {
+	var kept azkeys.KeyOperationResult
+	var plain []byte
+	lines := json.NewEncoder(os.Stdout)
+	for {
+		line := map[string]any{"ok": true}
+		err := unwraps(client, kept, plain)
+		if err == nil {
+			plain = make([]byte, 32)
+			_, _ = rand.Read(plain)
+			kept, err = wraps(client, plain)
+		}
+		if err != nil {
+			line = map[string]any{"ok": false, "error": err.Error()}
+		} else {
+			line["version"] = kept.KID.Version()
+		}
+		exitOn("watch", lines.Encode(line))
+		time.Sleep(every)
+	}
+}
+
+func wraps(client *azkeys.Client, plain []byte) (azkeys.KeyOperationResult, error) {
+	wrapped, err := client.WrapKey(context.Background(), "wrapping", "", azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: plain}, nil)
+	return wrapped.KeyOperationResult, err
+}
+
+func unwraps(client *azkeys.Client, wrapped azkeys.KeyOperationResult, plain []byte) error {
+	if plain == nil { // the first time
+		return nil
+	}
+	opened, err := client.UnwrapKey(context.Background(), "wrapping", wrapped.KID.Version(), azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: wrapped.Result}, nil)
+	if err == nil && !bytes.Equal(opened.Result, plain) {
+		err = fmt.Errorf("unwrapped %x, wrapped %x", opened.Result, plain)
+	}
+	return err
 }

@@ -37,65 +37,43 @@ public class Blobs {
     static final BlobClient text = inbox.getBlobClient("a.txt");
     static final byte[] big = new byte[8 * MIB + 7];
 
-    interface Operation {
-        void run() throws Exception;
-    }
-
     public static void main(String[] args) throws Exception {
         if (args.length > 1 && args[0].equals("watch")) {
             watch(Long.parseLong(args[1]));
         }
         new Random(1).nextBytes(big);
-        run("create", Blobs::create);
-        run("put", Blobs::put);
-        run("head", Blobs::head);
-        run("large", Blobs::large);
-        run("stream", Blobs::stream);
-        run("empty", Blobs::empty);
-        run("part", Blobs::part);
-        run("lists", Blobs::lists);
-        run("change", Blobs::change);
-        run("conditions", Blobs::conditions);
-        run("lease", Blobs::lease);
-        run("snapshot", Blobs::snapshot);
-        run("tags", Blobs::tags);
-        run("append", Blobs::append);
-        run("blocks", Blobs::blocks);
-        run("copy", Blobs::copy);
-        run("names", Blobs::names);
-        run("sas", Blobs::sas);
-        run("gone", Blobs::gone);
-        run("delete", inbox::delete);
-        System.out.println("round done");
-        System.in.readAllBytes();
-        System.exit(0); // the library's threads would go on
-    }
-
-    static void run(String name, Operation operation) {
-        try {
-            operation.run();
-            System.out.println(name + " ok");
-        } catch (Throwable e) {
-            System.out.println(name + " failed " + String.valueOf(e).replaceAll("\\s+", " "));
-            System.exit(1);
-        }
-    }
-
-    static void want(boolean ok, Object found) {
-        if (!ok) {
-            throw new IllegalStateException("not as expected: " + found);
-        }
+        Operations.run("create", Blobs::create);
+        Operations.run("put", Blobs::put);
+        Operations.run("head", Blobs::head);
+        Operations.run("large", Blobs::large);
+        Operations.run("stream", Blobs::stream);
+        Operations.run("empty", Blobs::empty);
+        Operations.run("part", Blobs::part);
+        Operations.run("lists", Blobs::lists);
+        Operations.run("change", Blobs::change);
+        Operations.run("conditions", Blobs::conditions);
+        Operations.run("lease", Blobs::lease);
+        Operations.run("snapshot", Blobs::snapshot);
+        Operations.run("tags", Blobs::tags);
+        Operations.run("append", Blobs::append);
+        Operations.run("blocks", Blobs::blocks);
+        Operations.run("copy", Blobs::copy);
+        Operations.run("names", Blobs::names);
+        Operations.run("sas", Blobs::sas);
+        Operations.run("gone", Blobs::gone);
+        Operations.run("delete", inbox::delete);
+        Operations.done();
     }
 
     /** The service's code for a call that has to fail. */
-    static void refused(String code, Operation call) throws Exception {
+    static void refused(String code, Operations.Operation call) throws Exception {
         String found = "no error";
         try {
             call.run();
         } catch (BlobStorageException e) {
             found = String.valueOf(e.getErrorCode());
         }
-        want(found.equals(code), found);
+        Operations.want(found.equals(code), found);
     }
 
     static BlobParallelUploadOptions upload(String content) {
@@ -108,24 +86,24 @@ public class Blobs {
 
     static void create() {
         inbox.createWithResponse(Map.of("owner", "me"), null, null, null);
-        want(inbox.getProperties().getMetadata().equals(Map.of("owner", "me")), inbox.getProperties().getMetadata());
+        Operations.want(inbox.getProperties().getMetadata().equals(Map.of("owner", "me")), inbox.getProperties().getMetadata());
     }
 
     static void put() {
         text.uploadWithResponse(upload("hello").setMetadata(Map.of("myKey", "v")).setHeaders(new BlobHttpHeaders().setContentType("text/plain")), null, null);
-        want(content(text).equals("hello"), content(text));
+        Operations.want(content(text).equals("hello"), content(text));
     }
 
     static void head() {
         var p = text.getProperties();
-        want(p.getBlobSize() == 5 && p.getContentType().equals("text/plain") && p.getMetadata().size() == 1, p.getMetadata());
+        Operations.want(p.getBlobSize() == 5 && p.getContentType().equals("text/plain") && p.getMetadata().size() == 1, p.getMetadata());
     }
 
     static void large() {
         var blob = inbox.getBlobClient("big");
         var parallel = new ParallelTransferOptions().setBlockSizeLong((long) MIB).setMaxConcurrency(4).setMaxSingleUploadSizeLong((long) MIB);
         blob.uploadWithResponse(new BlobParallelUploadOptions(new ByteArrayInputStream(big)).setParallelTransferOptions(parallel), null, null);
-        want(Arrays.equals(blob.downloadContent().toBytes(), big), "other bytes");
+        Operations.want(Arrays.equals(blob.downloadContent().toBytes(), big), "other bytes");
     }
 
     static void stream() throws Exception {
@@ -135,19 +113,19 @@ public class Blobs {
                 out.write(new byte[1000]);
             }
         }
-        want(blob.getProperties().getBlobSize() == 3000000, blob.getProperties().getBlobSize());
+        Operations.want(blob.getProperties().getBlobSize() == 3000000, blob.getProperties().getBlobSize());
     }
 
     static void empty() {
         var blob = inbox.getBlobClient("empty");
         blob.upload(BinaryData.fromString(""));
-        want(blob.downloadContent().getLength() == 0, "some");
+        Operations.want(blob.downloadContent().getLength() == 0, "some");
     }
 
     static void part() {
         var out = new ByteArrayOutputStream();
         inbox.getBlobClient("big").downloadStreamWithResponse(out, new BlobRange(100, 50L), null, null, false, null, null);
-        want(Arrays.equals(out.toByteArray(), Arrays.copyOfRange(big, 100, 150)), "other bytes");
+        Operations.want(Arrays.equals(out.toByteArray(), Arrays.copyOfRange(big, 100, 150)), "other bytes");
     }
 
     static void lists() {
@@ -155,11 +133,11 @@ public class Blobs {
             inbox.getBlobClient(name).upload(BinaryData.fromString(name));
         }
         var flat = names(new ListBlobsOptions().setPrefix("d/").setDetails(new BlobListDetails().setRetrieveMetadata(true)));
-        want(flat.equals(List.of("d/1", "d/2", "d/e/3")), flat);
+        Operations.want(flat.equals(List.of("d/1", "d/2", "d/e/3")), flat);
         var level = inbox.listBlobsByHierarchy("d/").stream().map(BlobItem::getName).sorted().toList();
-        want(level.equals(List.of("d/1", "d/2", "d/e/")), level);
-        want(names(new ListBlobsOptions().setMaxResultsPerPage(2)).size() >= 7, "fewer");
-        want(service.listBlobContainers().stream().anyMatch(c -> c.getName().equals("java")), "no container");
+        Operations.want(level.equals(List.of("d/1", "d/2", "d/e/")), level);
+        Operations.want(names(new ListBlobsOptions().setMaxResultsPerPage(2)).size() >= 7, "fewer");
+        Operations.want(service.listBlobContainers().stream().anyMatch(c -> c.getName().equals("java")), "no container");
     }
 
     static List<String> names(ListBlobsOptions options) {
@@ -170,7 +148,7 @@ public class Blobs {
         text.setMetadata(Map.of("k", "2"));
         text.setHttpHeaders(new BlobHttpHeaders().setContentType("text/html"));
         var p = text.getProperties();
-        want(p.getMetadata().equals(Map.of("k", "2")) && p.getContentType().equals("text/html"), p.getMetadata());
+        Operations.want(p.getMetadata().equals(Map.of("k", "2")) && p.getContentType().equals("text/html"), p.getMetadata());
     }
 
     static void conditions() throws Exception {
@@ -192,12 +170,12 @@ public class Blobs {
     static void snapshot() {
         var taken = text.createSnapshot();
         text.upload(BinaryData.fromString("new"), true);
-        want(taken.downloadContent().toString().equals("with"), taken.downloadContent());
+        Operations.want(taken.downloadContent().toString().equals("with"), taken.downloadContent());
     }
 
     static void tags() {
         text.setTags(Map.of("t", "1"));
-        want(text.getTags().equals(Map.of("t", "1")), text.getTags());
+        Operations.want(text.getTags().equals(Map.of("t", "1")), text.getTags());
     }
 
     static void append() {
@@ -206,7 +184,7 @@ public class Blobs {
         for (var s : List.of("1", "2")) {
             log.appendBlock(new ByteArrayInputStream(s.getBytes()), 1);
         }
-        want(log.downloadContent().toString().equals("12"), log.downloadContent());
+        Operations.want(log.downloadContent().toString().equals("12"), log.downloadContent());
     }
 
     static void blocks() {
@@ -214,24 +192,24 @@ public class Blobs {
         blob.stageBlock("MQ==", BinaryData.fromString("AAA"));
         blob.stageBlock("Mg==", BinaryData.fromString("BBB"));
         blob.commitBlockList(List.of("MQ==", "Mg=="));
-        want(blob.downloadContent().toString().equals("AAABBB"), blob.downloadContent());
-        want(blob.listBlocks(BlockListType.ALL).getCommittedBlocks().size() == 2, "other blocks");
+        Operations.want(blob.downloadContent().toString().equals("AAABBB"), blob.downloadContent());
+        Operations.want(blob.listBlocks(BlockListType.ALL).getCommittedBlocks().size() == 2, "other blocks");
     }
 
     static void copy() {
         var blob = inbox.getBlobClient("copy");
         var done = blob.beginCopy(text.getBlobUrl(), Duration.ofMillis(200)).waitForCompletion().getValue();
-        want(String.valueOf(done.getCopyStatus()).equals("success"), done.getCopyStatus());
-        want(content(blob).equals("new"), content(blob));
+        Operations.want(String.valueOf(done.getCopyStatus()).equals("success"), done.getCopyStatus());
+        Operations.want(content(blob).equals("new"), content(blob));
     }
 
     static void names() {
         var odd = "dir/a b+c%25/\u00fc//Q?#&x.TXT";
         var blob = inbox.getBlobClient(odd);
         blob.upload(BinaryData.fromString("odd"));
-        want(content(blob).equals("odd"), content(blob));
+        Operations.want(content(blob).equals("odd"), content(blob));
         var names = names(new ListBlobsOptions().setPrefix("dir/"));
-        want(names.contains(odd), names);
+        Operations.want(names.contains(odd), names);
     }
 
     static void sas() throws Exception {
@@ -239,7 +217,7 @@ public class Blobs {
         var key = service.getUserDelegationKey(now.minusMinutes(1), now.plusHours(1));
         var signed = text.generateUserDelegationSas(new BlobServiceSasSignatureValues(now.plusMinutes(30), new BlobSasPermission().setReadPermission(true)), key);
         var reader = new BlobClientBuilder().endpoint(text.getBlobUrl()).sasToken(signed).buildClient();
-        want(content(reader).equals("new"), content(reader));
+        Operations.want(content(reader).equals("new"), content(reader));
         refused("AuthorizationPermissionMismatch", () -> reader.upload(BinaryData.fromString("x"), true));
     }
 

@@ -1,6 +1,9 @@
 //! What azure_storage_blob does with blobs, each operation once.
 
-use std::{collections::HashMap, error::Error, future::Future, io, process};
+#[path = "../operations.rs"]
+mod operations;
+
+use std::{collections::HashMap, error::Error};
 
 use azure_core::http::{RequestContent, Url};
 use azure_identity::WorkloadIdentityCredential;
@@ -10,23 +13,7 @@ use azure_storage_blob::models::{
 };
 use azure_storage_blob::{BlobClient, BlobServiceClient};
 use futures::TryStreamExt;
-
-type Outcome = Result<(), Box<dyn Error>>;
-
-async fn run(name: &str, operation: impl Future<Output = Outcome>) {
-    match operation.await {
-        Ok(()) => println!("{name} ok"),
-        Err(e) => {
-            let text = format!("{e:?}");
-            println!("{name} failed {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
-            process::exit(1);
-        }
-    }
-}
-
-fn want(ok: bool, what: &str) -> Outcome {
-    if ok { Ok(()) } else { Err(format!("not as expected: {what}").into()) }
-}
+use operations::{done, run, want, Outcome};
 
 async fn content(blob: BlobClient) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(blob.download(None).await?.body.collect().await?.to_vec())
@@ -109,7 +96,5 @@ async fn main() -> Outcome {
         Ok(())
     })
     .await;
-    println!("round done");
-    io::copy(&mut io::stdin(), &mut io::sink())?;
-    Ok(())
+    done()
 }
