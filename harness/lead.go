@@ -7,14 +7,6 @@ import (
 	"github.com/wiemu/wiemu/internal/lead"
 )
 
-// A led program is started through the executable of the test (package lead): its main does
-// not run then.
-func init() {
-	if lead.IsHelperProcess() {
-		lead.RunHelper()
-	}
-}
-
 // Lead prepares a command that the test starts: its connections are led to the lab, whether
 // or not it heeds a proxy, and its environment is the pod's, on top of cmd.Env, which
 // defaults to the test's own. Call it when everything else of the command is set, and start

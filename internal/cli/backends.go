@@ -106,7 +106,7 @@ func (p *Backends) open(ctx context.Context, list []scenario.Scenario, keys *key
 		case !needs(list, name):
 			all = append(all, Backend{Backend: skipped(name)})
 		case name == scenario.OnProcess:
-			all = append(all, Backend{Backend: run.Processes{Keys: keys, Program: p.Workload, Chosen: tellOnce(p.Out)}})
+			all = append(all, Backend{Backend: run.Processes{Keys: keys, Program: p.Workload, Chosen: tellOnce(p.Out), Probe: run.ProbeOnce(ctx)}})
 		default:
 			opened, err := p.openers[name](ctx, p)
 			if err != nil {

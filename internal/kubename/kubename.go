@@ -8,11 +8,14 @@ import (
 
 // Kubernetes: apimachinery/pkg/util/validation/validation.go
 var (
-	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 )
 
-const maxSubdomain = 253
+const (
+	maxLabel     = 63
+	maxSubdomain = 253
+)
 
 // The rules of [IsLabel] and [IsSubdomain], for messages.
 const (
@@ -34,7 +37,7 @@ func CheckAccount(namespace, serviceAccount string) error {
 
 // IsLabel reports whether name is an RFC 1123 label, as names of namespaces and containers
 // are.
-func IsLabel(name string) bool { return dnsLabel.MatchString(name) }
+func IsLabel(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
 
 // IsSubdomain reports whether name is an RFC 1123 subdomain, as names of service accounts and
 // most other objects are.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wiemu/wiemu/internal/lead/shim"
 	"github.com/wiemu/wiemu/internal/process"
 )
 
@@ -94,7 +95,7 @@ type parent struct {
 // becomeParent starts the program that a supervisor's arguments say, as its own child and
 // in the process group of its parent, the keeper. It returns the end of the program's socket
 // as well.
-func becomeParent(keeper int) (p *parent, shim int, err error) {
+func becomeParent(keeper int) (p *parent, program int, err error) {
 	ignoreSignals()
 	signal.Notify(make(chan os.Signal, 1), unix.SIGTSTP) // others may go on when the program is stopped
 	if len(os.Args) < 3 {
@@ -128,7 +129,7 @@ func becomeParent(keeper int) (p *parent, shim int, err error) {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the program is to end with the thread that started it
-		child, err := os.StartProcess("/proc/self/exe", append([]string{shimName, strconv.Itoa(files), os.Args[2]}, os.Args[3:]...), &os.ProcAttr{
+		child, err := os.StartProcess("/proc/self/exe", append([]string{shim.Name, strconv.Itoa(files), os.Args[2]}, os.Args[3:]...), &os.ProcAttr{
 			Files: all, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setpgid: true, Pgid: group, Pdeathsig: syscall.SIGKILL},
 		})
 		if err == nil {

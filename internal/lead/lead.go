@@ -18,10 +18,10 @@
 //
 // Three processes take part: the one that starts a [Lead]; the supervisor, which lives until
 // the last descendant of the program has ended; and the program, a child of its starter,
-// where Yama permits that and else of the supervisor. The first two are the same executable,
-// so a program that uses this package checks [IsHelperProcess] first in main, and calls
-// [RunHelper] if so. When the starter is gone, connections to emulated names are refused, and
-// everything else goes on.
+// where Yama permits that and else of the supervisor. The supervisor is the starter's executable,
+// and so is at first the program's process: this package and package shim do their work in
+// init, and main does not run then. When the starter is gone, connections to emulated names
+// are refused, and everything else goes on.
 //
 // Not led are: what is no descendant of the program (daemons that run already, containers),
 // 32-bit programs, and those that the supervisor may not look into (another user's, such as

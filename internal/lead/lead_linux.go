@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/lead/shim"
 	"github.com/wiemu/wiemu/internal/process"
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +34,9 @@ type Lead struct {
 
 	mu     sync.Mutex
 	report Report
-	failed *failure // what kept the program from starting
-	ended  bool     // the supervisor has said its last word
-	pidfd  int      // of the program; -1: not known, or closed
+	failed *shim.Failure // what kept the program from starting
+	ended  bool          // the supervisor has said its last word
+	pidfd  int           // of the program; -1: not known, or closed
 
 	supervisor int // its process id; 0: not known
 }
@@ -54,12 +55,12 @@ func start(opts Options, supervisor *exec.Cmd) (*Lead, error) {
 	opts.Ancestor = opts.Ancestor || yamaScope() == yamaDescendants
 	ours, control, err := process.SocketPair(unix.SOCK_STREAM)
 	if err != nil {
-		return nil, explain(stepConnect, err)
+		return nil, explain(shim.StepConnect, err)
 	}
 	defer ours.Close() // FileConn has a copy
 	conn, err := net.FileConn(ours)
 	if err != nil {
-		return nil, explain(stepConnect, errors.Join(err, control.Close()))
+		return nil, explain(shim.StepConnect, errors.Join(err, control.Close()))
 	}
 	l := &Lead{conn: conn, out: json.NewEncoder(conn), shim: control, ancestor: opts.Ancestor, gone: make(chan struct{}), pidfd: -1}
 	if !l.ancestor {
@@ -74,19 +75,19 @@ func start(opts Options, supervisor *exec.Cmd) (*Lead, error) {
 
 // startSupervisor starts it as a child of this process, and returns the program's end of the
 // socket between them. It takes the file that leads from the supervisor to us.
-func startSupervisor(supervisor *exec.Cmd, control *os.File) (shim *os.File, err error) {
+func startSupervisor(supervisor *exec.Cmd, control *os.File) (program *os.File, err error) {
 	defer control.Close()
-	theirs, shim, err := process.SocketPair(unix.SOCK_SEQPACKET)
+	theirs, program, err := process.SocketPair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
 	supervisor.ExtraFiles = []*os.File{control, theirs}
 	if err := supervisor.Start(); err != nil {
-		return nil, errors.Join(err, shim.Close())
+		return nil, errors.Join(err, program.Close())
 	}
 	go func() { _ = supervisor.Wait() }() // whenever that is: the program may leave others behind
-	return shim, nil
+	return program, nil
 }
 
 // supervisorCommand is how a supervisor is started, but for its files.
@@ -106,7 +107,7 @@ func supervisorCommand() *exec.Cmd {
 func (l *Lead) Prepare(cmd *exec.Cmd) error {
 	fd := 3 + len(cmd.ExtraFiles)
 	cmd.ExtraFiles = append(cmd.ExtraFiles, l.shim)
-	name := shimName
+	name := shim.Name
 	if l.ancestor {
 		name = keeperName
 	}
@@ -208,7 +209,7 @@ func (l *Lead) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed != nil {
-		return l.failed.explain()
+		return explain(l.failed.Step, l.failed.Cause())
 	}
 	if !l.ended && (!l.ancestor || l.report.Way != "") { // without a way it was not started, and its keeper said why
 		return &Error{Step: "decide where its connections lead", Err: errLost, Remedy: "It was killed, perhaps by the system because memory ran out, or it crashed and wrote why to standard error"}
@@ -225,17 +226,9 @@ func (l *Lead) Report() Report {
 	return r
 }
 
-func (f *failure) explain() error {
-	cause := errors.New(f.Detail)
-	if f.Errno != 0 {
-		cause = unix.Errno(f.Errno)
-	}
-	return explain(f.Step, cause)
-}
-
 // explain adds what to do.
 func explain(step string, err error) error {
-	if step == stepExecute {
+	if step == shim.StepExecute {
 		return &process.NotExecuted{Err: err}
 	}
 	return &Error{Step: step, Err: err, Remedy: remedy(step, err)}
@@ -243,13 +236,13 @@ func explain(step string, err error) error {
 
 func remedy(step string, err error) string {
 	switch {
-	case step == stepFilter && errors.Is(err, unix.EBUSY):
+	case step == shim.StepFilter && errors.Is(err, unix.EBUSY):
 		return "Another supervisor listens to this process's system calls already: do not run it inside of another such run or of one in lockstep, and check what the container's runtime does"
-	case step == stepFilter && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)):
+	case step == shim.StepFilter && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)):
 		return "Seccomp user notification needs Linux 5.5 or later, with CONFIG_SECCOMP_FILTER; some sandboxes (gVisor) do not have it"
-	case step == stepFilter && isRefused(err):
+	case step == shim.StepFilter && isRefused(err):
 		return "seccomp(2) is not permitted here: in a container, permit it in its seccomp profile"
-	case step == stepFilter:
+	case step == shim.StepFilter:
 		return "In a container, start it with --cap-add SYS_PTRACE, or use Linux 5.19 or later"
 	case (step == stepRead || step == stepWay) && yamaScope() >= yamaAdmin:
 		return fmt.Sprintf("Yama lets nobody look into other processes (kernel.yama.ptrace_scope is %d): set it to 1 (sudo sysctl -w kernel.yama.ptrace_scope=1), or run as root", yamaScope())

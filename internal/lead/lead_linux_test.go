@@ -23,12 +23,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	switch {
-	case IsHelperProcess():
-		RunHelper()
-	case os.Args[0] == deniedName:
+	switch os.Args[0] {
+	case deniedName:
 		deniedMain()
-	case os.Args[0] == starterName:
+	case starterName:
 		starterMain()
 	}
 	code := m.Run()

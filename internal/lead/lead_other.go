@@ -41,9 +41,3 @@ func Suits(string) error { return errUnsupported }
 
 // IsLed reports false.
 func IsLed() bool { return false }
-
-// IsHelperProcess reports false.
-func IsHelperProcess() bool { return false }
-
-// RunHelper is never called.
-func RunHelper() {}

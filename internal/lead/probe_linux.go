@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wiemu/wiemu/internal/lead/shim"
 	"github.com/wiemu/wiemu/internal/process"
 )
 
@@ -20,12 +21,12 @@ import (
 func Probe(ctx context.Context) (Way, error) {
 	ours, theirs, err := process.SocketPair(unix.SOCK_SEQPACKET)
 	if err != nil {
-		return "", explain(stepConnect, err)
+		return "", explain(shim.StepConnect, err)
 	}
 	defer ours.Close()
 	defer theirs.Close()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = []string{shimName, strconv.Itoa(3), probeOnly}
+	cmd.Args = []string{shim.Name, strconv.Itoa(3), shim.ProbeOnly}
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		return "", explain("start the probe", err)
@@ -41,9 +42,9 @@ func Probe(ctx context.Context) (Way, error) {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case failed != nil:
-		return "", failed.explain()
+		return "", explain(failed.Step, failed.Cause())
 	case err != nil:
-		return "", explain(stepConnect, errors.Join(err, ran))
+		return "", explain(shim.StepConnect, errors.Join(err, ran))
 	}
 	return met.way, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wiemu/wiemu/internal/lead/shim"
 	"github.com/wiemu/wiemu/internal/process"
 	"github.com/wiemu/wiemu/internal/seccomp"
 )
@@ -30,12 +31,12 @@ type order struct {
 
 // news is a message of a supervisor to its Lead.
 type news struct {
-	PID    int      `json:"pid,omitempty"` // of the program's first process
-	Own    int      `json:"own,omitempty"` // of the supervisor, with the former
-	Way    Way      `json:"way,omitempty"` // likewise
-	Unled  *Unled   `json:"unled,omitempty"`
-	Failed *failure `json:"failed,omitempty"`
-	Ended  bool     `json:"ended,omitempty"` // the last one: after End, or when no process is left that is led
+	PID    int           `json:"pid,omitempty"` // of the program's first process
+	Own    int           `json:"own,omitempty"` // of the supervisor, with the former
+	Way    Way           `json:"way,omitempty"` // likewise
+	Unled  *Unled        `json:"unled,omitempty"`
+	Failed *shim.Failure `json:"failed,omitempty"`
+	Ended  bool          `json:"ended,omitempty"` // the last one: after End, or when no process is left that is led
 }
 
 // supervisor is the process that decides for a program.
@@ -60,17 +61,17 @@ func supervise() int {
 		return process.Failed // the Lead has ended
 	}
 	s := &supervisor{opts: *first.Begin, begun: make(chan struct{}), news: json.NewEncoder(control)}
-	shim := programFile
+	program := programFile
 	if s.opts.Ancestor {
 		var err error
-		if s.parent, shim, err = becomeParent(programFile); err != nil {
-			s.tell(news{Failed: newFailure("start the program", err), Ended: true})
+		if s.parent, program, err = becomeParent(programFile); err != nil {
+			s.tell(news{Failed: shim.NewFailure("start the program", err), Ended: true})
 			return process.Failed
 		}
 	}
 	_ = os.Chdir("/") // not to keep a file system busy
 	go s.obey(orders)
-	s.serve(shim)
+	s.serve(program)
 	<-s.begun
 	s.end()
 	s.tell(news{Ended: true})
@@ -126,20 +127,20 @@ func releaseOutput() {
 }
 
 // serve takes over the program's first process, and decides until no process is left.
-func (s *supervisor) serve(shim int) {
+func (s *supervisor) serve(program int) {
 	n, err := NewNetwork(s.opts, func(u Unled) { s.tell(news{Unled: &u}) })
 	if err != nil {
-		s.tell(news{Failed: newFailure("connect to the lab", err)})
-		_ = unix.Close(shim) // which has the shim end
+		s.tell(news{Failed: shim.NewFailure("connect to the lab", err)})
+		_ = unix.Close(program) // which has the shim end
 		close(s.begun)
 		return
 	}
-	met, failed, err := meet(shim)
+	met, failed, err := meet(program)
 	if failed != nil {
 		s.tell(news{Failed: failed})
 	}
 	if err != nil || failed != nil {
-		_ = unix.Close(shim)
+		_ = unix.Close(program)
 		close(s.begun)
 		return
 	}
@@ -152,17 +153,17 @@ func (s *supervisor) serve(shim int) {
 		n.End()
 	}
 	s.tell(news{PID: met.pid, Own: os.Getpid(), Way: met.way})
-	go s.heed(shim)
+	go s.heed(program)
 	n.listen(met.listener)
 }
 
 // heed tells what else the shim has to say: that the program could not be executed.
-func (s *supervisor) heed(shim int) {
+func (s *supervisor) heed(program int) {
 	defer close(s.begun)
-	if m, _, err := hear(shim); err == nil && m.Failed != nil {
+	if m, _, err := shim.Hear(program); err == nil && m.Failed != nil {
 		s.tell(news{Failed: m.Failed})
 	}
-	_ = unix.Close(shim)
+	_ = unix.Close(program)
 }
 
 // listen answers until no process has the filter any more. Whoever waits for the next call is

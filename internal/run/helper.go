@@ -2,22 +2,18 @@ package run
 
 import (
 	"github.com/wiemu/wiemu/internal/isolation"
-	"github.com/wiemu/wiemu/internal/lead"
 	"github.com/wiemu/wiemu/internal/timeshift"
 )
 
-// Programs on the lab clock, isolated ones and those whose connections are led are started
-// through this executable (see packages timeshift, isolation and lead). init does the work
-// of such a helper process, so that every program that links this package can start them,
-// test binaries included; their main does not run then.
+// Programs on the lab clock and isolated ones are started through this executable (see
+// packages timeshift and isolation). init does the work of such a helper process, so that
+// every program that links this package can start them, test binaries included; their main
+// does not run then. Package lead has an init of its own.
 func init() {
 	if isolation.IsHelperProcess() {
 		isolation.RunHelper()
 	}
 	if timeshift.IsHelperProcess() {
 		timeshift.RunHelper()
-	}
-	if lead.IsHelperProcess() {
-		lead.RunHelper()
 	}
 }

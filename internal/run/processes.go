@@ -36,6 +36,15 @@ type Processes struct {
 
 	// Chosen is called for each program, as that of Options is. If nil, it is not called.
 	Chosen func(Choice)
+
+	// Probe returns which way programs can be led here. If nil, each session finds out, once.
+	Probe func() (lead.Way, error)
+}
+
+// ProbeOnce finds out which way programs can be led here when it is first asked, for
+// Processes.Probe.
+func ProbeOnce(ctx context.Context) func() (lead.Way, error) {
+	return sync.OnceValues(func() (lead.Way, error) { return lead.Probe(context.WithoutCancel(ctx)) })
 }
 
 // Name implements backend.Backend.
@@ -51,8 +60,10 @@ func (p Processes) Open(ctx context.Context, spec backend.Spec) (_ backend.Sessi
 			return nil, &backend.Unsupported{Reason: err}
 		}
 	}
-	s := &processes{spec: spec, environ: p.Environ, chosen: p.Chosen}
-	s.probe = sync.OnceValues(func() (lead.Way, error) { return lead.Probe(context.WithoutCancel(ctx)) }) // whoever asks first
+	s := &processes{spec: spec, environ: p.Environ, chosen: p.Chosen, probe: p.Probe}
+	if s.probe == nil {
+		s.probe = ProbeOnce(ctx)
+	}
 	if spec.Network == backend.Transparent && !spec.Isolate {
 		if _, err := s.probe(); err != nil {
 			return nil, &backend.Unsupported{Reason: err}
@@ -64,8 +75,8 @@ func (p Processes) Open(ctx context.Context, spec backend.Spec) (_ backend.Sessi
 	s.program, _ = p.FindProgram() // starting it returns the error
 	opts := session.Options{
 		Emulator: server.Options{
-			Config: spec.Config, Options: lab.Options{ConfigFile: spec.File, Clock: clock.Stopped(spec.Start), KeepEvents: allEvents, Seed: spec.Seed,
-				StateDir: filepath.Join(spec.Dir, "state")},
+			// Without a StateDir: the CA is this session's alone.
+			Config: spec.Config, Options: lab.Options{ConfigFile: spec.File, Clock: clock.Stopped(spec.Start), KeepEvents: allEvents, Seed: spec.Seed},
 		},
 		Dir:    filepath.Join(spec.Dir, "lab"),
 		Bundle: ca.BundleOptions{SystemRoots: len(spec.Config.AllowHosts) > 0},
@@ -118,7 +129,7 @@ type processes struct {
 	keys    *keyring.Pool
 	session *session.Session
 	chosen  func(Choice)
-	probe   func() (lead.Way, error) // once for all programs
+	probe   func() (lead.Way, error)
 
 	mu      sync.Mutex
 	running []*child

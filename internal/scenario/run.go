@@ -79,7 +79,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) report.Report {
 			}
 			defer func() { _ = keys.Close() }() // in memory: there is nothing to lose
 		}
-		r.backends = []backend.Backend{programs.Processes{Keys: keys, Program: opts.Program, Environ: opts.Environ}}
+		r.backends = []backend.Backend{programs.Processes{Keys: keys, Program: opts.Program, Environ: opts.Environ, Probe: programs.ProbeOnce(ctx)}}
 	}
 	r.report.Scenarios, r.finished = make([]report.Outcome, len(r.backends)*len(list)), make([]bool, len(r.backends)*len(list))
 	for n, on := range r.backends {

@@ -235,12 +235,14 @@ const (
 )
 
 var (
-	vaultName  = regexp.MustCompile(`^[A-Za-z][0-9A-Za-z-]{1,22}[0-9A-Za-z]$`)
-	secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+	vaultName  = regexp.MustCompile(`^[A-Za-z][0-9A-Za-z-]+[0-9A-Za-z]$`)
+	secretName = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
 )
 
 // ValidVaultName follows the naming rules of Microsoft.KeyVault/vaults.
-func ValidVaultName(s string) bool { return vaultName.MatchString(s) && !strings.Contains(s, "--") }
+func ValidVaultName(s string) bool {
+	return len(s) <= 24 && vaultName.MatchString(s) && !strings.Contains(s, "--")
+}
 
 // ValidSecretName follows Key Vault's ^[0-9a-zA-Z-]{1,127}$.
-func ValidSecretName(s string) bool { return secretName.MatchString(s) }
+func ValidSecretName(s string) bool { return len(s) <= 127 && secretName.MatchString(s) }
