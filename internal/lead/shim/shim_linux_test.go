@@ -3,6 +3,7 @@
 package shim
 
 import (
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
@@ -55,7 +56,10 @@ func TestMessages(t *testing.T) {
 	if err != nil || file < 0 || m.PID != 7 || m.Plan == nil || !m.Plan.Killable || !slices.Equal(m.Plan.Filter, long) {
 		t.Errorf("found %+v, file %d, %v", m, file, err)
 	}
-	if m, file, err = Hear(func() int { _ = Say(fds[0], Message{Failed: NewFailure(StepFilter, unix.EBUSY)}); return fds[1] }()); err != nil || file != -1 || m.Failed.Cause() != unix.EBUSY {
+	if err := Say(fds[0], Message{Failed: NewFailure(StepFilter, unix.EBUSY)}); err != nil {
+		t.Fatal(err)
+	}
+	if m, file, err = Hear(fds[1]); err != nil || file != -1 || m.Failed == nil || !errors.Is(m.Failed.Cause(), unix.EBUSY) {
 		t.Errorf("a failure: found %+v, file %d, %v", m.Failed, file, err)
 	}
 	_ = unix.Close(fds[0])
