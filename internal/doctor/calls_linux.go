@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/internal/lead"
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // The names under which this program is executed again: one process tries the calls, on another.
@@ -231,24 +232,12 @@ func listen(flags uintptr) error {
 
 // letGoOn waits for a call and has the kernel go on with it, which takes Linux 5.5.
 func letGoOn(listener int) error {
-	var asked struct { // struct seccomp_notif, linux/seccomp.h
-		id         uint64
-		pid, flags uint32
-		nr         int32
-		arch       uint32
-		ip         uint64
-		args       [6]uint64
-	}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&asked))); errno != 0 {
+	var asked seccomp.Notification
+	if errno := seccomp.Receive(listener, &asked); errno != 0 {
 		return errno
 	}
-	answer := struct { // struct seccomp_notif_resp
-		id    uint64
-		val   int64
-		err   int32
-		flags uint32
-	}{id: asked.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&answer))); errno != 0 {
+	answer := seccomp.Response{ID: asked.ID, Flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	if errno := seccomp.Send(listener, &answer); errno != 0 {
 		return errno
 	}
 	return nil

@@ -98,7 +98,7 @@ func (n *Network) sendMessages(c *call, count, flags int) (verdict, func() verdi
 	var all []outgoing
 	first := -1 // that leads somewhere; any that leads nowhere has all be refused
 	for i := range count {
-		m, err := n.outgoing(int(c.tid), c.args[1]+uint64(i*messageSize), flags)
+		m, err := n.outgoing(int(c.Thread), c.Args[1]+uint64(i*messageSize), flags)
 		if err != nil {
 			return n.unreadable(c, err), nil
 		}
@@ -151,7 +151,7 @@ func (n *Network) outgoing(tid int, at uint64, flags int) (m outgoing, err error
 // sendAll sends messages on a copy of the program's socket. Their control data, such as
 // which interface they leave by, is not for where they go.
 func (n *Network) sendAll(c *call, dup int, all []outgoing, flags int) verdict {
-	tid, done := int(c.tid), int64(0)
+	tid, done := int(c.Thread), int64(0)
 	for _, m := range all {
 		data, err := m.data(tid)
 		if err != nil {
@@ -174,7 +174,7 @@ func (n *Network) sendAll(c *call, dup int, all []outgoing, flags int) verdict {
 			return fails(errno)
 		case errno != 0:
 			return verdict{value: done}
-		case c.nr == unix.SYS_SENDMSG:
+		case c.Number == unix.SYS_SENDMSG:
 			return verdict{value: int64(sent)}
 		}
 		if writeMemory(tid, m.start+headerSize, binary.LittleEndian.AppendUint32(nil, uint32(sent))) != nil {

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/internal/lead/handover"
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // Network decides about the system calls of Blocks.
@@ -75,11 +75,10 @@ func (n *Network) OnAsk(f func()) { n.asking, n.answerers.asking = f, f }
 // AsksNow tells whether there are questions about names that have not been answered.
 func (n *Network) AsksNow() bool { return n.answerers.isBusy() }
 
-// Take answers a system call of Head or Blocks, at once or later; see struct seccomp_notif in
-// linux/seccomp.h for its values. done is called when it has been answered, or the program
-// waits in it for something else: see Busy.
-func (n *Network) Take(listener int, id uint64, thread uint32, arch uint32, number int32, args [6]uint64, done func()) {
-	n.take(&call{id: id, tid: thread, nr: number, arch: arch, args: args, listener: listener}, done)
+// Take answers a system call of Head or Blocks, at once or later. done is called when it has
+// been answered, or the program waits in it for something else: see Busy.
+func (n *Network) Take(listener int, asked seccomp.Notification, done func()) {
+	n.take(&call{Notification: asked, listener: listener}, done)
 }
 
 // IsCall tells whether a system call of which the kernel tells is one of Head or Blocks.
@@ -92,9 +91,9 @@ func IsCall(arch uint32, number int32) bool {
 var decisions = map[int32]func(*Network, *call) (verdict, func() verdict){
 	unix.SYS_CONNECT: (*Network).connect,
 	unix.SYS_SENDTO:  (*Network).sendto,
-	unix.SYS_SENDMSG: func(n *Network, c *call) (verdict, func() verdict) { return n.sendMessages(c, 1, int(c.args[2])) },
+	unix.SYS_SENDMSG: func(n *Network, c *call) (verdict, func() verdict) { return n.sendMessages(c, 1, int(c.Args[2])) },
 	unix.SYS_SENDMMSG: func(n *Network, c *call) (verdict, func() verdict) {
-		return n.sendMessages(c, min(int(uint32(c.args[2])), maxMessages), int(c.args[3]))
+		return n.sendMessages(c, min(int(uint32(c.Args[2])), maxMessages), int(c.Args[3]))
 	},
 	unix.SYS_RECVFROM: (*Network).receive,
 	unix.SYS_RECVMSG:  (*Network).receive,
@@ -125,32 +124,16 @@ func (n *Network) End() {
 	n.arrivals.drain()
 }
 
-// A call is a system call that waits for our answer. Source: struct seccomp_notif,
-// linux/seccomp.h.
+// A call is a system call that waits for our answer.
 type call struct {
-	id    uint64
-	tid   uint32
-	flags uint32
-	nr    int32
-	arch  uint32
-	ip    uint64
-	args  [6]uint64
-
-	// Not of the kernel's struct.
+	seccomp.Notification
 	listener int  // where it is answered
 	copied   bool // dup is a copy of its socket
 	dup      int
 }
 
-// isWaiting tells whether the thread still waits: until then its id is its own, and what
-// was read of it is what it asked for.
-func (c *call) isWaiting() bool {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&c.id)))
-	return errno == 0
-}
-
 // file is the first argument, of all calls.
-func (c *call) file() int { return int(int32(c.args[0])) }
+func (c *call) file() int { return int(int32(c.Args[0])) }
 
 // verdict is what a system call returns, or that the kernel goes on with it.
 type verdict struct {
@@ -170,10 +153,10 @@ func fails(errno unix.Errno) verdict { return verdict{errno: errno} }
 
 // decide returns a verdict, or what will find one and may take a while: later.
 func (n *Network) decide(c *call) (v verdict, later func() verdict) {
-	if c.arch != auditArch {
+	if c.Arch != auditArch {
 		return n.unled(c, "it is a 32-bit program"), nil
 	}
-	if about, ok := decisions[c.nr]; ok {
+	if about, ok := decisions[c.Number]; ok {
 		return about(n, c)
 	}
 	return goesOn, nil
@@ -247,7 +230,7 @@ func (n *Network) lookup(to netip.AddrPort) destination {
 func isWeb(port uint16) bool { return port == 443 || port == 80 }
 
 func (n *Network) connect(c *call) (verdict, func() verdict) {
-	a, err := readAddress(int(c.tid), c.args[1], int(int32(c.args[2])))
+	a, err := readAddress(int(c.Thread), c.Args[1], int(int32(c.Args[2])))
 	if err != nil {
 		return n.unreadable(c, err), nil
 	}
@@ -260,7 +243,7 @@ func (n *Network) connect(c *call) (verdict, func() verdict) {
 	}
 	return n.reach(c, d, func(at netip.AddrPort) (verdict, func() verdict) {
 		if n.way == Rewrite {
-			return n.rewrite(c, c.args[1], int(int32(c.args[2])), a.family, at), nil
+			return n.rewrite(c, c.Args[1], int(int32(c.Args[2])), a.family, at), nil
 		}
 		connect := func() verdict { return n.connectCopy(c, a.family, at) }
 		if d.route == routeOther { // who accepts there may be busy
@@ -283,12 +266,12 @@ const permitTimeout = 5 * time.Second
 // reach finds out where a connection or message to an address arrives, and has it led
 // there; or the program may go on, or is refused.
 func (n *Network) reach(c *call, d destination, lead func(at netip.AddrPort) (verdict, func() verdict)) (verdict, func() verdict) {
-	tid := int(c.tid)
+	tid := int(c.Thread)
 	if d.route == routeNowhere {
 		return n.nowhere(c, d.target)
 	}
 	if d.route != routeDNS && !n.isStream(c) {
-		if c.nr != unix.SYS_CONNECT && d.isQUIC() {
+		if c.Number != unix.SYS_CONNECT && d.isQUIC() {
 			return n.datagram(c, d.target)
 		}
 		return goesOn, nil // getaddrinfo connects UDP, to see which address is nearer (RFC 3484)
@@ -314,7 +297,7 @@ func (n *Network) reach(c *call, d destination, lead func(at netip.AddrPort) (ve
 		return verdict{}, func() verdict {
 			permitted, err := n.permits(tid, d.target)
 			switch {
-			case !c.isWaiting():
+			case !c.IsWaiting(c.listener):
 				return nobody
 			case permitted, err != nil && n.ended.Load():
 				return goesOn
@@ -343,12 +326,12 @@ func (n *Network) datagram(c *call, to handover.Target) (verdict, func() verdict
 		return goesOn, nil
 	}
 	return verdict{}, func() verdict {
-		permitted, err := n.permits(int(c.tid), to)
+		permitted, err := n.permits(int(c.Thread), to)
 		if permitted {
 			n.datagrams.Store(to, true)
 		}
 		switch {
-		case !c.isWaiting():
+		case !c.IsWaiting(c.listener):
 			return nobody
 		case permitted, err != nil && n.ended.Load():
 			return goesOn
@@ -360,13 +343,13 @@ func (n *Network) datagram(c *call, to handover.Target) (verdict, func() verdict
 // nowhere refuses what a program sends to a name that no resolver knows. By TCP to 443 or 80
 // it would have been an escape, of which the lab is told.
 func (n *Network) nowhere(c *call, to handover.Target) (verdict, func() verdict) {
-	tid := int(c.tid)
+	tid := int(c.Thread)
 	if !isWeb(to.Port) || n.ended.Load() || n.arrivals.gone.Load() || n.arrivals.lab == nil || !n.isStream(c) {
 		return refused, nil
 	}
 	return verdict{}, func() verdict {
 		_, _ = n.permits(tid, to) // which reports its errors
-		if !c.isWaiting() {
+		if !c.IsWaiting(c.listener) {
 			return nobody
 		}
 		return refused
@@ -400,11 +383,11 @@ func (n *Network) mayReach(host string) bool {
 
 func (n *Network) sendto(c *call) (verdict, func() verdict) {
 	const at, size = 4, 5 // arguments
-	a, err := readAddress(int(c.tid), c.args[at], int(int32(c.args[size])))
+	a, err := readAddress(int(c.Thread), c.Args[at], int(int32(c.Args[size])))
 	if err != nil {
 		return n.unreadable(c, err), nil
 	}
-	flags := int(c.args[3])
+	flags := int(c.Args[3])
 	d := n.lookup(a.to)
 	fast := flags&unix.MSG_FASTOPEN != 0
 	if d.route == routeOn || !d.isOfDatagrams() && !fast && (!d.isQUIC() || n.isStream(c)) { // one of TCP that is connected has no use for an address
@@ -412,10 +395,10 @@ func (n *Network) sendto(c *call) (verdict, func() verdict) {
 	}
 	return n.reach(c, d, func(to netip.AddrPort) (verdict, func() verdict) {
 		if n.way == Rewrite {
-			return n.rewrite(c, c.args[at], int(int32(c.args[size])), a.family, to), nil
+			return n.rewrite(c, c.Args[at], int(int32(c.Args[size])), a.family, to), nil
 		}
-		data := make([]byte, min(c.args[2], maxData))
-		if readMemory(int(c.tid), c.args[1], data) != nil {
+		data := make([]byte, min(c.Args[2], maxData))
+		if readMemory(int(c.Thread), c.Args[1], data) != nil {
 			return fails(unix.EFAULT), nil
 		}
 		return n.send(c, flags, func(dup int) verdict {
@@ -456,7 +439,7 @@ func (n *Network) uncopied(c *call, err error) verdict {
 
 // unled lets the kernel go on, and reports the program.
 func (n *Network) unled(c *call, reason string) verdict {
-	n.unledProgram(n.programs.of(int(c.tid)), reason)
+	n.unledProgram(n.programs.of(int(c.Thread)), reason)
 	return goesOn
 }
 

@@ -56,18 +56,18 @@ const receivePoll = 50 * time.Millisecond
 // receive has answers of our answerers come from the resolver that was asked: resolvers in
 // programs look at that. They are received on a copy of the socket.
 func (n *Network) receive(c *call) (verdict, func() verdict) {
-	flags := int(c.args[3]) // of recvfrom and recvmmsg
-	if c.nr == unix.SYS_RECVMSG {
-		flags = int(c.args[2])
+	flags := int(c.Args[3]) // of recvfrom and recvmmsg
+	if c.Number == unix.SYS_RECVMSG {
+		flags = int(c.Args[2])
 	}
-	if flags&unix.MSG_ERRQUEUE != 0 || !n.isAsker(int(c.tid), c.file()) {
+	if flags&unix.MSG_ERRQUEUE != 0 || !n.isAsker(int(c.Thread), c.file()) {
 		return goesOn, nil
 	}
-	dup, err := copyOf(int(c.tid), c.file())
+	dup, err := copyOf(int(c.Thread), c.file())
 	if err != nil {
 		return n.uncopied(c, err), nil
 	}
-	if !c.isWaiting() {
+	if !c.IsWaiting(c.listener) {
 		_ = unix.Close(dup)
 		return nobody, nil
 	}
@@ -81,7 +81,7 @@ func (n *Network) receive(c *call) (verdict, func() verdict) {
 	n.waiting[dup] = true
 	n.mu.Unlock()
 	return verdict{}, func() verdict {
-		n.waitOn(dup, c.isWaiting, func() verdict { return n.receiveOn(c, dup, flags) }, c.answer)
+		n.waitOn(dup, func() bool { return c.IsWaiting(c.listener) }, func() verdict { return n.receiveOn(c, dup, flags) }, c.answer)
 		return nobody // it has been answered, before anybody is told that nothing is to be done
 	}
 }
@@ -143,31 +143,31 @@ type received struct {
 
 // receiveOn receives on a copy of the program's socket, without waiting.
 func (n *Network) receiveOn(c *call, dup, flags int) verdict {
-	tid := int(c.tid)
-	switch c.nr {
+	tid := int(c.Thread)
+	switch c.Number {
 	case unix.SYS_RECVFROM:
-		r, errno := n.receiveOne(dup, int(min(c.args[2], maxData)), 0, flags)
+		r, errno := n.receiveOne(dup, int(min(c.Args[2], maxData)), 0, flags)
 		if errno != 0 {
 			return fails(errno)
 		}
 		const name, size = 4, 5 // arguments
 		var room [4]byte
-		if readMemory(tid, c.args[size], room[:]) != nil || writeMemory(tid, c.args[1], r.data) != nil ||
-			writeMemory(tid, c.args[name], r.name[:min(len(r.name), int(binary.LittleEndian.Uint32(room[:])))]) != nil ||
-			writeMemory(tid, c.args[size], binary.LittleEndian.AppendUint32(nil, uint32(len(r.name)))) != nil {
+		if readMemory(tid, c.Args[size], room[:]) != nil || writeMemory(tid, c.Args[1], r.data) != nil ||
+			writeMemory(tid, c.Args[name], r.name[:min(len(r.name), int(binary.LittleEndian.Uint32(room[:])))]) != nil ||
+			writeMemory(tid, c.Args[size], binary.LittleEndian.AppendUint32(nil, uint32(len(r.name)))) != nil {
 			return fails(unix.EFAULT)
 		}
 		return verdict{value: int64(r.size)}
 	case unix.SYS_RECVMSG:
-		size, errno := n.receiveInto(tid, c.args[1], dup, flags)
+		size, errno := n.receiveInto(tid, c.Args[1], dup, flags)
 		if errno != 0 {
 			return fails(errno)
 		}
 		return verdict{value: int64(size)}
 	}
 	done := int64(0)
-	for ; done < int64(min(uint32(c.args[2]), maxMessages)); done++ { // recvmmsg
-		at := c.args[1] + uint64(done)*messageSize
+	for ; done < int64(min(uint32(c.Args[2]), maxMessages)); done++ { // recvmmsg
+		at := c.Args[1] + uint64(done)*messageSize
 		size, errno := n.receiveInto(tid, at, dup, flags&^unix.MSG_WAITFORONE)
 		if errno != 0 && done == 0 {
 			return fails(errno)

@@ -17,7 +17,7 @@ import (
 func (c *call) copy() (int, error) {
 	var err error
 	if !c.copied {
-		c.dup, err = copyOf(int(c.tid), c.file())
+		c.dup, err = copyOf(int(c.Thread), c.file())
 		c.copied = err == nil
 	}
 	return c.dup, err
@@ -41,7 +41,7 @@ func (n *Network) isStream(c *call) bool {
 			return kind == unix.SOCK_STREAM && (protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_MPTCP)
 		}
 	}
-	protocol := protocolOf(int(c.tid), c.file())
+	protocol := protocolOf(int(c.Thread), c.file())
 	return strings.HasPrefix(protocol, "TCP") || strings.HasPrefix(protocol, "MPTCP")
 }
 
@@ -68,7 +68,7 @@ func (n *Network) isElsewhere(c *call) bool {
 			return cookieOf(dup) != n.namespace.cookie
 		}
 	}
-	theirs := networkOf(strconv.Itoa(int(c.tid)))
+	theirs := networkOf(strconv.Itoa(int(c.Thread)))
 	return theirs != 0 && n.namespace.inode != 0 && theirs != n.namespace.inode
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -181,7 +180,7 @@ func (n *Network) listen(listener int) {
 func (n *Network) answerAll(listener int) {
 	for {
 		c := &call{listener: listener}
-		switch _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(c))); errno {
+		switch seccomp.Receive(listener, &c.Notification) {
 		case 0:
 		case unix.EINTR:
 			continue
@@ -205,7 +204,7 @@ func (n *Network) take(c *call, done func()) {
 		done()
 		return
 	}
-	receives := c.nr == unix.SYS_RECVFROM || c.nr == unix.SYS_RECVMSG || c.nr == unix.SYS_RECVMMSG
+	receives := c.Number == unix.SYS_RECVFROM || c.Number == unix.SYS_RECVMSG || c.Number == unix.SYS_RECVMMSG
 	if receives {
 		done()
 	}
@@ -234,28 +233,22 @@ func isAbandoned(listener int) bool {
 	return err == nil && n > 0 && files[0].Revents&unix.POLLHUP != 0
 }
 
-// answer answers a call, once. Source: struct seccomp_notif_resp, linux/seccomp.h.
+// answer answers a call, once.
 func (c *call) answer(v verdict) {
 	c.closeCopy()
 	if v.gone {
 		return
 	}
-	response := struct {
-		id    uint64
-		value int64
-		errno int32
-		flags uint32
-	}{id: c.id, value: v.value, errno: -int32(v.errno)}
+	response := seccomp.Response{ID: c.ID}
 	switch {
 	case v.goOn:
-		response.value, response.errno, response.flags = 0, 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		response.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case v.errno != 0:
-		response.value = 0
+		response.Errno = -int32(v.errno)
+	default:
+		response.Value = v.value
 	}
-	for {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&response)))
-		if !errors.Is(errno, unix.EINTR) {
-			return // it fails if the thread is gone
-		}
+	for seccomp.Send(c.listener, &response) == unix.EINTR {
+		continue
 	}
 }

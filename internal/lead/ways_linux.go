@@ -14,10 +14,10 @@ import (
 // on, which reads it only now.
 func (n *Network) rewrite(c *call, at uint64, size int, family uint16, to netip.AddrPort) verdict {
 	raw := formatAddress(family, to)
-	if !c.isWaiting() {
+	if !c.IsWaiting(c.listener) {
 		return nobody
 	}
-	if err := writeMemory(int(c.tid), at, raw[:min(len(raw), size)]); err != nil {
+	if err := writeMemory(int(c.Thread), at, raw[:min(len(raw), size)]); err != nil {
 		return n.unled(c, fmt.Sprintf("its memory may not be written: %v", errnoOf(err)))
 	}
 	return goesOn
@@ -29,7 +29,7 @@ func (n *Network) onCopy(c *call, do func(dup int) verdict) verdict {
 	if err != nil {
 		return n.uncopied(c, err)
 	}
-	if !c.isWaiting() {
+	if !c.IsWaiting(c.listener) {
 		return nobody
 	}
 	return do(dup)

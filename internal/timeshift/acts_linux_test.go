@@ -74,7 +74,13 @@ type deaf struct{ *clock.Lab }
 func (deaf) Follow(clock.Follower) (leave func()) { return func() {} }
 
 func TestClocksGoForwards(t *testing.T) {
-	program := compile(t, "acts")
+	goesForwards(t, "acts", "forwards", func(i int) float64 { return float64(1 + i%1000) })
+}
+
+// goesForwards has a program read the clock while lab time gets one speed after the other,
+// stands and leaps, until it has seen enough.
+func goesForwards(t *testing.T, name, act string, speed func(i int) float64) {
+	program := compile(t, name)
 	lab := clock.Stopped(start)
 	in, out, err := os.Pipe()
 	if err != nil {
@@ -82,12 +88,12 @@ func TestClocksGoForwards(t *testing.T) {
 	}
 	defer in.Close()
 	defer out.Close()
-	c := launchWith(t, lab, deaf{lab}, Options{}, in, program, "forwards")
+	c := launchWith(t, lab, deaf{lab}, Options{}, in, program, act)
 	c.until("begin", func() bool { return strings.Contains(c.output(), "begin") })
 	for i := 0; i < 1000 || !strings.Contains(c.output(), "enough") && !c.ended(); i++ {
 		switch i % 4 {
 		case 0:
-			err = lab.SetSpeed(float64(1 + i%1000))
+			err = lab.SetSpeed(speed(i))
 		case 1:
 			lab.Freeze()
 		default:

@@ -4,11 +4,11 @@ package timeshift
 
 import (
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/internal/lead"
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // network leads the connections of a program on the lab clock. A program can have one
@@ -62,7 +62,7 @@ func (n *network) end() lead.Report {
 
 // receive takes a system call from the listener. Between the kernel's note of it and ours
 // asks does not look.
-func (n *network) receive(q *notification) unix.Errno {
+func (n *network) receive(q *seccomp.Notification) unix.Errno {
 	files := []unix.PollFd{{Fd: int32(n.listener), Events: unix.POLLIN}}
 	switch _, err := unix.Poll(files, -1); {
 	case err != nil:
@@ -72,17 +72,17 @@ func (n *network) receive(q *notification) unix.Errno {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	errno := receive(n.listener, q)
-	if errno == 0 && lead.IsCall(q.arch, q.nr) {
-		n.asking[int(q.pid)]++
+	errno := seccomp.Receive(n.listener, q)
+	if errno == 0 && lead.IsCall(q.Arch, q.Number) {
+		n.asking[int(q.Thread)]++
 	}
 	return errno
 }
 
 // answer decides about a call.
-func (n *network) answer(q *notification) {
-	tid := int(q.pid)
-	n.Take(n.listener, q.id, q.pid, q.arch, q.nr, q.args, func() {
+func (n *network) answer(q *seccomp.Notification) {
+	tid := int(q.Thread)
+	n.Take(n.listener, *q, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if n.asking[tid]--; n.asking[tid] == 0 {
@@ -106,18 +106,12 @@ func (n *network) asks(tid int, nr int32) bool {
 	return err != nil || ready > 0 && files[0].Revents&unix.POLLIN != 0
 }
 
-// receive waits for a system call.
-func receive(listener int, q *notification) unix.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(q)))
-	return errno
-}
-
 // next waits for a system call that the kernel tells of.
-func (s *supervisor) next(listener int, q *notification) unix.Errno {
+func (s *supervisor) next(listener int, q *seccomp.Notification) unix.Errno {
 	if s.network != nil {
 		return s.network.receive(q)
 	}
-	return receive(listener, q)
+	return seccomp.Receive(listener, q)
 }
 
 // isBusy tells whether something is being done for the program of which the kernel does not

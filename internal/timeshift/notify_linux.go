@@ -5,33 +5,12 @@ package timeshift
 import (
 	"encoding/binary"
 	"math"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/internal/lead"
 	"github.com/wiemu/wiemu/internal/seccomp"
 )
-
-// A notification tells of a system call that waits for our answer. Source:
-// struct seccomp_notif, linux/seccomp.h.
-type notification struct {
-	id    uint64
-	pid   uint32 // of the thread
-	flags uint32
-	nr    int32
-	arch  uint32
-	ip    uint64
-	args  [6]uint64
-}
-
-// response answers one. Source: struct seccomp_notif_resp.
-type response struct {
-	id    uint64
-	val   int64
-	err   int32
-	flags uint32
-}
 
 // listeners is how many threads answer: more would wait for the same processors.
 const listeners = 1
@@ -50,7 +29,7 @@ func (s *supervisor) listen(fd int) {
 
 // answerNext waits for a system call and answers it; false when there will be no more.
 func (s *supervisor) answerNext(fd int) bool {
-	var q notification
+	var q seccomp.Notification
 	switch s.next(fd, &q) {
 	case 0:
 	case unix.EINTR, unix.ENOENT: // a thread was interrupted before we looked
@@ -58,29 +37,29 @@ func (s *supervisor) answerNext(fd int) bool {
 	default:
 		return false
 	}
-	if s.network != nil && lead.IsCall(q.arch, q.nr) {
+	if s.network != nil && lead.IsCall(q.Arch, q.Number) {
 		s.network.answer(&q)
 		return true
 	}
 	s.answering.Lock()
 	defer s.answering.Unlock()
 	// Before Linux 5.19 a signal may have interrupted it since, and answerNow answered.
-	if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&q.id))); errno == unix.ENOENT {
+	if !q.IsWaiting(fd) {
 		return true
 	}
-	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(s.decide(&q)))) // fails if the thread is gone
+	seccomp.Send(fd, s.decide(&q)) // fails if the thread is gone
 	return true
 }
 
 // answerNow is what a system call returns of a thread that we have stopped in it.
-func (s *supervisor) answerNow(q *notification) int64 {
+func (s *supervisor) answerNow(q *seccomp.Notification) int64 {
 	s.answering.Lock()
 	defer s.answering.Unlock()
 	r := s.decide(q)
-	if r.err != 0 {
-		return int64(r.err)
+	if r.Errno != 0 {
+		return int64(r.Errno)
 	}
-	return r.val
+	return r.Value
 }
 
 // answers tells whether we answer a system call, if it is about a clock that is shifted.
@@ -105,9 +84,9 @@ func (s *supervisor) afterAnswer(do func()) {
 }
 
 // decide answers a system call, or lets the kernel go on with it.
-func (s *supervisor) decide(q *notification) *response {
-	tid := int(q.pid)
-	r := &response{id: q.id}
+func (s *supervisor) decide(q *seccomp.Notification) *seccomp.Response {
+	tid := int(q.Thread)
+	r := &seccomp.Response{ID: q.ID}
 	// put writes words where a pointer leads.
 	put := func(at uint64, words ...int64) {
 		data := make([]byte, 0, 16)
@@ -115,35 +94,35 @@ func (s *supervisor) decide(q *notification) *response {
 			data = binary.LittleEndian.AppendUint64(data, uint64(w))
 		}
 		if s.threads.write(tid, at, data) != nil {
-			r.err = -int32(unix.EFAULT)
+			r.Errno = -int32(unix.EFAULT)
 		}
 	}
-	switch q.nr {
+	switch q.Number {
 	case unix.SYS_CLOCK_GETTIME:
 		s.read(tid)
-		ns := s.clocks.read(int32(q.args[0]))
-		put(q.args[1], ns/1e9, ns%1e9)
+		ns := s.clocks.read(int32(q.Args[0]))
+		put(q.Args[1], ns/1e9, ns%1e9)
 	case unix.SYS_GETTIMEOFDAY:
 		s.read(tid)
-		if q.args[0] != 0 { // it may be asked for the time zone alone
+		if q.Args[0] != 0 { // it may be asked for the time zone alone
 			ns := s.clocks.read(clockRealtime)
-			put(q.args[0], ns/1e9, ns%1e9/1000)
+			put(q.Args[0], ns/1e9, ns%1e9/1000)
 		}
-		if q.args[1] != 0 {
-			put(q.args[1], 0) // struct timezone: UTC, as the kernel has it
+		if q.Args[1] != 0 {
+			put(q.Args[1], 0) // struct timezone: UTC, as the kernel has it
 		}
 	case sysTime:
 		s.read(tid)
-		r.val = s.clocks.read(clockRealtime) / 1e9
-		if q.args[0] != 0 { // OpenSSL reads what is written, not what is returned
-			put(q.args[0], r.val)
+		r.Value = s.clocks.read(clockRealtime) / 1e9
+		if q.Args[0] != 0 { // OpenSSL reads what is written, not what is returned
+			put(q.Args[0], r.Value)
 		}
 	case unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_GETTIME:
 		s.answerTimer(q, r)
 	case sysAlarm, unix.SYS_SETITIMER, unix.SYS_GETITIMER, unix.SYS_TIMER_SETTIME, unix.SYS_TIMER_GETTIME, unix.SYS_TIMER_GETOVERRUN:
 		s.answerSignalTimer(q, r)
 	default:
-		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		r.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	}
 	return r
 }

@@ -78,33 +78,7 @@ func patched() bool {
 }
 
 func TestEveryWayToReadAClockGoesForwards(t *testing.T) {
-	program := compile(t, "reads")
-	lab := clock.Stopped(start)
-	in, out, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	defer out.Close()
-	c := launchWith(t, lab, deaf{lab}, Options{}, in, program, "onward")
-	c.until("begin", func() bool { return strings.Contains(c.output(), "begin") })
-	for i := 0; i < 1000 || !strings.Contains(c.output(), "enough") && !c.ended(); i++ {
-		switch i % 4 {
-		case 0:
-			err = lab.SetSpeed(float64(1+i%1000) / 7)
-		case 1:
-			lab.Freeze()
-		default:
-			err = lab.Advance(t.Context(), time.Duration(i%1000)*time.Millisecond)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = out.Close()
-	if code := c.wait(); code != 0 || !strings.Contains(c.output(), "ok") {
-		t.Errorf("exit code %d\n%s", code, c.said())
-	}
+	goesForwards(t, "reads", "onward", func(i int) float64 { return float64(1+i%1000) / 7 })
 }
 
 // Only programs whose memory wiemu can write are answered; they read the page all the same.

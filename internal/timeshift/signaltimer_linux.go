@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // signalTimers are the timers of processes that send signals: the one of alarm(2) and
@@ -187,15 +189,15 @@ func parseTimers(text []byte) (all []createdTimer, err error) {
 // answerSignalTimer answers alarm(2), setitimer(2), getitimer(2), and the calls of
 // timer_create(2)'s timers. What is wrong, and what no lab time is needed for, is the
 // kernel's to answer.
-func (s *supervisor) answerSignalTimer(q *notification, r *response) {
-	ts, pid := s.signalTimers, s.threads.processOf(int(q.pid))
+func (s *supervisor) answerSignalTimer(q *seccomp.Notification, r *seccomp.Response) {
+	ts, pid := s.signalTimers, s.threads.processOf(int(q.Thread))
 	t := &signalTimer{createdTimer: alarmTimer, timers: ts, pid: pid}
-	byKernel := func() { r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE }
-	switch q.nr {
+	byKernel := func() { r.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE }
+	switch q.Number {
 	case unix.SYS_TIMER_SETTIME, unix.SYS_TIMER_GETTIME, unix.SYS_TIMER_GETOVERRUN:
 		var ok bool
 		var err error
-		t.createdTimer, ok, err = created(pid, int32(q.args[0]))
+		t.createdTimer, ok, err = created(pid, int32(q.Args[0]))
 		if err != nil {
 			s.note(pid, "its timers of timer_create(2) follow the machine's clock: "+err.Error())
 		}
@@ -204,31 +206,31 @@ func (s *supervisor) answerSignalTimer(q *notification, r *response) {
 			return
 		}
 	}
-	switch q.nr {
+	switch q.Number {
 	case sysAlarm:
-		old := ts.set(t, false, int64(uint32(q.args[0]))*1e9)
+		old := ts.set(t, false, int64(uint32(q.Args[0]))*1e9)
 		// Rounded, but 0 says that none was set. Source: alarm_setitimer in kernel/time/itimer.c.
-		if r.val = (old.Value.Nano() + 5e8) / 1e9; r.val == 0 && old.Value.Nano() > 0 {
-			r.val = 1
+		if r.Value = (old.Value.Nano() + 5e8) / 1e9; r.Value == 0 && old.Value.Nano() > 0 {
+			r.Value = 1
 		}
 	case unix.SYS_GETITIMER:
 		now, _ := ts.get(t)
-		s.writeSpec(q, r, q.args[1], now, timeval)
+		s.writeSpec(q, r, q.Args[1], now, timeval)
 	case unix.SYS_TIMER_GETTIME:
 		now, _ := ts.get(t)
-		s.writeSpec(q, r, q.args[1], now, timespec)
+		s.writeSpec(q, r, q.Args[1], now, timespec)
 	case unix.SYS_TIMER_GETOVERRUN:
-		_, r.val = ts.get(t)
+		_, r.Value = ts.get(t)
 	case unix.SYS_SETITIMER, unix.SYS_TIMER_SETTIME:
-		from, to, form, absolute := q.args[1], q.args[2], timeval, false
-		if q.nr == unix.SYS_TIMER_SETTIME {
-			from, to, form, absolute = q.args[2], q.args[3], timespec, q.args[1]&timerAbsolute != 0
+		from, to, form, absolute := q.Args[1], q.Args[2], timeval, false
+		if q.Number == unix.SYS_TIMER_SETTIME {
+			from, to, form, absolute = q.Args[2], q.Args[3], timespec, q.Args[1]&timerAbsolute != 0
 		}
 		var value int64
 		if from != 0 || form == timespec { // no struct itimerval is one of zeros
 			var ok, valid bool
-			value, ok = s.length(int(q.pid), from+16, form)
-			if t.interval, valid = s.length(int(q.pid), from, form); !ok || !valid {
+			value, ok = s.length(int(q.Thread), from+16, form)
+			if t.interval, valid = s.length(int(q.Thread), from, form); !ok || !valid {
 				byKernel()
 				return
 			}
@@ -240,7 +242,7 @@ func (s *supervisor) answerSignalTimer(q *notification, r *response) {
 }
 
 // writeSpec answers with the setting of a timer, as a struct itimerspec or itimerval.
-func (s *supervisor) writeSpec(q *notification, r *response, at uint64, spec unix.ItimerSpec, form timeForm) {
+func (s *supervisor) writeSpec(q *seccomp.Notification, r *seccomp.Response, at uint64, spec unix.ItimerSpec, form timeForm) {
 	unit := int64(1)
 	if form == timeval {
 		unit = 1000
@@ -252,7 +254,7 @@ func (s *supervisor) writeSpec(q *notification, r *response, at uint64, spec uni
 	for _, word := range []int64{spec.Interval.Sec, spec.Interval.Nsec / unit, spec.Value.Sec, spec.Value.Nsec / unit} {
 		data = binary.LittleEndian.AppendUint64(data, uint64(word))
 	}
-	if s.threads.write(int(q.pid), at, data) != nil {
-		r.err = -int32(unix.EFAULT)
+	if s.threads.write(int(q.Thread), at, data) != nil {
+		r.Errno = -int32(unix.EFAULT)
 	}
 }

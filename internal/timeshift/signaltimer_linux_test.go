@@ -15,12 +15,7 @@ import (
 // A timer that sends a signal does so when lab time says so; what each program does and looks at
 // is in testdata/signals.c.
 func TestTimersThatSendSignals(t *testing.T) {
-	program := compile(t, "signals")
-	for _, test := range []struct {
-		act     string
-		advance time.Duration
-		speed   float64
-	}{
+	runTimed(t, "signals", []timedAct{
 		{act: "rounds", advance: time.Minute},
 		{act: "alarms", advance: 5 * time.Hour},
 		{act: "intervals", advance: time.Hour},
@@ -30,7 +25,20 @@ func TestTimersThatSendSignals(t *testing.T) {
 		{act: "wrong"},
 		{act: "running", speed: 2000},
 		{act: "storm", speed: 1},
-	} {
+	})
+}
+
+// A timedAct is something that a program does with timers; see its file in testdata.
+type timedAct struct {
+	act     string
+	advance time.Duration // of lab time, once the program waits
+	speed   float64       // of lab time; 0: it stands
+}
+
+// runTimed has a program do all of them. No timer may follow the machine's clock.
+func runTimed(t *testing.T, name string, acts []timedAct) {
+	program := compile(t, name)
+	for _, test := range acts {
 		t.Run(test.act, func(t *testing.T) {
 			t.Parallel()
 			lab := clock.Stopped(start)

@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // timerfds are the timers of timerfd_create(2) that programs have set. The kernel is told of
@@ -276,13 +278,13 @@ func timerSpec(data []byte) (s unix.ItimerSpec) {
 }
 
 // answerTimer answers timerfd_settime(2) and timerfd_gettime(2).
-func (s *supervisor) answerTimer(q *notification, r *response) {
+func (s *supervisor) answerTimer(q *seccomp.Notification, r *seccomp.Response) {
 	const absolute, cancelOnSet, specLength = 1, 2, 32 // TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
-	pid, fd := s.threads.processOf(int(q.pid)), int(int32(q.args[0]))
-	byKernel := func() { r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE }
-	to := q.args[1]
+	pid, fd := s.threads.processOf(int(q.Thread)), int(int32(q.Args[0]))
+	byKernel := func() { r.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE }
+	to := q.Args[1]
 	var spec unix.ItimerSpec
-	if q.nr == unix.SYS_TIMERFD_GETTIME {
+	if q.Number == unix.SYS_TIMERFD_GETTIME {
 		var ok bool
 		if spec, ok = s.timers.get(pid, fd); !ok {
 			byKernel()
@@ -290,11 +292,11 @@ func (s *supervisor) answerTimer(q *notification, r *response) {
 		}
 	} else {
 		var data [specLength]byte
-		if n, _ := s.threads.read(int(q.pid), q.args[2], data[:]); n != len(data) || q.args[1]&^(absolute|cancelOnSet) != 0 {
+		if n, _ := s.threads.read(int(q.Thread), q.Args[2], data[:]); n != len(data) || q.Args[1]&^(absolute|cancelOnSet) != 0 {
 			byKernel()
 			return
 		}
-		old, ok, err := s.timers.set(pid, fd, q.args[1]&absolute != 0, timerSpec(data[:]))
+		old, ok, err := s.timers.set(pid, fd, q.Args[1]&absolute != 0, timerSpec(data[:]))
 		if err != nil {
 			s.note(pid, "its timers of timerfd_create(2) follow the machine's clock: "+err.Error())
 		}
@@ -302,7 +304,7 @@ func (s *supervisor) answerTimer(q *notification, r *response) {
 			byKernel()
 			return
 		}
-		spec, to = old, q.args[3]
+		spec, to = old, q.Args[3]
 		if to == 0 {
 			return
 		}

@@ -20,40 +20,14 @@ import (
 // A timer of timerfd_create(2) expires when lab time says so; what each program does and looks at
 // is in testdata/timers.c.
 func TestTimerfds(t *testing.T) {
-	program := compile(t, "timers")
-	for _, test := range []struct {
-		act     string
-		advance time.Duration
-		speed   float64
-	}{
+	runTimed(t, "timers", []timedAct{
 		{act: "once", advance: 5 * time.Hour},
 		{act: "again", advance: 30 * time.Minute},
 		{act: "told", advance: 2 * time.Hour},
 		{act: "closed", advance: time.Hour},
 		{act: "wrong"},
 		{act: "running", speed: 2000},
-	} {
-		t.Run(test.act, func(t *testing.T) {
-			t.Parallel()
-			lab := clock.Stopped(start)
-			if test.speed != 0 {
-				if err := lab.SetSpeed(test.speed); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c := launch(t, lab, lab, Options{Explain: true}, program, test.act)
-			if test.advance > 0 {
-				c.rest()
-				c.advance(test.advance)
-			}
-			if code := c.wait(); code != 0 || c.output() != "ok\n" {
-				t.Errorf("exit code %d, it wrote %q\n%s", code, c.output(), c.said())
-			}
-			if notes := strings.Join(c.shift.Report().Programs[0].Note, "\n"); strings.Contains(notes, "follow the machine's clock") {
-				t.Errorf("the report says %q", notes)
-			}
-		})
-	}
+	})
 }
 
 // deniedTimersProgram is the name under which this program runs another, its argument, that sets

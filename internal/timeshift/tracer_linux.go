@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/internal/lead"
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // tracer is the one thread that may use ptrace(2) on the program. It changes the
@@ -270,18 +271,18 @@ func (t *tracer) restart(tid int) {
 	if getRegisters(tid, &r) != nil {
 		return
 	}
-	q := &notification{pid: uint32(tid), nr: callOf(&r), args: argumentsOf(&r)}
-	if q.nr == unix.SYS_CONNECT && t.s.network != nil {
-		if restartAlways(&r) && lead.NotBegun(tid, int(int32(q.args[0]))) {
+	q := &seccomp.Notification{Thread: uint32(tid), Number: callOf(&r), Args: argumentsOf(&r)}
+	if q.Number == unix.SYS_CONNECT && t.s.network != nil {
+		if restartAlways(&r) && lead.NotBegun(tid, int(int32(q.Args[0]))) {
 			_ = setRegisters(tid, &r) // fails if it was killed meanwhile
 		}
 		return
 	}
-	if id := int32(q.args[0]); q.nr < 0 || !answers(q.nr) || q.nr == unix.SYS_CLOCK_GETTIME && !isWall(id) && !isMonotonic(id) {
+	if id := int32(q.Args[0]); q.Number < 0 || !answers(q.Number) || q.Number == unix.SYS_CLOCK_GETTIME && !isWall(id) && !isMonotonic(id) {
 		return
 	}
 	if !restartAlways(&r) {
-		if !interrupted(tid, &r, q.nr, 0) {
+		if !interrupted(tid, &r, q.Number, 0) {
 			return
 		}
 		setReturned(&r, t.s.answerNow(q))

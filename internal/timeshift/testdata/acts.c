@@ -1,37 +1,20 @@
 // What a C program does that is hard for whoever answers its questions about time.
 // The first argument names it; "ok" is written where it went well.
-#define _GNU_SOURCE
-#include <errno.h>
+#include "program.h"
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 extern char **environ;
-
-#define MUST(what) do { if (!(what)) { fprintf(stderr, "line %d: %s: %s\n", __LINE__, #what, strerror(errno)); exit(1); } } while (0)
-
-static void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
-
-static long long now(clockid_t id) {
-	struct timespec t = {-1, -1};
-	MUST(clock_gettime(id, &t) == 0);
-	MUST(t.tv_nsec >= 0 && t.tv_nsec < 1000000000);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
 
 static atomic_int signals;
 static void handler(int s) { (void)s; signals++; now(CLOCK_MONOTONIC); }

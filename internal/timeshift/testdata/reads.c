@@ -1,7 +1,6 @@
 // What a C program sees of time that reads the clock by its vDSO and by system calls. The
 // first argument names what it does; "ok" is written if it went well.
-#define _GNU_SOURCE
-#include <errno.h>
+#include "program.h"
 #include <execinfo.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -10,39 +9,18 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 extern char **environ;
 
-#define MUST(what) do { if (!(what)) { fprintf(stderr, "line %d: %s: %s\n", __LINE__, #what, strerror(errno)); exit(1); } } while (0)
-
-static void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
-
 static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_TAI};
 #define CLOCKS (sizeof clocks / sizeof clocks[0])
-
-static long long nanoseconds(struct timespec t) {
-	MUST(t.tv_nsec >= 0 && t.tv_nsec < 1000000000);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-// read_clock reads a clock as programs do, by the vDSO.
-static long long read_clock(clockid_t id) {
-	struct timespec t = {-1, -1};
-	MUST(clock_gettime(id, &t) == 0);
-	return nanoseconds(t);
-}
 
 // ask_clock makes the system call.
 static long long ask_clock(clockid_t id) {
@@ -71,10 +49,10 @@ static long long bare_call(clockid_t id) {
 static void equal(void) {
 	for (int i = 0; i < 300; i++)
 		for (unsigned n = 0; n < CLOCKS; n++) {
-			long long shown = read_clock(clocks[n]);
-			MUST(ask_clock(clocks[n]) == shown && bare_call(clocks[n]) == shown && read_clock(clocks[n]) == shown);
+			long long shown = now(clocks[n]);
+			MUST(ask_clock(clocks[n]) == shown && bare_call(clocks[n]) == shown && now(clocks[n]) == shown);
 		}
-	long long wall = read_clock(CLOCK_REALTIME);
+	long long wall = now(CLOCK_REALTIME);
 	struct timeval a = {-1, -1}, b = {-1, -1};
 	struct timezone zone = {-1, -1};
 	time_t t = -1;
@@ -97,7 +75,7 @@ static void equal(void) {
 static void bracketed(void) {
 	for (int i = 0; i < 300; i++)
 		for (unsigned n = 0; n < CLOCKS; n++) {
-			long long a = read_clock(clocks[n]), b = ask_clock(clocks[n]), c = read_clock(clocks[n]), d = bare_call(clocks[n]);
+			long long a = now(clocks[n]), b = ask_clock(clocks[n]), c = now(clocks[n]), d = bare_call(clocks[n]);
 			MUST(a <= b && b <= c && c <= d);
 			struct timeval v;
 			if (clocks[n] != CLOCK_REALTIME) continue;
@@ -136,7 +114,7 @@ static void *look(void *arg) {
 			clockid_t id = clocks[i];
 			int way = turn++ % 8;
 			long long before = board->seen[id];
-			long long shown = way == 0 ? ask_clock(id) : way == 1 ? bare_call(id) : read_clock(id);
+			long long shown = way == 0 ? ask_clock(id) : way == 1 ? bare_call(id) : now(id);
 			if (shown < before) {
 				fprintf(stderr, "clock %d, way %d: %lld after %lld\n", id, way, shown, before);
 				exit(1);
@@ -193,7 +171,7 @@ static __attribute__((noinline)) long reads_until(int way, int enough) {
 	struct timeval v;
 	while (within < enough && signals < 20000)
 		for (int i = 0; i < 1000; i++) switch (way) {
-			case 0: sum += read_clock(CLOCK_MONOTONIC); break;
+			case 0: sum += now(CLOCK_MONOTONIC); break;
 			case 1: gettimeofday(&v, NULL); sum += v.tv_sec; break;
 			case 2: sum += time(NULL); break;
 			}
@@ -238,7 +216,7 @@ static void cancelled(void) {
 // secretive: nobody may look into its memory from now on.
 static void secretive(void) {
 	MUST(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
-	for (int i = 0; i < 100; i++) printf("%lld\n", read_clock(CLOCK_REALTIME) / 1000000000);
+	for (int i = 0; i < 100; i++) printf("%lld\n", now(CLOCK_REALTIME) / 1000000000);
 	fflush(stdout);
 }
 
@@ -268,9 +246,9 @@ static int attachments(void) {
 }
 
 // attached: whoever is forked or executed, from whatever thread, has attached the page once.
-static int child(void) { return attachments() == 1 && read_clock(CLOCK_REALTIME) == ask_clock(CLOCK_REALTIME) ? 7 : 1; }
+static int child(void) { return attachments() == 1 && now(CLOCK_REALTIME) == ask_clock(CLOCK_REALTIME) ? 7 : 1; }
 static void *check(void *ok) {
-	*(int *)ok = attachments() == 1 && read_clock(CLOCK_MONOTONIC) == ask_clock(CLOCK_MONOTONIC);
+	*(int *)ok = attachments() == 1 && now(CLOCK_MONOTONIC) == ask_clock(CLOCK_MONOTONIC);
 	return NULL;
 }
 static void *family(void *self) {
@@ -305,9 +283,9 @@ static void attached(char *self) {
 static void spins(const char *how) {
 	say("begin\n");
 	if (!strcmp(how, "clock_gettime")) {
-		for (long long due = read_clock(CLOCK_MONOTONIC) + 60000000000LL; read_clock(CLOCK_MONOTONIC) < due;) continue;
+		for (long long due = now(CLOCK_MONOTONIC) + 60000000000LL; now(CLOCK_MONOTONIC) < due;) continue;
 	} else if (!strcmp(how, "coarse")) {
-		for (long long due = read_clock(CLOCK_REALTIME_COARSE) + 60000000000LL; read_clock(CLOCK_REALTIME_COARSE) < due;) continue;
+		for (long long due = now(CLOCK_REALTIME_COARSE) + 60000000000LL; now(CLOCK_REALTIME_COARSE) < due;) continue;
 	} else if (!strcmp(how, "gettimeofday")) {
 		struct timeval v;
 		MUST(gettimeofday(&v, NULL) == 0);
@@ -319,7 +297,7 @@ static void spins(const char *how) {
 	} else if (!strcmp(how, "child")) {
 		pid_t pid = fork();
 		if (pid == 0) {
-			for (long long due = read_clock(CLOCK_MONOTONIC) + 60000000000LL; read_clock(CLOCK_MONOTONIC) < due;) continue;
+			for (long long due = now(CLOCK_MONOTONIC) + 60000000000LL; now(CLOCK_MONOTONIC) < due;) continue;
 			_exit(0);
 		}
 		int status;

@@ -1,33 +1,13 @@
 // What a C program does with timers of timerfd_create(2). The first argument names it; "ok" is
 // written if it went well.
-#define _GNU_SOURCE
-#include <errno.h>
+#include "program.h"
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#define MUST(what) do { if (!(what)) { fprintf(stderr, "line %d: %s: %s\n", __LINE__, #what, strerror(errno)); exit(1); } } while (0)
-
-static void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
-
-static const long long second = 1000000000, minute = 60 * 1000000000LL;
-
-static long long now(clockid_t id) {
-	struct timespec t;
-	MUST(clock_gettime(id, &t) == 0);
-	return t.tv_sec * second + t.tv_nsec;
-}
-
-static struct timespec timespec(long long ns) { return (struct timespec){ns / second, ns % second}; }
 
 static void set(int fd, int flags, long long value, long long interval) {
 	struct itimerspec s = {timespec(interval), timespec(value)};

@@ -26,6 +26,7 @@ type call struct {
 	sums     sums
 	document document // if the body is one
 	reserved int64    // for the body
+	from     source
 
 	account   *account
 	container *container // nil if there is none
@@ -104,7 +105,8 @@ func (s *Store) Serve(w http.ResponseWriter, r *http.Request, t storage.Target) 
 }
 
 // serve reads the body first, which takes as long as the client takes, and does what is
-// asked for with the store locked.
+// asked for with the store locked. What is read of another blob is added up while the store is
+// unlocked; then everything is looked at again.
 func (c *call) serve() (answer, *storage.Error) {
 	failed := c.read()
 	if failed == nil {
@@ -120,9 +122,22 @@ func (c *call) serve() (answer, *storage.Error) {
 	if failed != nil {
 		return answer{}, failed
 	}
+	a, failed := c.perform()
+	for c.from.etag != "" && !c.from.added {
+		c.mu.Unlock()
+		c.addUp()
+		c.mu.Lock()
+		a, failed = c.perform()
+	}
+	return a, failed
+}
+
+// perform does what is asked for; the store is locked.
+func (c *call) perform() (answer, *storage.Error) {
 	if c.account = c.accounts[c.target.Account]; c.account == nil {
 		return answer{}, rest.Fail(http.StatusNotFound, "ResourceNotFound", "The specified resource does not exist.")
 	}
+	c.blob = nil
 	if c.container = c.account.containers[c.target.Container]; c.container != nil {
 		c.blob = c.container.blobs[c.target.Name]
 	}

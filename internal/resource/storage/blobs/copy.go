@@ -59,19 +59,40 @@ func (c *call) source() (*blob, *storage.Error) {
 	return b, c.sourceConditions(&b.version)
 }
 
-// sourceSums adds up what is read of a source and compares with what the client says.
-func (c *call) sourceSums(part content) (of sums, failed *storage.Error) {
-	wantMD5, wantCRC := c.r.Header.Get("x-ms-source-content-md5"), c.r.Header.Get("x-ms-source-content-crc64")
-	if wantMD5 != "" {
-		if of.md5 = part.md5(); of.md5 != wantMD5 {
-			return of, rest.Bad("Md5Mismatch", "The MD5 value specified in the request did not match with the MD5 value calculated by the server.")
-		}
-		return of, nil
+// source is what is read of another blob, and what it adds up to.
+type source struct {
+	etag  string // of the blob
+	part  content
+	sums  sums
+	added bool
+}
+
+// sourceSums compares what a part of a source adds up to with what the client says. Unless it
+// was added up already, it fails, which serve makes up for.
+func (c *call) sourceSums(from *blob, part content) (sums, *storage.Error) {
+	if c.from.etag != from.etag {
+		c.from = source{etag: from.etag, part: part}
+		return sums{}, rest.Internal()
 	}
-	if of.crc64 = part.crc64(); wantCRC != "" && wantCRC != of.crc64 {
+	of := c.from.sums
+	wantMD5, wantCRC := c.r.Header.Get("x-ms-source-content-md5"), c.r.Header.Get("x-ms-source-content-crc64")
+	switch {
+	case wantMD5 != "" && wantMD5 != of.md5:
+		return of, rest.Bad("Md5Mismatch", "The MD5 value specified in the request did not match with the MD5 value calculated by the server.")
+	case wantMD5 == "" && wantCRC != "" && wantCRC != of.crc64:
 		return of, rest.Bad("Crc64Mismatch", "The CRC64 value specified in the request did not match with the CRC64 value calculated by the server.")
 	}
 	return of, nil
+}
+
+// addUp adds up what is read of the source: its MD5 if the client says one, else its CRC64.
+// That takes seconds for 2 GiB.
+func (c *call) addUp() {
+	if c.from.added = true; c.r.Header.Get("x-ms-source-content-md5") != "" {
+		c.from.sums.md5 = c.from.part.md5()
+	} else {
+		c.from.sums.crc64 = c.from.part.crc64()
+	}
 }
 
 // copy answers Copy Blob, Copy Blob From URL (x-ms-requires-sync) and Put Blob From URL
@@ -94,7 +115,7 @@ func (c *call) copy() (answer, *storage.Error) {
 	content := from.content.clone()
 	var of sums
 	if put || sync {
-		if of, failed = c.sourceSums(content); failed != nil {
+		if of, failed = c.sourceSums(from, content); failed != nil {
 			return answer{}, failed
 		}
 	}

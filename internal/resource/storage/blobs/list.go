@@ -7,15 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/resource/storage/rest"
 )
-
-// maxResults is how many items a page of a listing has at most. Documented: List Blobs.
-const maxResults = 5000
 
 // listing is a page.
 type listing struct {
@@ -119,16 +115,8 @@ func (c *call) page() (l listing, most int, start position, failed *storage.Erro
 		Endpoint: "https://" + c.target.Account + ".blob." + c.domain + "/", Container: c.target.Container,
 		Prefix: q.Get("prefix"), Marker: q.Get("marker"), MaxResults: q.Get("maxresults"), Delimiter: q.Get("delimiter"),
 	}
-	most = maxResults
-	if l.MaxResults != "" {
-		n, err := strconv.Atoi(l.MaxResults)
-		if err != nil {
-			return l, 0, start, rest.BadQuery()
-		}
-		if n < 1 {
-			return l, 0, start, rest.OutOfRange()
-		}
-		most = min(n, most)
+	if most, failed = rest.PageSize(q); failed != nil {
+		return l, 0, start, failed
 	}
 	start, ok := readMarker(l.Marker)
 	if !ok {

@@ -77,6 +77,46 @@ func TestBytesAreCounted(t *testing.T) {
 	}
 }
 
+// A source is added up while nobody waits for the store: the operation is begun, and done anew
+// with the sum; or once more, if the source has changed meanwhile.
+func TestSourcesAreAddedUpUnlocked(t *testing.T) {
+	s := New(clock.Stopped(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)), "core.windows.net")
+	if err := s.Open("orders"); err != nil {
+		t.Fatal(err)
+	}
+	prepare := func(name, query, body string, headers ...string) (*call, *httptest.ResponseRecorder) {
+		r, w := httptest.NewRequest("PUT", "https://orders.blob.core.windows.net/inbox/"+name+"?"+query, strings.NewReader(body)), httptest.NewRecorder()
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		return &call{Store: s, w: w, r: r, target: storage.Target{Account: "orders", Service: storage.Blob, Container: "inbox", Name: name}, query: r.URL.Query()}, w
+	}
+	put := func(body string) {
+		c, _ := prepare("a", "", body, "x-ms-blob-type", "BlockBlob")
+		if _, failed := c.serve(); failed != nil {
+			t.Fatal(failed)
+		}
+	}
+	c, _ := prepare("", "restype=container", "")
+	if _, failed := c.serve(); failed != nil {
+		t.Fatal(failed)
+	}
+	put("12345")
+	c, w := prepare("b", "", "", "x-ms-copy-source", "https://orders.blob.core.windows.net/inbox/a", "x-ms-requires-sync", "true")
+	c.target.Source = &storage.Target{Account: "orders", Service: storage.Blob, Container: "inbox", Name: "a"}
+	for _, body := range []string{"123456", "1234567"} {
+		if _, failed := c.perform(); failed == nil || c.from.added || c.blob != nil {
+			t.Fatalf("before it was added up: %v, %+v", failed, c.from)
+		}
+		c.addUp()
+		put(body)
+	}
+	a, failed := c.serve()
+	if want := contentOf([]byte("1234567")).crc64(); failed != nil || a.status != 202 || w.Header().Get("x-ms-content-crc64") != want {
+		t.Errorf("the copy: %d %v, sum %q, want %q", a.status, failed, w.Header().Get("x-ms-content-crc64"), want)
+	}
+}
+
 // stored is what a store has: the bytes of content, and all that counts.
 func stored(s *Store) (content, all int64) {
 	for _, a := range s.accounts {

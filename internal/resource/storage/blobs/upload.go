@@ -197,7 +197,7 @@ func (c *call) payload() ([]byte, *storage.Error) {
 		if part.size > storage.MaxBody {
 			return nil, rest.TooLarge()
 		}
-		if of, failed = c.sourceSums(part); failed != nil {
+		if of, failed = c.sourceSums(from, part); failed != nil {
 			return nil, failed
 		}
 		data = slices.Concat(part.parts...)

@@ -6,15 +6,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/resource/storage/rest"
 )
-
-// maxResults is how many queues a page has at most. Documented: List Queues.
-const maxResults = 5000
 
 type page struct {
 	XMLName    xml.Name `xml:"EnumerationResults"`
@@ -35,16 +31,9 @@ type listed struct {
 
 func (c *call) list() (answer, *storage.Error) {
 	p := page{Endpoint: "https://" + c.target.Account + ".queue." + c.domain + "/", Prefix: c.query.Get("prefix"), Marker: c.query.Get("marker"), MaxResults: c.query.Get("maxresults")}
-	most := maxResults
-	if p.MaxResults != "" {
-		n, err := strconv.Atoi(p.MaxResults)
-		switch {
-		case err != nil:
-			return answer{}, rest.BadQuery()
-		case n < 1:
-			return answer{}, rest.OutOfRange()
-		}
-		most = min(n, most)
+	most, failed := rest.PageSize(c.query)
+	if failed != nil {
+		return answer{}, failed
 	}
 	start, err := base64.RawURLEncoding.DecodeString(p.Marker)
 	if err != nil {

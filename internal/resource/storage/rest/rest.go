@@ -7,7 +7,9 @@ import (
 	"encoding/xml"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -39,6 +41,26 @@ func BadQuery() *storage.Error {
 // OutOfRange is for a parameter that is too small or too large.
 func OutOfRange() *storage.Error {
 	return Bad("OutOfRangeQueryParameterValue", "One of the query parameters specified in the request URI is outside the permissible range.")
+}
+
+// maxResults is how many items a page of a listing has at most. Documented: List Blobs, List
+// Containers, List Queues.
+const maxResults = 5000
+
+// PageSize reads maxresults.
+func PageSize(query url.Values) (int, *storage.Error) {
+	asked := query.Get("maxresults")
+	if asked == "" {
+		return maxResults, nil
+	}
+	n, err := strconv.Atoi(asked)
+	switch {
+	case err != nil:
+		return 0, BadQuery()
+	case n < 1:
+		return 0, OutOfRange()
+	}
+	return min(n, maxResults), nil
 }
 
 // MissingQuery is for a parameter that the operation needs.

@@ -1,0 +1,49 @@
+package seccomp
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Notification tells of a system call that waits for an answer. It is the kernel's struct
+// seccomp_notif (linux/seccomp.h).
+type Notification struct {
+	ID     uint64
+	Thread uint32
+	_      uint32 // flags; there are none
+	Number int32
+	Arch   uint32
+	_      uint64 // the instruction's address
+	Args   [6]uint64
+}
+
+// A Response answers one. It is the kernel's struct seccomp_notif_resp.
+type Response struct {
+	ID    uint64
+	Value int64
+	Errno int32  // negative, 0 if the call does not fail
+	Flags uint32 // unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE if the kernel goes on with the call
+}
+
+// Receive waits for a system call. n is zero before: the kernel demands it.
+func Receive(listener int, n *Notification) unix.Errno {
+	return control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
+}
+
+// Send answers a system call. It fails if the thread is gone, or waits no more.
+func Send(listener int, r *Response) unix.Errno {
+	return control(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r))
+}
+
+// IsWaiting tells whether the thread still waits: until then its id is its own, and what was
+// read of it is what it asked for.
+func (n *Notification) IsWaiting(listener int) bool {
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&n.ID)))
+	return errno == 0 // RawSyscall: it does not block
+}
+
+func control(listener int, request uintptr, about unsafe.Pointer) unix.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), request, uintptr(about))
+	return errno
+}
