@@ -40,8 +40,8 @@ type backupParameters struct {
 	Value *string `json:"value"`
 }
 
-// maxBackedUp is how many versions a backup has. Source: Key Vault, "backup": an object
-// with more than 500 versions cannot be backed up.
+// maxBackedUp is how many versions a backup has. Source: azure-docs, key-vault/general/backup.md:
+// no backup "of more than 500 past versions". That the latest counts, too, is inferred.
 const maxBackedUp = 500
 
 func (c *call) backupKey() (int, any, *resource.Failure) {

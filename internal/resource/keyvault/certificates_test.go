@@ -2,9 +2,13 @@ package keyvault_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -319,6 +323,69 @@ func TestFilesThatTakeHours(t *testing.T) {
 		if _, err := new(keyvault.StandIns).Certificate(base64.StdEncoding.EncodeToString(der), "", false); err == nil || !strings.Contains(err.Error(), "rounds in all") {
 			t.Errorf("%s, recorded: %v", name, err)
 		}
+	}
+}
+
+// A key that is hidden in the encrypted layer is refused before a key is derived for it: it
+// would take for ever.
+func TestKeysInsideOfWhatIsEncrypted(t *testing.T) {
+	der := func(v any) []byte {
+		out, err := asn1.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	type info struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue
+	}
+	content := func(inner []byte) asn1.RawValue {
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: inner}
+	}
+	data := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+	pbes2, pbkdf, aes256 := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}
+	algorithm := func(oid asn1.ObjectIdentifier, parameters []byte) pkix.AlgorithmIdentifier {
+		return pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.RawValue{FullBytes: parameters}}
+	}
+	by := func(rounds int, iv []byte) pkix.AlgorithmIdentifier {
+		return algorithm(pbes2, der([]pkix.AlgorithmIdentifier{algorithm(pbkdf, der(struct {
+			Salt   []byte
+			Rounds int
+		}{[]byte("salt"), rounds})), algorithm(aes256, der(iv))}))
+	}
+	// A key bag, encrypted with so many rounds, in a layer that is encrypted with one.
+	hidden := der([]info{{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 10, 1, 2}, content(der(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte
+	}{by(1<<40, make([]byte, 16)), make([]byte, 32)}))}})
+	pad := 16 - len(hidden)%16
+	hidden = append(hidden, bytes.Repeat([]byte{byte(pad)}, pad)...)
+	key, err := pbkdf2.Key(sha1.New, "", []byte("salt"), 1, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	iv := make([]byte, 16)
+	cipher.NewCBCEncrypter(block, iv).CryptBlocks(hidden, hidden)
+	type encrypted struct {
+		Type      asn1.ObjectIdentifier
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte `asn1:"tag:0"`
+	}
+	layer := der(struct {
+		Version int
+		Of      encrypted
+	}{0, encrypted{data, by(1, iv), hidden}})
+	file := der(struct {
+		Version int
+		Safe    info
+	}{3, info{data, content(der(der([]info{{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 6}, content(layer)}})))}})
+	if err := keyvault.CheckCertificate(keyvault.Certificate{File: file}); err == nil || !strings.Contains(err.Error(), "certificates alone: pkcs12: expected exactly one key bag") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -189,8 +189,8 @@ func (c *call) setRotationPolicy(p policyParameters) (int, any, *resource.Failur
 	return http.StatusOK, c.rotationPolicy(o, n), nil
 }
 
-// The shortest times of a policy. Source: REST reference (expiryTime, 28 days) and "Configure
-// key auto-rotation" (seven days).
+// The shortest times of a policy. Source: Azure.Security.KeyVault.Keys, KeyRotationPolicy.ExpiresIn
+// (28 days); "Configure key auto-rotation" (seven days; not looked up again).
 const (
 	shortestExpiry  = 28 * 24 * time.Hour
 	shortestTrigger = 7 * 24 * time.Hour

@@ -231,7 +231,13 @@ func readCertificate(value, password string, inPEM bool) (read, *resource.Failur
 	if rounds(der) > maxRounds {
 		return read{}, unreadablePFX("Its keys are derived from the password in more than " + strconv.Itoa(maxRounds) + " rounds in all; wiemu takes no more. Write the file with fewer.")
 	}
-	private, cert, chain, err := pkcs12.DecodeChain(der, password)
+	err = lookIntoLayers(der, password)
+	var private any
+	var cert *x509.Certificate
+	var chain []*x509.Certificate
+	if err == nil {
+		private, cert, chain, err = pkcs12.DecodeChain(der, password)
+	}
 	if err != nil {
 		return read{}, unreadablePFX("It is no PKCS#12 file with one private key and its certificate, or has another password: " + err.Error() + ".")
 	}
@@ -244,37 +250,6 @@ func readCertificate(value, password string, inPEM bool) (read, *resource.Failur
 		found.chain = append(found.chain, ca.Raw)
 	}
 	return found, found.fits(unreadablePFX)
-}
-
-// maxRounds is how often a password is hashed for a client at most; files have 2,048 to a
-// million rounds for each of their keys.
-const maxRounds = 10_000_000
-
-// rounds returns how many rounds a PKCS#12 file asks for in all, as far as can be read before
-// anything is decrypted; 0 if it is none. Each count follows its salt: in MacData (RFC 7292
-// §4), in the parameters of PKCS#12's own encryption (RFC 7292 appendix C) and in those of
-// PBKDF2 (RFC 8018 A.2), which has to do with the MAC, too (RFC 9579).
-func rounds(der []byte) (all int) {
-	salted := false
-	for len(der) > 0 {
-		var v asn1.RawValue
-		rest, err := asn1.Unmarshal(der, &v)
-		if err != nil {
-			return all
-		}
-		octets := v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString
-		var n int
-		switch {
-		case v.IsCompound || octets: // contents are in strings
-			all += rounds(v.Bytes)
-		case salted && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagInteger:
-			if _, err := asn1.Unmarshal(v.FullBytes, &n); err == nil {
-				all += min(max(n, 0), maxRounds+1)
-			}
-		}
-		der, salted = rest, octets
-	}
-	return all
 }
 
 func readPEM(value string) (found read, failed *resource.Failure) {

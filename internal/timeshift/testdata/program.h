@@ -8,22 +8,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#define UNUSED __attribute__((unused)) // by some of them
+
 #define MUST(what) do { if (!(what)) { fprintf(stderr, "line %d: %s: %s\n", __LINE__, #what, strerror(errno)); exit(1); } } while (0)
 
-static inline void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
+UNUSED static void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
 
-static const long long second __attribute__((unused)) = 1000000000, minute __attribute__((unused)) = 60 * 1000000000LL;
+UNUSED static const long long second = 1000000000, minute = 60 * 1000000000LL;
 
-static inline long long nanoseconds(struct timespec t) {
+UNUSED static long long nanoseconds(struct timespec t) {
 	MUST(t.tv_nsec >= 0 && t.tv_nsec < second);
 	return t.tv_sec * second + t.tv_nsec;
 }
 
 // now reads a clock as programs do, by the vDSO.
-static inline long long now(clockid_t id) {
+UNUSED static long long now(clockid_t id) {
 	struct timespec t = {-1, -1};
 	MUST(clock_gettime(id, &t) == 0);
 	return nanoseconds(t);
 }
 
-static inline struct timespec timespec(long long ns) { return (struct timespec){ns / second, ns % second}; }
+UNUSED static struct timespec timespec(long long ns) { return (struct timespec){ns / second, ns % second}; }
