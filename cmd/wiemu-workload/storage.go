@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,9 +40,7 @@ func (s storage) ask(ctx context.Context, credential azcore.TokenCredential, met
 	if err != nil {
 		return "", nil, err
 	}
-	for name, values := range header {
-		request.Raw().Header[name] = values
-	}
+	maps.Copy(request.Raw().Header, header)
 	request.Raw().Header.Set("x-ms-version", storageVersion)
 	if method != http.MethodGet {
 		if err := request.SetBody(streaming.NopCloser(strings.NewReader(body)), "application/octet-stream"); err != nil {

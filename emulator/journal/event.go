@@ -5,6 +5,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -155,10 +156,5 @@ func (e Event) Matches(id string) bool {
 	if id == "" {
 		return false
 	}
-	for _, own := range []string{e.ID, e.TraceID, e.CorrelationID, e.JTI, e.UTI} {
-		if own == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains([]string{e.ID, e.TraceID, e.CorrelationID, e.JTI, e.UTI}, id)
 }

@@ -30,7 +30,6 @@ type Subject struct {
 type Hit struct {
 	ID   string // of the fault
 	Kind fault.Kind
-	Call int // its ordinal among the selected calls, from 1
 
 	parameters map[string]string
 }

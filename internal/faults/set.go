@@ -282,7 +282,7 @@ func (s *Set) hit(about Subject, concerns func(*injected) bool) (Hit, bool) {
 		s.mu.Unlock()
 		return Hit{}, false
 	}
-	h := Hit{ID: chosen.ID, Kind: chosen.kind, Call: chosen.Calls, parameters: chosen.Parameters}
+	h := Hit{ID: chosen.ID, Kind: chosen.kind, parameters: chosen.Parameters}
 	e := chosen.hitEvent(about, s.names)
 	s.mu.Unlock()
 	s.journal.Record(e)

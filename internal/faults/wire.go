@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -146,9 +147,7 @@ func record(next http.Handler, r *http.Request) recorded {
 // send answers with the recorded header and the given body. If the recorded
 // Content-Length is larger than the body, the server cuts the connection.
 func (a recorded) send(w http.ResponseWriter, body []byte) {
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body) // a client that went away has no use for the error
 }

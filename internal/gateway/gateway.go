@@ -72,7 +72,6 @@ type Config struct {
 // Transport, it does so from the beginning; on the network between Start and
 // Close.
 type Gateway struct {
-	clock   *clock.Lab
 	journal *journals.Journal
 	log     *slog.Logger
 	mux     *hostmux.Mux
@@ -141,7 +140,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("make a gateway: %w", err)
 	}
 	g := &Gateway{
-		clock: cfg.Clock, journal: cfg.Journal, log: cfg.Log, mux: hosts,
+		journal: cfg.Journal, log: cfg.Log, mux: hosts,
 		listen: cfg.Listen, proxyListen: cfg.ProxyListen, streamListen: cfg.StreamListen, handed: newHandedOver(), conns: conns,
 	}
 	if g.log == nil {

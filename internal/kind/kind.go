@@ -115,7 +115,6 @@ func (i info) Info(message string) {
 type container struct {
 	ID     string `json:"Id"`
 	Name   string // with a slash before it
-	Image  string // its digest
 	State  struct{ Status string }
 	Config struct {
 		Image  string

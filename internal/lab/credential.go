@@ -19,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/kubename"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
@@ -52,14 +53,7 @@ func (l *Lab) MadeCredentials() []MadeCredential {
 // knows becomes an app registration, and so does the managed identity that was
 // made of one by itself.
 func (l *Lab) Register(a Account) error {
-	if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
-		return err
-	}
-	from, err := l.Issuer(a.Issuer)
-	if err != nil {
-		return err
-	}
-	tenant, err := l.Tenant(a.Tenant)
+	from, tenant, err := l.cluster(a)
 	if err != nil {
 		return err
 	}
@@ -85,6 +79,19 @@ func (l *Lab) Register(a Account) error {
 		p.Kind, p.ResourceID, p.ApplicationObjectID = directory.Application, "", tenants.StableID("application", p.ClientID)
 		return nil
 	})
+}
+
+// cluster returns the issuer of an account's cluster and its tenant, if its names are valid.
+func (l *Lab) cluster(a Account) (*issuer.Issuer, string, error) {
+	if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
+		return nil, "", err
+	}
+	from, err := l.Issuer(a.Issuer)
+	if err != nil {
+		return nil, "", err
+	}
+	tenant, err := l.Tenant(a.Tenant)
+	return from, tenant, err
 }
 
 func (l *Lab) application(tenant, clientID string) (*directory.Principal, error) {

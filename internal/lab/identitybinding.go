@@ -12,7 +12,6 @@ import (
 	"github.com/wiemu/wiemu/internal/identitybinding"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/keyring"
-	"github.com/wiemu/wiemu/internal/kubename"
 )
 
 // bindingHost is the host of the issuers behind identity bindings. AKS's is
@@ -44,14 +43,7 @@ func (l *Lab) Bindings() http.Handler { return l.bindings }
 // user-assigned managed identity. An identity whose bindings wiemu.yaml lists
 // keeps exactly those.
 func (l *Lab) BindIdentity(ctx context.Context, a Account) error {
-	if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
-		return err
-	}
-	from, err := l.Issuer(a.Issuer)
-	if err != nil {
-		return err
-	}
-	tenant, err := l.Tenant(a.Tenant)
+	from, tenant, err := l.cluster(a)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,6 @@ func largeKey(modulus, exponent string) (*rsa.PublicKey, bool) {
 // KeySet is the keys that an issuer published at one moment. It is never
 // changed; share it freely.
 type KeySet struct {
-	Issuer    string    // as in the discovery document; "" when only the JWKS was read
 	URL       string    // of the JWKS
 	FetchedAt time.Time // lab time
 
@@ -217,7 +216,7 @@ func (k KeySet) list() string {
 func (s *Source) read(ctx context.Context, at place) (KeySet, error) {
 	// Its age counts from before it was asked for, not from its arrival (RFC 9111
 	// §4.2.3): the issuer may have changed its keys meanwhile.
-	found := KeySet{Issuer: at.issuer, URL: at.jwks, FetchedAt: s.clock.Now()}
+	found := KeySet{URL: at.jwks, FetchedAt: s.clock.Now()}
 	by := s.access(at).Transport
 	if at.issuer != "" {
 		data, err := s.get(ctx, s.opts.Faults.Documents(faultkind.AtDiscovery, at.issuer, by), at.first())

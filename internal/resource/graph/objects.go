@@ -12,11 +12,11 @@ import (
 
 // The kinds of object, with the properties that a directory can fill, in the
 // order of Graph's answers.
-var organizationKind = collection{name: "organization", kind: "microsoft.graph.organization", prototype: organizationEntity(directory.Tenant{}), filterable: []string{"id", "displayName"}}
+var organizationKind = collection{kind: "microsoft.graph.organization", prototype: organizationEntity(directory.Tenant{}), filterable: []string{"id", "displayName"}}
 
-var servicePrincipalKind = collection{name: "servicePrincipals", kind: "microsoft.graph.servicePrincipal", prototype: servicePrincipalEntity("", &directory.Principal{}), filterable: []string{"id", "appId", "displayName", "accountEnabled", "servicePrincipalType"}}
+var servicePrincipalKind = collection{kind: "microsoft.graph.servicePrincipal", prototype: servicePrincipalEntity("", &directory.Principal{}), filterable: []string{"id", "appId", "displayName", "accountEnabled", "servicePrincipalType"}}
 
-var applicationKind = collection{name: "applications", kind: "microsoft.graph.application", prototype: applicationEntity(&directory.Principal{}), filterable: []string{"id", "appId", "displayName"}}
+var applicationKind = collection{kind: "microsoft.graph.application", prototype: applicationEntity(&directory.Principal{}), filterable: []string{"id", "appId", "displayName"}}
 
 // Only these three can be filtered by (azwi: pkg/cloud/graph.go).
 var federatedKind = collection{kind: "microsoft.graph.federatedIdentityCredential", prototype: federatedEntity(directory.FederatedCredential{}), filterable: []string{"id", "name", "subject"}, exact: true}

@@ -20,7 +20,6 @@ const (
 )
 
 type collection struct {
-	name       string   // as in @odata.context
 	kind       string   // as in error messages
 	prototype  entity   // an object of the kind, for its property names
 	filterable []string // by eq
