@@ -284,9 +284,7 @@ func (c *Config) completeRoles(p *problems) {
 			p.add(at+".roles", "the names of Azure roles, such as [Reader]", "none", "")
 		}
 		checkRoles(p, at+".roles", a.Roles)
-		if a.Scope == "" {
-			a.Scope = "/"
-		}
+		a.Scope = cmp.Or(a.Scope, "/")
 		if !roles.ValidScope(a.Scope) {
 			p.add(at+".scope", "a resource id, such as /subscriptions/ID/resourceGroups/NAME", a.Scope, "az resource show --query id prints one")
 		}

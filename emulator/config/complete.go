@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -60,9 +61,7 @@ func (c Config) Complete(file string) (Config, error) {
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		p.guid(fmt.Sprintf("tenants[%d].id", i), &t.ID)
-		if t.Name == "" {
-			t.Name = t.ID
-		}
+		t.Name = cmp.Or(t.Name, t.ID)
 	}
 	var first string
 	if len(c.Issuers) > 0 {
@@ -166,9 +165,7 @@ func (c *Config) completePrincipal(p *problems, at string, pr *Principal) {
 	pr.FederatedCredentials = &credentials
 	for i := range credentials {
 		f := &credentials[i]
-		if f.Audience == "" {
-			f.Audience = c.TokenAudience()
-		}
+		f.Audience = cmp.Or(f.Audience, c.TokenAudience())
 		f.Issuer = c.issuerURL(p, fmt.Sprintf("%s.federatedCredentials[%d].issuer", at, i), f.Issuer)
 	}
 }
@@ -237,9 +234,7 @@ func (c *Config) completeWorkloads(p *problems) {
 		w.check(p, at)
 		p.guid(at+".clientId", &w.ClientID)
 		c.completeTenant(p, at+".tenant", &w.Tenant)
-		if w.Name == "" {
-			w.Name = w.ServiceAccount
-		}
+		w.Name = cmp.Or(w.Name, w.ServiceAccount)
 		switch {
 		case w.Audience != "":
 		case w.IdentityBinding != "":
@@ -272,9 +267,7 @@ type problems struct {
 }
 
 func (p *problems) add(field, expected, found, fix string) {
-	if found == "" {
-		found = "nothing"
-	}
+	found = cmp.Or(found, "nothing")
 	p.all = append(p.all, yamlfile.Problem{File: p.file, Field: field, Expected: expected, Found: found, Fix: fix})
 }
 

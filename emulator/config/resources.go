@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -118,9 +119,7 @@ func (c *Config) completeSubscriptions(p *problems) {
 			p.add(at+".id", "an id of its own", s.ID+", which "+other+" has too", "")
 		}
 		seen[s.ID] = at
-		if s.Name == "" {
-			s.Name = s.ID
-		}
+		s.Name = cmp.Or(s.Name, s.ID)
 		c.completeTenant(p, at+".tenant", &s.Tenant)
 	}
 }

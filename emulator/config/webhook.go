@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -36,9 +37,7 @@ func (c *Config) completeWebhook(p *problems, first string) {
 	for _, i := range c.Issuers {
 		issuers = append(issuers, i.Name)
 	}
-	if w.Issuer == "" {
-		w.Issuer = first
-	}
+	w.Issuer = cmp.Or(w.Issuer, first)
 	if w.Issuer == "" {
 		w.Issuer = issuers[0]
 	}

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -77,12 +78,8 @@ type exchange struct {
 }
 
 func (s *Service) begin(r Request) *exchange {
-	if r.Version == 0 {
-		r.Version = 2
-	}
-	if r.Host == "" {
-		r.Host = s.config.Cloud.Login
-	}
+	r.Version = cmp.Or(r.Version, 2)
+	r.Host = cmp.Or(r.Host, s.config.Cloud.Login)
 	if r.TraceID == uuid.Nil {
 		r.TraceID = s.newTraceID()
 	}

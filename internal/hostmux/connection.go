@@ -63,9 +63,7 @@ func (c *Connection) StartTLS(ctx context.Context, conn net.Conn, protocols ...s
 	}
 	asked := cmp.Or(c.Host, c.Only)
 	secured := tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if hello.ServerName == "" {
-			hello.ServerName = asked
-		}
+		hello.ServerName = cmp.Or(hello.ServerName, asked)
 		asked = strings.ToLower(hello.ServerName)
 		return c.Certificate(hello)
 	}})

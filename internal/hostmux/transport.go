@@ -2,6 +2,7 @@ package hostmux
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -99,16 +100,10 @@ func Answer(h http.Handler, r *http.Request) *http.Response {
 func Received(r *http.Request) *http.Request {
 	s := r.WithContext(r.Context())
 	s.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
-	if s.URL.Path == "" {
-		s.URL.Path = "/"
-	}
+	s.URL.Path = cmp.Or(s.URL.Path, "/")
 	s.RequestURI = r.URL.RequestURI()
-	if s.Host == "" {
-		s.Host = r.URL.Host
-	}
-	if s.Method == "" {
-		s.Method = http.MethodGet
-	}
+	s.Host = cmp.Or(s.Host, r.URL.Host)
+	s.Method = cmp.Or(s.Method, http.MethodGet)
 	s.Header = http.Header{}
 	for name, values := range r.Header { // azblob writes names in lower case
 		name = http.CanonicalHeaderKey(name)

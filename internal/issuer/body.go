@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -74,12 +75,8 @@ func parseProtobuf(data []byte, kind string, meta *typeMeta, into protobufMessag
 // checkKind refuses an object of another kind; one that does not say is taken
 // for the right one.
 func checkKind(kind string, found typeMeta) *Status {
-	if found.Kind == "" {
-		found.Kind = kind
-	}
-	if found.APIVersion == "" {
-		found.APIVersion = authenticationGroup + "/v1"
-	}
+	found.Kind = cmp.Or(found.Kind, kind)
+	found.APIVersion = cmp.Or(found.APIVersion, authenticationGroup+"/v1")
 	if found.Kind == kind && found.APIVersion == authenticationGroup+"/v1" {
 		return nil
 	}

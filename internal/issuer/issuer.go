@@ -6,6 +6,7 @@
 package issuer
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -62,15 +63,11 @@ func New(rawURL string, keys *keyring.Ring, clk clock.Clock, opts Options) (*Iss
 	if opts.Name == "" {
 		opts.Name, _, _ = strings.Cut(u.Hostname(), ".")
 	}
-	if opts.MaxExpiration == 0 {
-		opts.MaxExpiration = 24 * time.Hour
-	}
+	opts.MaxExpiration = cmp.Or(opts.MaxExpiration, 24*time.Hour)
 	if opts.CacheMaxAge <= 0 {
 		opts.CacheMaxAge = time.Hour
 	}
-	if opts.Node == "" {
-		opts.Node = "node-1"
-	}
+	opts.Node = cmp.Or(opts.Node, "node-1")
 	i := &Issuer{
 		url: rawURL, host: u.Host, path: strings.TrimRight(u.Path, "/"),
 		keys: keys, clock: clk, opts: opts, journal: opts.Journal,

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,9 +57,7 @@ type Token struct {
 // audience alone, and AKS switched it off in 1.30.
 // Kubernetes: pkg/registry/core/serviceaccount/storage/token.go
 func (i *Issuer) Mint(ctx context.Context, req TokenRequest) (Token, error) {
-	if req.ExpirationSeconds == 0 {
-		req.ExpirationSeconds = 3600
-	}
+	req.ExpirationSeconds = cmp.Or(req.ExpirationSeconds, 3600)
 	return i.issue(ctx, req)
 }
 

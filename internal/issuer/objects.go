@@ -77,9 +77,7 @@ func (i *Issuer) RemoveServiceAccount(namespace, name string) bool {
 // PutPod creates a pod or replaces one; the UIDs given are ignored. The service
 // account need not exist before a token is asked for.
 func (i *Issuer) PutPod(pod Pod) Pod {
-	if pod.Node == "" {
-		pod.Node = i.opts.Node
-	}
+	pod.Node = cmp.Or(pod.Node, i.opts.Node)
 	i.objects.mu.Lock()
 	defer i.objects.mu.Unlock()
 	key := objectKey{pod.Namespace, pod.Name}

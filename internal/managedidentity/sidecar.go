@@ -2,6 +2,7 @@ package managedidentity
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -56,10 +57,7 @@ func (m *machine) serveSidecarToken(w http.ResponseWriter, r *http.Request) {
 		refuse(status, http.StatusText(status), outageCause(r)+".")
 		return
 	}
-	clientID := q.selector.clientID
-	if clientID == "" {
-		clientID = m.ClientID
-	}
+	clientID := cmp.Or(q.selector.clientID, m.ClientID)
 	switch {
 	case clientID == "":
 		refuse(http.StatusBadRequest, "The client_id parameter or AZURE_CLIENT_ID environment variable must be set", "Give the workload a client id, or send client_id.")

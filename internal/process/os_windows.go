@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,10 +22,7 @@ func sameVariable(a, b string) bool { return strings.EqualFold(a, b) }
 
 // candidates adds the extensions of programs.
 func candidates(path string, env []string) []string {
-	extensions := Variable(env, "PATHEXT")
-	if extensions == "" {
-		extensions = ".COM;.EXE;.BAT;.CMD"
-	}
+	extensions := cmp.Or(Variable(env, "PATHEXT"), ".COM;.EXE;.BAT;.CMD")
 	var all []string
 	if filepath.Ext(path) != "" {
 		all = append(all, path)

@@ -4,6 +4,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,9 +79,7 @@ type Relayer interface {
 // The child does not outlive wiemu, even if wiemu is killed: by parent-death
 // signal on Linux, by a job object on Windows; macOS has no such thing.
 func Run(ctx context.Context, c Command) (exitCode int, err error) {
-	if c.Grace == 0 {
-		c.Grace = 5 * time.Second
-	}
+	c.Grace = cmp.Or(c.Grace, 5*time.Second)
 	if len(c.Args) == 0 {
 		return refuse(Failed, "", "nothing to run", "name a command after --")
 	}

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -162,9 +163,7 @@ func standInBody(in *Input) string {
 }
 
 func filler(sum string, n int) string {
-	if sum == "" {
-		sum = "x"
-	}
+	sum = cmp.Or(sum, "x")
 	return strings.Repeat(sum, n/len(sum)+1)[:n]
 }
 

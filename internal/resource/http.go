@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -71,9 +72,7 @@ func (k Kit) Serve(begin func(*Call) Request) http.Handler {
 				w.Header().Set("WWW-Authenticate", failed.Challenge)
 			}
 		}
-		if answer.Status == 0 {
-			answer.Status = http.StatusOK
-		}
+		answer.Status = cmp.Or(answer.Status, http.StatusOK)
 		k.record(r.Context(), c, request, answer.Status, failed)
 		request.Write(w, answer, failed)
 	})

@@ -228,12 +228,7 @@ func (d Decision) Meaning() string {
 }
 
 func (d Decision) needsData() bool {
-	for _, all := range d.request.Needs {
-		if slices.ContainsFunc(all, func(a Action) bool { return a.Data }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Concat(d.request.Needs...), func(a Action) bool { return a.Data })
 }
 
 // Remedy says which role to assign on which scope, in words of the resource. entry returns

@@ -178,12 +178,7 @@ func (a Access) Check(problem func(field, expected, found, fix string)) {
 }
 
 func matchAny(patterns []string, name string) bool {
-	for _, p := range patterns {
-		if match(p, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(p string) bool { return match(p, name) })
 }
 
 // match compares without regard to the case of ASCII letters; * stands for any text.

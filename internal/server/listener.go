@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -103,9 +104,7 @@ func (s *Server) listen(name, address string, h http.Handler, tlsConfig *tls.Con
 	if s.inMemory {
 		return &listener{}, nil
 	}
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
+	address = cmp.Or(address, "127.0.0.1:0")
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("open the %s listener on %s: %w; choose another address under listen.%s in wiemu.yaml, or stop what uses it", name, address, err, name)

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"strconv"
@@ -25,9 +26,7 @@ func complete(p *directory.Principal, tenantID string) {
 	if p.Kind == directory.Application {
 		p.ApplicationObjectID = idOr(p.ApplicationObjectID, tenantID, p.ClientID, "application")
 	}
-	if p.DisplayName == "" {
-		p.DisplayName = p.ClientID
-	}
+	p.DisplayName = cmp.Or(p.DisplayName, p.ClientID)
 	for i := range p.FederatedCredentials {
 		c := &p.FederatedCredentials[i]
 		c.ID = idOr(c.ID, tenantID, p.ClientID, "federated credential", c.Name)

@@ -24,6 +24,7 @@
 package yamlfile
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -84,9 +85,7 @@ func (u Unknown) Refuse() {
 	if len(u.known) > 0 {
 		expected = "one of " + strings.Join(u.known, ", ")
 	}
-	if fix == "" {
-		fix = "remove it"
-	}
+	fix = cmp.Or(fix, "remove it")
 	u.Key.Refuse(expected, UnknownField, fix)
 }
 

@@ -111,10 +111,7 @@ func (g *generator) writable(volume, target string) mount {
 
 // inspect tells of a service's image; not known is one that is not there.
 func (g *generator) inspect(ctx context.Context, s types.ServiceConfig) (docker.Image, bool, error) {
-	name := s.Image
-	if name == "" {
-		name = g.project.Name + "-" + s.Name // as compose names what it builds
-	}
+	name := cmp.Or(s.Image, g.project.Name+"-"+s.Name) // as compose names what it builds
 	if g.opts.Inspect == nil {
 		return docker.Image{}, false, nil
 	}

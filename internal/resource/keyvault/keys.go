@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -261,9 +262,7 @@ type keyKind struct {
 func newKeyKind(kty string, bits int, curve string, exponent int) (keyKind, *resource.Failure) {
 	switch kty {
 	case "RSA", "RSA-HSM":
-		if bits == 0 {
-			bits = 2048
-		}
+		bits = cmp.Or(bits, 2048)
 		if !slices.Contains(rsaSizes(), bits) {
 			return keyKind{}, badParameter("The 'key_size' property is %d; an RSA key has 2048, 3072 or 4096 bits.", bits)
 		}
@@ -272,9 +271,7 @@ func newKeyKind(kty string, bits int, curve string, exponent int) (keyKind, *res
 		}
 		return keyKind{bits: bits}, nil
 	case "EC", "EC-HSM":
-		if curve == "" {
-			curve = "P-256"
-		}
+		curve = cmp.Or(curve, "P-256")
 		on, failed := curveOf(curve)
 		return keyKind{curve: on}, failed
 	case "":

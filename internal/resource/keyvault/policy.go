@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -140,9 +141,7 @@ func (n policyNames) any() bool {
 // azure-sdk-for-js recordings, 2022; limits from the REST reference.
 func (p policy) completed(created time.Time) (policy, *resource.Failure) {
 	yes, no := true, false
-	if p.Key.Type == "" {
-		p.Key.Type = "RSA"
-	}
+	p.Key.Type = cmp.Or(p.Key.Type, "RSA")
 	if strings.HasPrefix(p.Key.Type, "RSA") && p.Key.Size == 0 {
 		p.Key.Size = 2048
 	}
@@ -155,18 +154,14 @@ func (p policy) completed(created time.Time) (policy, *resource.Failure) {
 	if p.Key.Reuse == nil {
 		p.Key.Reuse = &no
 	}
-	if p.Secret.ContentType == "" {
-		p.Secret.ContentType = contentPFX
-	}
+	p.Secret.ContentType = cmp.Or(p.Secret.ContentType, contentPFX)
 	if p.X509.ExtendedUse == nil {
 		p.X509.ExtendedUse = []string{"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"}
 	}
 	if p.X509.Use == nil {
 		p.X509.Use = []string{"digitalSignature", "keyEncipherment"}
 	}
-	if p.X509.Months == 0 {
-		p.X509.Months = 12
-	}
+	p.X509.Months = cmp.Or(p.X509.Months, 12)
 	if p.X509.Basic == nil {
 		p.X509.Basic = &policyConstraints{}
 	}

@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -313,9 +314,7 @@ func newImported(found read, inPEM bool, sent *policy, now time.Time) *certVersi
 		p.Key.Type, p.Key.Size, p.Key.Curve = kty, 0, key.Curve.Params().Name
 	}
 	p.Secret.ContentType = map[bool]string{true: contentPEM, false: contentPFX}[inPEM]
-	if p.Issuer.Name == "" {
-		p.Issuer.Name = "Unknown"
-	}
+	p.Issuer.Name = cmp.Or(p.Issuer.Name, "Unknown")
 	cert := found.cert
 	p.X509.Subject = cert.Subject.String()
 	p.X509.Names = policyNames{DNS: cert.DNSNames, Emails: cert.EmailAddresses}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -97,7 +98,7 @@ func (c *call) Demand() (*resource.Want, *resource.Failure) {
 		return c.wantedWithSAS(), nil
 	}
 	if c.Token != "" && c.version() < bearerVersion {
-		c.Check("x-ms-version", bearerVersion+" or later", orNone(c.version()), false)
+		c.Check("x-ms-version", bearerVersion+" or later", cmp.Or(c.version(), "none"), false)
 		return nil, c.refuse(noBearer())
 	}
 	return c.want(c.account, c.target.Service), nil
@@ -315,7 +316,7 @@ func (s Service) server() string {
 
 // Write implements resource.Request.
 func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *resource.Failure) {
-	if c.target.Service == "" || !isService(c.target.Service) {
+	if !isService(c.target.Service) {
 		c.target.Service = Blob
 	}
 	c.identify(w)
@@ -369,11 +370,4 @@ func (s Service) holds() string {
 		return string(s)
 	}
 	return "container"
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }

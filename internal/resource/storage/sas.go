@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -157,7 +158,7 @@ func (c *call) sasSignature(t Target, q url.Values, k delegationKey) *refusal {
 
 func (c *call) sasUser(user resource.Caller, q url.Values) *refusal {
 	wanted := q.Get("sduoid")
-	if wanted == "" || c.Check("user of the SAS", wanted, orNone(user.ObjectID), strings.EqualFold(wanted, user.ObjectID)) {
+	if wanted == "" || c.Check("user of the SAS", wanted, cmp.Or(user.ObjectID, "none"), strings.EqualFold(wanted, user.ObjectID)) {
 		return nil
 	}
 	return badSignature("The token is not of the user that the SAS is for.", "The SAS is for one user (sduoid), and the token is another one's.", "Send the SAS with a token of that user.")
@@ -166,11 +167,9 @@ func (c *call) sasUser(user resource.Caller, q url.Values) *refusal {
 // sasTime checks a validity. Seen: microsoft/AzureStorageExplorer#3163.
 func (c *call) sasTime(what, start, expiry string) *refusal {
 	from, to := parseTime(start), parseTime(expiry)
-	if start == "" {
-		start = "ever"
-	}
+	start = cmp.Or(start, "ever")
 	ok := !c.now.Before(from) && c.now.Before(to)
-	if c.Check(what+" valid", "lab time "+c.now.UTC().Format(time.RFC3339), start+" to "+orNone(expiry), ok) {
+	if c.Check(what+" valid", "lab time "+c.now.UTC().Format(time.RFC3339), start+" to "+cmp.Or(expiry, "none"), ok) {
 		return nil
 	}
 	return badSignature(fmt.Sprintf("Signature not valid in the specified time frame: Start [%s] - Expiry [%s] - Current [%s]", rfc1123(from), rfc1123(to), rfc1123(c.now)),
@@ -190,7 +189,7 @@ func (c *call) sasPermission(q url.Values, op operation) *refusal {
 	if op.sas == "" {
 		expected = "no SAS, but a token"
 	}
-	if c.Check("SAS permission", expected, fmt.Sprintf("%s (resource %s)", orNone(q.Get("sp")), orNone(q.Get("sr"))), allowed) {
+	if c.Check("SAS permission", expected, fmt.Sprintf("%s (resource %s)", cmp.Or(q.Get("sp"), "none"), cmp.Or(q.Get("sr"), "none")), allowed) {
 		return nil
 	}
 	return mismatch(fmt.Sprintf("The SAS (sp=%s, sr=%s) does not permit %s.", q.Get("sp"), q.Get("sr"), op.name), "Make one with the permission that is missing.")
@@ -290,7 +289,7 @@ func who(c resource.Caller) string {
 	if c.Name != "" {
 		return c.Name
 	}
-	return "object " + orNone(c.ObjectID)
+	return "object " + cmp.Or(c.ObjectID, "none")
 }
 
 // source checks who may read what x-ms-copy-source names: a SAS in it, a token of its own,
