@@ -22,6 +22,9 @@ const (
 	AtGranted      = "granted"       // Entra ID has signed an access token
 	AtNetwork      = "network rules" // a resource decides whether a client's network may reach it
 	AtAccess       = "access"        // a resource is about to let a caller in
+	AtSQLLogin     = "SQL login"     // a SQL server decides on a login
+	AtSQLRedirect  = "SQL redirect"  // a SQL server has let a client in, and may send it elsewhere
+	AtSQLSession   = "SQL session"   // an open session of a SQL server is about to answer a request
 )
 
 // Faults of what Entra ID and the resources answer.
@@ -96,4 +99,11 @@ const (
 	AssignmentDelayed = "assignment-delayed"
 	NetworkRules      = "network-rules"
 	SessionsRevoked   = "sessions-revoked"
+)
+
+// Faults of SQL servers.
+const (
+	SQLError        = "sql-error"
+	SQLRedirect     = "sql-redirect"
+	SQLSessionEnded = "sql-session-ended"
 )

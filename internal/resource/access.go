@@ -23,8 +23,21 @@ type Call struct {
 	Caller  Caller            // whom the token speaks for, verified or not
 	Checks  []journal.Check   // made so far
 
-	unauthenticated bool   // refused because there is no token
-	note            string // see Note
+	unauthenticated bool            // refused because there is no token
+	login           context.Context // of a stream; see Context
+	note            string          // see Note
+}
+
+// Context is that of the request, or, on a stream, of the login, once Kit.Login has begun:
+// faults that hit the call are added to it.
+func (c *Call) Context() context.Context {
+	if c.Request != nil {
+		return c.Request.Context()
+	}
+	if c.login == nil {
+		return context.Background()
+	}
+	return c.login
 }
 
 // Check notes a condition for the journal, and returns ok.

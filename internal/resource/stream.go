@@ -18,6 +18,7 @@ import (
 // it already. conn is the client's, or what goes over it, such as TLS.
 func (k Kit) Login(ctx context.Context, conn net.Conn, c *Call, a Access) *Failure {
 	ctx = k.Faults.WithTrail(ctx)
+	c.login = ctx
 	failed := k.admit(ctx, c, a)
 	reset := slices.ContainsFunc(faults.Hits(ctx), func(h faults.Hit) bool { return h.Name() == faultkind.ConnectionReset })
 	if reset {

@@ -1,0 +1,445 @@
+package answers
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/internal/resource/sql/tds"
+)
+
+// view is a catalog view of users and roles.
+type view struct {
+	columns []tds.Column
+	rows    func(*Session) []row
+}
+
+// views are those that can be asked. Source: learn.microsoft.com, sys-database-principals-transact-sql,
+// sys-database-role-members-transact-sql.
+var views = map[string]view{
+	"database_principals": {
+		columns: []tds.Column{
+			{Name: "name", Type: tds.NVarChar(128)}, {Name: "principal_id", Type: tds.Int}, {Name: "type", Type: tds.VarChar(1)}, {Name: "type_desc", Type: tds.NVarChar(60), Nullable: true},
+			{Name: "default_schema_name", Type: tds.NVarChar(128), Nullable: true}, {Name: "sid", Type: tds.VarBinary(85), Nullable: true}, {Name: "is_fixed_role", Type: tds.Bit},
+			{Name: "authentication_type", Type: tds.Int}, {Name: "authentication_type_desc", Type: tds.NVarChar(60), Nullable: true},
+		},
+		rows: (*Session).principals,
+	},
+	"database_role_members": {
+		columns: []tds.Column{{Name: "role_principal_id", Type: tds.Int}, {Name: "member_principal_id", Type: tds.Int}},
+		rows:    (*Session).members,
+	},
+}
+
+// firstUser is the id of the first user that was made, firstRole that of db_owner.
+const firstUser, firstRole = 5, 16384
+
+func (s *Session) principals() []row {
+	all := []row{
+		{"name": "public", "principal_id": int64(0), "type": "R", "type_desc": "DATABASE_ROLE", "is_fixed_role": false, "authentication_type": int64(0), "authentication_type_desc": "NONE"},
+		{"name": DBO, "principal_id": int64(1), "type": "E", "type_desc": "EXTERNAL_USER", "default_schema_name": "dbo", "is_fixed_role": false, "authentication_type": int64(4), "authentication_type_desc": "EXTERNAL"},
+	}
+	for n, u := range s.database.Users() {
+		r := row{"name": u.Name, "principal_id": int64(firstUser + n), "type": "E", "type_desc": "EXTERNAL_USER", "default_schema_name": "dbo", "sid": u.SID[:], "is_fixed_role": false, "authentication_type": int64(4), "authentication_type_desc": "EXTERNAL"}
+		if u.Group {
+			r["type"], r["type_desc"], r["default_schema_name"] = "X", "EXTERNAL_GROUP", nil
+		}
+		all = append(all, r)
+	}
+	for n, name := range FixedRoles() {
+		all = append(all, row{"name": name, "principal_id": int64(firstRole + n), "type": "R", "type_desc": "DATABASE_ROLE", "is_fixed_role": true, "authentication_type": int64(0), "authentication_type_desc": "NONE"})
+	}
+	return all
+}
+
+func (s *Session) members() []row {
+	var all []row
+	for n, u := range s.database.Users() {
+		for k, role := range FixedRoles() {
+			if slices.Contains(u.Roles, role) {
+				all = append(all, row{"role_principal_id": int64(firstRole + k), "member_principal_id": int64(firstUser + n)})
+			}
+		}
+	}
+	return all
+}
+
+// query is a SELECT.
+type query struct {
+	session *Session
+	columns []expression
+	from    []source
+	where   condition
+	order   []expression
+	down    []bool
+	top     int
+	into    []*variable // of SELECT @a = …
+}
+
+// source is a view with the name that its columns have in the query.
+type source struct {
+	view view
+	name string
+	on   condition // with the sources before it; nil for the first
+}
+
+func (p *parser) selectStatement() (statement, error) {
+	q, err := p.query()
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, out *tds.Reply) error { return q.answer(out) }, nil
+}
+
+// query reads what follows SELECT.
+func (p *parser) query() (*query, error) {
+	q := &query{session: p.session, top: -1}
+	if p.accept("TOP") {
+		parenthesis := p.accept("(")
+		e, err := p.primary()
+		if err != nil || !e.of.IsInteger() {
+			return nil, unsupported(err)
+		}
+		n, err := e.value(nil)
+		if err != nil || n == nil || n.(int64) < 0 {
+			return nil, unsupported(err)
+		}
+		q.top = int(n.(int64))
+		if parenthesis && !p.accept(")") {
+			return nil, errUnsupported
+		}
+	}
+	list := p.at // the columns are read once it is known what they are from
+	if err := p.skipColumns(); err != nil {
+		return nil, err
+	}
+	if p.accept("FROM") {
+		if err := p.from(q); err != nil {
+			return nil, err
+		}
+	}
+	after := p.at
+	p.at = list
+	defer p.scope(q.from)()
+	if err := p.columns(q); err != nil {
+		return nil, err
+	}
+	p.at = after
+	var err error
+	if p.accept("WHERE") {
+		if q.where, err = p.condition(); err != nil {
+			return nil, err
+		}
+	}
+	if p.accept("ORDER", "BY") {
+		if err := p.orderBy(q); err != nil {
+			return nil, err
+		}
+	}
+	if t := p.next(); t.kind != end && !t.is(";") && !t.is(")") && !begins(t) {
+		return nil, errUnsupported
+	}
+	return q, nil
+}
+
+// skipColumns goes to the end of the list of columns.
+func (p *parser) skipColumns() error {
+	depth := 0
+	for {
+		t := p.next()
+		switch {
+		case t.is("("), t.is("CASE"):
+			depth++
+		case t.is(")"), t.is("END"):
+			if depth == 0 {
+				return nil
+			}
+			depth--
+		case depth == 0 && (t.kind == end || t.is("FROM") || t.is(";") || t.is("WHERE") || t.is("ORDER") || begins(t)):
+			return nil
+		case t.kind == end:
+			return errUnsupported
+		}
+		p.take()
+	}
+}
+
+func (p *parser) from(q *query) error {
+	for {
+		schema, err := p.name()
+		if err == nil {
+			err = p.expect(".")
+		}
+		if err != nil {
+			return err
+		}
+		name, err := p.name()
+		if err != nil {
+			return err
+		}
+		v, ok := views[strings.ToLower(name)]
+		if !ok || !strings.EqualFold(schema, "sys") {
+			return errUnsupported
+		}
+		s := source{view: v, name: strings.ToLower(name)}
+		as := p.accept("AS")
+		if t := p.next(); as || t.kind == identifier || t.kind == word && !begins(t) && !clause(t) {
+			if name, err = p.name(); err != nil {
+				return err
+			}
+			s.name = strings.ToLower(name)
+		}
+		if len(q.from) > 0 {
+			if err := p.expect("ON"); err != nil {
+				return err
+			}
+			undo := p.scope(append(q.from[:len(q.from):len(q.from)], s))
+			s.on, err = p.condition()
+			undo()
+			if err != nil {
+				return err
+			}
+		}
+		q.from = append(q.from, s)
+		if !p.accept("JOIN") && !p.accept("INNER", "JOIN") {
+			return nil
+		}
+	}
+}
+
+// clause reports whether a part of a query begins with the token.
+func clause(t token) bool {
+	return slices.ContainsFunc(strings.Fields("WHERE ORDER GROUP HAVING ON JOIN INNER LEFT RIGHT FULL CROSS OUTER UNION EXCEPT INTERSECT FOR OPTION OFFSET WITH"), t.is)
+}
+
+// columns reads the list of columns.
+func (p *parser) columns(q *query) error {
+	for {
+		if p.accept("*") && len(q.from) > 0 {
+			for _, s := range q.from {
+				for _, c := range s.view.columns {
+					q.columns = append(q.columns, columnOf(s, c))
+				}
+			}
+		} else if err := p.column(q); err != nil {
+			return err
+		}
+		if !p.accept(",") {
+			break
+		}
+	}
+	if t := p.next(); t.kind != end && !t.is("FROM") && !t.is("WHERE") && !t.is("ORDER") && !t.is(";") && !t.is(")") && !begins(t) || len(q.into) > 0 && len(q.into) != len(q.columns) {
+		return errUnsupported
+	}
+	return nil
+}
+
+// column reads one column: [name =] expression [[AS] name], or @variable = expression.
+func (p *parser) column(q *query) error {
+	var name string
+	var into *variable
+	if t := p.next(); p.at+1 < len(p.tokens) && p.tokens[p.at+1].is("=") && (t.kind == word || t.kind == identifier) {
+		if strings.HasPrefix(t.text, "@") {
+			if into = p.variables[strings.ToLower(t.text)]; into == nil {
+				return undeclared(t)
+			}
+		}
+		name = t.text
+		p.take()
+		p.take()
+	}
+	e, err := p.expression()
+	if err != nil {
+		return err
+	}
+	as := p.accept("AS")
+	if t := p.next(); as && t.kind == text || t.kind == identifier || t.kind == word && (as || !begins(t) && !clause(t) && !t.is("FROM")) {
+		name = p.take().text
+	}
+	if into != nil {
+		if e, err = cast(e, into.of, 0); err != nil {
+			return err
+		}
+		q.into = append(q.into, into)
+	} else if name != "" {
+		e.name = name
+	}
+	q.columns = append(q.columns, e)
+	return nil
+}
+
+// scope lets names stand for columns of sources, until undo is called.
+func (p *parser) scope(sources []source) (undo func()) {
+	before := p.sources
+	p.sources = sources
+	return func() { p.sources = before }
+}
+
+// reference reads the name of a column, with or without that of its source. first was taken.
+func (p *parser) reference(first string) (expression, error) {
+	of, name := "", first
+	if p.accept(".") {
+		var err error
+		if name, err = p.name(); err != nil {
+			return expression{}, err
+		}
+		of = strings.ToLower(first)
+	}
+	for _, s := range p.sources {
+		if of != "" && of != s.name {
+			continue
+		}
+		for _, c := range s.view.columns {
+			if strings.EqualFold(c.Name, name) {
+				return columnOf(s, c), nil
+			}
+		}
+	}
+	return expression{}, errUnsupported
+}
+
+func columnOf(s source, c tds.Column) expression {
+	key := s.name + "." + c.Name
+	return expression{of: c.Type, name: c.Name, value: func(r row) (any, error) { return r[key], nil }}
+}
+
+func (p *parser) orderBy(q *query) error {
+	for {
+		e, err := p.expression()
+		if err != nil {
+			return err
+		}
+		q.order = append(q.order, e)
+		down := p.accept("DESC")
+		if !down {
+			p.accept("ASC")
+		}
+		q.down = append(q.down, down)
+		if !p.accept(",") {
+			return nil
+		}
+	}
+}
+
+// rows are the combinations of the sources' rows for which the conditions hold, in order.
+func (q *query) rows() ([]row, error) {
+	all := []row{{}}
+	for _, s := range q.from {
+		var joined []row
+		for _, before := range all {
+			for _, r := range s.view.rows(q.session) {
+				both := row{}
+				for k, v := range before {
+					both[k] = v
+				}
+				for k, v := range r {
+					both[s.name+"."+k] = v
+				}
+				holds, err := isTrue, error(nil)
+				if s.on != nil {
+					holds, err = s.on(both)
+				}
+				if err != nil {
+					return nil, err
+				}
+				if holds == isTrue {
+					joined = append(joined, both)
+				}
+			}
+		}
+		all = joined
+	}
+	var found []row
+	for _, r := range all {
+		holds, err := isTrue, error(nil)
+		if q.where != nil {
+			holds, err = q.where(r)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if holds == isTrue {
+			found = append(found, r)
+		}
+	}
+	if err := q.sort(found); err != nil {
+		return nil, err
+	}
+	if q.top >= 0 {
+		found = found[:min(len(found), q.top)]
+	}
+	return found, nil
+}
+
+func (q *query) sort(rows []row) (failed error) {
+	slices.SortStableFunc(rows, func(a, b row) int {
+		for n, e := range q.order {
+			x, err := e.value(a)
+			if err != nil {
+				failed = err
+			}
+			y, err := e.value(b)
+			if err != nil {
+				failed = err
+			}
+			order := 0
+			switch x := x.(type) {
+			case int64:
+				if m, ok := y.(int64); ok {
+					order = int(min(1, max(-1, x-m)))
+				}
+			case string:
+				if t, ok := y.(string); ok {
+					order = strings.Compare(strings.ToLower(x), strings.ToLower(t))
+				}
+			}
+			if q.down[n] {
+				order = -order
+			}
+			if order != 0 {
+				return order
+			}
+		}
+		return 0
+	})
+	return failed
+}
+
+func (q *query) answer(out *tds.Reply) error {
+	if len(q.from) > 0 {
+		q.session.touch()
+	}
+	rows, err := q.rows()
+	if err != nil {
+		return err
+	}
+	q.session.rows = int64(len(rows))
+	if len(q.into) > 0 {
+		for _, r := range rows {
+			for n, e := range q.columns {
+				if q.into[n].value, err = e.value(r); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	columns := make([]tds.Column, len(q.columns))
+	for n, e := range q.columns {
+		columns[n] = tds.Column{Name: e.name, Type: e.of, Nullable: true}
+	}
+	out.Columns(columns)
+	values := make([]any, len(columns))
+	for _, r := range rows {
+		for n, e := range q.columns {
+			if values[n], err = e.value(r); err != nil {
+				return err
+			}
+		}
+		if err := out.Row(values); err != nil {
+			return err
+		}
+	}
+	out.EndRows()
+	return nil
+}

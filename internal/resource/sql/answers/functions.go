@@ -1,0 +1,183 @@
+package answers
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/internal/resource/sql/tds"
+)
+
+// version is @@VERSION. Source: microsoft/go-mssqldb and dotnet/SqlClient issues of 2024 and 2025 quote it.
+const version = "Microsoft SQL Azure (RTM) - 12.0.2000.8 \n\tJan 1 2026 00:00:00 \n\tCopyright (C) 2026 Microsoft Corporation\n"
+
+// global is @@name.
+func (s *Session) global(name string) (expression, error) {
+	switch name {
+	case "VERSION":
+		return constant(tds.NVarChar(300), version), nil
+	case "SERVERNAME":
+		return constant(tds.NVarChar(128), s.login.Server), nil
+	case "SPID":
+		return constant(tds.SmallInt, s.login.SPID), nil
+	case "TRANCOUNT":
+		return computed(tds.Int, func() any { return s.open }), nil
+	case "ROWCOUNT":
+		return computed(tds.Int, func() any { return s.rows }), nil
+	case "LANGUAGE":
+		return constant(tds.NVarChar(128), "us_english"), nil
+	case "MAX_PRECISION":
+		return constant(tds.TinyInt, int64(38)), nil
+	}
+	return expression{}, errUnsupported
+}
+
+// niladic are functions without parentheses.
+func (s *Session) niladic(name string) (expression, bool) {
+	switch name {
+	case "SYSTEM_USER":
+		return constant(tds.NVarChar(128), s.login.Name), true
+	case "USER", "CURRENT_USER", "SESSION_USER":
+		return constant(tds.NVarChar(128), s.login.User), true
+	case "CURRENT_TIMESTAMP":
+		return computed(tds.DateTime, func() any { return s.now().UTC() }), true
+	}
+	return expression{}, false
+}
+
+// call reads the arguments of a function, whose opening parenthesis was taken.
+func (p *parser) call(name string) (expression, error) {
+	var arguments []expression
+	for !p.accept(")") {
+		if len(arguments) > 0 && !p.accept(",") {
+			return expression{}, errUnsupported
+		}
+		e, err := p.expression()
+		if err != nil {
+			return expression{}, err
+		}
+		arguments = append(arguments, e)
+	}
+	s := p.session
+	switch len(arguments) {
+	case 0:
+		return s.function(name)
+	case 1:
+		return s.function1(name, arguments[0])
+	case 2:
+		return s.function2(name, arguments[0], arguments[1])
+	}
+	return expression{}, errUnsupported
+}
+
+func (s *Session) function(name string) (expression, error) {
+	text := func(v string) (expression, error) { return constant(tds.NVarChar(128), v), nil }
+	switch name {
+	case "SUSER_SNAME", "SUSER_NAME", "ORIGINAL_LOGIN":
+		return text(s.login.Name)
+	case "SUSER_SID":
+		return constant(tds.VarBinary(85), s.login.SID[:]), nil
+	case "USER_NAME":
+		return text(s.login.User)
+	case "DB_NAME":
+		return text(s.Database())
+	case "SCHEMA_NAME":
+		return text("dbo")
+	case "APP_NAME":
+		return text(s.login.App)
+	case "HOST_NAME":
+		return text(s.login.Host)
+	case "GETDATE", "GETUTCDATE": // Azure SQL's time zone is UTC
+		return computed(tds.DateTime, func() any { return s.now().UTC() }), nil
+	case "SYSDATETIME", "SYSUTCDATETIME":
+		return computed(tds.DateTime2(7), func() any { return s.now().UTC().Truncate(100 * time.Nanosecond) }), nil
+	case "XACT_STATE":
+		return computed(tds.SmallInt, func() any { return min(s.open, 1) }), nil
+	}
+	return expression{}, errUnsupported
+}
+
+func (s *Session) function1(name string, a expression) (expression, error) {
+	of := func(t tds.Type, f func(string) any) (expression, error) {
+		if !a.of.IsText() {
+			return expression{}, errUnsupported
+		}
+		return expression{of: t, value: func(r row) (any, error) {
+			v, err := a.value(r)
+			if err != nil || v == nil {
+				return nil, err
+			}
+			return f(v.(string)), nil
+		}}, nil
+	}
+	switch name {
+	case "SERVERPROPERTY":
+		return of(tds.NVarChar(128), func(property string) any {
+			// Source: learn.microsoft.com, serverproperty-transact-sql
+			values := map[string]string{"productversion": "12.0.2000.8", "productlevel": "RTM", "edition": "SQL Azure", "servername": s.login.Server, "collation": "SQL_Latin1_General_CP1_CI_AS"}
+			if v, ok := values[strings.ToLower(property)]; ok {
+				return v
+			}
+			return nil
+		})
+	case "IS_MEMBER", "IS_ROLEMEMBER":
+		return of(tds.Int, func(role string) any {
+			known, ok := fixedRole(role)
+			switch {
+			case strings.EqualFold(role, "public"):
+				return int64(1)
+			case !ok:
+				return nil
+			case slices.Contains(s.roles(), known):
+				return int64(1)
+			}
+			return int64(0)
+		})
+	case "QUOTENAME":
+		return of(tds.NVarChar(258), func(name string) any { return "[" + strings.ReplaceAll(name, "]", "]]") + "]" })
+	case "DATABASE_PRINCIPAL_ID", "USER_ID":
+		return of(tds.Int, func(name string) any {
+			for _, u := range s.principals() {
+				if strings.EqualFold(u["name"].(string), name) {
+					return u["principal_id"]
+				}
+			}
+			return nil
+		})
+	}
+	return expression{}, errUnsupported
+}
+
+func (s *Session) function2(name string, a, b expression) (expression, error) {
+	switch {
+	case name == "IS_ROLEMEMBER" && a.of.IsText() && b.of.IsText():
+		return expression{of: tds.Int, value: func(r row) (any, error) {
+			role, err := a.value(r)
+			if err != nil || role == nil {
+				return nil, err
+			}
+			user, err := b.value(r)
+			if err != nil || user == nil {
+				return nil, err
+			}
+			known, ok := fixedRole(role.(string))
+			for _, u := range s.database.Users() {
+				if ok && strings.EqualFold(u.Name, user.(string)) {
+					if slices.Contains(u.Roles, known) {
+						return int64(1), nil
+					}
+					return int64(0), nil
+				}
+			}
+			return nil, nil
+		}}, nil
+	case (name == "ISNULL" || name == "COALESCE") && a.of.ID == b.of.ID:
+		return expression{of: wider(a.of, b.of), value: func(r row) (any, error) {
+			if v, err := a.value(r); err != nil || v != nil {
+				return v, err
+			}
+			return b.value(r)
+		}}, nil
+	}
+	return expression{}, errUnsupported
+}
