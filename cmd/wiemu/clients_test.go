@@ -208,6 +208,21 @@ func TestPageOfStorageAccounts(t *testing.T) {
 	}
 }
 
+// The page of Azure SQL leads from nothing to a program that logs in.
+func TestPageOfAzureSQL(t *testing.T) {
+	out := runPage(t, filepath.Join("docs", "resources", "azure-sql.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	for _, want := range []string{
+		"user web, reads true, writes false",
+		"Login failed for user '<token-identified principal>'",
+		"has a SID made of the object id",
+		"Make the SID of the client id b96d264b-7053-4465-a4a7-32be5b0fec49",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
 // withDocker are blocks of the README that need it.
 var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu (kind|compose|cluster|scenario run (\S+ )?--on)) `)
 

@@ -259,7 +259,7 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 	}
 }
 
-// typeName gives the types of packages fault and storage names of their own, and their
+// typeName gives the types of packages fault, storage and sql names of their own, and their
 // parameters the types that YAML may write them in.
 func typeName(of reflect.Type) string {
 	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
@@ -267,6 +267,9 @@ func typeName(of reflect.Type) string {
 	}
 	if strings.HasSuffix(of.PkgPath(), "/resource/storage") {
 		return "Storage" + of.Name()
+	}
+	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
+		return "SQL" + of.Name()
 	}
 	return of.Name()
 }
@@ -282,7 +285,7 @@ func TestSchemaIsThatOfTheTypes(t *testing.T) {
 		}
 		return nil
 	}}
-	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage"} {
+	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage", "../../internal/resource/sql"} {
 		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/config", dir); err != nil {
 			t.Fatal(err)
 		}

@@ -192,6 +192,7 @@ func (r *Recorder) sharedConfig() (config.Config, error) {
 func withoutThisMachine(c *config.Config) {
 	c.Listen, c.AllowHosts = config.Listen{}, nil
 	withoutBackend(c)
+	withoutEngines(c)
 	c.Issuers = slices.Clone(c.Issuers)
 	for i := range c.Issuers {
 		c.Issuers[i].CA, c.Issuers[i].BearerTokenFile, c.Issuers[i].Server = "", "", ""

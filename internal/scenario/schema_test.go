@@ -78,13 +78,16 @@ func generateSchema(t *testing.T) []byte {
 	return append(text, '\n')
 }
 
-// typeName gives the types of packages fault and storage names of their own.
+// typeName gives the types of packages fault, storage and sql names of their own.
 func typeName(of reflect.Type) string {
 	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
 		return "Fault" + of.Name()
 	}
 	if strings.HasSuffix(of.PkgPath(), "/resource/storage") {
 		return "Storage" + of.Name()
+	}
+	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
+		return "SQL" + of.Name()
 	}
 	return of.Name()
 }

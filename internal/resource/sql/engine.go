@@ -94,7 +94,7 @@ func (e *engine) prepare(ctx context.Context, database string, logins []login) e
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
+	defer func() { _ = admin.Close() }() // its work is done
 	for _, l := range logins {
 		for _, sql := range e.statements(l) {
 			if err := admin.Exec(sql); err != nil {
@@ -140,7 +140,7 @@ func (e *engine) drop(ctx context.Context, database string, names []string) erro
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
+	defer func() { _ = admin.Close() }() // its work is done
 	for _, name := range names {
 		if err := admin.Exec("DROP USER IF EXISTS " + quoteName(name)); err != nil {
 			return err

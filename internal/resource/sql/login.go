@@ -138,7 +138,7 @@ func (a *attempt) refuse(r *refusal) *resource.Failure {
 
 // hit reports whether a fault of a kind hits the login.
 func (a *attempt) hit(kind string) (faults.Hit, bool) {
-	about := faults.Subject{Component: Name, Host: a.Call.Host, Client: a.Caller.ClientID}
+	about := faults.Subject{Component: Name, Host: a.Host, Client: a.Caller.ClientID}
 	return a.servers.kit.Faults.HitCall(a.Context(), kind, about, nil)
 }
 

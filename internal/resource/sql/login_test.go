@@ -151,7 +151,6 @@ func TestCreateUser(t *testing.T) {
 	}
 }
 
-
 // A client that is sent elsewhere logs in there; the answer to its login has no error.
 func TestRedirect(t *testing.T) {
 	server := orders()

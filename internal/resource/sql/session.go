@@ -48,7 +48,7 @@ func (s *session) ended() *tds.Error {
 	a, k := s.attempt, s.listener.servers.kit
 	now := k.Clock.Now()
 	if k.Faults.Any() {
-		about := faults.Subject{Component: Name, Host: a.Call.Host, Client: a.Caller.ClientID}
+		about := faults.Subject{Component: Name, Host: a.Host, Client: a.Caller.ClientID}
 		ctx := k.Faults.WithTrail(s.ctx)
 		if h, hit := k.Faults.HitCall(ctx, faultkind.SQLSessionEnded, about, nil); hit {
 			e, meaning, remedy := tokenEnded(), "A fault had the server look at the session's token before its ten hours were over.", "A program has to take a connection that fails out of its pool and open another one."
@@ -109,7 +109,7 @@ func (a *attempt) roles() []string {
 func (s *session) record(ctx context.Context, what string, failed *tds.Error, meaning, remedy string) {
 	a, k := s.attempt, s.listener.servers.kit
 	e := journal.Event{
-		Kind: journal.Access, Outcome: journal.Granted, Component: Name, Resource: k.Resource.Title, Host: a.Call.Host,
+		Kind: journal.Access, Outcome: journal.Granted, Component: Name, Resource: k.Resource.Title, Host: a.Host,
 		Tenant: a.Caller.Tenant, ClientID: a.Caller.ClientID, ObjectID: a.Caller.ObjectID, Identity: a.Caller.Name, UTI: a.Caller.UTI,
 		Detail:  map[string]string{"server": a.server.name, "database": a.database.name, "user": a.user.Name},
 		Summary: fmt.Sprintf("%s: %s in database %s of %s by %s", k.Resource.Title, what, a.database.name, a.server.name, a.user.Name),

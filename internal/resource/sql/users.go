@@ -22,7 +22,7 @@ type database struct {
 	name, tenant string
 
 	mu    sync.RWMutex
-	users []answers.User // in the order in which they were made
+	users []user // in the order in which they were made
 }
 
 func (s *server) database(name string) *database {
@@ -59,37 +59,64 @@ func sidOf(id string) [16]byte {
 	return sid
 }
 
-// configure makes a user, or gives one that is there further roles.
-func (d *database) configure(u User) error {
-	p, ok := d.kit.Directory.Principal(d.tenant, u.Identity)
-	if !ok {
-		return fmt.Errorf("user %q: identity: expected the client id of an application or managed identity of tenant %s, found %q", u.Name, d.tenant, u.Identity)
+// user is a contained user. One of the configuration may be of an identity that comes into
+// the directory later, such as a component's of a radixconfig.yaml, so that its name and its
+// SID are looked up when they are asked for.
+type user struct {
+	answers.User
+	identity string // client id of one of the configuration; "" if the others are known
+	sid      string // what its SID is made of: see User
+}
+
+// resolved is the user as it is now.
+func (d *database) resolved(u user) answers.User {
+	if u.identity == "" {
+		return u.User
 	}
-	sid := sidOf(p.ClientID)
-	if u.SID == byObjectID {
-		sid = sidOf(p.ObjectID)
+	made := u.User
+	made.SID = sidOf(u.identity)
+	p, ok := d.kit.Directory.Principal(d.tenant, u.identity)
+	switch {
+	case u.sid != byObjectID:
+	case ok:
+		made.SID = sidOf(p.ObjectID)
+	default: // nobody has it yet
+		made.SID = [16]byte{}
 	}
-	d.mu.RLock()
-	n := slices.IndexFunc(d.users, func(known answers.User) bool { return known.SID == sid })
-	name := u.Name
-	if name == "" {
-		name = p.DisplayName
-	}
-	if n >= 0 {
-		name = d.users[n].Name
-	}
-	d.mu.RUnlock()
-	if n < 0 {
-		if err := d.Create(answers.NewUser{Name: name, SID: sid, Given: true}); err != nil {
-			return fmt.Errorf("user %s: %w", name, err)
+	if made.Name == "" {
+		made.Name = u.identity
+		if ok && p.DisplayName != "" {
+			made.Name = p.DisplayName
 		}
+	}
+	return made
+}
+
+// configure makes a user, or gives the one that the identity is further roles.
+func (d *database) configure(u User) error {
+	if _, err := tds.ParseGUID(u.Identity); err != nil {
+		return fmt.Errorf("user %q: identity: expected the client id of an application or managed identity, found %q", u.Name, u.Identity)
 	}
 	for _, role := range u.Roles {
 		if !slices.Contains(answers.FixedRoles(), role) {
-			return fmt.Errorf("user %s: role: expected one of %s, found %q", name, strings.Join(answers.FixedRoles(), ", "), role)
+			return fmt.Errorf("user %s: role: expected one of %s, found %q", u.Identity, strings.Join(answers.FixedRoles(), ", "), role)
 		}
-		if err := d.SetMember(role, name, true); err != nil {
-			return fmt.Errorf("user %s: %w", name, err)
+	}
+	made := user{answers.User{Name: u.Name}, strings.ToLower(u.Identity), u.SID}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	is := d.resolved(made)
+	n := slices.IndexFunc(d.users, func(known user) bool { return d.resolved(known).SID == is.SID })
+	if n < 0 {
+		if slices.ContainsFunc(d.users, func(known user) bool { return strings.EqualFold(d.resolved(known).Name, is.Name) }) {
+			return fmt.Errorf("user %s: expected a name of its own, which another user has", is.Name)
+		}
+		n = len(d.users)
+		d.users = append(d.users, made)
+	}
+	for _, role := range u.Roles {
+		if !slices.Contains(d.users[n].Roles, role) {
+			d.users[n].Roles = append(d.users[n].Roles, role)
 		}
 	}
 	return nil
@@ -102,8 +129,9 @@ func (d *database) Name() string { return d.name }
 func (d *database) Users() []answers.User {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	all := slices.Clone(d.users)
-	for n := range all {
+	all := make([]answers.User, len(d.users))
+	for n, u := range d.users {
+		all[n] = d.resolved(u)
 		all[n].Roles = slices.Clone(all[n].Roles)
 	}
 	return all
@@ -135,7 +163,8 @@ func (d *database) Create(u answers.NewUser) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, known := range d.users {
+	for _, there := range d.users {
+		known := d.resolved(there)
 		switch {
 		case strings.EqualFold(known.Name, u.Name) || strings.EqualFold(u.Name, answers.DBO):
 			return tds.Errorf(15023, "User, group, or role '%s' already exists in the current database.", u.Name)
@@ -143,7 +172,7 @@ func (d *database) Create(u answers.NewUser) error {
 			return tds.Errorf(15063, "The login already has an account under a different user name.")
 		}
 	}
-	d.users = append(d.users, answers.User{Name: u.Name, SID: sid, Group: u.Group})
+	d.users = append(d.users, user{User: answers.User{Name: u.Name, SID: sid, Group: u.Group}})
 	return nil
 }
 
@@ -171,19 +200,19 @@ func (d *database) Drop(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := len(d.users)
-	if d.users = slices.DeleteFunc(d.users, func(u answers.User) bool { return strings.EqualFold(u.Name, name) }); len(d.users) == n {
+	if d.users = slices.DeleteFunc(d.users, func(u user) bool { return strings.EqualFold(d.resolved(u).Name, name) }); len(d.users) == n {
 		return tds.Errorf(15151, "Cannot drop the user '%s', because it does not exist or you do not have permission.", name)
 	}
 	return nil
 }
 
 // SetMember implements answers.Database.
-func (d *database) SetMember(role, user string, member bool) error {
+func (d *database) SetMember(role, name string, member bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := slices.IndexFunc(d.users, func(u answers.User) bool { return strings.EqualFold(u.Name, user) })
+	n := slices.IndexFunc(d.users, func(u user) bool { return strings.EqualFold(d.resolved(u).Name, name) })
 	if n < 0 {
-		return tds.Errorf(15151, "Cannot add the principal '%s', because it does not exist or you do not have permission.", user)
+		return tds.Errorf(15151, "Cannot add the principal '%s', because it does not exist or you do not have permission.", name)
 	}
 	roles := slices.DeleteFunc(slices.Clone(d.users[n].Roles), func(r string) bool { return r == role })
 	if member {

@@ -12,6 +12,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/arm"
 	"github.com/wiemu/wiemu/internal/resource/graph"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
+	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/resource/storage/backends"
 )
@@ -23,6 +24,7 @@ func Resources() []resource.Description {
 		graph.Description(),
 		arm.Description(),
 		storage.Description(backends.Open),
+		sql.Description(),
 	}
 }
 

@@ -189,7 +189,7 @@ func Users(sql string, d Database, l Login) (do []func() error, all, some bool) 
 	}
 	p := &parser{session: New(d, l, nil), sql: sql, tokens: tokens, variables: map[string]*variable{}}
 	all = true
-	for p.skip(";"); p.next().kind != end; p.skip(";") {
+	for p.skip(); p.next().kind != end; p.skip() {
 		at := p.at
 		var run func() error
 		switch first := p.take(); {
@@ -214,7 +214,7 @@ func Users(sql string, d Database, l Login) (do []func() error, all, some bool) 
 }
 
 // permitted returns SQL Server's refusal unless the user may do something with an object.
-func (s *Session) permitted(permission, object string) error {
+func (s *Session) permitted(permission, object string) *tds.Error {
 	if permission == "" || object == "" {
 		return nil
 	}

@@ -353,28 +353,29 @@ func (p *parser) typeName() (tds.Type, error) {
 // cast converts between types, where the result is the same as SQL Server's.
 func cast(e expression, to tds.Type, style int) (expression, error) {
 	var convert func(v any) (any, error)
+	always := func(f func(v any) any) { convert = func(v any) (any, error) { return f(v), nil } }
 	binaryID := tds.VarBinary(1).ID
 	switch from := e.of; {
 	case from == to && style == 0:
 		return expression{of: to, value: e.value}, nil
 	case from.IsText() && to.IsText():
-		convert = func(v any) (any, error) { return cut(v.(string), to), nil }
+		always(func(v any) any { return cut(v.(string), to) })
 	case from.IsInteger() && to.IsInteger():
 		convert = func(v any) (any, error) { return within(to, v.(int64)) }
 	case (from.IsInteger() || from == tds.Bit) && to == tds.Bit:
-		convert = func(v any) (any, error) {
+		always(func(v any) any {
 			if b, ok := v.(bool); ok {
-				return b, nil
+				return b
 			}
-			return v.(int64) != 0, nil
-		}
+			return v.(int64) != 0
+		})
 	case from == tds.Bit && to.IsInteger():
-		convert = func(v any) (any, error) {
+		always(func(v any) any {
 			if v.(bool) {
-				return int64(1), nil
+				return int64(1)
 			}
-			return int64(0), nil
-		}
+			return int64(0)
+		})
 	case from.IsInteger() && to.IsText():
 		convert = func(v any) (any, error) {
 			s := strconv.FormatInt(v.(int64), 10)
@@ -392,7 +393,7 @@ func cast(e expression, to tds.Type, style int) (expression, error) {
 			return tds.FormatGUID(g), nil
 		}
 	case from == tds.GUID && to.IsText() && (to.Size < 0 || textLength(to) >= 36):
-		convert = func(v any) (any, error) { return v, nil }
+		always(func(v any) any { return v })
 	case from == tds.GUID && to.ID == binaryID && (to.Size < 0 || to.Size >= 16):
 		convert = func(v any) (any, error) {
 			g, err := tds.ParseGUID(v.(string))
@@ -407,21 +408,21 @@ func cast(e expression, to tds.Type, style int) (expression, error) {
 			return tds.FormatGUID([16]byte(raw)), nil
 		}
 	case from.ID == binaryID && to.IsText() && (style == 1 || style == 2):
-		convert = func(v any) (any, error) {
+		always(func(v any) any {
 			s := fmt.Sprintf("%X", v)
 			if style == 1 {
 				s = "0x" + s
 			}
-			return cut(s, to), nil
-		}
+			return cut(s, to)
+		})
 	case from.ID == binaryID && to.ID == binaryID:
-		convert = func(v any) (any, error) {
+		always(func(v any) any {
 			raw := v.([]byte)
 			if to.Size >= 0 {
 				raw = raw[:min(len(raw), to.Size)]
 			}
-			return raw, nil
-		}
+			return raw
+		})
 	default:
 		return expression{}, errUnsupported
 	}
@@ -596,7 +597,7 @@ func compare(a expression, operator string, b expression) (condition, error) {
 	case a.of.IsInteger() && b.of.IsInteger():
 		onlyEqual = false
 		order = func(x, y any) int { return new(big.Int).Sub(big.NewInt(x.(int64)), big.NewInt(y.(int64))).Sign() }
-	case a.of == b.of && a.of == tds.GUID, a.of == b.of && a.of == tds.Bit:
+	case a.of == b.of && (a.of == tds.GUID || a.of == tds.Bit):
 		order = func(x, y any) int {
 			if x == y {
 				return 0

@@ -53,8 +53,9 @@ func (p *parser) expect(all ...string) error {
 	return nil
 }
 
-func (p *parser) skip(s string) {
-	for p.accept(s) {
+// skip goes over the ends of statements.
+func (p *parser) skip() {
+	for p.accept(";") {
 	}
 }
 
@@ -63,7 +64,7 @@ type statement func(ctx context.Context, out *tds.Reply) error
 
 func (p *parser) batch() ([]statement, error) {
 	var all []statement
-	for p.skip(";"); p.next().kind != end; p.skip(";") {
+	for p.skip(); p.next().kind != end; p.skip() {
 		first := p.next()
 		s, err := p.statement()
 		if err != nil {
@@ -77,17 +78,17 @@ func (p *parser) batch() ([]statement, error) {
 // refuse is the error of a statement that begins with a token: its own, or, if it is not
 // answered, that the permission or the engine for it is missing.
 func (p *parser) refuse(err error, first token) error {
-	if err != errUnsupported {
-		if e, ok := err.(*tds.Error); ok && e.Line == 0 {
+	if !errors.Is(err, errUnsupported) {
+		if e := (*tds.Error)(nil); errors.As(err, &e) && e.Line == 0 {
 			e.Line = first.line
 		}
 		return err
 	}
 	what := strings.ToUpper(clip(first.text))
 	if permission, object := p.object(); object != "" {
-		if err := p.session.permitted(permission, object); err != nil {
-			err.(*tds.Error).Line = first.line
-			return err
+		if denied := p.session.permitted(permission, object); denied != nil {
+			denied.Line = first.line
+			return denied
 		}
 		what = permission
 	}
@@ -241,7 +242,7 @@ func begins(t token) bool {
 // block reads to END.
 func (p *parser) block() (statement, error) {
 	var all []statement
-	for p.skip(";"); !p.accept("END"); p.skip(";") {
+	for p.skip(); !p.accept("END"); p.skip() {
 		s, err := p.statement()
 		if err != nil {
 			return nil, err
@@ -267,7 +268,7 @@ func (p *parser) ifStatement() (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.skip(";")
+	p.skip()
 	var other statement
 	if p.accept("ELSE") {
 		if other, err = p.statement(); err != nil {

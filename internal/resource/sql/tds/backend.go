@@ -366,7 +366,7 @@ func (p *Pipe) answers(client *wire, answering <-chan func()) error {
 			return err
 		}
 		if _, err := client.w.Write(packet); err != nil {
-			return nil // the client is gone, as its reader says
+			return net.ErrClosed // the client is gone, as its reader says
 		}
 		if packet[1]&statusEnd != 0 {
 			select {

@@ -105,7 +105,7 @@ func (c *conversation) request(ctx context.Context, m message, messages <-chan m
 		err = <-answered
 	case lost := <-failed:
 		stop()
-		<-answered
+		_ = <-answered // nobody is there to be told
 		return nil, lost
 	}
 	if err == nil {

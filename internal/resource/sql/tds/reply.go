@@ -73,8 +73,8 @@ func (r *Reply) Columns(columns []Column) {
 // Row adds a row to the result set: a value for each column, nil for NULL. It returns an
 // error if a value is not of its column's type.
 func (r *Reply) Row(values []any) error {
-	b := append(r.buf[:0], tokRow)
-	var err error
+	r.buf = append(r.buf[:0], tokRow)
+	b, err := r.buf, error(nil)
 	for i, c := range r.columns {
 		if b, err = c.Type.appendValue(b, values[i]); err != nil {
 			return err

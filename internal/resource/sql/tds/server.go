@@ -128,7 +128,7 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }() // its client is gone
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
