@@ -1,0 +1,93 @@
+package tds
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+type nobody struct{}
+
+func (nobody) Authority(Attempt) (sts, spn string) { return "", "" }
+func (nobody) Login(context.Context, Attempt) (Session, error) {
+	return nil, &Error{Number: 18456, State: 1, Class: 14, Message: "Login failed."}
+}
+
+// A connection that does not become a login ends, with what was wrong with it.
+func TestConnectionsThatAreNoLogins(t *testing.T) {
+	hello := prelogin{fedAuth: true, fedAuthValue: 1}.answer(version(), encryptOn, nil)
+	packet := func(kind byte, data []byte) []byte {
+		return append([]byte{kind, statusEnd, byte((len(data) + headerSize) >> 8), byte(len(data) + headerSize), 0, 0, 1, 0}, data...)
+	}
+	for _, row := range []struct {
+		name string
+		sent []byte
+		want string
+	}{
+		{"nothing", nil, "EOF"},
+		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: orders\r\n\r\n"), "EOF"},
+		{"half a PRELOGIN", packet(packetPrelogin, hello)[:20], "unexpected EOF"},
+		{"a PRELOGIN without an end", packet(packetPrelogin, hello[:5]), "PRELOGIN"},
+		{"no encryption", packet(packetPrelogin, prelogin{}.answer(version(), encryptNotSupported, nil)), "does not encrypt"},
+		{"half a TLS handshake", append(packet(packetPrelogin, hello), packet(packetPrelogin, []byte{0x16, 3, 1, 2, 0})...), "TLS handshake"},
+		{"a LOGIN7 in the place of TLS", append(packet(packetPrelogin, hello), packet(packetLogin, login("a.b.c"))...), "type 0x10 within a TLS handshake"},
+		{"half a strict handshake", []byte{0x16, 3, 1, 2, 0, 1}, "TLS handshake"},
+		{"a first packet of 2 GiB", append([]byte{packetBatch, 0, 0xFF, 0xFF, 0, 0, 0, 0}, make([]byte, 1<<20)...), "packet"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			client, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			server, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				_, _ = client.Write(row.sent)
+				_ = client.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, client)
+			}()
+			s := &Server{Handler: nobody{}, TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return nil, errors.New("none")
+			}}}
+			if err := s.Serve(t.Context(), server); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("expected %s, got %v", row.want, err)
+			}
+		})
+	}
+}
+
+// A login that never ends does, and connections that say nothing end with the lab.
+func TestSilentConnections(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	if err := (&Server{Handler: nobody{}, LoginTimeout: time.Millisecond}).Serve(t.Context(), server); err == nil {
+		t.Error("it was a login")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var open sync.WaitGroup
+	var clients []net.Conn
+	for range 1000 {
+		client, server := net.Pipe()
+		clients = append(clients, client)
+		open.Go(func() { _ = (&Server{Handler: nobody{}}).Serve(ctx, server) })
+	}
+	cancel()
+	open.Wait()
+	for _, c := range clients {
+		_ = c.Close()
+	}
+}
