@@ -353,7 +353,7 @@ func (p *parser) typeName() (tds.Type, error) {
 // cast converts between types, where the result is the same as SQL Server's.
 func cast(e expression, to tds.Type, style int) (expression, error) {
 	var convert func(v any) (any, error)
-	always := func(f func(v any) any) { convert = func(v any) (any, error) { return f(v), nil } }
+	always := func(f func(v any) any) { convert = func(v any) (any, error) { return f(v), nil } } //nolint:unparam // as that of the others
 	binaryID := tds.VarBinary(1).ID
 	switch from := e.of; {
 	case from == to && style == 0:

@@ -105,8 +105,7 @@ func (c *conversation) request(ctx context.Context, m message, messages <-chan m
 		err = <-answered
 	case lost := <-failed:
 		stop()
-		_ = <-answered // nobody is there to be told
-		return nil, lost
+		return nil, errors.Join(lost, <-answered)
 	}
 	if err == nil {
 		err = errors.Join(out.err, out.packets.end())
