@@ -75,6 +75,9 @@ func (r *reader) typeInfo() Type {
 			r.err = fmt.Errorf("parameters of type %#x are not understood", t.ID)
 		}
 	}
+	if r.err == nil && !t.valid() {
+		r.err = fmt.Errorf("a parameter of type %#x with size %d, precision %d and scale %d", t.ID, t.Size, t.Prec, t.Scale)
+	}
 	return t
 }
 
@@ -140,7 +143,7 @@ func (r *reader) value(t Type) any {
 	if len(raw) == 0 || r.err != nil {
 		return nil
 	}
-	if !t.fits(len(raw)) {
+	if !t.fits(len(raw)) || t.Size > 0 && len(raw) > t.Size {
 		r.err = fmt.Errorf("value of type %#x with %d bytes", t.ID, len(raw))
 		return nil
 	}
@@ -191,6 +194,19 @@ func (r *reader) value(t Type) any {
 	}
 	r.err = fmt.Errorf("value of type %#x with %d bytes", t.ID, len(raw))
 	return nil
+}
+
+// valid reports whether there is such a type. Values are written by it again.
+func (t Type) valid() bool {
+	switch t.ID {
+	case tIntN, tBitN, tFloatN, tMoneyN, tDateTimeN, tGUID:
+		return t.fits(t.Size)
+	case tDecimalN, tNumericN:
+		return t.fits(t.Size) && t.Prec >= 1 && t.Prec <= 38 && t.Scale <= t.Prec
+	case tTime, tDateTime2, tDateTimeOf:
+		return t.Scale <= 7
+	}
+	return true
 }
 
 // fits says whether a value of the type can have so many bytes.
