@@ -264,14 +264,15 @@ func checkPermissions(p *problems, at string, given, known []string) {
 
 func checkRoles(p *problems, at string, given []string) {
 	for i, role := range given {
-		if expected, fix := roles.CheckName(role); expected != "" {
+		if expected, fix := roles.CheckName(role, p.roles...); expected != "" {
 			p.add(fmt.Sprintf("%s[%d]", at, i), expected, role, fix)
 		}
 	}
 }
 
-// completeRoles replaces names by ids and checks scopes.
+// completeRoles replaces names by ids, and checks scopes and custom roles.
 func (c *Config) completeRoles(p *problems) {
+	c.checkCustomRoles(p)
 	if c.Roles.Delay < 0 {
 		p.add("roles.delay", "a duration of lab time, such as 5m", c.Roles.Delay.String(), "")
 	}

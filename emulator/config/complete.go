@@ -12,6 +12,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/identitybinding"
+	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -84,6 +85,7 @@ func (c Config) Complete(file string) (Config, error) {
 		}
 	}
 	c.checkPrincipals(&p)
+	p.roles = c.customRoles()
 	if c.Vaults == nil {
 		c.Vaults = DefaultVaults()
 	}
@@ -262,8 +264,9 @@ func (c Config) HostedIssuer(name string) string {
 
 // problems collects everything that is wrong, so that all of it is reported at once.
 type problems struct {
-	file string
-	all  yamlfile.Problems
+	file  string
+	all   yamlfile.Problems
+	roles []roles.Definition // custom ones, which the file may name
 }
 
 func (p *problems) add(field, expected, found, fix string) {

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -285,6 +286,8 @@ type VaultCertificate struct {
 
 // Access lets an identity into a vault. It has roles or permissions.
 type Access struct {
+	_ roles.NotEmulated
+
 	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Key Vault Secrets User, or by id: the permission model of Azure role-based access control.
@@ -307,14 +310,40 @@ type AccessPolicy struct {
 
 // Roles are Azure roles that no resource of this file assigns, and when a change is seen.
 type Roles struct {
+	_ roles.NotEmulated
+
 	// Delay is how long a role assignment that is made or removed at run time is not seen, in lab time. Default: it is seen at once. Those of this file have been there for long.
 	Delay time.Duration `yaml:"delay,omitempty" json:"delay,omitempty" jsonschema:"type=string,example=5m"`
 	// Assignments are roles on subscriptions, resource groups and anything else that has a resource id.
 	Assignments []RoleAssignment `yaml:"assignments,omitempty" json:"assignments,omitempty"`
+	// Definitions are custom roles, which access and assignments name as they do built-in ones.
+	Definitions []RoleDefinition `yaml:"definitions,omitempty" json:"definitions,omitempty"`
+}
+
+// RoleDefinition is a custom role, with what the JSON of az role definition create has.
+type RoleDefinition struct {
+	// Name is what access and assignments call the role.
+	Name string `yaml:"name" json:"name"`
+	// ID is the GUID of the role. Default: it is made from the name.
+	ID string `yaml:"id,omitempty" json:"id,omitempty" jsonschema:"format=uuid"`
+	// Description says what the role is for.
+	Description string `yaml:"description,omitempty" json:"description,omitempty"`
+	// Actions are what it permits of the management of resources, such as Microsoft.Storage/storageAccounts/read. * stands for any text.
+	Actions []string `yaml:"actions,omitempty" json:"actions,omitempty"`
+	// NotActions are those of actions that it does not permit.
+	NotActions []string `yaml:"notActions,omitempty" json:"notActions,omitempty"`
+	// DataActions are what it permits with the data in resources, such as Microsoft.KeyVault/vaults/secrets/getSecret/action. * stands for any text.
+	DataActions []string `yaml:"dataActions,omitempty" json:"dataActions,omitempty"`
+	// NotDataActions are those of dataActions that it does not permit.
+	NotDataActions []string `yaml:"notDataActions,omitempty" json:"notDataActions,omitempty"`
+	// AssignableScopes are the resource ids on which, or below which, it can be assigned. Default: it can be assigned everywhere.
+	AssignableScopes []string `yaml:"assignableScopes,omitempty" json:"assignableScopes,omitempty"`
 }
 
 // RoleAssignment gives roles to an identity on a scope and everything below it.
 type RoleAssignment struct {
+	_ roles.NotEmulated
+
 	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Tenant is the id or a domain of the identity's tenant. Default: the first tenant.

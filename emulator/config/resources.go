@@ -9,6 +9,7 @@ import (
 
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/table"
+	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -98,6 +99,8 @@ func (s section) Tenant(field string, tenant *string) {
 func (s section) Identity(field, tenant string, identity *string) {
 	s.config.completeAccess(s.problems, s.name+field, tenant, identity)
 }
+
+func (s section) CustomRoles() []roles.Definition { return s.config.customRoles() }
 
 // Subscription is an Azure subscription that every identity of its tenant sees.
 type Subscription struct {

@@ -36,7 +36,7 @@ func (s *Server) identity(tenant, name string) (*directory.Principal, string, er
 	if tenant != "" {
 		named, known := s.lab.Directory().Tenant(tenant)
 		if !known {
-			return nil, "", &control.StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("tenant %q: expected the id or a domain of a tenant", tenant), Field: "tenant"}
+			return nil, "", unknownTenant(tenant)
 		}
 		tenants = []directory.Tenant{named}
 	}
@@ -60,6 +60,10 @@ func (s *Server) identity(tenant, name string) (*directory.Principal, string, er
 		return nil, "", &control.StatusError{Status: http.StatusConflict, Err: fmt.Errorf("identity %q: expected the name of one, found a name of workloads with %d identities; write the client id", name, len(used))}
 	}
 	return nil, "", &control.StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("no tenant has an identity %q any more%s", name, yamlfile.DidYouMeanAside(name, s.lab.KnownClients()))}
+}
+
+func unknownTenant(tenant string) error {
+	return &control.StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("tenant %q: expected the id or a domain of a tenant", tenant), Field: "tenant"}
 }
 
 func (s *Server) change(c control.DirectoryChange, tenant, clientID string) (summary string, err error) {

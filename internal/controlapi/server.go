@@ -60,6 +60,7 @@ func New(l *lab.Lab, at Endpoints, token string) *Server {
 	s.Handle(http.MethodPost, "/v1/directory", withBody(s.changeDirectory))
 	s.handleClock()
 	s.handleFaults()
+	s.handleRoles()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/remove", withBody(s.removeKey))

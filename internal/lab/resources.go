@@ -56,6 +56,11 @@ func (l *Lab) newRoles(clk clock.Clock) (*roles.Set, error) {
 		subscriptions[s.Tenant] = s.ID
 	}
 	made := roles.New(roles.Config{Clock: clk, Journal: l.journal, Faults: l.faults, Directory: l.directory, Delay: l.config.Roles.Delay, Subscriptions: subscriptions})
+	for n, d := range l.config.Roles.Definitions {
+		if err := made.Define(roles.Custom(d).Definition()); err != nil {
+			return nil, fmt.Errorf("roles.definitions[%d]: %w", n, err)
+		}
+	}
 	for n, a := range l.config.Roles.Assignments {
 		for _, role := range a.Roles {
 			_, err := made.Assign(roles.Assignment{Tenant: a.Tenant, ClientID: a.Identity, Role: role, Scope: a.Scope, Source: fmt.Sprintf("roles.assignments[%d]", n)})

@@ -184,4 +184,6 @@ type File interface {
 	// Identity resolves the name of an application, managed identity or workload of a
 	// tenant to its client id; * stays for all of the tenant.
 	Identity(field, tenant string, identity *string)
+	// CustomRoles are the roles that the file defines.
+	CustomRoles() []roles.Definition
 }

@@ -39,7 +39,8 @@ type Assignment struct {
 	Made    time.Time `json:"made,omitzero"`    // in lab time; zero if it has always been there
 	Removed time.Time `json:"removed,omitzero"` // zero if it is there
 
-	owner string // whose Configure made it: its scope in lower case
+	owner  string // whose Configure made it: its scope in lower case
+	closed string // scope that was open to everybody until it was made; "" for none
 }
 
 // Config is what a set of roles works with. Only Clock is required.
@@ -194,7 +195,7 @@ var ErrExists = errors.New("the role assignment already exists")
 func (s *Set) Assign(a Assignment) (Assignment, error) {
 	a, err := s.assign(a)
 	if err == nil && !a.Made.IsZero() {
-		s.record(a, "has", "")
+		s.record(a)
 	}
 	return a, err
 }
@@ -219,7 +220,7 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 	state := s.state.with(a)
 	for scope := range above(a.Scope) {
 		if s.open[scope] != nil {
-			state.Closed = append(state.Closed, scope)
+			state.Closed, a.closed = append(state.Closed, scope), scope
 		}
 	}
 	if err := s.store(state); err != nil {
@@ -229,14 +230,15 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 	return a, nil
 }
 
-// Remove takes an assignment away by its id. It reports whether there was one.
-func (s *Set) Remove(id string) (bool, error) {
+// Remove takes an assignment away by its id and returns it as it is since. It reports
+// whether there was one.
+func (s *Set) Remove(id string) (Assignment, bool, error) {
 	removed, err := s.remove(strings.ToLower(id))
 	if removed == nil || err != nil {
-		return removed != nil, err
+		return Assignment{}, removed != nil, err
 	}
-	s.record(*removed, "does not have", " any more")
-	return true, nil
+	s.record(*removed)
+	return *removed, true, nil
 }
 
 func (s *Set) remove(id string) (*Assignment, error) {
@@ -267,6 +269,45 @@ func (s *Set) Assignments(accept func(Assignment) bool) []Assignment {
 		}
 	}
 	return found
+}
+
+// Listed returns the assignments that accept lets pass, by scope and role: those that there
+// are, seen or not, and those that were removed and are still seen.
+func (s *Set) Listed(accept func(Assignment) bool) []Assignment {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []Assignment
+	now := s.config.Clock.Now()
+	for _, a := range s.assignments {
+		if (a.Removed.IsZero() || a.effective(now, s.config.Delay)) && accept(*a) {
+			found = append(found, *a)
+		}
+	}
+	slices.SortFunc(found, func(a, b Assignment) int {
+		return cmp.Or(cmp.Compare(strings.ToLower(a.Scope), strings.ToLower(b.Scope)), cmp.Compare(a.Role, b.Role), cmp.Compare(a.holder(), b.holder()), cmp.Compare(a.ID, b.ID))
+	})
+	return found
+}
+
+// Opened returns the scopes that everybody may use until a role is assigned there, in lower
+// case and sorted.
+func (s *Set) Opened() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.open))
+}
+
+// SeenFrom returns when the last change of an assignment is seen, in lab time; zero if it
+// is seen now.
+func (s *Set) SeenFrom(a Assignment) time.Time {
+	changed := a.Made
+	if !a.Removed.IsZero() {
+		changed = a.Removed
+	}
+	if from := changed.Add(s.config.Delay); !changed.IsZero() && s.config.Clock.Now().Before(from) {
+		return from
+	}
+	return time.Time{}
 }
 
 // Configure replaces the assignments that a resource's part of wiemu.yaml makes, by the
@@ -343,6 +384,9 @@ func (s *Set) Start(state *State, keep func(State) error) error {
 	}
 	for n := range s.state.Assignments {
 		a := s.state.Assignments[n]
+		if s.definition(a.Role) == nil && uuid.Validate(a.Role) == nil {
+			continue // a custom role that wiemu.yaml does not define any more
+		}
 		if err := s.complete(&a); err != nil {
 			return fmt.Errorf("assignments[%d]: %w", n, err)
 		}
@@ -379,6 +423,9 @@ func (s *Set) complete(a *Assignment) error {
 	a.Scope = "/" + strings.Trim(a.Scope, "/")
 	if !ValidScope(a.Scope) {
 		return fmt.Errorf("assignment of %s: scope: expected a resource id such as /subscriptions/ID/resourceGroups/NAME, found %q", d.Name, a.Scope)
+	}
+	if err := d.assignable(a.Scope); err != nil {
+		return err
 	}
 	if a.ID = strings.ToLower(a.ID); a.ID == "" {
 		a.ID = tenants.StableID("role assignment", a.Tenant, a.PrincipalID, a.ClientID, a.Role, strings.ToLower(a.Scope))
@@ -431,23 +478,44 @@ func (s *Set) store(state State) error {
 	return nil
 }
 
-func (s *Set) record(a Assignment, has, end string) {
+func (s *Set) record(a Assignment) {
 	if s.config.Journal == nil {
 		return
 	}
 	role, _ := s.Definition(a.Role)
 	e := journal.Event{
 		Kind: journal.Directory, Outcome: journal.OK, Tenant: a.Tenant, ClientID: a.ClientID, ObjectID: a.PrincipalID,
-		Detail: map[string]string{"role": role.Name, "scope": a.Scope},
+		Detail: map[string]string{"role": role.Name, "scope": a.Scope}, Summary: s.Summary(a),
 	}
 	if p := s.principal(a); p != nil {
 		e.ClientID, e.ObjectID, e.Identity = p.ClientID, p.ObjectID, p.DisplayName
 	}
-	e.Summary = fmt.Sprintf("%s %s the role %s on %s%s", cmp.Or(e.Identity, e.ObjectID, e.ClientID), has, role.Name, Short(a.Scope), end)
-	if s.config.Delay > 0 {
-		e.Summary += "; that is seen from " + s.config.Clock.Now().Add(s.config.Delay).Format(time.RFC3339) + " on"
-	}
 	s.config.Journal.Record(e)
+}
+
+// Summary says in a sentence without a full stop what the last change of an assignment did,
+// and from when on it is seen.
+func (s *Set) Summary(a Assignment) string {
+	role, _ := s.Definition(a.Role)
+	has, end := "has", ""
+	if !a.Removed.IsZero() {
+		has, end = "does not have", " any more"
+	}
+	who := cmp.Or(a.PrincipalID, a.ClientID)
+	if p := s.principal(a); p != nil {
+		who = p.DisplayName
+	}
+	if who == Everyone {
+		who = "every identity"
+	}
+	text := fmt.Sprintf("%s %s the role %s on %s%s", who, has, role.Name, Short(a.Scope), end)
+	if a.closed != "" {
+		text += "; until now it was open to everybody"
+	}
+	if from := s.SeenFrom(a); !from.IsZero() {
+		text += "; that is seen from " + from.Format(time.RFC3339) + " on"
+	}
+	return text
 }
 
 func (s *Set) principal(a Assignment) *directory.Principal {

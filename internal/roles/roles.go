@@ -105,9 +105,9 @@ func Builtin() []Definition {
 	return all
 }
 
-// Named returns the built-in role of a name or id.
-func Named(name string) (Definition, bool) {
-	for _, d := range Builtin() {
+// Named returns the built-in or custom role of a name or id.
+func Named(name string, custom ...Definition) (Definition, bool) {
+	for _, d := range append(Builtin(), custom...) {
 		if strings.EqualFold(d.Name, name) || strings.EqualFold(d.ID, name) {
 			return d, true
 		}
@@ -115,21 +115,31 @@ func Named(name string) (Definition, bool) {
 	return Definition{}, false
 }
 
-// CheckName returns what is wrong with the name or id of a built-in role that stands in a
-// file: what was expected and how to fix it; "" twice if nothing is.
-func CheckName(name string) (expected, fix string) {
-	if _, ok := Named(name); ok {
+// CheckName returns what is wrong with the name or id of a role that stands in a file, which
+// defines custom roles: what was expected and how to fix it; "" twice if nothing is.
+func CheckName(name string, custom ...Definition) (expected, fix string) {
+	if _, ok := Named(name, custom...); ok {
 		return "", ""
 	}
 	var names []string
-	for _, d := range Builtin() {
+	for _, d := range append(Builtin(), custom...) {
 		names = append(names, d.Name)
 	}
-	expected = "the name or id of a built-in role"
+	if expected = "the name or id of a built-in role"; len(custom) > 0 {
+		expected += ", or of one of roles.definitions"
+	}
 	if fix = yamlfile.DidYouMean(name, names); fix == "" {
 		fix = "docs/resources/roles.md lists them: " + strings.Join(like(name, names), ", ")
 	}
 	return expected, fix
+}
+
+// CheckName is the function of that name for the roles of a lab.
+func (s *Set) CheckName(name string) (expected, fix string) {
+	return CheckName(name, slices.DeleteFunc(s.Definitions(), func(d Definition) bool {
+		_, builtin := Named(d.ID)
+		return builtin
+	})...)
 }
 
 // like are the names that have most words in common with one, or all if none has any.
@@ -158,20 +168,23 @@ func like(name string, names []string) []string {
 
 // Access is an entry of access: of a resource in wiemu.yaml.
 type Access struct {
+	_ NotEmulated
+
 	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Storage Blob Data Reader, or by id.
 	Roles []string `yaml:"roles" json:"roles"`
 }
 
-// Check reports what is wrong with the roles; the resource's section resolves the identity.
-// problem is that of the section, at the place of the entry.
-func (a Access) Check(problem func(field, expected, found, fix string)) {
+// Check reports what is wrong with the roles, where the file defines custom ones; the
+// resource's section resolves the identity. problem is that of the section, at the place of
+// the entry.
+func (a Access) Check(custom []Definition, problem func(field, expected, found, fix string)) {
 	if len(a.Roles) == 0 {
 		problem(".roles", "the names of Azure roles, such as [Reader]", "none", "remove the entry if the identity gets nothing")
 	}
 	for n, role := range a.Roles {
-		if expected, fix := CheckName(role); expected != "" {
+		if expected, fix := CheckName(role, custom...); expected != "" {
 			problem(fmt.Sprintf(".roles[%d]", n), expected, role, fix)
 		}
 	}

@@ -209,12 +209,12 @@ func TestChangesAreSeenAfterTheDelay(t *testing.T) {
 	step(0, false, "is seen from 2031-03-04T05:11:07Z on")
 	step(5*time.Minute-time.Second, false, "not seen yet")
 	step(time.Second, true, "")
-	if ok, err := l.Remove(a.ID); !ok || err != nil {
+	if _, ok, err := l.Remove(a.ID); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	step(5*time.Minute-time.Second, true, "")
 	step(time.Second, false, "It has Storage Blob Data Reader on Microsoft.Storage/storageAccounts/orders/blobServices/default/containers/inbox")
-	if ok, err := l.Remove(a.ID); ok || err != nil {
+	if _, ok, err := l.Remove(a.ID); ok || err != nil {
 		t.Errorf("removed twice: %v, %v", ok, err)
 	}
 }
@@ -265,7 +265,7 @@ func TestWhatIsOpenSaysSoOnce(t *testing.T) {
 	if d := l.ask(t, inbox, all(roles.Data(blobs+"write"))); d.Allowed {
 		t.Error("a role on a container does not restrict the account")
 	}
-	if _, err := l.Remove(a.ID); err != nil {
+	if _, _, err := l.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if d := l.ask(t, inbox, read); d.Allowed {
@@ -291,7 +291,7 @@ func TestWhatWasClosedStaysClosedAfterARestart(t *testing.T) {
 	if !first.ask(t, inbox, read).Allowed {
 		t.Fatal("the account is not open")
 	}
-	if _, err := first.Remove(first.assign(t, "Storage Blob Data Reader", inbox).ID); err != nil {
+	if _, _, err := first.Remove(first.assign(t, "Storage Blob Data Reader", inbox).ID); err != nil {
 		t.Fatal(err)
 	}
 	if first.ask(t, inbox, read).Allowed || run(&kept).ask(t, inbox, read).Allowed {
@@ -328,7 +328,7 @@ func TestCustomRoles(t *testing.T) {
 	if err := l.Undefine(custom.ID); err == nil || !strings.Contains(err.Error(), "assigned on "+account) {
 		t.Error(err)
 	}
-	if _, err := l.Remove(a.ID); err != nil {
+	if _, _, err := l.Remove(a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Undefine(custom.ID); err != nil {
@@ -357,7 +357,7 @@ func TestRunTimeChangesSurvive(t *testing.T) {
 	if d := first.ask(t, inbox, read); !strings.HasSuffix(d.Presented(), "storageAccounts[0].access[0] of wiemu.yaml") {
 		t.Error(d.Presented())
 	}
-	if _, err := first.Remove(first.Assignments(nil)[0].ID); err != nil {
+	if _, _, err := first.Remove(first.Assignments(nil)[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	first.assign(t, "Storage Blob Data Contributor", inbox)
@@ -473,8 +473,8 @@ func TestAMisspeltRole(t *testing.T) {
 		}
 	}
 	var found []string
-	roles.Access{Identity: "web", Roles: []string{"Reader", "Writer"}}.Check(func(field, _, found1, _ string) { found = append(found, field+" "+found1) })
-	roles.Access{Identity: "web"}.Check(func(field, _, found1, _ string) { found = append(found, field+" "+found1) })
+	roles.Access{Identity: "web", Roles: []string{"Reader", "Writer"}}.Check(nil, func(field, _, found1, _ string) { found = append(found, field+" "+found1) })
+	roles.Access{Identity: "web"}.Check(nil, func(field, _, found1, _ string) { found = append(found, field+" "+found1) })
 	if !slices.Equal(found, []string{".roles[1] Writer", ".roles none"}) {
 		t.Error(found)
 	}
@@ -493,7 +493,7 @@ func TestRolesChangeWhileTheyAreAsked(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if ok, err := l.Remove(a.ID); !ok || err != nil {
+				if _, ok, err := l.Remove(a.ID); !ok || err != nil {
 					t.Error(ok, err)
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/scenario/condition"
 	"github.com/wiemu/wiemu/internal/workload"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -192,6 +193,22 @@ func (c *checker) copyToken(field string, s *Step) {
 func (c *checker) identity(field, name string) {
 	if _, err := uuid.Parse(name); err != nil {
 		c.one(field, "a workload, an application, a managed identity or a client id", name, c.identities())
+	}
+}
+
+func (c *checker) role(field string, s *RoleStep) {
+	if s.Identity != roles.Everyone {
+		c.identity(field+".identity", s.Identity)
+	}
+	var custom []roles.Definition
+	for _, d := range c.scenario.lab.Roles.Definitions {
+		custom = append(custom, roles.Custom(d).Definition())
+	}
+	if expected, fix := roles.CheckName(s.Role, custom...); expected != "" {
+		c.add(field+".role", expected, s.Role, fix)
+	}
+	if s.Scope == "" {
+		c.add(field+".scope", "the name of a key vault or storage account, or a resource id", "", "")
 	}
 }
 

@@ -117,6 +117,10 @@ type Step struct {
 	Set *SetStep `yaml:"set,omitempty" json:"set,omitempty"`
 	// Revoke revokes the access tokens that were given out to an identity until now.
 	Revoke *RevokeStep `yaml:"revoke,omitempty" json:"revoke,omitempty"`
+	// AssignRole gives an identity an Azure role.
+	AssignRole *RoleStep `yaml:"assignRole,omitempty" json:"assignRole,omitempty"`
+	// RemoveRole takes an Azure role away from an identity.
+	RemoveRole *RoleStep `yaml:"removeRole,omitempty" json:"removeRole,omitempty"`
 	// CopyToken keeps a copy of a workload's token as it is now, as a program does that reads the file once.
 	CopyToken *CopyTokenStep `yaml:"copyToken,omitempty" json:"copyToken,omitempty"`
 	// MoveWorkload lets another issuer mint a workload's tokens, as when it moves to another cluster.
@@ -243,6 +247,16 @@ type RevokeStep struct {
 	Identity string `yaml:"identity" json:"identity"`
 	// Everywhere says that every resource refuses the tokens, not only Microsoft Graph, which evaluates the access of applications continuously.
 	Everywhere bool `yaml:"everywhere,omitempty" json:"everywhere,omitempty"`
+}
+
+// RoleStep names a role assignment.
+type RoleStep struct {
+	// Identity is the name of a workload, or the name or client id of an application or managed identity; "*" is each of the tenant.
+	Identity string `yaml:"identity" json:"identity"`
+	// Role is the name or id of an Azure role, such as Key Vault Secrets User.
+	Role string `yaml:"role" json:"role"`
+	// Scope is a key vault or storage account by its name, a part of it such as orders/containers/inbox, or a resource id.
+	Scope string `yaml:"scope" json:"scope"`
 }
 
 // CredentialChange is the change of a federated credential: fields that are not given stay as they are.

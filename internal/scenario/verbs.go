@@ -132,6 +132,22 @@ func verbs() []verb {
 			check: func(c *checker, field string, s *Step) { c.identity(field+".identity", s.Revoke.Identity) }, do: (*run).revoke,
 		},
 		{
+			name:  "assignRole",
+			given: func(s *Step) bool { return s.AssignRole != nil },
+			check: func(c *checker, field string, s *Step) { c.role(field, s.AssignRole) },
+			do: func(r *run, ctx context.Context, s *Step, _ *condition.Result) error {
+				return second(r.control.AssignRole(ctx, r.roleChange(s.AssignRole)))
+			},
+		},
+		{
+			name:  "removeRole",
+			given: func(s *Step) bool { return s.RemoveRole != nil },
+			check: func(c *checker, field string, s *Step) { c.role(field, s.RemoveRole) },
+			do: func(r *run, ctx context.Context, s *Step, _ *condition.Result) error {
+				return second(r.control.RemoveRole(ctx, r.roleChange(s.RemoveRole)))
+			},
+		},
+		{
 			name:  "copyToken",
 			given: func(s *Step) bool { return s.CopyToken != nil }, check: (*checker).copyToken, do: (*run).copyToken,
 			results: []string{"token"},
@@ -252,6 +268,13 @@ func (r *run) revoke(ctx context.Context, step *Step, _ *condition.Result) error
 	r.resolve(&change)
 	_, err := r.control.ChangeDirectory(ctx, change)
 	return err
+}
+
+// roleChange is what a step about roles asks for.
+func (r *run) roleChange(s *RoleStep) control.RoleChange {
+	identity := control.DirectoryChange{Identity: s.Identity}
+	r.resolve(&identity)
+	return control.RoleChange{Tenant: identity.Tenant, Identity: identity.Identity, Role: s.Role, Scope: s.Scope}
 }
 
 // blob does a blob step; what it reads is the result's standard output.

@@ -39,7 +39,7 @@ func TestRolesAndRevocationsOutliveTheProcess(t *testing.T) {
 	}
 	for _, a := range l.Roles().Assignments(nil) {
 		if a.ClientID == keptApp {
-			if _, err := l.Roles().Remove(a.ID); err != nil {
+			if _, _, err := l.Roles().Remove(a.ID); err != nil {
 				t.Fatal(err)
 			}
 		}

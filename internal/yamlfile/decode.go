@@ -74,7 +74,7 @@ func (v Value) structure(target reflect.Value) {
 			}
 		}
 		if !known {
-			if !v.furtherField(target, p) {
+			if !v.furtherField(target, p) && !v.refusedField(target, p) {
 				v.unknownField(p.key, p.value, fields, furtherFields(target))
 			}
 			continue
@@ -89,6 +89,25 @@ func (v Value) structure(target reflect.Value) {
 			of.into(target.FieldByIndex(fields[at].index))
 		}
 	}
+}
+
+// refusedField refuses a field of which a blank field of the struct says why it is not there.
+func (v Value) refusedField(target reflect.Value, p pair) bool {
+	for i := range target.NumField() {
+		f := target.Type().Field(i)
+		if f.Name != "_" || v.unknown != nil {
+			continue
+		}
+		refuser, ok := reflect.Zero(f.Type).Interface().(Refuser)
+		if !ok {
+			continue
+		}
+		if why := refuser.WhyNot(p.key.Value); why != "" {
+			v.At(p.key.Value, p.key).Refuse("no such field", p.key.Value, why)
+			return true
+		}
+	}
+	return false
 }
 
 // furtherField lets an inline map of a struct read a field that the struct does not have.

@@ -117,6 +117,12 @@ type FieldUnmarshaler interface {
 	YAMLFields() []string
 }
 
+// A Refuser is the type of a blank field of a struct which says why the struct does not have
+// a field of some name, such as one of Azure's that is not emulated; "" if it knows nothing of it.
+type Refuser interface {
+	WhyNot(field string) string
+}
+
 // A Value is a place in a file that is being decoded.
 type Value struct {
 	Node *yaml.Node

@@ -390,3 +390,32 @@ func TestAComposeFileThatWasFoundBelongsToTheCaller(t *testing.T) {
 		t.Errorf("named: %v", err)
 	}
 }
+
+// What Radix would mount of a key vault and the overlay does not is told of, with its
+// variables.
+func TestKeyVaultsThatAreNotMountedAreToldOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "radixconfig.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: my-app}
+spec:
+  environments: [{name: dev}]
+  components:
+    - name: web
+      identity: {azure: {clientId: `+client+`}}
+      secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [{name: password, envVar: DB_PASSWORD}, {name: tls, type: cert}]}]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := session.ReadFiles(".", []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := generate(t, compose(t, "services: {web: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}}"), overlay.Options{Image: "w", Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := strings.Join(o.Remarks, "\n"); !strings.Contains(told, "services.web: key vault shop-vault is not mounted as secretRefs.azureKeyVaults of workload web says: there are no files in /mnt/azure-key-vault/shop-vault, and no DB_PASSWORD; mount a file") {
+		t.Errorf("remarks %q", told)
+	}
+}

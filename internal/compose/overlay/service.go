@@ -51,7 +51,26 @@ func (g *generator) service(ctx context.Context, s Service, theirs types.Service
 		}
 	}
 	g.look(theirs)
+	g.lookAtVaults(s)
 	return out, nil
+}
+
+// lookAtVaults adds a remark about what Radix mounts of key vaults, which the overlay does
+// not have.
+func (g *generator) lookAtVaults(s Service) {
+	for _, vault := range s.Workload.KeyVaults {
+		var variables []string
+		for _, item := range vault.Items {
+			if item.EnvVar != "" {
+				variables = append(variables, item.EnvVar)
+			}
+		}
+		text := "there are no files in " + vault.MountPath()
+		if len(variables) > 0 {
+			text += ", and no " + strings.Join(variables, ", ")
+		}
+		g.remark("services.%s: key vault %s is not mounted as secretRefs.azureKeyVaults of workload %s says: %s; mount a file and set the variables in the compose file, read the vault with the service's identity, or use wiemu run, which mounts it", s.Name, vault.Name, s.Workload.Component, text)
+	}
 }
 
 // environment returns the variables of the service. Its own variables about CAs are not

@@ -73,7 +73,7 @@ func (a Access) names(caller resource.Caller) bool {
 		a.ClientID != "" && strings.EqualFold(a.ClientID, caller.ClientID)
 }
 
-func (v Vault) checkAccess() error {
+func (v Vault) checkAccess(known *roles.Set) error {
 	for i, a := range v.Access {
 		at := fmt.Sprintf("vault %s: access[%d]", v.Name, i)
 		if a.ObjectID == "" && a.ClientID == "" {
@@ -95,7 +95,7 @@ func (v Vault) checkAccess() error {
 			}
 		}
 		for _, role := range a.Roles {
-			if expected, fix := roles.CheckName(role); expected != "" {
+			if expected, fix := known.CheckName(role); expected != "" {
 				return fmt.Errorf("%s: roles: expected %s, found %q; %s", at, expected, role, fix)
 			}
 		}

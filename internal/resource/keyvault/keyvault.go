@@ -98,7 +98,7 @@ func New(k resource.Kit, vaults []Vault) (*Service, error) {
 // and the access of configured, and a new version of each secret whose value is
 // another one than before. Other secrets stay.
 func (s *Service) Put(configured Vault) error {
-	if err := configured.check(); err != nil {
+	if err := configured.check(s.kit.Roles); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -158,7 +158,7 @@ func (s *Service) Update(name string, change func(*Vault) error) error {
 	if after.Name != before.Name {
 		return fmt.Errorf("change vault %s: name: expected the same as before, found %q", v.name, after.Name)
 	}
-	if err := after.check(); err != nil {
+	if err := after.check(s.kit.Roles); err != nil {
 		return err
 	}
 	for secret := range before.Secrets {
@@ -207,14 +207,14 @@ func (s *Service) nearest(name string) string {
 	return yamlfile.Nearest(name, slices.Sorted(maps.Keys(s.vaults)))
 }
 
-func (v Vault) check() error {
+func (v Vault) check(known *roles.Set) error {
 	if !ValidVaultName(v.Name) {
 		return fmt.Errorf("vault %q: name: expected %s", v.Name, VaultNameRule)
 	}
 	if uuid.Validate(v.Tenant) != nil {
 		return fmt.Errorf("vault %s: tenant: expected the id of a tenant (a GUID), found %q", v.Name, v.Tenant)
 	}
-	if err := v.checkAccess(); err != nil {
+	if err := v.checkAccess(known); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Secrets)) {

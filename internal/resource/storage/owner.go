@@ -67,7 +67,7 @@ func (s *Accounts) Grant(name, clientID, role string) error {
 	}
 	definition, ok := s.kit.Roles.Definition(role)
 	if !ok {
-		expected, fix := roles.CheckName(role)
+		expected, fix := s.kit.Roles.CheckName(role)
 		return fmt.Errorf("storage account %s: role: expected %s, found %q; %s", name, expected, role, fix)
 	}
 	_, err := s.kit.Roles.Assign(roles.Assignment{Tenant: a.tenant, ClientID: clientID, Role: definition.ID, Scope: a.scope})

@@ -368,7 +368,7 @@ func TestASASEndsWithTheRole(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, a.text)
 	}
 	for _, a := range l.roles.Assignments(func(a roles.Assignment) bool { return a.ClientID == tokentest.ClientID }) {
-		if _, err := l.roles.Remove(a.ID); err != nil {
+		if _, _, err := l.roles.Remove(a.ID); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,6 +37,8 @@ func (l AccessList) IsZero() bool { return l == nil }
 
 // Access gives an identity roles for an account.
 type Access struct {
+	_ roles.NotEmulated
+
 	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Storage Blob Data Reader, or by id.
@@ -143,9 +145,9 @@ const maxBlobName = 1024
 
 func (a *Access) complete(f resource.File, at, tenant string) {
 	f.Identity(at+".identity", tenant, &a.Identity)
-	roles.Access{Identity: a.Identity, Roles: a.Roles}.Check(func(field, expected, found, fix string) { f.Problem(at+field, expected, found, fix) })
+	roles.Access{Identity: a.Identity, Roles: a.Roles}.Check(f.CustomRoles(), func(field, expected, found, fix string) { f.Problem(at+field, expected, found, fix) })
 	for n, role := range a.Roles {
-		if d, ok := roles.Named(role); ok && !d.IsAbout("Microsoft.Storage") {
+		if d, ok := roles.Named(role, f.CustomRoles()...); ok && !d.IsAbout("Microsoft.Storage") {
 			f.Problem(fmt.Sprintf("%s.roles[%d]", at, n), "a role that permits something in a storage account, such as Storage Blob Data Reader", d.Name, "")
 		}
 	}
