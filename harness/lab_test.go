@@ -476,6 +476,7 @@ func TestMistakesOfATestSayWhatWasExpected(t *testing.T) {
 		"a role that is not":    {func(l *harness.Lab) { l.Storage("orders").Grant(l.Workload("a/b"), "Blob Reader") }, "Storage Blob Data Reader"},
 		"a SQL server's name":   {func(l *harness.Lab) { l.SQL("orders.") }, "1 to 63 lower-case letters, digits and hyphens"},
 		"a role of no database": {func(l *harness.Lab) { l.SQL("orders").User(l.Workload("a/b"), "db_reader") }, "expected one of db_accessadmin"},
+		"a PostgreSQL's name":   {func(l *harness.Lab) { l.Postgres("Orders") }, "3 to 63 lower-case letters, digits and hyphens"},
 		"a way back":            {func(l *harness.Lab) { l.Clock().Advance(-time.Hour) }, "never goes backwards"},
 		"a part that is not":    {func(l *harness.Lab) { l.Clock().Skew("entre", 1) }, "did you mean entra?"},
 		"a led one in memory":   {func(l *harness.Lab) { l.Workload("a/b").Lead(exec.Command("true")) }, "harness.New(t, harness.WithListeners())"},

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/wiemu/wiemu/internal/resource/postgres/local"
 )
 
 // command is wiemu as a process, with a home and state of its own.
@@ -216,6 +218,22 @@ func TestPageOfAzureSQL(t *testing.T) {
 		"Login failed for user '<token-identified principal>'",
 		"has a SID made of the object id",
 		"Make the SID of the client id b96d264b-7053-4465-a4a7-32be5b0fec49",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
+// The page of PostgreSQL leads from nothing to a program that uses one.
+func TestPageOfPostgreSQL(t *testing.T) {
+	_, err := local.Find()
+	need(t, err, "PostgreSQL")
+	out := runPage(t, filepath.Join("docs", "resources", "postgresql.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	for _, want := range []string{
+		"two loaves of bread",
+		"log in as admin to orders by my-radix-app-web: refused with 28P01",
+		`Log in as "web"`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page's commands did not show %q:\n%s", want, out)

@@ -271,6 +271,9 @@ func typeName(of reflect.Type) string {
 	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
 		return "SQL" + of.Name()
 	}
+	if strings.HasSuffix(of.PkgPath(), "/resource/postgres") {
+		return "Postgres" + of.Name()
+	}
 	return of.Name()
 }
 
@@ -285,7 +288,7 @@ func TestSchemaIsThatOfTheTypes(t *testing.T) {
 		}
 		return nil
 	}}
-	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage", "../../internal/resource/sql"} {
+	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage", "../../internal/resource/sql", "../../internal/resource/postgres"} {
 		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/config", dir); err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
-	"github.com/wiemu/wiemu/internal/resource/redis"
+	"github.com/wiemu/wiemu/internal/resource/postgres"
 	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -54,9 +54,9 @@ func (l *Lab) Storage() *storage.Accounts {
 // SQL are the servers of Azure SQL; changes to them take effect at the next login.
 func (l *Lab) SQL() *sql.Servers { return l.resources[sql.Name].(*sql.Servers) }
 
-// Redis are the caches; changes to them take effect at the next login.
-func (l *Lab) Redis() *redis.Caches {
-	return l.resources[redis.Name].(*redis.Caches)
+// Postgres are the PostgreSQL servers; changes to them take effect at the next login.
+func (l *Lab) Postgres() *postgres.Servers {
+	return l.resources[postgres.Name].(*postgres.Servers)
 }
 
 // Roles are who may do what to resources; changes to them take effect at the next request,

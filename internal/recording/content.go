@@ -168,14 +168,11 @@ func filler(sum string, n int) string {
 }
 
 // withoutBackend takes out of a configuration what stores the content of accounts on one
-// machine. A replay stores it in memory.
+// machine, and PostgreSQL servers, whose logins are not replayed. A replay stores it in memory.
 func withoutBackend(c *config.Config) {
-	if c.Resources["storage"] == nil {
-		return
-	}
 	kept := config.Config{}.Resources
 	for name, section := range c.Resources {
-		if name != "storage" {
+		if name != "storage" && name != "postgresServers" {
 			if kept == nil {
 				kept = map[string]any{}
 			}

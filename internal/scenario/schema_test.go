@@ -89,6 +89,9 @@ func typeName(of reflect.Type) string {
 	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
 		return "SQL" + of.Name()
 	}
+	if strings.HasSuffix(of.PkgPath(), "/resource/postgres") {
+		return "Postgres" + of.Name()
+	}
 	return of.Name()
 }
 

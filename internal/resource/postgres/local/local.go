@@ -1,0 +1,245 @@
+// Package local runs a PostgreSQL of this machine for a lab: with data of its own in a
+// temporary directory, reached by a socket in that, and gone with the lab. PostgreSQL does
+// not run as root; if wiemu does, it runs as the user postgres, or nobody.
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// HowToInstall is what to do where there is no PostgreSQL.
+const HowToInstall = "install PostgreSQL (Debian and Ubuntu: apt-get install postgresql; macOS: brew install postgresql), or put the directory of its initdb and postgres on PATH, or name one that runs, such as a container, with url of the server in wiemu.yaml"
+
+// Wall time, as all of this is about a child process.
+const (
+	startTime = 30 * time.Second // how long PostgreSQL may take until it answers
+	endTime   = 5 * time.Second  // and until it has ended
+	pause     = 5 * time.Millisecond
+)
+
+// Server is a PostgreSQL that was started.
+type Server struct {
+	bin, dir string
+	reaper   io.Closer // removes dir when it is closed, also by this process's end
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	gone    chan struct{} // closed when the process has ended
+	said    tail
+}
+
+// places are where PostgreSQL's programs are, if not on PATH: of Debian, of Red Hat, and of
+// Homebrew.
+func places() []string {
+	return []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"}
+}
+
+// Find returns the directory of PostgreSQL's programs: of PATH, else the newest of the usual
+// places.
+func Find() (string, error) {
+	var all []string
+	if found, err := exec.LookPath("initdb"); err == nil {
+		if real, err := filepath.EvalSymlinks(found); err == nil {
+			all = append(all, filepath.Dir(real))
+		}
+	}
+	for _, pattern := range places() {
+		found, _ := filepath.Glob(pattern) // a pattern that is right
+		slices.SortFunc(found, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
+		all = append(all, found...)
+	}
+	for _, dir := range all {
+		if isProgram(filepath.Join(dir, "initdb")) && isProgram(filepath.Join(dir, "postgres")) {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("find PostgreSQL: initdb is neither on PATH nor in %s; %s", strings.Join(places(), ", "), HowToInstall)
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+var number = regexp.MustCompile(`\d+`)
+
+// version is the first number of a path, such as 17.
+func version(path string) int {
+	n, _ := strconv.Atoi(number.FindString(path)) // none is 0
+	return n
+}
+
+// Start makes a cluster of databases and runs it. The caller closes it.
+func Start(ctx context.Context) (_ *Server, err error) {
+	bin, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "wiemu-postgres-")
+	if err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	s := &Server{bin: bin, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := own(dir); err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	if s.reaper, err = reap(dir); err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	locale := "C"
+	if runtime.GOOS == "linux" {
+		locale = "C.UTF-8"
+	}
+	// Whoever may enter the directory may be anybody: the same user, whose processes could as
+	// well read this one's memory. A password for each would make each login a hash slower.
+	initdb := s.command(ctx, "initdb", "-D", s.data(), "-U", superuser, "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale="+locale)
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %s: %w: %s", initdb.Path, err, strings.Join(strings.Fields(string(out)), " "))
+	}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	return s, s.ready(ctx)
+}
+
+// superuser is the role that wiemu has in it.
+const superuser = "wiemu"
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// command is a program of PostgreSQL in an environment of its own.
+func (s *Server) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, filepath.Join(s.bin, program), arguments...) //nolint:gosec // found on PATH or where packages install it
+	c.Dir = s.dir
+	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "PG") || strings.HasPrefix(v, "LC_") || strings.HasPrefix(v, "LANG")
+	})
+	unprivileged(c)
+	return c
+}
+
+// run starts postgres. Nothing of it has to outlive a crash of the machine.
+func (s *Server) run() error {
+	arguments := []string{"-D", s.data(), "-k", s.dir}
+	for _, setting := range []string{"listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=100", "jit=off", "autovacuum_naptime=1h", "logging_collector=off", "log_min_messages=warning"} {
+		arguments = append(arguments, "-c", setting)
+	}
+	c := s.command(context.Background(), "postgres", arguments...)
+	c.Stdout, c.Stderr = &s.said, &s.said
+	endWithParent(c)
+	gone := make(chan struct{})
+	if err := c.Start(); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	s.process, s.gone = c, gone
+	go func() {
+		defer close(gone)
+		_ = c.Wait() // how it ended is in what it said
+	}()
+	return nil
+}
+
+// ready waits until it answers.
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		conn, err := pgconn.Connect(ctx, s.ConnString())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-s.gone:
+			return fmt.Errorf("PostgreSQL ended while it started: %s", s.said.String())
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL does not answer: %w: %s", err, s.said.String())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// ConnString is how a superuser connects. It leaves nothing to libpq's variables.
+func (s *Server) ConnString() string {
+	quoted := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.dir) + "'"
+	return "host=" + quoted + " port=5432 user=" + superuser + " password='' dbname=postgres sslmode=disable passfile='' connect_timeout=10"
+}
+
+// Restart starts it again if it has ended, with what it had stored.
+func (s *Server) Restart(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.gone:
+	default:
+		return nil
+	}
+	if err := s.run(); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
+// Close ends it and removes its data.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		fastShutdown(s.process.Process)
+		select {
+		case <-s.gone:
+		case <-time.After(endTime):
+			immediateShutdown(s.process.Process)
+			<-s.gone
+		}
+	}
+	err := os.RemoveAll(s.dir)
+	if s.reaper != nil {
+		err = errors.Join(err, s.reaper.Close())
+	}
+	return err
+}
+
+// tail is the end of what a process has said. It is safe for concurrent use.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailLength = 2 << 10
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, b...)
+	t.text = t.text[max(0, len(t.text)-tailLength):]
+	return len(b), nil
+}
+
+// String returns it on one line.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cmp.Or(strings.Join(strings.Fields(string(t.text)), " "), "it said nothing")
+}

@@ -1,0 +1,280 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
+	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/postgres/local"
+)
+
+// The whole of a session, with a PostgreSQL of this machine.
+func TestSessions(t *testing.T) {
+	needPostgreSQL(t)
+	l := newLab(t, app())
+	ctx := t.Context()
+
+	conn, err := l.connect("Orders API", "orders", l.token(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, err := run(conn, "select current_user || ' of ' || current_database()"); err != nil || who != "Orders API of orders" {
+		t.Fatalf("found %q, %v", who, err)
+	}
+	if e := l.last("log in as Orders API to orders by"); e.Outcome != journal.Granted || e.UTI == "" || e.Detail["role"] != "Orders API" || e.Detail["database"] != "orders" {
+		t.Errorf("the journal has %+v", e)
+	}
+
+	t.Run("rights are PostgreSQL's", func(t *testing.T) {
+		_, err := run(conn, "create table mine (n int)")
+		var told *pgconn.PgError
+		if server, _ := run(conn, "show server_version_num"); server >= "150000" && (!errors.As(err, &told) || told.Code != "42501") {
+			t.Errorf("who is no administrator makes a table: %v", err)
+		}
+		if _, err := l.query("reports", "orders", l.token(tokentest.Claims{"appid": other, "oid": otherObject}), `create table orders (n int); insert into orders values (7); grant select on orders to "Orders API"`); err != nil {
+			t.Errorf("an administrator: %v", err)
+		}
+		if n, err := run(conn, "select n from orders"); n != "7" || err != nil {
+			t.Errorf("found %q, %v", n, err)
+		}
+		if rows, err := l.servers.Query(ctx, "orders", "orders", "select 1; select n, null from orders"); err != nil || fmt.Sprint(rows) != "[[7 ]]" {
+			t.Errorf("the owner: %v, %v", rows, err)
+		}
+	})
+
+	t.Run("parameters, and much of it", func(t *testing.T) {
+		cfg := l.config("Orders API", "orders", l.token(nil))
+		cfg.RuntimeParams = map[string]string{"application_name": "tests", "options": "-c statement_timeout=5s"}
+		conn, err := pgconn.ConnectConfig(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(ctx) }()
+		if what, err := run(conn, "select current_setting('application_name') || current_setting('statement_timeout')"); what != "tests5s" || err != nil {
+			t.Errorf("found %q, %v", what, err)
+		}
+		if _, err := run(conn, "create temp table copied (t text)"); err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Repeat("x", 99) + "\n"
+		if tag, err := conn.CopyFrom(ctx, strings.NewReader(strings.Repeat(line, 100_000)), "copy copied from stdin"); err != nil || tag.RowsAffected() != 100_000 {
+			t.Errorf("copied in %v, %v", tag, err)
+		}
+		var out bytes.Buffer
+		if _, err := conn.CopyTo(ctx, &out, "copy copied to stdout"); err != nil || out.Len() != 100*100_000 {
+			t.Errorf("copied out %d bytes, %v", out.Len(), err)
+		}
+	})
+
+	t.Run("what PostgreSQL refuses", func(t *testing.T) {
+		_, err := l.connect("Orders API", "nope", l.token(nil))
+		var told *pgconn.PgError
+		if !errors.As(err, &told) || told.Code != "3D000" || told.Message != `database "nope" does not exist` {
+			t.Errorf("found %v", err)
+		}
+		if e := l.last("log in as Orders API to nope"); e.Error != "3D000" || !strings.Contains(e.Meaning, "PostgreSQL itself") {
+			t.Errorf("the journal has %+v", e)
+		}
+	})
+
+	t.Run("cancelled", func(t *testing.T) {
+		late := time.AfterFunc(200*time.Millisecond, func() { _ = conn.CancelRequest(ctx) }) // wall time: a query of PostgreSQL's
+		defer late.Stop()
+		_, err := run(conn, "select pg_sleep(60)")
+		var told *pgconn.PgError
+		if !errors.As(err, &told) || told.Code != "57014" {
+			t.Fatalf("found %v", err)
+		}
+		l.await("a cancel request of Orders API")
+	})
+
+	t.Run("it outlives its token, which a new one does not", func(t *testing.T) {
+		token := l.token(nil)
+		if err := l.clock.Advance(ctx, 25*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if one, err := run(conn, "select 1"); one != "1" || err != nil {
+			t.Errorf("the session: %q, %v", one, err)
+		}
+		if _, err := l.connect("Orders API", "orders", token); err == nil || !strings.Contains(err.Error(), "The access token has expired") {
+			t.Errorf("a new one: %v", err)
+		}
+	})
+
+	if err := conn.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	l.await("the session of Orders API ended: the client closed it")
+}
+
+// Roles are made in SQL, and belong to the identity that is named, to the letter.
+func TestPrincipals(t *testing.T) {
+	needPostgreSQL(t)
+	server := app()
+	server.Access = postgres.AccessList{{Identity: other, Administrator: true}}
+	l := newLab(t, server)
+	administrator := l.token(tokentest.Claims{"appid": other, "oid": otherObject})
+	if _, err := l.connect("Orders API", "postgres", l.token(nil)); err == nil || !strings.Contains(err.Error(), "28P01") {
+		t.Fatalf("before there is a role: %v", err)
+	}
+	ask := func(sql string) (string, error) { return l.query("reports", "postgres", administrator, sql) }
+	for _, row := range []struct{ sql, answer, problem string }{
+		{"select * from pgaadauth_create_principal('" + tokentest.ClientID + "', false, false)", "", `Could not validate AAD user "` + tokentest.ClientID + `" because its name is not found in the tenant.`},
+		{"select * from pgaadauth_create_principal('Orders API', false, false)", `Created role for "Orders API"`, ""},
+		{"select * from pgaadauth_create_principal('Orders API', false, false)", "", `role "Orders API" already exists`},
+		{"select * from pg_catalog.pgaadauth_create_principal_with_oid('by-id', '" + tokentest.ObjectID + "', 'service', true, false)", `Created role for "by-id"`, ""},
+		{"select * from pgaadauth_create_principal_with_oid('others', '" + otherObject + "', 'robot', false, false)", "", "incorrect object type provided for principal"},
+		{"select string_agg(rolename || ' ' || principaltype || ' ' || objectid || ' ' || tenantid || ' ' || ismfa || isadmin, ', ') from pgaadauth_list_principals(false)", "Orders API service " + tokentest.ObjectID + " " + tokentest.Tenant + " 00, by-id service " + tokentest.ObjectID + " " + tokentest.Tenant + " 01, reports service " + otherObject + " " + tokentest.Tenant + " 01", ""},
+		{"select count(*) from pgaadauth_list_principals(true)", "2", ""},
+	} {
+		answer, err := ask(row.sql)
+		if answer != row.answer || row.problem == "" && err != nil || row.problem != "" && (err == nil || !strings.Contains(err.Error(), row.problem)) {
+			t.Errorf("%s: found %q, %v", row.sql, answer, err)
+		}
+	}
+	for _, role := range []string{"Orders API", "by-id"} {
+		if who, err := l.query(role, "postgres", l.token(nil), "select current_user"); who != role || err != nil {
+			t.Errorf("%s: found %q, %v", role, who, err)
+		}
+		if _, err := l.connect(role, "postgres", administrator); err == nil || !strings.Contains(err.Error(), "oid mismatch") {
+			t.Errorf("%s, as somebody else: %v", role, err)
+		}
+	}
+	if _, err := l.query("Orders API", "postgres", l.token(nil), "select pgaadauth_create_principal('reports', true, false)"); err == nil || !strings.Contains(err.Error(), "42501") {
+		t.Errorf("who is no administrator makes one: %v", err)
+	}
+	if _, err := ask(`drop role "Orders API"`); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.connect("Orders API", "postgres", l.token(nil)); err == nil || !strings.Contains(err.Error(), "28P01") {
+		t.Errorf("after it is gone: %v", err)
+	}
+}
+
+// Without access, each identity is an administrator by its name; from the first grant on, only
+// who was granted something is let in.
+func TestWhoMayLogIn(t *testing.T) {
+	needPostgreSQL(t)
+	l := newLab(t, postgres.Server{Name: "orders", Tenant: tokentest.Tenant})
+	if _, err := l.query("Orders API", "postgres", l.token(nil), "create database mine"); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.connect("reports", "postgres", l.token(nil)); err == nil || !strings.Contains(err.Error(), "oid mismatch") {
+		t.Errorf("as somebody else: %v", err)
+	}
+	role, err := l.servers.Grant("orders", tokentest.ClientID, "pg_read_all_data")
+	if role != "Orders API" || err != nil {
+		t.Errorf("found %q, %v", role, err)
+	}
+	if member, err := l.query(role, "postgres", l.token(nil), "select pg_has_role('pg_read_all_data', 'member')"); member != "t" || err != nil {
+		t.Errorf("found %q, %v", member, err)
+	}
+	if _, err := l.connect("reports", "postgres", l.token(tokentest.Claims{"appid": other, "oid": otherObject})); err == nil || !strings.Contains(err.Error(), "28P01") {
+		t.Errorf("who was granted nothing: %v", err)
+	}
+	if _, err := l.servers.Grant("orders", "nobody"); err == nil {
+		t.Error("nobody was granted something")
+	}
+}
+
+// A PostgreSQL that ends takes the sessions with it, which the journal says; the next login
+// has it start again, with what it had stored. Another one is reached by its URL, with the
+// superuser's password.
+func TestPostgreSQLEnds(t *testing.T) {
+	needPostgreSQL(t)
+	own, err := local.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	admin, err := pgconn.Connect(t.Context(), own.ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close(context.Background()) }()
+	cfg, _ := pgconn.ParseConfig(own.ConnString()) // it was just used
+	server := app()
+	server.URL = "postgres://wiemu:secret@/postgres?sslmode=disable&host=" + cfg.Host
+	l := newLab(t, server)
+	conn, err := l.connect("Orders API", "orders", l.token(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := run(conn, "select pg_backend_pid()")
+	if err == nil {
+		_, err = run(admin, "select pg_terminate_backend("+pid+")")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = run(conn, "select 1")
+	var told *pgconn.PgError
+	if !errors.As(err, &told) || told.Code != "57P01" {
+		t.Errorf("found %v", err)
+	}
+	l.await("the session of Orders API ended: PostgreSQL closed it with 57P01, terminating connection due to administrator command")
+	conn, err = l.connect("Orders API", "orders", l.token(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := own.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := run(conn, "select 1"); err == nil {
+		t.Error("a session outlived PostgreSQL")
+	}
+	if _, err := l.connect("Orders API", "orders", l.token(nil)); !errors.As(err, &told) || told.Code != "57P03" {
+		t.Errorf("a login without PostgreSQL: %v", err)
+	}
+	if _, err := os.Stat(cfg.Host); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its data is still there: %v", err)
+	}
+}
+
+// Connections that say nothing or stop in the middle cost a goroutine each, and end with the lab.
+func TestSilentConnections(t *testing.T) {
+	server := app()
+	server.URL = nowhere
+	l := newLab(t, server)
+	for n := range 1000 {
+		conn := l.dial()
+		switch n % 3 {
+		case 1:
+			_, _ = conn.Write([]byte{0, 0, 0})
+		case 2:
+			_, _ = conn.Write([]byte{0, 0, 0, 8, 4, 210, 22, 47}) // SSLRequest
+		}
+	}
+	if _, err := l.connect("Orders API", "postgres", l.token(nil)); err == nil || !strings.Contains(err.Error(), "57P03") {
+		t.Errorf("another one: %v", err)
+	}
+	conn := l.dial()
+	if _, err := conn.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if said, _ := io.ReadAll(conn); len(said) != 0 {
+		t.Errorf("HTTP is answered with %q", said)
+	}
+	if e := l.last("a start-up that is not PostgreSQL's"); !strings.Contains(e.Detail["found"], "1195725856 bytes") {
+		t.Errorf("the journal has %+v", e)
+	}
+	if e := l.last("cancel"); e.Summary != "" {
+		t.Errorf("the journal has %+v", e)
+	}
+	conn = l.dial()
+	_, _ = conn.Write([]byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2})
+	if said, _ := io.ReadAll(conn); len(said) != 0 || l.last("a cancel request for a session that there is not").Outcome != journal.Failed {
+		t.Errorf("a cancellation of nothing is answered with %q", said)
+	}
+}
