@@ -1,5 +1,5 @@
 // Command wiemu-workload is the application under test: a small program on the Azure SDK for Go
-// that uses secrets, keys, certificates, blobs and queues, shows an access token or calls
+// that uses secrets, keys, certificates, blobs, queues and Redis, shows an access token or calls
 // Microsoft Graph with its workload identity. Scenarios start it, and so may anyone who wants
 // to know whether an identity works.
 //
@@ -57,6 +57,8 @@ const usage = `Use a workload identity the way an application does, and print wh
                                                         was taken at first
   wiemu-workload queue get ACCOUNT QUEUE                take a message out of a queue
   wiemu-workload queue put ACCOUNT QUEUE TEXT           put one in
+  wiemu-workload redis get CACHE KEY                    read a key by one connection that stays open
+  wiemu-workload redis set CACHE KEY VALUE              write one
   wiemu-workload token --scope SCOPE                    get an access token and show its claims
   wiemu-workload graph GET PATH                         ask Microsoft Graph, such as /v1.0/organization
   wiemu-workload watch COMMAND...                       do one of these again and again with one
@@ -81,11 +83,12 @@ Options, between the command and its arguments:
   --keep-token        get an access token once and use it for good
   --retry N           ask up to N times more when the token service refuses
   --scope SCOPE       secret get: read it without the SDK, with a token for this scope;
-                      blob, queue: use a token for this scope
+                      blob, queue, redis: use a token for this scope
   --latest            key unwrap: with the latest version, not the one that wrapped
   --link-for DURATION blob link: how long the link is good (default 1h)
   --key-for DURATION  blob link: how long the key that signs it is (default: as long)
   --renew             blob lease: renew the lease before each put
+  --reauth            redis: send the connection a new token before the old one ends
   --keep-certificate  certificate: read it once and use it for good
   --cae HOW           graph: say that claims are understood with which tokens are refused that
                       were revoked, and then answer or ignore them
@@ -163,7 +166,7 @@ func (c command) withOneCredential() func(context.Context) Answer {
 // parse reads the command line. Options may stand before and between the arguments of a command.
 func parse(args []string) (command, error) {
 	if len(args) == 0 {
-		return command{}, errors.New("expected a command: secret, key, certificate, blob, queue, token, graph or watch")
+		return command{}, errors.New("expected a command: secret, key, certificate, blob, queue, redis, token, graph or watch")
 	}
 	var c command
 	var w watch
@@ -186,6 +189,7 @@ func parse(args []string) (command, error) {
 	flags.DurationVar(&o.linkLives, "link-for", time.Hour, "")
 	flags.DurationVar(&o.keyLives, "key-for", 0, "")
 	flags.BoolVar(&o.renew, "renew", false, "")
+	flags.BoolVar(&o.reauth, "reauth", false, "")
 	flags.StringVar((*string)(&o.cae), "cae", "", "")
 	var words []string
 	for left := args; len(left) > 0; {
@@ -259,12 +263,13 @@ type doing struct {
 	linkLives       time.Duration
 	keyLives        time.Duration // 0: as long as the link
 	renew           bool
+	reauth          bool
 }
 
 // commandOf names the command of each option that is of no other.
 var commandOf = map[string]string{
 	"print-token": "token", "latest": "key unwrap", "keep-certificate": "certificate", "cae": "graph",
-	"link-for": "blob link", "key-for": "blob link", "renew": "blob lease",
+	"link-for": "blob link", "key-for": "blob link", "renew": "blob lease", "reauth": "redis",
 }
 
 func (o doing) check(command string, flags *flag.FlagSet) error {
@@ -282,7 +287,7 @@ func (o doing) check(command string, flags *flag.FlagSet) error {
 
 func choose(words []string, o doing) (action, error) {
 	if len(words) == 0 {
-		return nil, errors.New("expected a command: secret, key, certificate, blob, queue, token or graph")
+		return nil, errors.New("expected a command: secret, key, certificate, blob, queue, redis, token or graph")
 	}
 	name, rest := words[0], words[1:]
 	switch {
@@ -306,6 +311,8 @@ func choose(words []string, o doing) (action, error) {
 		return nil, errors.New("certificate: expected get VAULT NAME")
 	case name == "blob" || name == "queue":
 		return chooseStorage(words, o)
+	case name == "redis":
+		return chooseRedis(words, o)
 	case name == "token" && len(rest) == 0 && o.scope != "":
 		return token(o.scope, o.printToken), nil
 	case name == "token":
@@ -317,5 +324,5 @@ func choose(words []string, o doing) (action, error) {
 	case name == "graph":
 		return nil, errors.New("graph: expected GET PATH")
 	}
-	return nil, fmt.Errorf("expected secret, key, certificate, blob, queue, token, graph or watch, found %q", name)
+	return nil, fmt.Errorf("expected secret, key, certificate, blob, queue, redis, token, graph or watch, found %q", name)
 }

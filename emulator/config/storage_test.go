@@ -34,7 +34,7 @@ func TestStorageSections(t *testing.T) {
 		{"storageAccounts: [{name: orders, access: [{identity: '*', roles: [Reader], queue: J}]}]", "storageAccounts[0].access[0].queue: expected 3 to 63"},
 		{"storageAccounts: [{name: orders, access: [{identity: '*', roles: [Reader], table: 9x-}]}]", "storageAccounts[0].access[0].table: expected 3 to 63 letters and digits, beginning with a letter, found 9x-"},
 		{"storageAcounts: [{name: orders}]", "storageAcounts: expected one of allowHosts, apiVersion, "},
-		{"storageAcounts: [{name: orders}]", ", postgresServers, roles, sqlServers, storage, storageAccounts, subscriptions, tenants, vaults, webhook, workloads, found an unknown field; did you mean storageAccounts?"},
+		{"storageAcounts: [{name: orders}]", ", postgresServers, redis, roles, sqlServers, storage, storageAccounts, subscriptions, tenants, vaults, webhook, workloads, found an unknown field; did you mean storageAccounts?"},
 		{"storage: {backend: azurite}", ""},
 		{"storage: {backend: disk}", "storage.backend: expected memory or azurite, found disk"},
 		{"storage: {command: [azurite]}", "storage.command: expected nothing, as the backend is memory, found azurite; write backend: azurite, or remove command"},

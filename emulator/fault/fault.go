@@ -36,7 +36,7 @@ type Selector struct {
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Kid is the id of the key that signed the assertion.
 	Kid string `yaml:"kid,omitempty" json:"kid,omitempty"`
-	// Resource is who answers (entra, keyvault, graph, arm, storage, sql, postgres, imds), its host, the resource that a token is for, or the name of a vault, a storage account, a SQL server, a PostgreSQL server or an application.
+	// Resource is who answers (entra, keyvault, graph, arm, storage, sql, redis, postgres, imds), its host, the resource that a token is for, or the name of a vault, a storage account, a SQL server, a cache, a PostgreSQL server or an application.
 	Resource string `yaml:"resource,omitempty" json:"resource,omitempty"`
 	// Workload is NAMESPACE/SERVICE-ACCOUNT, or the name of a component or workload.
 	Workload string `yaml:"workload,omitempty" json:"workload,omitempty"`

@@ -14,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/redis"
 	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -53,6 +54,11 @@ func (l *Lab) Storage() *storage.Accounts {
 
 // SQL are the servers of Azure SQL; changes to them take effect at the next login.
 func (l *Lab) SQL() *sql.Servers { return l.resources[sql.Name].(*sql.Servers) }
+
+// Redis are the caches; changes to them take effect at the next login.
+func (l *Lab) Redis() *redis.Caches {
+	return l.resources[redis.Name].(*redis.Caches)
+}
 
 // Postgres are the PostgreSQL servers; changes to them take effect at the next login.
 func (l *Lab) Postgres() *postgres.Servers {

@@ -20,12 +20,12 @@ func (k Kit) Login(ctx context.Context, conn net.Conn, c *Call, a Access) *Failu
 	ctx = k.Faults.WithTrail(ctx)
 	c.login = ctx
 	failed := k.admit(ctx, c, a)
-	reset := slices.ContainsFunc(faults.Hits(ctx), func(h faults.Hit) bool { return h.Name() == faultkind.ConnectionReset })
-	if reset {
-		failed = &Failure{Code: "ConnectionReset", Message: "the connection was reset", Meaning: "A fault took the place of the service's answer.", Remedy: "A robust client connects again, with growing pauses."}
+	cut := isReset(ctx)
+	if cut {
+		failed = reset()
 	}
 	k.record(ctx, c, a, 0, failed)
-	if reset {
+	if cut {
 		hostmux.Reset(conn)
 		_ = conn.Close() // the client learns it from its next read
 	}
@@ -53,4 +53,41 @@ func (k Kit) hit(ctx context.Context, c *Call) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// Disturb lets faults hit a request on a stream that has logged in with c, and writes it into the
+// journal if one does. It returns how the resource refuses then, or that the connection was
+// reset. Requests that are not disturbed are not written down.
+func (k Kit) Disturb(ctx context.Context, conn net.Conn, c *Call, a Access) (failed *Failure, closed bool) {
+	if !k.Faults.Any() {
+		return nil, false
+	}
+	ctx = k.Faults.WithTrail(ctx)
+	k.hit(ctx, c)
+	if status, after, interrupted := faults.Refusal(ctx); interrupted {
+		failed = a.Interrupt(status, after)
+	}
+	if closed = isReset(ctx); closed {
+		failed = reset()
+		hostmux.Reset(conn)
+		_ = conn.Close() // the client learns it from its next read
+	}
+	if failed != nil {
+		k.record(ctx, c, a, 0, failed)
+	}
+	return failed, closed
+}
+
+// Record writes into the journal what became of a stream after its login with c, such as a
+// refused request.
+func (k Kit) Record(ctx context.Context, c *Call, a Access, failed *Failure) {
+	k.record(ctx, c, a, 0, failed)
+}
+
+func isReset(ctx context.Context) bool {
+	return slices.ContainsFunc(faults.Hits(ctx), func(h faults.Hit) bool { return h.Name() == faultkind.ConnectionReset })
+}
+
+func reset() *Failure {
+	return &Failure{Code: "ConnectionReset", Message: "the connection was reset", Meaning: "A fault took the place of the service's answer.", Remedy: "A robust client connects again, with growing pauses."}
 }

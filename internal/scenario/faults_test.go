@@ -63,7 +63,7 @@ func TestMistakesInFaultsAreTold(t *testing.T) {
 		{"", "{fault: {name: throttled, for: {workload: wbe}}}", "s.yaml:6:45: steps[0].fault.for.workload: expected a workload of this scenario, or NAMESPACE/SERVICE-ACCOUNT: web, found wbe; did you mean web?"},
 		{"", "{fault: {name: throttled, for: {client: wbe}}}", "steps[0].fault.for.client: expected a client id, or a workload or an identity of this scenario: web, found wbe; did you mean web?"},
 		{"config: {storageAccounts: [{name: orders}]}", "{fault: {name: throttled, for: {resource: ordrs}}}", "found ordrs; did you mean orders?"},
-		{"", "{fault: {name: throttled, for: {resource: keyvalt}}}", "steps[0].fault.for.resource: expected who answers, a vault or an application: entra, keyvault, graph, arm, storage, sql, postgres, imds, mykeyvault, found keyvalt; did you mean keyvault?"},
+		{"", "{fault: {name: throttled, for: {resource: keyvalt}}}", "steps[0].fault.for.resource: expected who answers, a vault or an application: entra, keyvault, graph, arm, storage, sql, redis, postgres, imds, mykeyvault, found keyvalt; did you mean keyvault?"},
 		{"", "{fault: {name: stale-jwks, for: {issuer: loca}}}", "found loca; did you mean local?"},
 		{"", "{fault: {name: stale-jwks, for: {client: web}}}", "steps[0].fault.for.client: expected one of issuer, found client; where stale-jwks hits, nothing else is known"},
 		{"", "{fault: {name: throttled, when: {cuont: 3}}}", "steps[0].fault.when.cuont: expected one of after, count, every, nth, probability, seed, until, found an unknown field; did you mean count?"},

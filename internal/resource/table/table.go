@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/graph"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/redis"
 	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/resource/storage/backends"
@@ -26,6 +27,7 @@ func Resources() []resource.Description {
 		arm.Description(),
 		storage.Description(backends.Open),
 		sql.Description(),
+		redis.Description(),
 		postgres.Description(),
 	}
 }

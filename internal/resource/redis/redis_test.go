@@ -1,0 +1,515 @@
+package redis
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/ca"
+	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/hostmux"
+	"github.com/wiemu/wiemu/internal/journals"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
+	"github.com/wiemu/wiemu/internal/tenants"
+)
+
+const audience = "https://redis.azure.com"
+
+// lab is a resource with caches, and what stands around it.
+type lab struct {
+	testing.TB
+	clock     *clock.Lab
+	journal   *journals.Journal
+	faults    *faults.Set
+	tokens    *tokentest.Service
+	caches    *Caches
+	authority *ca.Authority
+	listener  net.Listener
+}
+
+func newLab(t testing.TB, caches ...Cache) *lab {
+	t.Helper()
+	l := &lab{TB: t, clock: clock.Stopped(tokentest.Start())}
+	var err error
+	if l.journal, err = journals.New(l.clock, journals.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	people, err := tenants.New(directory.Tenant{ID: tokentest.Tenant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.tokens = tokentest.New(t, l.clock)
+	l.faults = faults.New(l.clock, l.journal, 1)
+	for n := range caches {
+		caches[n].Tenant = tokentest.Tenant
+	}
+	settings := Settings(caches)
+	made, err := Description().Open(resource.Kit{
+		Tokens: resource.NewValidator(l.clock, l.tokens.Source(), resource.Options{}), Clock: l.clock, Directory: people, Journal: l.journal, Faults: l.faults,
+	}, &settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.caches = made.(*Caches)
+	if l.authority, err = ca.Open("", l.clock, ca.Options{Names: []string{".redis.cache.windows.net", ".redis.azure.net"}}); err != nil {
+		t.Fatal(err)
+	}
+	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				l.caches.ServeStream(ctx, &hostmux.Connection{Conn: conn, Certificate: l.authority.GetCertificate, Begin: l.clock.Begin})
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = l.listener.Close()
+		<-done
+		if err := l.caches.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// client is one connection.
+type client struct {
+	testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func (l *lab) dial(host string) *client {
+	l.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(l.authority.RootPEM())
+	conn, err := tls.Dial("tcp", l.listener.Addr().String(), &tls.Config{ServerName: host, RootCAs: roots})
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { _ = conn.Close() }) // closed by some tests
+	return &client{l.TB, conn, bufio.NewReader(conn)}
+}
+
+// ask sends a command, and returns the whole answer with its line ends as blanks; "closed" if the
+// connection ended instead.
+func (c *client) ask(args ...string) string {
+	c.Helper()
+	if _, err := c.conn.Write(appendCommand(nil, args...)); err != nil {
+		return "closed"
+	}
+	return c.read()
+}
+
+func (c *client) read() string {
+	c.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil { // wall time: input and output
+		c.Fatal(err)
+	}
+	reply, err := readReply(c.in)
+	if err != nil {
+		if strings.Contains(err.Error(), "timeout") {
+			c.Fatal("expected an answer or an end, found neither")
+		}
+		return "closed"
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(reply), "\r\n", " "))
+}
+
+func (l *lab) logIn(host string) *client {
+	l.Helper()
+	c := l.dial(host)
+	if got := c.ask("AUTH", tokentest.ObjectID, l.tokens.Mint(l.TB, audience, nil)); got != "+OK" {
+		l.Fatal(got)
+	}
+	return c
+}
+
+func (l *lab) last() (last journal.Event) {
+	for _, e := range l.journal.Events() {
+		if e.Kind == journal.Access {
+			last = e
+		}
+	}
+	return last
+}
+
+const host = "cache.redis.cache.windows.net"
+
+func TestLogins(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"}, Cache{Name: "closed", Access: PolicyAssignments{}}, Cache{Name: "web", Region: "norwayeast", Access: PolicyAssignments{{Identity: tokentest.ClientID, Policy: "Data Reader"}}})
+	good := l.tokens.Mint(t, audience, nil)
+	for _, row := range []struct{ name, host, user, token, answer, meaning string }{
+		{"granted", host, tokentest.ObjectID, good, "+OK", ""},
+		{"by the slash", host, tokentest.ObjectID, l.tokens.Mint(t, audience+"/", nil), "+OK", ""},
+		{"by the app id", host, tokentest.ObjectID, l.tokens.Mint(t, Description().AppID, nil), "+OK", ""},
+		{"a managed one", "web.norwayeast.redis.azure.net", strings.ToUpper(tokentest.ObjectID), good, "+OK", ""},
+		{"another resource's token", host, tokentest.ObjectID, l.tokens.Mint(t, "https://vault.azure.net", nil), "-" + wrongPass, "made for another resource"},
+		{"by the client id", host, tokentest.ClientID, good, "-" + wrongPass, "is the client id"},
+		{"as somebody else", host, "default", good, "-" + wrongPass, "has to be the object id"},
+		{"an access key", host, tokentest.ObjectID, "c2VjcmV0", "-" + wrongPass, "not a signed JWT"},
+		{"without a policy", "closed.redis.cache.windows.net", tokentest.ObjectID, good, "-" + wrongPass, "no data access policy"},
+		{"no such cache", "other.redis.cache.windows.net", tokentest.ObjectID, good, "closed", "has no cache of the host"},
+		{"of the other kind", "cache.redis.azure.net", tokentest.ObjectID, good, "closed", "has no cache of the host"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := l.dial(row.host).ask("AUTH", row.user, row.token); got != row.answer {
+				t.Errorf("AUTH: %s", got)
+			}
+			if e := l.last(); e.Component != Name || e.Host != row.host || !strings.Contains(e.Meaning, row.meaning) || (e.Outcome == journal.Granted) != (row.meaning == "") {
+				t.Errorf("%+v", e)
+			}
+			if row.answer == "closed" {
+				return
+			}
+			hello := l.dial(row.host).ask("HELLO", "3", "AUTH", row.user, row.token, "SETNAME", "me")
+			if granted := strings.HasPrefix(hello, "%"); granted != (row.meaning == "") || !granted && hello != row.answer {
+				t.Errorf("HELLO: %s", hello)
+			}
+		})
+	}
+}
+
+func TestBeforeALogin(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.dial(host)
+	for _, row := range []struct{ command, answer string }{
+		{"GET a", "-" + noAuth},
+		{"PING", "-" + noAuth},
+		{"HELLO 3", "-" + noAuthHello},
+		{"HELLO 4", "-NOPROTO unsupported protocol version"},
+		{"HELLO 3 WHAT", "-ERR Syntax error in HELLO option 'WHAT'"},
+		{"AUTH", "-ERR wrong number of arguments for 'auth' command"},
+		{"AUTH key", "-" + wrongPass},
+		{"AUTH a b c", "-ERR syntax error"},
+		{"QUIT", "+OK"},
+		{"PING", "closed"},
+	} {
+		if got := c.ask(strings.Fields(row.command)...); got != row.answer {
+			t.Errorf("%s: %s", row.command, got)
+		}
+	}
+}
+
+// A session ends with its token on the lab clock, unless it has authenticated again.
+func TestASessionEndsWithItsToken(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c, renewed := l.logIn(host), l.logIn(host)
+	if got := c.ask("SET", "a", "1", "EX", "7200"); got != "+OK" {
+		t.Fatal(got)
+	}
+	advance(t, l.clock, 55*time.Minute)
+	if got := renewed.ask("AUTH", tokentest.ObjectID, l.tokens.Mint(t, audience, nil)); got != "+OK" {
+		t.Fatal(got)
+	}
+	if got := renewed.ask("AUTH", tokentest.ObjectID, "bad"); got != "-"+wrongPass {
+		t.Error(got)
+	}
+	if got := c.ask("GET", "a"); got != "$1 1" {
+		t.Error(got)
+	}
+	advance(t, l.clock, 10*time.Minute)
+	if got := c.read(); got != "closed" {
+		t.Errorf("after its token: %s", got)
+	}
+	if e := l.last(); e.Error != "TokenExpired" || !strings.Contains(e.Remedy, "Send AUTH with a new token") {
+		t.Errorf("%+v", e)
+	}
+	if got := renewed.ask("TTL", "a"); got != ":3300" {
+		t.Errorf("what is left of two hours: %s", got)
+	}
+	advance(t, l.clock, 40*time.Minute)
+	if got := renewed.ask("AUTH", tokentest.ObjectID, l.tokens.Mint(t, audience, nil)); got != "+OK" {
+		t.Fatal(got)
+	}
+	advance(t, l.clock, 20*time.Minute)
+	if got := renewed.ask("GET", "a"); got != "$-1" {
+		t.Errorf("after two hours: %s", got)
+	}
+}
+
+func advance(t *testing.T, c *clock.Lab, d time.Duration) {
+	t.Helper()
+	if err := c.Advance(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	l := newLab(t,
+		Cache{Name: "reader", Access: PolicyAssignments{{Identity: "*", Policy: "Data Reader"}}},
+		Cache{Name: "contributor", Access: PolicyAssignments{{Identity: "*", Policy: "Data Contributor"}}},
+		Cache{Name: "owner", Access: PolicyAssignments{{Identity: "*", Policy: "Data Owner"}}},
+		Cache{Name: "custom", Policies: map[string]string{"app": "+@read +set +mset +eval ~app:* %R~shared:*"}, Access: PolicyAssignments{{Identity: "*", Policy: "app"}}},
+	)
+	const noKey = "-NOPERM No permissions to access a key"
+	not := func(command string) string {
+		return fmt.Sprintf("-NOPERM User %s has no permissions to run the '%s' command", tokentest.ObjectID, command)
+	}
+	for _, row := range []struct{ cache, command, answer string }{
+		{"reader", "GET a", "$-1"},
+		{"reader", "SET a 1", not("set")},
+		{"reader", "PING", "+PONG"},
+		{"reader", "CLIENT SETNAME x", "+OK"},
+		{"reader", "FLUSHALL", not("flushall")},
+		{"contributor", "SET a 1", "+OK"},
+		{"contributor", "KEYS *", not("keys")},
+		{"contributor", "FLUSHALL", not("flushall")},
+		{"contributor", "INFO", not("info")},
+		{"owner", "SET a 1", "+OK"},
+		{"owner", "FLUSHALL", "+OK"},
+		{"owner", "CONFIG GET x", "-ERR unknown command 'CONFIG', with args beginning with: 'GET' 'x'"},
+		{"owner", "NONSENSE", "-ERR unknown command `NONSENSE`, with args beginning with:"},
+		{"custom", "SET app:a/b 1", "+OK"},
+		{"custom", "SET other 1", noKey},
+		{"custom", "MSET app:b 1 other 2", noKey},
+		{"custom", "GET shared:x", "$-1"},
+		{"custom", "SET shared:x 1", noKey},
+		{"custom", "DEL app:a", not("del")},
+		{"custom", "EVAL x 1 other", noKey},
+		{"custom", "MGET app:a/b shared:y", "*2 $1 1 $-1"},
+	} {
+		if got := l.logIn(row.cache + ".redis.cache.windows.net").ask(strings.Fields(row.command)...); got != row.answer {
+			t.Errorf("%s: %s: %s", row.cache, row.command, got)
+		}
+		if denied := strings.HasPrefix(row.answer, "-NOPERM"); denied && (l.last().Error != "NOPERM" || !strings.Contains(l.last().Meaning, "data access policy")) {
+			t.Errorf("%s: %+v", row.command, l.last())
+		}
+	}
+}
+
+func TestPoliciesThatAreNone(t *testing.T) {
+	for _, row := range []struct{ text, problem string }{
+		{"+@reads", "expected a category of all"},
+		{"+nonsense", "expected a command of Redis, found +nonsense"},
+		{"read", "expected rules such as +@read"},
+		{"%X~a", "expected %R~, %W~ or %RW~ before a pattern, found %X~a"},
+	} {
+		if _, err := parsePolicy("p", row.text); err == nil || !strings.Contains(err.Error(), row.problem) {
+			t.Errorf("%s: %v", row.text, err)
+		}
+	}
+}
+
+// Messages of channels arrive between answers, and blocking commands do not hold the clock.
+func TestChannelsAndBlockingCommands(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	subscriber, other := l.logIn(host), l.logIn(host)
+	if got := subscriber.ask("SUBSCRIBE", "news"); got != "*3 $9 subscribe $4 news :1" {
+		t.Fatal(got)
+	}
+	if got := other.ask("PUBLISH", "news", "hello"); got != ":1" {
+		t.Fatal(got)
+	}
+	if got := subscriber.read(); got != "*3 $7 message $4 news $5 hello" {
+		t.Error(got)
+	}
+	if got := subscriber.ask("UNSUBSCRIBE", "news"); got != "*3 $11 unsubscribe $4 news :0" {
+		t.Error(got)
+	}
+	for _, row := range []struct{ command, answer string }{
+		{"RPUSH list message x", ":2"},
+		{"LRANGE list 0 -1", "*2 $7 message $1 x"}, // is no message
+		{"MULTI", "+OK"}, {"SET a 1", "+QUEUED"}, {"EXEC", "*1 +OK"},
+		{"DEL list", ":1"},
+	} {
+		if got := subscriber.ask(strings.Fields(row.command)...); got != row.answer {
+			t.Errorf("%s: %s", row.command, got)
+		}
+	}
+	if _, err := subscriber.conn.Write(appendCommand(nil, "BLPOP", "list", "0")); err != nil {
+		t.Fatal(err)
+	}
+	advance(t, l.clock, time.Minute)
+	if got := other.ask("RPUSH", "list", "now"); got != ":1" {
+		t.Error(got)
+	}
+	if got := subscriber.read(); got != "*2 $4 list $3 now" {
+		t.Error(got)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	for _, row := range []struct{ fault, login, get string }{
+		{"server-error,for.resource=redis", "-" + loading, "-" + loading},
+		{"throttled,for.resource=redis", "-" + maxClients, "-" + maxClients},
+		{"connection-reset,for.resource=redis", "closed", "closed"},
+		{"throttled,for.resource=keyvault", "+OK", "$-1"},
+	} {
+		c := l.logIn(host)
+		f, err := fault.Parse(row.fault)
+		if err == nil {
+			_, err = l.faults.Inject(f)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ask("GET", "a"); got != row.get {
+			t.Errorf("%s: GET: %s", row.fault, got)
+		}
+		if got := l.dial(host).ask("AUTH", tokentest.ObjectID, l.tokens.Mint(t, audience, nil)); got != row.login {
+			t.Errorf("%s: AUTH: %s", row.fault, got)
+		}
+		l.faults.ClearAll()
+	}
+}
+
+// A real Redis behind, here a second miniredis over TCP, that dies in the middle or was never there.
+func TestARedisBehind(t *testing.T) {
+	behind := miniredis.NewMiniRedis()
+	behind.RequireUserAuth("door", "secret")
+	if err := behind.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, Cache{Name: "cache", URL: "redis://door:secret@" + behind.Addr() + "/3"}, Cache{Name: "wrong", URL: "redis://door:other@" + behind.Addr()}, Cache{Name: "none", URL: "redis://127.0.0.1:1"})
+	c := l.logIn(host)
+	if got := c.ask("SET", "a", "1"); got != "+OK" {
+		t.Fatal(got)
+	}
+	if got, err := behind.DB(3).Get("a"); got != "1" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, name := range []string{"wrong", "none"} {
+		if got := l.logIn(name+".redis.cache.windows.net").ask("GET", "a"); got != "closed" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if e := l.last(); e.Error != "ConnectionClosed" || !strings.Contains(e.Meaning, "could not be reached") {
+			t.Errorf("%+v", e)
+		}
+	}
+	behind.Close()
+	if got := c.ask("GET", "a"); got != "closed" {
+		t.Errorf("after the engine's end: %s", got)
+	}
+}
+
+// What clients send that is no protocol ends their connection, whatever lengths they announce.
+func TestAttacks(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	for _, row := range []struct{ sent, answer string }{
+		{"*1\r\n$2147483648\r\n", "-ERR Protocol error: invalid bulk length"},
+		{"*1\r\n$-5\r\n", "-ERR Protocol error: invalid bulk length"},
+		{"*1\r\n$x\r\n", "-ERR Protocol error: invalid bulk length"},
+		{"*1\r\n$20000\r\n", "-ERR Protocol error: unauthenticated bulk length"},
+		{"*11\r\n", "-ERR Protocol error: unauthenticated multibulk length"},
+		{"*2147483647\r\n", "-ERR Protocol error: invalid multibulk length"},
+		{"*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'"},
+		{strings.Repeat("x", maxInline+readAtATime) + "\r\n", "-ERR Protocol error: too big inline request"},
+		{"\r\n\r\n*0\r\nPING\r\n", "-" + noAuth},
+	} {
+		c := l.dial(host)
+		if _, err := c.conn.Write([]byte(row.sent)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.read(); got != row.answer {
+			t.Errorf("%.30q: %s", row.sent, got)
+		}
+	}
+	c := l.logIn(host)
+	before := heap()
+	if _, err := c.conn.Write([]byte("*2\r\n$3\r\nGET\r\n$500000000\r\nabc")); err != nil {
+		t.Fatal(err)
+	}
+	if grown := heap() - before; grown > 10<<20 {
+		t.Errorf("an announced length of 500 MB costs %d bytes", grown)
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// No goroutine stays of connections that say nothing, in the middle of anything.
+func TestSilentConnectionsLeaveNothing(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	l.logIn(host).ask("PING")
+	before := runtime.NumGoroutine()
+	var conns []net.Conn
+	for i := range 300 {
+		conn, err := net.Dial("tcp", l.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+		if i%3 == 0 {
+			_, _ = conn.Write([]byte{22, 3, 1}) // half a handshake
+		}
+	}
+	for range 20 {
+		c := l.logIn(host)
+		if _, err := c.conn.Write(appendCommand(nil, "BLPOP", "nothing", "0")); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c.conn)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	for range 1000 {
+		if runtime.NumGoroutine() <= before+5 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // wall time: goroutines end on their own
+	}
+	t.Errorf("%d goroutines, before %d", runtime.NumGoroutine(), before)
+}
+
+func FuzzReadCommand(f *testing.F) {
+	for _, seed := range []string{"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "PING\r\n", "*1\r\n$2147483648\r\n", "*-1\r\n", "$3\r\nabc\r\n", "%1\r\n+a\r\n:1\r\n", "|1\r\n+a\r\n:1\r\n*0\r\n"} {
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, authenticated bool) {
+		args, err := readCommand(bufio.NewReader(strings.NewReader(string(data))), authenticated)
+		if err == nil && len(args) > 0 {
+			p, _ := parsePolicy("p", "+@all ~app:*")
+			p.permits("u", args)
+			again, err := readCommand(bufio.NewReader(strings.NewReader(string(appendCommand(nil, args...)))), true)
+			if err != nil || strings.Join(again, "\x00") != strings.Join(args, "\x00") {
+				t.Errorf("%q, written and read again, is %q, %v", args, again, err)
+			}
+		}
+		reply, err := readReply(bufio.NewReader(strings.NewReader(string(data))))
+		if err == nil && !strings.HasPrefix(string(data), string(reply)) {
+			t.Errorf("%q is not the beginning of %q", reply, data)
+		}
+	})
+}
+
+func BenchmarkGet(b *testing.B) {
+	l := newLab(b, Cache{Name: "cache"})
+	c := l.logIn(host)
+	c.ask("SET", "a", "1")
+	for b.Loop() {
+		if got := c.ask("GET", "a"); got != "$1 1" {
+			b.Fatal(got)
+		}
+	}
+}

@@ -1,0 +1,432 @@
+package redis
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/hostmux"
+	"github.com/wiemu/wiemu/internal/resource"
+)
+
+// loginTimeout is how long, in wall time, a client may take to authenticate.
+const loginTimeout = 30 * time.Second
+
+// What Redis says. Sources: redis/src/server.c (shared.noautherr), networking.c (helloCommand);
+// WRONGPASS as Azure says it, without the words "or user is disabled" of Redis: seen in
+// dapr/components-contrib#3554 and in the troubleshooting of Azure SDK's samples for redis-py
+// (azure-identity/samples/azure-aad-auth-with-redis-py.md).
+const (
+	noAuth      = "NOAUTH Authentication required."
+	noAuthHello = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	wrongPass   = "WRONGPASS invalid username-password pair"
+	loading     = "LOADING Redis is loading the dataset in memory"
+	maxClients  = "ERR max number of clients reached"
+)
+
+// session is one connection of a client.
+type session struct {
+	*Caches
+	ctx   context.Context
+	conn  net.Conn
+	host  string
+	cache *cache
+
+	write  sync.Mutex
+	out    *bufio.Writer
+	engine *engine
+
+	user   *user // nil: not authenticated
+	expiry clock.Timer
+}
+
+// user is who a session is authenticated as.
+type user struct {
+	call   *resource.Call
+	policy policy
+}
+
+// request is a command that has arrived.
+type request struct {
+	args []string
+	err  error  // instead: the client broke the protocol
+	last bool   // nothing else has arrived yet
+	end  func() // lets the lab clock go on
+}
+
+// ServeStream implements resource.StreamService.
+func (s *Caches) ServeStream(ctx context.Context, c *hostmux.Connection) {
+	secured, err := c.StartTLS(ctx, c)
+	if err != nil {
+		return // its client knows: the handshake was its own
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n := &session{Caches: s, ctx: ctx, conn: secured, host: c.Host, cache: s.at(c.Host), out: bufio.NewWriter(secured)}
+	defer n.close()
+	if secured.SetReadDeadline(time.Now().Add(loginTimeout)) == nil { // wall time: input and output
+		n.serve(c.Begin)
+	}
+}
+
+func (n *session) close() {
+	if n.expiry != nil {
+		n.expiry.Stop()
+	}
+	n.engine.close()
+	_ = n.conn.Close() // its client is gone, or learns it from its next read
+}
+
+// serve answers commands until the client, its token or the lab ends.
+func (n *session) serve(begin func() func()) {
+	requests, gone := make(chan request), make(chan struct{})
+	authenticated := make(chan bool, 1) // what the reader has to know before the next command
+	authenticated <- false
+	go n.read(begin, requests, authenticated, gone)
+	for {
+		select {
+		case r := <-requests:
+			goOn := n.answer(r, gone)
+			r.end()
+			select {
+			case authenticated <- n.user != nil:
+			default:
+			}
+			if !goOn {
+				return
+			}
+		case <-gone:
+			return
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// read reads the client's commands one by one: the next one once the last is answered, since
+// what a client may send depends on whether it has authenticated.
+func (n *session) read(begin func() func(), requests chan<- request, authenticated <-chan bool, gone chan<- struct{}) {
+	defer close(gone)
+	in := bufio.NewReaderSize(n.conn, readAtATime)
+	known := false
+	for {
+		select {
+		case known = <-authenticated:
+		case <-n.ctx.Done():
+			return
+		}
+		var args []string
+		var err error
+		for len(args) == 0 && err == nil {
+			args, err = readCommand(in, known)
+		}
+		var broken protocolError
+		if err != nil && !errors.As(err, &broken) {
+			return
+		}
+		r := request{args: args, err: err, last: in.Buffered() == 0, end: begin()}
+		select {
+		case requests <- r:
+		case <-n.ctx.Done():
+			r.end()
+			return
+		}
+		if err != nil {
+			return
+		}
+		if _, err := in.Peek(1); err != nil { // also while the engine has the client wait
+			return
+		}
+	}
+}
+
+// say writes an answer, and hands it over to the network if flush.
+func (n *session) say(reply []byte, flush bool) bool {
+	n.write.Lock()
+	defer n.write.Unlock()
+	if _, err := n.out.Write(reply); err != nil {
+		return false
+	}
+	return !flush || n.out.Flush() == nil
+}
+
+func (n *session) refuse(text string, flush bool) bool {
+	return n.say([]byte("-"+text+"\r\n"), flush)
+}
+
+// answer answers a request; false ends the connection.
+func (n *session) answer(r request, gone <-chan struct{}) bool {
+	if r.err != nil {
+		n.refuse("ERR "+r.err.Error(), true)
+		return false
+	}
+	name := strings.ToLower(r.args[0])
+	switch {
+	case name == "auth":
+		return n.auth(r.args, r.last)
+	case name == "hello":
+		return n.hello(r, gone)
+	case name == "quit":
+		n.say([]byte("+OK\r\n"), true)
+		return false
+	case n.user == nil:
+		return n.refuse(noAuth, r.last)
+	case name == "reset": // to a client that has just connected, with nothing begun at the engine
+		n.engine.close()
+		n.engine, n.user = nil, nil
+		n.expiry.Stop()
+		return n.say([]byte("+RESET\r\n"), r.last)
+	case isBlocked(r.args):
+		return n.refuse(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", r.args[0], beginning(r.args[1:])), r.last)
+	}
+	if refusal := n.user.policy.permits(n.user.call.Caller.ObjectID, r.args); refusal != "" {
+		n.denied(name, refusal)
+		return n.refuse(refusal, r.last)
+	}
+	if failed, closed := n.kit.Disturb(n.ctx, n.conn, n.user.call, &use{session: n, action: name}); closed {
+		return false
+	} else if failed != nil {
+		return n.refuse(failed.Message, r.last)
+	}
+	return n.forward(r, gone)
+}
+
+// beginning quotes arguments as Redis does in its error of unknown commands.
+func beginning(args []string) string {
+	var b strings.Builder
+	for _, arg := range args {
+		fmt.Fprintf(&b, "'%.128s' ", arg)
+	}
+	return b.String()
+}
+
+// forward has the engine answer.
+func (n *session) forward(r request, gone <-chan struct{}) bool {
+	if n.engine == nil && !n.connect() {
+		return false
+	}
+	n.cache.tick(n.kit.Clock)
+	subscribing := isSubscribing(r.args)
+	if subscribing {
+		n.engine.pushing.Store(true)
+	}
+	if _, err := n.engine.conn.Write(appendCommand(nil, r.args...)); err != nil {
+		return n.engineGone(err)
+	}
+	if subscribing {
+		return n.say(nil, r.last)
+	}
+	if commands()[strings.ToLower(r.args[0])].is("blocking") {
+		n.say(nil, true) // what was answered before; and the clock goes on while it waits
+		r.end()
+	}
+	select {
+	case reply, ok := <-n.engine.replies:
+		if !ok {
+			return n.engineGone(errors.New("it closed the connection"))
+		}
+		return n.say(reply, r.last)
+	case <-gone:
+		return false
+	case <-n.ctx.Done():
+		return false
+	}
+}
+
+// connect connects to the engine.
+func (n *session) connect() bool {
+	conn, err := n.cache.dial(n.ctx)
+	if err != nil {
+		return n.engineGone(err)
+	}
+	n.engine = newEngine(conn, func(push []byte) { n.say(push, true) })
+	return true
+}
+
+// engineGone ends a connection as Azure does when a node fails: clients see it closed, and
+// connect again.
+func (n *session) engineGone(err error) bool {
+	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: "use the cache"}, &resource.Failure{
+		Code: "ConnectionClosed", Message: err.Error(),
+		Meaning: "What stores the content of the cache could not be reached: " + err.Error() + ".",
+		Remedy:  "Start the Redis that url: of the cache in wiemu.yaml names, or leave url: out for one in memory.",
+	})
+	return false
+}
+
+// denied writes down that a policy does not permit a command.
+func (n *session) denied(name, refusal string) {
+	p := n.user.policy
+	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
+		Code: "NOPERM", Message: refusal,
+		Meaning: fmt.Sprintf("The data access policy %s (%s) does not permit it.", p.name, p.text),
+		Remedy:  "Assign the identity a policy that does, such as Data Contributor or Data Owner: access: of the cache in wiemu.yaml.",
+	})
+}
+
+// auth answers AUTH.
+func (n *session) auth(args []string, flush bool) bool {
+	switch len(args) {
+	case 2: // an access key, which does not open a cache here
+		return n.logIn("", args[1], flush, func() bool { return n.say([]byte("+OK\r\n"), flush) })
+	case 3:
+		return n.logIn(args[1], args[2], flush, func() bool { return n.say([]byte("+OK\r\n"), flush) })
+	case 1:
+		return n.refuse("ERR wrong number of arguments for 'auth' command", flush)
+	}
+	return n.refuse("ERR syntax error", flush)
+}
+
+// hello answers HELLO: with AUTH, once the client is authenticated.
+func (n *session) hello(r request, gone <-chan struct{}) bool {
+	forwarded, name, token, auth := []string{"HELLO"}, "", "", false
+	for i := 1; i < len(r.args); i++ {
+		switch {
+		case i == 1:
+			forwarded = append(forwarded, r.args[1])
+		case strings.EqualFold(r.args[i], "AUTH") && i+2 < len(r.args):
+			name, token, auth = r.args[i+1], r.args[i+2], true
+			i += 2
+		case strings.EqualFold(r.args[i], "SETNAME") && i+1 < len(r.args):
+			forwarded = append(forwarded, "SETNAME", r.args[i+1])
+			i++
+		default:
+			return n.refuse(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", r.args[i]), r.last)
+		}
+	}
+	if len(r.args) > 1 && r.args[1] != "2" && r.args[1] != "3" {
+		return n.refuse("NOPROTO unsupported protocol version", r.last)
+	}
+	greet := func() bool { return n.forward(request{args: forwarded, last: r.last, end: r.end}, gone) }
+	switch {
+	case auth:
+		return n.logIn(name, token, r.last, greet)
+	case n.user == nil:
+		return n.refuse(noAuthHello, r.last)
+	}
+	return greet()
+}
+
+// logIn authenticates a client, or again: then as who it was stays, if it is refused.
+func (n *session) logIn(name, token string, flush bool, accepted func() bool) bool {
+	call := &resource.Call{Host: n.host, Token: token}
+	login := &login{Call: call, session: n, name: name}
+	failed := n.kit.Login(n.ctx, n.conn, call, login)
+	if failed != nil {
+		if failed.Code == "ConnectionReset" || n.cache == nil {
+			return false
+		}
+		return n.refuse(failed.Message, flush)
+	}
+	if n.expiry != nil {
+		n.expiry.Stop()
+	}
+	n.user = &user{call, login.policy}
+	if n.conn.SetReadDeadline(time.Time{}) != nil {
+		return false
+	}
+	left := call.Caller.ExpiresAt.Sub(n.kit.Clock.Now())
+	n.expiry = n.kit.Clock.AfterFunc(left, func() { n.expire(call) })
+	return accepted()
+}
+
+// expire ends a connection with its token. Source: learn.microsoft.com, "Use Microsoft Entra ID
+// for cache authentication"; Azure/azure-sdk-for-js#24791: the server closes a connection whose
+// token expires, unless it was sent a new one by AUTH.
+func (n *session) expire(call *resource.Call) {
+	n.kit.Record(n.ctx, call, &use{session: n, action: "stay connected"}, &resource.Failure{
+		Code: "TokenExpired", Message: "the connection was closed",
+		Meaning: "The token with which the connection was authenticated has expired, and a cache ends a connection with its token.",
+		Remedy:  "Send AUTH with a new token on each connection some minutes before the old one expires; redis-entraid, redis-authx-entraid, go-redis-entraid and Microsoft.Azure.StackExchangeRedis do.",
+	})
+	_ = n.conn.Close() // the client learns it from its next read
+}
+
+// login is the decision about a login.
+type login struct {
+	*resource.Call
+	session *session
+	name    string // of the user
+	policy  policy
+}
+
+// Demand implements resource.Access.
+func (l *login) Demand() (*resource.Want, *resource.Failure) {
+	if l.session.cache == nil {
+		return nil, &resource.Failure{
+			Code: "NoSuchCache", Message: "there is no such host",
+			Meaning: fmt.Sprintf("wiemu.yaml has no cache of the host %s; for a real one, the name would not resolve.", cmp.Or(l.Host, "that the client did not name")),
+			Remedy:  "Add it to redis: in wiemu.yaml, as name: or name: and region:, or correct the host in the application's settings.",
+		}
+	}
+	return l.session.kit.Want(l.session.cache.Tenant), nil
+}
+
+// Allow implements resource.Access.
+func (l *login) Allow(refused *resource.Refusal) *resource.Failure {
+	if refused != nil {
+		return &resource.Failure{Code: "WRONGPASS", Message: wrongPass, Meaning: refused.Meaning(), Remedy: refused.Remedy()}
+	}
+	if !l.Check("user name", l.Caller.ObjectID, cmp.Or(l.name, "none"), strings.EqualFold(l.name, l.Caller.ObjectID)) {
+		meaning := "The user name of AUTH has to be the object id of the identity whose token is the password."
+		if strings.EqualFold(l.name, l.Caller.ClientID) {
+			meaning = "The user name of AUTH is the client id of the identity. It has to be its object id (principal id)."
+		}
+		return &resource.Failure{Code: "WRONGPASS", Message: wrongPass, Meaning: meaning, Remedy: "Use " + l.Caller.ObjectID + ", which the token has as its claim oid."}
+	}
+	p, source, ok := l.session.cache.policyOf(l.Caller.ClientID)
+	if !l.Check("data access policy", "one that is assigned to "+l.Caller.ObjectID, cmp.Or(p.name, "none"), ok) {
+		return &resource.Failure{
+			Code: "WRONGPASS", Message: wrongPass,
+			Meaning: "The identity is assigned no data access policy of the cache, so that the cache does not know the user.",
+			Remedy:  fmt.Sprintf("Assign it one: access: [{identity: %s, policy: Data Contributor}] of the cache in wiemu.yaml; az redis access-policy-assignment create in Azure.", cmp.Or(l.Caller.Name, l.Caller.ClientID)),
+		}
+	}
+	l.policy = p
+	if source != "" {
+		l.Note(fmt.Sprintf("by %s: %s", source, p.name))
+	} else {
+		l.Note("the cache has no access: in wiemu.yaml, so every identity of its tenant is a Data Owner; a real cache knows only whom it has assigned a policy")
+	}
+	return nil
+}
+
+// Interrupt implements resource.Access.
+func (l *login) Interrupt(status int, _ time.Duration) *resource.Failure { return interrupted(status) }
+
+// Describe implements resource.Access.
+func (l *login) Describe(*journal.Event) string { return "log in" }
+
+// interrupted is how a cache refuses because of a fault.
+func interrupted(status int) *resource.Failure {
+	if status == 429 {
+		return &resource.Failure{Code: "ERR", Message: maxClients, Meaning: "A fault took the place of the service's answer: too many clients.", Remedy: "A robust client connects again, with growing pauses, and has few connections."}
+	}
+	return &resource.Failure{Code: "LOADING", Message: loading, Meaning: "A fault took the place of the service's answer: the node has just started, as after maintenance.", Remedy: "A robust client tries again, with growing pauses."}
+}
+
+// use is what a session does after its login.
+type use struct {
+	*session
+	action string
+}
+
+// Demand implements resource.Access.
+func (u *use) Demand() (*resource.Want, *resource.Failure) { return nil, nil }
+
+// Allow implements resource.Access.
+func (u *use) Allow(*resource.Refusal) *resource.Failure { return nil }
+
+// Interrupt implements resource.Access.
+func (u *use) Interrupt(status int, _ time.Duration) *resource.Failure { return interrupted(status) }
+
+// Describe implements resource.Access.
+func (u *use) Describe(*journal.Event) string { return u.action }
