@@ -96,7 +96,8 @@ func refused(e journal.Event) bool {
 	case e.Outcome != journal.Denied || e.Detail["challenge"] != "":
 		return false
 	case e.Kind == journal.Access:
-		return slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusNotImplemented}, e.Status)
+		// Streams have no status: a login, or a request after it, was refused.
+		return slices.Contains([]int{0, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusNotImplemented}, e.Status)
 	}
 	return e.Kind == journal.Exchange
 }
