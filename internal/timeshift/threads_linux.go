@@ -295,8 +295,15 @@ func (ts *threads) quiet(tooLong func() bool, busy func() bool, known func(int, 
 		if tooLong() {
 			return false, 0
 		}
-		time.Sleep(pause)
+		nap(pause)
 	}
+}
+
+// nap waits for less than a millisecond. time.Sleep takes one at least where nothing else
+// goes on in the process: the runtime waits by epoll_wait(2), which counts in milliseconds.
+func nap(pause time.Duration) {
+	rest := unix.NsecToTimespec(pause.Nanoseconds())
+	_ = unix.Nanosleep(&rest, nil) // ended by a signal: the next look is a little early
 }
 
 // mayWaitIn tells whether a thread may be in the system call of a wait: it is, or
