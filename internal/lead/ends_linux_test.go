@@ -179,7 +179,7 @@ func TestStarterIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Args = []string{starterName, string(text), "sh", "-c", d.script + "echo $$; sleep 1000"}
+		cmd.Args = []string{starterName, string(text), "sh", "-c", d.script + "echo $$; exec sleep 1000"}
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
