@@ -67,7 +67,7 @@ func (p *proxy) streamPorts(t target) string {
 func (p *proxy) serveStream(s *hostmux.Stream, conn net.Conn, host string, port uint16) {
 	defer p.tunnels.discard(conn)
 	p.streamed.Add(1)
-	s.Serve(withProgram(p.life, conn), &hostmux.Connection{Conn: conn, Host: host, Port: port, Only: s.Only, Certificate: p.certificate, Begin: p.begin})
+	p.hosts.ServeStream(withProgram(p.life, conn), s, &hostmux.Connection{Conn: conn, Host: host, Port: port, Only: s.Only, Certificate: p.certificate, Begin: p.begin})
 }
 
 // listenStreams opens the ports of all streams on the gateway's address for them: where names

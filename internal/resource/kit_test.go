@@ -183,6 +183,9 @@ func TestTheWayOfALogin(t *testing.T) {
 	if answer := logIn(ways["by the port"](), good, authority, ""); answer != "welcome "+tokentest.ClientID || last(k.Journal).Host != "orders.lines.wiemu.test" {
 		t.Errorf("without a name: %q, %+v", answer, last(k.Journal))
 	}
+	if answer := logIn(ways["by the port"](), "defect", authority, "orders.lines.wiemu.test"); answer != "" || !strings.Contains(last(k.Journal).Summary, "a defect of wiemu") {
+		t.Errorf("a panic: %q, %+v", answer, last(k.Journal))
+	}
 	if _, refusal := throughProxy(t, g.ProxyURL(), "orders.lines.wiemu.test:443"); !strings.Contains(refusal, "use port 25432 and 25433") || g.Escapes() != 1 {
 		t.Errorf("on another port: %q", refusal)
 	}

@@ -33,6 +33,9 @@ func (l *lines) ServeStream(ctx context.Context, c *hostmux.Connection) {
 	}
 	in := bufio.NewReader(conn)
 	token, _ := in.ReadString('\n')
+	if token == "defect\n" {
+		panic("a defect")
+	}
 	defer c.Begin()()
 	call := &resource.Call{Host: c.Host, Token: strings.TrimSpace(token)}
 	if failed := l.kit.Login(ctx, conn, call, &login{call, l}); failed != nil {
