@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // Backend is a SQL Server that is logged in to with a SQL login.
@@ -287,11 +289,15 @@ func (p *Pipe) run(ctx context.Context, client *wire) error {
 	defer context.AfterFunc(ctx, func() { _ = p.Close() })()
 	back := make(chan error, 1)
 	answering := make(chan func(), 64) // what is to be called when an answer begins
+	var caught *hostmux.Panic
 	go func() {
-		back <- p.answers(client, answering)
+		var err error
+		caught = hostmux.Catch(func() { err = p.answers(client, answering) })
 		_ = client.conn.Close() // then the client's reads end
+		back <- err
 	}()
-	err := p.requests(client, answering)
+	var err error
+	here := hostmux.Catch(func() { err = p.requests(client, answering) })
 	_ = p.Close()
 	if lost := <-back; lost != nil && !errors.Is(lost, net.ErrClosed) { // before it was closed here
 		p.Lost(lost)
@@ -304,6 +310,11 @@ func (p *Pipe) run(ctx context.Context, client *wire) error {
 		default:
 		}
 		break
+	}
+	for _, c := range []*hostmux.Panic{here, caught} {
+		if c != nil {
+			panic(c)
+		}
 	}
 	return err
 }
@@ -365,7 +376,7 @@ func (p *Pipe) answers(client *wire, answering <-chan func()) error {
 		if err != nil {
 			return err
 		}
-		if _, err := client.w.Write(packet); err != nil {
+		if _, err := client.Write(packet); err != nil {
 			return net.ErrClosed // the client is gone, as its reader says
 		}
 		if packet[1]&statusEnd != 0 {

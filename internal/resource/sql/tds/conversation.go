@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // conversation answers the requests of a session, one after the other.
@@ -18,6 +20,8 @@ type conversation struct {
 	begun       uint64 // descriptors given out
 	prepared    map[int64]prepared
 	handles     int64
+
+	preparedText int // bytes of the statements in prepared
 }
 
 // run answers until the client closes the connection. Another goroutine reads, so that an
@@ -90,7 +94,12 @@ func (c *conversation) request(ctx context.Context, m message, messages <-chan m
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	out, answered := c.reply(), make(chan error, 1)
-	go func() { answered <- c.answer(running, m, out) }()
+	var caught *hostmux.Panic
+	go func() {
+		var err error
+		caught = hostmux.Catch(func() { err = c.answer(running, m, out) })
+		answered <- err
+	}()
 	var next *message
 	var attention bool
 	var err error
@@ -105,7 +114,11 @@ func (c *conversation) request(ctx context.Context, m message, messages <-chan m
 		err = <-answered
 	case lost := <-failed:
 		stop()
-		return nil, errors.Join(lost, <-answered)
+		_ = c.wire.conn.Close() // so that no write waits for a client that only closed its half
+		err = errors.Join(lost, <-answered)
+	}
+	if caught != nil {
+		panic(caught) // here it ends this connection, and there it would end the process
 	}
 	if err == nil {
 		err = errors.Join(out.err, out.packets.end())
@@ -130,7 +143,7 @@ func (c *conversation) answer(ctx context.Context, m message, out *Reply) error 
 			c.transaction = 0
 			c.session.Reset()
 		}
-		c.prepared = nil
+		c.prepared, c.preparedText = nil, 0
 		out.write(appendEnv(nil, envReset, []byte{0, 0}))
 	}
 	switch m.kind {
@@ -146,13 +159,18 @@ func (c *conversation) answer(ctx context.Context, m message, out *Reply) error 
 		calls, err := parseCalls(m.data)
 		if err != nil {
 			out.final = tokDoneProc
-			out.Fail(Errorf(8009, "The incoming tabular data stream (TDS) remote procedure call (RPC) protocol stream is incorrect: %v.", err))
+			if e := (*Error)(nil); !errors.As(err, &e) {
+				err = Errorf(8009, "The incoming tabular data stream (TDS) remote procedure call (RPC) protocol stream is incorrect: %v.", err)
+			}
+			out.Fail(err)
 			out.finish()
 			return nil
 		}
 		for i, call := range calls {
 			out.final, out.more = tokDoneProc, i+1 < len(calls)
-			c.call(ctx, call, out)
+			if c.call(ctx, call, out); out.cancelled {
+				break // the answer has its end
+			}
 		}
 		return nil
 	case packetTransaction:

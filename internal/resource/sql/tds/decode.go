@@ -268,6 +268,11 @@ func (r *reader) variant() any {
 	}
 	t := Type{ID: in.byte()}
 	props := in.take(int(in.byte()))
+	defer func() {
+		if r.err == nil {
+			r.err = in.err
+		}
+	}()
 	switch t.ID {
 	case tNVarChar, tNChar:
 		return fromUTF16(in.b)
@@ -284,8 +289,15 @@ func (r *reader) variant() any {
 			t.Scale = props[0]
 		}
 	case tGUID, tDate:
-	default:
+	case tInt1, tBit, tInt2, tInt4, tInt8, tFloat4, tFloat8, tMoney, tMoney4, tDateTime, tDateTime4:
 		return in.value(t)
+	default: // such as another one: that would be as deep as the message is long
+		in.err = fmt.Errorf("a sql_variant of type %#x", t.ID)
+		return nil
+	}
+	if len(in.b) > math.MaxUint8 {
+		in.err = fmt.Errorf("a sql_variant of type %#x with %d bytes", t.ID, len(in.b))
+		return nil
 	}
 	return (&reader{b: append([]byte{byte(len(in.b))}, in.b...)}).value(t)
 }
@@ -364,6 +376,13 @@ func skipHeaders(b []byte) ([]byte, error) {
 	return b[n:], nil
 }
 
+// Limits of what is made of a message. SQL Server has the first one (8003), the second one is
+// for the memory: the shortest call has five bytes.
+const (
+	maxParams = 2100
+	maxCalls  = 100_000
+)
+
 func parseCalls(b []byte) ([]procedure, error) {
 	b, err := skipHeaders(b)
 	if err != nil {
@@ -384,6 +403,9 @@ func parseCalls(b []byte) ([]procedure, error) {
 				r.byte()
 				break
 			}
+			if len(c.params) == maxParams+3 { // sp_executesql and its like have some of their own
+				return nil, Errorf(8003, "The incoming request has too many parameters. The server supports a maximum of %d parameters. Reduce the number of parameters and resend the request.", maxParams)
+			}
 			p := Param{Name: r.text8()}
 			flags := r.byte()
 			if flags&8 != 0 {
@@ -393,6 +415,9 @@ func parseCalls(b []byte) ([]procedure, error) {
 			p.Type = r.typeInfo()
 			p.Value = r.value(p.Type)
 			c.params = append(c.params, p)
+		}
+		if len(calls) == maxCalls {
+			return nil, fmt.Errorf("a message of more than %d calls", maxCalls)
 		}
 		calls = append(calls, c)
 	}

@@ -65,6 +65,9 @@ type FedAuth struct {
 // loginFixed is how long the part of LOGIN7 is that has every field at its place.
 const loginFixed = 94
 
+// maxLoginText is how many characters a field may have (2.2.6.4).
+const maxLoginText = 128
+
 func parseLogin(b []byte) (*Login, error) {
 	if len(b) < loginFixed {
 		return nil, errors.New("LOGIN7 is too short")
@@ -80,7 +83,12 @@ func parseLogin(b []byte) (*Login, error) {
 	var err error
 	field := func(at int) []byte {
 		from := int(binary.LittleEndian.Uint16(b[at:]))
-		to := from + 2*int(binary.LittleEndian.Uint16(b[at+2:]))
+		n := int(binary.LittleEndian.Uint16(b[at+2:]))
+		if n > maxLoginText {
+			err = fmt.Errorf("a LOGIN7 field of %d characters; expected %d at most", n, maxLoginText)
+			return nil
+		}
+		to := from + 2*n
 		if to > len(b) {
 			err = errors.New("LOGIN7 field beyond the end")
 			return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 )
 
 // Packet types (MS-TDS 2.2.3.1.1).
@@ -39,6 +40,10 @@ const (
 	maxLoginMessage   = 128<<10 - 1
 )
 
+// writeTimeout is how long a client that has logged in may take to read a packet, in wall
+// time. The lab clock stands still until an answer is written.
+const writeTimeout = 2 * time.Minute
+
 // message is what a peer sent, put together from its packets.
 type message struct {
 	kind   byte
@@ -57,6 +62,8 @@ type wire struct {
 	conn net.Conn
 	r    *bufio.Reader
 	w    io.Writer
+
+	timeout time.Duration // of writing a packet; if 0, the connection's own deadline counts
 
 	size int // of packets that are written
 	spid uint16
@@ -120,7 +127,7 @@ type packets struct {
 }
 
 func (w *wire) begin(kind byte) *packets {
-	return &packets{w: w.w, kind: kind, size: w.size, spid: w.spid, id: 1, buf: make([]byte, headerSize, w.size)}
+	return &packets{w: w, kind: kind, size: w.size, spid: w.spid, id: 1, buf: make([]byte, headerSize, w.size)}
 }
 
 func (p *packets) Write(b []byte) (int, error) {
@@ -151,6 +158,16 @@ func (p *packets) flush(status byte) error {
 
 // end sends the last packet of the message.
 func (p *packets) end() error { return p.flush(statusEnd) }
+
+// Write writes a packet.
+func (w *wire) Write(packet []byte) (int, error) {
+	if w.timeout > 0 {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+			return 0, err
+		}
+	}
+	return w.w.Write(packet)
+}
 
 // send writes a whole message.
 func (w *wire) send(kind byte, data []byte) error {

@@ -63,6 +63,7 @@ func (c *conversation) call(ctx context.Context, p procedure, out *Reply) {
 		}
 		c.statements(ctx, known.sql, named(after(p.params, 1), known.names), out)
 	case procUnprepare: // @handle
+		c.preparedText -= len(c.prepared[handle()].sql)
 		delete(c.prepared, handle())
 		out.finish()
 	case 0:
@@ -89,14 +90,19 @@ func statement(p procedure) string {
 	return b.String()
 }
 
-// maxPrepared is how many statements a session may have prepared; drivers have hundreds.
-const maxPrepared = 10000
+// maxPrepared is how many statements a session may have prepared, and maxPreparedText how many
+// bytes they may have together; drivers have hundreds.
+const (
+	maxPrepared     = 10000
+	maxPreparedText = 64 << 20
+)
 
 func (c *conversation) prepare(sql string, names []string) int64 {
-	if c.prepared == nil || len(c.prepared) >= maxPrepared {
-		c.prepared = map[int64]prepared{}
+	if c.prepared == nil || len(c.prepared) >= maxPrepared || c.preparedText+len(sql) > maxPreparedText {
+		c.prepared, c.preparedText = map[int64]prepared{}, 0
 	}
 	c.handles++
+	c.preparedText += len(sql)
 	c.prepared[c.handles] = prepared{sql, names}
 	return c.handles
 }

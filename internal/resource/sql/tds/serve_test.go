@@ -30,7 +30,6 @@ func TestConnectionsThatAreNoLogins(t *testing.T) {
 		sent []byte
 		want string
 	}{
-		{"nothing", nil, "EOF"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: orders\r\n\r\n"), "EOF"},
 		{"half a PRELOGIN", packet(packetPrelogin, hello)[:20], "unexpected EOF"},
 		{"a PRELOGIN without an end", packet(packetPrelogin, hello[:5]), "PRELOGIN"},

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -120,6 +121,9 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	w := newWire(conn)
 	w.spid = uint16(51 + sessions.Add(1)%30000) // ids up to 50 are the server's own
 	a := Attempt{Remote: conn.RemoteAddr(), SPID: w.spid}
+	if _, err := w.r.Peek(1); errors.Is(err, io.EOF) { // it looked whether the port is open
+		return nil
+	}
 	said, err := s.prelogin(w, &a)
 	if err != nil {
 		return err
@@ -132,6 +136,7 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	w.timeout = writeTimeout
 	if p, ok := session.(*Pipe); ok {
 		return p.run(ctx, w)
 	}

@@ -43,6 +43,7 @@ func TestLengthsThatLie(t *testing.T) {
 		"longer than its message": func(b []byte) []byte { b[0], b[3] = 0xFF, 0x7F; return b },
 		"short":                   func(b []byte) []byte { return b[:50] },
 		"a field beyond the end":  func(b []byte) []byte { b[38], b[39] = 0xFF, 0xFF; return b },
+		"a field of 129":          func(b []byte) []byte { b[42] = 129; return b },
 		"features beyond the end": func(b []byte) []byte { b[56], b[57] = 0xFF, 0xFF; return b },
 		"a token of 2 GiB":        func(b []byte) []byte { b[len(b)-12], b[len(b)-11] = 0xFF, 0x7F; return b },
 		"an extension of 2 GiB":   func(b []byte) []byte { b[len(b)-17] = 0x7F; return b },

@@ -73,8 +73,13 @@ func appendText8(b []byte, s string) []byte {
 	return append(append(b, byte(len(u)/2)), u...)
 }
 
+// maxText is how many characters of a message are sent, as of PRINT's: a token with more than
+// 64 KiB would have a length that lies.
+const maxText = 4000
+
 func appendText16(b []byte, s string) []byte {
-	u := toUTF16(s)
+	u := toUTF16(s[:min(len(s), 4*maxText)])
+	u = u[:min(len(u), 2*maxText)]
 	return append(binary.LittleEndian.AppendUint16(b, uint16(len(u)/2)), u...)
 }
 

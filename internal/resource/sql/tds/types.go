@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -127,6 +128,9 @@ func (t Type) IsText() bool {
 
 // IsInteger reports whether values are int64, from 8 to 64 bits.
 func (t Type) IsInteger() bool { return t.ID == tIntN }
+
+// IsVariant reports whether values are of several types.
+func (t Type) IsVariant() bool { return t.ID == tVariant }
 
 // Nullable is the type as columns have it that may be NULL.
 func (t Type) Nullable() Type {
@@ -365,8 +369,16 @@ var guidOrder = [16]int{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15}
 
 // ParseGUID returns the bytes of a uniqueidentifier, as CAST(… AS varbinary(16)) does.
 func ParseGUID(s string) (g [16]byte, err error) {
-	raw, err := hex.DecodeString(strings.ReplaceAll(strings.Trim(s, "{}"), "-", ""))
-	if err != nil || len(raw) != 16 {
+	if strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}") {
+		s = s[1 : len(s)-1]
+	}
+	parts := strings.Split(s[:min(len(s), 40)], "-")
+	lengths := make([]int, len(parts))
+	for i, part := range parts {
+		lengths[i] = len(part)
+	}
+	raw, err := hex.DecodeString(strings.Join(parts, ""))
+	if err != nil || !slices.Equal(lengths, []int{8, 4, 4, 4, 12}) {
 		return g, errors.New("conversion failed when converting from a character string to uniqueidentifier")
 	}
 	for i, j := range guidOrder {
