@@ -68,7 +68,19 @@ type Session struct {
 	open     int64          // @@TRANCOUNT
 	undo     []func() error // what the transaction has done, undone
 	implicit bool           // SET IMPLICIT_TRANSACTIONS ON
+	abort    bool           // SET XACT_ABORT ON
 	rows     int64          // @@ROWCOUNT
+
+	held, combined int // by the batch; see limits.go
+}
+
+// Reply is what answers are written to: a *tds.Reply.
+type Reply interface {
+	Columns([]tds.Column)
+	Row([]any) error
+	EndRows()
+	Done()
+	Message(*tds.Error)
 }
 
 // New returns a session.
@@ -85,7 +97,7 @@ func (s *Session) InTransaction() bool { return s.open > 0 }
 // Reset makes the session as it was after the login.
 func (s *Session) Reset() {
 	_ = s.rollBack() // what others have done to the same users meanwhile stays
-	s.implicit, s.rows = false, 0
+	s.implicit, s.abort, s.rows = false, false, 0
 }
 
 // Close rolls back what was not committed.
@@ -141,21 +153,26 @@ func (s *Session) Transaction(what tds.Transaction, _ string) error {
 const maxDepth = 32
 
 // Batch answers statements, all or, if one of them is not among those that are answered, none.
-func (s *Session) Batch(ctx context.Context, sql string, params []tds.Param, out *tds.Reply) error {
+func (s *Session) Batch(ctx context.Context, sql string, params []tds.Param, out Reply) error {
+	s.held, s.combined = 0, 0
 	variables := map[string]*variable{}
 	for _, p := range params {
-		variables[strings.ToLower(p.Name)] = &variable{p.Type.Nullable(), p.Value}
+		v := &variable{p.Type.Nullable(), p.Value}
+		if p.Type.IsVariant() {
+			v.of = tds.Type{} // what it has is not of that type
+		}
+		variables[strings.ToLower(p.Name)] = v
 	}
 	return s.execute(ctx, sql, variables, out, 1)
 }
 
 // variable is one that was declared, or a parameter.
 type variable struct {
-	of    tds.Type
+	of    tds.Type // the zero type if nothing can be done with it
 	value any
 }
 
-func (s *Session) execute(ctx context.Context, sql string, variables map[string]*variable, out *tds.Reply, depth int) error {
+func (s *Session) execute(ctx context.Context, sql string, variables map[string]*variable, out Reply, depth int) error {
 	if depth > maxDepth {
 		return tds.Errorf(217, "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit %d).", maxDepth)
 	}
@@ -173,6 +190,9 @@ func (s *Session) execute(ctx context.Context, sql string, variables map[string]
 			return err
 		}
 		if err := execute(ctx, out); err != nil {
+			if s.abort {
+				_ = s.rollBack() // what others have done to the same users meanwhile stays
+			}
 			return err
 		}
 	}

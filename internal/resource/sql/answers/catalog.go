@@ -1,8 +1,10 @@
 package answers
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
@@ -72,7 +74,7 @@ type query struct {
 	where   condition
 	order   []expression
 	down    []bool
-	top     int
+	top     *expression // of TOP; nil for all rows
 	into    []*variable // of SELECT @a = …
 }
 
@@ -88,23 +90,19 @@ func (p *parser) selectStatement() (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, out *tds.Reply) error { return q.answer(out) }, nil
+	return func(_ context.Context, out Reply) error { return q.answer(out) }, nil
 }
 
 // query reads what follows SELECT.
 func (p *parser) query() (*query, error) {
-	q := &query{session: p.session, top: -1}
+	q := &query{session: p.session}
 	if p.accept("TOP") {
 		parenthesis := p.accept("(")
 		e, err := p.primary()
 		if err != nil || !e.of.IsInteger() {
 			return nil, unsupported(err)
 		}
-		n, err := e.value(nil)
-		if err != nil || n == nil || n.(int64) < 0 {
-			return nil, unsupported(err)
-		}
-		q.top = int(n.(int64))
+		q.top = &e
 		if parenthesis && !p.accept(")") {
 			return nil, errUnsupported
 		}
@@ -200,7 +198,9 @@ func (p *parser) from(q *query) error {
 				return err
 			}
 		}
-		q.from = append(q.from, s)
+		if q.from = append(q.from, s); len(q.from) > maxSources {
+			return tds.Errorf(106, "Too many table names in the query. The maximum allowable is %d.", maxSources)
+		}
 		if !p.accept("JOIN") && !p.accept("INNER", "JOIN") {
 			return nil
 		}
@@ -215,7 +215,7 @@ func clause(t token) bool {
 // columns reads the list of columns.
 func (p *parser) columns(q *query) error {
 	for {
-		if p.accept("*") && len(q.from) > 0 {
+		if len(q.from) > 0 && p.accept("*") {
 			for _, s := range q.from {
 				for _, c := range s.view.columns {
 					q.columns = append(q.columns, columnOf(s, c))
@@ -223,6 +223,9 @@ func (p *parser) columns(q *query) error {
 			}
 		} else if err := p.column(q); err != nil {
 			return err
+		}
+		if len(q.columns) > maxColumns {
+			return tds.Errorf(1056, "The number of elements in the select list exceeds the maximum allowed number of %d elements.", maxColumns)
 		}
 		if !p.accept(",") {
 			break
@@ -305,9 +308,20 @@ func columnOf(s source, c tds.Column) expression {
 
 func (p *parser) orderBy(q *query) error {
 	for {
+		t, at := p.next(), p.at
 		e, err := p.expression()
 		if err != nil {
 			return err
+		}
+		if t.kind == number && p.at == at+1 { // the number of a column
+			n, err := strconv.Atoi(t.text)
+			if err != nil || n < 1 || n > len(q.columns) {
+				return &tds.Error{Number: 108, State: 1, Class: 16, Line: t.line, Message: "The ORDER BY position number " + clip(t.text) + " is out of range of the number of items in the select list."}
+			}
+			e = q.columns[n-1]
+		}
+		if !e.of.IsText() && !e.of.IsInteger() {
+			return errUnsupported
 		}
 		q.order = append(q.order, e)
 		down := p.accept("DESC")
@@ -326,8 +340,12 @@ func (q *query) rows() ([]row, error) {
 	all := []row{{}}
 	for _, s := range q.from {
 		var joined []row
+		of := s.view.rows(q.session)
 		for _, before := range all {
-			for _, r := range s.view.rows(q.session) {
+			for _, r := range of {
+				if err := q.session.combine(1 + len(before) + len(r)); err != nil {
+					return nil, err
+				}
 				both := row{}
 				for k, v := range before {
 					both[k] = v
@@ -365,10 +383,21 @@ func (q *query) rows() ([]row, error) {
 	if err := q.sort(found); err != nil {
 		return nil, err
 	}
-	if q.top >= 0 {
-		found = found[:min(len(found), q.top)]
+	if q.top == nil {
+		return found, nil
 	}
-	return found, nil
+	v, err := q.top.value(nil)
+	if err != nil {
+		return nil, err
+	}
+	n, ok := v.(int64)
+	switch {
+	case !ok:
+		return nil, tds.Errorf(1060, "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.")
+	case n < 0:
+		return nil, tds.Errorf(127, "A TOP N or FETCH rowcount value may not be negative.")
+	}
+	return found[:min(int64(len(found)), n)], nil
 }
 
 func (q *query) sort(rows []row) (failed error) {
@@ -384,11 +413,17 @@ func (q *query) sort(rows []row) (failed error) {
 			}
 			order := 0
 			switch x := x.(type) {
+			case nil: // it comes first
+				if y != nil {
+					order = -1
+				}
 			case int64:
+				order = 1
 				if m, ok := y.(int64); ok {
-					order = int(min(1, max(-1, x-m)))
+					order = cmp.Compare(x, m)
 				}
 			case string:
+				order = 1
 				if t, ok := y.(string); ok {
 					order = strings.Compare(strings.ToLower(x), strings.ToLower(t))
 				}
@@ -405,7 +440,7 @@ func (q *query) sort(rows []row) (failed error) {
 	return failed
 }
 
-func (q *query) answer(out *tds.Reply) error {
+func (q *query) answer(out Reply) error {
 	if len(q.from) > 0 {
 		q.session.touch()
 	}
@@ -418,6 +453,9 @@ func (q *query) answer(out *tds.Reply) error {
 		for _, r := range rows {
 			for n, e := range q.columns {
 				if q.into[n].value, err = e.value(r); err != nil {
+					return err
+				}
+				if err := q.session.hold(q.into[n].value); err != nil {
 					return err
 				}
 			}

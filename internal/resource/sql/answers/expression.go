@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +57,13 @@ func sum(a, b expression) (expression, error) {
 		if of = tds.NVarChar(0); a.of.Size >= 0 && b.of.Size >= 0 {
 			of = tds.NVarChar(textLength(a.of) + textLength(b.of))
 		}
-		add = func(x, y any) (any, error) { return x.(string) + y.(string), nil }
+		add = func(x, y any) (any, error) {
+			left, right := x.(string), y.(string)
+			if len(left)+len(right) > maxText {
+				return nil, exhausted()
+			}
+			return left + right, nil
+		}
 	case a.of.IsInteger() && b.of.IsInteger():
 		if b.of.Size > of.Size {
 			of = b.of
@@ -160,6 +167,9 @@ func (p *parser) primary() (expression, error) {
 			if v == nil {
 				return expression{}, undeclared(t)
 			}
+			if v.of == (tds.Type{}) {
+				return expression{}, errUnsupported
+			}
 			return expression{of: v.of, value: func(row) (any, error) { return v.value, nil }}, nil
 		}
 		if p.accept("(") {
@@ -228,13 +238,13 @@ func (p *parser) caseExpression() (expression, error) {
 		if otherwise, err = p.expression(); err != nil {
 			return expression{}, err
 		}
-		if otherwise.of.ID != of.ID {
+		if !similar(of, otherwise.of) {
 			return expression{}, errUnsupported
 		}
 		of = wider(of, otherwise.of)
 	}
 	for _, b := range branches {
-		if b.then.of.ID != of.ID {
+		if !similar(of, b.then.of) {
 			return expression{}, errUnsupported
 		}
 		of = wider(of, b.then.of)
@@ -250,6 +260,12 @@ func (p *parser) caseExpression() (expression, error) {
 		}
 		return otherwise.value(r)
 	}}, p.expect("END")
+}
+
+// similar reports whether one of two types has the values of both: texts, integers, binaries, or
+// twice the same.
+func similar(a, b tds.Type) bool {
+	return a.ID == b.ID && a.Prec == b.Prec && a.Scale == b.Scale
 }
 
 // wider is the type of two of one kind that has the values of both.
@@ -437,11 +453,10 @@ func cast(e expression, to tds.Type, style int) (expression, error) {
 
 // cut shortens a text to what its type has.
 func cut(s string, to tds.Type) string {
-	r := []rune(s)
-	if to.Size >= 0 && len(r) > textLength(to) {
-		return string(r[:textLength(to)])
+	if to.Size < 0 {
+		return s
 	}
-	return s
+	return first(s, textLength(to))
 }
 
 // logic is one of three values (SQL-92).
@@ -492,8 +507,15 @@ func negated(c condition) condition {
 
 func (p *parser) predicate() (condition, error) {
 	if p.accept("NOT") {
+		not := true
+		for p.accept("NOT") { // no recursion: a batch may have any number of them
+			not = !not
+		}
 		c, err := p.predicate()
-		return negated(c), err
+		if not {
+			c = negated(c)
+		}
+		return c, err
 	}
 	if p.accept("EXISTS", "(", "SELECT") {
 		q, err := p.query()
@@ -511,11 +533,13 @@ func (p *parser) predicate() (condition, error) {
 			return isFalse, err
 		}, nil
 	}
-	if start := p.at; p.accept("(") {
-		if c, err := p.condition(); err == nil && p.accept(")") {
-			return c, nil
+	if p.next().is("(") && !p.operatorFollows() {
+		p.take()
+		c, err := p.condition()
+		if err == nil {
+			err = p.expect(")")
 		}
-		p.at = start // an expression in parentheses
+		return c, err
 	}
 	left, err := p.expression()
 	if err != nil {
@@ -551,6 +575,24 @@ func (p *parser) predicate() (condition, error) {
 		return nil, err
 	}
 	return compare(left, operator, right)
+}
+
+// operatorFollows reports whether the parentheses that are next are around an expression, which
+// is compared with something, and not around a condition. It only looks: trying one and then
+// the other would take twice as long for each parenthesis within another.
+func (p *parser) operatorFollows() bool {
+	depth := 0
+	for i := p.at; i < len(p.tokens)-1; i++ {
+		switch t := p.tokens[i]; {
+		case t.is("("):
+			depth++
+		case t.is(")"):
+			if depth--; depth == 0 {
+				return slices.ContainsFunc(strings.Fields("= <> != < > <= >= + IS IN NOT"), p.tokens[i+1].is)
+			}
+		}
+	}
+	return false
 }
 
 func (p *parser) in(left expression) (condition, error) {
@@ -651,7 +693,7 @@ func (p *parser) waitFor() (statement, error) {
 	if n, err := fmt.Sscanf(t.text, "%d:%d:%d", &h, &m, &s); t.kind != text || err != nil || n != 3 || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 59 {
 		return nil, errUnsupported
 	}
-	return func(ctx context.Context, out *tds.Reply) error {
+	return func(ctx context.Context, out Reply) error {
 		timer := time.NewTimer(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second)
 		defer timer.Stop()
 		select {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
@@ -134,7 +135,12 @@ func (s *Session) function1(name string, a expression) (expression, error) {
 			return int64(0)
 		})
 	case "QUOTENAME":
-		return of(tds.NVarChar(258), func(name string) any { return "[" + strings.ReplaceAll(name, "]", "]]") + "]" })
+		return of(tds.NVarChar(258), func(name string) any {
+			if utf8.RuneCountInString(name) > maxName {
+				return nil
+			}
+			return "[" + strings.ReplaceAll(name, "]", "]]") + "]"
+		})
 	case "DATABASE_PRINCIPAL_ID", "USER_ID":
 		return of(tds.Int, func(name string) any {
 			for _, u := range s.principals() {
@@ -171,7 +177,13 @@ func (s *Session) function2(name string, a, b expression) (expression, error) {
 			}
 			return nil, nil
 		}}, nil
-	case (name == "ISNULL" || name == "COALESCE") && a.of.ID == b.of.ID:
+	case (name == "ISNULL" || name == "COALESCE") && similar(a.of, b.of):
+		if name == "ISNULL" { // its type is that of the first
+			var err error
+			if b, err = cast(b, a.of, 0); err != nil {
+				return expression{}, err
+			}
+		}
 		return expression{of: wider(a.of, b.of), value: func(r row) (any, error) {
 			if v, err := a.value(r); err != nil || v != nil {
 				return v, err

@@ -100,8 +100,16 @@ func lex(sql string) ([]token, error) {
 			}
 			t.text = rest[:length]
 		}
+		if t.kind == word || t.kind == identifier {
+			if err := named(t); err != nil {
+				return nil, err
+			}
+		}
 		if t.kind >= 0 {
 			all = append(all, t)
+		}
+		if len(all) > maxTokens {
+			return nil, exhausted()
 		}
 		line += int32(strings.Count(rest[:length], "\n"))
 		i += length
@@ -161,6 +169,5 @@ func quoted(s string, closing byte) (inner string, length int) {
 
 // clip shortens a text for a message.
 func clip(s string) string {
-	r := []rune(s)
-	return string(r[:min(len(r), 50)])
+	return first(s, 50)
 }

@@ -60,7 +60,7 @@ func (p *parser) skip() {
 }
 
 // statement is one that is ready to be executed.
-type statement func(ctx context.Context, out *tds.Reply) error
+type statement func(ctx context.Context, out Reply) error
 
 func (p *parser) batch() ([]statement, error) {
 	var all []statement
@@ -93,7 +93,33 @@ func (p *parser) refuse(err error, first token) error {
 		what = permission
 	}
 	return &tds.Error{Number: 40510, State: 1, Class: 15, Line: first.line, Message: "Statement '" + what + "' is not supported in this version of SQL Server. " +
-		"(wiemu answers who is logged in, statements about users and roles, and constants, but has no tables. To run \"" + clip(strings.Join(strings.Fields(p.sql[first.at:]), " ")) + "\", connect a SQL Server: engine.url of the server in sqlServers of wiemu.yaml.)"}
+		"(wiemu answers who is logged in, statements about users and roles, and constants, but has no tables. To run \"" + p.quote(first) + "\", connect a SQL Server: engine.url of the server in sqlServers of wiemu.yaml.)"}
+}
+
+// quote is the beginning of a statement, without its literals: they may be secrets, and the
+// journal has it.
+func (p *parser) quote(first token) string {
+	const enough = 200 // bytes, of which there are 50 characters
+	var b strings.Builder
+	for _, t := range p.tokens {
+		if t.at < first.at || t.kind == end || b.Len() > enough {
+			continue
+		}
+		if b.Len() > 0 && t.at > 0 && strings.ContainsAny(p.sql[t.at-1:t.at], " \t\r\n/") {
+			b.WriteByte(' ')
+		}
+		switch t.kind {
+		case text:
+			b.WriteString("'…'")
+		case binary:
+			b.WriteString("0x…")
+		case identifier:
+			b.WriteString("[" + t.text + "]")
+		default:
+			b.WriteString(t.text)
+		}
+	}
+	return clip(b.String())
 }
 
 // object is what the batch wants to do, and with which object of the database.
@@ -148,7 +174,7 @@ func (p *parser) statement() (statement, error) {
 		if err != nil || !e.of.IsText() {
 			return nil, unsupported(err)
 		}
-		return func(_ context.Context, out *tds.Reply) error {
+		return func(_ context.Context, out Reply) error {
 			v, err := e.value(nil)
 			if err != nil {
 				return err
@@ -162,7 +188,7 @@ func (p *parser) statement() (statement, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(_ context.Context, out *tds.Reply) error {
+		return func(_ context.Context, out Reply) error {
 			if strings.EqualFold(name, s.Database()) {
 				out.Done()
 				return nil
@@ -199,7 +225,7 @@ func done(do func() error, err error) (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, out *tds.Reply) error {
+	return func(_ context.Context, out Reply) error {
 		if err := do(); err != nil {
 			return err
 		}
@@ -220,7 +246,7 @@ func (p *parser) transaction(what tds.Transaction) statement {
 	if t := p.next(); t.kind == identifier || t.kind == word && !begins(t) {
 		p.take() // its name
 	}
-	return func(_ context.Context, out *tds.Reply) error {
+	return func(_ context.Context, out Reply) error {
 		if err := p.session.Transaction(what, ""); err != nil {
 			return err
 		}
@@ -249,7 +275,7 @@ func (p *parser) block() (statement, error) {
 		}
 		all = append(all, s)
 	}
-	return func(ctx context.Context, out *tds.Reply) error {
+	return func(ctx context.Context, out Reply) error {
 		for _, s := range all {
 			if err := s(ctx, out); err != nil {
 				return err
@@ -275,7 +301,7 @@ func (p *parser) ifStatement() (statement, error) {
 			return nil, err
 		}
 	}
-	return func(ctx context.Context, out *tds.Reply) error {
+	return func(ctx context.Context, out Reply) error {
 		yes, err := holds(nil)
 		switch {
 		case err != nil:
@@ -290,10 +316,10 @@ func (p *parser) ifStatement() (statement, error) {
 }
 
 // options are those of SET that change nothing that is answered here.
-var options = strings.Fields("ANSI_DEFAULTS ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF ANSI_PADDING ANSI_WARNINGS ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL CURSOR_CLOSE_ON_COMMIT DATEFIRST DATEFORMAT DEADLOCK_PRIORITY LANGUAGE LOCK_TIMEOUT NOCOUNT NUMERIC_ROUNDABORT QUOTED_IDENTIFIER ROWCOUNT TEXTSIZE XACT_ABORT")
+var options = strings.Fields("ANSI_DEFAULTS ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF ANSI_PADDING ANSI_WARNINGS ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL CURSOR_CLOSE_ON_COMMIT DATEFIRST DATEFORMAT DEADLOCK_PRIORITY LANGUAGE LOCK_TIMEOUT NOCOUNT NUMERIC_ROUNDABORT QUOTED_IDENTIFIER ROWCOUNT TEXTSIZE")
 
 func (p *parser) set() (statement, error) {
-	nothing := func(_ context.Context, out *tds.Reply) error { out.Done(); return nil }
+	nothing := func(_ context.Context, out Reply) error { out.Done(); return nil }
 	if t := p.next(); t.kind == word && strings.HasPrefix(t.text, "@") && !strings.HasPrefix(t.text, "@@") {
 		return p.assign(p.take())
 	}
@@ -320,12 +346,18 @@ func (p *parser) set() (statement, error) {
 	if value.kind == end || value.kind == symbol {
 		return nil, errUnsupported
 	}
-	if len(names) == 1 && names[0] == "IMPLICIT_TRANSACTIONS" {
-		return func(_ context.Context, out *tds.Reply) error {
-			p.session.implicit = value.is("ON")
-			out.Done()
-			return nil
-		}, nil
+	on := value.is("ON")
+	for name, option := range map[string]*bool{"IMPLICIT_TRANSACTIONS": &p.session.implicit, "XACT_ABORT": &p.session.abort} {
+		if len(names) == 1 && names[0] == name {
+			return func(_ context.Context, out Reply) error {
+				*option = on
+				out.Done()
+				return nil
+			}, nil
+		}
+	}
+	if slices.Contains(names, "ROWCOUNT") && value.text != "0" {
+		return nil, errUnsupported
 	}
 	for _, name := range names {
 		known := false
@@ -359,9 +391,11 @@ func (p *parser) assigned(v *variable) (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, out *tds.Reply) error {
-		var err error
-		v.value, err = e.value(nil)
+	return func(_ context.Context, out Reply) error {
+		value, err := e.value(nil)
+		if err == nil {
+			v.value, err = value, p.session.hold(value)
+		}
 		return err
 	}, nil
 }
@@ -399,7 +433,7 @@ func (p *parser) declare() (statement, error) {
 			break
 		}
 	}
-	return func(ctx context.Context, out *tds.Reply) error {
+	return func(ctx context.Context, out Reply) error {
 		for _, s := range all {
 			if err := s(ctx, out); err != nil {
 				return err
@@ -419,7 +453,7 @@ func (p *parser) exec() (statement, error) {
 		if err != nil || !e.of.IsText() {
 			return nil, unsupported(err)
 		}
-		return func(ctx context.Context, out *tds.Reply) error {
+		return func(ctx context.Context, out Reply) error {
 			v, err := e.value(nil)
 			if err != nil {
 				return err
@@ -600,7 +634,7 @@ func (s *Session) create(u NewUser) error {
 func (s *Session) drop(name string) error {
 	s.touch()
 	was := s.user(name)
-	if err := s.database.Drop(name); err != nil {
+	if err := s.database.Drop(name); err != nil || was == nil { // another session may make it in between
 		return err
 	}
 	s.undo = append(s.undo, func() error {
@@ -618,7 +652,8 @@ func (s *Session) setMember(role, user string, member bool) error {
 	if !ok || !s.owner() {
 		return tds.Errorf(15151, "Cannot alter the role '%s', because it does not exist or you do not have permission.", role)
 	}
-	if !s.hasUser(user) {
+	is := s.user(user)
+	if is == nil {
 		verb := "add"
 		if !member {
 			verb = "drop"
@@ -626,7 +661,7 @@ func (s *Session) setMember(role, user string, member bool) error {
 		return tds.Errorf(15151, "Cannot %s the principal '%s', because it does not exist or you do not have permission.", verb, user)
 	}
 	s.touch()
-	before := slices.Contains(s.user(user).Roles, known)
+	before := slices.Contains(is.Roles, known)
 	if err := s.database.SetMember(known, user, member); err != nil {
 		return err
 	}
