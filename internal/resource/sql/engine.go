@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource/sql/answers"
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
@@ -22,9 +24,11 @@ type engine struct {
 	backend        tds.Backend
 	user, password string
 
-	mu        sync.Mutex
-	passwords map[string]string // of the logins that were made
-	made      map[string]string // what was last made of a database's users
+	preparing chan bool // holds one while logins are made
+
+	mu        sync.Mutex              // not held while the engine is waited for
+	passwords map[string]string       // of the logins that were made
+	made      map[string]answers.User // those that were made of logins in databases, as they were then
 }
 
 // newEngine reads the URL of a SQL Server.
@@ -54,16 +58,22 @@ func newEngine(e Engine) (*engine, error) {
 	config := &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, InsecureSkipVerify: trust} // as the URL says
 	return &engine{
 		backend: tds.Backend{Address: net.JoinHostPort(u.Hostname(), port), TLS: config}, user: u.User.Username(), password: password,
-		passwords: map[string]string{}, made: map[string]string{},
+		preparing: make(chan bool, 1), passwords: map[string]string{}, made: map[string]answers.User{},
 	}, nil
 }
 
-// withoutPassword is a URL that can be shown.
+// withoutPassword is what can be shown of a URL. Of what is none, such as a connection string
+// or a URL without //, anything may be the password.
 func withoutPassword(text string) string {
-	if u, err := url.Parse(text); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "what is no URL with a host"
 	}
-	return "what is no URL"
+	shown := (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: u.Path}).Redacted()
+	if u.RawQuery != "" {
+		shown += "?…" // go-mssqldb takes passwords there, too
+	}
+	return shown
 }
 
 // login is a user of a database with its login at the engine.
@@ -81,39 +91,93 @@ func (d *database) logins() []login {
 	return all
 }
 
-// prepare makes logins and users at the engine, unless they are there as they are now.
+// engineTimeout is how long the engine may take to let a login in, in wall time.
+const engineTimeout = 30 * time.Second
+
+// prepare makes logins and users at the engine, unless they are there as they are now. One
+// caller at a time does; nobody waits for one that is done already.
 func (e *engine) prepare(ctx context.Context, database string, logins []login) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := fmt.Sprint(logins)
-	if e.made[database] == now {
+	if len(e.missing(database, logins)) == 0 {
 		return nil
 	}
-	as := tds.Attempt{Login: &tds.Login{App: "wiemu", Server: e.backend.Address}}
-	admin, err := e.backend.Login(ctx, as, e.user, e.password, database)
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	select {
+	case e.preparing <- true:
+		defer func() { <-e.preparing }()
+	case <-ctx.Done():
+		return fmt.Errorf("the SQL Server is slow to make logins: %w", ctx.Err())
+	}
+	missing := e.missing(database, logins)
+	if len(missing) == 0 {
+		return nil
+	}
+	admin, done, err := e.admin(ctx, database)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = admin.Close() }() // its work is done
-	for _, l := range logins {
-		for _, sql := range e.statements(l) {
+	defer done()
+	for _, l := range missing {
+		password := e.passwordOf(l.name)
+		made := password != ""
+		if !made {
+			password = "Aa1!" + rand.Text()
+		}
+		e.mu.Lock()
+		before := e.made[of(database, l)]
+		e.mu.Unlock()
+		for _, sql := range statements(l, before, password, !made) {
 			if err := admin.Exec(sql); err != nil {
 				return fmt.Errorf("make the login %s: %w", l.name, err)
 			}
 		}
+		e.mu.Lock()
+		e.passwords[l.name], e.made[of(database, l)] = password, l.user
+		e.mu.Unlock()
 	}
-	e.made[database] = now
 	return nil
 }
 
-// statements make a login and the user that it is. The administrator is dbo by being a
-// sysadmin.
-func (e *engine) statements(l login) []string {
+// missing are the logins that are not at the engine as they are now. What the engine was told
+// of others in that database is forgotten, so that a user who comes back is made again.
+func (e *engine) missing(database string, logins []login) (missing []login) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	there := map[string]bool{}
+	for _, l := range logins {
+		key := of(database, l)
+		there[key] = true
+		if known, ok := e.made[key]; !ok || fmt.Sprint(known) != fmt.Sprint(l.user) {
+			missing = append(missing, l)
+		}
+	}
+	for key := range e.made {
+		if strings.HasPrefix(key, of(database, login{})) && !there[key] {
+			delete(e.made, key)
+		}
+	}
+	return missing
+}
+
+// of is the key of what was made of a login in a database.
+func of(database string, l login) string { return strings.ToLower(database) + "\x00" + l.name }
+
+// admin is a session of the engine's own login, which ends with done or the context.
+func (e *engine) admin(ctx context.Context, database string) (admin *tds.Pipe, done func(), err error) {
+	admin, err = e.backend.Login(ctx, tds.Attempt{Login: &tds.Login{App: "wiemu", Server: e.backend.Address}}, e.user, e.password, database)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = admin.Close() }) // the lab ends, or it takes too long
+	return admin, func() { stop(); _ = admin.Close() }, nil
+}
+
+// statements make a login, if it is new, and the user that it is, which was another one
+// before. The administrator is dbo by being a sysadmin.
+func statements(l login, before answers.User, password string, isNew bool) []string {
 	var all []string
-	if e.passwords[l.name] == "" {
-		e.passwords[l.name] = "Aa1!" + rand.Text()
-		password := "N'" + e.passwords[l.name] + "'"
-		all = append(all, fmt.Sprintf("IF SUSER_ID(%s) IS NULL CREATE LOGIN %s WITH PASSWORD = %s, CHECK_POLICY = OFF ELSE ALTER LOGIN %[2]s WITH PASSWORD = %[3]s", quoteText(l.name), quoteName(l.name), password))
+	if isNew {
+		all = append(all, fmt.Sprintf("IF SUSER_ID(%s) IS NULL CREATE LOGIN %s WITH PASSWORD = %s, CHECK_POLICY = OFF ELSE ALTER LOGIN %[2]s WITH PASSWORD = %[3]s", quoteText(l.name), quoteName(l.name), quoteText(password)))
 	}
 	if l.user.Name == answers.DBO {
 		return append(all, "ALTER SERVER ROLE sysadmin ADD MEMBER "+quoteName(l.name))
@@ -121,6 +185,11 @@ func (e *engine) statements(l login) []string {
 	all = append(all, fmt.Sprintf("IF DATABASE_PRINCIPAL_ID(%s) IS NULL CREATE USER %s FOR LOGIN %s ELSE ALTER USER %[2]s WITH LOGIN = %[3]s", quoteText(l.user.Name), quoteName(l.user.Name), quoteName(l.name)))
 	for _, role := range l.user.Roles {
 		all = append(all, "ALTER ROLE "+quoteName(role)+" ADD MEMBER "+quoteName(l.user.Name))
+	}
+	for _, role := range before.Roles {
+		if before.Name == l.user.Name && !slices.Contains(l.user.Roles, role) {
+			all = append(all, "ALTER ROLE "+quoteName(role)+" DROP MEMBER "+quoteName(l.user.Name))
+		}
 	}
 	return all
 }
@@ -136,11 +205,13 @@ func (e *engine) passwordOf(login string) string {
 
 // drop removes users that are not there any more.
 func (e *engine) drop(ctx context.Context, database string, names []string) error {
-	admin, err := e.backend.Login(ctx, tds.Attempt{Login: &tds.Login{App: "wiemu", Server: e.backend.Address}}, e.user, e.password, database)
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	admin, done, err := e.admin(ctx, database)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = admin.Close() }() // its work is done
+	defer done()
 	for _, name := range names {
 		if err := admin.Exec("DROP USER IF EXISTS " + quoteName(name)); err != nil {
 			return err
@@ -153,7 +224,7 @@ func (e *engine) drop(ctx context.Context, database string, names []string) erro
 // the engine says of its own logins would mislead, and the reason for the journal.
 func (s *session) pipe(ctx context.Context) (tds.Session, error) {
 	a, e := s.attempt, s.attempt.server.engine
-	name := a.Caller.ClientID + "@" + a.server.tenant
+	name := strings.ToLower(tds.FormatGUID(a.user.SID)) + "@" + a.server.tenant
 	logins := a.database.logins()
 	if a.user.Name == answers.DBO {
 		logins = append(logins, login{name, a.user})
@@ -191,24 +262,32 @@ func remedyOf(err error, database string) string {
 // and the like cannot be executed there, so they are here, and then the engine is told.
 func (s *session) piped(sql string) (end func(), answered bool, failed *tds.Error) {
 	end = s.listener.begin()
+	if caught := hostmux.Catch(func() { answered, failed = s.decide(sql) }); caught != nil {
+		end()
+		panic(caught)
+	}
+	return end, answered, failed
+}
+
+func (s *session) decide(sql string) (answered bool, failed *tds.Error) {
 	if e := s.ended(); e != nil {
-		return end, false, e
+		return false, e
 	}
 	if !strings.Contains(strings.ToUpper(sql), "USER") {
-		return end, false, nil
+		return false, nil
 	}
 	a := s.attempt
 	do, all, some := answers.Users(sql, &journaled{a.database, s}, answers.Login{User: a.user.Name})
 	switch {
 	case !some:
-		return end, false, nil
+		return false, nil
 	case !all:
-		return end, true, tds.Errorf(40510, "Statement 'CREATE USER' is not supported in this version of SQL Server. (wiemu makes users of the directory itself; send CREATE USER, DROP USER and ALTER ROLE in a batch of their own.)")
+		return true, tds.Errorf(40510, "Statement 'CREATE USER' is not supported in this version of SQL Server. (wiemu makes users of the directory itself; send CREATE USER, DROP USER and ALTER ROLE in a batch of their own.)")
 	}
 	before := a.database.Users()
 	for _, change := range do {
 		if err := change(); err != nil {
-			return end, true, asError(err)
+			return true, asError(err)
 		}
 	}
 	var gone []string
@@ -222,9 +301,9 @@ func (s *session) piped(sql string) (end func(), answered bool, failed *tds.Erro
 		err = a.server.engine.drop(s.ctx, a.database.name, gone)
 	}
 	if err != nil {
-		return end, true, asError(err)
+		return true, asError(err)
 	}
-	return end, true, nil
+	return true, nil
 }
 
 func asError(err error) *tds.Error {

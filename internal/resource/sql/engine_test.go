@@ -26,6 +26,7 @@ type standIn struct {
 	logins map[string]string // passwords
 	users  map[string]string // logins of the users of the database
 	sent   []string          // batches
+	fail   int               // so many of the next logins are not made
 	open   []net.Conn
 }
 
@@ -65,7 +66,11 @@ var (
 func (s *standInSession) Batch(ctx context.Context, sql string, params []tds.Param, out *tds.Reply) error {
 	s.of.mu.Lock()
 	s.of.sent = append(s.of.sent, sql)
-	if m := createLogin.FindStringSubmatch(sql); m != nil {
+	if m := createLogin.FindStringSubmatch(sql); m != nil && s.of.fail > 0 {
+		s.of.fail--
+		s.of.mu.Unlock()
+		return tds.Errorf(40197, "The service has encountered an error.")
+	} else if m != nil {
 		s.of.logins[m[1]] = m[2]
 	}
 	if m := createUser.FindStringSubmatch(sql); m != nil {
@@ -234,5 +239,26 @@ func TestAnEngineThatFails(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal(e)
 		}
+	}
+}
+
+// A login that could not be made is made by the next one that needs it, and what is there
+// already is not made again, whoever logs in.
+func TestAnEngineThatRecovers(t *testing.T) {
+	l, engine := withEngine(t, "secret")
+	engine.fail = 1
+	if errs := refused(l.open(l.token(), "sales").Ping()); len(errs) != 1 || errs[0].Number != 40613 {
+		t.Errorf("%+v", errs)
+	}
+	must(t, l.open(l.token(), "sales").Ping())
+	must(t, l.open(l.tokenOf(admin, adminOID), "sales").Ping())
+	engine.mu.Lock()
+	engine.sent = nil
+	engine.mu.Unlock()
+	must(t, l.open(l.token(), "sales").Ping())
+	engine.mu.Lock()
+	defer engine.mu.Unlock()
+	if all := strings.Join(engine.sent, "\n"); strings.Contains(all, "CREATE") || strings.Contains(all, "ADD MEMBER") {
+		t.Errorf("the engine got\n%s", all)
 	}
 }

@@ -171,7 +171,7 @@ func (a *attempt) Allow(refused *resource.Refusal) *resource.Failure {
 		return a.refuse(&refusal{transient(h.Int("number"), a.wanted(), a.server.name), "A fault took the place of the server's answer.", "A robust client connects again, with growing pauses."})
 	}
 	if refused != nil {
-		return a.refuse(tokenRefused(refused))
+		return a.refuse(tokenRefused(refused, a.wanted(), a.server.name))
 	}
 	if a.database = a.server.database(a.wanted()); a.database == nil {
 		a.Check("database", strings.Join(a.server.names(), ", "), a.wanted(), false)
@@ -194,7 +194,7 @@ func (a *attempt) recognise() *refusal {
 		sid = sidOf(a.Caller.ObjectID)
 	}
 	presented := fmt.Sprintf("0x%X, of client id %s", sid, a.Caller.ClientID)
-	if strings.EqualFold(a.Caller.ClientID, a.server.admin) && a.server.admin != "" {
+	if !a.Caller.Delegated && strings.EqualFold(a.Caller.ClientID, a.server.admin) && a.server.admin != "" { // a user who signed in to that application is somebody else
 		a.user = answers.User{Name: answers.DBO, SID: sid, Roles: []string{"db_owner"}}
 		a.Check("user of database "+a.database.name, "the server's administrator", presented, true)
 		return nil

@@ -1,10 +1,12 @@
 package sql_test
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
 	"github.com/wiemu/wiemu/internal/resource/sql"
 )
@@ -55,6 +57,7 @@ func TestRefusals(t *testing.T) {
 		{"no user of this database", l.token(), "stock", "", 18456, 14, failed, "It is one of sales"},
 		{"no database named", l.token(), "", "", 18456, 14, failed, "named no database"},
 		{"a SID made of the object id", l.tokenOf(other, otherOID), "sales", "", 18456, 14, failed, "object id (" + otherOID + ")"},
+		{"a user of the administrator's application", l.tokens.Mint(t, "https://database.windows.net/", tokentest.Claims{"appid": admin, "oid": otherOID, "scp": "user_impersonation"}), "stock", "", 18456, 14, failed, "no user there has the SID"},
 		{"a user nowhere", l.tokenOf(other, otherOID), "stock", "", 18456, 14, failed, "no user there has the SID"},
 		{"no such database", l.token(), "nodb", "", 4060, 11, `Cannot open database "nodb" requested by the login. The login failed.`, "has no database nodb"},
 		{"a firewall", l.token(), "sales", "network-rules,for.resource=sql", 40615, 14, "Cannot open server 'orders' requested by the login. Client with IP address '127.0.0.1' is not allowed", "firewall"},
@@ -217,5 +220,22 @@ func TestASessionIsEnded(t *testing.T) {
 			t.Errorf("%s: %v", fault, err)
 		}
 		must(t, db.Ping()) // over another one
+	}
+}
+
+// Who only looks whether the port is open is no failure.
+func TestAHealthCheck(t *testing.T) {
+	l := newLab(t, orders())
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listening.Close()
+	client, err := net.Dial("tcp", listening.Addr().String())
+	must(t, err)
+	must(t, client.Close())
+	server, err := listening.Accept()
+	must(t, err)
+	l.servers.ServeStream(t.Context(), &hostmux.Connection{Conn: server, Certificate: l.trust.GetCertificate})
+	if e := l.last(); e.Summary != "" {
+		t.Errorf("%+v", e)
 	}
 }

@@ -40,9 +40,9 @@ const (
 )
 
 // tokenRefused words why a token was not accepted.
-func tokenRefused(r *resource.Refusal) *refusal {
+func tokenRefused(r *resource.Refusal, database, server string) *refusal {
 	if r.Reason == resource.KeysUnreachable {
-		return &refusal{unavailable("", ""), r.Meaning(), r.Remedy()}
+		return &refusal{unavailable(database, server), r.Meaning(), r.Remedy()}
 	}
 	detail := tokenInvalid
 	switch r.Reason {

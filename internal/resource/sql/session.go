@@ -77,6 +77,9 @@ func (s *session) Batch(ctx context.Context, sql string, params []tds.Param, out
 	err := s.Session.Batch(ctx, sql, params, out)
 	if e := (*tds.Error)(nil); errors.As(err, &e) {
 		meaning, remedy := s.explain(e)
+		if e.Number == 105 { // it quotes what may be a secret
+			e = &tds.Error{Number: 105, State: e.State, Class: e.Class, Message: "Unclosed quotation mark after a character string."}
+		}
 		s.record(s.ctx, "execute a batch", e, meaning, remedy)
 	}
 	return err

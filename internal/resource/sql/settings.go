@@ -57,7 +57,7 @@ const (
 
 // Engine is a SQL Server behind a logical server.
 type Engine struct {
-	// URL is its address and a SQL login that may create logins and users, such as sqlserver://sa:PASSWORD@localhost:14330; with ?trustServerCertificate=true its certificate is not verified, with ?ca=FILE it is by a CA in PEM.
+	// URL is its address and a SQL login that may create logins and users, such as sqlserver://sa:PASSWORD@localhost:14330; with ?trustServerCertificate=true its certificate is not verified, else it is with the roots of the system or of SSL_CERT_FILE.
 	URL string `yaml:"url,omitempty" json:"url,omitempty"`
 }
 

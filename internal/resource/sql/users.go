@@ -140,7 +140,7 @@ func (d *database) Users() []answers.User {
 // known returns the user with a SID.
 func (d *database) known(sid [16]byte) (answers.User, bool) {
 	for _, u := range d.Users() {
-		if u.SID == sid {
+		if u.SID == sid && sid != [16]byte{} { // which both have if nothing is known of them
 			return u, true
 		}
 	}
