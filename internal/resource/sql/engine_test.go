@@ -262,3 +262,26 @@ func TestAnEngineThatRecovers(t *testing.T) {
 		t.Errorf("the engine got\n%s", all)
 	}
 }
+
+// The pool's reset gets to the SQL Server, too, if it comes with a statement that wiemu answers
+// itself: a transaction that was left open does not go on.
+func TestAResetThatComesWithCreateUser(t *testing.T) {
+	l, _ := withEngine(t, "secret")
+	db := l.open(l.tokenOf(admin, adminOID), "sales")
+	db.SetMaxOpenConns(1)
+	first, err := db.Conn(t.Context())
+	must(t, err)
+	_, err = first.ExecContext(t.Context(), "BEGIN TRAN")
+	must(t, err)
+	must(t, first.Close()) // to the pool
+	second, err := db.Conn(t.Context())
+	must(t, err)
+	_, err = second.ExecContext(t.Context(), "DROP USER [reports]")
+	must(t, err)
+	var open int
+	must(t, second.QueryRowContext(t.Context(), "SELECT @@TRANCOUNT").Scan(&open))
+	must(t, second.Close())
+	if open != 0 {
+		t.Errorf("%d transactions are open", open)
+	}
+}

@@ -66,6 +66,7 @@ type Session struct {
 	now      func() time.Time // the lab's
 
 	open     int64          // @@TRANCOUNT
+	lost     bool           // the last transaction was rolled back
 	undo     []func() error // what the transaction has done, undone
 	implicit bool           // SET IMPLICIT_TRANSACTIONS ON
 	abort    bool           // SET XACT_ABORT ON
@@ -94,6 +95,9 @@ func (s *Session) Database() string { return s.database.Name() }
 // InTransaction reports whether a transaction is open.
 func (s *Session) InTransaction() bool { return s.open > 0 }
 
+// RolledBack reports whether the last transaction that has ended was rolled back.
+func (s *Session) RolledBack() bool { return s.lost }
+
 // Reset makes the session as it was after the login.
 func (s *Session) Reset() {
 	_ = s.rollBack() // what others have done to the same users meanwhile stays
@@ -110,7 +114,7 @@ func (s *Session) rollBack() error {
 			failed = errors.Join(failed, undo())
 		}
 	}
-	s.open, s.undo = 0, nil
+	s.open, s.undo, s.lost = 0, nil, true
 	return failed
 }
 
@@ -138,6 +142,7 @@ func (s *Session) Transaction(what tds.Transaction, _ string) error {
 			return tds.Errorf(3902, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.")
 		}
 		s.open--
+		s.lost = false
 	case tds.Rollback:
 		if s.open == 0 {
 			return tds.Errorf(3903, "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.")

@@ -194,7 +194,7 @@ func TestXactAbort(t *testing.T) {
 	if got := run(t, s, change); got != "15151" || !s.InTransaction() || len(p.users) != 1 {
 		t.Errorf("without it: %s, %+v", got, p.users)
 	}
-	if got := run(t, s, "ROLLBACK; SET XACT_ABORT ON; "+change); got != "15151" || s.InTransaction() || len(p.users) != 2 {
+	if got := run(t, s, "ROLLBACK; SET XACT_ABORT ON; "+change); got != "15151" || s.InTransaction() || !s.RolledBack() || len(p.users) != 2 {
 		t.Errorf("with it: %s, %+v", got, p.users)
 	}
 	s.Reset()

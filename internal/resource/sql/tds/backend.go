@@ -322,6 +322,7 @@ func (p *Pipe) run(ctx context.Context, client *wire) error {
 // requests hands the client's packets to the backend.
 func (p *Pipe) requests(client *wire, answering chan<- func()) error {
 	first := true
+	var reset byte // bits of requests that the backend has not seen
 	for {
 		packet, err := client.packet()
 		if err != nil {
@@ -336,11 +337,14 @@ func (p *Pipe) requests(client *wire, answering chan<- func()) error {
 				if err != nil {
 					return err
 				}
+				reset |= packet[1] & (statusReset | statusResetSkip)
 				continue
 			case failed != nil:
 				defer end()
 				return errors.Join(p.answer(client, packet, failed, doneSevere), failed)
 			}
+			packet[1] |= reset
+			reset = 0
 			select {
 			case answering <- end:
 			default:

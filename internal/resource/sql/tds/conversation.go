@@ -194,8 +194,7 @@ func (c *conversation) statements(ctx context.Context, sql string, params []Para
 	case after && (!before || c.transaction == 0):
 		c.began(out)
 	case before && !after:
-		out.write(appendEnvBytes(nil, envCommit, nil, c.descriptor()))
-		c.transaction = 0
+		c.over(out)
 	}
 	switch {
 	case ctx.Err() != nil: // the attention is answered with a message of its own
@@ -210,6 +209,16 @@ func (c *conversation) began(out *Reply) {
 	c.begun++
 	c.transaction = uint64(c.wire.spid)<<32 | c.begun
 	out.write(appendEnvBytes(nil, envBegin, c.descriptor(), nil))
+}
+
+// over tells the client that the transaction has ended, and how.
+func (c *conversation) over(out *Reply) {
+	kind := byte(envCommit)
+	if c.session.RolledBack() {
+		kind = envRollback
+	}
+	out.write(appendEnvBytes(nil, kind, nil, c.descriptor()))
+	c.transaction = 0
 }
 
 func (c *conversation) descriptor() []byte {
@@ -240,7 +249,6 @@ func (c *conversation) manage(data []byte, out *Reply) error {
 	if r.err != nil {
 		return r.err
 	}
-	old := c.descriptor()
 	if err := c.session.Transaction(kind, name); err != nil {
 		out.Fail(err)
 		out.finish()
@@ -250,12 +258,8 @@ func (c *conversation) manage(data []byte, out *Reply) error {
 	case kind == Begin:
 		c.began(out)
 	case c.session.InTransaction(): // of an outer one, or saved
-	case kind == Commit:
-		out.write(appendEnvBytes(nil, envCommit, nil, old))
-		c.transaction = 0
-	case kind == Rollback:
-		out.write(appendEnvBytes(nil, envRollback, nil, old))
-		c.transaction = 0
+	default:
+		c.over(out)
 	}
 	if again {
 		if err := c.session.Transaction(Begin, ""); err != nil {

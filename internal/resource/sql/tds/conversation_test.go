@@ -20,6 +20,7 @@ func (*defective) Close() error                          { return nil }
 func (*defective) Database() string                      { return "sales" }
 func (*defective) Transaction(Transaction, string) error { return nil }
 func (*defective) InTransaction() bool                   { return false }
+func (*defective) RolledBack() bool                      { return false }
 func (*defective) Reset()                                {}
 
 func (d *defective) Begin() (func(), *Error) {

@@ -56,8 +56,10 @@ type Conversation interface {
 	Batch(ctx context.Context, sql string, params []Param, out *Reply) error
 	// Transaction begins, commits, rolls back or saves one.
 	Transaction(kind Transaction, name string) error
-	// InTransaction reports whether one is open.
+	// InTransaction reports whether one is open, and RolledBack whether the last one that has
+	// ended was rolled back.
 	InTransaction() bool
+	RolledBack() bool
 	// Reset makes the session as it was after its login: a pool gives it to another part of
 	// the program.
 	Reset()
