@@ -90,7 +90,11 @@ func (n *session) serve(begin func() func()) {
 	requests, gone := make(chan request), make(chan struct{})
 	authenticated := make(chan bool, 1) // what the reader has to know before the next command
 	authenticated <- false
-	go n.read(begin, requests, authenticated, gone)
+	var caught *hostmux.Panic
+	go func() {
+		defer close(gone)
+		caught = hostmux.Catch(func() { n.read(begin, requests, authenticated) })
+	}()
 	for {
 		select {
 		case r := <-requests:
@@ -104,6 +108,9 @@ func (n *session) serve(begin func() func()) {
 				return
 			}
 		case <-gone:
+			if caught != nil {
+				panic(caught) // here it ends this connection, and there it would end the process
+			}
 			return
 		case <-n.ctx.Done():
 			return
@@ -113,8 +120,7 @@ func (n *session) serve(begin func() func()) {
 
 // read reads the client's commands one by one: the next one once the last is answered, since
 // what a client may send depends on whether it has authenticated.
-func (n *session) read(begin func() func(), requests chan<- request, authenticated <-chan bool, gone chan<- struct{}) {
-	defer close(gone)
+func (n *session) read(begin func() func(), requests chan<- request, authenticated <-chan bool) {
 	in := bufio.NewReaderSize(n.conn, readAtATime)
 	known := false
 	for {
