@@ -261,7 +261,7 @@ func remedyOf(err error, database string) string {
 // piped decides on a request before the engine sees it. CREATE USER … FROM EXTERNAL PROVIDER
 // and the like cannot be executed there, so they are here, and then the engine is told.
 func (s *session) piped(sql string) (end func(), answered bool, failed *tds.Error) {
-	end = s.listener.begin()
+	end = s.hold()
 	if caught := hostmux.Catch(func() { answered, failed = s.decide(sql) }); caught != nil {
 		end()
 		panic(caught)

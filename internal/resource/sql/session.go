@@ -40,7 +40,21 @@ func newSession(l *listener, a *attempt) *session {
 
 // Begin implements tds.Conversation.
 func (s *session) Begin() (end func(), ended *tds.Error) {
-	return s.listener.begin(), s.ended()
+	return s.hold(), s.ended()
+}
+
+// longestHold is how long a request holds the lab clock, in wall time: it may wait for a lock
+// that another client gives back at a later lab time.
+const longestHold = time.Second
+
+// hold holds the lab clock until end is called, or for longestHold.
+func (s *session) hold() (end func()) {
+	over := s.listener.begin()
+	late := time.AfterFunc(longestHold, over)
+	return func() {
+		late.Stop()
+		over()
+	}
 }
 
 // ended is why the session is over: its token was looked at again and has expired, or a fault.

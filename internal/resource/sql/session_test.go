@@ -161,3 +161,30 @@ func TestOneConnection(t *testing.T) {
 	var one int
 	must(t, db.QueryRow("SELECT 1").Scan(&one))
 }
+
+// A statement that waits does not hold the lab clock until it is over: what it waits for may
+// happen at a later lab time.
+func TestAStatementThatWaits(t *testing.T) {
+	l := newLab(t, orders())
+	conn, err := l.open(l.token(), "sales").Conn(t.Context())
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan error)
+	go func() {
+		_, err := conn.ExecContext(ctx, "WAITFOR DELAY '00:01:00'")
+		waited <- err
+	}()
+	began := time.Now()
+	for time.Since(began) < 100*time.Millisecond { // the statement is on its way
+		must(t, l.clock.Advance(t.Context(), time.Second))
+	}
+	must(t, l.clock.Advance(t.Context(), time.Hour))
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("the clock stood still for %v", took)
+	}
+	cancel()
+	if <-waited == nil {
+		t.Error("it was over before it was cancelled")
+	}
+	must(t, conn.Close())
+}
