@@ -132,11 +132,21 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, filepath.Join(s.bin, program), arguments...) //nolint:gosec // found on PATH or where packages install it
 	c.Dir = s.dir
-	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "PG") || strings.HasPrefix(v, "LC_") || strings.HasPrefix(v, "LANG")
-	})
+	c.Env = environment()
 	unprivileged(c)
 	return c
+}
+
+// environment is what the programs get of wiemu's: what they need to be found and to load. Not
+// all of it, since another user may read it in /proc if wiemu runs as root.
+func environment() []string {
+	var env []string
+	for _, name := range []string{"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LOCPATH", "LOCALE_ARCHIVE"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // run starts postgres. Nothing of it has to outlive a crash of the machine.
@@ -147,16 +157,25 @@ func (s *Server) run() error {
 	}
 	c := s.command(context.Background(), "postgres", arguments...)
 	c.Stdout, c.Stderr = &s.said, &s.said
+	c.WaitDelay = endTime // a session that goes on without postgres holds its output open
 	endWithParent(c)
-	gone := make(chan struct{})
-	if err := c.Start(); err != nil {
+	started, gone := make(chan error), make(chan struct{})
+	go func() {
+		// On Linux the signal at the parent's end is sent when the thread that started the child
+		// ends, so the thread is kept until the child has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.Start()
+		started <- err
+		if err == nil {
+			_ = c.Wait() // how it ended is in what it said
+			close(gone)
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	s.process, s.gone = c, gone
-	go func() {
-		defer close(gone)
-		_ = c.Wait() // how it ended is in what it said
-	}()
 	return nil
 }
 

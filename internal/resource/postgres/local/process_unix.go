@@ -70,7 +70,7 @@ case "$1" in */wiemu-postgres-*) rm -rf -- "$1";; esac`
 // reap starts what removes dir when this process has ended. Closing it ends it.
 func reap(dir string) (io.Closer, error) {
 	c := exec.Command("/bin/sh", "-c", reaping, "wiemu-postgres", dir)
-	c.Dir = "/"
+	c.Dir, c.Env = "/", environment()
 	unprivileged(c)
 	in, err := c.StdinPipe()
 	if err == nil {
