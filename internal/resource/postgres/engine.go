@@ -25,6 +25,9 @@ const connectTimeout = 10 * time.Second
 // errEngine marks what is wrong with the PostgreSQL behind, or with wiemu's way to it.
 var errEngine = errors.New("PostgreSQL")
 
+// errSuperuser refuses a login as a role that may do everything, the operating system included.
+var errSuperuser = errors.New("the role is a superuser")
+
 // engine is the PostgreSQL behind a server. It is found or started when it is first needed.
 type engine struct {
 	url       string // of one that runs; if empty, one is started
@@ -149,6 +152,8 @@ func (e *engine) label(ctx context.Context, role string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	const query = `select substring(l.label from 'oid=([^,]+)') from pg_shseclabel l join pg_roles r on r.oid = l.objoid and l.classoid = 'pg_authid'::regclass where l.provider = 'pgaadauth' and r.rolname = $1`
 	id, err := value(conn.ExecParams(ctx, query, [][]byte{[]byte(role)}, nil, nil, nil).Read())
 	if err != nil {
@@ -210,10 +215,17 @@ func (e *engine) ready(ctx context.Context, role string, b *binding, directory f
 	if err != nil {
 		return nil, err
 	}
+	// A client's transaction may hold the row that makes the role: without a limit, every login and
+	// the lab clock would wait for it.
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	password := e.password(role, cfg.Password)
 	wanted := fmt.Sprint(role, b.objectID, b.access)
 	if !e.known[wanted] {
 		if err := makeRole(ctx, conn, role, password, b); err != nil {
+			if errors.Is(err, errSuperuser) {
+				return nil, err
+			}
 			return nil, fmt.Errorf("%w: role %s: %w", errEngine, role, err)
 		}
 		e.known[wanted] = true
@@ -235,6 +247,13 @@ func (e *engine) password(role, superusers string) string {
 
 // makeRole makes a role, or has it be as it has to be.
 func makeRole(ctx context.Context, conn *pgconn.PgConn, role, password string, b *binding) error {
+	superuser, err := value(conn.ExecParams(ctx, "select 1 from pg_roles where rolname = $1 and rolsuper", [][]byte{[]byte(role)}, nil, nil, nil).Read())
+	if err != nil {
+		return err
+	}
+	if superuser != "" { // whose password is not wiemu's to change either
+		return errSuperuser
+	}
 	memberOf, err := json.Marshal(append([]string{}, b.access.MemberOf...))
 	if err != nil {
 		return err

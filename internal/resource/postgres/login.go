@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -57,8 +58,11 @@ func (l *login) Demand() (*resource.Want, *resource.Failure) {
 }
 
 func (l *login) peer() string {
-	host, _, _ := strings.Cut(l.client.RemoteAddr().String(), ":")
-	return host
+	at := l.client.RemoteAddr().String()
+	if host, _, err := net.SplitHostPort(at); err == nil {
+		return host
+	}
+	return at
 }
 
 func (l *login) database() string {
@@ -286,6 +290,13 @@ func (l *login) connect(b *binding) *resource.Failure {
 	conn, cfg, err := l.server.engine.connect(l.ctx, l.role, b, l.startup.login.Parameters, directory)
 	if err != nil {
 		var told *pgconn.PgError
+		if errors.Is(err, errSuperuser) {
+			return &resource.Failure{
+				Code: invalidAuthorization, Message: fmt.Sprintf(`role "%s" is not permitted to log in`, l.role),
+				Meaning: fmt.Sprintf("The token was accepted, but %q is a superuser of the PostgreSQL behind the server, and Azure has no role that may do everything.", l.role),
+				Remedy:  "Give the identity another role: role: of its entry in access: of " + l.server.source + ".",
+			}
+		}
 		if errors.As(err, &told) && !errors.Is(err, errEngine) {
 			l.detail, l.hint = told.Detail, told.Hint
 			return &resource.Failure{Code: told.Code, Message: told.Message, Meaning: "The token was accepted; PostgreSQL itself refused the login.", Remedy: told.Hint}

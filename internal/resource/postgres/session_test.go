@@ -188,6 +188,53 @@ func TestWhoMayLogIn(t *testing.T) {
 	}
 }
 
+// An identity that is called as the superuser of the PostgreSQL behind does not become it, nor
+// is the superuser's password changed.
+func TestNobodyIsTheSuperuser(t *testing.T) {
+	needPostgreSQL(t)
+	server := app()
+	server.Access = postgres.AccessList{{Identity: tokentest.ClientID, Role: "wiemu"}}
+	l := newLab(t, server)
+	_, err := l.connect("wiemu", "postgres", l.token(nil))
+	var told *pgconn.PgError
+	if !errors.As(err, &told) || told.Code != "28000" || told.Message != `role "wiemu" is not permitted to log in` {
+		t.Errorf("found %v", err)
+	}
+	if rows, err := l.servers.Query(t.Context(), "orders", "postgres", "select rolpassword is null from pg_authid where rolname = 'wiemu'"); err != nil || fmt.Sprint(rows) != "[[t]]" {
+		t.Errorf("its password: %v, %v", rows, err)
+	}
+}
+
+// A client's transaction that holds the row of a role delays the logins as that role, and not for
+// ever: they would hold the lab clock.
+func TestATransactionHoldsARole(t *testing.T) {
+	needPostgreSQL(t)
+	t.Parallel() // it waits for a limit of wall time
+	server := app()
+	server.Access = append(server.Access, postgres.Access{Identity: tokentest.ClientID, Role: "late"})
+	l := newLab(t, server)
+	admin := l.token(tokentest.Claims{"appid": other, "oid": otherObject})
+	holder, err := l.connect("reports", "postgres", admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(holder, "begin; create role late"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.connect("late", "postgres", l.token(nil)); err == nil || !strings.Contains(err.Error(), "57P03") {
+		t.Errorf("while it holds it: %v", err)
+	}
+	if _, err := l.connect("reports", "postgres", admin); err != nil {
+		t.Errorf("another role: %v", err)
+	}
+	if _, err := run(holder, "rollback"); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.connect("late", "postgres", l.token(nil)); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
 // A PostgreSQL that ends takes the sessions with it, which the journal says; the next login
 // has it start again, with what it had stored. Another one is reached by its URL, with the
 // superuser's password.
