@@ -78,6 +78,29 @@ func TestRolesAreChangedAndSeenLater(t *testing.T) {
 	}
 }
 
+// Slashes around a resource id change nothing.
+func TestScopesWithMoreSlashes(t *testing.T) {
+	c, l := openRoles(t)
+	vault, err := l.Scope("kv-one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscription := strings.Join(strings.Split(vault.ID, "/")[:3], "/")
+	for _, id := range []string{vault.ID, subscription} {
+		for _, scope := range []string{id, id + "/", "/" + id} {
+			change := control.RoleChange{Identity: "shop", Role: "Reader", Scope: scope}
+			made, err := c.AssignRole(t.Context(), change)
+			if err != nil || !strings.EqualFold(made.Scope, id) {
+				t.Errorf("%s: %+v, %v", scope, made, err)
+			}
+			change.Scope = id + "/"
+			if _, err := c.RemoveRole(t.Context(), change); err != nil {
+				t.Errorf("%s: %v", scope, err)
+			}
+		}
+	}
+}
+
 func TestRolesStayAsTheyAre(t *testing.T) {
 	for _, row := range []struct {
 		change control.RoleChange
@@ -85,6 +108,8 @@ func TestRolesStayAsTheyAre(t *testing.T) {
 		status int
 	}{
 		{control.RoleChange{Identity: "shap", Role: "Reader", Scope: "kv-one"}, "did you mean shop?", http.StatusNotFound},
+		{control.RoleChange{Identity: "", Role: "Reader", Scope: "kv-one"}, "", http.StatusNotFound},
+		{control.RoleChange{Identity: "shop", Role: "", Scope: "kv-one"}, "expected the name or id of a built-in role", http.StatusNotFound},
 		{control.RoleChange{Identity: "shop", Role: "Raeder", Scope: "kv-one"}, "did you mean Reader?", http.StatusNotFound},
 		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "kv-oen"}, "did you mean kv-one?", http.StatusNotFound},
 		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: ""}, "expected the name of a resource", http.StatusNotFound},

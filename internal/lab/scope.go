@@ -20,7 +20,7 @@ import (
 // asked for there.
 func (l *Lab) Scope(text string) (resource.Scope, error) {
 	if strings.HasPrefix(text, "/") {
-		return l.scopeByID(text)
+		return l.scopeByID("/" + strings.Trim(text, "/")) // as package roles has it
 	}
 	name, part, _ := strings.Cut(text, "/")
 	var hosts, known []string
@@ -68,7 +68,7 @@ func (l *Lab) scopeByID(id string) (resource.Scope, error) {
 		for _, name := range made.Names() {
 			at, err := made.Scope(name, "")
 			if err == nil && roles.Within(id, at.ID) {
-				at.ID += strings.TrimRight(id, "/")[len(at.ID):]
+				at.ID += id[len(at.ID):]
 				return at, nil
 			}
 			known = append(known, at.ID)

@@ -41,6 +41,10 @@ type Assignment struct {
 
 	owner  string // whose Configure made it: its scope in lower case
 	closed string // scope that was open to everybody until it was made; "" for none
+
+	// configured says of one that was made at run time that wiemu.yaml makes it, too: it was
+	// removed before.
+	configured bool
 }
 
 // Config is what a set of roles works with. Only Clock is required.
@@ -217,6 +221,7 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 		return a, nil
 	}
 	a.Made = s.config.Clock.Now()
+	a.configured = slices.Contains(s.state.Removed, a.ID)
 	state := s.state.with(a)
 	for scope := range above(a.Scope) {
 		if s.open[scope] != nil {
@@ -390,6 +395,7 @@ func (s *Set) Start(state *State, keep func(State) error) error {
 		if err := s.complete(&a); err != nil {
 			return fmt.Errorf("assignments[%d]: %w", n, err)
 		}
+		a.configured = s.assignments[a.ID] != nil
 		s.put(&a)
 	}
 	for _, scope := range s.state.Closed {
@@ -565,7 +571,7 @@ func (s State) with(a Assignment) State {
 func (s State) without(a Assignment) State {
 	s = s.clone()
 	s.Assignments = slices.DeleteFunc(s.Assignments, func(o Assignment) bool { return o.ID == a.ID })
-	if a.Source != "" && !slices.Contains(s.Removed, a.ID) {
+	if (a.Source != "" || a.configured) && !slices.Contains(s.Removed, a.ID) {
 		s.Removed = append(s.Removed, a.ID)
 	}
 	return s

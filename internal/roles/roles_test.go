@@ -388,6 +388,40 @@ func TestRunTimeChangesSurvive(t *testing.T) {
 	}
 }
 
+// What wiemu.yaml assigns stays removed after a restart, also if it was assigned and removed again
+// at run time.
+func TestWhatIsRemovedTwiceStaysRemoved(t *testing.T) {
+	var kept *roles.State
+	started := func() lab {
+		l := newLab(t, 0)
+		if err := l.Configure(account, []roles.Assignment{{Tenant: tenant, ClientID: web, Role: "Reader", Scope: account, Source: "storageAccounts[0].access[0]"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Start(kept, func(s roles.State) error { kept = &s; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	remove := func(l lab) {
+		if _, ok, err := l.Remove(l.Assignments(nil)[0].ID); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	for _, restart := range []bool{false, true} {
+		kept = nil
+		l := started()
+		remove(l)
+		l.assign(t, "Reader", account)
+		if restart {
+			l = started()
+		}
+		remove(l)
+		if found := started().Assignments(nil); len(found) != 0 {
+			t.Errorf("with a restart between (%t): %+v", restart, found)
+		}
+	}
+}
+
 func TestAResourceReplacesItsOwnAssignments(t *testing.T) {
 	l := newLab(t, 0)
 	a := func(client string, source string) roles.Assignment {
