@@ -60,9 +60,10 @@ type permittedKeys struct {
 	read, write bool
 }
 
-// The built-in access policies. Source: learn.microsoft.com, "Configure custom data access
-// policies", "Built-in access policies" (Azure Cache for Redis). Azure Managed Redis has one,
-// which may do everything, under the name default.
+// The built-in access policies. Their permissions are not in the documentation; seen, the same in
+// each, in public exports of caches (Microsoft.Cache/Redis/accessPolicies of 2024-11-01 and
+// 2025-08-01-preview) and in the output of az redis access-policy list. Azure Managed Redis has
+// one, which may do everything, under the name default.
 func builtIn() map[string]string {
 	return map[string]string{
 		"Data Owner":       "+@all allkeys",
@@ -116,11 +117,17 @@ func (p policy) permits(user string, args []string) (refusal string) {
 	name := strings.ToLower(args[0])
 	known, ok := commands()[name]
 	if !ok {
-		return "" // the engine says that there is none
+		if p.isUnlimited() {
+			return "" // the engine says whether there is one
+		}
+		return unknownCommand(args)
 	}
 	sub := ""
 	if len(args) > 1 {
 		sub = name + "|" + strings.ToLower(args[1])
+		if its, ok := commands()[sub]; ok {
+			known = its
+		}
 	}
 	allowed := name == "auth" || name == "hello" || name == "quit" || name == "reset" // without which nobody logs in; Redis marks them no_auth
 	for _, rule := range p.rules {
@@ -146,6 +153,31 @@ func (p policy) permits(user string, args []string) (refusal string) {
 	return ""
 }
 
+// isUnlimited reports whether a policy permits every command on every key, so that it does not
+// matter what a command is.
+func (p policy) isUnlimited() bool {
+	unlimited := false
+	for _, rule := range p.rules {
+		unlimited = rule == "+@all" || unlimited && rule[0] == '+'
+	}
+	return unlimited && slices.Contains(p.keys, permittedKeys{"*", true, true})
+}
+
+// unknownCommand says that there is no such command, as Redis does.
+// Source: redis/src/server.c, commandCheckExistence.
+func unknownCommand(args []string) string {
+	var beginning strings.Builder
+	for _, arg := range args[1:] {
+		if beginning.Len() >= mostQuoted {
+			break
+		}
+		fmt.Fprintf(&beginning, "'%.*s' ", mostQuoted-beginning.Len(), arg)
+	}
+	return fmt.Sprintf("ERR unknown command '%.*s', with args beginning with: %s", mostQuoted, args[0], beginning.String())
+}
+
+const mostQuoted = 128
+
 // matches reports whether a key is of a pattern, as Redis's stringmatchlen has it but for escapes
 // that path.Match does not know; a slash is a character as any other.
 func matches(pattern, key string) bool {
@@ -153,7 +185,7 @@ func matches(pattern, key string) bool {
 		return true
 	}
 	const other = "\x00"
-	ok, err := path.Match(strings.ReplaceAll(strings.ReplaceAll(pattern, "/", other), "[^", "[^"), strings.ReplaceAll(key, "/", other))
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", other), strings.ReplaceAll(key, "/", other))
 	return err == nil && ok
 }
 
@@ -195,6 +227,14 @@ func (c command) keysOf(args []string) []string {
 		return counted(2)
 	case "1,2+":
 		return append(slices.Clone(upTo(1)), counted(2)...)
+	case "store":
+		keys := upTo(1)
+		for i := 2; i+1 < len(args); i++ {
+			if strings.EqualFold(args[i], "store") || strings.EqualFold(args[i], "storedist") {
+				keys = append(slices.Clone(keys), args[i+1])
+			}
+		}
+		return keys
 	case "streams":
 		i := slices.IndexFunc(args, func(arg string) bool { return strings.EqualFold(arg, "streams") })
 		if i < 0 {
@@ -206,13 +246,15 @@ func (c command) keysOf(args []string) []string {
 	return nil
 }
 
-// isBlocked reports whether Azure has a command blocked: clients see an unknown one.
-// Source: learn.microsoft.com, "Azure Cache for Redis development FAQs", "Redis commands not
-// supported in Azure Cache for Redis". MONITOR, which Azure permits, is not emulated.
+// isBlocked reports whether Azure has a command blocked: clients see an unknown one. Source:
+// azure-docs, cache-configure.md, "Redis commands not supported in Azure Cache for Redis", with the
+// writing ones of CLUSTER. MONITOR, which Azure permits, is not emulated.
 func isBlocked(args []string) bool {
 	switch strings.ToLower(args[0]) {
 	case "bgrewriteaof", "bgsave", "config", "debug", "migrate", "module", "monitor", "psync", "replicaof", "replconf", "save", "shutdown", "slaveof", "sync", "failover", "acl":
 		return true
+	case "cluster":
+		return len(args) > 1 && slices.Contains([]string{"addslots", "addslotsrange", "bumpepoch", "delslots", "delslotsrange", "failover", "flushslots", "forget", "meet", "replicate", "reset", "saveconfig", "set-config-epoch", "setslot"}, strings.ToLower(args[1]))
 	case "client":
 		return len(args) > 1 && strings.EqualFold(args[1], "reply") // which changes how many answers follow
 	}

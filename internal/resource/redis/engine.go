@@ -52,7 +52,8 @@ type engine struct {
 	ended   chan struct{} // closed when nobody takes replies any more
 	end     sync.Once
 
-	pushing atomic.Bool // messages of channels arrive between replies, in RESP2
+	asked      atomic.Bool // a command about channels was sent
+	subscribed bool        // in RESP2, so that their messages arrive between replies; of who reads
 }
 
 // newEngine reads from conn. What arrives unasked, such as messages of channels, is given to
@@ -110,7 +111,7 @@ func (e *engine) isPush(reply []byte) bool {
 	if reply[0] == '>' {
 		return true
 	}
-	if reply[0] != '*' || !e.pushing.Load() {
+	if reply[0] != '*' || !e.asked.Load() {
 		return false
 	}
 	lines := bytes.SplitN(reply, []byte("\r\n"), 4)
@@ -118,12 +119,15 @@ func (e *engine) isPush(reply []byte) bool {
 		return false
 	}
 	switch string(lines[2]) {
-	case "message", "pmessage", "smessage", "subscribe", "psubscribe", "ssubscribe":
-		return true
-	case "unsubscribe", "punsubscribe", "sunsubscribe":
-		if bytes.HasSuffix(reply, []byte(":0\r\n")) { // the last of its channels
-			e.pushing.Store(false)
+	case "message", "pmessage", "smessage":
+		return e.subscribed
+	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
+		// *3, the name, the channel, and how many it has.
+		last := bytes.LastIndex(bytes.TrimSuffix(reply, []byte("\r\n")), []byte("\r\n")) + 2
+		if string(lines[0]) != "*3" || reply[last] != ':' {
+			return false
 		}
+		e.subscribed = string(reply[last:]) != ":0\r\n"
 		return true
 	}
 	return false

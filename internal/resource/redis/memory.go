@@ -1,27 +1,88 @@
 package redis
 
 import (
+	"crypto/rand"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 )
 
 // memory is a Redis in this process, on the lab clock, whose connections are pipes.
-type memory struct{ *miniredis.Miniredis }
+type memory struct {
+	*miniredis.Miniredis
+	greeting string // the command with which a pipe begins, which nobody guesses
+
+	script sync.Mutex // held by the client that runs a script
+
+	mu      sync.Mutex
+	clients map[*server.Peer]bool                // at the ends of pipes; each call of a script has a peer of its own
+	permits func(args []string) (refusal string) // what a script calls; nil: none runs
+}
 
 func newMemory(clk clock.Clock) (*memory, error) {
-	m := &memory{miniredis.NewMiniRedis()}
+	m := &memory{Miniredis: miniredis.NewMiniRedis(), greeting: strings.ToUpper(rand.Text()), clients: map[*server.Peer]bool{}}
 	m.SetTime(clk.Now())
 	m.ClockTTL(true)
 	first, err := m.Dial() // which starts it without a listener
 	if err != nil {
 		return nil, err
 	}
+	m.Server().SetPreHook(m.called)
 	return m, first.Close()
+}
+
+// runScript has permits judge what is called by scripts until end is called. One client at a time
+// runs scripts.
+func (m *memory) runScript(permits func(args []string) (refusal string)) (end func()) {
+	m.script.Lock()
+	set := func(f func([]string) string) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.permits = f
+	}
+	set(permits)
+	return func() {
+		set(nil)
+		m.script.Unlock()
+	}
+}
+
+// called is asked before each command, and returns true if it has answered.
+// Source of the refusal: redis/src/script.c, scriptVerifyACL.
+func (m *memory) called(p *server.Peer, name string, args ...string) bool {
+	m.mu.Lock()
+	if name == m.greeting {
+		m.clients[p] = true
+		p.OnDisconnect(func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.clients, p)
+		})
+	}
+	isClient, permits := m.clients[p], m.permits
+	m.mu.Unlock()
+	switch {
+	case name == m.greeting:
+		p.WriteOK()
+		return true
+	case isClient || permits == nil:
+		return false
+	}
+	refusal := permits(append([]string{name}, args...))
+	if reason, ok := strings.CutPrefix(refusal, "NOPERM "); ok {
+		refusal = "ERR ACL failure in script: " + reason
+	}
+	if refusal != "" {
+		p.WriteError(oneLine.Replace(refusal))
+	}
+	return refusal != ""
 }
 
 // served is the engine's end of a pipe.
@@ -49,6 +110,9 @@ func (m *memory) dial() net.Conn {
 	near, far := net.Pipe()
 	s := &served{Conn: far, closed: make(chan struct{})}
 	m.Server().ServeConn(s)
+	if _, err := near.Write(appendCommand(nil, m.greeting)); err == nil {
+		_, _ = io.ReadFull(near, make([]byte, len("+OK\r\n"))) // of an engine that has ended: the next read says so
+	}
 	return &pipe{near, m, s}
 }
 

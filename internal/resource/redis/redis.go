@@ -208,7 +208,7 @@ func (s *Caches) inMemory(name string) (*memory, error) {
 	case c == nil:
 		return nil, fmt.Errorf("redis %s: there is none of that name", name)
 	case c.memory == nil:
-		return nil, fmt.Errorf("redis %s: its content is in %s; ask there", name, c.URL)
+		return nil, fmt.Errorf("redis %s: its content is in %s; ask there", name, redacted(c.URL))
 	}
 	c.tick(s.kit.Clock)
 	return c.memory, nil
@@ -264,7 +264,7 @@ func (c *cache) dial(ctx context.Context) (net.Conn, error) {
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("its url cannot be read") // err repeats it, with its password
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -286,6 +286,15 @@ func (c *cache) dial(ctx context.Context) (net.Conn, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// redacted is a URL without its password.
+func redacted(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "what is no URL"
+	}
+	return u.Redacted()
 }
 
 // tick has an engine in memory know the time.

@@ -6,10 +6,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -303,6 +305,43 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// What a policy does not permit, a script does not do either, and options name keys, too.
+func TestWaysAroundAPolicy(t *testing.T) {
+	l := newLab(t,
+		Cache{Name: "contributor", Access: PolicyAssignments{{Identity: "*", Policy: "Data Contributor"}}},
+		Cache{Name: "custom", Policies: map[string]string{"app": "+@all -@dangerous +sort ~app:*"}, Access: PolicyAssignments{{Identity: "*", Policy: "app"}}},
+	)
+	const noKey = "-NOPERM No permissions to access a key"
+	for _, row := range []struct {
+		cache, answer string
+		commands      [][]string
+	}{
+		{"contributor", "has no permissions to run the 'flushall' command", [][]string{{"EVAL", "return redis.call('flushall')", "0"}}},
+		{"contributor", "has no permissions to run the 'keys' command", [][]string{{"MULTI"}, {"EVAL", "return redis.pcall('KEYS', '*')", "0"}, {"EXEC"}}},
+		{"contributor", "$1 1", [][]string{{"EVAL", "redis.call('SET', KEYS[1], '1') return redis.call('GET', KEYS[1])", "1", "a"}}},
+		{"contributor", "has no permissions to run the 'client|kill' command", [][]string{{"CLIENT", "KILL", "127.0.0.1:1"}}},
+		{"contributor", "-ERR unknown command 'CLUSTER'", [][]string{{"CLUSTER", "RESET"}}},
+		{"contributor", "-ERR unknown command 'NONSENSE', with args beginning with: 'a  b'", [][]string{{"NONSENSE", "a\r\nb"}}},
+		{"custom", "ACL failure in script: No permissions to access a key", [][]string{{"EVAL", "return redis.call('GET', 'other')", "1", "app:a"}}},
+		{"custom", noKey, [][]string{{"LCS", "app:a", "other"}}},
+		{"custom", noKey, [][]string{{"SORT", "app:a", "STORE", "other"}}},
+		{"custom", noKey, [][]string{{"GEORADIUS", "app:a", "0", "0", "1", "km", "storeDist", "other"}}},
+		{"custom", "+OK", [][]string{{"MULTI"}, {"SET", "app:a", "1"}, {"EXEC"}}},
+	} {
+		c := l.logIn(row.cache + ".redis.cache.windows.net")
+		got := ""
+		for _, command := range row.commands {
+			got = c.ask(command...)
+		}
+		if !strings.Contains(got, row.answer) {
+			t.Errorf("%s: %q: %s", row.cache, row.commands, got)
+		}
+		if strings.Contains(row.answer, "no permissions to run") && (l.last().Error != "NOPERM" || !strings.Contains(l.last().Meaning, "Data Contributor")) {
+			t.Errorf("%q: %+v", row.commands, l.last())
+		}
+	}
+}
+
 func TestPoliciesThatAreNone(t *testing.T) {
 	for _, row := range []struct{ text, problem string }{
 		{"+@reads", "expected a category of all"},
@@ -354,6 +393,83 @@ func TestChannelsAndBlockingCommands(t *testing.T) {
 	}
 }
 
+// What only looks like a message of a channel is an answer, and what follows an UNSUBSCRIBE at once
+// is not taken for one.
+func TestAnswersThatLookLikeMessages(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
+	c.ask("RPUSH", "list", "message", "a", "b")
+	for _, protocol := range []string{"2", "3"} {
+		if got := c.ask("HELLO", protocol); !strings.Contains(got, "proto") {
+			t.Fatal(got)
+		}
+		push := map[string]string{"2": "*3", "3": ">3"}[protocol]
+		for range 50 {
+			if got := c.ask("SUBSCRIBE", "news"); got != push+" $9 subscribe $4 news :1" {
+				t.Fatal(got)
+			}
+			if _, err := c.conn.Write(appendCommand(appendCommand(nil, "UNSUBSCRIBE"), "SUBSCRIBE", "more")); err != nil {
+				t.Fatal(err)
+			}
+			if first, second := c.read(), c.read(); first != push+" $11 unsubscribe $4 news :0" || second != push+" $9 subscribe $4 more :1" {
+				t.Fatal(first, second)
+			}
+			if got := c.ask("UNSUBSCRIBE"); got != push+" $11 unsubscribe $4 more :0" {
+				t.Fatal(got)
+			}
+			if got := c.ask("LRANGE", "list", "0", "-1"); got != "*3 $7 message $1 a $1 b" {
+				t.Fatal(got)
+			}
+		}
+	}
+}
+
+// A command that waits ends with the token of its connection, also if another one was sent after it.
+func TestNothingWaitsForAConnectionThatHasEnded(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
+	if _, err := c.conn.Write(appendCommand(appendCommand(nil, "BLPOP", "list", "0"), "PING")); err != nil {
+		t.Fatal(err)
+	}
+	m := l.caches.caches["cache"].memory
+	clients := func() int {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.clients)
+	}
+	for range 1000 {
+		if clients() == 1 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // wall time: input and output
+	}
+	advance(t, l.clock, 2*time.Hour)
+	if got := c.read(); got != "closed" {
+		t.Error(got)
+	}
+	for range 1000 {
+		if clients() == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // wall time: input and output
+	}
+	t.Error("the command still waits")
+}
+
+// A client that does not take its answers loses its connection, and does not hold the clock.
+func TestAClientThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		n := &session{conn: near, out: bufio.NewWriter(near)}
+		if n.say([]byte("+OK\r\n"), true) {
+			t.Error("it took an answer")
+		}
+		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("found %v", err)
+		}
+	})
+}
+
 func TestFaults(t *testing.T) {
 	l := newLab(t, Cache{Name: "cache"})
 	for _, row := range []struct{ fault, login, get string }{
@@ -402,6 +518,9 @@ func TestARedisBehind(t *testing.T) {
 		if e := l.last(); e.Error != "ConnectionClosed" || !strings.Contains(e.Meaning, "could not be reached") {
 			t.Errorf("%+v", e)
 		}
+	}
+	if _, err := l.caches.Get("cache", "a"); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), behind.Addr()) {
+		t.Errorf("%v", err)
 	}
 	behind.Close()
 	if got := c.ask("GET", "a"); got != "closed" {

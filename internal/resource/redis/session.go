@@ -20,6 +20,10 @@ import (
 // loginTimeout is how long, in wall time, a client may take to authenticate.
 const loginTimeout = 30 * time.Second
 
+// writeTimeout is how long, in wall time, a client may take to take its answers; Redis ends the
+// connection of one for which too much has gathered.
+const writeTimeout = 10 * time.Second
+
 // What Redis says. Sources: redis/src/server.c (shared.noautherr), networking.c (helloCommand);
 // WRONGPASS as Azure says it, without the words "or user is disabled" of Redis: seen in
 // dapr/components-contrib#3554 and in the troubleshooting of Azure SDK's samples for redis-py
@@ -36,6 +40,7 @@ const (
 type session struct {
 	*Caches
 	ctx   context.Context
+	end   context.CancelFunc
 	conn  net.Conn
 	host  string
 	cache *cache
@@ -46,6 +51,7 @@ type session struct {
 
 	user   *user // nil: not authenticated
 	expiry clock.Timer
+	script func() // lets other clients run scripts; nil: this one runs none
 }
 
 // user is who a session is authenticated as.
@@ -70,7 +76,7 @@ func (s *Caches) ServeStream(ctx context.Context, c *hostmux.Connection) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n := &session{Caches: s, ctx: ctx, conn: secured, host: c.Host, cache: s.at(c.Host), out: bufio.NewWriter(secured)}
+	n := &session{Caches: s, ctx: ctx, end: cancel, conn: secured, host: c.Host, cache: s.at(c.Host), out: bufio.NewWriter(secured)}
 	defer n.close()
 	if secured.SetReadDeadline(time.Now().Add(loginTimeout)) == nil { // wall time: input and output
 		n.serve(c.Begin)
@@ -81,7 +87,8 @@ func (n *session) close() {
 	if n.expiry != nil {
 		n.expiry.Stop()
 	}
-	n.engine.close()
+	n.engine.close() // which waits for a script that still runs
+	n.scriptEnded()
 	_ = n.conn.Close() // its client is gone, or learns it from its next read
 }
 
@@ -158,15 +165,26 @@ func (n *session) read(begin func() func(), requests chan<- request, authenticat
 func (n *session) say(reply []byte, flush bool) bool {
 	n.write.Lock()
 	defer n.write.Unlock()
-	if _, err := n.out.Write(reply); err != nil {
-		return false
+	if flush || len(reply) > n.out.Available() {
+		_ = n.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // of a connection that is gone: the write says so
 	}
-	return !flush || n.out.Flush() == nil
+	_, err := n.out.Write(reply)
+	if err == nil && flush {
+		err = n.out.Flush()
+	}
+	if err != nil {
+		_ = n.conn.Close() // a client that does not read; also if it was a message of a channel
+	}
+	return err == nil
 }
 
 func (n *session) refuse(text string, flush bool) bool {
-	return n.say([]byte("-"+text+"\r\n"), flush)
+	return n.say([]byte("-"+oneLine.Replace(text)+"\r\n"), flush)
 }
+
+// oneLine keeps what a client has sent from being read as a second answer. Source:
+// redis/src/networking.c, addReplyErrorFormat.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
 // answer answers a request; false ends the connection.
 func (n *session) answer(r request, gone <-chan struct{}) bool {
@@ -191,10 +209,9 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 		n.expiry.Stop()
 		return n.say([]byte("+RESET\r\n"), r.last)
 	case isBlocked(r.args):
-		return n.refuse(fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", r.args[0], beginning(r.args[1:])), r.last)
+		return n.refuse(unknownCommand(r.args), r.last)
 	}
-	if refusal := n.user.policy.permits(n.user.call.Caller.ObjectID, r.args); refusal != "" {
-		n.denied(name, refusal)
+	if refusal := n.permits(n.user, r.args); refusal != "" {
 		return n.refuse(refusal, r.last)
 	}
 	if failed, closed := n.kit.Disturb(n.ctx, n.conn, n.user.call, &use{session: n, action: name}); closed {
@@ -205,13 +222,34 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 	return n.forward(r, gone)
 }
 
-// beginning quotes arguments as Redis does in its error of unknown commands.
-func beginning(args []string) string {
-	var b strings.Builder
-	for _, arg := range args {
-		fmt.Fprintf(&b, "'%.128s' ", arg)
+// permits asks the policy of a user, and writes down what it does not permit.
+func (n *session) permits(u *user, args []string) (refusal string) {
+	refusal = u.policy.permits(u.call.Caller.ObjectID, args)
+	if strings.HasPrefix(refusal, "NOPERM") {
+		n.denied(u, strings.ToLower(args[0]), refusal)
 	}
-	return b.String()
+	return refusal
+}
+
+// scriptBegins has what a script calls be judged by the policy of who runs it, as Redis does. In
+// memory alone: nobody else sees inside of a script.
+func (n *session) scriptBegins(name string) {
+	if m := n.cache.memory; m != nil && (name == "exec" || commands()[name].is("scripting")) {
+		u := n.user
+		n.script = m.runScript(func(args []string) string {
+			if isBlocked(args) {
+				return unknownCommand(args)
+			}
+			return n.permits(u, args)
+		})
+	}
+}
+
+func (n *session) scriptEnded() {
+	if n.script != nil {
+		n.script()
+		n.script = nil
+	}
 }
 
 // forward has the engine answer.
@@ -222,8 +260,9 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 	n.cache.tick(n.kit.Clock)
 	subscribing := isSubscribing(r.args)
 	if subscribing {
-		n.engine.pushing.Store(true)
+		n.engine.asked.Store(true)
 	}
+	n.scriptBegins(strings.ToLower(r.args[0]))
 	if _, err := n.engine.conn.Write(appendCommand(nil, r.args...)); err != nil {
 		return n.engineGone(err)
 	}
@@ -239,6 +278,7 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 		if !ok {
 			return n.engineGone(errors.New("it closed the connection"))
 		}
+		n.scriptEnded()
 		return n.say(reply, r.last)
 	case <-gone:
 		return false
@@ -269,9 +309,9 @@ func (n *session) engineGone(err error) bool {
 }
 
 // denied writes down that a policy does not permit a command.
-func (n *session) denied(name, refusal string) {
-	p := n.user.policy
-	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
+func (n *session) denied(u *user, name, refusal string) {
+	p := u.policy
+	n.kit.Record(n.ctx, u.call, &use{session: n, action: name}, &resource.Failure{
 		Code: "NOPERM", Message: refusal,
 		Meaning: fmt.Sprintf("The data access policy %s (%s) does not permit it.", p.name, p.text),
 		Remedy:  "Assign the identity a policy that does, such as Data Contributor or Data Owner: access: of the cache in wiemu.yaml.",
@@ -354,6 +394,7 @@ func (n *session) expire(call *resource.Call) {
 		Remedy:  "Send AUTH with a new token on each connection some minutes before the old one expires; redis-entraid, redis-authx-entraid, go-redis-entraid and Microsoft.Azure.StackExchangeRedis do.",
 	})
 	_ = n.conn.Close() // the client learns it from its next read
+	n.end()            // a command that waits, such as BLPOP, has nobody to wait for
 }
 
 // login is the decision about a login.

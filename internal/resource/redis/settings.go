@@ -105,7 +105,7 @@ func (c *Cache) complete(f resource.File, at string, seen map[string]string) {
 	f.Tenant(at+".tenant", &c.Tenant)
 	if c.URL != "" {
 		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
-			f.Problem(at+".url", "redis://HOST:PORT or rediss://HOST:PORT", c.URL, "leave it out for a Redis in memory")
+			f.Problem(at+".url", "redis://HOST:PORT or rediss://HOST:PORT", redacted(c.URL), "leave it out for a Redis in memory")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
