@@ -25,13 +25,13 @@ const loginTimeout = 30 * time.Second
 const writeTimeout = 10 * time.Second
 
 // What Redis says. Sources: redis/src/server.c (shared.noautherr), networking.c (helloCommand);
-// WRONGPASS as Azure says it, without the words "or user is disabled" of Redis: seen in
-// dapr/components-contrib#3554 and in the troubleshooting of Azure SDK's samples for redis-py
-// (azure-identity/samples/azure-aad-auth-with-redis-py.md).
+// WRONGPASS as Azure says it, after ERR and without the words "or user is disabled" of Redis: seen
+// with go-redis (dapr/components-contrib#3554), with Lettuce (sonus21/rqueue#253) and in the README
+// of a package for Node.js, of tokens that have expired and of users without a policy.
 const (
 	noAuth      = "NOAUTH Authentication required."
 	noAuthHello = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
-	wrongPass   = "WRONGPASS invalid username-password pair"
+	wrongPass   = "ERR WRONGPASS invalid username-password pair"
 	loading     = "LOADING Redis is loading the dataset in memory"
 	maxClients  = "ERR max number of clients reached"
 )
