@@ -114,7 +114,9 @@ func address(cfg *pgconn.Config) string {
 // prepare makes roles, functions and databases where they are missing. Two labs may share a
 // PostgreSQL, so it is done by one at a time.
 func (e *engine) prepare(ctx context.Context, conn *pgconn.PgConn, cfg *pgconn.Config) error {
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock(5432); "+prepareSQL).ReadAll(); err != nil {
+	// The search path is for all that the superuser runs on this connection: a client that may make
+	// functions in the schema public would else have it call theirs (CVE-2018-1058).
+	if _, err := conn.Exec(ctx, "set search_path = pg_catalog, pg_temp; select pg_advisory_lock(5432); "+prepareSQL).ReadAll(); err != nil {
 		return fmt.Errorf("%w at %s: prepare it as %s, who has to be a superuser: %w", errEngine, address(cfg), cfg.User, err)
 	}
 	for _, name := range e.databases {

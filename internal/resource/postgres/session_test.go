@@ -205,6 +205,34 @@ func TestNobodyIsTheSuperuser(t *testing.T) {
 	}
 }
 
+// What a client defines in the schema public, wiemu does not call as the superuser.
+func TestFunctionsOfClientsAreNotCalled(t *testing.T) {
+	needPostgreSQL(t)
+	server := app()
+	server.Access = append(server.Access, postgres.Access{Identity: tokentest.ClientID, Role: "late"})
+	l := newLab(t, server)
+	if _, err := l.servers.Query(t.Context(), "orders", "postgres", "grant create on schema public to public"); err != nil {
+		t.Fatal(err)
+	}
+	const trap = `create function public.format(text, text) returns text language plpgsql as $$ begin alter role "Orders API" superuser; return pg_catalog.format($1, $2); end $$;
+		create function public.format(text, text, text) returns text language plpgsql as $$ begin alter role "Orders API" superuser; return pg_catalog.format($1, $2, $3); end $$`
+	if _, err := l.query("Orders API", "postgres", l.token(nil), trap); err != nil {
+		t.Fatal(err)
+	}
+	// Plans that were made before the trap do not go into it; those of a new connection would.
+	if _, err := l.servers.Query(t.Context(), "orders", "postgres", "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'wiemu' and pid <> pg_backend_pid()"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.connect("late", "postgres", l.token(nil)); err == nil {
+		t.Log("the superuser's connection was not in use")
+	} else if _, err := l.connect("late", "postgres", l.token(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := l.servers.Query(t.Context(), "orders", "postgres", "select rolsuper from pg_roles where rolname = 'Orders API'"); err != nil || fmt.Sprint(rows) != "[[f]]" {
+		t.Errorf("is it a superuser? %v, %v", rows, err)
+	}
+}
+
 // A client's transaction that holds the row of a role delays the logins as that role, and not for
 // ever: they would hold the lab clock.
 func TestATransactionHoldsARole(t *testing.T) {

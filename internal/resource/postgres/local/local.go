@@ -201,7 +201,7 @@ func (s *Server) ready(ctx context.Context) error {
 // ConnString is how a superuser connects. It leaves nothing to libpq's variables.
 func (s *Server) ConnString() string {
 	quoted := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.dir) + "'"
-	return "host=" + quoted + " port=5432 user=" + superuser + " password='' dbname=postgres sslmode=disable passfile='' connect_timeout=10"
+	return "host=" + quoted + " port=5432 user=" + superuser + " password='' dbname=postgres sslmode=disable passfile='' options='' target_session_attrs=any connect_timeout=10"
 }
 
 // Restart starts it again if it has ended, with what it had stored.

@@ -106,6 +106,8 @@ func TestRestart(t *testing.T) {
 		}
 		t.Skip(err)
 	}
+	t.Setenv("PGTARGETSESSIONATTRS", "standby") // is for another server, as all of libpq's variables
+	t.Setenv("PGOPTIONS", "-c default_transaction_read_only=on")
 	s, err := local.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
