@@ -149,10 +149,11 @@ func environment() []string {
 	return env
 }
 
-// run starts postgres. Nothing of it has to outlive a crash of the machine.
+// run starts postgres. Nothing of it has to outlive a crash of the machine, but what was committed
+// outlives a crash of postgres, so that commits are synchronous.
 func (s *Server) run() error {
 	arguments := []string{"-D", s.data(), "-k", s.dir}
-	for _, setting := range []string{"listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=100", "jit=off", "autovacuum_naptime=1h", "logging_collector=off", "log_min_messages=warning"} {
+	for _, setting := range []string{"listen_addresses=", "fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=100", "jit=off", "autovacuum_naptime=1h", "logging_collector=off", "log_min_messages=warning"} {
 		arguments = append(arguments, "-c", setting)
 	}
 	c := s.command(context.Background(), "postgres", arguments...)
