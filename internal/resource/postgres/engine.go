@@ -22,6 +22,10 @@ import (
 // connectTimeout is how long, in wall time, connecting to the PostgreSQL behind may take.
 const connectTimeout = 10 * time.Second
 
+// statementTimeout is how long, in wall time, looking for a role or making it may take: a
+// transaction of a client may hold what it needs.
+const statementTimeout = 5 * time.Second
+
 // errEngine marks what is wrong with the PostgreSQL behind, or with wiemu's way to it.
 var errEngine = errors.New("PostgreSQL")
 
@@ -37,6 +41,7 @@ type engine struct {
 	own   *local.Server   // that was started; nil: none was
 	admin *pgconn.PgConn  // as a superuser; nil: there is none yet
 	known map[string]bool // roles that are as they have to be, by what was asked of them
+	ended bool            // the lab has, so that nothing is started any more
 }
 
 func newEngine(s Server) *engine {
@@ -83,6 +88,9 @@ func (e *engine) superuser(ctx context.Context) (*pgconn.PgConn, error) {
 // config says how the superuser connects; it starts a PostgreSQL if one is to be started.
 func (e *engine) config(ctx context.Context) (*pgconn.Config, error) {
 	at := e.url
+	if e.ended {
+		return nil, fmt.Errorf("%w: the lab has ended", errEngine)
+	}
 	if at == "" {
 		if e.own == nil {
 			own, err := local.Start(ctx)
@@ -154,7 +162,7 @@ func (e *engine) label(ctx context.Context, role string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	const query = `select substring(l.label from 'oid=([^,]+)') from pg_shseclabel l join pg_roles r on r.oid = l.objoid and l.classoid = 'pg_authid'::regclass where l.provider = 'pgaadauth' and r.rolname = $1`
 	id, err := value(conn.ExecParams(ctx, query, [][]byte{[]byte(role)}, nil, nil, nil).Read())
@@ -219,7 +227,7 @@ func (e *engine) ready(ctx context.Context, role string, b *binding, directory f
 	}
 	// A client's transaction may hold the row that makes the role: without a limit, every login and
 	// the lab clock would wait for it.
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	password := e.password(role, cfg.Password)
 	wanted := fmt.Sprint(role, b.objectID, b.access)
@@ -322,6 +330,7 @@ func (e *engine) query(ctx context.Context, database, sql string) (rows [][]stri
 func (e *engine) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.ended = true
 	var errs []error
 	if e.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -99,6 +99,7 @@ func (s *session) logIn(ctx context.Context) {
 	if s.client.Begin != nil {
 		end = s.client.Begin() // the clock stands while the login is answered
 	}
+	defer end() // also after a panic; calling it twice is harmless
 	l := &login{Call: &s.call, session: s, ctx: ctx}
 	failed := s.servers.kit.Login(ctx, s.conn, &s.call, l)
 	var err error

@@ -263,6 +263,18 @@ func TestATransactionHoldsARole(t *testing.T) {
 	}
 }
 
+// A lab that has ended starts no PostgreSQL, which nobody would end.
+func TestNothingStartsAfterTheEnd(t *testing.T) {
+	needPostgreSQL(t)
+	l := newLab(t, app())
+	if err := l.servers.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.servers.Query(t.Context(), "orders", "postgres", "select 1"); err == nil || !strings.Contains(err.Error(), "the lab has ended") {
+		t.Errorf("found %v", err)
+	}
+}
+
 // A PostgreSQL that ends takes the sessions with it, which the journal says; the next login
 // has it start again, with what it had stored. Another one is reached by its URL, with the
 // superuser's password.

@@ -105,8 +105,10 @@ func (n *session) serve(begin func() func()) {
 	for {
 		select {
 		case r := <-requests:
-			goOn := n.answer(r, gone)
-			r.end()
+			goOn := func() bool {
+				defer r.end() // also after a panic
+				return n.answer(r, gone)
+			}()
 			select {
 			case authenticated <- n.user != nil:
 			default:
