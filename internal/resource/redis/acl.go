@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"path"
@@ -137,8 +138,9 @@ func (p policy) permits(user string, args []string) (refusal string) {
 		}
 	}
 	if !allowed {
-		if strings.Contains(" client cluster xinfo xgroup object memory script pubsub ", " "+name+" ") && sub != "" {
-			name = sub
+		switch name {
+		case "client", "cluster", "xinfo", "xgroup", "object", "memory", "script", "pubsub":
+			name = cmp.Or(sub, name)
 		}
 		return fmt.Sprintf("NOPERM User %s has no permissions to run the '%s' command", user, name)
 	}

@@ -164,7 +164,7 @@ func (s *Caches) put(c Cache, source string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.caches[c.instance()]; old != nil && old.memory != nil && made.memory != nil {
-		made.memory.Miniredis.Close()
+		made.memory.Close()
 		made.memory = old.memory
 	}
 	s.caches[c.instance()] = made
@@ -184,7 +184,7 @@ func (s *Caches) Get(name, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := m.Miniredis.Get(key)
+	text, err := m.Get(key)
 	if errors.Is(err, miniredis.ErrKeyNotFound) {
 		return "", nil
 	}
@@ -197,7 +197,7 @@ func (s *Caches) Set(name, key, text string) error {
 	if err != nil {
 		return err
 	}
-	return m.Miniredis.Set(key, text)
+	return m.Set(key, text)
 }
 
 func (s *Caches) inMemory(name string) (*memory, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -464,7 +465,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		if n.say([]byte("+OK\r\n"), true) {
 			t.Error("it took an answer")
 		}
-		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("found %v", err)
 		}
 	})
