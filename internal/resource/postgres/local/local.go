@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wiemu/wiemu/internal/truncate"
 )
 
 // HowToInstall is what to do where there is no PostgreSQL.
@@ -41,7 +43,7 @@ type Server struct {
 	mu      sync.Mutex
 	process *exec.Cmd
 	gone    chan struct{} // closed when the process has ended
-	said    tail
+	said    truncate.Tail
 }
 
 // places are where PostgreSQL's programs are, if not on PATH: of Debian, of Red Hat, and of
@@ -238,28 +240,4 @@ func (s *Server) Close() error {
 		err = errors.Join(err, s.reaper.Close())
 	}
 	return err
-}
-
-// tail is the end of what a process has said. It is safe for concurrent use.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const tailLength = 2 << 10
-
-// Write implements io.Writer.
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, b...)
-	t.text = t.text[max(0, len(t.text)-tailLength):]
-	return len(b), nil
-}
-
-// String returns it on one line.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return cmp.Or(strings.Join(strings.Fields(string(t.text)), " "), "it said nothing")
 }

@@ -11,10 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/resource/storage"
+	"github.com/wiemu/wiemu/internal/truncate"
 )
 
 // Wall time, as all of this is about a child process.
@@ -31,7 +31,7 @@ type process struct {
 	listening chan listener
 	gone      chan struct{} // closed when it has ended
 	err       error         // why; readable when gone is closed
-	said      tail
+	said      truncate.Tail
 }
 
 type listener struct {
@@ -127,31 +127,4 @@ func (p *process) Close() error {
 		<-p.gone
 	}
 	return nil
-}
-
-// tail is the end of what a process has said. It is safe for concurrent use.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const tailLength = 2 << 10
-
-// Write implements io.Writer.
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, b...)
-	t.text = t.text[max(0, len(t.text)-tailLength):]
-	return len(b), nil
-}
-
-// String returns it on one line.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if text := strings.Join(strings.Fields(string(t.text)), " "); text != "" {
-		return text
-	}
-	return "it said nothing"
 }
