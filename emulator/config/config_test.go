@@ -22,6 +22,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/table"
 	"github.com/wiemu/wiemu/internal/tenants"
+	"github.com/wiemu/wiemu/internal/yamlfile/schematest"
 )
 
 var update = flag.Bool("update", false, "write the generated schema")
@@ -259,32 +260,10 @@ func TestBadFilesAreToldWithLineFieldAndFix(t *testing.T) {
 	}
 }
 
-// typeName gives the types of packages fault, storage and sql names of their own, and their
-// parameters the types that YAML may write them in.
-func typeName(of reflect.Type) string {
-	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
-		return "Fault" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/storage") {
-		return "Storage" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
-		return "SQL" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/postgres") {
-		return "Postgres" + of.Name()
-	}
-	return of.Name()
-}
-
-func faultSettings() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}}
-}
-
 func TestSchemaIsThatOfTheTypes(t *testing.T) {
-	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false, Namer: typeName, Mapper: func(of reflect.Type) *jsonschema.Schema {
+	r := &jsonschema.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: false, Namer: schematest.TypeName, Mapper: func(of reflect.Type) *jsonschema.Schema {
 		if of == reflect.TypeFor[fault.Settings]() {
-			return faultSettings()
+			return schematest.FaultSettings()
 		}
 		return nil
 	}}

@@ -21,6 +21,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/table"
 	"github.com/wiemu/wiemu/internal/yamlfile"
+	"github.com/wiemu/wiemu/internal/yamlfile/schematest"
 )
 
 var update = flag.Bool("update", false, "write the generated schema and the golden files")
@@ -30,12 +31,12 @@ const schemaFile = "../../docs/schema/scenario.schema.json"
 // generateSchema describes the format from the types and their comments.
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
-	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Namer: typeName, Mapper: func(of reflect.Type) *generator.Schema {
+	r := &generator.Reflector{ExpandedStruct: true, FieldNameTag: "yaml", Namer: schematest.TypeName, Mapper: func(of reflect.Type) *generator.Schema {
 		switch of {
 		case reflect.TypeFor[Expression]():
 			return &generator.Schema{Type: "string", Description: "A condition in CEL over results, journal, workloads and clock."}
 		case reflect.TypeFor[fault.Settings]():
-			return faultSettings()
+			return schematest.FaultSettings()
 		case reflect.TypeFor[yaml.Node](), reflect.TypeFor[*yaml.Node]():
 			return &generator.Schema{OneOf: []*generator.Schema{{Type: "object"}, {Type: "string"}}}
 		}
@@ -76,28 +77,6 @@ func generateSchema(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return append(text, '\n')
-}
-
-// typeName gives the types of packages fault, storage and sql names of their own.
-func typeName(of reflect.Type) string {
-	if strings.HasSuffix(of.PkgPath(), "/fault") && of.Name() != "Fault" {
-		return "Fault" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/storage") {
-		return "Storage" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/sql") {
-		return "SQL" + of.Name()
-	}
-	if strings.HasSuffix(of.PkgPath(), "/resource/postgres") {
-		return "Postgres" + of.Name()
-	}
-	return of.Name()
-}
-
-// faultSettings are the parameters of a fault, with the types that YAML may write them in.
-func faultSettings() *generator.Schema {
-	return &generator.Schema{Type: "object", AdditionalProperties: &generator.Schema{OneOf: []*generator.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}}
 }
 
 func exactlyOne(schema *generator.Schema, fields ...string) {
