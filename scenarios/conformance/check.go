@@ -140,7 +140,7 @@ type stranger struct {
 	workload []string // flags of wiemu run
 	env      []string
 	run      string
-	code     int    // AADSTS
+	code     int    // AADSTS; 0: Entra ID gives it a token, and the resource refuses it
 	says     string // in the client's own output
 }
 
@@ -166,7 +166,10 @@ func refusal(ctx context.Context, l *Lab, mode Mode, dir string, s stranger) (st
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(after, func(e journal.Event) bool { return e.Kind == journal.Exchange && e.Code == s.code }) {
+	switch {
+	case s.code == 0 && !slices.ContainsFunc(after, func(e journal.Event) bool { return e.Kind == journal.Access && e.Outcome == journal.Denied }):
+		return "", fmt.Errorf("refused: expected that the resource refuses it, found nothing of that in the journal; %s", all)
+	case s.code != 0 && !slices.ContainsFunc(after, func(e journal.Event) bool { return e.Kind == journal.Exchange && e.Code == s.code }):
 		return "", fmt.Errorf("refused: expected a token request that was refused with AADSTS%d, found none in the journal; %s", s.code, all)
 	}
 	for line := range strings.Lines(string(out)) {

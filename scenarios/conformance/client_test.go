@@ -24,22 +24,26 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+const goodProgram = "name: psql\nprograms:\n  - {name: psql, with: federated, package: psql, version: psql --version, run: bash psql.sh, operations: 2, modes: [isolate]}\n"
+
 const good = "name: curl\npackage: curl\nneeds: [curl]\nversion: curl --version\nrun: bash client.sh\nmodes: [proxy]\nrefusal: AADSTS700213\n"
 
 func TestBadClientFiles(t *testing.T) {
 	for name, row := range map[string]struct{ file, want string }{
-		"empty":               {"", "name: expected text, found nothing; give the row of the table a name"},
-		"unknown field":       {good + "instal: true\n", `client.yaml:8:1: instal: expected one of`},
-		"misspelt field":      {good + "instal: true\n", "did you mean install?"},
-		"unknown mode":        {strings.Replace(good, "[proxy]", "[proxy, sandbox]", 1), `client.yaml:6:16: modes[1]: expected transparent, proxy, isolate or lockstep, found text "sandbox"`},
-		"lockstep in nothing": {strings.Replace(good, "[proxy]", "[proxy, lockstep]", 1), "client.yaml: lockstep: expected scenarios for a client that has the mode lockstep"},
-		"no mode":             {strings.Replace(good, "[proxy]", "[]", 1), "client.yaml:6: modes: expected transparent, proxy, isolate, lockstep, found none"},
-		"no proxy and proxy":  {good + "without-proxy: true\n", "client.yaml:6: modes: expected transparent and isolate, found proxy"},
-		"half a credential":   {good + "credentials: [{name: ClientSecretCredential}]\n", "credentials[0]: expected name and run"},
-		"no refusal":          {strings.Replace(good, "AADSTS700213", "", 1), "client.yaml:7: refusal: expected text, found nothing"},
-		"no such file":        {good + "with: [../go.mod]\n", "client.yaml:8: with: expected files relative to client.yaml, found ../go.mod, which is missing"},
-		"syntax":              {good + "note: [\n", "client.yaml:"},
-		"a list":              {"- name: curl\n", "expected a mapping"},
+		"empty":                {"", "name: expected text, found nothing; give the row of the table a name"},
+		"unknown field":        {good + "instal: true\n", `client.yaml:8:1: instal: expected one of`},
+		"misspelt field":       {good + "instal: true\n", "did you mean install?"},
+		"unknown mode":         {strings.Replace(good, "[proxy]", "[proxy, sandbox]", 1), `client.yaml:6:16: modes[1]: expected transparent, proxy, isolate or lockstep, found text "sandbox"`},
+		"lockstep in nothing":  {strings.Replace(good, "[proxy]", "[proxy, lockstep]", 1), "client.yaml: lockstep: expected scenarios for a client that has the mode lockstep"},
+		"no mode":              {strings.Replace(good, "[proxy]", "[]", 1), "client.yaml:6: modes: expected transparent, proxy, isolate, lockstep, found none"},
+		"no proxy and proxy":   {good + "without-proxy: true\n", "client.yaml:6: modes: expected transparent and isolate, found proxy"},
+		"half a credential":    {good + "credentials: [{name: ClientSecretCredential}]\n", "credentials[0]: expected name and run"},
+		"no refusal":           {strings.Replace(good, "AADSTS700213", "", 1), "client.yaml:7: refusal: expected text, found nothing"},
+		"no such file":         {good + "with: [../go.mod]\n", "client.yaml:8: with: expected files relative to client.yaml, found ../go.mod, which is missing"},
+		"syntax":               {good + "note: [\n", "client.yaml:"},
+		"a program on nothing": {goodProgram, "programs[0].storage: expected memory, azurite or both, or else settings"},
+		"a program on both":    {strings.Replace(goodProgram, "run:", "storage: [memory], settings: postgres.yaml, run:", 1), "programs[0].storage: expected memory, azurite or both, or else settings"},
+		"a list":               {"- name: curl\n", "expected a mapping"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readClients(write(t, map[string]string{"curl/client.yaml": row.file}))

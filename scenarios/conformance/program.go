@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,13 @@ type Program struct {
 	// than the first is run in the first mode alone.
 	Storage []string `yaml:"storage"`
 
+	// Settings is a file beside storage.yaml that describes what the program uses, in place of
+	// storage accounts and a vault: there is no backend then.
+	Settings string `yaml:"settings"`
+	// Refusal is in what the program prints as another identity, which Entra ID gives a token
+	// and the resource refuses. Default: it is refused by Entra ID, with AADSTS700213.
+	Refusal string `yaml:"refusal"`
+
 	Note string `yaml:"note"`
 }
 
@@ -49,8 +57,8 @@ func (p Program) check(refuse func(field, expected, found, fix string)) {
 	if slices.Contains(p.Modes, Lockstep) != (len(p.Lockstep) > 0) {
 		refuse("lockstep", "scenarios for a program that has the mode lockstep, and for no other", fmt.Sprint(len(p.Lockstep)), "")
 	}
-	if len(p.Storage) == 0 {
-		refuse("storage", "memory, azurite or both", "nothing", "")
+	if (len(p.Storage) == 0) == (p.Settings == "") {
+		refuse("storage", "memory, azurite or both, or else settings", fmt.Sprint(p.Storage, " ", p.Settings), "")
 	}
 	for _, backend := range p.Storage {
 		if backend != "memory" && backend != "azurite" {
@@ -62,8 +70,12 @@ func (p Program) check(refuse func(field, expected, found, fix string)) {
 // programs runs the programs of a client; an error is of all of them.
 func (d *driver) programs(ctx context.Context, c Client, of Result, dir string, outcome Outcome, failed error) (rows []Result) {
 	for _, p := range c.Programs {
-		for n, backend := range p.Storage {
-			r := Result{Client: p.Name, Credential: p.With, Package: p.Package, Runtime: of.Runtime, Refusal: "AADSTS700213", Note: p.Note, Modes: map[Mode]ModeResult{}}
+		backends := p.Storage
+		if p.Settings != "" {
+			backends = []string{""}
+		}
+		for n, backend := range backends {
+			r := Result{Client: p.Name, Credential: p.With, Package: p.Package, Runtime: of.Runtime, Refusal: cmp.Or(p.Refusal, "AADSTS700213"), Note: p.Note, Modes: map[Mode]ModeResult{}}
 			allowed := p.Modes
 			if backend == "azurite" {
 				r.Client += ", Azurite"
@@ -128,11 +140,14 @@ func (d *driver) program(ctx context.Context, c Client, p Program, backend strin
 		}
 		return ModeResult{Outcome: Passed}
 	}
-	settings, err := d.storage(backend)
-	if err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
+	settings := filepath.Join(d.root, "scenarios", "conformance", p.Settings)
+	if p.Settings == "" {
+		var err error
+		if settings, err = d.storage(backend); err != nil {
+			return ModeResult{Outcome: Failed, Why: err.Error()}
+		}
+		defer func() { _ = os.RemoveAll(filepath.Dir(settings)) }() // it is ours, in the machine's temporary directory
 	}
-	defer func() { _ = os.RemoveAll(filepath.Dir(settings)) }() // it is ours, in the machine's temporary directory
 	files := []string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml"), settings}
 	l, err := startLab(ctx, d.wiemu, d.environ, files)
 	if err != nil {
@@ -188,6 +203,9 @@ func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir st
 	}
 	if mode != p.Modes[0] {
 		return "", nil
+	}
+	if p.Refusal != "" {
+		return refusal(ctx, l, mode, dir, stranger{workload: []string{"--namespace", "shop", "--service-account", "daemon-sa", "--client-id", another}, run: p.Run, says: p.Refusal})
 	}
 	return refusal(ctx, l, mode, dir, stranger{workload: refused, run: p.Run, code: 700213, says: "AADSTS700213"})
 }
