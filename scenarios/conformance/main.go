@@ -24,11 +24,12 @@
 // "always" reads it for each exchange.
 //
 // A client with programs (see [Program]) is also what uses a resource: each program does
-// operations of blobs, queues, tables, keys or certificates once, is a row of its own for each
-// backend that stores them, and is refused once. Storage accounts and the vault are in
+// operations of blobs, queues, tables, keys, certificates or databases once, is a row of its own for
+// each backend that stores them, and is refused once. Storage accounts and the vault are in
 // storage.yaml; Azurite is what make azurite installs. A program with settings has what it uses
-// in a file of its own beside storage.yaml, and is refused by the resource if it has a refusal. In
-// lockstep a program is run as "client watch SECONDS" and puts a blob, or wraps a data key, each time.
+// in a file of its own beside storage.yaml, such as sql.yaml, and is refused by the resource if it has
+// a refusal. In lockstep a program is run as "client watch SECONDS" and puts a blob, wraps a data key, or
+// asks a database each time; with a third argument, such as 9h, its pool closes connections of that age.
 //
 // What happened is not taken from the program alone: the journal must have the exchanges and the
 // access, no escape, and another service-account token in the second round.
