@@ -44,6 +44,11 @@ type Principal struct {
 	IdentifierURIs      []string `json:"identifierUris,omitempty"`      // names under which others ask for tokens for it; unique in the tenant, case ignored
 	AppRoles            []string `json:"appRoles,omitempty"`            // application permissions granted to it: the roles claim of its tokens
 
+	Location  string            `json:"location,omitempty"` // Azure region of a managed identity, such as westeurope
+	Tags      map[string]string `json:"tags,omitempty"`     // of a managed identity, in Azure Resource Manager
+	CreatedAt time.Time         `json:"createdAt,omitzero"` // in lab time; if zero, it has always been there
+	OwnTrust  bool              `json:"ownTrust,omitempty"` // its federated credentials are those that it was given by code: none is added because a workload uses it
+
 	TokenLifetime      time.Duration `json:"tokenLifetime,omitempty"`             // of access tokens issued to it, in JSON as nanoseconds; if 0, see Lifetime
 	AssignmentRequired bool          `json:"appRoleAssignmentRequired,omitempty"` // a client needs an app role to get a token for it
 	NoServicePrincipal bool          `json:"noServicePrincipal,omitempty"`        // it is only registered: it gets no token

@@ -37,7 +37,7 @@ type Account struct {
 // would have done in Azure, a federated credential for it. A client id that no
 // tenant knows becomes what the configuration's newIdentities says, a user-assigned
 // managed identity by default, unless somebody has removed it. An identity whose federated credentials wiemu.yaml lists keeps
-// exactly those, and one that trusts the service account already is left as it is.
+// exactly those, as does one that code made at run time (OwnTrust), and one that trusts the service account already is left as it is.
 func (l *Lab) Trust(a Account) error {
 	if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (l *Lab) Trust(a Account) error {
 // the identity if there is none. It reports whether anything changed.
 func (l *Lab) addCredential(tenant string, a Account, credential directory.FederatedCredential) (changed bool, err error) {
 	p, exists := l.directory.Principal(tenant, a.ClientID)
-	if l.directory.Removed(tenant, a.ClientID) {
+	if l.directory.Removed(tenant, a.ClientID) || exists && p.OwnTrust {
 		return false, nil
 	}
 	if !exists {

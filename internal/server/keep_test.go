@@ -374,3 +374,32 @@ func TestFingerprintsAreOfWhatIsKept(t *testing.T) {
 		t.Errorf("%+v %v in\n%s", doc, err, data)
 	}
 }
+
+// Who was made by code keeps the trust that code gave, and its id is never used again: not for
+// a workload, nor after a restart.
+func TestWhoWasMadeByCode(t *testing.T) {
+	l := &lasting{dir: t.TempDir()}
+	l.start(t, smallLab())
+	tenant, err := l.Tenant("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := l.Directory().NewClientID(tenant, "managed identity", "one")
+	if err := l.Directory().Put(tenant, directory.Principal{Kind: directory.ManagedIdentity, ClientID: id, OwnTrust: true, Tags: map[string]string{"team": "shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Trust(lab.Account{Namespace: "shop", ServiceAccount: "job-sa", ClientID: id}); err != nil {
+		t.Fatal(err)
+	}
+	l.restart(t, smallLab())
+	if p := l.principal(t, id); p == nil || len(p.FederatedCredentials) != 0 || p.Tags["team"] != "shop" {
+		t.Errorf("expected an identity with a tag that trusts nobody, found %+v", p)
+	}
+	if err := l.Directory().Remove(tenant, id); err != nil {
+		t.Fatal(err)
+	}
+	l.restart(t, smallLab())
+	if again := l.Directory().NewClientID(tenant, "managed identity", "one"); again == id {
+		t.Errorf("%s is used again", id)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -59,6 +60,22 @@ func (d *Directory) Removed(tenantID, clientID string) bool {
 	defer d.mu.RUnlock()
 	t, ok := d.byName[canonical(tenantID)]
 	return ok && d.removed[removal{t.info.ID, canonical(clientID)}]
+}
+
+// NewClientID returns a client id for a principal that is about to be made at run time. It is
+// derived from parts, which say what is made, so that labs in which the same is done have the
+// same ids; but it is never one that a principal of the tenant has or had. What is deleted and
+// made again has another id than before, as in Entra ID.
+func (d *Directory) NewClientID(tenantID string, parts ...string) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t, ok := d.byName[canonical(tenantID)]
+	for n := 0; ; n++ {
+		id := StableID(append([]string{"client id", canonical(tenantID), strconv.Itoa(n)}, parts...)...)
+		if !ok || t.byClient[id] == nil && !d.removed[removal{t.info.ID, id}] {
+			return id
+		}
+	}
 }
 
 // Put adds a principal to a tenant (id or domain) or replaces the one with the

@@ -123,6 +123,12 @@ func (d *Directory) PrincipalByObjectID(tenantID, objectID string) (*directory.P
 	return d.find(tenantID, func(t *tenant) *entry { return t.byObject[canonical(objectID)] })
 }
 
+// ManagedIdentity returns the managed identity of a tenant with an Azure resource id, whatever
+// the case of its letters.
+func (d *Directory) ManagedIdentity(tenantID, resourceID string) (*directory.Principal, bool) {
+	return d.find(tenantID, func(t *tenant) *entry { return t.byResource[canonical(resourceID)] })
+}
+
 // ApplicationByObjectID returns the app registration with this object id, which is not that
 // of its service principal.
 func (d *Directory) ApplicationByObjectID(tenantID, objectID string) (*directory.Principal, bool) {

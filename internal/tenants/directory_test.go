@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -405,4 +406,39 @@ func trusts(n int) []directory.FederatedCredential {
 		}
 	}
 	return all
+}
+
+// What is deleted and made again under one name has new ids, and each lab has the same ones.
+func TestNewClientID(t *testing.T) {
+	ids := func() (made []string) {
+		d, err := tenants.New(directory.Tenant{ID: tenantID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			id := d.NewClientID(tenantID, "managed identity", "/subscriptions/s/one")
+			if err := d.Put(tenantID, directory.Principal{Kind: directory.ManagedIdentity, ClientID: id, ResourceID: "/subscriptions/s/One"}); err != nil {
+				t.Fatal(err)
+			}
+			p, ok := d.ManagedIdentity(tenantID, "/SUBSCRIPTIONS/s/one")
+			if !ok || p.ClientID != id {
+				t.Fatalf("found %+v, expected the identity with client id %s", p, id)
+			}
+			made = append(made, id, p.ObjectID)
+			if err := d.Remove(tenantID, id); err != nil {
+				t.Fatal(err)
+			}
+			if p, ok := d.ManagedIdentity(tenantID, "/subscriptions/s/one"); ok {
+				t.Fatalf("found %+v, which is deleted", p)
+			}
+		}
+		return made
+	}
+	first := ids()
+	if distinct := slices.Compact(slices.Sorted(slices.Values(first))); len(distinct) != len(first) {
+		t.Errorf("expected ids of their own, found %v", first)
+	}
+	if again := ids(); !slices.Equal(first, again) {
+		t.Errorf("another lab has %v, not %v", again, first)
+	}
 }

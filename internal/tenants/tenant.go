@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type tenant struct {
 	byObject      map[string]*entry // service principals
 	byApplication map[string]*entry // app registrations
 	byURI         map[string]*entry // identifier URIs in lower case
+	byResource    map[string]*entry // managed identities, by resource id in lower case
 }
 
 // entry keeps a principal's place in the order while its value is replaced.
@@ -41,6 +43,7 @@ func newTenant(given directory.Tenant) *tenant {
 		byObject:      make(map[string]*entry, n),
 		byApplication: make(map[string]*entry, n),
 		byURI:         map[string]*entry{},
+		byResource:    map[string]*entry{},
 	}
 	t.info.Principals = nil
 	if t.info.DisplayName == "" {
@@ -77,6 +80,9 @@ func (t *tenant) put(p *directory.Principal, e *entry) {
 	for _, uri := range p.IdentifierURIs {
 		t.byURI[canonical(uri)] = e
 	}
+	if p.ResourceID != "" {
+		t.byResource[canonical(p.ResourceID)] = e
+	}
 }
 
 func (t *tenant) remove(e *entry) {
@@ -95,6 +101,9 @@ func (t *tenant) unindex(p *directory.Principal) {
 	delete(t.byApplication, p.ApplicationObjectID)
 	for _, uri := range p.IdentifierURIs {
 		delete(t.byURI, canonical(uri))
+	}
+	if id := canonical(p.ResourceID); t.byResource[id] != nil && t.byResource[id].principal == p { // a configuration may give one id to several
+		delete(t.byResource, id)
 	}
 }
 
@@ -119,6 +128,7 @@ func (t *tenant) conflict(p *directory.Principal, own *entry) error {
 func clone(p directory.Principal) directory.Principal {
 	p.IdentifierURIs = slices.Clone(p.IdentifierURIs)
 	p.AppRoles = slices.Clone(p.AppRoles)
+	p.Tags = maps.Clone(p.Tags)
 	p.FederatedCredentials = slices.Clone(p.FederatedCredentials)
 	p.Secrets = slices.Clone(p.Secrets)
 	p.Certificates = slices.Clone(p.Certificates)
