@@ -53,6 +53,10 @@ func TestAnswers(t *testing.T) {
 	if text != "grüße" || number != 7 || string(raw) != "\x01\x02" || !at.Equal(when) {
 		t.Error(text, number, raw, at)
 	}
+	_, err := db.Exec("SET @text = @text + N'!'; SELECT @number = @number + 35", databasesql.Named("text", databasesql.Out{Dest: &text, In: true}), databasesql.Named("number", databasesql.Out{Dest: &number, In: true}))
+	if must(t, err); text != "grüße!" || number != 42 {
+		t.Error(text, number)
+	}
 }
 
 // The script of Aspire (microsoft/aspire#19390), which makes a user of the client id.

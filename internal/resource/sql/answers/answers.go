@@ -168,7 +168,13 @@ func (s *Session) Batch(ctx context.Context, sql string, params []tds.Param, out
 		}
 		variables[strings.ToLower(p.Name)] = v
 	}
-	return s.execute(ctx, sql, variables, out, 1)
+	err := s.execute(ctx, sql, variables, out, 1)
+	for i, p := range params {
+		if p.Output {
+			params[i].Value = variables[strings.ToLower(p.Name)].value
+		}
+	}
+	return err
 }
 
 // variable is one that was declared, or a parameter.

@@ -201,6 +201,8 @@ func (c *conversation) statements(ctx context.Context, sql string, params []Para
 		out.cancelled = true
 	case err != nil:
 		out.Fail(err)
+	default:
+		out.outputs(params)
 	}
 	out.finish()
 }

@@ -1,6 +1,7 @@
 package tds
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -104,5 +105,63 @@ func TestMessagesThatExhaust(t *testing.T) {
 	token, rest, err := sized(appendError(nil, &Error{Message: strings.Repeat("é", 1<<20)}, strings.Repeat("s", 1000)))
 	if err != nil || len(rest) > 0 || len(token) > 10_000 {
 		t.Errorf("a message: %d bytes, %d left, %v", len(token), len(rest), err)
+	}
+}
+
+// Output parameters come back by the names and at the places that the client gave them. That
+// of sp_prepare is @handle in tedious, which takes no other name, and has none in other drivers.
+func TestOutputParameters(t *testing.T) {
+	call := func(number byte, params ...[]byte) []byte {
+		b := []byte{4, 0, 0, 0, 0xFF, 0xFF, number, 0, 0, 0}
+		for _, p := range params {
+			b = append(b, p...)
+		}
+		return b
+	}
+	param := func(name string, flags byte, of Type, value any) []byte {
+		b, err := of.appendValue(of.appendInfo(append(appendText8(nil, name), flags)), value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	text := func(s string) []byte { return param("", 0, NVarChar(4000), s) }
+	back := func(ordinal int, name string, of Type, value any) []byte {
+		b, err := appendReturnValue(nil, output{ordinal, Param{Name: name, Type: of, Value: value}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	variant := []byte{0, 1, tVariant, 0, 0, 0, 0, 6, 0, 0, 0, tInt4, 0, 7, 0, 0, 0}
+	for _, row := range []struct {
+		name    string
+		message []byte
+		want    []byte
+	}{
+		{"sp_prepare by name", call(procPrepare, param("@handle", 1, Int, nil), text(""), text("SELECT 1")), back(0, "@handle", Int, int64(1))},
+		{"sp_prepare by position", call(procPrepare, param("", 1, Int, nil), text(""), text("SELECT 1")), back(0, "", Int, int64(1))},
+		{"sp_executesql", call(procExecuteSQL, text("SET @b = 2"), text("@a int, @b int OUTPUT"), param("@a", 0, Int, int64(1)), param("@b", 1, Int, int64(3))), back(3, "@b", Int, int64(3))},
+		{"sp_prepexec", call(procPrepExec, param("", 1, Int, nil), text("@a nvarchar(9) OUTPUT"), text("SET @a = 'a'"), param("", 1, NVarChar(9), "x")), append(back(0, "", Int, int64(1)), back(3, "@a", NVarChar(9), "x")...)},
+		{"a type of which none come back", call(procExecuteSQL, text("SET @a = 1"), text("@a sql_variant OUTPUT"), variant), toUTF16("parameter 2 is an output parameter")},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			client, server := net.Pipe()
+			ended := make(chan error)
+			go func() {
+				ended <- (&conversation{server: &Server{}, wire: newWire(server), session: &defective{}}).run(t.Context())
+			}()
+			w := newWire(client)
+			sent := make(chan error, 1)
+			go func() { sent <- w.send(packetRPC, row.message) }()
+			answer, err := w.read(maxMessage)
+			if err != nil || !bytes.Contains(answer.data, row.want) {
+				t.Errorf("expected %x in %x, %v", row.want, answer.data[max(0, len(answer.data)-100):], err)
+			}
+			_ = client.Close()
+			if sent, err := <-sent, <-ended; sent != nil || err != nil {
+				t.Error(sent, err)
+			}
+		})
 	}
 }

@@ -355,6 +355,8 @@ type Param struct {
 	Name  string // with its @; "" is by position
 	Type  Type
 	Value any // nil for NULL
+
+	Output bool // the client wants the value that it has at the end
 }
 
 // procedure is a remote procedure call.
@@ -408,6 +410,7 @@ func parseCalls(b []byte) ([]procedure, error) {
 			}
 			p := Param{Name: r.text8()}
 			flags := r.byte()
+			p.Output = flags&1 != 0
 			if flags&8 != 0 {
 				r.err = errors.New("encrypted parameters are not understood")
 				break

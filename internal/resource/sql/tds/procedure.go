@@ -47,12 +47,14 @@ func (c *conversation) call(ctx context.Context, p procedure, out *Reply) {
 	out.procedure = true
 	switch number {
 	case procExecuteSQL: // @stmt, @params, …
+		out.own = 2
 		c.statements(ctx, text(0), named(after(p.params, 2), declared(text(1))), out)
 	case procPrepare: // @handle OUTPUT, @params, @stmt
-		out.handle = c.prepare(text(2), declared(text(1)))
+		out.prepared(p.params, c.prepare(text(2), declared(text(1))))
 		out.finish()
 	case procPrepExec: // @handle OUTPUT, @params, @stmt, …
-		out.handle = c.prepare(text(2), declared(text(1)))
+		out.own = 3
+		out.prepared(p.params, c.prepare(text(2), declared(text(1))))
 		c.statements(ctx, text(2), named(after(p.params, 3), declared(text(1))), out)
 	case procExecute: // @handle, …
 		known, ok := c.prepared[handle()]
@@ -61,6 +63,7 @@ func (c *conversation) call(ctx context.Context, p procedure, out *Reply) {
 			out.finish()
 			return
 		}
+		out.own = 1
 		c.statements(ctx, known.sql, named(after(p.params, 1), known.names), out)
 	case procUnprepare: // @handle
 		c.preparedText -= len(c.prepared[handle()].sql)

@@ -12,13 +12,49 @@ type Reply struct {
 	buf     []byte
 	rows    int64
 
-	final     byte // the token that ends it
-	more      bool // the answer to another call follows
-	procedure bool // statements are within one
-	handle    int64
+	final     byte   // the token that ends it
+	more      bool   // the answer to another call follows
+	procedure bool   // statements are within one
+	own       int    // parameters of that procedure, before those of the statements
+	returned  []byte // output parameters
 	pending   *statementDone
 	failed    bool
 	cancelled bool
+}
+
+// output is a parameter that comes back.
+type output struct {
+	ordinal int // among those of the call
+	Param
+}
+
+// outputs has the parameters that are Output come back, which are those of the call from the
+// one after its own on.
+func (r *Reply) outputs(params []Param) {
+	for i, p := range params {
+		if p.Output {
+			r.comesBack(output{r.own + i, p})
+		}
+	}
+}
+
+// prepared has the handle of a prepared statement come back, by the name that the client gave
+// the parameter: tedious takes no other one.
+func (r *Reply) prepared(by []Param, handle int64) {
+	o := output{Param: Param{Type: Int, Value: handle}}
+	if len(by) > 0 {
+		o.Name = by[0].Name
+	}
+	r.comesBack(o)
+}
+
+func (r *Reply) comesBack(o output) {
+	b, err := appendReturnValue(r.returned, o)
+	if err != nil {
+		r.Fail(Errorf(8009, "The incoming tabular data stream (TDS) remote procedure call (RPC) protocol stream is incorrect: parameter %d is an output parameter, and wiemu returns none of its type.", o.ordinal))
+		return
+	}
+	r.returned = b
 }
 
 // statementDone is the end of a statement that was not written: if nothing follows, it is
@@ -138,10 +174,8 @@ func (r *Reply) finish() {
 			code = 1
 		}
 		r.write([]byte{tokReturnStatus, code, 0, 0, 0})
-		if r.handle != 0 {
-			r.put(appendReturnValue(nil, 0, "", r.handle))
-		}
+		r.put(r.returned)
 	}
 	r.done(r.final, status|r.inTransaction(), 0, 0)
-	r.handle, r.failed, r.procedure = 0, false, false
+	r.returned, r.failed, r.procedure, r.own = nil, false, false, 0
 }

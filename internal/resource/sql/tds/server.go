@@ -52,7 +52,8 @@ type Conversation interface {
 	// Begin is called before each request is answered, and the function that it returns
 	// afterwards. An error is answered instead, and ends the session.
 	Begin() (end func(), ended *Error)
-	// Batch answers statements. An error that is no *Error is answered as one of number 50000.
+	// Batch answers statements, and gives parameters that are Output the value that they have then.
+	// An error that is no *Error is answered as one of number 50000.
 	Batch(ctx context.Context, sql string, params []Param, out *Reply) error
 	// Transaction begins, commits, rolls back or saves one.
 	Transaction(kind Transaction, name string) error

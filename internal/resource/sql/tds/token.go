@@ -175,13 +175,13 @@ func appendColumns(b []byte, columns []Column) []byte {
 	return b
 }
 
-// appendReturnValue writes an output parameter that is an int.
-func appendReturnValue(b []byte, ordinal int, name string, value int64) []byte {
-	b = binary.LittleEndian.AppendUint16(append(b, tokReturnValue), uint16(ordinal))
-	b = appendText8(b, name)
+// appendReturnValue writes an output parameter (2.2.7.19).
+func appendReturnValue(b []byte, o output) ([]byte, error) {
+	b = binary.LittleEndian.AppendUint16(append(b, tokReturnValue), uint16(o.ordinal))
+	b = appendText8(b, o.Name)
 	b = append(b, 1) // an output parameter
 	b = binary.LittleEndian.AppendUint32(b, 0)
 	b = binary.LittleEndian.AppendUint16(b, 1) // nullable
-	b = Int.appendInfo(b)
-	return binary.LittleEndian.AppendUint32(append(b, 4), uint32(value))
+	of := o.Type.Nullable()
+	return of.appendValue(of.appendInfo(b), o.Value)
 }
