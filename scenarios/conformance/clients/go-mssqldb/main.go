@@ -119,7 +119,12 @@ func parameters(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "SELECT @text, @p2, @p3, @p4, @p5, @p6", sql.Named("text", "blå 🐟"), 1<<40, true, []byte{1, 2, 3}, when, nil).Scan(&text, &number, &yes, &raw, &at, &nothing); err != nil {
 		return err
 	}
-	return want(nil, fmt.Sprint(text, number, yes, raw, at.Equal(when), nothing.Valid), fmt.Sprint("blå 🐟", 1<<40, true, []byte{1, 2, 3}, true, false))
+	if err := want(nil, fmt.Sprint(text, number, yes, raw, at.Equal(when), nothing.Valid), fmt.Sprint("blå 🐟", 1<<40, true, []byte{1, 2, 3}, true, false)); err != nil {
+		return err
+	}
+	greeting := "hei"
+	_, err := db.ExecContext(ctx, "SET @number = @number + 1; SELECT @text = @text + N' verden'", sql.Named("number", sql.Out{Dest: &number, In: true}), sql.Named("text", sql.Out{Dest: &greeting, In: true}))
+	return want(err, fmt.Sprint(number, greeting), fmt.Sprint(1<<40+1, "hei verden"))
 }
 
 func prepared(ctx context.Context, db *sql.DB) error {
