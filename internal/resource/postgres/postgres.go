@@ -31,9 +31,9 @@ func Description() resource.Description {
 		Name: Name, Title: "Azure Database for PostgreSQL", Ports: resource.On(Port),
 		// The service principal of Azure's open-source databases (MySQL and MariaDB, too).
 		AppID: "123cd850-d9df-40bd-94d5-c9f07b7fa203",
-		// With a slash, as the PostgreSQL extension of VS Code asks for it
-		// (microsoft/vscode-cosmosdb, PostgresClientConfigFactory.ts); without, as Azure CLI does.
-		Audiences: func(c cloud.Cloud) []string { return []string{Audience(c), Audience(c) + "/"} },
+		// To the letter: with a slash at its end it was refused (Azure/azure-sdk-for-java#42632 and
+		// #42310, seen in 2024 with tokens of managed identities).
+		Audiences: func(c cloud.Cloud) []string { return []string{Audience(c)} },
 		Hosts:     func(c cloud.Cloud) []string { return []string{Domain(c)} },
 		Section: resource.Section{
 			Name: "postgresServers", Description: "PostgresServers are servers of Azure Database for PostgreSQL with their databases, and the roles that identities may log in as. Default: none.",
