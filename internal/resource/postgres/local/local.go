@@ -28,6 +28,9 @@ import (
 // HowToInstall is what to do where there is no PostgreSQL.
 const HowToInstall = "install PostgreSQL (Debian and Ubuntu: apt-get install postgresql; macOS: brew install postgresql), or put the directory of its initdb and postgres on PATH, or name one that runs, such as a container, with url of the server in wiemu.yaml"
 
+// ErrMissing is returned where there is no PostgreSQL.
+var ErrMissing = errors.New("find PostgreSQL")
+
 // Wall time, as all of this is about a child process.
 const (
 	startTime = 30 * time.Second // how long PostgreSQL may take until it answers
@@ -53,7 +56,7 @@ func places() []string {
 }
 
 // Find returns the directory of PostgreSQL's programs: of PATH, else the newest of the usual
-// places.
+// places. If there are none, the error is ErrMissing.
 func Find() (string, error) {
 	var all []string
 	if found, err := exec.LookPath("initdb"); err == nil {
@@ -71,7 +74,7 @@ func Find() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("find PostgreSQL: initdb is neither on PATH nor in %s; %s", strings.Join(places(), ", "), HowToInstall)
+	return "", fmt.Errorf("%w: initdb is neither on PATH nor in %s; %s", ErrMissing, strings.Join(places(), ", "), HowToInstall)
 }
 
 func isProgram(path string) bool {
@@ -93,7 +96,7 @@ func Start(ctx context.Context) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "wiemu-postgres-")
+	dir, err := os.MkdirTemp(place(), "wiemu-postgres-")
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}

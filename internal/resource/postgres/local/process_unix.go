@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -34,6 +35,21 @@ func who() (*syscall.Credential, error) {
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
 	return nil, errors.New("it does not run as root, and there is neither a user postgres nor nobody")
+}
+
+// place is where the data goes: "" for the directory of temporary files, or /tmp if the user that
+// PostgreSQL runs as cannot get there, since it is root's own.
+func place() string {
+	dir, err := filepath.Abs(os.TempDir())
+	if as, _ := who(); err != nil || as == nil { // own tells who's error
+		return ""
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return "/tmp"
+		}
+	}
+	return ""
 }
 
 // own gives a directory to the user that PostgreSQL runs as.

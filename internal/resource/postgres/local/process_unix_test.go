@@ -106,6 +106,7 @@ func TestRestart(t *testing.T) {
 		}
 		t.Skip(err)
 	}
+	t.Setenv("TMPDIR", t.TempDir())             // of root alone, if it is root that runs this
 	t.Setenv("PGTARGETSESSIONATTRS", "standby") // is for another server, as all of libpq's variables
 	t.Setenv("PGOPTIONS", "-c default_transaction_read_only=on")
 	s, err := local.Start(t.Context())
