@@ -31,7 +31,7 @@ azurite: ## Install Azurite from npm into bin/
 	ln -sf npm/node_modules/.bin/azurite $(BIN)/azurite
 
 e2e: build ## Run every embedded scenario as processes, on a machine with Go alone
-	$(BIN)/wiemu scenario run
+	$(BIN)/wiemu scenario run $(if $(WIEMU_REQUIRE),--fail-on-missing)
 
 test: ## The whole test suite
 	go test -timeout 30m ./...

@@ -53,7 +53,8 @@ The exit code is 0 if all passed, 1 if one failed, 2 if a file or the command li
 wrong or nothing was selected, 130 if the run was interrupted.
 
 With --on they run in containers (compose) or as pods of a cluster (kind). A scenario
-that is not supported there is skipped, and the report says why.
+that is not supported there is left out, and the report says why; so is one for which
+this machine lacks something, such as PostgreSQL, unless --fail-on-missing is given.
 
 In GitHub Actions, failures are also annotations at the lines of the files, and are
 listed in the job's summary.
@@ -165,6 +166,7 @@ differ.`,
 	cmd.Flags().IntVar(&opts.Parallel, "parallel", 0, "how many scenarios run at the same time (default: the number of processors)")
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 0, "time limit of a scenario on the machine's clock (default 10m)")
 	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "start no more scenarios after one has failed")
+	cmd.Flags().BoolVar(&opts.FailOnMissing, "fail-on-missing", false, "fail a scenario for which this machine lacks something, such as PostgreSQL, instead of leaving it out")
 	chosen.addFlags(cmd)
 	on.addFlags(cmd)
 	AddNetwork(cmd, &network)

@@ -22,6 +22,7 @@ import (
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/lead"
 	"github.com/wiemu/wiemu/internal/process"
+	"github.com/wiemu/wiemu/internal/resource/postgres/local"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -85,7 +86,11 @@ func (p Processes) Open(ctx context.Context, spec backend.Spec) (_ backend.Sessi
 		s.keys = p.Keys.Lease()
 		opts.Emulator.Keys = s.keys
 	}
-	if s.session, err = session.Start(ctx, opts); err != nil {
+	s.session, err = session.Start(ctx, opts)
+	switch {
+	case errors.Is(err, local.ErrMissing):
+		return nil, errors.Join(&backend.Unsupported{Reason: err}, s.release())
+	case err != nil:
 		return nil, errors.Join(err, s.release())
 	}
 	return s, nil

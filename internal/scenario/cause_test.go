@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/internal/scenario/report"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -43,7 +44,11 @@ func TestEachScenarioFailsWithoutItsCause(t *testing.T) {
 			t.Errorf("causes.yaml: %s is no scenario of the library", name)
 		}
 	}
-	for _, o := range Run(t.Context(), list, Options{Program: program}).Scenarios {
+	for _, o := range Run(t.Context(), list, Options{Program: program, FailOnMissing: os.Getenv("WIEMU_REQUIRE") != ""}).Scenarios {
+		if o.Outcome == report.Unsupported {
+			t.Logf("%s was not run: %s", o.Name, o.Reason)
+			continue
+		}
 		failed := ""
 		for _, f := range o.Failures {
 			failed += f.Text()

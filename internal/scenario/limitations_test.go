@@ -192,4 +192,8 @@ func TestIsolationThatIsDenied(t *testing.T) {
 	if o := ran.Scenarios[0]; ran.Unsupported != 1 || o.Outcome != report.Unsupported || o.Reason != "user namespaces are turned off" {
 		t.Errorf("%+v", ran)
 	}
+	ran = Run(t.Context(), []Scenario{s}, Options{Backends: []backend.Backend{denied{}}, FailOnMissing: true})
+	if o := ran.Scenarios[0]; ran.Failed != 1 || o.Outcome != report.Failed || !strings.Contains(o.Failures[0].Message, "user namespaces are turned off") {
+		t.Errorf("with FailOnMissing: %+v", ran)
+	}
 }

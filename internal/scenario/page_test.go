@@ -87,8 +87,10 @@ func TestWhatThePageShowsIsGreen(t *testing.T) {
 	if len(list) < 5 {
 		t.Fatalf("only %d scenarios were found on the page", len(list))
 	}
-	for _, o := range Run(t.Context(), list, Options{Program: program}).Scenarios {
-		if o.Outcome != report.Passed {
+	for _, o := range Run(t.Context(), list, Options{Program: program, FailOnMissing: os.Getenv("WIEMU_REQUIRE") != ""}).Scenarios {
+		if o.Outcome == report.Unsupported {
+			t.Logf("%s was not run: %s", o.Name, o.Reason)
+		} else if o.Outcome != report.Passed {
 			t.Errorf("%s of %s: %s", o.Name, page, strings.Join(o.Texts(), "\n"))
 		}
 	}

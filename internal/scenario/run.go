@@ -45,8 +45,14 @@ type Options struct {
 	Out      io.Writer // a line for each scenario, in order, as soon as it and those before it are done; may be nil
 	Chaos    uint64    // seed of the chaos of scenarios that have none of their own; see fault.Chaos
 
-	Timeout  time.Duration  // how long a scenario may take on the machine's clock. Defaults to 10 minutes
-	FailFast bool           // after a failure no further scenario is begun: they are skipped
+	Timeout  time.Duration // how long a scenario may take on the machine's clock. Defaults to 10 minutes
+	FailFast bool          // after a failure no further scenario is begun: they are skipped
+
+	// FailOnMissing says that a scenario for which this machine lacks something, such as
+	// PostgreSQL, has failed. By default it is report.Unsupported, as on a backend on which it
+	// makes no sense.
+	FailOnMissing bool
+
 	Progress func(Progress) // called, once at a time, when a scenario begins or ends; may be nil
 }
 
@@ -134,7 +140,7 @@ func (r *runner) runOne(ctx context.Context, on backend.Backend, s *Scenario) re
 		ctx, cancel := limit(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 		defer cancel()
 		one := run{runner: r, backend: on, scenario: s, outcome: &o, workloads: map[string]backend.Workload{}, results: map[string]condition.Result{}, copies: map[string][]byte{}, faults: map[string]string{}}
-		if err := one.execute(ctx); errors.As(err, new(*backend.Unsupported)) {
+		if err := one.execute(ctx); errors.As(err, new(*backend.Unsupported)) && !r.opts.FailOnMissing {
 			o.Outcome, o.Reason = report.Unsupported, err.Error()
 			return o
 		} else if err != nil {
