@@ -122,15 +122,16 @@ type watch struct {
 
 // An Attempt is one line of a watch.
 type Attempt struct {
-	Attempt int       `json:"attempt"` // from 1
-	Time    time.Time `json:"time"`    // when it began, on the clock of this program
+	Attempt int       `json:"attempt"`        // from 1
+	Time    time.Time `json:"time"`           // when it began, on the clock of this program
+	Does    string    `json:"does,omitempty"` // of several commands: which one, such as sql query
 	Answer
 }
 
-// run prints a line for each attempt and returns whether all were successful. It
+// run prints a line for each attempt, or one for each part of it, and returns whether all were successful. It
 // ends when ctx does, and then, too, finishes the attempt that is under way.
 func (w watch) run(ctx context.Context, c command, out io.Writer) (ok bool, err error) {
-	answer := c.answer
+	answer := func(ctx context.Context, p part) Answer { return c.withOneCredential()(ctx, p) }
 	if !w.fresh {
 		answer = c.withOneCredential()
 	}
@@ -139,11 +140,16 @@ func (w watch) run(ctx context.Context, c command, out io.Writer) (ok bool, err 
 	lines, began := json.NewEncoder(out), time.Now() // the application's clock, as the next and all here
 	ok = true
 	for n := 1; ; n++ {
-		attempt := Attempt{Attempt: n, Time: time.Now().UTC()}
-		attempt.Answer = answer(context.WithoutCancel(ctx))
-		ok = ok && attempt.OK
-		if err := lines.Encode(attempt); err != nil {
-			return false, err
+		for _, p := range c.parts {
+			attempt := Attempt{Attempt: n, Time: time.Now().UTC()}
+			if len(c.parts) > 1 {
+				attempt.Does = p.name
+			}
+			attempt.Answer = answer(context.WithoutCancel(ctx), p)
+			ok = ok && attempt.OK
+			if err := lines.Encode(attempt); err != nil {
+				return false, err
+			}
 		}
 		if n == w.times {
 			return ok, nil
@@ -163,7 +169,7 @@ func (w watch) run(ctx context.Context, c command, out io.Writer) (ok bool, err 
 type Answer struct {
 	OK bool `json:"ok"`
 
-	Value     any             `json:"value,omitempty"`      // the secret's value, the certificate's subject, the text of a blob or message, or what Graph returned
+	Value     any             `json:"value,omitempty"`      // the secret's value, the certificate's subject, the text of a blob or message, what Graph returned, or the rows of a database
 	Version   string          `json:"version,omitempty"`    // of the secret, key or certificate, or the ETag of a blob
 	ExpiresOn int64           `json:"expires_on,omitempty"` // Unix seconds: the token's, on the clock of this program, or the certificate's
 	Claims    json.RawMessage `json:"claims,omitempty"`     // of the access token
@@ -171,7 +177,7 @@ type Answer struct {
 
 	Error         string `json:"error,omitempty"`         // what went wrong, in words
 	Code          int    `json:"code,omitempty"`          // AADSTS code, when the token service refused
-	Reason        string `json:"reason,omitempty"`        // the service's word for it: invalid_client, SecretNotFound
+	Reason        string `json:"reason,omitempty"`        // the service's word for it: invalid_client, SecretNotFound, or a database's number or SQLSTATE: 18456, 28P01
 	Status        int    `json:"status,omitempty"`        // HTTP
 	Host          string `json:"host,omitempty"`          // that refused
 	TraceID       string `json:"traceId,omitempty"`       // of the token service
@@ -195,6 +201,9 @@ func refusal(err error) Answer {
 		response = plain.response
 	}
 	if response == nil {
+		if answer, ok := byDatabase(err); ok {
+			return answer
+		}
 		return Answer{Error: err.Error()}
 	}
 	text := body(response)

@@ -1,7 +1,7 @@
 // Command wiemu-workload is the application under test: a small program on the Azure SDK for Go
-// that uses secrets, keys, certificates, blobs, queues and Redis, shows an access token or calls
-// Microsoft Graph with its workload identity. Scenarios start it, and so may anyone who wants
-// to know whether an identity works.
+// that uses secrets, keys, certificates, blobs, queues, Azure SQL, PostgreSQL and Redis, shows an
+// access token or calls Microsoft Graph with its workload identity. Scenarios start it, and so may
+// anyone who wants to know whether an identity works.
 //
 // It sets no option of the SDK, unless its own options ask for one. Its configuration is that of
 // any application in a pod: AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE and
@@ -15,10 +15,12 @@
 //	wiemu-workload token --scope https://graph.microsoft.com/.default
 //	wiemu-workload graph GET /v1.0/organization
 //	wiemu-workload watch --every 1m --for 26h secret get mykeyvault mysecret
+//	wiemu-workload watch --every 1h sql query orders sales 'SELECT 1' + redis set orders seen yes
 //
 // It prints one JSON object, see [Answer], and exits with 0 when that says ok, 1
 // when it does not, 2 when it did not understand its arguments. With watch it
-// prints one a line, see [Attempt], and exits with 0 when all of them say ok.
+// prints one a line, see [Attempt], and exits with 0 when all of them say ok; of several commands, with
+// + between them, one line each.
 //
 // Its options are the habits of programs in bug reports, so that scenarios can
 // show what comes of them: a token file that is read once, an access token that
@@ -59,10 +61,15 @@ const usage = `Use a workload identity the way an application does, and print wh
   wiemu-workload queue put ACCOUNT QUEUE TEXT           put one in
   wiemu-workload redis get CACHE KEY                    read a key by one connection that stays open
   wiemu-workload redis set CACHE KEY VALUE              write one
+  wiemu-workload sql query SERVER DATABASE STATEMENT    have Azure SQL execute a statement, and print the
+                                                        rows, by one connection that stays open
+  wiemu-workload postgres query SERVER DATABASE ROLE STATEMENT
+                                                        the same of PostgreSQL, logged in as a role
   wiemu-workload token --scope SCOPE                    get an access token and show its claims
   wiemu-workload graph GET PATH                         ask Microsoft Graph, such as /v1.0/organization
   wiemu-workload watch COMMAND...                       do one of these again and again with one
                                                         credential, and print a line for each attempt
+  wiemu-workload watch COMMAND... + COMMAND...          do several each time, one after another
 
 Options, between the command and its arguments:
   --credential NAME   workload (WorkloadIdentityCredential, the default),
@@ -83,12 +90,14 @@ Options, between the command and its arguments:
   --keep-token        get an access token once and use it for good
   --retry N           ask up to N times more when the token service refuses
   --scope SCOPE       secret get: read it without the SDK, with a token for this scope;
-                      blob, queue, redis: use a token for this scope
+                      blob, queue, redis, sql, postgres: use a token for this scope
   --latest            key unwrap: with the latest version, not the one that wrapped
   --link-for DURATION blob link: how long the link is good (default 1h)
   --key-for DURATION  blob link: how long the key that signs it is (default: as long)
   --renew             blob lease: renew the lease before each put
   --reauth            redis: send the connection a new token before the old one ends
+  --conn-lifetime DURATION
+                      sql, postgres: how long a connection stays open (default: for good)
   --keep-certificate  certificate: read it once and use it for good
   --cae HOW           graph: say that claims are understood with which tokens are refused that
                       were revoked, and then answer or ignore them
@@ -99,6 +108,12 @@ Options of watch:
   --times N           how many times (default: until it is stopped)
   --for DURATION      how long (default: until it is stopped)
   --fresh             make a new credential each time
+
+Examples:
+  wiemu-workload sql query orders sales 'SELECT USER_NAME()'
+  wiemu-workload sql query orders sales 'CREATE USER [web] FROM EXTERNAL PROVIDER'
+  wiemu-workload postgres query orders postgres web 'select current_user'
+  wiemu-workload watch --every 1h --for 26h secret get shop password + redis --reauth set orders seen yes
 
 The exit code is 0 when all went well, 1 when something did not, 2 when the
 arguments are wrong.
@@ -138,23 +153,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// A command is one thing to do with a credential, once or again and again.
+// A command is what to do with a credential, once or again and again.
 type command struct {
 	options options
-	do      action
+	parts   []part
 	watch   *watch // nil: once
 }
 
-func (c command) answer(ctx context.Context) Answer { return c.withOneCredential()(ctx) }
+// A part of a command is one thing that it does. Without watch there is one part.
+type part struct {
+	name string // such as sql query
+	do   action
+}
 
-// withOneCredential makes the credential, and returns what does it with that.
-func (c command) withOneCredential() func(context.Context) Answer {
+func (c command) answer(ctx context.Context) Answer { return c.withOneCredential()(ctx, c.parts[0]) }
+
+// withOneCredential makes the credential, and returns what does a part of the command with that.
+func (c command) withOneCredential() func(context.Context, part) Answer {
 	credential, err := c.options.newCredential()
-	return func(ctx context.Context) Answer {
+	return func(ctx context.Context, p part) Answer {
 		if err != nil {
 			return refusal(err)
 		}
-		answer, err := c.do(ctx, credential)
+		answer, err := p.do(ctx, credential)
 		if err != nil {
 			return refusal(err)
 		}
@@ -163,58 +184,88 @@ func (c command) withOneCredential() func(context.Context) Answer {
 	}
 }
 
-// parse reads the command line. Options may stand before and between the arguments of a command.
+// parse reads the command line. Options may stand before and between the arguments of a command;
+// those of the credential and of watch are the same for all its parts.
 func parse(args []string) (command, error) {
 	if len(args) == 0 {
-		return command{}, errors.New("expected a command: secret, key, certificate, blob, queue, redis, token, graph or watch")
+		return command{}, errors.New("expected a command: " + commands + " or watch")
 	}
-	var c command
-	var w watch
-	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	c := command{options: options{credential: "workload", assertion: "file"}}
+	w := watch{every: time.Minute}
+	for more := true; more; {
+		o := doing{linkLives: time.Hour}
+		flags := optionsOf(&c.options, &w, &o)
+		var words []string
+		var err error
+		if words, args, more, err = split(flags, args, c.watch != nil); err != nil {
+			return command{}, err
+		}
+		if len(words) > 0 && words[0] == "help" {
+			return command{}, flag.ErrHelp
+		}
+		if c.watch == nil && len(words) > 0 && words[0] == "watch" {
+			words, c.watch = words[1:], &w
+		}
+		if err := check(c, w, flags); err != nil {
+			return command{}, err
+		}
+		if err := o.check(strings.Join(words, " "), flags); err != nil {
+			return command{}, err
+		}
+		do, err := choose(words, o)
+		if err != nil {
+			return command{}, err
+		}
+		c.parts = append(c.parts, part{strings.Join(words[:min(2, len(words))], " "), do})
+	}
+	return c, nil
+}
+
+// and stands between the parts of a watch.
+const and = "+"
+
+// split reads the options of a command's next part, and returns its other arguments, what comes
+// after the + behind them, and whether there is one.
+func split(flags *flag.FlagSet, args []string, watches bool) (words, rest []string, more bool, err error) {
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return nil, nil, false, err
+		}
+		if args = flags.Args(); len(args) == 0 {
+			break
+		}
+		if args[0] == and && (watches || len(words) > 0 && words[0] == "watch") {
+			return words, args[1:], true, nil
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+	return words, nil, false, nil
+}
+
+// optionsOf are the options, which are what they were before where they are not given.
+func optionsOf(credential *options, w *watch, o *doing) *flag.FlagSet {
+	flags := flag.NewFlagSet("wiemu-workload", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.options.credential, "credential", "workload", "")
-	flags.StringVar(&c.options.assertion, "assertion", "file", "")
-	flags.StringVar(&c.options.authority, "authority", "", "")
-	flags.BoolVar(&c.options.keepToken, "keep-token", false, "")
-	flags.IntVar(&c.options.retry, "retry", 0, "")
-	flags.DurationVar(&w.every, "every", time.Minute, "")
-	flags.IntVar(&w.times, "times", 0, "")
-	flags.DurationVar(&w.lasts, "for", 0, "")
-	flags.BoolVar(&w.fresh, "fresh", false, "")
-	var o doing
+	flags.StringVar(&credential.credential, "credential", credential.credential, "")
+	flags.StringVar(&credential.assertion, "assertion", credential.assertion, "")
+	flags.StringVar(&credential.authority, "authority", credential.authority, "")
+	flags.BoolVar(&credential.keepToken, "keep-token", credential.keepToken, "")
+	flags.IntVar(&credential.retry, "retry", credential.retry, "")
+	flags.DurationVar(&w.every, "every", w.every, "")
+	flags.IntVar(&w.times, "times", w.times, "")
+	flags.DurationVar(&w.lasts, "for", w.lasts, "")
+	flags.BoolVar(&w.fresh, "fresh", w.fresh, "")
 	flags.StringVar(&o.scope, "scope", "", "")
 	flags.BoolVar(&o.printToken, "print-token", false, "")
 	flags.BoolVar(&o.latest, "latest", false, "")
 	flags.BoolVar(&o.keepCertificate, "keep-certificate", false, "")
-	flags.DurationVar(&o.linkLives, "link-for", time.Hour, "")
+	flags.DurationVar(&o.linkLives, "link-for", o.linkLives, "")
 	flags.DurationVar(&o.keyLives, "key-for", 0, "")
 	flags.BoolVar(&o.renew, "renew", false, "")
 	flags.BoolVar(&o.reauth, "reauth", false, "")
+	flags.DurationVar(&o.connectionLives, "conn-lifetime", 0, "")
 	flags.StringVar((*string)(&o.cae), "cae", "", "")
-	var words []string
-	for left := args; len(left) > 0; {
-		if err := flags.Parse(left); err != nil {
-			return command{}, err
-		}
-		if left = flags.Args(); len(left) > 0 {
-			words, left = append(words, left[0]), left[1:]
-		}
-	}
-	if len(words) > 0 && words[0] == "help" {
-		return command{}, flag.ErrHelp
-	}
-	if len(words) > 0 && words[0] == "watch" {
-		words, c.watch = words[1:], &w
-	}
-	if err := check(c, w, flags); err != nil {
-		return command{}, err
-	}
-	if err := o.check(strings.Join(words, " "), flags); err != nil {
-		return command{}, err
-	}
-	var err error
-	c.do, err = choose(words, o)
-	return c, err
+	return flags
 }
 
 func check(c command, w watch, flags *flag.FlagSet) error {
@@ -264,30 +315,34 @@ type doing struct {
 	keyLives        time.Duration // 0: as long as the link
 	renew           bool
 	reauth          bool
+	connectionLives time.Duration // 0: for good
 }
 
-// commandOf names the command of each option that is of no other.
-var commandOf = map[string]string{
-	"print-token": "token", "latest": "key unwrap", "keep-certificate": "certificate", "cae": "graph",
-	"link-for": "blob link", "key-for": "blob link", "renew": "blob lease", "reauth": "redis",
+// commandsOf names the commands of each option that is of no other.
+var commandsOf = map[string][]string{
+	"print-token": {"token"}, "latest": {"key unwrap"}, "keep-certificate": {"certificate"}, "cae": {"graph"},
+	"link-for": {"blob link"}, "key-for": {"blob link"}, "renew": {"blob lease"}, "reauth": {"redis"}, "conn-lifetime": {"sql", "postgres"},
 }
 
 func (o doing) check(command string, flags *flag.FlagSet) error {
 	var err error
 	flags.Visit(func(f *flag.Flag) {
-		if of := commandOf[f.Name]; !strings.HasPrefix(command, of) {
-			err = fmt.Errorf("--%s: expected the command %s, found %q", f.Name, of, command)
+		of, own := commandsOf[f.Name]
+		if own && !slices.ContainsFunc(of, func(one string) bool { return command == one || strings.HasPrefix(command, one+" ") }) {
+			err = fmt.Errorf("--%s: expected the command %s, found %q", f.Name, strings.Join(of, " or "), command)
 		}
 	})
-	if err == nil && (o.linkLives <= 0 || o.keyLives < 0) {
-		err = errors.New("--link-for and --key-for: expected a duration above zero")
+	if err == nil && (o.linkLives <= 0 || o.keyLives < 0 || o.connectionLives < 0) {
+		err = errors.New("--link-for, --key-for and --conn-lifetime: expected a duration above zero")
 	}
 	return err
 }
 
+const commands = "secret, key, certificate, blob, queue, redis, sql, postgres, token, graph"
+
 func choose(words []string, o doing) (action, error) {
 	if len(words) == 0 {
-		return nil, errors.New("expected a command: secret, key, certificate, blob, queue, redis, token or graph")
+		return nil, errors.New("expected a command: " + commands)
 	}
 	name, rest := words[0], words[1:]
 	switch {
@@ -313,6 +368,10 @@ func choose(words []string, o doing) (action, error) {
 		return chooseStorage(words, o)
 	case name == "redis":
 		return chooseRedis(words, o)
+	case name == "sql":
+		return chooseSQL(words, o)
+	case name == "postgres":
+		return choosePostgres(words, o)
 	case name == "token" && len(rest) == 0 && o.scope != "":
 		return token(o.scope, o.printToken), nil
 	case name == "token":
@@ -324,5 +383,5 @@ func choose(words []string, o doing) (action, error) {
 	case name == "graph":
 		return nil, errors.New("graph: expected GET PATH")
 	}
-	return nil, fmt.Errorf("expected secret, key, certificate, blob, queue, redis, token, graph or watch, found %q", name)
+	return nil, fmt.Errorf("expected %s or watch, found %q", commands, name)
 }

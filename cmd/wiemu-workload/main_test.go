@@ -16,6 +16,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
+	"github.com/jackc/pgx/v5/pgconn"
+	mssql "github.com/microsoft/go-mssqldb"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -43,7 +45,19 @@ func TestCommandLine(t *testing.T) {
 		{args: "watch blob lease --renew orders inbox a.txt text"},
 		{args: "queue get orders jobs"},
 		{args: "watch --every 1h queue --scope https://storage.azure.com/.default put orders jobs text"},
+		{args: "sql query orders sales select"},
+		{args: "watch --every 1h sql --conn-lifetime 9h query orders sales select + redis --reauth set orders key v + secret get a b"},
+		{args: "postgres query orders postgres web select --scope s --conn-lifetime 1h"},
+		{args: "redis set orders key +"},
 		{args: "", says: "expected a command"},
+		{args: "sql query orders select", says: "expected query SERVER DATABASE STATEMENT"},
+		{args: "postgres query orders orders select", says: "expected query SERVER DATABASE ROLE STATEMENT"},
+		{args: "sqlite query a b c", says: `found "sqlite"`},
+		{args: "redis get --conn-lifetime 1h a b", says: "--conn-lifetime: expected the command sql or postgres"},
+		{args: "sql query --conn-lifetime -1h a b c", says: "expected a duration above zero"},
+		{args: "watch redis get a b + sql query --reauth a b c", says: "--reauth: expected the command redis"},
+		{args: "watch redis get a b +", says: "expected a command"},
+		{args: "watch redis get a b + watch redis get a b", says: `found "watch"`},
 		{args: "secrets get a b", says: `found "secrets"`},
 		{args: "secret get a", says: "expected get VAULT NAME"},
 		{args: "secret set a b c"},
@@ -141,6 +155,16 @@ func TestRefusals(t *testing.T) {
 			err:  fmt.Errorf("exchange: %w", msalerrors.CallErr{Resp: response(401, "https://login.microsoftonline.com/t/oauth2/v2.0/token", entra)}),
 			want: Answer{Error: "AADSTS700213: No matching federated identity record found", Code: 700213, Reason: "invalid_client",
 				Status: 401, Host: "login.microsoftonline.com", TraceID: "t", CorrelationID: "c"},
+		},
+		{
+			name: "Azure SQL refuses",
+			err:  fmt.Errorf("connect: %w", mssql.Error{Number: 18456, Message: "Login failed for user '<token-identified principal>'."}),
+			want: Answer{Error: "Login failed for user '<token-identified principal>'.", Reason: "18456"},
+		},
+		{
+			name: "PostgreSQL refuses",
+			err:  fmt.Errorf("connect: %w", &pgconn.PgError{Severity: "FATAL", Code: "28P01", Message: `password authentication failed for user "web"`}),
+			want: Answer{Error: `password authentication failed for user "web"`, Reason: "28P01"},
 		},
 		{
 			name: "something else",

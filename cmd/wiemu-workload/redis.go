@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -20,8 +22,12 @@ import (
 // redisScope is what clients of Redis ask a token for.
 const redisScope = "https://redis.azure.com/.default"
 
-// reauthenticateBefore is how long before its token ends a connection is sent a new one.
-const reauthenticateBefore = 5 * time.Minute
+// How long before its token ends a connection is sent a new one, and after how long again if
+// that failed.
+const (
+	reauthenticateBefore = 5 * time.Minute
+	reauthenticateAgain  = time.Minute
+)
 
 func chooseRedis(words []string, o doing) (action, error) {
 	r := &redis{scope: cmp.Or(o.scope, redisScope), reauth: o.reauth}
@@ -40,7 +46,10 @@ type redis struct {
 	scope  string
 	reauth bool // send a new token before the old one ends
 
-	client  *goredis.Client
+	client *goredis.Client
+	renews bool // reauthenticate runs
+
+	mu      sync.Mutex
 	expires time.Time // of the token that the connection was last sent
 }
 
@@ -64,8 +73,27 @@ func (r *redis) login(ctx context.Context, credential azcore.TokenCredential) (u
 	if err != nil {
 		return "", "", fmt.Errorf("read the access token: %w", err)
 	}
+	r.mu.Lock()
 	r.expires = token.ExpiresOn
+	r.mu.Unlock()
 	return claims.ObjectID, token.Token, nil
+}
+
+// reauthenticate sends the connection a new token before each ends, as long as the program runs.
+func (r *redis) reauthenticate(credential azcore.TokenCredential) {
+	for {
+		r.mu.Lock()
+		expires := r.expires
+		r.mu.Unlock()
+		time.Sleep(max(time.Until(expires)-reauthenticateBefore, reauthenticateAgain)) // of the application's clock
+		user, password, err := r.login(context.Background(), credential)
+		if err == nil {
+			err = r.client.Do(context.Background(), "AUTH", user, password).Err()
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "wiemu-workload: send the cache a new token: %v\n", err)
+		}
+	}
 }
 
 func (r *redis) do(name string, command ...any) action {
@@ -83,16 +111,12 @@ func (r *redis) do(name string, command ...any) action {
 				Addr: address, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}, PoolSize: 1, MaxRetries: -1, ConnMaxIdleTime: -1,
 				CredentialsProviderContext: func(ctx context.Context) (string, string, error) { return r.login(ctx, credential) },
 			})
-		} else if r.reauth && time.Until(r.expires) < reauthenticateBefore {
-			user, password, err := r.login(ctx, credential)
-			if err == nil {
-				err = r.client.Do(ctx, "AUTH", user, password).Err()
-			}
-			if err != nil {
-				return Answer{}, err
-			}
 		}
 		value, err := r.client.Do(ctx, command...).Text()
+		if r.reauth && !r.renews {
+			r.renews = true
+			go r.reauthenticate(credential)
+		}
 		if errors.Is(err, goredis.Nil) {
 			return Answer{}, nil
 		}

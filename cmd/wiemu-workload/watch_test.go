@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,12 +41,13 @@ func TestWatch(t *testing.T) {
 					time.AfterFunc(test.stopped, cancel)
 				}
 				n := 0
-				c := command{options: options{credential: "workload"}, do: func(ctx context.Context, _ azcore.TokenCredential) (Answer, error) {
+				do := func(ctx context.Context, _ azcore.TokenCredential) (Answer, error) {
 					if n++; n == test.fails {
 						return Answer{}, io.ErrUnexpectedEOF
 					}
 					return Answer{}, ctx.Err() // an attempt that has begun is not broken off
-				}}
+				}
+				c := command{options: options{credential: "workload"}, parts: []part{{"secret get", do}}}
 				t.Setenv("AZURE_TENANT_ID", "tenant")
 				t.Setenv("AZURE_CLIENT_ID", "client")
 				t.Setenv("AZURE_FEDERATED_TOKEN_FILE", "file")
@@ -71,6 +74,42 @@ func TestWatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of several commands each attempt does all, and a line says which one it is of.
+func TestWatchOfSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, variable := range []string{"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"} {
+			t.Setenv(variable, "x")
+		}
+		var of []azcore.TokenCredential
+		do := func(err error) action {
+			return func(_ context.Context, credential azcore.TokenCredential) (Answer, error) {
+				of = append(of, credential)
+				return Answer{Value: 1}, err
+			}
+		}
+		c := command{options: options{credential: "workload"}, parts: []part{{"sql query", do(nil)}, {"redis set", do(io.EOF)}}}
+		var out bytes.Buffer
+		ok, err := watch{every: time.Hour, times: 2}.run(t.Context(), c, &out)
+		if err != nil || ok {
+			t.Errorf("ok %v, %v; expected one that fails", ok, err)
+		}
+		var said []string
+		for line := range strings.Lines(out.String()) {
+			var a Attempt
+			if err := json.Unmarshal([]byte(line), &a); err != nil {
+				t.Fatal(err)
+			}
+			said = append(said, fmt.Sprint(a.Attempt, " ", a.Does, " ", a.OK))
+		}
+		if want := "1 sql query true, 1 redis set false, 2 sql query true, 2 redis set false"; strings.Join(said, ", ") != want {
+			t.Errorf("found %s, expected %s", strings.Join(said, ", "), want)
+		}
+		if slices.ContainsFunc(of, func(c azcore.TokenCredential) bool { return c != of[0] }) {
+			t.Error("not all had the same credential")
+		}
+	})
 }
 
 // tokens hands out a token a request, and fails as often as it is told to first.
