@@ -59,6 +59,9 @@ func (s *session) serve(ctx context.Context) {
 		}
 		return secured, nil
 	})
+	// With TLS's own end of the stream, as PostgreSQL does (src/backend/libpq/pqcomm.c, socket_close):
+	// libpq takes an end without it, after a cancel request, for a failure.
+	defer func() { _ = s.conn.Close() }()
 	s.call.Host = cmp.Or(s.client.Host, s.client.Only)
 	name, _, _ := strings.Cut(s.call.Host, ".")
 	s.server = s.servers.find(name)

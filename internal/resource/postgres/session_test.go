@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -358,6 +359,15 @@ func TestSilentConnections(t *testing.T) {
 	}
 	if e := l.last("cancel"); e.Summary != "" {
 		t.Errorf("the journal has %+v", e)
+	}
+	// Over TLS, too, which ends with its own end of the stream: libpq takes another for a failure.
+	conn = l.dial()
+	_, _ = conn.Write([]byte{0, 0, 0, 8, 4, 210, 22, 47}) // SSLRequest
+	_, _ = io.ReadFull(conn, make([]byte, 1))
+	secured := tls.Client(conn, l.config("", "", "").TLSConfig)
+	_, _ = secured.Write([]byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2})
+	if n, err := secured.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a cancellation over TLS ends with %d bytes, %v", n, err)
 	}
 	conn = l.dial()
 	_, _ = conn.Write([]byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2})
