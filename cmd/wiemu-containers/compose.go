@@ -161,6 +161,7 @@ func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overla
 			return docker.Inspect(ctx, e.Client(), image)
 		}
 	}
+	c.options.Programs = cmd.Flags().Changed("image")
 	if c.options.Image == "" {
 		if c.options.Image, err = docker.ServerImage(ctx, e.Client(), c.server); err != nil {
 			return overlay.Overlay{}, err

@@ -122,12 +122,27 @@ func (s settings) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer closing(&err, leave)
+	warnOfPorts(started.Emulator(), opts.Emulator.Log)
 	fmt.Printf("ready: gateway %s, proxy %s\n", started.Emulator().Address(), started.Emulator().ProxyURL())
 	if err := nodeservice.Notify(nodeservice.Ready); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nodeservice.Notify(nodeservice.Stopping)
+}
+
+// warnOfPorts warns of databases whose ports are not open although other machines or containers
+// reach the gateway.
+func warnOfPorts(e *server.Server, log *slog.Logger) {
+	host, _, err := net.SplitHostPort(e.Address())
+	if listen := e.Config().Listen; err != nil || listen.Streams != "" || net.ParseIP(host).IsLoopback() {
+		return
+	}
+	for _, s := range e.Streams() {
+		if !s.Unused {
+			log.Warn("listen.streams is not set, so that the ports of databases are reached through the proxy alone; write listen: {streams: 0.0.0.0}", "host", s.Hosts[0], "ports", s.Ports)
+		}
+	}
 }
 
 // closing adds the error of closing something, for which there is little time.

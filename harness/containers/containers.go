@@ -136,7 +136,7 @@ func (s *settings) lab() (containers.Configuration, []workload.Spec, error) {
 	for _, d := range declared {
 		c.Workloads = append(c.Workloads, d.Entry())
 	}
-	lab, err := containers.NewConfiguration(c, s.files.ConfigFile)
+	lab, err := containers.NewConfiguration(c, s.files.ConfigFile, true)
 	return lab, declared, err
 }
 

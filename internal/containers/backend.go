@@ -148,7 +148,7 @@ func (p *Backend) Open(ctx context.Context, w backend.Spec) (_ backend.Session, 
 	}
 	prefix := "wiemu-" + w.Name + "-" + uuid.NewString()[:8]
 	s := &openSession{backend: p, spec: w, prefix: prefix, tokens: TokenPaths(w.Workloads), volumes: Volumes(prefix, w.Workloads)}
-	if s.lab, err = NewConfiguration(w.Config, w.File); err != nil {
+	if s.lab, err = NewConfiguration(w.Config, w.File, false); err != nil {
 		return nil, err
 	}
 	defer func() {

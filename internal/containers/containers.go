@@ -23,6 +23,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/docker"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
 )
@@ -106,19 +107,30 @@ type Configuration struct {
 	Hosts  []string // the emulated hosts, each a network alias of the emulator
 	Files  []File   // that Config names
 
+	Engines []resource.Engine // what resources have behind them
+
 	tenants   []config.Tenant
 	authority string
 }
 
 // NewConfiguration returns that of an emulator in a container, made of one that was read
-// from file.
-func NewConfiguration(c config.Config, file string) (Configuration, error) {
+// from file. programs says that the image is not wiemu's own, and may have programs to start, such
+// as PostgreSQL.
+func NewConfiguration(c config.Config, file string, programs bool) (Configuration, error) {
 	c.Listen = config.Listen{Gateway: fmt.Sprintf("0.0.0.0:%d", GatewayPort), Streams: "0.0.0.0", Control: fmt.Sprintf("0.0.0.0:%d", ControlPort)}
 	var l Configuration
 	completed, err := c.Complete(file)
 	if err != nil {
 		return l, err
 	}
+	from := lab.Elsewhere{
+		Place: "the emulator's container", Programs: programs,
+		Reached: "the name of a container in the same network, such as a service of the compose file, or this machine's address there, such as 172.17.0.1",
+	}
+	if err := from.Check(completed, file); err != nil {
+		return l, err
+	}
+	l.Engines = lab.Engines(completed)
 	l.tenants = completed.Tenants
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
 	l.authority = in.Authority()

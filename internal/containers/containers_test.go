@@ -25,7 +25,7 @@ func TestTheConfigurationInAContainerIsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lab, err := containers.NewConfiguration(want, "")
+		lab, err := containers.NewConfiguration(want, "", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestTheConfigurationInAContainerIsTheSame(t *testing.T) {
 }
 
 func TestVariablesOfAContainer(t *testing.T) {
-	lab, err := containers.NewConfiguration(config.Config{}, "")
+	lab, err := containers.NewConfiguration(config.Config{}, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestVariablesOfAContainer(t *testing.T) {
 }
 
 func TestFilesThatTheConfigurationNames(t *testing.T) {
-	lab, err := containers.NewConfiguration(config.Config{Issuers: []config.Issuer{{Name: "aks", URL: "https://aks.example/t/", External: true, CA: "ca.pem", BearerTokenFile: "/run/token"}, {Name: "local"}}}, "/etc/shop/wiemu.yaml")
+	lab, err := containers.NewConfiguration(config.Config{Issuers: []config.Issuer{{Name: "aks", URL: "https://aks.example/t/", External: true, CA: "ca.pem", BearerTokenFile: "/run/token"}, {Name: "local"}}}, "/etc/shop/wiemu.yaml", false)
 	if err != nil {
 		t.Fatal(err)
 	}

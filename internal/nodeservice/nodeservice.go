@@ -29,6 +29,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/lab"
 )
 
 // Paths, addresses and ports in a node.
@@ -184,11 +185,20 @@ func (o Options) expand(text, issuer string) []byte {
 	}))
 }
 
+// elsewhere is where the emulator runs.
+var elsewhere = lab.Elsewhere{
+	Place:   "the cluster's node",
+	Reached: "an address that the node reaches: this machine's in the node's network, such as 172.18.0.1, or the clusterIP of a Service",
+}
+
 // configuration returns the node's wiemu.yaml and the URL of the cluster's issuer, and adds
 // the files that the configuration names to files.
 func (o Options) configuration(files map[string]File) (text []byte, issuer string, err error) {
 	completed, err := o.Config.Complete(o.ConfigFile)
 	if err != nil {
+		return nil, "", err
+	}
+	if err := elsewhere.Check(completed, o.ConfigFile); err != nil {
 		return nil, "", err
 	}
 	i := slices.IndexFunc(completed.Issuers, func(i config.Issuer) bool { return !i.External }) // Complete adds one

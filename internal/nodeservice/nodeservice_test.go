@@ -181,6 +181,23 @@ vaults:
 	}
 }
 
+func TestWhatTheNodeDoesNotReachIsRefused(t *testing.T) {
+	for section, want := range map[string]string{
+		"postgresServers: [{name: orders}]":                                                    "postgresServers[0].url: expected the address of a PostgreSQL that runs, as the cluster's node has none to start, found nothing",
+		"redis: [{name: orders, url: 'redis://localhost:6379'}]":                               "redis[0].url: expected an address that the cluster's node reaches, found redis://localhost:6379, which is the cluster's node itself",
+		"sqlServers: [{name: orders, engine: {url: 'sqlserver://sa:secret@127.0.0.1:14330'}}]": "sqlServers[0].engine.url: expected an address that the cluster's node reaches, found sqlserver://sa:xxxxx@127.0.0.1:14330",
+		"storage: {backend: azurite}":                                                          "storage.backend: expected what needs no program of this machine, found Azurite, which the cluster's node does not have to start",
+	} {
+		c, err := config.Parse("wiemu.yaml", []byte(section+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (nodeservice.Options{Config: c, ConfigFile: "wiemu.yaml"}).Write(t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: expected %q, found %v", section, want, err)
+		}
+	}
+}
+
 func TestASharedKeyPairIsMountedAndStays(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
 	write(t, server, "one")

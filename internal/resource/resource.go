@@ -174,6 +174,21 @@ type Unrestricted interface {
 	Unrestricted() []string
 }
 
+// Engines is implemented by settings of resources that have something behind them which is not
+// wiemu's own.
+type Engines interface {
+	Engines() []Engine
+}
+
+// Engine is what a resource has behind it: a server that runs already, or a program of the
+// machine, which is started.
+type Engine struct {
+	Field   string // within the section, such as [0].url
+	URL     string // of a server that runs already, without its password; if empty, Program is started
+	Host    string // of URL: a name, an address, or the directory of a socket
+	Program string // such as PostgreSQL
+}
+
 // File is the wiemu.yaml around a section. Fields are given within the section, such as
 // [0].tenant.
 type File interface {

@@ -49,6 +49,9 @@ type Options struct {
 	// Image is the emulator's image; Service is the name of its service, which defaults to wiemu.
 	Image, Service string
 
+	// Programs says that Image is the user's own, and may have programs to start, such as PostgreSQL.
+	Programs bool
+
 	// ControlPort is the port of the control endpoint on this machine's loopback. If 0, a free one.
 	ControlPort uint16
 
@@ -149,7 +152,7 @@ func (g *generator) settle(context.Context) (err error) {
 	for _, d := range g.used {
 		c.Workloads = append(c.Workloads, d.Entry())
 	}
-	if g.lab, err = containers.NewConfiguration(c, g.opts.Files.ConfigFile); err != nil {
+	if g.lab, err = containers.NewConfiguration(c, g.opts.Files.ConfigFile, g.opts.Programs); err != nil {
 		return err
 	}
 	for _, s := range g.found {

@@ -59,7 +59,7 @@ func TestOverlay(t *testing.T) {
 	remarks := strings.Join(o.Remarks, "\n")
 	for _, want := range []string{
 		"services.web.environment.SSL_CERT_FILE: it stays /own.pem",
-		"services.web.environment.VAULT: there is no vault shop.vault.azure.net in the lab",
+		"services.web.environment.VAULT: there is no shop.vault.azure.net in the lab, and no network alias; add it under vaults in wiemu.yaml",
 		"services.report.environment.AZURE_FEDERATED_TOKEN_FILE: /elsewhere/token becomes /var/run/secrets/azure/tokens/azure-identity-token",
 	} {
 		if !strings.Contains(remarks, want) {
@@ -418,4 +418,132 @@ spec:
 	if told := strings.Join(o.Remarks, "\n"); !strings.Contains(told, "services.web: key vault shop-vault is not mounted as secretRefs.azureKeyVaults of workload web says: there are no files in /mnt/azure-key-vault/shop-vault, and no DB_PASSWORD; mount a file") {
 		t.Errorf("remarks %q", told)
 	}
+}
+
+// A database by its public name is an alias in every cloud, and one that nobody declares is
+// missed where a service names it.
+func TestNamesOfDatabases(t *testing.T) {
+	for cloud, hosts := range map[string][]string{
+		"AzureCloud": {
+			"orders.database.windows.net", "orders.worker.database.windows.net", "orders.postgres.database.azure.com",
+			"orders.redis.cache.windows.net", "orders.northeurope.redis.azure.net",
+		},
+		"AzureUSGovernment": {
+			"orders.database.usgovcloudapi.net", "orders.worker.database.usgovcloudapi.net", "orders.postgres.database.usgovcloudapi.net",
+			"orders.redis.cache.usgovcloudapi.net", "orders.northeurope.redis.usgovcloudapi.net",
+		},
+		"AzureChinaCloud": {
+			"orders.database.chinacloudapi.cn", "orders.worker.database.chinacloudapi.cn", "orders.postgres.database.chinacloudapi.cn",
+			"orders.redis.cache.chinacloudapi.cn", "orders.northeurope.redis.chinacloudapi.cn",
+		},
+	} {
+		o, err := generate(t, compose(t, `
+services:
+  web:
+    image: i
+    environment:
+      AZURE_CLIENT_ID: `+client+`
+      PGHOST: ordres.postgres.database.azure.com
+      DATABASE: Server=tcp:ordres.database.windows.net,1433;Encrypt=true
+      CACHES: orders.redis.cache.windows.net:6380,ordres.redis.cache.windows.net:6380
+      SCOPE: https://ossrdbms-aad.database.windows.net/.default
+      OTHER: https://api.example.com/v1.2.3
+`), overlay.Options{Image: "w", Files: databases(t, "cloud: "+cloud+"\n", "postgres://u:p@db.example.com/postgres")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range hosts {
+			if !strings.Contains(string(o.YAML), "          - "+host+"\n") {
+				t.Errorf("%s: expected the alias %s in\n%s", cloud, host, o.YAML)
+			}
+		}
+		remarks := strings.Join(o.Remarks, "\n")
+		for _, want := range []string{
+			"services.web.environment.PGHOST: there is no ordres.postgres.database.azure.com in the lab, and no network alias; add it under postgresServers in wiemu.yaml",
+			"services.web.environment.DATABASE: there is no ordres.database.windows.net in the lab, and no network alias; add it under sqlServers in wiemu.yaml",
+			"services.web.environment.CACHES: there is no ordres.redis.cache.windows.net in the lab, and no network alias; add it under redis in wiemu.yaml",
+		} {
+			if !strings.Contains(remarks, want) {
+				t.Errorf("%s: nobody says %q: %s", cloud, want, remarks)
+			}
+		}
+		if strings.Contains(remarks, "environment.SCOPE") || strings.Contains(remarks, "environment.OTHER") {
+			t.Errorf("%s: what is no host of a server is missed: %s", cloud, remarks)
+		}
+	}
+}
+
+// A PostgreSQL that is a service of the project is reached by the emulator, which starts after it.
+func TestAServiceBehindAResource(t *testing.T) {
+	const web = "services: {web: {image: i, networks: [front], environment: {AZURE_CLIENT_ID: " + client + "}}, "
+	const networks = "networks: {front: {}, back: {}}\n"
+	for _, row := range []struct {
+		name, db string // the service db
+		url      string
+		want     string // part of the overlay
+		without  string
+		remark   string
+	}{
+		{"it is healthy first", "image: postgres, networks: [back], healthcheck: {test: [CMD, pg_isready]}", "postgres://u:p@db/postgres", "depends_on:\n      db:\n        condition: service_healthy\n    networks:\n      back: {}\n", "", ""},
+		{"it says nothing of its health", "image: postgres, networks: [back]", "postgres://u:p@db/postgres", "depends_on:\n      db:\n        condition: service_started\n", "", ""},
+		{"in the network of the services", "image: postgres, networks: [front]", "postgres://u:p@db/postgres", "- login.microsoftonline.com", "front: {}", ""},
+		{"it has an identity itself", "image: postgres, networks: [back], environment: {AZURE_CLIENT_ID: " + other + "}", "postgres://u:p@db/postgres", "- login.microsoftonline.com", "db:\n        condition", ""},
+		{"it starts after one that has", "image: postgres, networks: [back], depends_on: [web]", "postgres://u:p@db/postgres", "back: {}", "db:\n        condition", ""},
+		{"another host", "image: postgres, networks: [back]", "postgres://u:p@db.example.com/postgres", "", "back: {}", ""},
+		{"a profile that is not active", "image: postgres, networks: [back], profiles: [full]", "postgres://u:p@db/postgres", "back: {}", "db:\n        condition", "the service db does not run: its profiles (full) are not active"},
+		{"the machine's network", "image: postgres, network_mode: host", "postgres://u:p@db/postgres", "", "db:\n        condition", "the emulator does not reach the service db: its network_mode is host"},
+	} {
+		o, err := generate(t, compose(t, web+"db: {"+row.db+"}}\n"+networks), overlay.Options{Image: "w", Files: databases(t, "", row.url)})
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		if text := string(o.YAML); !strings.Contains(text, row.want) || row.without != "" && strings.Contains(text, row.without) {
+			t.Errorf("%s: expected %q, and not %q:\n%s", row.name, row.want, row.without, text)
+		}
+		if remarks := strings.Join(o.Remarks, "\n"); !strings.Contains(remarks, row.remark) {
+			t.Errorf("%s: nobody says %q: %s", row.name, row.remark, remarks)
+		}
+	}
+}
+
+func TestWhatNoContainerReaches(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                "wiemu.yaml: postgresServers[0].url: expected the address of a PostgreSQL that runs, as the emulator's container has none to start, found nothing; run one, such as a container of its own, and write the name of a container",
+		"postgres://u:p@127.0.0.1/db":     "wiemu.yaml: postgresServers[0].url: expected an address that the emulator's container reaches, found postgres://u:xxxxx@127.0.0.1/db, which is the emulator's container itself; write the name of a container",
+		"postgres://u:p@localhost/db":     "which is the emulator's container itself",
+		"postgres://u:p@[::1]:5432/db":    "which is the emulator's container itself",
+		"postgres://u:p@/db?host=/run/pg": "a socket of this machine; write the name of a container",
+	} {
+		if _, err := generate(t, compose(t, "services: {web: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}}"), overlay.Options{Image: "w", Files: databases(t, "", url)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: expected %q, found %v", url, want, err)
+		}
+	}
+	if _, err := generate(t, compose(t, "services: {web: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}}"), overlay.Options{Image: "w", Programs: true, Files: databases(t, "", "")}); err != nil {
+		t.Errorf("an image of the user's own may have a PostgreSQL: %v", err)
+	}
+}
+
+// databases are the files of a lab with a server of each protocol, called orders. url is that of
+// its PostgreSQL; if empty, it has none.
+func databases(t *testing.T, more, url string) session.Files {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "wiemu.yaml")
+	if url != "" {
+		url = "url: " + url
+	}
+	if err := os.WriteFile(file, []byte(more+`
+sqlServers: [{name: orders}]
+postgresServers:
+  - name: orders
+    `+url+`
+redis: [{name: orders}, {name: orders, region: northeurope}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := session.ReadFiles(".", []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

@@ -6,16 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/containers"
 	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/resource/table"
 )
 
 // services gives every service with an identity what it needs.
@@ -194,18 +196,41 @@ func (g *generator) look(s types.ServiceConfig) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
 		text := value(s, name)
-		switch u, err := url.Parse(text); {
-		case slices.Contains([]string{"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"}, name) && text != "":
+		if slices.Contains([]string{"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"}, name) && text != "" {
 			g.remark("services.%s.environment.%s: DefaultAzureCredential takes it before the workload identity; remove it", s.Name, name)
-		case err == nil && u.Scheme == "https" && isVault(u.Hostname()) && !slices.Contains(g.lab.Hosts, strings.ToLower(u.Hostname())):
-			g.remark("services.%s.environment.%s: there is no vault %s in the lab; add it under vaults in wiemu.yaml, and give that with --config", s.Name, name, u.Hostname())
+			continue
+		}
+		for _, host := range hostname.FindAllString(strings.ToLower(text), -1) {
+			if section := g.missing(host); section != "" {
+				g.remark("services.%s.environment.%s: there is no %s in the lab, and no network alias; add it under %s in wiemu.yaml, and give that with --config", s.Name, name, host, section)
+			}
 		}
 	}
 }
 
-func isVault(host string) bool {
-	for _, suffix := range []string{".vault.azure.net", ".vault.usgovcloudapi.net", ".vault.azure.cn"} {
-		if strings.HasSuffix(strings.ToLower(host), suffix) {
+// hostname finds the names of hosts in URLs, connection strings and lists.
+var hostname = regexp.MustCompile(`[a-z0-9-]+(\.[a-z0-9-]+){2,}`)
+
+// missing returns the section of wiemu.yaml in which a host is to be added: one that an
+// application expects, and the lab does not have. It is "" for all others.
+func (g *generator) missing(host string) string {
+	if slices.Contains(g.lab.Hosts, host) {
+		return ""
+	}
+	for _, name := range cloud.Names() {
+		in, _ := cloud.Named(name)
+		if d, _ := table.Instance(in, host); d != nil && !isAudience(in, host) {
+			return cmp.Or(d.Section.Name, "vaults") // whose section is the configuration's own
+		}
+	}
+	return ""
+}
+
+// isAudience reports whether tokens are for a host, such as ossrdbms-aad.database.windows.net, which is
+// then no server.
+func isAudience(in cloud.Cloud, host string) bool {
+	for _, d := range table.Resources() {
+		if slices.Contains(d.Audiences(in), "https://"+host) {
 			return true
 		}
 	}
@@ -267,6 +292,7 @@ func (g *generator) server(context.Context) error {
 			out.Networks[n] = attachment{aliases}
 		}
 	}
+	g.engines(&out)
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(out.Networks)), func(n string) bool { return !g.project.Networks[n].Internal }) {
 		out.Networks["default"] = attachment{} // so that this machine reaches the control endpoint
 	}
@@ -274,6 +300,59 @@ func (g *generator) server(context.Context) error {
 	g.file.Volumes = g.volumes
 	g.file.Configs = map[string]map[string]string{g.wiemu: {"content": literal(string(g.lab.Config))}}
 	return nil
+}
+
+// engines has the emulator's service reach the services of the project that are behind resources,
+// such as a PostgreSQL, and start after them.
+func (g *generator) engines(out *service) {
+	for _, e := range g.lab.Engines {
+		theirs, ok := g.all[e.Host]
+		if !ok {
+			continue
+		}
+		networks, err := g.networksOf(e.Host)
+		if err != nil {
+			g.remark("%s: %s: the emulator does not reach the service %s: its network_mode is %s; use networks", e.Field, e.URL, e.Host, theirs.NetworkMode)
+			continue
+		}
+		for _, n := range networks {
+			if _, there := out.Networks[n]; !there {
+				out.Networks[n] = attachment{}
+			}
+		}
+		if _, active := g.project.Services[e.Host]; !active {
+			g.remark("%s: %s: the service %s does not run: its profiles (%s) are not active; name one with --profile", e.Field, e.URL, e.Host, strings.Join(theirs.Profiles, ", "))
+			continue
+		}
+		if g.waitsForEmulator(e.Host, map[string]bool{}) {
+			continue
+		}
+		condition := types.ServiceConditionStarted
+		if check := theirs.HealthCheck; check != nil && !check.Disable {
+			condition = types.ServiceConditionHealthy
+		}
+		if out.DependsOn == nil {
+			out.DependsOn = map[string]map[string]string{}
+		}
+		out.DependsOn[e.Host] = map[string]string{"condition": condition}
+	}
+}
+
+// waitsForEmulator reports whether a service starts after the emulator, which then cannot wait for it.
+func (g *generator) waitsForEmulator(name string, seen map[string]bool) bool {
+	if seen[name] {
+		return false
+	}
+	seen[name] = true
+	if slices.ContainsFunc(g.found, func(s Service) bool { return s.Name == name }) {
+		return true
+	}
+	for _, other := range g.all[name].GetDependencies() {
+		if g.waitsForEmulator(other, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // What of a compose file the overlay writes.

@@ -4,6 +4,7 @@
 package stack
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/docker/compose/v5/pkg/compose"
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -204,7 +206,7 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 		select {
 		case err := <-logs:
 			return exitCode, err
-		case <-time.After(lastWords):
+		case <-time.After(lastLines):
 		}
 	}
 	stop()
@@ -214,8 +216,8 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 	return exitCode, err
 }
 
-// lastWords is how long the logs of ended services may take to arrive (wall time).
-const lastWords = 300 * time.Millisecond
+// lastLines is how long the logs of ended services may take to arrive (wall time).
+const lastLines = 300 * time.Millisecond
 
 func (e *Engine) wait(ctx context.Context, project *types.Project, but string) (exitCode int, err error) {
 	containers, err := e.compose.Ps(ctx, project.Name, api.PsOptions{All: true, Project: project})
@@ -312,7 +314,6 @@ var remedies = []struct {
 	{regexp.MustCompile(`(?i)pull access denied|manifest unknown|no such host|failed to resolve reference|i/o timeout.*registry|No such image`), "the image cannot be pulled: load it with docker load, build it, or check the network and docker login"},
 	{regexp.MustCompile(`sysctl .* is not|net\.ipv4\.ip_unprivileged_port_start`), "this runtime does not let containers set sysctls: allow net.ipv4.ip_unprivileged_port_start (podman and rootless Docker: see docs/compose.md)"},
 	{regexp.MustCompile(`all predefined address pools have been fully subnetted|non-overlapping IPv4 address pool`), "Docker has no network left: docker network prune removes unused ones"},
-	{regexp.MustCompile(`(?i)dependency failed to start: container .* is unhealthy`), "the emulator did not become healthy; what it said is above"},
 }
 
 // explain adds to an error what to do, and the emulator's log if the emulator failed.
@@ -329,5 +330,23 @@ func (e *Engine) explain(ctx context.Context, err error, project *types.Project)
 			return fmt.Errorf("start project %s: %w. %s", project.Name, err, r.remedy)
 		}
 	}
-	return fmt.Errorf("start project %s: %s", project.Name, strings.TrimSpace(text))
+	return fmt.Errorf("start project %s: %s%s", project.Name, strings.TrimSpace(text), e.lastWords(ctx, project.Name, text))
+}
+
+// lastWords returns what the emulator of a project wrote, if an error of Up is about its container:
+// it has ended, or is not healthy. Else it is "".
+func (e *Engine) lastWords(ctx context.Context, project, failure string) string {
+	filter := make(client.Filters).Add("label", api.ProjectLabel+"="+project).Add("label", docker.EmulatorLabel+"=true")
+	found, err := e.Client().ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
+	if err != nil || len(found.Items) != 1 || !strings.Contains(failure, strings.TrimPrefix(append(found.Items[0].Names, "?")[0], "/")) {
+		return "" // the error of Up is what counts
+	}
+	logs, err := e.Client().ContainerLogs(ctx, found.Items[0].ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "20"})
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = logs.Close() }() // it was only read
+	var text bytes.Buffer
+	_, _ = stdcopy.StdCopy(&text, &text, logs) // what there is
+	return fmt.Sprintf("\nThe emulator wrote: %s", bytes.TrimSpace(text.Bytes()))
 }

@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/webhook"
 )
 
@@ -128,6 +129,9 @@ func (opts Options) fill(o *unstructured.Unstructured) error {
 	return nil
 }
 
+// elsewhere is where the emulator runs.
+var elsewhere = lab.Elsewhere{Place: "the emulator's pod", Reached: "the name of a Service, such as postgres.shop.svc"}
+
 // configuration returns the caller's wiemu.yaml with the issuer and the listeners of the base's.
 func (opts Options) configuration(text string) (string, error) {
 	inBase, err := config.Parse("wiemu.yaml", []byte(text))
@@ -140,7 +144,11 @@ func (opts Options) configuration(text string) (string, error) {
 	if opts.Issuer != "" {
 		c.Issuers[0].URL = opts.Issuer
 	}
-	if _, err := c.Complete("wiemu.yaml"); err != nil {
+	completed, err := c.Complete("wiemu.yaml")
+	if err != nil {
+		return "", err
+	}
+	if err := elsewhere.Check(completed, "wiemu.yaml"); err != nil {
 		return "", err
 	}
 	data, err := yamlv3.Marshal(c)

@@ -119,6 +119,16 @@ func TestEachInstallationHasATokenOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestWhatThePodDoesNotReachIsRefused(t *testing.T) {
+	c, err := config.Parse("wiemu.yaml", []byte("postgresServers: [{name: orders, url: 'postgres://u:p@127.0.0.1/postgres'}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Objects(Options{Config: c}); err == nil || !strings.Contains(err.Error(), "found postgres://u:xxxxx@127.0.0.1/postgres, which is the emulator's pod itself; write the name of a Service") {
+		t.Error(err)
+	}
+}
+
 func TestAnIssuerThatIsNoneIsRefused(t *testing.T) {
 	if _, err := Objects(Options{Issuer: "cluster.local"}); err == nil || !strings.Contains(err.Error(), "issuers[0].url") {
 		t.Errorf("%v", err)

@@ -70,6 +70,22 @@ func (s *Settings) Unrestricted() []string {
 	return open
 }
 
+// Engines implements resource.Engines.
+func (s *Settings) Engines() []resource.Engine {
+	var all []resource.Engine
+	for n, one := range *s {
+		e := resource.Engine{Field: fmt.Sprintf("[%d].url", n), Program: "PostgreSQL"}
+		if cfg, err := pgconn.ParseConfig(one.URL); one.URL != "" && err == nil { // Complete refuses others
+			e.Host = cfg.Host
+			if u, err := url.Parse(one.URL); err == nil {
+				e.URL = u.Redacted()
+			}
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
 // nameRule is what names of servers are made of. Source: azure-docs, resource-name-rules.md,
 // Microsoft.DBforPostgreSQL.
 const nameRule = "3 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"

@@ -75,6 +75,17 @@ func (s *Settings) Unrestricted() []string {
 	return open
 }
 
+// Engines implements resource.Engines.
+func (s *Settings) Engines() []resource.Engine {
+	var all []resource.Engine
+	for n, c := range *s {
+		if u, err := url.Parse(c.URL); c.URL != "" && err == nil { // Complete refuses others
+			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].url", n), URL: u.Redacted(), Host: u.Hostname(), Program: "Redis"})
+		}
+	}
+	return all
+}
+
 // nameRule is what names of caches are made of. Source: learn.microsoft.com, "Naming rules and
 // restrictions for Azure resources", Microsoft.Cache.
 const nameRule = "1 to 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit"

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +75,17 @@ func (s *Settings) Names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Engines implements resource.Engines.
+func (s *Settings) Engines() []resource.Engine {
+	var all []resource.Engine
+	for n, server := range *s {
+		if u, err := url.Parse(server.Engine.URL); server.Engine.URL != "" && err == nil { // Complete refuses others
+			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].engine.url", n), URL: withoutPassword(server.Engine.URL), Host: u.Hostname(), Program: "SQL Server"})
+		}
+	}
+	return all
 }
 
 // serverRule is what names of servers are made of. Source: learn.microsoft.com,

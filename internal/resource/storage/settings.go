@@ -197,6 +197,14 @@ type Options struct {
 	Command []string `yaml:"command,omitempty" json:"command,omitempty"`
 }
 
+// Engines implements resource.Engines.
+func (o *Options) Engines() []resource.Engine {
+	if o.Backend != Azurite {
+		return nil
+	}
+	return []resource.Engine{{Field: ".backend", Program: "Azurite"}}
+}
+
 // Complete implements resource.Settings.
 func (o *Options) Complete(f resource.File) {
 	switch o.Backend {
