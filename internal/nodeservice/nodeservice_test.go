@@ -182,6 +182,10 @@ vaults:
 }
 
 func TestWhatTheNodeDoesNotReachIsRefused(t *testing.T) {
+	server := filepath.Join(t.TempDir(), "server")
+	if err := os.WriteFile(server, []byte("a program"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for section, want := range map[string]string{
 		"postgresServers: [{name: orders}]":                                                    "postgresServers[0].url: expected the address of a PostgreSQL that runs, as the cluster's node has none to start, found nothing",
 		"redis: [{name: orders, url: 'redis://localhost:6379'}]":                               "redis[0].url: expected an address that the cluster's node reaches, found redis://localhost:6379, which is the cluster's node itself",
@@ -192,7 +196,7 @@ func TestWhatTheNodeDoesNotReachIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (nodeservice.Options{Config: c, ConfigFile: "wiemu.yaml"}).Write(t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
+		if err := (nodeservice.Options{Config: c, ConfigFile: "wiemu.yaml", Server: server}).Write(t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: expected %q, found %v", section, want, err)
 		}
 	}
