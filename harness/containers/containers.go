@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -177,9 +178,26 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	}))
 	c.DockerContainer, err = testcontainers.Run(ctx, img, all...)
 	if err != nil {
-		return c, fmt.Errorf("run wiemu: %w", err)
+		return c, fmt.Errorf("run wiemu: %w%s", err, c.lastWords(ctx))
 	}
 	return c, nil
+}
+
+// lastWords returns what an emulator wrote that has not become ready; "" if there is none.
+func (c *Container) lastWords(ctx context.Context) string {
+	if c.DockerContainer == nil {
+		return ""
+	}
+	logs, err := c.Logs(ctx)
+	if err != nil {
+		return "" // why it did not start is what counts
+	}
+	defer func() { _ = logs.Close() }() // it was only read
+	text, _ := io.ReadAll(io.LimitReader(logs, 4<<10))
+	if len(text) == 0 {
+		return ""
+	}
+	return "; it wrote: " + strings.TrimSpace(string(text))
 }
 
 // files are those of the emulator's container. They belong to root, and the emulator is another user.

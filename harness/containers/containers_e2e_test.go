@@ -5,6 +5,8 @@ package containers_test
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,8 +16,10 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/harness/containers"
 	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/resource/postgres/postgrestest"
 )
 
 // server is the program that make e2e-compose builds before.
@@ -86,6 +90,88 @@ func TestModule(t *testing.T) {
 			t.Errorf("the application can write %s", m.Destination)
 		}
 	}
+}
+
+// Containers of workloads reach databases by the names that Azure gives them.
+func TestModuleWithDatabases(t *testing.T) {
+	img, _ := image(t)
+	ctx := t.Context()
+	emulator, err := containers.Run(ctx, img, containers.WithConfigFile(databases(t, postgrestest.InDocker(t))))
+	testcontainers.CleanupContainer(t, emulator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const query = "SELECT USER_NAME()"
+	for _, row := range []struct {
+		account string
+		command []string
+		want    string
+	}{
+		{"web-sa", []string{"sql", "query", "orders", "sales", query}, `"value":[["web"]]`},
+		{"web-sa", []string{"postgres", "query", "orders", "orders", "web", "select current_user"}, `"value":[["web"]]`},
+		{"web-sa", []string{"redis", "set", "orders", "seen", "yes"}, `"value":"OK"`},
+		{"web-sa", []string{"redis", "set", "orders.northeurope", "seen", "yes"}, `"value":"OK"`},
+		{"other-sa", []string{"sql", "query", "orders", "sales", query}, `"reason":"18456"`},
+		{"other-sa", []string{"postgres", "query", "orders", "orders", "web", "select current_user"}, `"reason":"28000"`},
+		{"other-sa", []string{"redis", "get", "orders", "seen"}, "ERR WRONGPASS"},
+	} {
+		app, err := testcontainers.Run(ctx, "wiemu/workload:local",
+			emulator.Workload("shop", row.account), testcontainers.WithCmd(row.command...), testcontainers.WithWaitStrategy(wait.ForExit()))
+		testcontainers.CleanupContainer(t, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := logs(t, app); !strings.Contains(said, row.want) {
+			t.Errorf("%s %q: expected %s, found %s", row.account, row.command, row.want, said)
+		}
+	}
+	lab, err := emulator.ControlClient(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := lab.Events(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := map[string]string{}
+	for _, e := range events {
+		if e.Kind == journal.Access && e.Outcome == journal.Denied {
+			refused[e.Resource] = e.Meaning
+		}
+	}
+	for resource, want := range map[string]string{
+		"Azure SQL":                     "no user there has the SID that its client id makes",
+		"Azure Database for PostgreSQL": `the role "web" belongs to another identity, web`,
+		"Azure Cache for Redis":         "The identity is assigned no data access policy of the cache",
+	} {
+		if !strings.Contains(refused[resource], want) {
+			t.Errorf("why %s refused: expected %q, found %q", resource, want, refused[resource])
+		}
+	}
+}
+
+// An image without PostgreSQL does not start for a server without a url, and the error says why.
+func TestModuleWithoutPostgreSQL(t *testing.T) {
+	img, _ := image(t)
+	emulator, err := containers.Run(t.Context(), img, containers.WithConfigFile(databases(t, "")))
+	testcontainers.CleanupContainer(t, emulator)
+	if err == nil || !strings.Contains(err.Error(), "PostgreSQL server orders: find PostgreSQL: initdb is neither on PATH nor in ") {
+		t.Errorf("expected what the emulator wrote, found %v", err)
+	}
+}
+
+// databases writes a wiemu.yaml with a server of each protocol, and returns its path.
+func databases(t *testing.T, postgres string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../internal/compose/testdata/databases/wiemu.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "wiemu.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "${POSTGRES}", postgres)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func TestModuleWithAFault(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/kind"
 	"github.com/wiemu/wiemu/internal/metadata"
+	"github.com/wiemu/wiemu/internal/resource/postgres/postgrestest"
 	"github.com/wiemu/wiemu/internal/webhook"
 )
 
@@ -41,7 +42,7 @@ const (
 // kubelet. A token that lives for 600 s grows old while everything else is tried.
 func TestCluster(t *testing.T) {
 	c := newCluster(t)
-	issuer := up(t, c)
+	issuer := up(t, c, postgrestest.InDocker(t))
 	c.kubectl(t, "apply", "-f", c.testdata("rotating.yaml"))
 
 	t.Run("while a token grows old", func(t *testing.T) {
@@ -58,6 +59,7 @@ func TestCluster(t *testing.T) {
 				t.Run("the page's example", func(t *testing.T) { t.Parallel(); runsExample(t, c) })
 				t.Run("another namespace is refused, and told why", func(t *testing.T) { t.Parallel(); refusesStranger(t, c, "stranger") })
 			})
+			t.Run("databases by their names in Azure", func(t *testing.T) { opensDatabases(t, c) })
 			t.Run("a rotated key signs the next token", func(t *testing.T) { rotatesKey(t, c) })
 			t.Run("a key that is not published", func(t *testing.T) { refusesUnpublishedKey(t, c) })
 			t.Run("the emulator is killed", func(t *testing.T) { restartsEmulator(t, c) })
@@ -69,9 +71,18 @@ func TestCluster(t *testing.T) {
 	c.tellFigures(t)
 }
 
-// up makes the cluster, a second time to no effect, and returns its issuer.
-func up(t *testing.T, c *cluster) string {
+// up makes the cluster, a second time to no effect, and returns its issuer. postgres is the URL of
+// what is behind its PostgreSQL server.
+func up(t *testing.T, c *cluster, postgres string) string {
 	t.Helper()
+	text, err := os.ReadFile(c.testdata("wiemu.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "wiemu.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "${POSTGRES}", postgres)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var made struct {
 		Did     string
 		Kind    time.Duration `json:"kindNanoseconds"`
@@ -79,7 +90,7 @@ func up(t *testing.T, c *cluster) string {
 		Secret  bool
 		Cluster struct{ Issuer, Image, Kubernetes string }
 	}
-	args := []string{"kind", "up", "--name", c.name, "--kubeconfig", c.kubeconfig, "-o", "json"}
+	args := []string{"kind", "up", "--name", c.name, "--kubeconfig", c.kubeconfig, "-f", file, "-o", "json"}
 	if image := os.Getenv("NODE_IMAGE"); image != "" {
 		args = append(args, "--image", image)
 	}
@@ -209,6 +220,50 @@ func refusesStranger(t *testing.T, c *cluster, pod string) {
 		}
 	}
 	c.kubectl(t, "delete", "pod", "-n", "elsewhere", pod, "--now")
+}
+
+// opensDatabases has pods log in to a server of each protocol, and others be refused there.
+func opensDatabases(t *testing.T, c *cluster) {
+	c.kubectl(t, "apply", "-f", c.testdata("databases.yaml"))
+	for name, want := range map[string]string{
+		"sql":        `{"ok":true,"value":[["web",1]]}`,
+		"redirected": `{"ok":true,"value":[["web"]]}`,
+		"postgres":   `{"ok":true,"value":[["web","orders"]]}`,
+		"cache":      `{"ok":true,"value":"OK"}`,
+		"managed":    `{"ok":true,"value":"OK"}`,
+	} {
+		if said := c.ended(t, "databases", name); said != want {
+			t.Errorf("pod %s: expected %s, found %s", name, want, said)
+		}
+	}
+	emulator, err := kind.NewHost(filepath.Join(c.state, "kind"), kind.HostOptions{}).Control(c.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []struct{ pod, said, resource, why string }{
+		{"sql-refused", `"reason":"18456"`, "Azure SQL", "other is no user of database sales: no user there has the SID that its client id makes"},
+		{"postgres-refused", `"reason":"28000"`, "Azure Database for PostgreSQL", `the role "web" belongs to another identity, web`},
+		{"cache-refused", "ERR WRONGPASS", "Azure Cache for Redis", "The identity is assigned no data access policy of the cache"},
+	} {
+		c.await(t, time.Minute, "pod "+refused.pod+" is refused", func() error { return c.phase(t, "databases", refused.pod, "Failed") })
+		if said := c.kubectl(t, "logs", "-n", "databases", refused.pod); !strings.Contains(said, refused.said) {
+			t.Errorf("pod %s: expected %s, found %s", refused.pod, refused.said, said)
+		}
+		events, err := emulator.Events(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(events, func(e journal.Event) bool {
+			return e.Kind == journal.Access && e.Outcome == journal.Denied && e.Resource == refused.resource
+		})
+		if i < 0 {
+			t.Errorf("the journal has no refusal by %s", refused.resource)
+			continue
+		}
+		if explained := c.wiemu(t, "explain", events[i].ID, "--kind", c.name); !strings.Contains(explained, refused.why) {
+			t.Errorf("wiemu explain of %s: expected %q, found:\n%s", refused.pod, refused.why, explained)
+		}
+	}
 }
 
 // takesTokensInSecrets looks at a token of the old kind, which the controller

@@ -25,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/internal/compose/overlay"
 	"github.com/wiemu/wiemu/internal/compose/stack"
 	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/session"
 )
 
 // The program that make e2e-compose builds before, and makes images of.
@@ -65,6 +66,12 @@ func open(t *testing.T) *stack.Engine {
 // prepare generates the overlay of a project of testdata and loads both.
 func prepare(t *testing.T, e *stack.Engine, file string, identities map[string]string) *types.Project {
 	t.Helper()
+	return prepareWith(t, e, file, identities, session.Files{})
+}
+
+// prepareWith does so with a wiemu.yaml. The image counts as the user's own, which may have programs.
+func prepareWith(t *testing.T, e *stack.Engine, file string, identities map[string]string, files session.Files) *types.Project {
+	t.Helper()
 	image, err := docker.ServerImage(t.Context(), e.Client(), server)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +81,7 @@ func prepare(t *testing.T, e *stack.Engine, file string, identities map[string]s
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := overlay.Generate(t.Context(), project, overlay.Options{Image: image, Identities: identities, Inspect: func(ctx context.Context, image string) (docker.Image, error) {
+	o, err := overlay.Generate(t.Context(), project, overlay.Options{Files: files, Image: image, Programs: true, Identities: identities, Inspect: func(ctx context.Context, image string) (docker.Image, error) {
 		return docker.Inspect(ctx, e.Client(), image)
 	}})
 	if err != nil {
