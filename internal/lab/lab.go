@@ -130,7 +130,7 @@ func New(ctx context.Context, c config.Config, opts Options) (_ *Lab, err error)
 		}
 	}()
 	for _, step := range []func(context.Context, Options) error{
-		l.openJournal, l.openFaults, l.openStore, l.openDirectory, l.openKeys, l.openIssuers, l.openServices, l.bindConfigured, l.restoreDirectory, l.restoreRoles, l.openNames,
+		l.openJournal, l.openFaults, l.openStore, l.openDirectory, l.openKeys, l.openIssuers, l.openServices, l.bindConfigured, l.restoreDirectory, l.restoreRoles, l.restoreResources, l.openNames,
 	} {
 		if err := step(ctx, opts); err != nil {
 			return nil, err

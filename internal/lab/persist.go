@@ -15,6 +15,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/store"
 	"github.com/wiemu/wiemu/internal/tenants"
@@ -117,6 +118,32 @@ func (l *Lab) restoreRoles(context.Context, Options) error {
 	}
 	if err := l.roles.Start(&state, func(s roles.State) error { return l.persist.dir.Write(rolesFile, s) }); err != nil {
 		return l.persist.dir.Damaged(rolesFile, err)
+	}
+	return nil
+}
+
+// restoreResources makes again what clients made in earlier runs of the resources that keep it
+// in files of their own, and keeps what follows.
+func (l *Lab) restoreResources(context.Context, Options) error {
+	for name, made := range l.resources {
+		stateful, ok := made.(resource.StatefulService)
+		switch {
+		case !ok:
+			continue
+		case l.persist == nil:
+			if err := stateful.Restore(nil, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		file := name + ".json"
+		var stored json.RawMessage
+		if _, err := l.persist.dir.Read(file, &stored); err != nil {
+			return err
+		}
+		if err := stateful.Restore(stored, func(state any) error { return l.persist.dir.Write(file, state) }); err != nil {
+			return l.persist.dir.Damaged(file, err)
+		}
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (d Description) Open(k Kit, settings any) (Service, error) {
 }
 
 // Service is a resource of a lab. It is an HTTPService, or if its description has
-// ports, a StreamService; it may be a BodyService and have Instances.
+// ports, a StreamService; it may be a BodyService, a StatefulService, and have Instances.
 type Service any
 
 // HTTPService answers requests.
@@ -106,6 +106,14 @@ type BodyService interface {
 	MaxBody(*http.Request) int64
 	// Unreadable answers requests whose body is longer or breaks off.
 	Unreadable() http.Handler
+}
+
+// StatefulService keeps what clients made of it, so that it is there after a restart.
+type StatefulService interface {
+	// Restore makes again what was stored in an earlier run, nil if nothing was, and calls keep
+	// with what is to be stored before each change from now on; keep may be nil. What keep is
+	// given is written as JSON.
+	Restore(stored []byte, keep func(state any) error) error
 }
 
 // StreamService talks with clients in a protocol of its own.

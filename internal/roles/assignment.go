@@ -36,6 +36,9 @@ type Assignment struct {
 	Scope       string `json:"scope"`                 // resource id; / is everything
 	Source      string `json:"source,omitempty"`      // the field of wiemu.yaml that made it; "" if it was made at run time
 
+	Description string `json:"description,omitempty"` // for people
+	MadeBy      string `json:"madeBy,omitempty"`      // object id; "" if nobody is known
+
 	Made    time.Time `json:"made,omitzero"`    // in lab time; zero if it has always been there
 	Removed time.Time `json:"removed,omitzero"` // zero if it is there
 
@@ -271,6 +274,33 @@ func (s *Set) Assignments(accept func(Assignment) bool) []Assignment {
 	for _, id := range slices.Sorted(maps.Keys(s.assignments)) {
 		if a := s.assignments[id]; a.Removed.IsZero() && (accept == nil || accept(*a)) {
 			found = append(found, *a)
+		}
+	}
+	return found
+}
+
+// Assignment returns one by its id.
+func (s *Set) Assignment(id string) (Assignment, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a := s.assignments[strings.ToLower(id)]
+	if a == nil || !a.Removed.IsZero() {
+		return Assignment{}, false
+	}
+	return *a, true
+}
+
+// Held returns the assignments to a principal, by its object id or its client id, in no order.
+func (s *Set) Held(tenant, objectID, clientID string) []Assignment {
+	tenant = strings.ToLower(tenant)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []Assignment
+	for _, key := range []string{objectKey(tenant, strings.ToLower(objectID)), clientKey(tenant, strings.ToLower(clientID))} {
+		for _, a := range s.held[key] {
+			if a.Removed.IsZero() {
+				found = append(found, *a)
+			}
 		}
 	}
 	return found

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -26,6 +27,8 @@ type Definition struct {
 	Description      string       `json:"description,omitempty"`
 	Permissions      []Permission `json:"permissions"`
 	AssignableScopes []string     `json:"assignableScopes,omitempty"` // of a custom role; a built-in one has none and is assignable everywhere
+
+	UpdatedAt time.Time `json:"updatedAt,omitzero"` // in lab time, of a custom role that was made at run time
 }
 
 // Permission is what a role permits. Each entry may have * for any text, and letter case
@@ -49,6 +52,11 @@ func Control(name string) Action { return Action{Name: name} }
 
 // Data returns an action on the data in a resource.
 func Data(name string) Action { return Action{Name: name, Data: true} }
+
+// IsBuiltin reports whether a role is one of Azure's own, by its id.
+func IsBuiltin(id string) bool {
+	return slices.ContainsFunc(Builtin(), func(d Definition) bool { return d.ID == strings.ToLower(id) })
+}
 
 // Permits reports whether the role permits an action.
 func (d *Definition) Permits(a Action) bool {

@@ -3,14 +3,24 @@ package arm
 import (
 	_ "embed"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/roles"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
+
+func (s *Service) subscriptionOperations() []rest.Operation {
+	read := []string{http.MethodGet, http.MethodHead}
+	return []rest.Operation{
+		{Methods: read, Path: "/subscriptions", Verb: "list subscriptions", Serve: s.list},
+		{Methods: read, Path: "/subscriptions/{subscription}", Verb: "get subscription", Serve: s.get},
+		{Methods: read, Path: "/tenants", Verb: "list tenants", Serve: s.tenants},
+		{Methods: read, Path: "/metadata/endpoints", Verb: "get the cloud's endpoints", Public: true, Serve: s.endpoints},
+	}
+}
 
 // list of values, as Resource Manager gives it.
 type list[T any] struct {
@@ -42,7 +52,7 @@ type policies struct {
 	SpendingLimit       string `json:"spendingLimit"`
 }
 
-func (s Subscription) shown() subscription {
+func shown(s Subscription) subscription {
 	return subscription{
 		ID: "/subscriptions/" + s.ID, AuthorizationSource: "RoleBased", ManagedByTenants: []string{}, SubscriptionID: s.ID,
 		TenantID: s.Tenant, DisplayName: s.Name, State: "Enabled",
@@ -50,34 +60,32 @@ func (s Subscription) shown() subscription {
 	}
 }
 
-func (c *call) list() (any, *resource.Failure) {
+// list are the subscriptions of the configuration that are in the caller's tenant. A tenant
+// without one has its own, which is shown to who may read it.
+func (s *Service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 	found := list[subscription]{Value: []subscription{}}
-	for _, s := range c.subscriptions {
+	for _, s := range s.Subscriptions {
 		if s.Tenant == c.Caller.Tenant {
-			found.Value = append(found.Value, s.shown())
+			found.Value = append(found.Value, shown(s))
+		}
+	}
+	if len(found.Value) == 0 {
+		id := tenants.SubscriptionID(c.Caller.Tenant)
+		own, _, ok := s.Subscription(id)
+		reader := func(a roles.Assignment) bool {
+			return a.Tenant == c.Caller.Tenant && (a.PrincipalID != "" && a.PrincipalID == strings.ToLower(c.Caller.ObjectID) || a.ClientID != "" && a.ClientID == strings.ToLower(c.Caller.ClientID)) && roles.Within("/subscriptions/"+id, a.Scope)
+		}
+		if ok && len(s.Kit.Roles.Assignments(reader)) > 0 {
+			found.Value = append(found.Value, shown(own))
 		}
 	}
 	found.Count = &count{Type: "Total", Value: len(found.Value)}
-	return found, nil
+	return rest.Reply{Body: found}, nil
 }
 
-func (c *call) get() (any, *resource.Failure) {
-	id := c.Vars["subscription"]
-	if _, err := uuid.Parse(id); err != nil {
-		return nil, resource.Fail(http.StatusBadRequest, "InvalidSubscriptionId", fmt.Sprintf("The provided subscription identifier '%s' is malformed or invalid.", id),
-			"A subscription id is a GUID.", "")
-	}
-	for _, s := range c.subscriptions {
-		switch {
-		case s.ID != id:
-		case s.Tenant != c.Caller.Tenant:
-			return nil, c.wrongTenant(s.Tenant)
-		default:
-			return s.shown(), nil
-		}
-	}
-	return nil, resource.Fail(http.StatusNotFound, "SubscriptionNotFound", fmt.Sprintf("The subscription '%s' could not be found.", id),
-		"The configuration has no such subscription.", "Add it to subscriptions in wiemu.yaml.")
+func (s *Service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
+	own, _, _ := s.Subscription(c.Vars["subscription"]) // Call.Allow refuses what there is not
+	return rest.Reply{Body: shown(own)}, nil
 }
 
 // tenant in the order of Resource Manager's members.
@@ -94,10 +102,10 @@ type tenant struct {
 }
 
 // tenants is the caller's own: an application acts in one tenant at a time.
-func (c *call) tenants() (any, *resource.Failure) {
-	own, ok := c.kit.Directory.Tenant(c.Caller.Tenant)
+func (s *Service) tenants(c *rest.Call) (rest.Reply, *resource.Failure) {
+	own, ok := s.Kit.Directory.Tenant(c.Caller.Tenant)
 	if !ok {
-		return list[tenant]{Value: []tenant{}}, nil // the validator knew it a moment ago
+		return rest.Reply{Body: list[tenant]{Value: []tenant{}}}, nil // the validator knew it a moment ago
 	}
 	shown := tenant{ID: "/tenants/" + own.ID, TenantID: own.ID, DisplayName: own.DisplayName, Domains: own.Domains, Category: "Home", Type: "AAD"}
 	if shown.Domains == nil {
@@ -106,12 +114,7 @@ func (c *call) tenants() (any, *resource.Failure) {
 	if len(own.Domains) > 0 {
 		shown.DefaultDomain = own.Domains[0]
 	}
-	return list[tenant]{Value: []tenant{shown}}, nil
-}
-
-func (c *call) unknown() (any, *resource.Failure) {
-	return nil, resource.Fail(http.StatusNotFound, "NotFound", fmt.Sprintf("%s %s is not emulated.", c.Request.Method, c.Request.URL.Path),
-		"This Resource Manager has subscriptions, tenants and the cloud's endpoints, to be read.", "")
+	return rest.Reply{Body: list[tenant]{Value: []tenant{shown}}}, nil
 }
 
 // cloudDocument describes Azure's addresses to tools that are told only this one
@@ -124,10 +127,10 @@ var cloudDocument string
 
 // endpoints answers with the addresses of the lab's cloud in what is emulated, and else
 // with the public one's: a list up to 2022-09-01's version, one object before.
-func (c *call) endpoints() (any, *resource.Failure) {
-	in := c.kit.Cloud()
-	return json.RawMessage(strings.NewReplacer(
+func (s *Service) endpoints(*rest.Call) (rest.Reply, *resource.Failure) {
+	in := s.Kit.Cloud()
+	return rest.Reply{Body: json.RawMessage(strings.NewReplacer(
 		"{name}", in.Name, "{login}", in.Login, "{management}", in.Management[0], "{management-core}", in.Management[1],
 		"{aadgraph}", in.AADGraph, "{graph}", in.Graph, "{vault}", in.Vault, "{storage}", in.Storage, "{sql}", in.SQL,
-	).Replace(cloudDocument)), nil
+	).Replace(cloudDocument))}, nil
 }

@@ -1,0 +1,290 @@
+package authorization
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/roles"
+)
+
+// assignment in the order of the provider's members.
+type assignment struct {
+	Properties assignmentProperties `json:"properties"`
+	ID         string               `json:"id"`
+	Type       string               `json:"type"`
+	Name       string               `json:"name"`
+}
+
+type assignmentProperties struct {
+	RoleDefinitionID string  `json:"roleDefinitionId"`
+	PrincipalID      string  `json:"principalId"`
+	PrincipalType    string  `json:"principalType"`
+	Scope            string  `json:"scope"`
+	Condition        *string `json:"condition"`
+	ConditionVersion *string `json:"conditionVersion"`
+	CreatedOn        string  `json:"createdOn"`
+	UpdatedOn        string  `json:"updatedOn"`
+	CreatedBy        *string `json:"createdBy"`
+	UpdatedBy        *string `json:"updatedBy"`
+	Delegated        *string `json:"delegatedManagedIdentityResourceId"`
+	Description      *string `json:"description"`
+}
+
+// always is the date of what has always been there: that which Azure shows for its older roles.
+const always = "0001-01-01T08:00:00.0000000Z"
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return always
+	}
+	return rest.Time(t)
+}
+
+// principal is who an assignment is to; wiemu.yaml assigns to client ids. It is nobody for one
+// to everybody, which Azure does not have.
+func (s *service) principal(a roles.Assignment) (objectID string, ok bool) {
+	if a.PrincipalID != "" {
+		return a.PrincipalID, true
+	}
+	p, ok := s.Kit.Directory.Principal(a.Tenant, a.ClientID)
+	if !ok {
+		return "", false
+	}
+	return p.ObjectID, true
+}
+
+// shown is an assignment as a client sees it that asks on a scope.
+func (s *service) shown(a roles.Assignment, asked string) assignment {
+	made := assignment{ID: below(a.Scope, assignmentType, a.ID), Type: assignmentType, Name: a.ID}
+	objectID, _ := s.principal(a)
+	made.Properties = assignmentProperties{
+		RoleDefinitionID: definitionID(asked, a.Role), PrincipalID: objectID, PrincipalType: "ServicePrincipal", Scope: a.Scope,
+		CreatedOn: date(a.Made), UpdatedOn: date(a.Made),
+	}
+	if a.MadeBy != "" {
+		made.Properties.CreatedBy, made.Properties.UpdatedBy = &a.MadeBy, &a.MadeBy
+	}
+	if a.Description != "" {
+		made.Properties.Description = &a.Description
+	}
+	return made
+}
+
+// listAssignments lists those on a scope, above it and below it, as far as the filter lets them
+// pass.
+// Source: azure-docs, role-based-access-control/role-assignments-list-rest.md (the filters).
+func (s *service) listAssignments(c *rest.Call) (rest.Reply, *resource.Failure) {
+	scope, _ := scopeOf(c)
+	if failed := known(c, scope); failed != nil {
+		return rest.Reply{}, failed
+	}
+	atScope, principal, failed := filter(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	var all []assignment
+	for _, a := range s.Kit.Roles.Assignments(func(a roles.Assignment) bool {
+		return a.Tenant == c.Caller.Tenant && (roles.Within(scope, a.Scope) || !atScope && roles.Within(a.Scope, scope))
+	}) {
+		if objectID, ok := s.principal(a); ok && (principal == "" || strings.EqualFold(objectID, principal)) {
+			all = append(all, s.shown(a, scope))
+		}
+	}
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+// filter reads $filter: atScope(), principalId eq '…', assignedTo('…'), and two of them with and.
+// The text of the refusal is inferred.
+func filter(c *rest.Call) (atScope bool, principal string, failed *resource.Failure) {
+	text := c.Query("$filter")
+	if text == "" {
+		return false, "", nil
+	}
+	for _, term := range strings.Split(text, " and ") {
+		term = strings.TrimSpace(term)
+		lower := strings.ToLower(term)
+		switch quoted := strings.Split(term, "'"); {
+		case lower == "atscope()":
+			atScope = true
+		case len(quoted) == 3 && (strings.HasPrefix(lower, "principalid eq '") || strings.HasPrefix(lower, "assignedto('")):
+			principal = quoted[1]
+		default:
+			return false, "", rest.BadRequest("InvalidFilter", fmt.Sprintf("The filter '%s' is not supported. Supported filters are either 'atScope()' or 'principalId eq '{value}'' or 'assignedTo('{value}')'.", text), "Role assignments are filtered by these alone.")
+		}
+	}
+	return atScope, principal, nil
+}
+
+// find is the assignment that the request's path names.
+func (s *service) find(c *rest.Call) (a roles.Assignment, scope string, ok bool) {
+	scope, name := scopeOf(c)
+	a, ok = s.Kit.Roles.Assignment(name)
+	return a, scope, ok && a.Tenant == c.Caller.Tenant && strings.EqualFold(strings.Trim(a.Scope, "/"), strings.Trim(scope, "/"))
+}
+
+func (s *service) getAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
+	a, scope, ok := s.find(c)
+	if !ok {
+		_, name := scopeOf(c)
+		return rest.Reply{}, resource.Fail(http.StatusNotFound, "RoleAssignmentNotFound", fmt.Sprintf("The role assignment '%s' is not found.", name), "There is no such role assignment on the scope.", "")
+	}
+	return rest.Reply{Body: s.shown(a, scope)}, nil
+}
+
+// request is what a client wants an assignment to be.
+type request struct {
+	RoleDefinitionID string  `json:"roleDefinitionId"`
+	PrincipalID      string  `json:"principalId"`
+	PrincipalType    string  `json:"principalType"`
+	Condition        *string `json:"condition"`
+	Description      *string `json:"description"`
+}
+
+// putAssignment assigns a role.
+// Source of the texts: many logs; how often each is seen stands beside the function that makes it.
+func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Properties request `json:"properties"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	scope, name := scopeOf(c)
+	if failed := known(c, scope); failed != nil {
+		return rest.Reply{}, failed
+	}
+	wanted, failed := s.wanted(c, scope, name, asked.Properties)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	status := http.StatusCreated
+	if old, ok := s.Kit.Roles.Assignment(name); ok {
+		status = http.StatusOK
+		if objectID, _ := s.principal(old); old.Tenant != wanted.Tenant || !strings.EqualFold(old.Scope, wanted.Scope) || objectID != wanted.PrincipalID || old.Role != wanted.Role {
+			// Azure/bicep and others: the text does not name the role, but a change of it is refused, too.
+			return rest.Reply{}, rest.BadRequest("RoleAssignmentUpdateNotPermitted", "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
+				fmt.Sprintf("A role assignment of this name exists: to %s on %s. Its name is made from something that does not change when the principal does, such as its name.", objectID, roles.Short(old.Scope)))
+		}
+		return rest.Reply{Status: status, Body: s.shown(old, scope)}, nil
+	}
+	if same, ok := s.same(wanted); ok {
+		return rest.Reply{}, exists(same)
+	}
+	made, err := s.Kit.Roles.Assign(wanted)
+	switch {
+	case errors.Is(err, roles.ErrExists):
+		return rest.Reply{}, exists(made)
+	case err != nil:
+		return rest.Reply{}, unassignable(wanted.Role, err)
+	}
+	reply := s.shown(made, scope)
+	reply.Properties.CreatedBy = nil // seen in recordings of the answer to PUT
+	return rest.Reply{Status: status, Body: reply}, nil
+}
+
+// same is the assignment of the same role on the same scope to the same principal, whether it is
+// to its object id or, in wiemu.yaml, to its client id.
+func (s *service) same(wanted roles.Assignment) (roles.Assignment, bool) {
+	clientID := ""
+	if p, ok := s.Kit.Directory.PrincipalByObjectID(wanted.Tenant, wanted.PrincipalID); ok {
+		clientID = p.ClientID
+	}
+	for _, a := range s.Kit.Roles.Held(wanted.Tenant, wanted.PrincipalID, clientID) {
+		if a.Role == wanted.Role && strings.EqualFold(a.Scope, wanted.Scope) {
+			return a, true
+		}
+	}
+	return roles.Assignment{}, false
+}
+
+// exists is in the words of logs since 2025, which name the other assignment; before, the second
+// sentence was missing.
+func exists(other roles.Assignment) *resource.Failure {
+	return resource.Fail(http.StatusConflict, "RoleAssignmentExists", fmt.Sprintf("The role assignment already exists. The ID of the conflicting role assignment is %s.", compact(other.ID)),
+		"The principal has the role on the scope already, by an assignment of another name.", "Import it, delete it first, or give the assignment a name that is made of scope, principal and role.")
+}
+
+// unassignable is how Azure refuses a role that it does not know there. That one whose assignable
+// scopes do not have the scope is such a role is inferred.
+func unassignable(role string, err error) *resource.Failure {
+	return rest.BadRequest("RoleDefinitionDoesNotExist", fmt.Sprintf("The specified role definition with ID '%s' does not exist.", compact(role)), err.Error()+".")
+}
+
+// wanted checks what a client asks for.
+func (s *service) wanted(c *rest.Call, scope, name string, r request) (roles.Assignment, *resource.Failure) {
+	none := roles.Assignment{}
+	if uuid.Validate(name) != nil || len(name) != 36 { // seen in many logs
+		return none, rest.BadRequest("InvalidRoleAssignmentId", fmt.Sprintf("The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name), "The name of a role assignment is a GUID.")
+	}
+	if r.Condition != nil && *r.Condition != "" {
+		return none, rest.BadRequest("ConditionNotEmulated", "Role assignments with a condition are not emulated.", "This text is wiemu's own: Azure takes conditions (ABAC), which are not emulated. An assignment without its condition would permit more.")
+	}
+	if uuid.Validate(r.PrincipalID) != nil { // seen in many logs
+		return none, rest.BadRequest("InvalidPrincipalId", "A valid principal ID must be provided for role assignment.", "The principal is named by its object id, a GUID.")
+	}
+	id := r.RoleDefinitionID[strings.LastIndexByte(r.RoleDefinitionID, '/')+1:]
+	role, ok := s.Kit.Roles.Definition(id)
+	if !ok || uuid.Validate(id) != nil {
+		return none, unassignable(id, fmt.Errorf("there is no role %q", id))
+	}
+	if failed := s.checkPrincipal(c, r); failed != nil {
+		return none, failed
+	}
+	made := roles.Assignment{ID: name, Tenant: c.Caller.Tenant, PrincipalID: strings.ToLower(r.PrincipalID), Role: role.ID, Scope: scope, MadeBy: c.Caller.ObjectID}
+	if r.Description != nil {
+		made.Description = *r.Description
+	}
+	return made, nil
+}
+
+// checkPrincipal refuses a principal that there is not, unless the client says of which type it
+// is: then Azure believes it, for the sake of one that was created a moment ago.
+// Source: Azure-Samples/azure-search-openai-demo#9 and many others (PrincipalNotFound, with the
+// id without hyphens), azd's logs (UnmatchedPrincipalType, with its spelling); that an unknown
+// principal is taken with a type: azure-docs, role-based-access-control/troubleshooting.md,
+// "Symptom - Assigning a role to a new principal sometimes fails".
+func (s *service) checkPrincipal(c *rest.Call, r request) *resource.Failure {
+	_, ok := s.Kit.Directory.PrincipalByObjectID(c.Caller.Tenant, r.PrincipalID)
+	switch {
+	case ok && r.PrincipalType != "" && !strings.EqualFold(r.PrincipalType, "ServicePrincipal"):
+		return rest.BadRequest("UnmatchedPrincipalType", fmt.Sprintf("The PrincipalId '%s' has type 'ServicePrincipal' , which is different from specified PrinciaplType '%s'.", compact(r.PrincipalID), r.PrincipalType), "Applications and managed identities are service principals.")
+	case ok || r.PrincipalType != "":
+		return nil
+	}
+	meaning := "The tenant has no service principal with this object id."
+	var p *directory.Principal
+	if p, ok = s.Kit.Directory.Principal(c.Caller.Tenant, r.PrincipalID); ok {
+		meaning += fmt.Sprintf(" It is the client id of %s, whose object id is %s.", p.DisplayName, p.ObjectID)
+	} else if p, ok = s.Kit.Directory.ApplicationByObjectID(c.Caller.Tenant, r.PrincipalID); ok {
+		meaning += fmt.Sprintf(" It is the object id of the app registration %s; that of its service principal is %s.", p.DisplayName, p.ObjectID)
+	}
+	return resource.Fail(http.StatusBadRequest, "PrincipalNotFound", fmt.Sprintf("Principal %s does not exist in the directory %s. Check that you have the correct principal ID. If you are creating this principal and then immediately assigning a role, this error might be related to a replication delay. "+
+		"In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype", compact(r.PrincipalID), c.Caller.Tenant), meaning, "Name the object id of the service principal (principalId of a managed identity).")
+}
+
+// deleteAssignment answers with what it was, or with 204.
+// Source: azure-docs, role-based-access-control/role-assignments-rest.md, "Remove a role assignment".
+func (s *service) deleteAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	a, scope, ok := s.find(c)
+	if !ok {
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	}
+	shown := s.shown(a, scope)
+	if _, _, err := s.Kit.Roles.Remove(a.ID); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{Body: shown}, nil
+}

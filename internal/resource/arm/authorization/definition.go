@@ -1,0 +1,215 @@
+package authorization
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/roles"
+)
+
+// definition in the order of the provider's members.
+type definition struct {
+	Properties definitionProperties `json:"properties"`
+	ID         string               `json:"id"`
+	Type       string               `json:"type"`
+	Name       string               `json:"name"`
+}
+
+type definitionProperties struct {
+	RoleName         string       `json:"roleName"`
+	Type             string       `json:"type"`
+	Description      string       `json:"description"`
+	AssignableScopes []string     `json:"assignableScopes"`
+	Permissions      []permission `json:"permissions"`
+	CreatedOn        string       `json:"createdOn"`
+	UpdatedOn        string       `json:"updatedOn"`
+	CreatedBy        *string      `json:"createdBy"`
+	UpdatedBy        *string      `json:"updatedBy"`
+}
+
+type permission struct {
+	Actions        []string `json:"actions"`
+	NotActions     []string `json:"notActions"`
+	DataActions    []string `json:"dataActions"`
+	NotDataActions []string `json:"notDataActions"`
+}
+
+const (
+	builtinRole = "BuiltInRole"
+	customRole  = "CustomRole"
+)
+
+// shownDefinition is a role as a client sees it that asks on a scope.
+func shownDefinition(d roles.Definition, asked string) definition {
+	made := definition{ID: definitionID(asked, d.ID), Type: definitionType, Name: d.ID}
+	made.Properties = definitionProperties{
+		RoleName: d.Name, Type: customRole, Description: d.Description, AssignableScopes: slices.Clone(d.AssignableScopes), CreatedOn: date(d.UpdatedAt), UpdatedOn: date(d.UpdatedAt),
+	}
+	if roles.IsBuiltin(d.ID) {
+		made.Properties.Type = builtinRole
+	}
+	if len(made.Properties.AssignableScopes) == 0 {
+		made.Properties.AssignableScopes = []string{"/"}
+	}
+	for _, p := range d.Permissions {
+		made.Properties.Permissions = append(made.Properties.Permissions, permission{orEmpty(p.Actions), orEmpty(p.NotActions), orEmpty(p.DataActions), orEmpty(p.NotDataActions)})
+	}
+	return made
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// listDefinitions lists the roles that can be assigned on a scope, as far as the filter lets them pass.
+// Source: azure-docs, role-based-access-control/role-definitions-list.md (the filters).
+func (s *service) listDefinitions(c *rest.Call) (rest.Reply, *resource.Failure) {
+	scope, _ := scopeOf(c)
+	if failed := known(c, scope); failed != nil {
+		return rest.Reply{}, failed
+	}
+	name, kind, failed := definitionFilter(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	var all []definition
+	for _, d := range s.Kit.Roles.Definitions() {
+		shown := shownDefinition(d, scope)
+		near := slices.ContainsFunc(shown.Properties.AssignableScopes, func(at string) bool { return roles.Within(scope, at) || roles.Within(at, scope) })
+		if near && (name == "" || strings.EqualFold(d.Name, name)) && (kind == "" || strings.EqualFold(shown.Properties.Type, kind)) {
+			all = append(all, shown)
+		}
+	}
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+// definitionFilter reads $filter: roleName eq '…', type eq '…', atScope() and atScopeAndBelow().
+// The text of the refusal is inferred.
+func definitionFilter(c *rest.Call) (name, kind string, failed *resource.Failure) {
+	text := c.Query("$filter")
+	if text == "" {
+		return "", "", nil
+	}
+	for _, term := range strings.Split(text, " and ") {
+		term = strings.TrimSpace(term)
+		lower := strings.ToLower(term)
+		_, value, _ := strings.Cut(term, "'")
+		value = strings.ReplaceAll(strings.TrimSuffix(value, "'"), "''", "'")
+		switch {
+		case lower == "atscope()", lower == "atscopeandbelow()":
+		case strings.HasPrefix(lower, "rolename eq '"):
+			name = value
+		case strings.HasPrefix(lower, "type eq '"):
+			kind = value
+		default:
+			return "", "", rest.BadRequest("InvalidFilter", fmt.Sprintf("The filter '%s' is not supported.", text), "Role definitions are filtered by roleName eq '…', type eq '…', atScope() and atScopeAndBelow().")
+		}
+	}
+	return name, kind, nil
+}
+
+// getDefinition is in the words of RoleDefinitionDoesNotExist of many logs.
+func (s *service) getDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
+	scope, name := scopeOf(c)
+	d, ok := s.Kit.Roles.Definition(name)
+	if !ok || uuid.Validate(name) != nil {
+		return rest.Reply{}, resource.Fail(http.StatusNotFound, "RoleDefinitionDoesNotExist", fmt.Sprintf("The specified role definition with ID '%s' does not exist.", compact(name)), "There is no such role.", "")
+	}
+	return rest.Reply{Body: shownDefinition(d, scope)}, nil
+}
+
+// putDefinition makes a custom role or replaces it; both are answered with 201.
+func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Properties definitionProperties `json:"properties"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	scope, name := scopeOf(c)
+	d := roles.Definition{ID: strings.ToLower(name), Name: asked.Properties.RoleName, Description: asked.Properties.Description, AssignableScopes: asked.Properties.AssignableScopes, UpdatedAt: s.Kit.Clock.Now()}
+	for _, p := range asked.Properties.Permissions {
+		d.Permissions = append(d.Permissions, roles.Permission(p))
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	if failed := s.checkDefinition(c, d); failed != nil {
+		return rest.Reply{}, failed
+	}
+	if err := s.Kit.Roles.Define(d); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{Status: http.StatusCreated, Body: shownDefinition(d, scope)}, nil
+}
+
+// checkDefinition refuses what a custom role cannot be.
+// Seen in many logs: RoleDefinitionWithSameNameExists and InvalidActionOrNotAction, which here
+// is about the form of actions, since not all that there are in Azure are known; docs
+// (role-based-access-control/custom-roles.md): that the role to write definitions is needed on
+// each assignable scope. The other texts are inferred.
+func (s *service) checkDefinition(c *rest.Call, d roles.Definition) *resource.Failure {
+	switch {
+	case uuid.Validate(d.ID) != nil:
+		return rest.BadRequest("InvalidRoleDefinitionId", fmt.Sprintf("The role definition ID '%s' is not valid. The role definition ID must be a GUID.", d.ID), "The name of a role definition is a GUID.")
+	case roles.IsBuiltin(d.ID):
+		return resource.Fail(http.StatusForbidden, "RoleDefinitionUpdateNotPermitted", "A built-in role definition cannot be updated.", "This is one of Azure's own roles.", "Make a custom role with an id of its own.")
+	case len(d.AssignableScopes) == 0:
+		return rest.BadRequest("InvalidRoleDefinition", "The role definition must have at least one assignable scope.", "assignableScopes is empty.")
+	}
+	for _, other := range s.Kit.Roles.Definitions() {
+		if other.ID != d.ID && strings.EqualFold(other.Name, d.Name) {
+			return resource.Fail(http.StatusConflict, "RoleDefinitionWithSameNameExists", "A custom role with the same name already exists in this directory. Use a different name.", "Another role has the name "+other.Name+".", "")
+		}
+	}
+	var failed *resource.Failure
+	d.Check(nil, func(field, expected, found, _ string) {
+		if failed != nil {
+			return
+		}
+		meaning := fmt.Sprintf("properties%s: expected %s, found %q.", field, expected, found)
+		if strings.Contains(strings.ToLower(field), "actions") {
+			failed = rest.BadRequest("InvalidActionOrNotAction", fmt.Sprintf("'%s' does not match any of the actions supported by the providers.", found), meaning)
+			return
+		}
+		failed = rest.BadRequest("InvalidRoleDefinition", fmt.Sprintf("The role definition has an invalid '%s'.", strings.TrimPrefix(field, ".")), meaning)
+	})
+	for _, scope := range d.AssignableScopes {
+		if failed == nil {
+			failed = c.Authorize(definitionType+"/write", below(scope, definitionType, d.ID))
+		}
+	}
+	return failed
+}
+
+// deleteDefinition answers with what it was, or with 204.
+// Source: azure-docs, role-based-access-control/custom-roles-rest.md; the text of
+// RoleDefinitionHasAssignments is that of troubleshooting.md, its status is inferred.
+func (s *service) deleteDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
+	scope, name := scopeOf(c)
+	s.making.Lock()
+	defer s.making.Unlock()
+	d, ok := s.Kit.Roles.Definition(name)
+	switch {
+	case !ok || uuid.Validate(name) != nil:
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	case roles.IsBuiltin(d.ID):
+		return rest.Reply{}, resource.Fail(http.StatusForbidden, "RoleDefinitionDeleteNotPermitted", "A built-in role definition cannot be deleted.", "This is one of Azure's own roles.", "")
+	}
+	if assigned := s.Kit.Roles.Assignments(func(a roles.Assignment) bool { return a.Role == d.ID }); len(assigned) > 0 {
+		return rest.Reply{}, rest.BadRequest("RoleDefinitionHasAssignments", "There are existing role assignments referencing role (code: RoleDefinitionHasAssignments).", fmt.Sprintf("It is assigned on %s.", roles.Short(assigned[0].Scope)))
+	}
+	if err := s.Kit.Roles.Undefine(d.ID); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{Body: shownDefinition(d, scope)}, nil
+}

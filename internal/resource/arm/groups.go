@@ -1,0 +1,248 @@
+package arm
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/roles"
+)
+
+const groupAction = "Microsoft.Resources/subscriptions/resourceGroups/"
+
+func (s *Service) groupOperations() []rest.Operation {
+	const one = "/subscriptions/{subscription}/resourcegroups/{group}"
+	return []rest.Operation{
+		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/resourcegroups", Verb: "list resource groups", Serve: s.listGroups},
+		{Methods: []string{http.MethodHead}, Path: one, Verb: "see whether a resource group exists", Action: groupAction + "read", Serve: s.groupExists},
+		{Methods: []string{http.MethodGet}, Path: one, Verb: "get resource group", Action: groupAction + "read", Serve: s.getGroup},
+		{Methods: []string{http.MethodPut}, Path: one, Verb: "create or update resource group", Action: groupAction + "write", Serve: s.putGroup},
+		{Methods: []string{http.MethodPatch}, Path: one, Verb: "update resource group", Action: groupAction + "write", Serve: s.patchGroup},
+		{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete resource group", Action: groupAction + "delete", Serve: s.deleteGroup},
+		{Methods: []string{http.MethodGet}, Path: one + "/resources", Verb: "list resources of a resource group", Action: groupAction + "resources/read", Serve: s.groupResources},
+		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/resources", Verb: "list resources", Serve: s.resources},
+		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/operationresults/{operation}", Verb: "get the result of an operation", Serve: s.operationResult},
+	}
+}
+
+// group in the order of Resource Manager's members.
+// Source: azure-cli, test_identity_management.yaml of its recordings (api-version 2022-09-01)
+type group struct {
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Type       string            `json:"type"`
+	Location   string            `json:"location"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Properties struct {
+		ProvisioningState string `json:"provisioningState"`
+	} `json:"properties"`
+}
+
+func shownGroup(g rest.Group) group {
+	made := group{ID: g.ID, Name: g.Name, Type: "Microsoft.Resources/resourceGroups", Location: g.Location, Tags: g.Tags}
+	made.Properties.ProvisioningState = "Succeeded"
+	return made
+}
+
+// listGroups shows those that the caller may read, and refuses nobody.
+func (s *Service) listGroups(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var all []group
+	accept, failed := tagFilter(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	for _, g := range s.Groups.All(c.Vars["subscription"]) {
+		if accept(g.Tags) && c.May(groupAction+"read", g.ID) {
+			all = append(all, shownGroup(g))
+		}
+	}
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+// tagFilter is what $filter takes: tagName eq 'NAME' and tagValue eq 'VALUE'.
+// Source: Azure REST reference, Resource Groups - List. The text of the refusal is inferred.
+func tagFilter(c *rest.Call) (func(map[string]string) bool, *resource.Failure) {
+	filter := c.Query("$filter")
+	if filter == "" {
+		return func(map[string]string) bool { return true }, nil
+	}
+	var name, value string
+	for _, term := range strings.Split(filter, " and ") {
+		field, quoted, ok := strings.Cut(strings.TrimSpace(term), " eq ")
+		text := strings.Trim(quoted, "'")
+		switch {
+		case ok && strings.EqualFold(field, "tagName"):
+			name = text
+		case ok && strings.EqualFold(field, "tagValue"):
+			value = text
+		default:
+			return nil, rest.BadRequest("InvalidFilterInQueryString", fmt.Sprintf("Invalid $filter '%s' specified in the query string.", filter), "Resource groups are filtered by tagName eq '…' and tagValue eq '…'.")
+		}
+	}
+	return func(tags map[string]string) bool {
+		for n, v := range tags {
+			if strings.EqualFold(n, name) && (value == "" || v == value) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
+func (s *Service) groupExists(c *rest.Call) (rest.Reply, *resource.Failure) {
+	_, failed := c.Group()
+	return rest.Reply{Status: http.StatusNoContent}, failed
+}
+
+func (s *Service) getGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
+	g, failed := c.Group()
+	return rest.Reply{Body: shownGroup(g)}, failed
+}
+
+// putGroup makes a group, or replaces its tags.
+// Source: InvalidResourceGroupLocation of many logs.
+func (s *Service) putGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Location string            `json:"location"`
+		Tags     map[string]string `json:"tags"`
+	}
+	name := c.Name("group")
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	if failed := cmp.Or(rest.CheckGroupName(name), rest.Tags(asked.Tags)); failed != nil {
+		return rest.Reply{}, failed
+	}
+	location, failed := rest.Location(asked.Location, "")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	status := http.StatusCreated
+	made := rest.Group{ID: "/subscriptions/" + c.Vars["subscription"] + "/resourceGroups/" + name, Name: name, Location: location, Tags: asked.Tags}
+	if old, ok := s.Groups.Find(made.ID); ok {
+		if old.Location != location {
+			return rest.Reply{}, resource.Fail(http.StatusConflict, "InvalidResourceGroupLocation",
+				fmt.Sprintf("Invalid resource group location '%s'. The Resource group already exists in location '%s'.", location, old.Location), "A resource group stays in its region.", "Delete it first, or take another name.")
+		}
+		status, made.ID, made.Name = http.StatusOK, old.ID, old.Name
+	}
+	if err := s.Groups.Put(made); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{Status: status, Body: shownGroup(made)}, nil
+}
+
+func (s *Service) patchGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Tags *map[string]string `json:"tags"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	g, failed := c.Group()
+	if failed != nil || asked.Tags == nil {
+		return rest.Reply{Body: shownGroup(g)}, failed
+	}
+	if failed := rest.Tags(*asked.Tags); failed != nil {
+		return rest.Reply{}, failed
+	}
+	g.Tags = maps.Clone(*asked.Tags)
+	if err := s.Groups.Put(g); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{Body: shownGroup(g)}, nil
+}
+
+// deleteGroup deletes a group with what is in it and the roles that are assigned there. It is
+// done when it answers; the answer says that it takes a while, as the real one does.
+// Source: azure-cli's recordings of az group delete (202, Location, Retry-After: 15). Retry-After
+// is 1 here: clients that wait 15 seconds of real time would wait for nothing.
+func (s *Service) deleteGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
+	g, failed := c.Group()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	for _, p := range s.providers {
+		if p.Delete == nil {
+			continue
+		}
+		if err := p.Delete(c.Caller.Tenant, g.ID); err != nil {
+			return rest.Reply{}, rest.Unkept(err)
+		}
+	}
+	for _, a := range s.Kit.Roles.Assignments(func(a roles.Assignment) bool { return roles.Within(a.Scope, g.ID) }) {
+		if _, _, err := s.Kit.Roles.Remove(a.ID); err != nil {
+			return rest.Reply{}, rest.Unkept(err)
+		}
+	}
+	if err := s.Groups.Remove(g.ID); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], operationOf(g.Name), c.Query("api-version"))
+	return rest.Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}, nil
+}
+
+// operationOf names the operation that deletes a group.
+func operationOf(group string) string {
+	return strings.ToUpper("deletegroup-" + group)
+}
+
+// operationResult says that an operation is done: those that there are have been done before
+// their name was given out.
+func (s *Service) operationResult(*rest.Call) (rest.Reply, *resource.Failure) {
+	return rest.Reply{}, nil
+}
+
+func (s *Service) groupResources(c *rest.Call) (rest.Reply, *resource.Failure) {
+	g, failed := c.Group()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return s.resourcesIn(c, g.ID)
+}
+
+func (s *Service) resources(c *rest.Call) (rest.Reply, *resource.Failure) {
+	return s.resourcesIn(c, "/subscriptions/"+c.Vars["subscription"])
+}
+
+// resourcesIn lists the resources in a scope that the caller may read.
+func (s *Service) resourcesIn(c *rest.Call, scope string) (rest.Reply, *resource.Failure) {
+	var all []rest.Resource
+	for _, p := range s.providers {
+		if p.Resources == nil {
+			continue
+		}
+		for _, r := range p.Resources(c.Caller.Tenant, scope) {
+			if c.May(r.Type+"/read", r.ID) {
+				all = append(all, r)
+			}
+		}
+	}
+	kind, failed := typeFilter(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	all = slices.DeleteFunc(all, func(r rest.Resource) bool { return kind != "" && !strings.EqualFold(r.Type, kind) })
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+// typeFilter is what $filter takes here: resourceType eq 'NAMESPACE/TYPE'.
+// Source: Azure REST reference, Resources - List, which has more. The text of the refusal is inferred.
+func typeFilter(c *rest.Call) (kind string, failed *resource.Failure) {
+	filter := c.Query("$filter")
+	if filter == "" {
+		return "", nil
+	}
+	field, quoted, ok := strings.Cut(strings.TrimSpace(filter), " eq ")
+	if !ok || !strings.EqualFold(field, "resourceType") || strings.Contains(quoted, " ") {
+		return "", rest.BadRequest("InvalidFilterInQueryString", fmt.Sprintf("Invalid $filter '%s' specified in the query string.", filter), "Here, resources are filtered by resourceType eq 'NAMESPACE/TYPE' alone.")
+	}
+	return strings.Trim(quoted, "'"), nil
+}

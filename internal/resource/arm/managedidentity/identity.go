@@ -1,0 +1,311 @@
+// Package managedidentity is the resource provider Microsoft.ManagedIdentity: user-assigned
+// managed identities and the federated credentials that they trust. They are principals of the
+// directory: who is made here gets tokens at once, and who is deleted gets none any more,
+// while those that were given out live on.
+//
+// Source of requests and answers: azure-cli, src/azure-cli/azure/cli/command_modules/identity/
+// tests/latest/recordings (test_identity_management.yaml and test_federated_identity_credential.yaml
+// of 2023-02), unless another one stands beside it.
+package managedidentity
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/roles"
+	"github.com/wiemu/wiemu/internal/tenants"
+)
+
+const (
+	namespace      = "Microsoft.ManagedIdentity"
+	identityType   = namespace + "/userAssignedIdentities"
+	credentialType = identityType + "/federatedIdentityCredentials"
+)
+
+// The api-versions of both types.
+// Source: azure-rest-api-specs, specification/msi/resource-manager/Microsoft.ManagedIdentity.
+var (
+	identityVersions   = []string{"2015-08-31-preview", "2018-11-30", "2021-09-30-preview", "2022-01-31-preview", "2023-01-31", "2023-07-31-preview", "2024-11-30", "2025-01-31-preview", "2025-05-31-preview"}
+	credentialVersions = identityVersions[3:]
+)
+
+type service struct {
+	*rest.Manager
+	making sync.Mutex // one identity at a time is looked for and made
+
+	writing sync.Map // ids in lower case of identities whose federated credentials are being written
+}
+
+// New returns the provider.
+func New(m *rest.Manager) rest.Provider {
+	s := &service{Manager: m}
+	const group = "/subscriptions/{subscription}/resourcegroups/{group}"
+	const all = "/providers/microsoft.managedidentity/userassignedidentities"
+	const one = group + all + "/{identity}"
+	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) rest.Operation {
+		o := rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: identityType + "/" + action, Versions: identityVersions, Serve: serve}
+		if strings.Contains(path, "federated") {
+			o.Versions = credentialVersions
+		}
+		return o
+	}
+	return rest.Provider{
+		Namespace: namespace,
+		Types:     []rest.ResourceType{{Name: "userAssignedIdentities", Versions: identityVersions}, {Name: "userAssignedIdentities/federatedIdentityCredentials", Versions: credentialVersions}},
+		Operations: []rest.Operation{
+			operation(http.MethodGet, "/subscriptions/{subscription}"+all, "list managed identities", "read", s.list),
+			operation(http.MethodGet, group+all, "list managed identities", "read", s.listOfGroup),
+			operation(http.MethodGet, one, "get managed identity", "read", s.get),
+			operation(http.MethodPut, one, "create or update managed identity", "write", s.put),
+			operation(http.MethodPatch, one, "update managed identity", "write", s.patch),
+			operation(http.MethodDelete, one, "delete managed identity", "delete", s.delete),
+			operation(http.MethodPost, one+"/listassociatedresources", "list the resources that have a managed identity", "listAssociatedResources/action", s.associated),
+			operation(http.MethodGet, one+"/federatedidentitycredentials", "list federated credentials", "federatedIdentityCredentials/read", s.listCredentials),
+			operation(http.MethodGet, one+"/federatedidentitycredentials/{credential}", "get federated credential", "federatedIdentityCredentials/read", s.getCredential),
+			operation(http.MethodPut, one+"/federatedidentitycredentials/{credential}", "create or update federated credential", "federatedIdentityCredentials/write", s.putCredential),
+			operation(http.MethodDelete, one+"/federatedidentitycredentials/{credential}", "delete federated credential", "federatedIdentityCredentials/delete", s.deleteCredential),
+		},
+		Resources: func(tenant, scope string) (found []rest.Resource) {
+			for _, p := range s.identities(tenant, scope) {
+				i := s.shown(tenant, p)
+				found = append(found, rest.Resource{ID: i.ID, Name: i.Name, Type: i.Type, Location: i.Location, Tags: i.Tags})
+			}
+			return found
+		},
+		Delete: func(tenant, group string) error {
+			for _, p := range s.identities(tenant, group) {
+				if err := s.remove(tenant, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// identity in the order of the provider's members.
+type identity struct {
+	ID         string             `json:"id"`
+	Name       string             `json:"name"`
+	Type       string             `json:"type"`
+	Location   string             `json:"location"`
+	Tags       map[string]string  `json:"tags"`
+	Properties identityProperties `json:"properties"`
+}
+
+type identityProperties struct {
+	TenantID    string `json:"tenantId"`
+	PrincipalID string `json:"principalId"`
+	ClientID    string `json:"clientId"`
+}
+
+// shown is an identity as clients see it. One of wiemu.yaml, which has no region, is in that of
+// its resource group.
+func (s *service) shown(tenant string, p *directory.Principal) identity {
+	made := identity{
+		ID: p.ResourceID, Name: p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:], Type: identityType, Location: p.Location, Tags: p.Tags,
+		Properties: identityProperties{TenantID: tenant, PrincipalID: p.ObjectID, ClientID: p.ClientID},
+	}
+	if made.Location == "" {
+		if group, ok := s.Groups.Find(groupOf(p.ResourceID)); ok {
+			made.Location = group.Location
+		}
+	}
+	if made.Tags == nil {
+		made.Tags = map[string]string{}
+	}
+	return made
+}
+
+// groupOf is the id of the resource group that a resource is in.
+func groupOf(id string) string {
+	segments := strings.SplitN(id, "/", 6)
+	return strings.Join(segments[:min(5, len(segments))], "/")
+}
+
+// identities are those of a tenant in a scope, in the order in which they were made.
+func (s *service) identities(tenant, scope string) []*directory.Principal {
+	return slices.DeleteFunc(s.Kit.Directory.Principals(tenant), func(p *directory.Principal) bool {
+		return p.Kind != directory.ManagedIdentity || p.ResourceID == "" || !roles.Within(p.ResourceID, scope)
+	})
+}
+
+func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
+	return s.page(c, "/subscriptions/"+c.Vars["subscription"])
+}
+
+func (s *service) listOfGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
+	group, failed := c.Group()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return s.page(c, group.ID)
+}
+
+func (s *service) page(c *rest.Call, scope string) (rest.Reply, *resource.Failure) {
+	found, failed := rest.Page(c, s.identities(c.Caller.Tenant, scope))
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	shown := rest.List[identity]{Value: make([]identity, len(found.Value)), NextLink: found.NextLink}
+	for n, p := range found.Value {
+		shown.Value[n] = s.shown(c.Caller.Tenant, p)
+	}
+	return rest.Reply{Body: shown}, nil
+}
+
+// id is that of the identity which the request's path names: Azure spells resourcegroups in
+// lower case there.
+func (s *service) id(c *rest.Call, group rest.Group) string {
+	return fmt.Sprintf("/subscriptions/%s/resourcegroups/%s/providers/%s/%s", c.Vars["subscription"], group.Name, identityType, c.Name("identity"))
+}
+
+// find is the identity that the request's path names.
+func (s *service) find(c *rest.Call) (*directory.Principal, *resource.Failure) {
+	group, failed := c.Group()
+	if failed != nil {
+		return nil, failed
+	}
+	if p, ok := s.Kit.Directory.ManagedIdentity(c.Caller.Tenant, s.id(c, group)); ok {
+		return p, nil
+	}
+	return nil, rest.NotFound(identityType, c.Name("identity"), group.Name)
+}
+
+func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
+	p, failed := s.find(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
+}
+
+var identityName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$`)
+
+// put makes an identity, or replaces its tags.
+func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Location string            `json:"location"`
+		Tags     map[string]string `json:"tags"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	group, failed := c.Group()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	location, failed := rest.Location(asked.Location, identityType)
+	if failed == nil {
+		failed = rest.Tags(asked.Tags)
+	}
+	name := c.Name("identity")
+	if failed == nil && !identityName.MatchString(name) {
+		// The rule: azure-docs, how-manage-user-assigned-managed-identities (3 to 128). The text is inferred.
+		failed = rest.BadRequest("InvalidResourceName", fmt.Sprintf("The resource name '%s' is invalid. It must start with a letter or number, have 3 to 128 characters, and contain only letters, numbers, '-' and '_'.", name), "A managed identity has a name that Azure does not take.")
+	}
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	tenant := c.Caller.Tenant
+	id := s.id(c, group)
+	old, exists := s.Kit.Directory.ManagedIdentity(tenant, id)
+	if exists {
+		if is := s.shown(tenant, old).Location; is != location {
+			return rest.Reply{}, rest.Moved(name, is, group.Name, location)
+		}
+		return s.retag(c, old, asked.Tags)
+	}
+	p := directory.Principal{
+		Kind: directory.ManagedIdentity, ClientID: s.Kit.Directory.NewClientID(tenant, "managed identity", strings.ToLower(id)), DisplayName: name,
+		ResourceID: id, Location: location, Tags: maps.Clone(asked.Tags), CreatedAt: s.Kit.Clock.Now(), OwnTrust: true,
+	}
+	p.ObjectID = tenants.StableID("service principal", p.ClientID)
+	if err := s.Kit.Directory.Put(tenant, p); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	s.record(tenant, &p, fmt.Sprintf("%s (%s) is a managed identity now, which trusts nobody yet", p.DisplayName, p.ClientID))
+	return rest.Reply{Status: http.StatusCreated, Body: s.shown(tenant, &p), Header: map[string]string{"Location": id}}, nil
+}
+
+func (s *service) patch(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Tags *map[string]string `json:"tags"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	p, failed := s.find(c)
+	if failed != nil || asked.Tags == nil {
+		return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, failed
+	}
+	if failed := rest.Tags(*asked.Tags); failed != nil {
+		return rest.Reply{}, failed
+	}
+	return s.retag(c, p, *asked.Tags)
+}
+
+// retag replaces the tags of an identity.
+func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]string) (rest.Reply, *resource.Failure) {
+	if err := s.Kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error { p.Tags = maps.Clone(tags); return nil }); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	p, _ = s.Kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
+	return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
+}
+
+// delete deletes an identity with its federated credentials. Roles that are assigned to it stay,
+// to a principal that there is not any more.
+// Source: azure-docs, role-based-access-control/troubleshooting.md, "Role assignments with
+// identity not found"; 204 for one that there is not: azure-resource-manager-rpc, v1.0/resource-api-reference.md.
+func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
+	group, failed := c.Group()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	p, ok := s.Kit.Directory.ManagedIdentity(c.Caller.Tenant, s.id(c, group))
+	if !ok {
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	}
+	if err := s.remove(c.Caller.Tenant, p); err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	return rest.Reply{}, nil
+}
+
+func (s *service) remove(tenant string, p *directory.Principal) error {
+	if err := s.Kit.Directory.Remove(tenant, p.ClientID); err != nil {
+		return err
+	}
+	s.record(tenant, p, fmt.Sprintf("%s (%s) is deleted", p.DisplayName, p.ClientID))
+	return nil
+}
+
+// associated are the resources that have an identity: there is none that could.
+func (s *service) associated(c *rest.Call) (rest.Reply, *resource.Failure) {
+	_, failed := s.find(c)
+	return rest.Reply{Body: struct {
+		Total int   `json:"totalCount"`
+		Value []any `json:"value"`
+	}{0, []any{}}}, failed
+}
+
+// record tells the journal what became of an identity.
+func (s *service) record(tenant string, p *directory.Principal, summary string) {
+	s.Kit.Journal.Record(journal.Event{
+		Kind: journal.Directory, Outcome: journal.OK, Tenant: tenant, ClientID: p.ClientID, ObjectID: p.ObjectID, Identity: p.DisplayName, Summary: summary,
+	})
+}

@@ -1,0 +1,108 @@
+package rest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/wiemu/wiemu/internal/resource"
+)
+
+// MaxBody is the longest request body that is read, in bytes.
+const MaxBody = 1 << 20
+
+// Read decodes the request's body. Members that are not known are passed over, as Resource
+// Manager does.
+// The code is seen in many logs; behind the colon there is the text of Newtonsoft.Json, which
+// is another one here.
+func (c *Call) Read(into any) *resource.Failure {
+	data, err := io.ReadAll(io.LimitReader(c.Request.Body, MaxBody+1))
+	if err == nil && len(data) > MaxBody {
+		err = fmt.Errorf("the body is longer than %d bytes", MaxBody)
+	}
+	if err == nil && len(strings.TrimSpace(string(data))) == 0 {
+		err = errors.New("the body is empty")
+	}
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		return BadRequest("InvalidRequestContent", fmt.Sprintf("The request content was invalid and could not be deserialized: '%s'.", at(err, data)), "The body of the request is not the JSON that the operation takes.")
+	}
+	return nil
+}
+
+// at says where in the body an error is.
+func at(err error, data []byte) string {
+	offset := int64(-1)
+	text := err.Error()
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &kind):
+		offset, text = kind.Offset, fmt.Sprintf("Error converting value %s to type '%s'. Path '%s'", kind.Value, kind.Type, kind.Field)
+	}
+	if offset < 0 || offset > int64(len(data)) {
+		return text
+	}
+	before := string(data[:offset])
+	return fmt.Sprintf("%s, line %d, position %d", text, strings.Count(before, "\n")+1, len(before)-strings.LastIndexByte(before, '\n')-1)
+}
+
+// Unreadable is the operation of requests whose body is too long or breaks off.
+func Unreadable() Operation {
+	return Operation{Verb: "do something with a body that cannot be read", Serve: func(*Call) (Reply, *resource.Failure) {
+		return Reply{}, BadRequest("InvalidRequestContent", fmt.Sprintf("The request content was invalid and could not be deserialized: 'the body is longer than %d bytes, or breaks off'.", MaxBody), "The body of the request is too long, or was not sent whole.")
+	}}
+}
+
+// List is a list of values with the link to the next page.
+type List[T any] struct {
+	Value    []T    `json:"value"`
+	NextLink string `json:"nextLink,omitempty"`
+}
+
+// pageSize is how many values a page has that asks for no number. That of real lists differs
+// by provider and is not documented.
+const pageSize = 1000
+
+// Page returns the part of a list that the request asks for, by $top and by the $skiptoken of
+// a link that it was given before.
+func Page[T any](c *Call, all []T) (List[T], *resource.Failure) {
+	size, from := pageSize, 0
+	if text := c.Query("$top"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return List[T]{}, BadRequest("InvalidQueryParameter", fmt.Sprintf("The value '%s' of the query parameter '$top' is invalid.", text), "$top is a number of values.") // text inferred
+		}
+		size = min(n, pageSize)
+	}
+	if token := c.Query("$skiptoken"); token != "" {
+		data, err := base64.RawURLEncoding.DecodeString(token)
+		if err == nil {
+			from, err = strconv.Atoi(string(data))
+		}
+		if err != nil || from < 0 {
+			return List[T]{}, BadRequest("InvalidSkipToken", fmt.Sprintf("The skip token '%s' is invalid.", token), "$skiptoken is part of the link to the next page, and not made by clients.") // text inferred
+		}
+	}
+	from = min(from, len(all))
+	page := List[T]{Value: all[from:min(from+size, len(all))]}
+	if page.Value == nil {
+		page.Value = []T{}
+	}
+	if next := from + size; next < len(all) {
+		q := c.Request.URL.Query()
+		q.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(next))))
+		link := url.URL{Scheme: "https", Host: c.Host, Path: c.Path(), RawQuery: q.Encode()}
+		page.NextLink = link.String()
+	}
+	return page, nil
+}

@@ -1,0 +1,203 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/tenants"
+)
+
+// Group is a resource group.
+type Group struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Location string            `json:"location"`
+	Tags     map[string]string `json:"tags,omitempty"`
+}
+
+// configuredLocation is where resource groups of the configuration are, which names no regions.
+const configuredLocation = "westeurope"
+
+// Groups are the resource groups. It is safe for concurrent use.
+type Groups struct {
+	manager *Manager
+
+	mu    sync.RWMutex
+	state GroupsState
+	index map[string]int // in state.Groups, by id in lower case
+	keep  func(GroupsState) error
+}
+
+// GroupsState is what became of resource groups at run time.
+type GroupsState struct {
+	Groups  []Group  `json:"groups,omitempty"`  // that were made or changed, oldest first
+	Removed []string `json:"removed,omitempty"` // ids in lower case of those of the configuration that were deleted
+}
+
+func newGroups(m *Manager) *Groups { return &Groups{manager: m, index: map[string]int{}} }
+
+// Restore makes again what became of groups in an earlier run, and calls keep before each
+// change from now on. If keep is nil, nothing is kept.
+func (g *Groups) Restore(state GroupsState, keep func(GroupsState) error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.keep = keep
+	g.set(state)
+}
+
+// set replaces the state; g.mu is held.
+func (g *Groups) set(state GroupsState) {
+	g.state, g.index = state, make(map[string]int, len(state.Groups))
+	for n := range state.Groups {
+		g.index[strings.ToLower(state.Groups[n].ID)] = n
+	}
+}
+
+// change makes a new state of the one that there is, if it can be kept.
+func (g *Groups) change(f func(*GroupsState)) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	state := GroupsState{slices.Clone(g.state.Groups), slices.Clone(g.state.Removed)}
+	f(&state)
+	if g.keep != nil {
+		if err := g.keep(state); err != nil {
+			return fmt.Errorf("keep resource groups: %w", err)
+		}
+	}
+	g.set(state)
+	return nil
+}
+
+// Find returns a group by its id, whatever its case: one that was made, or that the
+// configuration has something in.
+func (g *Groups) Find(id string) (Group, bool) {
+	id = strings.ToLower(id)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if n, ok := g.index[id]; ok {
+		return g.state.Groups[n], true
+	}
+	if slices.Contains(g.state.Removed, id) {
+		return Group{}, false
+	}
+	for _, group := range g.configured(strings.Split(id, "/")[2]) {
+		if strings.ToLower(group.ID) == id {
+			return group, true
+		}
+	}
+	return Group{}, false
+}
+
+// All returns the groups of a subscription, the configured ones first.
+func (g *Groups) All(subscription string) []Group {
+	subscription = strings.ToLower(subscription)
+	configured := g.configured(subscription)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	all := slices.DeleteFunc(configured, func(c Group) bool {
+		_, changed := g.index[strings.ToLower(c.ID)]
+		return changed || slices.Contains(g.state.Removed, strings.ToLower(c.ID))
+	})
+	for _, group := range g.state.Groups {
+		if strings.HasPrefix(strings.ToLower(group.ID), "/subscriptions/"+subscription+"/") {
+			all = append(all, group)
+		}
+	}
+	return all
+}
+
+// configured are the groups that wiemu.yaml has something in: wiemu in a tenant's first
+// subscription, and those of the resource ids of managed identities that were not made at run time.
+func (g *Groups) configured(subscription string) (all []Group) {
+	s, _, ok := g.manager.Subscription(subscription)
+	if !ok {
+		return nil
+	}
+	seen := map[string]bool{}
+	add := func(name string) {
+		if key := strings.ToLower(name); !seen[key] {
+			seen[key] = true
+			all = append(all, Group{ID: "/subscriptions/" + subscription + "/resourceGroups/" + name, Name: name, Location: configuredLocation})
+		}
+	}
+	first := tenants.SubscriptionID(s.Tenant)
+	for _, c := range slices.Backward(g.manager.Subscriptions) {
+		if c.Tenant == s.Tenant {
+			first = c.ID
+		}
+	}
+	if first == subscription {
+		add("wiemu")
+	}
+	for _, p := range g.manager.Kit.Directory.Principals(s.Tenant) {
+		segments := strings.Split(p.ResourceID, "/")
+		if p.CreatedAt.IsZero() && len(segments) > 4 && strings.EqualFold(segments[2], subscription) {
+			add(segments[4])
+		}
+	}
+	return all
+}
+
+// Put makes a group or replaces it.
+func (g *Groups) Put(group Group) error {
+	key := strings.ToLower(group.ID)
+	return g.change(func(s *GroupsState) {
+		s.Removed = slices.DeleteFunc(s.Removed, func(id string) bool { return id == key })
+		if n, ok := g.index[key]; ok {
+			s.Groups[n] = group
+			return
+		}
+		s.Groups = append(s.Groups, group)
+	})
+}
+
+// Remove takes a group away. What is in it is its providers'.
+func (g *Groups) Remove(id string) error {
+	key := strings.ToLower(id)
+	return g.change(func(s *GroupsState) {
+		s.Groups = slices.DeleteFunc(s.Groups, func(o Group) bool { return strings.ToLower(o.ID) == key })
+		for _, c := range g.configured(strings.Split(key, "/")[2]) {
+			if strings.ToLower(c.ID) == key && !slices.Contains(s.Removed, key) {
+				s.Removed = append(s.Removed, key)
+			}
+		}
+	})
+}
+
+// Group is the group that the request's path names.
+func (c *Call) Group() (Group, *resource.Failure) {
+	id := groupOf(c.Path())
+	if group, ok := c.Groups.Find(id); ok {
+		return group, nil
+	}
+	return Group{}, GroupNotFound(id[strings.LastIndexByte(id, '/')+1:])
+}
+
+// GroupNotFound is in the words of many logs.
+func GroupNotFound(name string) *resource.Failure {
+	return resource.Fail(http.StatusNotFound, "ResourceGroupNotFound", fmt.Sprintf("Resource group '%s' could not be found.", name),
+		"There is no such resource group in the subscription.", "Create it first, and mind the subscription.")
+}
+
+// CheckGroupName refuses names that resource groups cannot have.
+// Source: azure-docs, azure-resource-manager/management/resource-name-rules.md; the code and the
+// first text are those of logs, the second is inferred.
+func CheckGroupName(name string) *resource.Failure {
+	if bad := notInGroupName.FindAllString(name, -1); len(bad) > 0 || strings.HasSuffix(name, ".") {
+		if len(bad) == 0 {
+			return BadRequest("InvalidResourceGroup", fmt.Sprintf("The provided resource group name '%s' ends with an invalid character: '.'. The name can only be a letter, digit, '-', '.', '(', ')' or '_' and cannot end with '.'.", name), "A resource group has a name that Azure does not take.")
+		}
+		return BadRequest("InvalidResourceGroup", fmt.Sprintf("The provided resource group name '%s' has these invalid characters: '%s'. The name can only be a letter, digit, '-', '.', '(', ')' or '_'.", name, strings.Join(bad, "")), "A resource group has a name that Azure does not take.")
+	}
+	if n := len([]rune(name)); n > 90 {
+		return BadRequest("InvalidResourceGroup", fmt.Sprintf("The provided resource group name '%s' has too many characters: '%d'. The name can be up to 90 characters.", name, n), "A resource group's name has 90 characters at most.")
+	}
+	return nil
+}
+
+var notInGroupName = regexp.MustCompile(`[^\p{L}\p{N}_().-]`)

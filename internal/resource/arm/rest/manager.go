@@ -1,0 +1,133 @@
+package rest
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/tenants"
+)
+
+// Subscription is one that every identity of its tenant sees.
+type Subscription struct {
+	ID     string // GUID in lower case
+	Name   string
+	Tenant string // GUID in lower case
+}
+
+// Manager is what the providers of one Resource Manager share. It is safe for concurrent use.
+type Manager struct {
+	Kit           resource.Kit
+	Subscriptions []Subscription // of the configuration
+	Groups        *Groups
+}
+
+// NewManager makes a manager. A tenant without subscriptions has one, which lists do not show
+// to who has no role on it: that in which wiemu's configuration puts what is in none.
+func NewManager(k resource.Kit, subscriptions []Subscription) *Manager {
+	m := &Manager{Kit: k, Subscriptions: slices.Clone(subscriptions)}
+	m.Groups = newGroups(m)
+	return m
+}
+
+// Subscription returns one of the configuration, or that of a tenant that has none, by its id
+// in lower case.
+func (m *Manager) Subscription(id string) (s Subscription, configured, ok bool) {
+	for _, s := range m.Subscriptions {
+		if s.ID == id {
+			return s, true, true
+		}
+	}
+	for _, t := range m.Kit.Directory.Tenants() {
+		if tenants.SubscriptionID(t.ID) == id {
+			return Subscription{ID: id, Name: cmp.Or(t.DisplayName, t.ID), Tenant: t.ID}, false, true
+		}
+		for _, p := range m.Kit.Directory.Principals(t.ID) { // wiemu.yaml may name one that it does not describe
+			if p.ResourceID != "" && strings.HasPrefix(strings.ToLower(p.ResourceID), "/subscriptions/"+id+"/") {
+				return Subscription{ID: id, Name: id, Tenant: t.ID}, false, true
+			}
+		}
+	}
+	return Subscription{}, false, false
+}
+
+// subscription refuses paths of subscriptions that there are not, or not for the caller.
+func (c *Call) subscription() *resource.Failure {
+	rest, ok := strings.CutPrefix(strings.ToLower(c.Path()), "/subscriptions/")
+	if !ok {
+		return nil
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	if _, err := uuid.Parse(id); err != nil {
+		return resource.Fail(http.StatusBadRequest, "InvalidSubscriptionId", fmt.Sprintf("The provided subscription identifier '%s' is malformed or invalid.", id),
+			"A subscription id is a GUID.", "")
+	}
+	s, _, ok := c.Subscription(id)
+	if !ok {
+		return resource.Fail(http.StatusNotFound, "SubscriptionNotFound", fmt.Sprintf("The subscription '%s' could not be found.", id),
+			"The configuration has no such subscription.", "Add it to subscriptions in wiemu.yaml.")
+	}
+	if s.Tenant != c.Caller.Tenant {
+		return c.WrongTenant(s.Tenant)
+	}
+	return nil
+}
+
+// Locations are the regions of the public cloud, as Resource Manager spells them.
+// Source: az account list-locations of 2025, physical regions without those of staging.
+var Locations = strings.Fields(`australiacentral australiacentral2 australiaeast australiasoutheast austriaeast brazilsouth brazilsoutheast
+	canadacentral canadaeast centralindia centralus chilecentral eastasia eastus eastus2 francecentral francesouth germanynorth germanywestcentral
+	indonesiacentral israelcentral italynorth japaneast japanwest jioindiacentral jioindiawest koreacentral koreasouth malaysiawest mexicocentral
+	newzealandnorth northcentralus northeurope norwayeast norwaywest polandcentral qatarcentral southafricanorth southafricawest southcentralus
+	southindia southeastasia spaincentral swedencentral swedensouth switzerlandnorth switzerlandwest uaecentral uaenorth uksouth ukwest
+	westcentralus westeurope westindia westus westus2 westus3`)
+
+// Location returns a region as Resource Manager spells it, given its name or its display name
+// such as West Europe. kind is the type of what is to be there, with its namespace; "" is a
+// resource group.
+// Source: LocationRequired, LocationNotAvailableForResourceType and …Group of many logs.
+func Location(text, kind string) (string, *resource.Failure) {
+	name := strings.ToLower(strings.ReplaceAll(text, " ", ""))
+	switch {
+	case name == "":
+		return "", BadRequest("LocationRequired", "The location property is required for this definition.", "The resource needs a region.")
+	case slices.Contains(Locations, name):
+		return name, nil
+	case kind == "":
+		return "", BadRequest("LocationNotAvailableForResourceGroup", fmt.Sprintf("The provided location '%s' is not available for resource group. List of available regions is '%s'.", text, strings.Join(Locations, ",")), "Azure has no such region.")
+	}
+	return "", BadRequest("LocationNotAvailableForResourceType", fmt.Sprintf("The provided location '%s' is not available for resource type '%s'. List of available regions for the resource type is '%s'.", text, kind, strings.Join(Locations, ",")), "Azure has no such region.")
+}
+
+// Moved refuses to put a resource into another region than it is in.
+// Source: InvalidResourceLocation of many logs.
+func Moved(name, is, group, wanted string) *resource.Failure {
+	return resource.Fail(http.StatusConflict, "InvalidResourceLocation",
+		fmt.Sprintf("The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.", name, is, group, wanted),
+		"A resource stays in its region.", "Delete it first, or take another name.")
+}
+
+// Tags checks the tags of a resource.
+// Source: azure-docs, azure-resource-manager/management/tag-resources.md, "Limitations". The texts are inferred.
+func Tags(tags map[string]string) *resource.Failure {
+	if len(tags) > 50 {
+		return BadRequest("TooManyTags", fmt.Sprintf("Too many tags on the resource/resource group. Requested tag count - '%d'. Maximum number of tags allowed - '50'.", len(tags)), "A resource has 50 tags at most.")
+	}
+	for name, value := range tags {
+		switch {
+		case name == "" || len(name) > 512 || badTag.MatchString(name):
+			return BadRequest("InvalidTagName", fmt.Sprintf("The tag name '%s' is invalid. It can have 512 characters at most, and none of '<,>,%%,&,\\,?,/'.", name), "A tag has a name that Azure does not take.")
+		case len(value) > 256:
+			return BadRequest("InvalidTagValueLength", fmt.Sprintf("Tag value too large.  Following tag value '%s' exceeded the maximum length. Maximum allowed length for tag value - '256' characters.", value), "A tag's value has 256 characters at most.")
+		}
+	}
+	return nil
+}
+
+var badTag = regexp.MustCompile(`[<>%&\\?/]`)
