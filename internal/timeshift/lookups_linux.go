@@ -11,22 +11,24 @@ import (
 // after five seconds, which are 8 ms where lab time is 600 times as fast, and look at the clock
 // again between one answer and the next.
 const (
-	lookupPause   = 3 * time.Millisecond   // that nobody has asked, after which the next question is one of its own
-	lookupBusy    = time.Second            // or this long after the first
-	lookupSettle  = 50 * time.Millisecond  // after the last answer, which the program has to take
-	lookupBetween = 10 * time.Millisecond  // that the clock runs between two lookups: who does nothing else is to see time pass, too
-	lookupMost    = 10 * time.Second       // in all: nobody keeps the clock from moving
-	lookupAgreed  = 100 * time.Millisecond // until the lab has agreed; then the program goes on without
-	lookupPoll    = time.Millisecond
+	lookupPause    = 3 * time.Millisecond  // that nobody has asked, after which the next question is one of its own
+	lookupBusy     = time.Second           // or this long after the first
+	lookupSettle   = 50 * time.Millisecond // after the last answer, which the program has to take; where it could not run, that does not count
+	lookupBetween  = 10 * time.Millisecond // that the clock runs between two lookups: who does nothing else is to see time pass, too
+	lookupMost     = 10 * time.Second      // in all: nobody keeps the clock from moving
+	lookupAgreed   = 5 * time.Second       // until the lab has agreed, which is soon but on a busy machine; then the program goes on without
+	lookupReleased = time.Second           // until the lab has let it go on
+	lookupPoll     = time.Millisecond
 )
 
 // lookups have lab time stand while the program asks for names, if it runs faster than the
 // machine's: what the question takes, it takes in wall time.
 type lookups struct {
 	clocks *clocks
-	open   func() bool      // whether a question has no answer yet
-	hold   func(holds bool) // asks the lab
-	begin  sync.Mutex       // one lookup at a time begins
+	open   func() bool                                  // whether a question has no answer yet
+	hold   func(holds bool)                             // asks the lab
+	ran    func() (processor time.Duration, rests bool) // what the program has had of processors, and whether it waits for something other than one
+	begin  sync.Mutex                                   // one lookup at a time begins
 
 	mu       sync.Mutex
 	holds    bool
@@ -46,13 +48,20 @@ func (l *lookups) about() {
 		l.release()
 	}
 	l.last = time.Now()
-	if l.holds || l.clocks.now.Load().Speed <= 1 {
+	if l.holds {
 		l.mu.Unlock()
 		return
 	}
-	rest := lookupBetween - time.Since(l.released)
+	released := l.released
 	l.mu.Unlock()
-	if !open && rest > 0 {
+	// It stands until the lab has heard that it may go on; for longer, if something else holds it.
+	for l.clocks.now.Load().Speed == 0 && time.Since(released) < lookupReleased {
+		time.Sleep(lookupPoll / 10)
+	}
+	if l.clocks.now.Load().Speed <= 1 {
+		return
+	}
+	if rest := lookupBetween - time.Since(released); !open && rest > 0 {
 		time.Sleep(rest)
 	}
 	l.mu.Lock()
@@ -74,11 +83,19 @@ func (l *lookups) release() {
 // end lets the clock go on when everything has been answered.
 func (l *lookups) end() {
 	l.mu.Lock()
-	began := l.began
+	began, last := l.began, l.last
 	l.mu.Unlock()
+	settled, looked := time.Duration(0), time.Now()
+	before, _ := l.ran()
 	for {
 		time.Sleep(lookupPoll)
 		open := l.open()
+		processor, rests := l.ran()
+		took := processor - before
+		if rests {
+			took = time.Since(looked)
+		}
+		settled, looked, before = settled+max(0, took), time.Now(), processor
 		l.mu.Lock()
 		if !l.holds || l.began != began { // another one has its own
 			l.mu.Unlock()
@@ -87,7 +104,10 @@ func (l *lookups) end() {
 		if open {
 			l.last = time.Now()
 		}
-		if time.Since(l.last) > lookupSettle || time.Since(began) > lookupMost {
+		if l.last != last {
+			settled, last = 0, l.last
+		}
+		if settled > lookupSettle || time.Since(began) > lookupMost {
 			l.release()
 			l.mu.Unlock()
 			return

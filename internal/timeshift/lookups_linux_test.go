@@ -16,7 +16,7 @@ import (
 
 // held returns lookups of a lab, which asks the lab as a supervisor does, through a link.
 func held(lab *clock.Lab, open *atomic.Bool) *lookups {
-	l := &lookups{clocks: newClocks(startOrder{Clock: readingOf(lab.Setting(), 0)}, nil), open: open.Load}
+	l := &lookups{clocks: newClocks(startOrder{Clock: readingOf(lab.Setting(), 0)}, nil), open: open.Load, ran: func() (time.Duration, bool) { return 0, true }}
 	lab.Watch(func(s clock.Setting) { l.clocks.set(readingOf(s, 0)) })
 	release := func() {}
 	l.hold = func(holds bool) {
@@ -62,6 +62,30 @@ func TestLabTimeStandsWhileANameIsLookedUp(t *testing.T) {
 				t.Errorf("it went on at speed %v", lab.Speed())
 			}
 		})
+	}
+}
+
+// A program that others keep from running has not taken the answer: time goes on when it has.
+func TestLabTimeStandsUntilTheProgramCouldTakeTheAnswer(t *testing.T) {
+	lab := clock.Stopped(start)
+	if err := lab.SetSpeed(3600); err != nil {
+		t.Fatal(err)
+	}
+	var open, rests atomic.Bool
+	var looks atomic.Int64
+	l := held(lab, &open)
+	l.ran = func() (time.Duration, bool) { looks.Add(1); return 0, rests.Load() }
+	l.about()
+	at := lab.Now()
+	for enough := looks.Load() + int64(2*lookupSettle/lookupPoll); looks.Load() < enough; { // twice as many as are enough where it rests
+		time.Sleep(lookupPoll)
+	}
+	if now := lab.Now(); now != at {
+		t.Errorf("while it could not run, time went on by %v", now.Sub(at))
+	}
+	rests.Store(true)
+	for lab.Setting().Speed == 0 { // the test's time-out tells that it never goes on
+		time.Sleep(lookupPoll)
 	}
 }
 
