@@ -37,6 +37,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -120,6 +121,9 @@ arguments are wrong.
 `
 
 func main() {
+	// Months of lab time are seconds here, and Go's runtime collects garbage every two minutes of it.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(64 << 20) // bytes
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -20,8 +20,10 @@ type link struct {
 	conn   io.ReadWriteCloser
 	source Source
 
-	write sync.Mutex
+	write sync.Mutex // guards what is below
 	out   *json.Encoder
+	now   reading  // that was told last
+	stop  *reading // told with the next turn; nil: none
 
 	mu      sync.Mutex
 	turns   uint64
@@ -42,14 +44,32 @@ func newLink(conn io.ReadWriteCloser, source Source) *link {
 // follow tells of every setting of the clock and takes part in its advances, until
 // the returned function is called.
 func (l *link) follow(say func(reading) order) (stop func()) {
-	unwatch := l.source.Watch(func(now clock.Setting) { l.tell(say(readingOf(now, l.source.Skews()[clock.Workloads]))) })
+	unwatch := l.source.Watch(func(now clock.Setting) { l.set(readingOf(now, l.source.Skews()[clock.Workloads]), say) })
 	leave := l.source.Follow(l)
 	return func() { leave(); unwatch() }
+}
+
+// set tells how the clock runs now. A stop of an Advance, at which time has jumped and stands
+// still, is told with the turn that follows: the programs of one lab are not to act on it in
+// whatever order they happen to wake.
+func (l *link) set(now reading, say func(reading) order) {
+	const jump = int64(time.Millisecond)
+	l.write.Lock()
+	defer l.write.Unlock()
+	if now.Speed == 0 && l.now.Mono != 0 && now.Lab-l.now.at(kernelTime(clockMonotonic)) > jump {
+		l.stop = &now
+		return
+	}
+	l.now, l.stop = now, nil
+	_ = l.out.Encode(say(now)) // as below
 }
 
 func (l *link) tell(o order) {
 	l.write.Lock()
 	defer l.write.Unlock()
+	if o.Turn != 0 && l.stop != nil {
+		o.Set, l.now, l.stop = l.stop, *l.stop, nil
+	}
 	_ = l.out.Encode(o) // of the end of the other one, listen tells
 }
 

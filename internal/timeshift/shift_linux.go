@@ -58,9 +58,9 @@ func Start(source Source, opts Options) (_ *Shift, err error) {
 	defer traced.Close()
 	s := &Shift{link: newLink(orders, source), shim: shim, supervisor: exec.Command("/proc/self/exe")}
 	s.supervisor.Args = []string{supervisorName}
-	// One processor at a time: the program waits for each answer, and another
-	// processor would have to be woken for it.
-	s.supervisor.Env = append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=single")
+	// One processor to look whether the program rests, and one to answer it meanwhile: with one
+	// for both they wait for each other, and with more some are woken for nothing.
+	s.supervisor.Env = append(os.Environ(), "GOMAXPROCS=2", "GOTRACEBACK=single")
 	s.supervisor.Stderr = os.Stderr // a crash is worth seeing
 	s.supervisor.ExtraFiles = []*os.File{theirs, traced}
 	// Of its own session, so that no key of the terminal reaches it; the program's

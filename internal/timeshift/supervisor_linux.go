@@ -35,7 +35,6 @@ const (
 
 // supervisor is the process that traces a program and answers its questions.
 type supervisor struct {
-	stop         *reading // of an Advance, which the program does not know of yet; of the goroutine that obeys
 	clocks       *clocks
 	threads      *threads
 	waits        *waits
@@ -65,6 +64,9 @@ type supervisor struct {
 
 // supervise is the supervisor's main.
 func supervise() int {
+	// Who waits for orders is to hold up nobody else (GOMAXPROCS is 1): the runtime waits for a
+	// file that does not block, and its scheduler is not asked for another thread.
+	_ = unix.SetNonblock(ordersFile, true) // without it, it is slower
 	stream := os.NewFile(ordersFile, "orders")
 	orders := json.NewDecoder(stream)
 	var first order
@@ -84,7 +86,7 @@ func supervise() int {
 	if first.Begin.Lead != nil {
 		n, err := newNetwork(*first.Begin.Lead)
 		if err == nil {
-			names := &lookups{clocks: s.clocks, open: n.AsksNow, hold: func(holds bool) { s.say(answer{Hold: &holds}) }}
+			names := &lookups{clocks: s.clocks, open: n.AsksNow, hold: func(holds bool) { s.say(answer{Hold: &holds}) }, ran: s.ran}
 			n.OnAsk(names.about)
 			s.network = n
 		} else {
@@ -106,19 +108,19 @@ func supervise() int {
 }
 
 func (s *supervisor) obey(o order) {
-	if o.Set != nil && s.isStop(*o.Set) {
-		s.stop = o.Set
-	} else if o.Set != nil {
+	if o.Set != nil {
 		s.set(*o.Set)
 	}
 	if o.Turn != 0 {
-		if s.stop != nil {
-			s.set(*s.stop)
-		}
 		go func() { // the Shift may end meanwhile
 			s.turns.Lock()
 			defer s.turns.Unlock()
-			s.say(answer{Turn: o.Turn, Quiet: s.turn(), Next: s.waits.next(o.Shortest)})
+			waits := mayWaitIn
+			quiet := s.turn()
+			if quiet {
+				waits = s.threads.mayWaitIn
+			}
+			s.say(answer{Turn: o.Turn, Quiet: quiet, Next: s.waits.next(o.Shortest, waits)})
 		}()
 	}
 	if o.End {
@@ -155,16 +157,7 @@ func (s *supervisor) say(a answer) {
 	_ = s.answers.Encode(a) // if the Shift has ended, this process ends as well: see supervise
 }
 
-// isStop tells whether a reading is a stop of an Advance: time has jumped, and stands
-// still. The program learns of it at its turn, which follows, so that those of one
-// lab do not act on it in whatever order they happen to wake.
-func (s *supervisor) isStop(r reading) bool {
-	const jump = int64(time.Millisecond)
-	return r.Speed == 0 && r.Lab-s.clocks.lab() > jump
-}
-
 func (s *supervisor) set(r reading) {
-	s.stop = nil
 	s.clocks.set(r)
 	s.waits.clockChanged()
 }
@@ -196,6 +189,16 @@ func (s *supervisor) turn() (quiet bool) {
 	}
 	s.wasBusy = !quiet
 	return quiet
+}
+
+// ran is what the program has had of processors, and whether no thread of it waits for one, or
+// for us.
+func (s *supervisor) ran() (processor time.Duration, rests bool) {
+	for _, use := range s.threads.usage() {
+		processor += use.had
+	}
+	_, rests = s.threads.activity(s.known)
+	return processor, rests
 }
 
 // attach takes over the program's first process: traces it, and takes the file on

@@ -20,13 +20,20 @@ type threads struct {
 	byID     map[int]*thread
 	memories map[int]*os.File // of processes, by their ids: open, since opening costs more than all the rest
 	counters map[int]uint64   // where processes count how often they read the clock page
+	awake    int              // the thread that was found awake last
+	rested   uint64           // timeslices of all when they were last at rest; 0: not known, or there are others since
 }
 
 type thread struct {
 	process                 int
 	asked                   uint64   // how often it was told the time
-	state, timeslices, call *os.File // /proc/PID/stat, schedstat and syscall; nil: not opened yet
+	state, timeslices, call *os.File // stat, schedstat and syscall of /proc/PID/task/TID; nil: not opened yet
 	stopped                 bool     // by job control
+
+	count uint64 // timeslices at the last look
+	isIn  bool   // nr and args are the system call in which it was blocked then
+	nr    int32
+	args  [6]uint64
 }
 
 func newThreads() *threads {
@@ -38,6 +45,7 @@ func (ts *threads) add(tid int) {
 	defer ts.mu.Unlock()
 	if ts.byID[tid] == nil {
 		ts.byID[tid] = &thread{process: processOf(tid)}
+		ts.rested = 0
 	}
 }
 
@@ -71,6 +79,7 @@ func (ts *threads) forget(tid int) {
 	if t := ts.byID[tid]; t != nil {
 		t.close()
 		delete(ts.byID, tid)
+		ts.rested = 0
 	}
 	ts.closeMemory(tid)
 	delete(ts.counters, tid)
@@ -87,6 +96,7 @@ func (ts *threads) executed(pid int) {
 		}
 	}
 	ts.byID[pid] = &thread{process: pid}
+	ts.rested = 0
 	ts.closeMemory(pid)
 	delete(ts.counters, pid)
 }
@@ -206,7 +216,8 @@ func (t *thread) isOpen(tid int) bool {
 			continue
 		}
 		var err error
-		if *f.file, err = os.Open(fmt.Sprintf("/proc/%d/%s", tid, f.name)); err != nil {
+		// Of the thread: /proc/TID is a process to the kernel, and its stat adds up all threads.
+		if *f.file, err = os.Open(fmt.Sprintf("/proc/%d/task/%d/%s", t.process, tid, f.name)); err != nil {
 			return false
 		}
 	}
@@ -219,49 +230,72 @@ func (t *thread) isOpen(tid int) bool {
 func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	buffer := make([]byte, 512)
-	for tid, t := range ts.byID {
-		if !t.isOpen(tid) {
-			continue // it has ended
-		}
-		n, err := unix.Pread(int(t.state.Fd()), buffer, 0)
-		if err != nil {
-			continue
-		}
-		// PID (NAME) STATE …, and a name may hold anything.
-		end := bytes.LastIndexByte(buffer[:n], ')')
-		if end < 0 || end+2 >= n {
-			continue
-		}
-		switch buffer[end+2] {
-		case 'S': // asleep
-			if n, err := unix.Pread(int(t.call.Fd()), buffer, 0); err == nil {
-				if nr, args, ok := parseCall(buffer[:n]); !ok || !known(tid, nr, args) {
-					return 0, false
-				}
-			}
-		case 'T', 'I': // stopped by job control
-		case 't': // by it as well, or by us
-			if !t.stopped {
-				return 0, false
-			}
-		case 'Z', 'X': // ended; the process that waits for that learns it from the tracer
-			if tid != t.process || !ts.others(tid) {
-				return 0, false
-			}
-		default: // runs, reads from a disk, or is held by us
+	if t := ts.byID[ts.awake]; t != nil { // most likely, it still is
+		if _, blocked := ts.look(ts.awake, t, known); !blocked {
 			return 0, false
 		}
-		if n, err = unix.Pread(int(t.timeslices.Fd()), buffer, 0); err == nil {
-			// time on a processor, time waiting for one, timeslices
-			fields := bytes.Fields(buffer[:n])
-			if len(fields) == 3 {
-				count, _ := strconv.ParseUint(string(fields[2]), 10, 64)
-				timeslices += count
-			}
+	}
+	for tid, t := range ts.byID {
+		count, blocked := ts.look(tid, t, known)
+		if !blocked {
+			ts.awake = tid
+			return 0, false
 		}
+		timeslices += count
 	}
 	return timeslices, true
+}
+
+// look is activity for one thread; ts.mu is held.
+func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
+	if !t.isOpen(tid) {
+		return 0, true // it has ended
+	}
+	var buffer [512]byte
+	n, err := unix.Pread(int(t.state.Fd()), buffer[:], 0)
+	if err != nil {
+		return 0, true
+	}
+	// PID (NAME) STATE …, and a name may hold anything.
+	end := bytes.LastIndexByte(buffer[:n], ')')
+	if end < 0 || end+2 >= n {
+		return 0, true
+	}
+	switch buffer[end+2] {
+	case 'S': // asleep
+	case 'T', 'I': // stopped by job control
+	case 't': // by it as well, or by us
+		if !t.stopped {
+			return 0, false
+		}
+	case 'Z', 'X': // ended; the process that waits for that learns it from the tracer
+		if tid != t.process || !ts.others(tid) {
+			return 0, false
+		}
+	default: // runs, reads from a disk, or is held by us
+		return 0, false
+	}
+	asleep, count := buffer[end+2] == 'S', t.count
+	if n, err = unix.Pread(int(t.timeslices.Fd()), buffer[:], 0); err == nil {
+		// time on a processor, time waiting for one, timeslices
+		if fields := bytes.Fields(buffer[:n]); len(fields) == 3 {
+			count, _ = strconv.ParseUint(string(fields[2]), 10, 64)
+		}
+	}
+	t.isIn = t.isIn && count == t.count // without a processor it stays where it was
+	t.count = count
+	if !asleep {
+		return count, true
+	}
+	if !t.isIn {
+		if n, err = unix.Pread(int(t.call.Fd()), buffer[:], 0); err != nil {
+			return count, true
+		}
+		if t.nr, t.args, t.isIn = parseCall(buffer[:n]); !t.isIn {
+			return 0, false
+		}
+	}
+	return count, known(tid, t.nr, t.args)
 }
 
 // others tells whether a process has threads besides its first; ts.mu is held.
@@ -277,7 +311,8 @@ func (ts *threads) others(pid int) bool {
 // quiet waits until no thread has anything to do, or that takes too long, and reports
 // whether it came to that. Since no thread was given a
 // processor between two looks at which all of them waited, there was a moment at
-// which all waited together; busy says what the kernel does not know of.
+// which all waited together; busy says what the kernel does not know of. The first of the
+// two may be that of an earlier turn.
 //
 // It ends early for a program that reads the clock again and again while time stands:
 // spinning is that process then.
@@ -285,7 +320,11 @@ func (ts *threads) quiet(tooLong func() bool, busy func() bool, known func(int, 
 	var spins spinWatch
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
 		if before, blocked := ts.activity(known); blocked && !busy() {
+			if ts.restedAt(before) {
+				return true, 0
+			}
 			if after, still := ts.activity(known); still && before == after && !busy() {
+				ts.rest(after)
 				return true, 0
 			}
 		}
@@ -297,6 +336,20 @@ func (ts *threads) quiet(tooLong func() bool, busy func() bool, known func(int, 
 		}
 		nap(pause)
 	}
+}
+
+// rest records what the threads had been given when they were at rest.
+func (ts *threads) rest(timeslices uint64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.rested = timeslices
+}
+
+// restedAt tells whether they have been at rest with as much.
+func (ts *threads) restedAt(timeslices uint64) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return ts.rested == timeslices
 }
 
 // nap waits for less than a millisecond. time.Sleep takes one at least where nothing else
@@ -316,6 +369,16 @@ func mayWaitIn(w *wait) bool {
 	}
 	nr, args, blocked := parseCall(line)
 	return !blocked || nr == noCall || w.is(nr, args)
+}
+
+// mayWaitIn tells it of a thread that has been at rest since the last look.
+func (ts *threads) mayWaitIn(w *wait) bool {
+	ts.mu.Lock()
+	t := ts.byID[w.tid]
+	known := t != nil && t.isIn
+	may := known && (t.nr == noCall || w.is(t.nr, t.args))
+	ts.mu.Unlock()
+	return may || !known && mayWaitIn(w)
 }
 
 // is tells whether a system call is that of the wait. A thread may go on to wait

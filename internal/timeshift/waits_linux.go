@@ -197,7 +197,8 @@ func (ws *waits) endDue() int {
 
 // next is the earliest lab time for which a thread waits; 0 if none does. Waits
 // shorter than shortest are taken to end at the next multiple of it, all together.
-func (ws *waits) next(shortest int64) int64 {
+// waits tells whether a thread may still be in its wait.
+func (ws *waits) next(shortest int64, waits func(*wait) bool) int64 {
 	ws.forgetTimers()
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -208,7 +209,7 @@ func (ws *waits) next(shortest int64) int64 {
 			due = (due/shortest + 1) * shortest
 		}
 		switch {
-		case w.timer == nil && !mayWaitIn(w):
+		case w.timer == nil && !waits(w):
 			delete(ws.byKey, key)
 		case next == 0 || due < next:
 			next = due
