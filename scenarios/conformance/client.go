@@ -47,7 +47,7 @@ type Client struct {
 	Name      string   `yaml:"name"`       // row of the table, with Credential
 	Federated string   `yaml:"credential"` // what the library calls its federated credential (default: federated)
 	Package   string   `yaml:"package"`    // the package that has the version to show
-	Needs     []string `yaml:"needs"`      // programs; without them the client is skipped
+	Needs     []string `yaml:"needs"`      // programs, or libraries such as libltdl.so.7; without them the client is skipped
 	With      []string `yaml:"with"`       // files elsewhere that Install depends on, relative to Dir
 
 	// Install runs once in a copy of Dir, until a file of Dir or With changes;

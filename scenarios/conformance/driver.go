@@ -142,10 +142,17 @@ func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, 
 }
 
 // missing are the programs that the client needs and this machine lacks. Beside
-// PATH they are looked for beside wiemu, and where WIEMU_KUBECTL or its like says.
+// PATH they are looked for beside wiemu, and where WIEMU_KUBECTL or its like says. What has .so in
+// its name is a library, which the dynamic linker has to find.
 func (d *driver) missing(c Client) (programs []string) {
 	for _, p := range c.Needs {
 		if exists(filepath.Join(filepath.Dir(d.wiemu), p)) || exists(os.Getenv("WIEMU_"+strings.ToUpper(p))) {
+			continue
+		}
+		if strings.Contains(p, ".so") {
+			if libraries, err := exec.Command("/sbin/ldconfig", "-p").Output(); err != nil || !strings.Contains(string(libraries), "\t"+p+" ") {
+				programs = append(programs, p)
+			}
 			continue
 		}
 		if _, err := exec.LookPath(p); err != nil {

@@ -163,12 +163,12 @@ exec ` + wiemu + ` "$@"
 func unindent(text string) string { return strings.ReplaceAll(text, "\n    ", "\n") }
 
 func TestAClientThatNeedsAnotherProgramIsLeftOut(t *testing.T) {
-	clients := write(t, map[string]string{"curl/client.yaml": strings.Replace(good, "[curl]", "[curl, no-such-program]", 1)})
+	clients := write(t, map[string]string{"curl/client.yaml": strings.Replace(good, "[curl]", "[curl, libc.so.6, no-such-program, libno-such.so.1]", 1)})
 	for require, want := range map[string]string{"": "nothing was run", "1": "which WIEMU_REQUIRE"} {
 		t.Setenv("WIEMU_REQUIRE", require)
 		var progress bytes.Buffer
 		err := run(t.Context(), []string{"-wiemu", "driver_test.go", "-clients", clients, "-cache", t.TempDir()}, &bytes.Buffer{}, &progress)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(progress.String(), "this machine has no no-such-program") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(progress.String(), "this machine has no no-such-program, libno-such.so.1") {
 			t.Errorf("WIEMU_REQUIRE=%s: %v; said\n%s", require, err, progress.String())
 		}
 	}

@@ -22,7 +22,7 @@ type Program struct {
 	Package string   `yaml:"package"` // that has the version to show
 	Version string   `yaml:"version"` // prints it, in the installation
 	Run     string   `yaml:"run"`
-	Needs   []string `yaml:"needs"` // programs besides those of the client
+	Needs   []string `yaml:"needs"` // besides those of the client
 
 	Operations int      `yaml:"operations"` // that have to be ok
 	Modes      []Mode   `yaml:"modes"`
