@@ -25,6 +25,8 @@ const (
 	AtSQLLogin     = "SQL login"     // a SQL server decides on a login
 	AtSQLRedirect  = "SQL redirect"  // a SQL server has let a client in, and may send it elsewhere
 	AtSQLSession   = "SQL session"   // an open session of a SQL server is about to answer a request
+
+	AtPostgresSession = "PostgreSQL session" // an open session of a PostgreSQL server is sent something
 )
 
 // Faults of what Entra ID and the resources answer.
@@ -107,3 +109,6 @@ const (
 	SQLRedirect     = "sql-redirect"
 	SQLSessionEnded = "sql-session-ended"
 )
+
+// PostgresSessionEnded is a fault of PostgreSQL servers.
+const PostgresSessionEnded = "postgres-session-ended"

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wiemu/wiemu/internal/resource/postgres/local"
@@ -36,6 +38,7 @@ var errSuperuser = errors.New("the role is a superuser")
 type engine struct {
 	url       string // of one that runs; if empty, one is started
 	databases []string
+	lab       string // tells its people from those of others that share a PostgreSQL
 
 	mu    sync.Mutex
 	own   *local.Server   // that was started; nil: none was
@@ -45,7 +48,7 @@ type engine struct {
 }
 
 func newEngine(s Server) *engine {
-	return &engine{url: s.URL, databases: s.Databases, known: map[string]bool{}}
+	return &engine{url: s.URL, databases: s.Databases, lab: uuid.NewString(), known: map[string]bool{}}
 }
 
 // howToHaveOne says how there can be a PostgreSQL behind a server.
@@ -72,6 +75,7 @@ func (e *engine) superuser(ctx context.Context) (*pgconn.PgConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.RuntimeParams["application_name"] = "wiemu " + e.lab // by which others see that the lab is there
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
@@ -111,6 +115,7 @@ func (e *engine) config(ctx context.Context) (*pgconn.Config, error) {
 	if cfg.Database == "" {
 		cfg.Database = "postgres"
 	}
+	cfg.RuntimeParams["wiemu.lab"] = e.lab // for the functions of prepare.sql
 	return cfg, nil
 }
 
@@ -153,6 +158,9 @@ func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`,
 // label returns the id of the identity that a role which was made in SQL belongs to; "" if it
 // belongs to none. A PostgreSQL that was not needed so far has no such role.
 func (e *engine) label(ctx context.Context, role string) (string, error) {
+	if !utf8.ValidString(role) {
+		return "", nil // and the name of none; PostgreSQL would not take it in a query
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.url == "" && e.own == nil {
@@ -203,6 +211,7 @@ func (e *engine) connect(ctx context.Context, role string, b *binding, parameter
 			cfg.RuntimeParams[name] = value
 		}
 	}
+	cfg.RuntimeParams["wiemu.lab"] = e.lab
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
@@ -240,7 +249,7 @@ func (e *engine) ready(ctx context.Context, role string, b *binding, directory f
 		}
 		e.known[wanted] = true
 	}
-	if err := tell(ctx, conn, directory()); err != nil {
+	if err := e.tell(ctx, conn, directory()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errEngine, err)
 	}
 	cfg.User, cfg.Password = role, password
@@ -275,7 +284,7 @@ func makeRole(ctx context.Context, conn *pgconn.PgConn, role, password string, b
 }
 
 // tell has pgaadauth_create_principal know who there is, if that has changed.
-func tell(ctx context.Context, conn *pgconn.PgConn, all []principal) error {
+func (e *engine) tell(ctx context.Context, conn *pgconn.PgConn, all []principal) error {
 	text, err := json.Marshal(all)
 	if err != nil {
 		return err
@@ -285,7 +294,7 @@ func tell(ctx context.Context, conn *pgconn.PgConn, all []principal) error {
 	if told, _ := conn.CustomData()["directory"].(string); told == key {
 		return nil
 	}
-	if _, err := value(conn.ExecParams(ctx, "select wiemu.tell($1)", [][]byte{text}, nil, nil, nil).Read()); err != nil {
+	if _, err := value(conn.ExecParams(ctx, "select wiemu.tell($1, $2)", [][]byte{[]byte(e.lab), text}, nil, nil, nil).Read()); err != nil {
 		return err
 	}
 	conn.CustomData()["directory"] = key

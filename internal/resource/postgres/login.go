@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -66,26 +67,54 @@ func (l *login) peer() string {
 }
 
 func (l *login) database() string {
-	return cmp.Or(l.startup.login.Parameters["database"], l.role)
+	return given(cmp.Or(l.startup.login.Parameters["database"], l.role))
+}
+
+// maxName is how many bytes of a name PostgreSQL takes. Source: PostgreSQL documentation,
+// "Identifiers and Key Words" (NAMEDATALEN - 1).
+const maxName = 63
+
+// given is a name of a start-up as PostgreSQL takes it: cut at the byte, as before it looks for the
+// role. Source: PostgreSQL, src/backend/tcop/backend_startup.c (ProcessStartupPacket).
+func given(name string) string { return name[:min(len(name), maxName)] }
+
+// made is a role's name as PostgreSQL makes it: cut between characters. Source: PostgreSQL,
+// src/backend/parser/scansup.c (truncate_identifier). That Azure knows no longer ones was seen for
+// groups (azure-docs#100012).
+func made(name string) string {
+	end := min(len(name), maxName)
+	for end < len(name) && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end]
 }
 
 // Allow implements resource.Access. A role that belongs to no identity is refused before the
 // token counts: to PostgreSQL it is one with a password, which the token is not.
 func (l *login) Allow(refused *resource.Refusal) *resource.Failure {
-	b, failed := l.binding()
+	b, failed := l.owner(refused)
 	if failed != nil {
 		return failed
 	}
+	return l.connect(b)
+}
+
+// owner returns who may log in as the role, if that is the caller.
+func (l *login) owner(refused *resource.Refusal) (*binding, *resource.Failure) {
+	b, failed := l.binding()
+	if failed != nil {
+		return nil, failed
+	}
 	if !l.Check("role", l.knownRoles(), l.role, b != nil) {
-		return l.noSuchRole()
+		return nil, l.noSuchRole()
 	}
 	if refused != nil {
-		return l.refusedToken(refused)
+		return nil, l.refusedToken(refused)
 	}
 	if !l.Check("identity of the role", cmp.Or(b.owner, "nobody"), l.Caller.ClientID, b.admits(l.Caller)) {
-		return l.notTheirRole(b)
+		return nil, l.notTheirRole(b)
 	}
-	return l.connect(b)
+	return b, nil
 }
 
 // binding is who may log in as a role.
@@ -149,7 +178,7 @@ func (l *login) configured() (all []*binding) {
 			}
 		default:
 			p, _ := people.Principal(l.server.Tenant, a.Identity)
-			if cmp.Or(a.Role, nameOf(p)) == l.role {
+			if made(cmp.Or(a.Role, nameOf(p))) == l.role {
 				b := &binding{owner: a.Identity, name: nameOf(p), access: a}
 				if p != nil {
 					b.objectID = p.ObjectID
@@ -165,11 +194,11 @@ func (l *login) configured() (all []*binding) {
 // is its own.
 func (l *login) named(name string) *directory.Principal {
 	people := l.servers.kit.Directory
-	if p, ok := people.Principal(l.server.Tenant, l.Caller.ClientID); ok && p.DisplayName == name {
+	if p, ok := people.Principal(l.server.Tenant, l.Caller.ClientID); ok && made(p.DisplayName) == name {
 		return p
 	}
 	for _, p := range people.Principals(l.server.Tenant) {
-		if p.DisplayName == name {
+		if made(p.DisplayName) == name {
 			return p
 		}
 	}
@@ -185,7 +214,7 @@ func (l *login) knownRoles() string {
 	var names []string
 	for _, a := range access {
 		p, _ := l.servers.kit.Directory.Principal(l.server.Tenant, a.Identity)
-		name := cmp.Or(a.Role, nameOf(p))
+		name := made(cmp.Or(a.Role, nameOf(p)))
 		if name == "" {
 			name = "the name of an identity"
 		}
@@ -228,10 +257,10 @@ func (l *login) noSuchRole() *resource.Failure {
 func (l *login) expected(p *directory.Principal) string {
 	for _, a := range l.servers.access(l.server) {
 		if strings.EqualFold(a.Identity, p.ClientID) {
-			return cmp.Or(a.Role, p.DisplayName)
+			return made(cmp.Or(a.Role, p.DisplayName))
 		}
 	}
-	return p.DisplayName
+	return made(p.DisplayName)
 }
 
 // line is what wiemu.yaml has to say for an identity to have a role.

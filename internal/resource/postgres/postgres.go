@@ -136,7 +136,7 @@ func (s *Servers) Grant(name, clientID string, memberOf ...string) (role string,
 	s.mu.Lock()
 	found.Access = append(found.Access, Access{Identity: p.ClientID, Role: p.DisplayName, Administrator: administrator, MemberOf: memberOf})
 	s.mu.Unlock()
-	return p.DisplayName, nil
+	return made(p.DisplayName), nil
 }
 
 // Query runs SQL in a database as the owner of a server, who needs no token, and returns the

@@ -12,20 +12,27 @@ end $wiemu$;
 
 create schema if not exists wiemu;
 revoke all on schema wiemu from public;
-create table if not exists wiemu.principals (name text not null, oid text primary key, tenant text not null);
+drop table if exists wiemu.principals; -- of wiemu before, with its function
+drop function if exists wiemu.tell(text);
 
--- tell replaces who there is.
-create or replace function wiemu.tell(people text) returns void language sql as $wiemu$
-  delete from wiemu.principals;
-  insert into wiemu.principals select distinct on (oid) name, oid, tenant
-    from json_to_recordset(people::json) as p(name text, oid text, tenant text) where people <> 'null';
+-- Several labs may share a PostgreSQL: each has its own people, and its sessions say whose they are.
+create table if not exists wiemu.people (lab text, oid text, name text not null, tenant text not null, primary key (lab, oid));
+
+-- tell replaces who there is in a lab. Those of labs that have ended go.
+create or replace function wiemu.tell(mine text, everybody text) returns void language sql as $wiemu$
+  delete from wiemu.people p where lab = mine or not exists (select from pg_stat_activity a where a.application_name = 'wiemu ' || p.lab);
+  insert into wiemu.people select distinct on (oid) mine, oid, name, tenant
+    from json_to_recordset(everybody::json) as p(name text, oid text, tenant text) where everybody <> 'null';
 $wiemu$;
+
+-- directory is who there is in the lab of a session.
+create or replace view wiemu.directory as select name, oid, tenant from wiemu.people where lab = current_setting('wiemu.lab', true);
 
 -- label binds a role to an identity.
 create or replace function wiemu.label(rolename text, objectid text, objecttype text, isadmin boolean, ismfa boolean)
 returns void language plpgsql set search_path = pg_catalog, pg_temp set allow_system_table_mods = on as $wiemu$
 declare
-  role oid := (select oid from pg_roles where rolname = rolename);
+  role oid := (select oid from pg_roles where rolname = rolename::name); -- which cuts it as create role does
 begin
   delete from pg_shseclabel where objoid = role and classoid = 'pg_authid'::regclass and provider = 'pgaadauth';
   insert into pg_shseclabel (objoid, classoid, provider, label) values (role, 'pg_authid'::regclass, 'pgaadauth',
@@ -38,7 +45,7 @@ returns void language plpgsql as $wiemu$
 declare
   other text;
 begin
-  if not exists (select from pg_roles where rolname = rolename) then
+  if not exists (select from pg_roles where rolname = rolename::name) then
     execute format('create role %I login', rolename);
   end if;
   execute format('alter role %I password %L', rolename, password);
@@ -80,7 +87,7 @@ begin
   if not pg_has_role(session_user, 'azure_pg_admin', 'member') then
     raise exception 'permission denied for function pgaadauth_create_principal' using errcode = '42501';
   end if;
-  select oid into found_oid from wiemu.principals where name = rolename;
+  select oid into found_oid from wiemu.directory where name = rolename;
   if found_oid is null then
     raise exception 'Could not validate AAD user "%" because its name is not found in the tenant.', rolename;
   end if;
@@ -91,8 +98,8 @@ create or replace function pg_catalog.pgaadauth_list_principals(isadminvalue boo
 returns table(rolename text, principaltype text, objectid text, tenantid text, ismfa integer, isadmin integer)
 language sql security definer set search_path = pg_catalog, pg_temp as $wiemu$
   select r.rolname::text, substring(l.label from 'type=([^,]+)'), substring(l.label from 'oid=([^,]+)'),
-    coalesce(p.tenant, (select min(tenant) from wiemu.principals)),
+    coalesce(p.tenant, (select min(tenant) from wiemu.directory)),
     (l.label like '%,mfa%')::integer, (l.label like '%,admin%')::integer
-  from pg_shseclabel l join pg_roles r on r.oid = l.objoid left join wiemu.principals p on p.oid = substring(l.label from 'oid=([^,]+)')
+  from pg_shseclabel l join pg_roles r on r.oid = l.objoid left join wiemu.directory p on p.oid = substring(l.label from 'oid=([^,]+)')
   where l.provider = 'pgaadauth' and (not isadminvalue or l.label like '%,admin%') order by 1;
 $wiemu$;

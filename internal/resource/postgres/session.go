@@ -39,6 +39,7 @@ type session struct {
 	role    string // that was asked for
 	behind  *pgconn.HijackedConn
 	address *pgconn.Config            // of what is behind
+	fault   string                    // that ended it
 	key     atomic.Pointer[cancelKey] // by which cancel requests name it. If nil, it is not logged in
 }
 
@@ -91,7 +92,13 @@ func (s *session) broken(err error) {
 
 // logIn takes a client through its login, and then to what is behind.
 func (s *session) logIn(ctx context.Context) {
-	s.role = s.startup.login.Parameters["user"]
+	s.role = given(s.startup.login.Parameters["user"])
+	if s.role == "" {
+		// Source of the text: PostgreSQL, src/backend/tcop/backend_startup.c.
+		s.refuse(invalidAuthorization, "no PostgreSQL user name specified in startup packet", "", "")
+		s.record(journal.Failed, "a start-up that names no user", nil)
+		return
+	}
 	if s.startup.encrypted && s.server != nil {
 		if err := s.askPassword(); err != nil {
 			s.broken(err)
@@ -121,7 +128,7 @@ func (s *session) logIn(ctx context.Context) {
 	if err == nil {
 		_ = s.client.SetDeadline(time.Time{}) // a session lasts as long as its connection, whatever becomes of the token
 	}
-	s.relay(err)
+	s.relay(ctx, err)
 }
 
 // askPassword asks for the token, in clear text, as Azure does.
@@ -169,12 +176,26 @@ func (s *session) refuse(code, text, detail, hint string) {
 }
 
 // relay copies both ways until one side ends. broken is why it cannot begin.
-func (s *session) relay(broken error) {
+func (s *session) relay(ctx context.Context, broken error) {
 	began := time.Now()
 	up, down := &flow{from: s.conn, to: s.behind.Conn}, &flow{from: s.behind.Conn, to: s.conn}
+	var answered atomic.Bool // PostgreSQL owes nothing
+	answered.Store(true)
 	if broken == nil {
 		busy := &busy{begin: s.client.Begin}
-		up.before, down.after = busy.asked, busy.answered
+		up.before = func(sent []byte) (more bool) {
+			// Between the messages of an answer there is no place for another's.
+			if answered.Swap(false) && s.disturbed(ctx) {
+				return false
+			}
+			busy.asked()
+			return true
+		}
+		down.before = func(sent []byte) (more bool) {
+			answered.Store(isReady(sent))
+			return true
+		}
+		down.after = busy.answered
 		ended := make(chan bool, 2)
 		go func() { down.copy(); ended <- true }()
 		go func() { up.copy(); ended <- true }()
@@ -187,7 +208,9 @@ func (s *session) relay(broken error) {
 		_ = s.behind.Conn.Close()
 	}
 	why := "the client closed it"
-	if code, message := fatal(down.last); code != "" {
+	if s.fault != "" {
+		why = s.fault
+	} else if code, message := fatal(down.last); code != "" {
 		why = "PostgreSQL closed it with " + code + ", " + message
 	} else if down.ended && !up.terminated {
 		why = "PostgreSQL closed it"
@@ -199,12 +222,13 @@ func (s *session) relay(broken error) {
 
 // flow copies one way.
 type flow struct {
-	from, to      io.ReadWriter
-	before, after func() // each write; if nil, nothing is done
-	bytes         int64
-	ended         bool // the sender closed its side
-	terminated    bool // the last message that was copied is a client's Terminate
-	last          []byte
+	from, to   io.ReadWriter
+	before     func(sent []byte) (more bool) // each write, which it can be the end of; if nil, nothing is done
+	after      func()                        // each write; if nil, nothing is done
+	bytes      int64
+	ended      bool // the sender closed its side
+	terminated bool // the last message that was copied is a client's Terminate
+	last       []byte
 }
 
 // terminate is the message with which a client ends its session.
@@ -218,8 +242,8 @@ func (f *flow) copy() {
 	for {
 		n, err := f.from.Read(buffer)
 		if n > 0 {
-			if f.before != nil {
-				f.before()
+			if f.before != nil && !f.before(buffer[:n]) {
+				return
 			}
 			if _, err := f.to.Write(buffer[:n]); err != nil {
 				return

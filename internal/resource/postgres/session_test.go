@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
@@ -273,6 +274,96 @@ func TestNothingStartsAfterTheEnd(t *testing.T) {
 	}
 	if _, err := l.servers.Query(t.Context(), "orders", "postgres", "select 1"); err == nil || !strings.Contains(err.Error(), "the lab has ended") {
 		t.Errorf("found %v", err)
+	}
+}
+
+// Labs that share a PostgreSQL have people of their own, of whom the other makes no roles.
+func TestLabsShareAPostgreSQL(t *testing.T) {
+	needPostgreSQL(t)
+	own, err := local.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	cfg, _ := pgconn.ParseConfig(own.ConnString()) // the next that is done fails if it is none
+	server := app()
+	server.URL = "postgres://wiemu:secret@/postgres?sslmode=disable&host=" + cfg.Host
+	labs := map[string]*lab{"one": newLab(t, server), "two": newLab(t, server)}
+	ask := func(in, sql string) (string, error) {
+		return labs[in].query("reports", "postgres", labs[in].token(tokentest.Claims{"appid": other, "oid": otherObject}), sql)
+	}
+	for name, l := range labs {
+		if err := l.people.Put(tokentest.Tenant, directory.Principal{Kind: directory.ManagedIdentity, ClientID: "cccccccc-0000-4000-8000-00000000000" + map[string]string{"one": "1", "two": "2"}[name], DisplayName: "only in " + name}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ask(name, "select 1"); err != nil { // both have told who there is
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"one", "two"} {
+		another := map[string]string{"one": "two", "two": "one"}[name]
+		if _, err := ask(name, "select pgaadauth_create_principal('only in "+another+"', false, false)"); err == nil || !strings.Contains(err.Error(), "its name is not found in the tenant") {
+			t.Errorf("lab %s makes a role of the other's: %v", name, err)
+		}
+		if _, err := ask(name, "select pgaadauth_create_principal('only in "+name+"', false, false)"); err != nil {
+			t.Errorf("lab %s: %v", name, err)
+		}
+	}
+	if err := labs["one"].servers.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := labs["two"].people.Put(tokentest.Tenant, directory.Principal{Kind: directory.ManagedIdentity, ClientID: "cccccccc-0000-4000-8000-000000000003", DisplayName: "late"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask("two", "select 1"); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := labs["two"].servers.Query(t.Context(), "orders", "postgres", "select count(distinct lab) from wiemu.people"); err != nil || fmt.Sprint(rows) != "[[1]]" {
+		t.Errorf("people of a lab that has ended are still there: %v, %v", rows, err)
+	}
+}
+
+// PostgreSQL cuts longer names, of roles that it makes between characters and of those that log
+// in at the byte.
+func TestLongNames(t *testing.T) {
+	needPostgreSQL(t)
+	l := newLab(t, postgres.Server{Name: "orders", Tenant: tokentest.Tenant})
+	rename := func(name string) {
+		t.Helper()
+		if err := l.people.Update(tokentest.Tenant, tokentest.ClientID, func(p *directory.Principal) error { p.DisplayName = name; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ascii, umlauts := strings.Repeat("o", 70), strings.Repeat("ö", 40) // of two bytes each
+	for _, row := range []struct{ name, role, current, problem string }{
+		{ascii, ascii, ascii[:63], ""},
+		{ascii, ascii[:63], ascii[:63], ""},
+		{ascii, strings.Repeat("x", 70), "", `password authentication failed for user "` + strings.Repeat("x", 63) + `"`},
+		{umlauts, umlauts[:62], umlauts[:62], ""},
+		{umlauts, umlauts, "", "password authentication failed for user"}, // half a character more than the role has
+		{ascii, "", "", "no PostgreSQL user name specified in startup packet"},
+	} {
+		rename(row.name)
+		cfg := l.config("placeholder", "postgres", l.token(nil))
+		cfg.User = row.role
+		conn, err := pgconn.ConnectConfig(t.Context(), cfg)
+		if row.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), row.problem) {
+				t.Errorf("%q as %q: %v", row.name, row.role, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q as %q: %v", row.name, row.role, err)
+			continue
+		}
+		if who, err := run(conn, "select current_user"); who != row.current || err != nil {
+			t.Errorf("%q as %q: %q, %v", row.name, row.role, who, err)
+		}
+		_ = conn.Close(t.Context())
+	}
+	if e := l.last("log in as " + umlauts[:62]); e.Outcome != journal.Granted {
+		t.Errorf("the journal has %+v", e)
 	}
 }
 
