@@ -160,6 +160,9 @@ func (s *processes) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	for _, c := range running {
 		c.Stop()
+		if c.wrappers.shift != nil { // the scenario is over, and nobody advances its clock any more
+			c.wrappers.shift.LetTimePass()
+		}
 	}
 	for _, c := range running {
 		<-c.done

@@ -46,8 +46,10 @@ func newLink(conn io.ReadWriteCloser, source Source) *link {
 func (l *link) follow(say func(reading) order) (stop func()) {
 	unwatch := l.source.Watch(func(now clock.Setting) { l.set(readingOf(now, l.source.Skews()[clock.Workloads]), say) })
 	leave := l.source.Follow(l)
-	return func() { leave(); unwatch() }
+	return sync.OnceFunc(func() { leave(); unwatch() })
 }
+
+func setOrder(r reading) order { return order{Set: &r} }
 
 // set tells how the clock runs now. A stop of an Advance, at which time has jumped and stands
 // still, is told with the turn that follows: the programs of one lab are not to act on it in
@@ -62,6 +64,18 @@ func (l *link) set(now reading, say func(reading) order) {
 	}
 	l.now, l.stop = now, nil
 	_ = l.out.Encode(say(now)) // as below
+}
+
+// runFreely has the clock go on from where it is, as fast as the machine's.
+func (l *link) runFreely() {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.stop != nil {
+		l.now, l.stop = *l.stop, nil
+	}
+	mono := kernelTime(clockMonotonic)
+	l.now.Mono, l.now.Lab, l.now.Speed = mono, l.now.at(mono), 1
+	_ = l.out.Encode(setOrder(l.now)) // as below
 }
 
 func (l *link) tell(o order) {

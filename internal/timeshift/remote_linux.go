@@ -20,7 +20,7 @@ import (
 // clock.
 func Serve(conn io.ReadWriteCloser, source Source) {
 	l := newLink(conn, source)
-	stop := l.follow(func(r reading) order { return order{Set: &r} })
+	stop := l.follow(setOrder)
 	l.listen()
 	stop()
 	_ = conn.Close()

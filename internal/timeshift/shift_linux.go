@@ -73,7 +73,7 @@ func Start(source Source, opts Options) (_ *Shift, err error) {
 	begin := &startOrder{WallOnly: opts.WallOnly, Explain: opts.Explain, Arrival: opts.Arrival, Lead: opts.Lead}
 	s.unfollow = s.follow(func(r reading) order {
 		if begin == nil {
-			return order{Set: &r}
+			return setOrder(r)
 		}
 		first := order{Begin: begin}
 		first.Begin.Clock, begin = r, nil
@@ -95,6 +95,13 @@ func (s *Shift) Prepare(cmd *exec.Cmd) error {
 
 // StartFailed explains why a prepared command did not start.
 func (s *Shift) StartFailed(err error) error { return explain("start the program", err) }
+
+// LetTimePass has time go by for the program as on the machine from now on, whatever the clock
+// of its source does: for one that is asked to end, and may wait for a time before it does.
+func (s *Shift) LetTimePass() {
+	s.unfollow()
+	s.runFreely()
+}
 
 // reportTimeout is how long (wall time) a supervisor may take to send its report, or the
 // error that kept the program from starting. It allows for a busy machine.

@@ -44,6 +44,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// A program that waits for a time before it ends, as the JVM does, ends though lab time stands.
+func TestTimePassesForAProgramThatIsToEnd(t *testing.T) {
+	lab := clock.Stopped(start)
+	c := launch(t, lab, lab, Options{}, need(t, "python3"), "-c", "import time; time.sleep(0.2); print(int(time.time()))")
+	if err := lab.Advance(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.shift.LetTimePass()
+	if code := c.wait(); code != 0 || strings.TrimSpace(c.output()) != fmt.Sprint(start.Unix()) {
+		t.Errorf("exit code %d: %s %s", code, c.output(), c.said())
+	}
+	if now := lab.Now(); now != start {
+		t.Errorf("the lab's clock went on by %v", now.Sub(start))
+	}
+}
+
 func TestProbe(t *testing.T) {
 	seccomptest.NeedListeners(t)
 	p, err := Probe(t.Context())

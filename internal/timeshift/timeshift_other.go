@@ -34,6 +34,9 @@ func (*Shift) Next() (time.Time, bool) { return time.Time{}, false }
 // Turn does nothing.
 func (*Shift) Turn(context.Context, time.Duration) error { return nil }
 
+// LetTimePass does nothing.
+func (*Shift) LetTimePass() {}
+
 // Report is empty.
 func (*Shift) Report() Report { return Report{} }
 
