@@ -27,6 +27,7 @@ const (
 	AtSQLSession   = "SQL session"   // an open session of a SQL server is about to answer a request
 
 	AtPostgresSession = "PostgreSQL session" // an open session of a PostgreSQL server is sent something
+	AtRedisCommand    = "Redis command"      // a connection of a cache that has logged in is about to answer a command
 )
 
 // Faults of what Entra ID and the resources answer.
@@ -112,3 +113,9 @@ const (
 
 // PostgresSessionEnded is a fault of PostgreSQL servers.
 const PostgresSessionEnded = "postgres-session-ended"
+
+// Faults of Redis.
+const (
+	RedisMoved           = "redis-moved"
+	RedisConnectionEnded = "redis-connection-ended"
+)

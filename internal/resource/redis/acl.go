@@ -74,6 +74,16 @@ func builtIn() map[string]string {
 	}
 }
 
+// least is the built-in policy of Azure Cache for Redis with the fewest rights that permits a command.
+func least(args []string) string {
+	for _, name := range []string{"Data Reader", "Data Contributor"} {
+		if p, err := parsePolicy(name, builtIn()[name]); err == nil && p.permits("", args) == "" {
+			return name
+		}
+	}
+	return "Data Owner"
+}
+
 // parsePolicy reads the permissions of a policy.
 func parsePolicy(name, text string) (policy, error) {
 	p := policy{name: name, text: text}

@@ -53,7 +53,7 @@ type engine struct {
 	end     sync.Once
 
 	asked      atomic.Bool // a command about channels was sent
-	subscribed bool        // in RESP2, so that their messages arrive between replies; of who reads
+	subscribed atomic.Bool // in RESP2, so that their messages arrive between replies
 }
 
 // newEngine reads from conn. What arrives unasked, such as messages of channels, is given to
@@ -120,14 +120,14 @@ func (e *engine) isPush(reply []byte) bool {
 	}
 	switch string(lines[2]) {
 	case "message", "pmessage", "smessage":
-		return e.subscribed
+		return e.subscribed.Load()
 	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
 		// *3, the name, the channel, and how many it has.
 		last := bytes.LastIndex(bytes.TrimSuffix(reply, []byte("\r\n")), []byte("\r\n")) + 2
 		if string(lines[0]) != "*3" || reply[last] != ':' {
 			return false
 		}
-		e.subscribed = string(reply[last:]) != ":0\r\n"
+		e.subscribed.Store(string(reply[last:]) != ":0\r\n")
 		return true
 	}
 	return false

@@ -432,6 +432,77 @@ func TestNothingWaitsForAConnectionThatHasEnded(t *testing.T) {
 	if _, err := c.conn.Write(appendCommand(appendCommand(nil, "BLPOP", "list", "0"), "PING")); err != nil {
 		t.Fatal(err)
 	}
+	l.waitForClients(1)
+	advance(t, l.clock, 2*time.Hour)
+	if got := c.read(); got != "closed" {
+		t.Error(got)
+	}
+	l.waitForClients(0)
+}
+
+// A client that has gone is noticed while it waits, whatever it has sent after, and what it has sent
+// is answered if it stays.
+func TestCommandsBehindOneThatWaits(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	other := l.logIn(host)
+	other.ask("PING")
+	send := func() *client {
+		c := l.logIn(host)
+		if _, err := c.conn.Write(appendCommand(appendCommand(appendCommand(nil, "BLPOP", "list", "0"), "PING"), "GET", "a")); err != nil {
+			t.Fatal(err)
+		}
+		l.waitForClients(2)
+		return c
+	}
+	c := send()
+	other.ask("RPUSH", "list", "x", "y")
+	for _, want := range []string{"*2 $4 list $1 x", "+PONG", "$-1"} {
+		if got := c.read(); got != want {
+			t.Errorf("found %s, want %s", got, want)
+		}
+	}
+	if got := c.ask("BLPOP", "list", "0"); got != "*2 $4 list $1 y" {
+		t.Error(got)
+	}
+	if got := c.ask("PING"); got != "+PONG" {
+		t.Error(got)
+	}
+	_ = c.conn.Close()
+	l.waitForClients(1)
+	_ = send().conn.Close()
+	l.waitForClients(1)
+}
+
+// Commands about channels are queued in a transaction.
+func TestChannelsInATransaction(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c, other := l.logIn(host), l.logIn(host)
+	for _, row := range []struct{ command, answer string }{
+		{"MULTI", "+OK"}, {"SUBSCRIBE news", "+QUEUED"}, {"DISCARD", "+OK"},
+		{"RPUSH list message a b", ":3"}, {"LRANGE list 0 -1", "*3 $7 message $1 a $1 b"},
+		{"MULTI", "+OK"}, {"SET a 1", "+QUEUED"}, {"SUBSCRIBE news", "+QUEUED"}, {"EXEC", "*2 +OK *3 $9 subscribe $4 news :1"},
+	} {
+		if got := c.ask(strings.Fields(row.command)...); got != row.answer {
+			t.Errorf("%s: %s", row.command, got)
+		}
+	}
+	if got := other.ask("PUBLISH", "news", "hello"); got != ":1" {
+		t.Error(got)
+	}
+	if got := c.read(); got != "*3 $7 message $4 news $5 hello" {
+		t.Error(got)
+	}
+	if got := c.ask("UNSUBSCRIBE", "news"); got != "*3 $11 unsubscribe $4 news :0" {
+		t.Error(got)
+	}
+	if got := c.ask("LRANGE", "list", "0", "-1"); got != "*3 $7 message $1 a $1 b" {
+		t.Error(got)
+	}
+}
+
+// waitForClients waits until the engine has so many.
+func (l *lab) waitForClients(want int) {
+	l.Helper()
 	m := l.caches.caches["cache"].memory
 	clients := func() int {
 		m.mu.Lock()
@@ -439,22 +510,12 @@ func TestNothingWaitsForAConnectionThatHasEnded(t *testing.T) {
 		return len(m.clients)
 	}
 	for range 1000 {
-		if clients() == 1 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond) // wall time: input and output
-	}
-	advance(t, l.clock, 2*time.Hour)
-	if got := c.read(); got != "closed" {
-		t.Error(got)
-	}
-	for range 1000 {
-		if clients() == 0 {
+		if clients() == want {
 			return
 		}
 		time.Sleep(10 * time.Millisecond) // wall time: input and output
 	}
-	t.Error("the command still waits")
+	l.Errorf("expected %d clients at the engine, found %d", want, clients())
 }
 
 // A client that does not take its answers loses its connection, and does not hold the clock.
@@ -477,6 +538,9 @@ func TestFaults(t *testing.T) {
 		{"server-error,for.resource=redis", "-" + loading, "-" + loading},
 		{"throttled,for.resource=redis", "-" + maxClients, "-" + maxClients},
 		{"connection-reset,for.resource=redis", "closed", "closed"},
+		{"redis-moved,for.resource=redis", "+OK", "-MOVED 15495 " + host + ":6380"},
+		{"redis-connection-ended,for.resource=redis", "+OK", "closed"},
+		{"redis-moved,for.resource=keyvault", "+OK", "$-1"},
 		{"throttled,for.resource=keyvault", "+OK", "$-1"},
 	} {
 		c := l.logIn(host)
@@ -494,6 +558,18 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: AUTH: %s", row.fault, got)
 		}
 		l.faults.ClearAll()
+	}
+}
+
+// Slots as redis.io has them in its cluster tutorial and specification.
+func TestSlots(t *testing.T) {
+	for key, want := range map[string]uint16{"foo": 12182, "hello": 866, "123456789": 12739, "{foo}:bar": 12182, "": 0} {
+		if got := slot(key); got != want {
+			t.Errorf("%q: %d, want %d", key, got, want)
+		}
+	}
+	if slot("{user1000}.following") != slot("{user1000}.followers") || slot("foo{}{bar}") != crc16("foo{}{bar}")%slots || slot("foo{{bar}}zap") != slot("{bar") {
+		t.Error("hash tags")
 	}
 }
 

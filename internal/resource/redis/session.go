@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -48,6 +51,8 @@ type session struct {
 	write  sync.Mutex
 	out    *bufio.Writer
 	engine *engine
+	multi  bool // a transaction has begun, in which commands are queued
+	queued bool // one of them begins to listen to channels
 
 	user   *user // nil: not authenticated
 	expiry clock.Timer
@@ -66,6 +71,11 @@ type request struct {
 	err  error  // instead: the client broke the protocol
 	last bool   // nothing else has arrived yet
 	end  func() // lets the lab clock go on
+}
+
+// waits reports whether the engine may have the client wait for the answer.
+func (r request) waits() bool {
+	return len(r.args) > 0 && commands()[strings.ToLower(r.args[0])].is("blocking")
 }
 
 // ServeStream implements resource.StreamService.
@@ -109,6 +119,9 @@ func (n *session) serve(begin func() func()) {
 				defer r.end() // also after a panic
 				return n.answer(r, gone)
 			}()
+			if r.waits() {
+				_ = n.conn.SetReadDeadline(time.Unix(1, 0)) // the reader is to stop looking for the client's end
+			}
 			select {
 			case authenticated <- n.user != nil:
 			default:
@@ -131,11 +144,14 @@ func (n *session) serve(begin func() func()) {
 // what a client may send depends on whether it has authenticated.
 func (n *session) read(begin func() func(), requests chan<- request, authenticated <-chan bool) {
 	in := bufio.NewReaderSize(n.conn, readAtATime)
-	known := false
+	known, waited := false, false
 	for {
 		select {
 		case known = <-authenticated:
 		case <-n.ctx.Done():
+			return
+		}
+		if waited && n.conn.SetReadDeadline(time.Time{}) != nil {
 			return
 		}
 		var args []string
@@ -157,11 +173,21 @@ func (n *session) read(begin func() func(), requests chan<- request, authenticat
 		if err != nil {
 			return
 		}
-		if _, err := in.Peek(1); err != nil { // also while the engine has the client wait
+		waited = r.waits()
+		if _, err := in.Peek(1); err != nil && !isDeadline(err) { // also while the engine has the client wait
 			return
+		}
+		for waited && in.Buffered() < in.Size() { // and behind further commands
+			if _, err := in.Peek(in.Buffered() + 1); isDeadline(err) {
+				break
+			} else if err != nil {
+				return
+			}
 		}
 	}
 }
+
+func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // say writes an answer, and hands it over to the network if flush.
 func (n *session) say(reply []byte, flush bool) bool {
@@ -207,7 +233,7 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 		return n.refuse(noAuth, r.last)
 	case name == "reset": // to a client that has just connected, with nothing begun at the engine
 		n.engine.close()
-		n.engine, n.user = nil, nil
+		n.engine, n.user, n.multi, n.queued = nil, nil, false, false
 		n.expiry.Stop()
 		return n.say([]byte("+RESET\r\n"), r.last)
 	case isBlocked(r.args):
@@ -221,14 +247,55 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 	} else if failed != nil {
 		return n.refuse(failed.Message, r.last)
 	}
+	if goOn, hit := n.disturbed(r); hit {
+		return goOn
+	}
+	if name == "cluster" {
+		if reply, ok := n.cluster(r.args); ok {
+			return n.say(reply, r.last)
+		}
+	}
 	return n.forward(r, gone)
+}
+
+// disturbed answers instead of the engine if a fault of Redis's own says so.
+func (n *session) disturbed(r request) (goOn, hit bool) {
+	if !n.kit.Faults.Any() {
+		return true, false
+	}
+	ctx := n.kit.Faults.WithTrail(n.ctx)
+	about := faults.Subject{Component: Name, Host: n.host, Client: n.user.call.Caller.ClientID}
+	is := func(kind string) bool {
+		_, hit := n.kit.Faults.HitCall(ctx, kind, about, nil)
+		return hit
+	}
+	name := strings.ToLower(r.args[0])
+	if is(faultkind.RedisConnectionEnded) {
+		n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
+			Code: "ConnectionClosed", Message: "the connection was closed",
+			Meaning: "A fault ended the connection before its token has expired, as when a node of the cache fails over.",
+			Remedy:  "A robust client connects again, with growing pauses, and logs in with a token that is still valid.",
+		})
+		return false, true
+	}
+	keys := commands()[name].keysOf(r.args)
+	if len(keys) == 0 || !is(faultkind.RedisMoved) {
+		return true, false
+	}
+	text := fmt.Sprintf("MOVED %d %s:%d", slot(keys[0]), n.host, n.port())
+	n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
+		Code: "MOVED", Message: text,
+		Meaning: "A fault took the place of the service's answer: the cache is a cluster, and the key is on another node.",
+		Remedy:  "Use the client's cluster mode for a cache with the OSS cluster policy, or the Enterprise policy for a client without one.",
+	})
+	return n.refuse(text, r.last), true
 }
 
 // permits asks the policy of a user, and writes down what it does not permit.
 func (n *session) permits(u *user, args []string) (refusal string) {
 	refusal = u.policy.permits(u.call.Caller.ObjectID, args)
 	if strings.HasPrefix(refusal, "NOPERM") {
-		n.denied(u, strings.ToLower(args[0]), refusal)
+		n.denied(u, args, refusal)
 	}
 	return refusal
 }
@@ -260,18 +327,22 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 		return false
 	}
 	n.cache.tick(n.kit.Clock)
+	name := strings.ToLower(r.args[0])
 	subscribing := isSubscribing(r.args)
 	if subscribing {
 		n.engine.asked.Store(true)
 	}
-	n.scriptBegins(strings.ToLower(r.args[0]))
+	if name == "exec" && n.queued {
+		n.engine.subscribed.Store(true) // before a message can arrive
+	}
+	n.scriptBegins(name)
 	if _, err := n.engine.conn.Write(appendCommand(nil, r.args...)); err != nil {
 		return n.engineGone(err)
 	}
-	if subscribing {
+	if subscribing && !n.multi {
 		return n.say(nil, r.last)
 	}
-	if commands()[strings.ToLower(r.args[0])].is("blocking") {
+	if r.waits() {
 		n.say(nil, true) // what was answered before; and the clock goes on while it waits
 		r.end()
 	}
@@ -281,11 +352,28 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 			return n.engineGone(errors.New("it closed the connection"))
 		}
 		n.scriptEnded()
+		n.transaction(name, subscribing, reply)
 		return n.say(reply, r.last)
 	case <-gone:
 		return false
 	case <-n.ctx.Done():
 		return false
+	}
+}
+
+// transaction notes what an answer says of the transaction of the connection. Commands that begin to
+// listen to channels are queued in it, and answered within the answer to EXEC, as Redis has it.
+func (n *session) transaction(name string, subscribing bool, reply []byte) {
+	switch {
+	case name == "multi" && reply[0] == '+':
+		n.multi = true
+	case n.multi && subscribing && reply[0] == '+':
+		n.queued = true
+	case name == "exec" || name == "discard":
+		if n.queued && (name == "discard" || reply[0] != '*' || reply[1] == '-') {
+			n.engine.subscribed.Store(false) // RESP2 has no transactions of those who listen
+		}
+		n.multi, n.queued = false, false
 	}
 }
 
@@ -311,12 +399,12 @@ func (n *session) engineGone(err error) bool {
 }
 
 // denied writes down that a policy does not permit a command.
-func (n *session) denied(u *user, name, refusal string) {
+func (n *session) denied(u *user, args []string, refusal string) {
 	p := u.policy
-	n.kit.Record(n.ctx, u.call, &use{session: n, action: name}, &resource.Failure{
+	n.kit.Record(n.ctx, u.call, &use{session: n, action: strings.ToLower(args[0])}, &resource.Failure{
 		Code: "NOPERM", Message: refusal,
 		Meaning: fmt.Sprintf("The data access policy %s (%s) does not permit it.", p.name, p.text),
-		Remedy:  "Assign the identity a policy that does, such as Data Contributor or Data Owner: access: of the cache in wiemu.yaml.",
+		Remedy:  fmt.Sprintf("Assign the identity a policy that does, such as %s: access: of the cache in wiemu.yaml.", least(args)),
 	})
 }
 
