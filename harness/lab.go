@@ -6,8 +6,8 @@
 //	credential := azure.Credential(t, lab, web) // package azure below this one
 //
 // A workload is a pod: it has a token file that rotates, and a managed identity that
-// trusts it. Code under test reaches the lab by [Lab.HTTPClient]; programs that the test
-// starts need [WithListeners] and [Pod.Environ].
+// trusts it. Code under test reaches the lab by [Lab.HTTPClient], and drivers of databases and
+// caches by [Lab.Dial]; programs that the test starts need [WithListeners] and [Pod.Environ].
 //
 // Then change what the test is about, and ask what happened:
 //
@@ -36,7 +36,9 @@ package harness
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -191,6 +193,20 @@ func (l *Lab) Control() *control.Client { return l.session.Emulator().ControlCli
 // HTTPClient returns the client by which code under test reaches the emulated hosts in
 // memory. Azure SDKs take it as their Transport; see package azure below this one.
 func (l *Lab) HTTPClient() *http.Client { return l.session.Client() }
+
+// Dial connects code under test to a database or a cache in memory, by its public host name and
+// port: the DialContext of a driver's dialer (go-mssqldb), DialFunc (pgx), Dialer (go-redis). The
+// driver does TLS, for which it has to trust [Lab.RootCAs].
+func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return l.session.Emulator().Dial(ctx, network, address)
+}
+
+// RootCAs is the lab's CA, which signs the certificates of databases and caches.
+func (l *Lab) RootCAs() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(l.session.Emulator().Authority().RootPEM())
+	return roots
+}
 
 // Clock returns the lab's clock.
 func (l *Lab) Clock() *Clock { return &Clock{l.t, l.session.Emulator().Time()} }

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -245,6 +246,11 @@ func (s *Server) ControlClient() *control.Client {
 // Transport reaches the emulated hosts in memory, without TLS: for Go programs
 // in the same process, also inside a testing/synctest bubble.
 func (s *Server) Transport() http.RoundTripper { return s.gateway.Transport() }
+
+// Dial connects to an emulated database or cache in memory; see [gateway.Gateway.Dial].
+func (s *Server) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return s.gateway.Dial(ctx, network, address)
+}
 
 // HTTPClient reaches the emulated hosts as an application does: through the
 // proxy, over TLS, trusting the lab's CA alone.
