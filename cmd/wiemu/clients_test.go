@@ -241,6 +241,23 @@ func TestPageOfPostgreSQL(t *testing.T) {
 	}
 }
 
+// The page about a day with every resource shows what its commands print.
+func TestPageOfADay(t *testing.T) {
+	_, err := local.Find()
+	need(t, err, "PostgreSQL")
+	page := filepath.Join("docs", "what-ages-how.md")
+	out := runPage(t, page, "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	text, err := os.ReadFile(filepath.Join("..", "..", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(text), "```text\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	if shown == "" || !strings.Contains(out, shown) || !strings.Contains(out, "1 passed, 0 failed") {
+		t.Errorf("the page shows\n%s\nfound\n%s", shown, out)
+	}
+}
+
 // withDocker are blocks of the README that need it.
 var withDocker = regexp.MustCompile(`(?m)^(docker|wiemu (kind|compose|cluster|scenario run (\S+ )?--on)) `)
 
