@@ -177,7 +177,7 @@ func (s *session) refuse(code, text, detail, hint string) {
 
 // relay copies both ways until one side ends. broken is why it cannot begin.
 func (s *session) relay(ctx context.Context, broken error) {
-	began := time.Now()
+	began := s.servers.kit.Clock.Now()
 	up, down := &flow{from: s.conn, to: s.behind.Conn}, &flow{from: s.behind.Conn, to: s.conn}
 	var answered atomic.Bool // PostgreSQL owes nothing
 	answered.Store(true)
@@ -216,7 +216,7 @@ func (s *session) relay(ctx context.Context, broken error) {
 		why = "PostgreSQL closed it"
 	}
 	s.record(journal.OK, "the session of "+s.role+" ended: "+why, map[string]string{
-		"role": s.role, "sent": fmt.Sprint(up.bytes), "received": fmt.Sprint(down.bytes), "lasted": time.Since(began).Round(time.Millisecond).String(),
+		"role": s.role, "sent": fmt.Sprint(up.bytes), "received": fmt.Sprint(down.bytes), "lasted": s.servers.kit.Clock.Now().Sub(began).Round(time.Millisecond).String(),
 	})
 }
 
