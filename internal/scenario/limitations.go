@@ -9,9 +9,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/internal/azwi"
-	"github.com/wiemu/wiemu/internal/backend"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/lab"
 )
 
 // The names of the backends that scenarios run on.
@@ -106,7 +106,7 @@ var limitations = []struct {
 }{
 	{[]string{OnKind}, lockstepMode, "time in a cluster is real, and the programs of this scenario live on lab time (%)"},
 	{[]string{OnKind, OnCompose}, isolated, "programs are isolated only as processes of this machine, and this scenario isolates them (%)"},
-	{[]string{OnKind, OnCompose}, transparent, "names lead every program to the lab there, and this scenario leads connections, which takes processes of this machine (%)"},
+	{[]string{OnKind, OnCompose}, program, "there is no program to start behind a resource there, and this scenario needs one of this machine (%)"},
 	{[]string{OnKind}, ownIssuer, "a cluster has one issuer, and this scenario has issuers of its own (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("managedIdentity", func(a namedSpec) bool { return a.ManagedIdentity != "" }), "there is no machine with a managed identity, which this scenario needs (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("credential", func(a namedSpec) bool { return config.OfApplication(a.Credential) }), "the secrets and certificates of applications are handed out to processes alone, and this scenario needs one (%)"},
@@ -126,9 +126,12 @@ func isolated(s *Scenario) string {
 	return ""
 }
 
-func transparent(s *Scenario) string {
-	if s.Network == backend.Transparent {
-		return "network: " + string(s.Network)
+// program finds a resource that has a program of this machine behind it, such as PostgreSQL.
+func program(s *Scenario) string {
+	for _, e := range lab.Engines(s.lab) {
+		if e.URL == "" {
+			return e.Program + ": config." + e.Field
+		}
 	}
 	return ""
 }
