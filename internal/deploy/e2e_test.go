@@ -16,6 +16,8 @@ import (
 
 	kindcluster "sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
+
+	"github.com/wiemu/wiemu/internal/resource/postgres/postgrestest"
 )
 
 // plain is a kind cluster as anybody makes one: wiemu has no part in it.
@@ -27,7 +29,15 @@ type plain struct {
 // signs, runs an application in it, and takes everything away.
 func TestClusterThatWasThereAlready(t *testing.T) {
 	c := makePlain(t)
-	c.wiemu(t, "cluster", "install", "--image", "wiemu:local")
+	text, err := os.ReadFile(filepath.Join("testdata", "wiemu.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "wiemu.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "${POSTGRES}", postgrestest.InDocker(t))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.wiemu(t, "cluster", "install", "--image", "wiemu:local", "-f", file)
 	c.wiemu(t, "cluster", "apply", "-f", filepath.FromSlash("../../docs/examples/radixconfig.yaml"), "--env", "dev")
 	var read struct {
 		OK    bool
@@ -41,7 +51,7 @@ func TestClusterThatWasThereAlready(t *testing.T) {
 		t.Errorf("the cluster's own issuer made %q", token)
 	}
 
-	c.kubectl(t, "apply", "-f", filepath.Join("testdata", "others.yaml"))
+	c.kubectl(t, "apply", "-f", filepath.Join("testdata", "others.yaml"), "-f", filepath.Join("testdata", "databases.yaml"))
 	var refused struct {
 		OK    bool
 		Code  int
@@ -58,6 +68,16 @@ func TestClusterThatWasThereAlready(t *testing.T) {
 	c.answer(t, "my-radix-app-dev", "pod/unlabelled", &refused)
 	if refused.OK || refused.Code != 0 {
 		t.Errorf("a pod without the label met the emulator: %+v", refused)
+	}
+	for pod, want := range map[string]string{"sql": "[[web]]", "postgres": "[[web]]", "cache": "OK", "managed": "OK"} {
+		var let struct {
+			OK    bool
+			Value any
+			Error string
+		}
+		if c.answer(t, "my-radix-app-dev", "pod/"+pod, &let); !let.OK || fmt.Sprint(let.Value) != want {
+			t.Errorf("pod %s: expected %s, found %+v", pod, want, let)
+		}
 	}
 	if aliases := c.kubectl(t, "get", "pod", "unlabelled", "-n", "my-radix-app-dev", "-o", "jsonpath={.spec.hostAliases}"); aliases != "" {
 		t.Errorf("a pod without the label is told %s", aliases)
