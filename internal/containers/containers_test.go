@@ -25,7 +25,7 @@ func TestTheConfigurationInAContainerIsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lab, err := containers.NewConfiguration(want, "", false)
+		lab, err := containers.NewConfiguration(want, "", true) // some have a PostgreSQL that is started
 		if err != nil {
 			t.Fatal(err)
 		}
