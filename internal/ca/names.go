@@ -62,13 +62,14 @@ func (n names) serves(host string) bool {
 	return host == localhost || n.certifies(host)
 }
 
-// certifies reports whether a host, in lower case, is one of the names.
+// certifies reports whether a host, in lower case, is one of the names, or a wildcard for hosts with
+// a suffix, such as *.database.windows.net.
 func (n names) certifies(host string) bool {
 	if _, found := slices.BinarySearch(n.exact, host); found {
 		return true
 	}
 	for _, suffix := range n.suffixes {
-		if strings.HasSuffix(host, suffix) && hostname.IsName(host) {
+		if strings.HasSuffix(host, suffix) && hostname.IsName(strings.TrimPrefix(host, "*.")) {
 			return true
 		}
 	}

@@ -39,6 +39,22 @@ func (l *listener) host() string {
 	return "unknown." + l.servers.kit.Cloud().SQL
 }
 
+// certificateName is the name in the certificate for a client that asks for a host, or as mssql-jdbc does
+// for none: *.database.windows.net, as in Azure, where many clients have to be told that.
+// Source: the connection strings for JDBC of Azure's portal, which end with
+// hostNameInCertificate=*.database.windows.net (seen in many public repositories); mssql-jdbc,
+// SQLServerCertificateUtils.validateServerName, compares that with the certificate's name.
+func (l *listener) certificateName(asked string) string {
+	domain := "." + l.servers.kit.Cloud().SQL
+	if l.connection.Port == workerPort {
+		domain = worker + domain
+	}
+	if below, ok := strings.CutSuffix(asked, domain); asked == "" || ok && !strings.Contains(below, ".") {
+		return "*" + domain
+	}
+	return asked
+}
+
 // named returns the host that a login is for: what the program's connection was led by, else
 // what LOGIN7 says, which may have a protocol or a port, else what TLS says.
 func (l *listener) named(a tds.Attempt) string {

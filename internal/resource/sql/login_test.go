@@ -39,6 +39,21 @@ func TestWhoIsLoggedIn(t *testing.T) {
 	}
 }
 
+// The connection strings of Azure's portal name the certificate of all servers.
+func TestTheCertificateIsThatOfAllServers(t *testing.T) {
+	l := newLab(t, orders())
+	l.hosts = dialer{host: l.listen("", 1433)} // as in a container, where the address names nobody
+	must(t, l.servers.Put(sql.Server{Name: "another", Tenant: tokentest.Tenant}))
+	for _, option := range []string{"encrypt=true", "encrypt=true&hostNameInCertificate=*.database.windows.net", "encrypt=strict&hostNameInCertificate=" + host} {
+		if err := l.open(l.token(), "sales", option).PingContext(t.Context()); err != nil {
+			t.Errorf("%q: %v", option, err)
+		}
+	}
+	if err := l.open(l.token(), "sales", "encrypt=true&hostNameInCertificate=*.example.com").PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate of somebody else: %v", err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	l := newLab(t, orders(), sql.Server{Name: "archive", Tenant: another})
 	const failed = "Login failed for user '<token-identified principal>'."

@@ -174,9 +174,7 @@ func (s *Servers) User(name, database string, u User) error {
 func (s *Servers) ServeStream(ctx context.Context, c *hostmux.Connection) {
 	l := &listener{servers: s, connection: c}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if hello.ServerName == "" { // mssql-jdbc names nobody
-			hello.ServerName = l.host()
-		}
+		hello.ServerName = l.certificateName(strings.ToLower(hello.ServerName))
 		return c.Certificate(hello)
 	}}
 	name, _, _ := strings.Cut(l.host(), ".")
