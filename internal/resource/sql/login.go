@@ -25,6 +25,9 @@ type listener struct {
 	servers    *Servers
 	connection *hostmux.Connection
 	decided    bool // there was a login, which the journal has
+
+	heard   bool // it has said something; of clients
+	entered bool // it is a session, or was one; of clients
 }
 
 // host is the one that the connection is for, as far as it is known before the login.
@@ -98,6 +101,7 @@ type attempt struct {
 	*resource.Call
 	tds.Attempt
 	servers *Servers
+	enter   func() bool // makes the connection a session
 
 	name     string // of the server, as the host has it
 	arrived  bool   // where a redirect leads
@@ -120,7 +124,7 @@ func (l *listener) Login(ctx context.Context, made tds.Attempt) (tds.Session, er
 			call.Instead = "a Windows login"
 		}
 	}
-	a := &attempt{Call: call, Attempt: made, servers: l.servers}
+	a := &attempt{Call: call, Attempt: made, servers: l.servers, enter: func() bool { return l.servers.clients.enter(l) }}
 	a.name, a.arrived = l.server(host)
 	a.server = l.servers.server(a.name)
 	if failed := l.servers.kit.Login(ctx, l.connection, call, a); failed != nil {
@@ -195,6 +199,10 @@ func (a *attempt) Allow(refused *resource.Refusal) *resource.Failure {
 	}
 	if r := a.recognise(); r != nil {
 		return a.refuse(r)
+	}
+	if !a.enter() {
+		a.Check("sessions", fmt.Sprintf("%d at most", maxSessions), "one more", false)
+		return a.refuse(tooManySessions())
 	}
 	return nil
 }
@@ -293,10 +301,14 @@ func (l *listener) journal(err error) {
 	if err == nil || l.decided || errors.Is(err, net.ErrClosed) {
 		return
 	}
+	remedy := "Look at what the program says: an error of TLS means that it does not trust wiemu's CA, or that the name in the connection string is not the certificate's."
+	meaning := "The client did not speak TDS as far as its login, did not trust the certificate, or went away."
+	if errors.Is(err, errCrowded) {
+		meaning, remedy = "wiemu ends connections that say nothing when there are so many, and new ones if all have said something, so that others are answered.", "Look for what opens connections to a database and does not log in, such as a health check that never closes them."
+	}
 	l.servers.kit.Journal.Record(journal.Event{
 		Kind: journal.Access, Outcome: journal.Failed, Component: Name, Resource: l.servers.kit.Resource.Title, Host: l.host(), Error: "TDS",
 		Message: err.Error(), Summary: fmt.Sprintf("%s: a connection ended before its login: %v", l.servers.kit.Resource.Title, err),
-		Meaning: "The client did not speak TDS as far as its login, did not trust the certificate, or went away.",
-		Remedy:  "Look at what the program says: an error of TLS means that it does not trust wiemu's CA, or that the name in the connection string is not the certificate's.",
+		Meaning: meaning, Remedy: remedy,
 	})
 }

@@ -128,6 +128,15 @@ func transient(number int, database, server string) *tds.Error {
 	return unavailable(database, server)
 }
 
+// tooManySessions is 10928 of sessions, which are resource 2. Source: as transient.
+func tooManySessions() *refusal {
+	return &refusal{
+		&tds.Error{Number: 10928, State: 1, Class: 20, Message: fmt.Sprintf("Resource ID: 2. The session limit for the database is %d and has been reached. See 'https://docs.microsoft.com/azure/azure-sql/database/resource-limits-logical-server' for assistance.", maxSessions)},
+		fmt.Sprintf("As many clients are logged in to the servers of this lab as may be, %d: what a database of the tier Basic allows.", maxSessions),
+		"Look for connections that are not closed, and bound the pools.",
+	}
+}
+
 // tokenEnded is 18456 in an open session, whose token Azure SQL looks at again.
 // Source: azuredatastudio#14497, SqlClient#1333: state 233.
 func tokenEnded() *tds.Error {

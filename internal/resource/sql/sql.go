@@ -63,7 +63,8 @@ func Description() resource.Description {
 
 // Servers are the logical servers of a lab. They are safe for concurrent use.
 type Servers struct {
-	kit resource.Kit
+	kit     resource.Kit
+	clients clients
 
 	mu      sync.RWMutex
 	servers map[string]*server // by name
@@ -173,10 +174,21 @@ func (s *Servers) User(name, database string, u User) error {
 // ServeStream implements resource.StreamService.
 func (s *Servers) ServeStream(ctx context.Context, c *hostmux.Connection) {
 	l := &listener{servers: s, connection: c}
+	gone, isFirst := s.clients.arrive(l)
+	defer s.clients.leave(l)
+	if gone != nil {
+		_ = gone.connection.Close() // its client learns it from its next read
+		if isFirst {
+			l.journal(errCrowded)
+		}
+		if gone == l {
+			return
+		}
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		hello.ServerName = l.certificateName(strings.ToLower(hello.ServerName))
 		return c.Certificate(hello)
 	}}
 	name, _, _ := strings.Cut(l.host(), ".")
-	l.journal((&tds.Server{Handler: l, Name: name, TLS: config}).Serve(ctx, c))
+	l.journal((&tds.Server{Handler: l, Name: name, TLS: config, Heard: func() { s.clients.hear(l) }}).Serve(ctx, c))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -88,5 +89,38 @@ func TestSilentConnections(t *testing.T) {
 	open.Wait()
 	for _, c := range clients {
 		_ = c.Close()
+	}
+}
+
+// A client that is asked for its token has more time than the login had until then, but not
+// for ever.
+func TestTheTimeForAToken(t *testing.T) {
+	for name, row := range map[string]struct {
+		patience time.Duration
+		sends    bool
+		want     error
+	}{
+		"after the login's time": {0, true, nil},
+		"never":                  {time.Millisecond, false, os.ErrDeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer client.Close()
+			defer server.Close()
+			if err := server.SetReadDeadline(time.Now().Add(-time.Second)); err != nil { // the login's is over
+				t.Fatal(err)
+			}
+			go func() {
+				w := newWire(client)
+				if _, err := w.read(maxMessage); err == nil && row.sends { // FEDAUTHINFO
+					_ = w.send(packetFedAuth, []byte{14, 0, 0, 0, 10, 0, 0, 0, 'a', 0, '.', 0, 'b', 0, '.', 0, 'c', 0})
+				}
+			}()
+			a := &Attempt{Login: &Login{FedAuth: &FedAuth{Library: LibraryADAL}}}
+			err := (&Server{Handler: nobody{}, TokenTimeout: row.patience}).token(newWire(server), a)
+			if !errors.Is(err, row.want) || row.want == nil && a.Token != "a.b.c" {
+				t.Errorf("%q, %v", a.Token, err)
+			}
+		})
 	}
 }

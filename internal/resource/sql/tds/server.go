@@ -1,6 +1,7 @@
 package tds
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -95,12 +96,22 @@ type Server struct {
 	Name    string // of the server, in errors
 	TLS     *tls.Config
 
+	// Heard is called when a client has said something, if it is not nil.
+	Heard func()
+
 	// LoginTimeout is how long a login may take, in wall time, since it is about input and
 	// output. If 0, it is 30 seconds.
 	LoginTimeout time.Duration
+	// TokenTimeout is how long a client may take for the token that it was asked for, likewise:
+	// it gets one from Entra ID then, which takes a JVM that has just started long on a busy
+	// machine. If 0, it is three minutes.
+	TokenTimeout time.Duration
 }
 
-const loginTimeout = 30 * time.Second
+const (
+	loginTimeout = 30 * time.Second
+	tokenTimeout = 3 * time.Minute
+)
 
 // version is what Azure SQL Database says of itself, 12.0.2000.
 func version() [6]byte { return [6]byte{12, 0, 0x07, 0xD0, 0, 0} }
@@ -114,11 +125,7 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // the lab ends
 	defer conn.Close()
-	timeout := s.LoginTimeout
-	if timeout == 0 {
-		timeout = loginTimeout
-	}
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(cmp.Or(s.LoginTimeout, loginTimeout))); err != nil {
 		return err
 	}
 	w := newWire(conn)
@@ -126,6 +133,9 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	a := Attempt{Remote: conn.RemoteAddr(), SPID: w.spid}
 	if _, err := w.r.Peek(1); errors.Is(err, io.EOF) { // it looked whether the port is open
 		return nil
+	}
+	if s.Heard != nil {
+		s.Heard()
 	}
 	said, err := s.prelogin(w, &a)
 	if err != nil {
@@ -234,6 +244,9 @@ func (s *Server) token(w *wire, a *Attempt) error {
 	case LibraryADAL:
 		sts, spn := s.Handler.Authority(*a)
 		if err := w.send(packetReply, appendFedAuthInfo(nil, sts, spn)); err != nil {
+			return err
+		}
+		if err := w.conn.SetDeadline(time.Now().Add(cmp.Or(s.TokenTimeout, tokenTimeout))); err != nil {
 			return err
 		}
 		m, err := w.read(maxLoginMessage)
