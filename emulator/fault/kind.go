@@ -55,7 +55,7 @@ const (
 // Kinds returns every kind of fault, in the order in which a token meets them.
 // The slice is the caller's.
 func Kinds() []Kind {
-	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), roles(), answers(), rotations(), sql(), postgres(), redis())
+	return slices.Concat(keys(), files(), documents(), trusts(), tokens(), roles(), management(), answers(), rotations(), sql(), postgres(), redis())
 }
 
 // Named returns the kind with a name. Its error suggests the nearest name.

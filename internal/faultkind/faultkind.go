@@ -28,6 +28,8 @@ const (
 
 	AtPostgresSession = "PostgreSQL session" // an open session of a PostgreSQL server is sent something
 	AtRedisCommand    = "Redis command"      // a connection of a cache that has logged in is about to answer a command
+	AtCredentialWrite = "credential write"   // Resource Manager is about to write a federated credential
+	AtPrincipalLookup = "principal lookup"   // Resource Manager looks for the principal of a role assignment
 )
 
 // Faults of what Entra ID and the resources answer.
@@ -102,6 +104,12 @@ const (
 	AssignmentDelayed = "assignment-delayed"
 	NetworkRules      = "network-rules"
 	SessionsRevoked   = "sessions-revoked"
+)
+
+// Faults of what creates identities, credentials and roles.
+const (
+	ConcurrentWrites       = "concurrent-writes"
+	PrincipalNotReplicated = "principal-not-replicated"
 )
 
 // Faults of SQL servers.

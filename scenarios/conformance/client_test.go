@@ -95,3 +95,29 @@ func TestClientsOfTheRepository(t *testing.T) {
 		}
 	}
 }
+
+// What docs/trust-as-code.md shows of az is what a client runs.
+func TestTheLinesOfTrustAsCodeRun(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "trust-as-code.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join("clients", "azure-cli", "trust.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(string(page)) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "az ") && !strings.HasPrefix(line, "PRINCIPAL_ID=") || strings.HasPrefix(line, "az login ") {
+			continue // whose login is as two identities in the script
+		}
+		lines++
+		if !strings.Contains(string(script), line) {
+			t.Errorf("%s: not in clients/azure-cli/trust.sh", line)
+		}
+	}
+	if lines < 5 {
+		t.Errorf("the page has %d lines of az", lines)
+	}
+}

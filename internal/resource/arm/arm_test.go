@@ -98,7 +98,7 @@ func (w *world) workload(clientID, namespace, account string) azcore.TokenCreden
 		token, err := from.Mint(ctx, issuer.TokenRequest{Namespace: namespace, ServiceAccount: account, Audiences: []string{cloud.Public().TokenExchange}})
 		return token.Raw, err
 	}
-	cred, err := azidentity.NewClientAssertionCredential(tenantID, clientID, assertion, &azidentity.ClientAssertionCredentialOptions{ClientOptions: w.client(), DisableInstanceDiscovery: true})
+	cred, err := azidentity.NewClientAssertionCredential(w.Config().Tenants[0].ID, clientID, assertion, &azidentity.ClientAssertionCredentialOptions{ClientOptions: w.client(), DisableInstanceDiscovery: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}

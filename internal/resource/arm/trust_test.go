@@ -1,8 +1,12 @@
 package arm_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/authorization/armauthorization/v2"
@@ -10,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/lab"
 )
 
@@ -79,11 +84,15 @@ func (w *world) vault() string {
 }
 
 func (w *world) read(clientID string) (string, error) {
-	c, err := azsecrets.NewClient("https://orders.vault.azure.net", w.workload(clientID, "shop", "web-sa"), &azsecrets.ClientOptions{ClientOptions: w.client()})
+	return w.secret("orders", "password", w.workload(clientID, "shop", "web-sa"))
+}
+
+func (w *world) secret(vault, name string, who azcore.TokenCredential) (string, error) {
+	c, err := azsecrets.NewClient("https://"+vault+".vault.azure.net", who, &azsecrets.ClientOptions{ClientOptions: w.client()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	got, err := c.GetSecret(w.t.Context(), "password", "", nil)
+	got, err := c.GetSecret(w.t.Context(), name, "", nil)
 	if err != nil {
 		return "", err
 	}
@@ -244,5 +253,46 @@ func TestProviders(t *testing.T) {
 	}
 	if n < 60 {
 		t.Errorf("%d providers", n)
+	}
+}
+
+// With the wiemu.yaml of docs/trust-as-code.md, the workload that may create makes what another
+// one needs.
+func TestThePage(t *testing.T) {
+	file := filepath.Join("..", "..", "..", "docs", "trust-as-code.md")
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	c, err := config.Parse(file, []byte(block))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lab.New(t.Context(), c, lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	w, ci := &world{l, t}, l.Config().Workloads[0]
+	deploy := w.workload(ci.ClientID, ci.Namespace, ci.ServiceAccount)
+	at := "/subscriptions/" + l.Config().Subscriptions[0].ID + "/resourceGroups/"
+	do := func(request, body string) answer {
+		a := w.ask(deploy, request, body)
+		if a.status != 201 {
+			t.Fatalf("%s: %d %s", request, a.status, a.body)
+		}
+		return a
+	}
+	do("PUT "+at+"shop"+groups2022, `{"location": "westeurope"}`)
+	made := do("PUT "+at+"shop/"+identities+"/web"+v2024, `{"location": "westeurope"}`)
+	do("PUT "+at+"shop/"+identities+"/web/federatedIdentityCredentials/cluster"+v2024, trust(l.Issuers()[0].URL(), "system:serviceaccount:shop:web-sa"))
+	do("PUT "+at+"wiemu/providers/Microsoft.KeyVault/vaults/mykeyvault"+assignments+nobody+v2022, `{"properties": {"roleDefinitionId": "`+secretsUser+`", "principalId": "`+made.member(t, "properties", "principalId")+`"}}`)
+	if got, err := w.secret("mykeyvault", "mysecret", w.workload(made.member(t, "properties", "clientId"), "shop", "web-sa")); err != nil || got != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := w.secret("mykeyvault", "mysecret", deploy); !refusedWith(err, "Forbidden") {
+		t.Errorf("who may create reads the secret: %v", err)
 	}
 }

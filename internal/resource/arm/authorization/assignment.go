@@ -9,7 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -255,22 +256,36 @@ func (s *service) wanted(c *rest.Call, scope, name string, r request) (roles.Ass
 // principal is taken with a type: azure-docs, role-based-access-control/troubleshooting.md,
 // "Symptom - Assigning a role to a new principal sometimes fails".
 func (s *service) checkPrincipal(c *rest.Call, r request) *resource.Failure {
-	_, ok := s.Kit.Directory.PrincipalByObjectID(c.Caller.Tenant, r.PrincipalID)
+	p, ok := s.Kit.Directory.PrincipalByObjectID(c.Caller.Tenant, r.PrincipalID)
+	late := ""
+	if ok && r.PrincipalType == "" && !p.CreatedAt.IsZero() {
+		age := s.Kit.Clock.Now().Sub(p.CreatedAt)
+		h, hit := s.Kit.Faults.HitCall(c.Context(), faultkind.PrincipalNotReplicated, c.About(), func(h faults.Hit) bool { return age < h.Duration("delay") })
+		if hit {
+			ok, late = false, fmt.Sprintf("%s was made %s ago, and is not found for %s.", p.DisplayName, age.Round(time.Second), h.Duration("delay"))
+		}
+	}
 	switch {
 	case ok && r.PrincipalType != "" && !strings.EqualFold(r.PrincipalType, "ServicePrincipal"):
 		return rest.BadRequest("UnmatchedPrincipalType", fmt.Sprintf("The PrincipalId '%s' has type 'ServicePrincipal' , which is different from specified PrinciaplType '%s'.", compact(r.PrincipalID), r.PrincipalType), "Applications and managed identities are service principals.")
 	case ok || r.PrincipalType != "":
 		return nil
 	}
+	if late != "" {
+		return principalNotFound(c, r, late, "Set principalType to ServicePrincipal, or try again later.")
+	}
 	meaning := "The tenant has no service principal with this object id."
-	var p *directory.Principal
 	if p, ok = s.Kit.Directory.Principal(c.Caller.Tenant, r.PrincipalID); ok {
 		meaning += fmt.Sprintf(" It is the client id of %s, whose object id is %s.", p.DisplayName, p.ObjectID)
 	} else if p, ok = s.Kit.Directory.ApplicationByObjectID(c.Caller.Tenant, r.PrincipalID); ok {
 		meaning += fmt.Sprintf(" It is the object id of the app registration %s; that of its service principal is %s.", p.DisplayName, p.ObjectID)
 	}
+	return principalNotFound(c, r, meaning, "Name the object id of the service principal (principalId of a managed identity).")
+}
+
+func principalNotFound(c *rest.Call, r request, meaning, remedy string) *resource.Failure {
 	return resource.Fail(http.StatusBadRequest, "PrincipalNotFound", fmt.Sprintf("Principal %s does not exist in the directory %s. Check that you have the correct principal ID. If you are creating this principal and then immediately assigning a role, this error might be related to a replication delay. "+
-		"In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype", compact(r.PrincipalID), c.Caller.Tenant), meaning, "Name the object id of the service principal (principalId of a managed identity).")
+		"In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype", compact(r.PrincipalID), c.Caller.Tenant), meaning, remedy)
 }
 
 // deleteAssignment answers with what it was, or with 204.

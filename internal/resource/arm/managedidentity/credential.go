@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/tenants"
@@ -97,7 +99,7 @@ func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed := check(name, asked.Properties); failed != nil {
 		return rest.Reply{}, failed
 	}
-	done, failed := s.begin(p)
+	done, failed := s.begin(c, p)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -134,7 +136,7 @@ func (s *service) deleteCredential(c *rest.Call) (rest.Reply, *resource.Failure)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	done, failed := s.begin(p)
+	done, failed := s.begin(c, p)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -160,12 +162,20 @@ func (s *service) deleteCredential(c *rest.Call) (rest.Reply, *resource.Failure)
 // begin claims an identity for a write of its federated credentials, until done is called.
 // Source: the text of crossplane-contrib/provider-upjet-azure#689; the status of the table of
 // entra-docs, workload-identity-federation-considerations.md, "Errors".
-func (s *service) begin(p *directory.Principal) (done func(), failed *resource.Failure) {
+func (s *service) begin(c *rest.Call, p *directory.Principal) (done func(), failed *resource.Failure) {
 	key := strings.ToLower(p.ResourceID)
 	if _, busy := s.writing.LoadOrStore(key, true); busy {
 		return nil, resource.Fail(http.StatusConflict, "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity",
 			fmt.Sprintf("Too many Federated Identity Credentials are written concurrently for the managed identity '%s'. Concurrent Federated Identity Credentials writes under the same managed identity are not supported.", p.ResourceID),
 			"Another federated credential of the same managed identity is being written.", "Write them one after the other: depends_on in Terraform, @batchSize(1) or dependsOn in Bicep; or try again.")
+	}
+	if h, hit := s.Kit.Faults.HitCall(c.Context(), faultkind.ConcurrentWrites, c.About(), nil); hit {
+		timer := time.NewTimer(h.Duration("latency")) // on the machine's clock: it delays input and output
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.Context().Done():
+		}
 	}
 	return func() { s.writing.Delete(key) }, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -183,6 +184,11 @@ func (c *Call) May(action, scope string) bool {
 	return c.Kit.Roles.Decide(roles.Request{
 		Tenant: c.Caller.Tenant, ObjectID: c.Caller.ObjectID, ClientID: c.Caller.ClientID, Scope: scope, Needs: [][]roles.Action{{roles.Control(action)}},
 	}).Allowed
+}
+
+// About is what faults know of the call.
+func (c *Call) About() faults.Subject {
+	return faults.Subject{Component: c.Kit.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
 }
 
 // apiVersion refuses requests without one.

@@ -1,0 +1,25 @@
+package fault
+
+import "github.com/wiemu/wiemu/internal/faultkind"
+
+// management are faults of what creates identities, credentials and roles.
+func management() []Kind {
+	return []Kind{
+		{
+			Name: faultkind.ConcurrentWrites, Point: faultkind.AtCredentialWrite, Selects: []string{selectClient, selectResource},
+			Summary: "a write of a federated credential takes as long as in Azure, so that another one meets it",
+			Description: "Azure refuses to write two federated credentials of one managed identity at once, with 409 ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity. Here a write is over before the next request arrives, so code that writes them side by side passes; with this fault it is refused as in Azure. " +
+				"Code that writes one after the other only gets slower. Source: crossplane-contrib/provider-upjet-azure#689.",
+			Parameters: []Parameter{{Name: "latency", Type: TypeDuration, Default: "300ms", Description: "how long a write takes, in real time"}},
+			Example:    "concurrent-writes latency=1s",
+		},
+		{
+			Name: faultkind.PrincipalNotReplicated, Point: faultkind.AtPrincipalLookup, Selects: []string{selectClient, selectResource},
+			Summary: "whoever assigns a role does not find a principal that was made a moment ago",
+			Description: "Resource Manager looks for the principal of a role assignment in a copy of the directory, which a new managed identity or application reaches after a while: until then it answers 400 PrincipalNotFound, unless the assignment says the principalType. " +
+				"Principals of wiemu.yaml have been there for long. Source: azure-docs, role-based-access-control/troubleshooting.md (\"Assigning a role to a new principal sometimes fails\").",
+			Parameters: []Parameter{{Name: "delay", Type: TypeDuration, Default: "30s", Description: "how long a new principal is not found, in lab time"}},
+			Example:    "principal-not-replicated delay=2m",
+		},
+	}
+}
