@@ -241,6 +241,21 @@ func TestPageOfPostgreSQL(t *testing.T) {
 	}
 }
 
+// The page of Redis leads from nothing to a program that uses a cache.
+func TestPageOfRedis(t *testing.T) {
+	out := runPage(t, filepath.Join("docs", "resources", "redis.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	for _, want := range []string{
+		"two loaves of bread",
+		"set by my-radix-app-web: refused with NOPERM",
+		"Assign the identity a policy that does",
+		"2 passed, 0 failed",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
 // The page about a day with every resource shows what its commands print.
 func TestPageOfADay(t *testing.T) {
 	_, err := local.Find()
