@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -49,6 +52,62 @@ func BenchmarkPostgreSQL(b *testing.B) {
 			})
 		}
 		_ = conn.Close(context.Background())
+	}
+}
+
+// What goes through wiemu in one run, as a share of what PostgreSQL itself sends or takes: each
+// is measured right after the other, so that what else the machine does slows both.
+func BenchmarkBandwidth(b *testing.B) {
+	needPostgreSQL(b)
+	own, err := local.Start(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = own.Close() })
+	cfg, _ := pgconn.ParseConfig(own.ConnString()) // it answers
+	server := app()
+	server.URL = "postgres://wiemu:secret@/postgres?sslmode=disable&host=" + cfg.Host
+	l := newLab(b, server)
+	through, err := l.connect("Orders API", "orders", l.token(nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	directly, err := pgconn.Connect(context.Background(), own.ConnString())
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := bytes.Repeat(append(bytes.Repeat([]byte("x"), 999), '\n'), 50_000)
+	for _, conn := range []*pgconn.PgConn{through, directly} {
+		if _, err := run(conn, "create temp table copied (t text)"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, move := range map[string]func(*pgconn.PgConn) error{
+		"rows": func(conn *pgconn.PgConn) error {
+			return conn.Exec(context.Background(), "select repeat('x', 999) from generate_series(1, 50000)").Close()
+		},
+		"copy out": func(conn *pgconn.PgConn) error {
+			_, err := conn.CopyTo(context.Background(), io.Discard, "copy (select repeat('x', 999) from generate_series(1, 50000)) to stdout")
+			return err
+		},
+		"copy in": func(conn *pgconn.PgConn) error {
+			_, err := conn.CopyFrom(context.Background(), bytes.NewReader(line), "copy copied from stdin")
+			return err
+		},
+	} {
+		b.Run("50 MB, "+name, func(b *testing.B) {
+			var took [2]time.Duration
+			for b.Loop() {
+				for n, conn := range []*pgconn.PgConn{through, directly} {
+					began := time.Now()
+					if err := move(conn); err != nil {
+						b.Fatal(err)
+					}
+					took[n] += time.Since(began)
+				}
+			}
+			b.ReportMetric(100*float64(took[1])/float64(took[0]), "%ofPostgreSQL's")
+		})
 	}
 }
 

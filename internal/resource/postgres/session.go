@@ -197,8 +197,8 @@ func (s *session) relay(ctx context.Context, broken error) {
 		}
 		down.after = busy.answered
 		ended := make(chan bool, 2)
-		go func() { down.copy(); ended <- true }()
-		go func() { up.copy(); ended <- true }()
+		go func() { down.copy(downBuffer); ended <- true }()
+		go func() { up.copy(upBuffer); ended <- true }()
 		<-ended
 		_ = s.conn.Close()
 		_ = s.behind.Conn.Close()
@@ -234,11 +234,15 @@ type flow struct {
 // terminate is the message with which a client ends its session.
 const terminate = "X\x00\x00\x00\x04"
 
-// flowBuffer is how much is copied at once; TLS records have 16 KiB.
-const flowBuffer = 64 << 10
+// How much is copied at once: what a unix socket holds, of which more is there the longer the
+// client takes. (Its PostgreSQL needs some MB for each session.)
+const (
+	upBuffer   = 64 << 10
+	downBuffer = 256 << 10
+)
 
-func (f *flow) copy() {
-	buffer := make([]byte, flowBuffer)
+func (f *flow) copy(most int) {
+	buffer := make([]byte, most)
 	for {
 		n, err := f.from.Read(buffer)
 		if n > 0 {

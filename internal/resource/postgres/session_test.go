@@ -362,7 +362,7 @@ func TestLongNames(t *testing.T) {
 		}
 		_ = conn.Close(t.Context())
 	}
-	if e := l.last("log in as " + umlauts[:62]); e.Outcome != journal.Granted {
+	if e := l.last("log in as " + umlauts[:62] + " to postgres"); e.Outcome != journal.Granted {
 		t.Errorf("the journal has %+v", e)
 	}
 }

@@ -167,3 +167,36 @@ func FuzzStartup(f *testing.F) {
 		}
 	})
 }
+
+// What a client sends for a password is read to its end and not a byte further, or refused; and
+// what PostgreSQL sends last is looked through for the reason of the end, whatever it is.
+func FuzzMessages(f *testing.F) {
+	f.Add([]byte("p\x00\x00\x00\x0btoken\x00\x00rest"))
+	f.Add([]byte("p\x00\x00\x00\x04"))
+	f.Add([]byte("X\x00\x00\x00\x04"))
+	f.Add([]byte("p\xff\xff\xff\xff"))
+	f.Add([]byte("E\x00\x00\x00\x30SFATAL\x00VFATAL\x00C57P01\x00Mterminating\x00\x00"))
+	f.Add([]byte("VFATAL\x00C\x00M\x00"))
+	f.Add([]byte("C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I"))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		in := bytes.NewReader(sent)
+		password, err := readPassword(in)
+		var bad *malformed
+		switch {
+		case err == nil:
+			again, encodes := (&pgproto3.PasswordMessage{Password: password}).Encode(nil)
+			if read := len(sent) - in.Len(); encodes != nil || read < len(again) || !bytes.HasPrefix(sent, again[:1]) || sent[read-1] != 0 || strings.ContainsRune(password, 0) {
+				t.Errorf("%q of %q, of which %d bytes were read: %v", password, sent, read, encodes)
+			}
+		case !errors.As(err, &bad) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			t.Errorf("%v", err)
+		}
+		code, message := fatal(sent)
+		if (code != "" || message != "") && !bytes.Contains(sent, []byte("VFATAL\x00")) {
+			t.Errorf("%q ends a session with %q, %q", sent, code, message)
+		}
+		if isReady(sent) && len(sent) < 6 {
+			t.Errorf("%q is ready", sent)
+		}
+	})
+}
