@@ -56,11 +56,8 @@ type Config struct {
 	ProxyListen string // of the proxy; "" is 127.0.0.1:0
 
 	// StreamListen is the IP address on which the ports of Streams are opened, for clients
-	// whose names lead there. If empty, streams are reached by the proxy and by being led
-	// alone. (Where only the proxy is possible and drivers do not heed it, a port of loopback
-	// that a driver is told by variables, such as libpq's PGHOSTADDR and PGPORT, would be opened
-	// by listenStreams, too: on a free port, and named beside the proxy's variables in
-	// session.PodEnv.)
+	// whose names lead there. If empty, streams are reached by the proxy, by being led, and those
+	// with Variables by these, at an address of loopback.
 	StreamListen string
 
 	// Dial reaches allowed and loopback hosts; nil is net.Dialer's.
@@ -94,6 +91,8 @@ type Gateway struct {
 	listener, outer, isolated net.Listener
 	metadata                  net.Listener
 	streams                   map[uint16]net.Listener // by port
+	directs                   []direct                // of streams with variables
+	variables                 []string                // see Variables
 	handover                  *handover.Listener      // nil: programs cannot be led on this system
 }
 
@@ -205,12 +204,22 @@ func (g *Gateway) Start() (err error) {
 	if err != nil {
 		return err
 	}
+	directs, variables, err := g.listenDirect()
+	for _, d := range directs {
+		opened = append(opened, d)
+	}
+	if err != nil {
+		return err
+	}
 	if g.handover, err = handover.Listen(); err != nil { // such as on another system: then programs go by the proxy
 		g.log.Debug("programs cannot be led to this lab", "error", err)
 		err = nil
 	}
 	g.listener, g.outer, g.isolated, g.metadata = opened[0], opened[1], opened[2], opened[3]
-	g.streams = streams
+	g.streams, g.directs, g.variables = streams, directs, variables
+	for _, d := range directs {
+		g.serve(fmt.Sprintf("port %d", d.port), func() error { return g.acceptStreams(d.Listener, d.port) })
+	}
 	for port, listener := range streams {
 		g.serve(fmt.Sprintf("port %d", port), func() error { return g.acceptStreams(listener, port) })
 	}
@@ -250,6 +259,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 	errs := []error{g.proxyDoor.Close(), g.isolatedDoor.Close(), g.metadataDoor.Close()}
 	for _, listener := range g.streams {
 		errs = append(errs, listener.Close())
+	}
+	for _, d := range g.directs {
+		errs = append(errs, d.Close())
 	}
 	if g.handover != nil {
 		errs = append(errs, g.handover.Close())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,6 +92,62 @@ func (g *Gateway) listenStreams() (opened map[uint16]net.Listener, err error) {
 		}
 	}
 	return opened, nil
+}
+
+// listenDirect opens a port of loopback for each stream that clients are led to by variables, and
+// which has something behind it, and returns the variables: at an address that nothing else uses,
+// so that the port is the stream's own, or where that cannot be had, on a free port.
+func (g *Gateway) listenDirect() (opened []direct, variables []string, err error) {
+	for i := range g.proxy.streams {
+		s := &g.proxy.streams[i]
+		if s.Variables == nil || s.Unused {
+			continue
+		}
+		listener, err := g.arrivals.listenFirst("port of "+s.Hosts[0], directAddresses(s.Ports[0]))
+		if err != nil {
+			return opened, nil, err
+		}
+		opened = append(opened, direct{listener, s.Ports[0]})
+		at, err := netip.ParseAddrPort(listener.Addr().String())
+		if err != nil {
+			return opened, nil, fmt.Errorf("the address of the %s: %w", "port of "+s.Hosts[0], err)
+		}
+		variables = append(variables, s.Variables(at)...)
+	}
+	return opened, variables, nil
+}
+
+// direct is a listener for the connections to a port of a stream.
+type direct struct {
+	net.Listener
+	port uint16
+}
+
+// directAddresses are those at which a port is looked for. On Linux and Windows all of 127.0.0.0/8
+// is this machine; led programs have 127.77.0.0/16 and 127.78.0.0/16.
+func directAddresses(port uint16) (all []string) {
+	for n := range 32 {
+		all = append(all, fmt.Sprintf("127.79.0.%d:%d", n+1, port))
+	}
+	return append(all, "127.0.0.1:0")
+}
+
+// listenFirst listens on the first of some addresses that is free.
+func (a *arrivals) listenFirst(name string, addresses []string) (l net.Listener, err error) {
+	for _, address := range addresses {
+		if l, err = a.listen(name, address); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
+// Variables, NAME=VALUE, lead clients of streams to the gateway that heed no proxy; none before
+// Start.
+func (g *Gateway) Variables() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.variables)
 }
 
 // acceptStreams serves the connections to a port of streams.

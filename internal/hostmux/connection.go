@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -22,6 +23,9 @@ type Stream struct {
 	// Only is the one host that there is. Connections that name none are taken to be for it.
 	// If empty, there are none, or several.
 	Only string
+	// Variables, NAME=VALUE, lead clients that heed no proxy to an address of this machine, at
+	// which the first of Ports is opened for them. If nil, there is none.
+	Variables func(at netip.AddrPort) []string
 	// Serve is given each connection, without TLS. The connection is closed when it returns,
 	// or when the gateway closes, and the context ends then; it knows the program, if that was
 	// led (journals.ProgramOf).

@@ -189,7 +189,7 @@ func (l *Lab) Streams() []hostmux.Stream {
 			continue
 		}
 		for _, host := range d.Hosts(l.cloud) {
-			s := hostmux.Stream{Hosts: []string{host}, Ports: d.Ports(host), Serve: made.ServeStream}
+			s := hostmux.Stream{Hosts: []string{host}, Ports: d.Ports(host), Variables: d.Variables, Serve: made.ServeStream}
 			there := d.At(host, instances(made))
 			if s.Unused = len(there) == 0; len(there) == 1 {
 				s.Only = there[0]

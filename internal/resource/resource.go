@@ -9,6 +9,7 @@ package resource
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -43,6 +44,9 @@ type Description struct {
 	// Ports are where a resource that is a stream of bytes is reached on a host of Hosts, such
 	// as 5432: see On. If nil, the resource is HTTP over TLS on port 443.
 	Ports func(host string) []uint16
+	// Variables name an address of this machine to clients of a stream that heed no proxy and
+	// may be told an address by variables, NAME=VALUE. If nil, there are none.
+	Variables func(at netip.AddrPort) []string
 
 	// Has reports whether an instance, by its name in lower case, has a host below one of
 	// Hosts that begins with a dot. If nil, each has one below each of them.

@@ -207,6 +207,9 @@ func (s *Server) LedHosts() []string { return s.gateway.LedHosts() }
 // MetadataAddress is the host:port of what answers led programs as 169.254.169.254:80.
 func (s *Server) MetadataAddress() string { return s.gateway.MetadataAddress() }
 
+// Variables lead clients to databases that heed no proxy, such as libpq.
+func (s *Server) Variables() []string { return s.gateway.Variables() }
+
 // OpenPorts are those, besides 443, on which applications are let through to
 // allowed hosts outside.
 func (s *Server) OpenPorts() []uint16 { return s.gateway.OpenPorts() }

@@ -22,7 +22,8 @@ type PodEnv struct {
 	TenantID      string    `json:"tenantId"`
 	TokenFile     string    `json:"tokenFile"`
 	AuthorityHost string    `json:"authorityHost"`
-	ProxyURL      string    `json:"proxyUrl"` // if empty, programs are led in another way
+	ProxyURL      string    `json:"proxyUrl"`          // if empty, programs are led in another way
+	Drivers       []string  `json:"drivers,omitempty"` // variables, NAME=VALUE, by which drivers of databases reach the lab that heed no proxy, such as libpq's PGHOSTADDR
 	Bundle        ca.Bundle `json:"bundle"`
 	ConfigDir     string    `json:"configDir"` // of the logins and settings of command-line tools. Empty in a container, which has its own
 
@@ -62,6 +63,7 @@ type PodEnv struct {
 // proxy, those of the pod's own variables included, unless some of its connections may need
 // one.
 func (e PodEnv) Led(withProxy bool) PodEnv {
+	e.Drivers = nil
 	if !withProxy {
 		e.ProxyURL, e.withoutProxy = "", true
 	}
@@ -103,6 +105,7 @@ func (e PodEnv) Environ(base []string) []string {
 	if e.ProxyURL != "" {
 		java = append(java, gateway.JavaOptions(e.ProxyURL)...)
 		env = process.SetVariables(env, gateway.Environ(e.ProxyURL)...)
+		env = process.SetVariables(env, e.drivers(env)...)
 	}
 	env = process.SetVariables(env, "JAVA_TOOL_OPTIONS="+mergeOptions(inherited, java))
 	if e.ConfigDir != "" {
@@ -173,4 +176,20 @@ func mergeOptions(line string, options []string) string {
 		line = same.ReplaceAllString(line, "")
 	}
 	return strings.TrimSpace(line + " " + strings.Join(options, " "))
+}
+
+// drivers are Drivers, unless the program or its caller says itself where its PostgreSQL is:
+// another address, a service, or this machine as what is taken where nothing is named.
+func (e PodEnv) drivers(env []string) []string {
+	ours := func(address string) bool { return strings.HasPrefix(address, "127.79.") } // of another lab
+	for _, name := range []string{"PGHOSTADDR", "PGSERVICE"} {
+		if v := process.Variable(env, name); v != "" && !ours(v) && !slices.Contains(e.Drivers, name+"="+v) {
+			return nil
+		}
+	}
+	switch host := process.Variable(env, "PGHOST"); {
+	case strings.HasPrefix(host, "/"), strings.HasPrefix(host, "127."), host == "localhost", host == "::1":
+		return nil
+	}
+	return e.Drivers
 }

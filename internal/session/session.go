@@ -225,7 +225,7 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 	}
 	admitted.volume, admitted.Env = volume, PodEnv{
 		ClientID: d.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: l.emulator.Cloud().Authority(),
-		ProxyURL: l.emulator.ProxyURL(), IsolatedProxy: l.emulator.IsolatedAddress(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
+		ProxyURL: l.emulator.ProxyURL(), IsolatedProxy: l.emulator.IsolatedAddress(), Drivers: l.emulator.Variables(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
 	}
 	if address := l.emulator.HandoverAddress(); address != "" {
 		admitted.Env.Leading = &Leading{Handover: address, Hosts: l.emulator.LedHosts(), Metadata: l.emulator.MetadataAddress()}

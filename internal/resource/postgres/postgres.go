@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ const Port = 5432
 // Description is Azure Database for PostgreSQL in the table of resources.
 func Description() resource.Description {
 	return resource.Description{
-		Name: Name, Title: "Azure Database for PostgreSQL", Ports: resource.On(Port),
+		Name: Name, Title: "Azure Database for PostgreSQL", Ports: resource.On(Port), Variables: variables,
 		// The service principal of Azure's open-source databases (MySQL and MariaDB, too).
 		AppID: "123cd850-d9df-40bd-94d5-c9f07b7fa203",
 		// To the letter: with a slash at its end it was refused (Azure/azure-sdk-for-java#42632 and
@@ -47,6 +48,17 @@ func Description() resource.Description {
 			return New(k, servers)
 		},
 	}
+}
+
+// variables lead programs that link libpq, which heeds no proxy, to an address: it connects there
+// by whatever name, and verifies the name. Source: PostgreSQL documentation, "Environment
+// Variables", "Parameter Key Words" (hostaddr).
+func variables(at netip.AddrPort) []string {
+	all := []string{"PGHOSTADDR=" + at.Addr().String()}
+	if at.Port() != Port { // which programs may name themselves
+		all = append(all, fmt.Sprintf("PGPORT=%d", at.Port()))
+	}
+	return all
 }
 
 // Audience is what tokens are for, such as https://ossrdbms-aad.database.windows.net.
