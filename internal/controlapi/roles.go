@@ -23,20 +23,24 @@ func (s *Server) handleRoles() {
 func (s *Server) roles(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	var who holder
-	var on resource.Scope
+	var on []resource.Scope
 	var err error
+	tenant := ""
 	if text := q.Get("scope"); text != "" {
-		if on, err = s.scope(text); err != nil {
+		if on, err = s.scopes(text); err != nil {
 			return nil, err
 		}
+		tenant = on[0].Tenant
 	}
 	if text := q.Get("identity"); text != "" {
-		if who, err = s.holder(on.Tenant, text); err != nil {
+		if who, err = s.holder(tenant, text); err != nil {
 			return nil, err
 		}
 	}
 	near := func(scope string) bool {
-		return on.ID == "" || roles.Within(on.ID, scope) || roles.Within(scope, on.ID)
+		return on == nil || slices.ContainsFunc(on, func(at resource.Scope) bool {
+			return roles.Within(at.ID, scope) || roles.Within(scope, at.ID)
+		})
 	}
 	set := s.lab.Roles()
 	listed := control.Roles{Assignments: []control.RoleAssignment{}}
@@ -48,10 +52,14 @@ func (s *Server) roles(r *http.Request) (any, error) {
 			listed.Open = append(listed.Open, scope)
 		}
 	}
+	s.policies(&listed, near, who)
 	return listed, nil
 }
 
 func (s *Server) assignRole(_ *http.Request, c control.RoleChange) (any, error) {
+	if cache, ok := s.cache(c); ok {
+		return s.changePolicy(c, cache, true)
+	}
 	wanted, on, err := s.wanted(c)
 	if err != nil {
 		return nil, err
@@ -72,6 +80,9 @@ func (s *Server) assignRole(_ *http.Request, c control.RoleChange) (any, error) 
 }
 
 func (s *Server) removeRole(_ *http.Request, c control.RoleChange) (any, error) {
+	if cache, ok := s.cache(c); ok {
+		return s.changePolicy(c, cache, false)
+	}
 	wanted, on, err := s.wanted(c)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,9 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/redis"
+	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
@@ -132,5 +135,69 @@ func TestRolesStayAsTheyAre(t *testing.T) {
 	c, _ := openRoles(t)
 	if _, err := c.RemoveRole(t.Context(), control.RoleChange{Identity: "*", Role: "Reader", Scope: "kv-one"}); err == nil || !strings.Contains(err.Error(), "every identity does not have the role Reader on Microsoft.KeyVault/vaults/Kv-One; it has none") {
 		t.Error(err)
+	}
+}
+
+// Caches have data access policies in place of roles, and what else has the name of one keeps its
+// roles. In a database server it is done by statements.
+func TestPoliciesOfCaches(t *testing.T) {
+	l := newLab(t, config.Config{
+		Tenants:      []config.Tenant{{ID: tenant}},
+		Applications: []config.Application{{Principal: config.Principal{ClientID: clientID, Name: "shop"}}},
+		Vaults:       []config.Vault{{Name: "orders"}},
+		Resources: map[string]any{
+			"redis": &redis.Settings{
+				{Name: "orders", Policies: map[string]string{"app": "+@read ~app:*"}, Access: redis.PolicyAssignments{{Identity: "shop", Policy: "Data Reader"}}},
+				{Name: "open", Region: "norwayeast"},
+			},
+			"sqlServers":      &sql.Settings{{Name: "shop-sql"}},
+			"postgresServers": &postgres.Settings{{Name: "shop-pg"}},
+		},
+	})
+	c := controlapi.InMemory("secret", controlapi.New(l, controlapi.Endpoints{}, "secret"))
+	for _, row := range []struct {
+		change control.RoleChange
+		remove bool
+		want   string // summary or error
+	}{
+		{control.RoleChange{Identity: "shop", Role: "app", Scope: "orders"}, false, "shop has the data access policy app on Microsoft.Cache/redis/orders"},
+		{control.RoleChange{Identity: "shop", Role: "app", Scope: "orders.redis.cache.windows.net"}, false, "shop has the data access policy app on Microsoft.Cache/redis/orders already"},
+		{control.RoleChange{Identity: "shop", Role: "Data Reader", Scope: "orders"}, false, "already, by redis[0].access[0] of wiemu.yaml"},
+		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "orders"}, false, "shop has the role Reader on Microsoft.KeyVault/vaults/orders"},
+		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "orders.redis.cache.windows.net"}, false, "expected a data access policy of the cache orders: Data Contributor, Data Owner, Data Reader, default, app"},
+		{control.RoleChange{Identity: "shop", Role: "Data Owner", Scope: "orders"}, true, "shop does not have the data access policy Data Owner on Microsoft.Cache/redis/orders; it has Data Reader, app"},
+		{control.RoleChange{Identity: "shop", Role: "Data Reader", Scope: "orders"}, true, "shop does not have the data access policy Data Reader on Microsoft.Cache/redis/orders any more"},
+		{control.RoleChange{Identity: "shop", Role: "Data Reader", Scope: "open.norwayeast"}, true, "it has none, but the cache is open to everybody"},
+		{control.RoleChange{Identity: "*", Role: "Data Reader", Scope: "open.norwayeast.redis.azure.net"}, false, "every identity has the data access policy Data Reader on Microsoft.Cache/redisEnterprise/open/databases/default; until now it was open to everybody"},
+		{control.RoleChange{Identity: "shap", Role: "Data Reader", Scope: "open.norwayeast"}, false, "did you mean shop?"},
+		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "shop-sql"}, false, "CREATE USER [NAME] FROM EXTERNAL PROVIDER"},
+		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "shop-pg.postgres.database.azure.com"}, false, "pgaadauth_create_principal('NAME', false, false)"},
+	} {
+		do := c.AssignRole
+		if row.remove {
+			do = c.RemoveRole
+		}
+		made, err := do(t.Context(), row.change)
+		if got := made.Summary; err != nil && !strings.Contains(err.Error(), row.want) || err == nil && !strings.HasPrefix(got, row.want) {
+			t.Errorf("%+v: %q, %v, want %q", row.change, got, err, row.want)
+		}
+	}
+	for scope, want := range map[string]string{
+		"":                               "Reader app Data Reader",
+		"orders":                         "Reader app",
+		"orders.redis.cache.windows.net": "app",
+		"open.norwayeast":                "Data Reader",
+	} {
+		listed, err := c.Roles(t.Context(), "", scope)
+		var names []string
+		for _, a := range listed.Assignments {
+			names = append(names, a.Role)
+		}
+		if got := strings.Join(names, " "); err != nil || got != want && !(scope == "" && len(names) == 3) {
+			t.Errorf("%q: %s, %v, want %s", scope, got, err, want)
+		}
+	}
+	if listed, err := c.Roles(t.Context(), "shop", "orders"); err != nil || len(listed.Assignments) != 2 {
+		t.Errorf("%+v, %v", listed, err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/sql"
 	"github.com/wiemu/wiemu/internal/resource/table"
 	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/tenants"
@@ -42,11 +44,39 @@ func (l *Lab) Scope(text string) (resource.Scope, error) {
 	case 1:
 		return found.Scope(of, part)
 	case 0:
+		if instead := l.statements(name); instead != "" {
+			return resource.Scope{}, fmt.Errorf("scope %q: %s", text, instead)
+		}
 		slices.Sort(known)
 		known = slices.Compact(known)
 		return resource.Scope{}, fmt.Errorf("scope %q: expected the name of a resource (%s), NAME/KIND/PART such as NAME/containers/inbox, or a resource id%s", text, orNone(known), yamlfile.DidYouMeanAside(name, known))
 	}
 	return resource.Scope{}, fmt.Errorf("scope %q: expected the name of one resource, found that of several; write which: %s", text, strings.Join(hosts, " or "))
+}
+
+// statements says how identities are let into a database server, by its name or host, on which there
+// are no Azure roles for what is in it; "" if there is none.
+func (l *Lab) statements(name string) string {
+	for _, of := range []struct{ resource, instead string }{
+		{sql.Name, "Azure roles open nothing in the databases of a SQL server. Its Entra administrator makes a user there: CREATE USER [NAME] FROM EXTERNAL PROVIDER; ALTER ROLE db_datareader ADD MEMBER [NAME]. " +
+			"In wiemu.yaml: users: [{identity: NAME, roles: [db_datareader]}] of a database of sqlServers"},
+		{postgres.Name, "Azure roles open nothing in a PostgreSQL server. Its Entra administrator makes a role in the database postgres: SELECT * FROM pgaadauth_create_principal('NAME', false, false), and GRANTs to it. " +
+			"In wiemu.yaml: access: [{identity: NAME}] of the server in postgresServers"},
+	} {
+		d, made := l.description(of.resource), l.resources[of.resource].(resource.Instances)
+		for _, suffix := range d.Hosts(l.cloud) {
+			if slices.Contains(made.Names(), strings.TrimSuffix(strings.ToLower(name), suffix)) {
+				return of.instead
+			}
+		}
+	}
+	return ""
+}
+
+// description is that of a resource by its name.
+func (l *Lab) description(name string) resource.Description {
+	all := table.Resources()
+	return all[slices.IndexFunc(all, func(d resource.Description) bool { return d.Name == name })]
 }
 
 // scoped yields the resources that roles are assigned on.

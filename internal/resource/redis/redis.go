@@ -135,7 +135,7 @@ func (s *Caches) Grant(name, clientID, policyName string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open = false
-	c.grants = append(c.grants, grant{clientID, p, "redis " + name})
+	c.grants = append(c.grants, grant{clientID, p, atRunTime(name)})
 	return nil
 }
 
