@@ -26,14 +26,22 @@ or of one that roles.definitions of wiemu.yaml has. A SCOPE is
   orders.vault.azure.net       that of the two, if both have the name
   orders/containers/inbox      a container; or queues/, tables/ of a storage account,
                                secrets/, keys/, certificates/ of a key vault
+  orders.redis.cache.windows.net
+                               a cache, whose data access policies are assigned in place of
+                               roles: Data Reader, Data Contributor, Data Owner or its own;
+                               its name is enough, NAME.REGION for an Azure Managed Redis
   /subscriptions/ID/…          a resource id: a subscription, a resource group, anything
+
+Databases of Azure SQL and PostgreSQL have users and roles of their own, which statements
+make there: CREATE USER … FROM EXTERNAL PROVIDER, pgaadauth_create_principal.
 
 What is open to everybody, because wiemu.yaml has no access: for it, is closed by the
 first role that is assigned there. A change is seen after roles.delay of wiemu.yaml, in
 lab time.`,
 		Example: `  wiemu role list
   wiemu role assign web "Storage Blob Data Reader" orders/containers/inbox
-  wiemu role remove web "Storage Blob Data Reader" orders/containers/inbox`,
+  wiemu role remove web "Storage Blob Data Reader" orders/containers/inbox
+  wiemu role assign web "Data Reader" orders.redis.cache.windows.net`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

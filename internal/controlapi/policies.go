@@ -22,7 +22,18 @@ func (s *Server) cache(c control.RoleChange) (name string, ok bool) {
 		return name, ok
 	}
 	_, err := s.lab.Scope(c.Scope)
-	return name, err != nil || slices.Contains(s.lab.Redis().Policies(name), c.Role)
+	_, known := s.policy(name, c.Role)
+	return name, err != nil || known
+}
+
+// policy returns the data access policy of a cache by its name in any case, as roles are found.
+func (s *Server) policy(cache, name string) (string, bool) {
+	names := s.lab.Redis().Policies(cache)
+	at := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+	if at < 0 {
+		return "", false
+	}
+	return names[at], true
 }
 
 // changePolicy assigns a data access policy, or removes it.
@@ -33,41 +44,42 @@ func (s *Server) changePolicy(c control.RoleChange, cache string, assign bool) (
 	if err != nil {
 		return nil, err
 	}
-	if names := caches.Policies(cache); !slices.Contains(names, c.Role) {
-		return nil, &control.StatusError{Status: http.StatusNotFound, Field: "role", Err: fmt.Errorf("role %q: expected a data access policy of the cache %s: %s; what is in a cache is not opened by Azure roles", c.Role, cache, strings.Join(names, ", "))}
+	policy, ok := s.policy(cache, c.Role)
+	if !ok {
+		return nil, &control.StatusError{Status: http.StatusNotFound, Field: "role", Err: fmt.Errorf("role %q: expected a data access policy of the cache %s: %s; what is in a cache is not opened by Azure roles", c.Role, cache, strings.Join(caches.Policies(cache), ", "))}
 	}
-	has := func(a redis.Assignment) bool { return a.ClientID == who.clientID && a.Policy == c.Role }
+	has := func(a redis.Assignment) bool { return a.ClientID == who.clientID && a.Policy == policy }
 	before, open := caches.Assignments(cache)
 	at := slices.IndexFunc(before, has)
 	switch {
 	case assign && at >= 0:
-		text := fmt.Errorf("%s has the data access policy %s on %s already", who.name, c.Role, roles.Short(id))
+		text := fmt.Errorf("%s has the data access policy %s on %s already", who.name, policy, roles.Short(id))
 		if source := before[at].Source; source != "" {
 			text = fmt.Errorf("%w, by %s of wiemu.yaml", text, source)
 		}
 		return nil, &control.StatusError{Status: http.StatusConflict, Err: text}
 	case !assign && at < 0:
-		return nil, &control.StatusError{Status: http.StatusNotFound, Field: "role", Err: fmt.Errorf("%s does not have the data access policy %s on %s; it has %s", who.name, c.Role, roles.Short(id), heldPolicies(before, who, open))}
+		return nil, &control.StatusError{Status: http.StatusNotFound, Field: "role", Err: fmt.Errorf("%s does not have the data access policy %s on %s; it has %s", who.name, policy, roles.Short(id), heldPolicies(before, who, open))}
 	case assign:
-		err = caches.Grant(cache, who.clientID, c.Role)
+		err = caches.Grant(cache, who.clientID, policy)
 	default:
-		err = caches.Remove(cache, who.clientID, c.Role)
+		err = caches.Remove(cache, who.clientID, policy)
 	}
 	if err != nil {
 		return nil, err
 	}
-	made := redis.Assignment{Tenant: tenant, ClientID: who.clientID, Policy: c.Role, Scope: id}
-	summary := fmt.Sprintf("%s has the data access policy %s on %s", who.name, c.Role, roles.Short(id))
+	made := redis.Assignment{Tenant: tenant, ClientID: who.clientID, Policy: policy, Scope: id}
+	summary := fmt.Sprintf("%s has the data access policy %s on %s", who.name, policy, roles.Short(id))
 	switch {
 	case !assign:
 		made = before[at]
-		summary = fmt.Sprintf("%s does not have the data access policy %s on %s any more; a connection keeps it until it logs in again", who.name, c.Role, roles.Short(id))
+		summary = fmt.Sprintf("%s does not have the data access policy %s on %s any more; a connection keeps it until it logs in again", who.name, policy, roles.Short(id))
 	case open:
 		summary += "; until now it was open to everybody"
 	}
 	s.lab.Journal().Record(journal.Event{
 		Kind: journal.Directory, Outcome: journal.OK, Tenant: tenant, ClientID: who.clientID, ObjectID: who.objectID, Identity: who.name,
-		Detail: map[string]string{"policy": c.Role, "scope": id}, Summary: summary,
+		Detail: map[string]string{"policy": policy, "scope": id}, Summary: summary,
 	})
 	changed := control.RoleChanged{RoleAssignment: s.policyAssignment(made, who), Summary: summary}
 	changed.Removed = !assign

@@ -168,7 +168,7 @@ func TestPoliciesOfCaches(t *testing.T) {
 		{control.RoleChange{Identity: "shop", Role: "Data Owner", Scope: "orders"}, true, "shop does not have the data access policy Data Owner on Microsoft.Cache/redis/orders; it has Data Reader, app"},
 		{control.RoleChange{Identity: "shop", Role: "Data Reader", Scope: "orders"}, true, "shop does not have the data access policy Data Reader on Microsoft.Cache/redis/orders any more"},
 		{control.RoleChange{Identity: "shop", Role: "Data Reader", Scope: "open.norwayeast"}, true, "it has none, but the cache is open to everybody"},
-		{control.RoleChange{Identity: "*", Role: "Data Reader", Scope: "open.norwayeast.redis.azure.net"}, false, "every identity has the data access policy Data Reader on Microsoft.Cache/redisEnterprise/open/databases/default; until now it was open to everybody"},
+		{control.RoleChange{Identity: "*", Role: "data reader", Scope: "open.norwayeast.redis.azure.net"}, false, "every identity has the data access policy Data Reader on Microsoft.Cache/redisEnterprise/open/databases/default; until now it was open to everybody"},
 		{control.RoleChange{Identity: "shap", Role: "Data Reader", Scope: "open.norwayeast"}, false, "did you mean shop?"},
 		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "shop-sql"}, false, "CREATE USER [NAME] FROM EXTERNAL PROVIDER"},
 		{control.RoleChange{Identity: "shop", Role: "Reader", Scope: "shop-pg.postgres.database.azure.com"}, false, "pgaadauth_create_principal('NAME', false, false)"},

@@ -47,6 +47,7 @@ func (l *Lab) Scope(text string) (resource.Scope, error) {
 		if instead := l.statements(name); instead != "" {
 			return resource.Scope{}, fmt.Errorf("scope %q: %s", text, instead)
 		}
+		known = append(known, l.Redis().Names()...) // which have policies in place of roles
 		slices.Sort(known)
 		known = slices.Compact(known)
 		return resource.Scope{}, fmt.Errorf("scope %q: expected the name of a resource (%s), NAME/KIND/PART such as NAME/containers/inbox, or a resource id%s", text, orNone(known), yamlfile.DidYouMeanAside(name, known))
