@@ -196,6 +196,9 @@ func (s *Set) Undefine(id string) error {
 // ErrExists says that a principal has the role on the scope already.
 var ErrExists = errors.New("the role assignment already exists")
 
+// ErrNotAssignable says that a role cannot be assigned on a scope.
+var ErrNotAssignable = errors.New("scope")
+
 // Assign gives a role, by name or id, to a principal. A resource that was open to everybody
 // is not any more when a role is assigned on it or below it. The assignment is returned
 // with its id; if there is one like it, with ErrExists.
@@ -211,6 +214,9 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.complete(&a); err != nil {
+		return Assignment{}, err
+	}
+	if err := s.assignable(&a); err != nil {
 		return Assignment{}, err
 	}
 	for _, other := range s.held[a.holder()] {
@@ -357,6 +363,9 @@ func (s *Set) Configure(resource string, all []Assignment) error {
 		if err := s.complete(a); err != nil {
 			return err
 		}
+		if err := s.assignable(a); err != nil {
+			return err
+		}
 		a.owner = resource
 		wanted[a.ID] = true
 		if old := s.assignments[a.ID]; old != nil && old.Removed.IsZero() || slices.Contains(s.state.Removed, a.ID) {
@@ -415,7 +424,14 @@ func (s *Set) Start(state *State, keep func(State) error) error {
 	}
 	s.state = state.clone()
 	for n := range s.state.Definitions {
-		s.definitions[s.state.Definitions[n].ID] = &s.state.Definitions[n]
+		d := &s.state.Definitions[n]
+		switch {
+		case uuid.Validate(d.ID) != nil || IsBuiltin(d.ID):
+			return fmt.Errorf("definitions[%d].id: expected the GUID of a custom role, found %q", n, d.ID)
+		case d.Name == "":
+			return fmt.Errorf("definitions[%d].name: expected the name of the role, found none", n)
+		}
+		s.definitions[d.ID] = d
 	}
 	for n := range s.state.Assignments {
 		a := s.state.Assignments[n]
@@ -458,16 +474,17 @@ func (s *Set) complete(a *Assignment) error {
 	}
 	a.Scope = "/" + strings.Trim(a.Scope, "/")
 	if !ValidScope(a.Scope) {
-		return fmt.Errorf("assignment of %s: scope: expected a resource id such as /subscriptions/ID/resourceGroups/NAME, found %q", d.Name, a.Scope)
-	}
-	if err := d.assignable(a.Scope); err != nil {
-		return err
+		return fmt.Errorf("assignment of %s: %w: expected a resource id such as /subscriptions/ID/resourceGroups/NAME, found %q", d.Name, ErrNotAssignable, a.Scope)
 	}
 	if a.ID = strings.ToLower(a.ID); a.ID == "" {
 		a.ID = tenants.StableID("role assignment", a.Tenant, a.PrincipalID, a.ClientID, a.Role, strings.ToLower(a.Scope))
 	}
 	return nil
 }
+
+// assignable refuses a complete assignment where the role cannot be assigned. One that was
+// made stays when the role's assignable scopes become others; s.mu is held.
+func (s *Set) assignable(a *Assignment) error { return s.definition(a.Role).assignable(a.Scope) }
 
 // put indexes an assignment in place of the one with its id, forgets those whose removal
 // everybody has seen, and closes what was open; s.mu is held.

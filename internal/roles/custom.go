@@ -90,7 +90,7 @@ func isOfOtherKind(action string, data bool) bool {
 		return false
 	}
 	same, other := false, false
-	for _, d := range Builtin() {
+	for _, d := range builtin() {
 		for _, p := range d.Permissions {
 			control, onData := slices.Concat(p.Actions, p.NotActions), slices.Concat(p.DataActions, p.NotDataActions)
 			if data {
@@ -125,5 +125,5 @@ func (d *Definition) assignable(scope string) error {
 	if len(d.AssignableScopes) == 0 || slices.ContainsFunc(d.AssignableScopes, func(above string) bool { return Within(scope, above) }) {
 		return nil
 	}
-	return fmt.Errorf("assignment of %s: scope: expected one of the role's assignableScopes (%s) or below, found %q", d.Name, strings.Join(d.AssignableScopes, ", "), scope)
+	return fmt.Errorf("assignment of %s: %w: expected one of the role's assignableScopes (%s) or below, found %q", d.Name, ErrNotAssignable, strings.Join(d.AssignableScopes, ", "), scope)
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -55,7 +56,8 @@ func Data(name string) Action { return Action{Name: name, Data: true} }
 
 // IsBuiltin reports whether a role is one of Azure's own, by its id.
 func IsBuiltin(id string) bool {
-	return slices.ContainsFunc(Builtin(), func(d Definition) bool { return d.ID == strings.ToLower(id) })
+	id = strings.ToLower(id)
+	return slices.ContainsFunc(builtin(), func(d Definition) bool { return d.ID == id })
 }
 
 // Permits reports whether the role permits an action.
@@ -104,14 +106,17 @@ func (d *Definition) IsAbout(provider string) bool {
 //go:embed builtin.json
 var builtinJSON []byte
 
-// Builtin returns Azure's built-in roles, as far as they are known here.
-func Builtin() []Definition {
+// Builtin returns Azure's built-in roles, as far as they are known here. The caller must not
+// change what is in them.
+func Builtin() []Definition { return slices.Clone(builtin()) }
+
+var builtin = sync.OnceValue(func() []Definition {
 	var all []Definition
 	if err := json.Unmarshal(builtinJSON, &all); err != nil {
 		panic(fmt.Errorf("roles: builtin.json: %w", err)) // a test reads it
 	}
 	return all
-}
+})
 
 // Named returns the built-in or custom role of a name or id.
 func Named(name string, custom ...Definition) (Definition, bool) {

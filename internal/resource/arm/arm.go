@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
@@ -90,8 +92,14 @@ func (s *Service) Restore(stored []byte, keep func(any) error) error {
 			return err
 		}
 		for n, g := range state.Groups {
-			if len(strings.Split(g.ID, "/")) != 5 {
+			id := strings.Split(g.ID, "/")
+			switch {
+			case len(id) != 5 || id[0] != "" || id[1] != "subscriptions" || uuid.Validate(id[2]) != nil || id[3] != "resourceGroups" || id[4] == "":
 				return fmt.Errorf("groups[%d].id: expected /subscriptions/ID/resourceGroups/NAME, found %q", n, g.ID)
+			case g.Name != id[4]:
+				return fmt.Errorf("groups[%d].name: expected that of the id, %q, found %q", n, id[4], g.Name)
+			case g.Location == "":
+				return fmt.Errorf("groups[%d].location: expected a region such as westeurope, found none", n)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func (s *Service) groupOperations() []rest.Operation {
 		{Methods: []string{http.MethodGet}, Path: one, Verb: "get resource group", Action: groupAction + "read", Serve: s.getGroup},
 		{Methods: []string{http.MethodPut}, Path: one, Verb: "create or update resource group", Action: groupAction + "write", Serve: s.putGroup},
 		{Methods: []string{http.MethodPatch}, Path: one, Verb: "update resource group", Action: groupAction + "write", Serve: s.patchGroup},
-		{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete resource group", Action: groupAction + "delete", Serve: s.deleteGroup},
+		{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete resource group", Action: groupAction + "delete", Alone: true, Serve: s.deleteGroup},
 		{Methods: []string{http.MethodGet}, Path: one + "/resources", Verb: "list resources of a resource group", Action: groupAction + "resources/read", Serve: s.groupResources},
 		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/resources", Verb: "list resources", Serve: s.resources},
 		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/operationresults/{operation}", Verb: "get the result of an operation", Serve: s.operationResult},
@@ -159,7 +159,8 @@ func (s *Service) patchGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: shownGroup(g)}, nil
 }
 
-// deleteGroup deletes a group with what is in it and the roles that are assigned there. It is
+// deleteGroup deletes a group with what is in it and the roles that are assigned there, while
+// nothing else is written: nothing that is made meanwhile outlives the group. It is
 // done when it answers; the answer says that it takes a while, as the real one does.
 // Source: azure-cli's recordings of az group delete (202, Location, Retry-After: 15). Retry-After
 // is 1 here: clients that wait 15 seconds of real time would wait for nothing.

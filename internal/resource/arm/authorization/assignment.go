@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/resource"
@@ -186,8 +184,10 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	switch {
 	case errors.Is(err, roles.ErrExists):
 		return rest.Reply{}, exists(made)
-	case err != nil:
+	case errors.Is(err, roles.ErrNotAssignable):
 		return rest.Reply{}, unassignable(wanted.Role, err)
+	case err != nil:
+		return rest.Reply{}, rest.Unkept(err)
 	}
 	reply := s.shown(made, scope)
 	reply.Properties.CreatedBy = nil // seen in recordings of the answer to PUT
@@ -225,18 +225,18 @@ func unassignable(role string, err error) *resource.Failure {
 // wanted checks what a client asks for.
 func (s *service) wanted(c *rest.Call, scope, name string, r request) (roles.Assignment, *resource.Failure) {
 	none := roles.Assignment{}
-	if uuid.Validate(name) != nil || len(name) != 36 { // seen in many logs
+	if !isGUID(name) { // seen in many logs
 		return none, rest.BadRequest("InvalidRoleAssignmentId", fmt.Sprintf("The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name), "The name of a role assignment is a GUID.")
 	}
 	if r.Condition != nil && *r.Condition != "" {
 		return none, rest.BadRequest("ConditionNotEmulated", "Role assignments with a condition are not emulated.", "This text is wiemu's own: Azure takes conditions (ABAC), which are not emulated. An assignment without its condition would permit more.")
 	}
-	if uuid.Validate(r.PrincipalID) != nil { // seen in many logs
+	if !isGUID(r.PrincipalID) { // seen in many logs
 		return none, rest.BadRequest("InvalidPrincipalId", "A valid principal ID must be provided for role assignment.", "The principal is named by its object id, a GUID.")
 	}
 	id := r.RoleDefinitionID[strings.LastIndexByte(r.RoleDefinitionID, '/')+1:]
-	role, ok := s.Kit.Roles.Definition(id)
-	if !ok || uuid.Validate(id) != nil {
+	role, ok := s.role(c, id)
+	if !ok {
 		return none, unassignable(id, fmt.Errorf("there is no role %q", id))
 	}
 	if failed := s.checkPrincipal(c, r); failed != nil {

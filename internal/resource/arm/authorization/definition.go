@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -83,6 +81,9 @@ func (s *service) listDefinitions(c *rest.Call) (rest.Reply, *resource.Failure) 
 	}
 	var all []definition
 	for _, d := range s.Kit.Roles.Definitions() {
+		if !ofTenant(c, d) {
+			continue
+		}
 		shown := shownDefinition(d, scope)
 		near := slices.ContainsFunc(shown.Properties.AssignableScopes, func(at string) bool { return roles.Within(scope, at) || roles.Within(at, scope) })
 		if near && (name == "" || strings.EqualFold(d.Name, name)) && (kind == "" || strings.EqualFold(shown.Properties.Type, kind)) {
@@ -118,11 +119,23 @@ func definitionFilter(c *rest.Call) (name, kind string, failed *resource.Failure
 	return name, kind, nil
 }
 
+// ofTenant reports whether a role is one of the caller's tenant. The assignable scopes of a
+// custom role are of one tenant; one of wiemu.yaml that has none is in each.
+func ofTenant(c *rest.Call, d roles.Definition) bool {
+	return len(d.AssignableScopes) == 0 || slices.ContainsFunc(d.AssignableScopes, func(scope string) bool { return !c.Foreign(scope) })
+}
+
+// role is the one of the caller's tenant with an id.
+func (s *service) role(c *rest.Call, id string) (roles.Definition, bool) {
+	d, ok := s.Kit.Roles.Definition(id)
+	return d, ok && isGUID(id) && ofTenant(c, d)
+}
+
 // getDefinition is in the words of RoleDefinitionDoesNotExist of many logs.
 func (s *service) getDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	scope, name := scopeOf(c)
-	d, ok := s.Kit.Roles.Definition(name)
-	if !ok || uuid.Validate(name) != nil {
+	d, ok := s.role(c, name)
+	if !ok {
 		return rest.Reply{}, resource.Fail(http.StatusNotFound, "RoleDefinitionDoesNotExist", fmt.Sprintf("The specified role definition with ID '%s' does not exist.", compact(name)), "There is no such role.", "")
 	}
 	return rest.Reply{Body: shownDefinition(d, scope)}, nil
@@ -159,7 +172,7 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 // each assignable scope. The other texts are inferred.
 func (s *service) checkDefinition(c *rest.Call, d roles.Definition) *resource.Failure {
 	switch {
-	case uuid.Validate(d.ID) != nil:
+	case !isGUID(d.ID):
 		return rest.BadRequest("InvalidRoleDefinitionId", fmt.Sprintf("The role definition ID '%s' is not valid. The role definition ID must be a GUID.", d.ID), "The name of a role definition is a GUID.")
 	case roles.IsBuiltin(d.ID):
 		return resource.Fail(http.StatusForbidden, "RoleDefinitionUpdateNotPermitted", "A built-in role definition cannot be updated.", "This is one of Azure's own roles.", "Make a custom role with an id of its own.")
@@ -183,12 +196,32 @@ func (s *service) checkDefinition(c *rest.Call, d roles.Definition) *resource.Fa
 		}
 		failed = rest.BadRequest("InvalidRoleDefinition", fmt.Sprintf("The role definition has an invalid '%s'.", strings.TrimPrefix(field, ".")), meaning)
 	})
-	for _, scope := range d.AssignableScopes {
-		if failed == nil {
-			failed = c.Authorize(definitionType+"/write", below(scope, definitionType, d.ID))
+	if failed != nil {
+		return failed
+	}
+	if old, ok := s.Kit.Roles.Definition(d.ID); ok {
+		if failed := everywhere(c, old, "write"); failed != nil {
+			return failed
 		}
 	}
-	return failed
+	return everywhere(c, d, "write")
+}
+
+// everywhere refuses a caller who may not do something to a custom role on each of its
+// assignable scopes: it would change what others may do there.
+// Source: azure-docs, role-based-access-control/custom-roles.md, "Who can create, delete,
+// update, or view a custom role".
+func everywhere(c *rest.Call, d roles.Definition, operation string) *resource.Failure {
+	scopes := d.AssignableScopes
+	if len(scopes) == 0 {
+		scopes = []string{"/"}
+	}
+	for _, scope := range scopes {
+		if failed := c.Authorize(definitionType+"/"+operation, below(scope, definitionType, d.ID)); failed != nil {
+			return failed
+		}
+	}
+	return nil
 }
 
 // deleteDefinition answers with what it was, or with 204.
@@ -198,12 +231,15 @@ func (s *service) deleteDefinition(c *rest.Call) (rest.Reply, *resource.Failure)
 	scope, name := scopeOf(c)
 	s.making.Lock()
 	defer s.making.Unlock()
-	d, ok := s.Kit.Roles.Definition(name)
+	d, ok := s.role(c, name)
 	switch {
-	case !ok || uuid.Validate(name) != nil:
+	case !ok:
 		return rest.Reply{Status: http.StatusNoContent}, nil
 	case roles.IsBuiltin(d.ID):
 		return rest.Reply{}, resource.Fail(http.StatusForbidden, "RoleDefinitionDeleteNotPermitted", "A built-in role definition cannot be deleted.", "This is one of Azure's own roles.", "")
+	}
+	if failed := everywhere(c, d, "delete"); failed != nil {
+		return rest.Reply{}, failed
 	}
 	if assigned := s.Kit.Roles.Assignments(func(a roles.Assignment) bool { return a.Role == d.ID }); len(assigned) > 0 {
 		return rest.Reply{}, rest.BadRequest("RoleDefinitionHasAssignments", "There are existing role assignments referencing role (code: RoleDefinitionHasAssignments).", fmt.Sprintf("It is assigned on %s.", roles.Short(assigned[0].Scope)))

@@ -37,6 +37,9 @@ func shownCredential(p *directory.Principal, f directory.FederatedCredential) cr
 	}
 }
 
+// nested is the type of federated credentials without the namespace.
+const nested = "userAssignedIdentities/federatedIdentityCredentials"
+
 // parent is the identity that the request's path names.
 func (s *service) parent(c *rest.Call, operation string) (*directory.Principal, *resource.Failure) {
 	group, failed := c.Group()
@@ -47,7 +50,7 @@ func (s *service) parent(c *rest.Call, operation string) (*directory.Principal, 
 	if p, ok := s.Kit.Directory.ManagedIdentity(c.Caller.Tenant, id); ok {
 		return p, nil
 	}
-	return nil, rest.ParentNotFound(operation, "userAssignedIdentities/federatedIdentityCredentials", id)
+	return nil, rest.ParentNotFound(operation, nested, id)
 }
 
 // named is the place of a federated credential; names ignore case, as all of a resource id do.
@@ -117,7 +120,7 @@ func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return nil
 	})
 	if err != nil {
-		return rest.Reply{}, refused(err, p)
+		return rest.Reply{}, refused(err, p, "write")
 	}
 	s.Kit.Journal.Record(journal.Event{
 		Kind: journal.Directory, Outcome: journal.OK, Tenant: c.Caller.Tenant, ClientID: p.ClientID, ObjectID: p.ObjectID, Identity: p.DisplayName,
@@ -151,7 +154,7 @@ func (s *service) deleteCredential(c *rest.Call) (rest.Reply, *resource.Failure)
 	})
 	switch {
 	case err != nil:
-		return rest.Reply{}, refused(err, p)
+		return rest.Reply{}, refused(err, p, "delete")
 	case !found:
 		return rest.Reply{Status: http.StatusNoContent}, nil
 	}
@@ -203,13 +206,15 @@ func check(name string, p *credentialProperties) *resource.Failure {
 // refused words what the directory does not take.
 // Seen: the first (Azure/bicep-types-az#2054, with the code Conflict in logs of azd; the table of
 // entra-docs says 400), and the beginning of the second as 400 BadRequest. The rest is inferred.
-func refused(err error, p *directory.Principal) *resource.Failure {
+func refused(err error, p *directory.Principal, operation string) *resource.Failure {
 	var what *tenants.Error
 	if !errors.As(err, &what) {
 		return rest.Unkept(err)
 	}
 	meaning := fmt.Sprintf("%s: expected %s, found %s.", what.Field, what.Expected, what.Found)
 	switch {
+	case errors.Is(what, tenants.ErrNotFound): // deleted meanwhile
+		return rest.ParentNotFound(operation, nested, p.ResourceID)
 	case errors.Is(what, tenants.ErrDuplicate):
 		return resource.Fail(http.StatusConflict, "Conflict", "Issuer and subject combination already exists for this Managed Identity.", meaning, "Change the one that there is, or delete it first.")
 	case errors.Is(what, tenants.ErrLimit):

@@ -9,6 +9,7 @@
 package managedidentity
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -132,6 +133,11 @@ func groupOf(id string) string {
 	return strings.Join(segments[:min(5, len(segments))], "/")
 }
 
+func groupName(id string) string {
+	group := groupOf(id)
+	return group[strings.LastIndexByte(group, '/')+1:]
+}
+
 // identities are those of a tenant in a scope, in the order in which they were made.
 func (s *service) identities(tenant, scope string) []*directory.Principal {
 	return slices.DeleteFunc(s.Kit.Directory.Principals(tenant), func(p *directory.Principal) bool {
@@ -247,8 +253,11 @@ func (s *service) patch(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	p, failed := s.find(c)
-	if failed != nil || asked.Tags == nil {
-		return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, failed
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	if asked.Tags == nil {
+		return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
 	}
 	if failed := rest.Tags(*asked.Tags); failed != nil {
 		return rest.Reply{}, failed
@@ -258,11 +267,19 @@ func (s *service) patch(c *rest.Call) (rest.Reply, *resource.Failure) {
 
 // retag replaces the tags of an identity.
 func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]string) (rest.Reply, *resource.Failure) {
-	if err := s.Kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error { p.Tags = maps.Clone(tags); return nil }); err != nil {
+	var changed directory.Principal
+	err := s.Kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
+		p.Tags = maps.Clone(tags)
+		changed = *p
+		return nil
+	})
+	switch {
+	case errors.Is(err, tenants.ErrNotFound): // deleted meanwhile
+		return rest.Reply{}, rest.NotFound(identityType, c.Name("identity"), groupName(p.ResourceID))
+	case err != nil:
 		return rest.Reply{}, rest.Unkept(err)
 	}
-	p, _ = s.Kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
-	return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
+	return rest.Reply{Body: s.shown(c.Caller.Tenant, &changed)}, nil
 }
 
 // delete deletes an identity with its federated credentials. Roles that are assigned to it stay,

@@ -34,6 +34,7 @@ type Operation struct {
 	// Versions are the api-versions of the resource type, oldest first. If nil, each is taken.
 	Versions []string
 	Public   bool // no token is asked for
+	Alone    bool // nothing else is written meanwhile
 	Serve    func(*Call) (Reply, *resource.Failure)
 }
 
@@ -125,6 +126,14 @@ func (c *Call) Allow(refused *resource.Refusal) *resource.Failure {
 
 // Serve implements resource.Request.
 func (c *Call) Serve() (resource.Answer, *resource.Failure) {
+	switch {
+	case c.operation.Alone:
+		c.writes.Lock()
+		defer c.writes.Unlock()
+	case c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead:
+		c.writes.RLock()
+		defer c.writes.RUnlock()
+	}
 	reply, failed := c.operation.Serve(c)
 	return resource.Answer{Status: reply.Status, Body: reply}, failed
 }
@@ -169,13 +178,19 @@ func (c *Call) Query(name string) string {
 	return ""
 }
 
-// Authorize refuses a caller whose roles do not have an action on a scope.
+// Authorize refuses a caller whose roles do not have an action on a scope. A role on everything
+// is one on everything of the caller's tenant.
 func (c *Call) Authorize(action, scope string) *resource.Failure {
+	if c.Foreign(scope) {
+		return c.authorizationFailed(action, scope, "The scope is in a subscription of another tenant.", "Name a scope of the tenant that gave out the token.")
+	}
 	d := c.Kit.Authorize(c.Request.Context(), c.Call, scope, []roles.Action{roles.Control(action)})
 	if d.Allowed {
 		return nil
 	}
-	return c.authorizationFailed(action, scope, d)
+	return c.authorizationFailed(action, scope, d.Meaning(), d.Remedy(roles.Short(groupOf(scope))+" or on less of it", func(role string) string {
+		return fmt.Sprintf("roles.assignments: {identity: %s, roles: [%s], scope: %s}.", cmp.Or(c.Caller.Name, c.Caller.ClientID), role, groupOf(scope))
+	}))
 }
 
 // May reports whether the caller's roles have an action on a scope. It makes no check for the

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/internal/resource"
-	"github.com/wiemu/wiemu/internal/roles"
 )
 
 const stampLayout = "1/2/2006 3:04:05 PM"
@@ -70,12 +69,10 @@ func (c *Call) WrongTenant(of string) *resource.Failure {
 
 // authorizationFailed is in the words of many logs, such as those of
 // Azure/Azure-Landing-Zones#3668: of an application, both ids are the object id.
-func (c *Call) authorizationFailed(action, scope string, d roles.Decision) *resource.Failure {
+func (c *Call) authorizationFailed(action, scope, meaning, remedy string) *resource.Failure {
 	message := fmt.Sprintf("The client '%[1]s' with object id '%[1]s' does not have authorization to perform action '%s' over scope '%s' or the scope is invalid. If access was recently granted, please refresh your credentials.",
 		c.Caller.ObjectID, action, scope)
-	return resource.Fail(http.StatusForbidden, "AuthorizationFailed", message, d.Meaning(), d.Remedy(roles.Short(groupOf(scope))+" or on less of it", func(role string) string {
-		return fmt.Sprintf("roles.assignments: {identity: %s, roles: [%s], scope: %s}.", cmp.Or(c.Caller.Name, c.Caller.ClientID), role, groupOf(scope))
-	}))
+	return resource.Fail(http.StatusForbidden, "AuthorizationFailed", message, meaning, remedy)
 }
 
 // groupOf is the resource group of a scope, or else its subscription, or else everything.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -26,6 +27,8 @@ type Manager struct {
 	Kit           resource.Kit
 	Subscriptions []Subscription // of the configuration
 	Groups        *Groups
+
+	writes sync.RWMutex // held for reading by each write, and for writing by those that are served alone
 }
 
 // NewManager makes a manager. A tenant without subscriptions has one, which lists do not show
@@ -55,6 +58,17 @@ func (m *Manager) Subscription(id string) (s Subscription, configured, ok bool) 
 		}
 	}
 	return Subscription{}, false, false
+}
+
+// Foreign reports whether a scope is in a subscription of another tenant than the caller's.
+func (c *Call) Foreign(scope string) bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(scope), "/subscriptions/")
+	if !ok {
+		return false
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	s, _, ok := c.Subscription(id)
+	return ok && s.Tenant != c.Caller.Tenant
 }
 
 // subscription refuses paths of subscriptions that there are not, or not for the caller.
