@@ -28,7 +28,10 @@ func TestPostgresServers(t *testing.T) {
 		{"postgresServers: [{name: orders, url: 'postgres://127.0.0.1/postgres'}]", "found postgres://127.0.0.1/postgres, which names no user"},
 		{"postgresServers: [{name: orders, url: 'postgres://me:geheim@/postgres'}]", "found postgres://me:xxxxx@/postgres, which names no host"},
 		{"postgresServers: [{name: orders, url: 'postgres://me:geheim@127.0.0.1:x/postgres'}]", "found what is no URL"},
-		{"postgresServers: [{name: orders, url: 'postgres://me:geheim@127.0.0.1/postgres?sslmode=perhaps'}]", "found postgres://me:xxxxx@127.0.0.1/postgres?sslmode=perhaps, which cannot be read"},
+		{"postgresServers: [{name: orders, url: 'postgres://me:geheim@127.0.0.1/postgres?sslmode=perhaps'}]", "found postgres://me:xxxxx@127.0.0.1/postgres?…, which cannot be read: cannot parse `postgres://me:xxxxx@127.0.0.1/postgres?…`: failed to configure TLS (sslmode is invalid)"},
+		{"postgresServers: [{name: orders, url: 'postgres://me@127.0.0.1/postgres?password=geheim&sslmode=perhaps'}]", "found postgres://me@127.0.0.1/postgres?…, which cannot be read"},
+		{"postgresServers: [{name: orders, url: 'postgres://127.0.0.1/postgres?user=me&password=geheim'}]", "found postgres://127.0.0.1/postgres?…, which names no user"},
+		{"postgresServers: [{name: orders, url: 'postgres:/me:geheim@127.0.0.1/postgres'}]", "found what is no URL with a host, which names no user"},
 		{"postgresServer: [{name: orders}]", "found an unknown field; did you mean postgresServers?"},
 	} {
 		c, err := config.Parse("wiemu.yaml", []byte(row.text))

@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -213,4 +214,18 @@ type File interface {
 	Identity(field, tenant string, identity *string)
 	// CustomRoles are the roles that the file defines.
 	CustomRoles() []roles.Definition
+}
+
+// WithoutPassword returns what can be shown of the URL of an [Engine]. Of what is none, such as a
+// connection string or a URL without //, anything may be the password.
+func WithoutPassword(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" && u.User == nil {
+		return "what is no URL with a host"
+	}
+	shown := (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: u.Path}).Redacted()
+	if u.RawQuery != "" {
+		shown += "?…" // pgx and go-mssqldb take passwords there, too
+	}
+	return shown
 }

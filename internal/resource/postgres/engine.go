@@ -107,7 +107,7 @@ func (e *engine) config(ctx context.Context) (*pgconn.Config, error) {
 		}
 		at = e.own.ConnString()
 	}
-	cfg, err := pgconn.ParseConfig(at)
+	cfg, err := parseConfig(at)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errEngine, err)
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -75,11 +76,8 @@ func (s *Settings) Engines() []resource.Engine {
 	var all []resource.Engine
 	for n, one := range *s {
 		e := resource.Engine{Field: fmt.Sprintf("[%d].url", n), Program: "PostgreSQL"}
-		if cfg, err := pgconn.ParseConfig(one.URL); one.URL != "" && err == nil { // Complete refuses others
-			e.Host = cfg.Host
-			if u, err := url.Parse(one.URL); err == nil {
-				e.URL = u.Redacted()
-			}
+		if cfg, err := parseConfig(one.URL); one.URL != "" && err == nil { // Complete refuses others
+			e.Host, e.URL = cfg.Host, resource.WithoutPassword(one.URL)
 		}
 		all = append(all, e)
 	}
@@ -160,18 +158,28 @@ func reserved(role string) bool {
 // nothing is.
 func urlProblem(text string) string {
 	u, err := url.Parse(text)
+	shown := resource.WithoutPassword(text)
 	switch {
 	case err != nil:
 		return "what is no URL" // the error would repeat the password
 	case u.Scheme != "postgres" && u.Scheme != "postgresql":
 		return "a URL that begins with " + u.Scheme + ":"
 	case u.User.Username() == "":
-		return u.Redacted() + ", which names no user"
+		return shown + ", which names no user"
 	case u.Host == "" && u.Query().Get("host") == "":
-		return u.Redacted() + ", which names no host"
+		return shown + ", which names no host"
 	}
-	if _, err := pgconn.ParseConfig(text); err != nil {
-		return u.Redacted() + ", which cannot be read: " + err.Error()
+	if _, err := parseConfig(text); err != nil {
+		return shown + ", which cannot be read: " + err.Error()
 	}
 	return ""
+}
+
+// parseConfig reads the URL of a server. Its errors do not repeat a password.
+func parseConfig(text string) (*pgconn.Config, error) {
+	cfg, err := pgconn.ParseConfig(text)
+	if failed := (*pgconn.ParseConfigError)(nil); errors.As(err, &failed) {
+		failed.ConnString = resource.WithoutPassword(text) // pgconn does not know of those in the query
+	}
+	return cfg, err
 }

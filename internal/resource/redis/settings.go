@@ -80,7 +80,7 @@ func (s *Settings) Engines() []resource.Engine {
 	var all []resource.Engine
 	for n, c := range *s {
 		if u, err := url.Parse(c.URL); c.URL != "" && err == nil { // Complete refuses others
-			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].url", n), URL: u.Redacted(), Host: u.Hostname(), Program: "Redis"})
+			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].url", n), URL: resource.WithoutPassword(c.URL), Host: u.Hostname(), Program: "Redis"})
 		}
 	}
 	return all
@@ -116,7 +116,7 @@ func (c *Cache) complete(f resource.File, at string, seen map[string]string) {
 	f.Tenant(at+".tenant", &c.Tenant)
 	if c.URL != "" {
 		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
-			f.Problem(at+".url", "redis://HOST:PORT or rediss://HOST:PORT", redacted(c.URL), "leave it out for a Redis in memory")
+			f.Problem(at+".url", "redis://HOST:PORT or rediss://HOST:PORT", resource.WithoutPassword(c.URL), "leave it out for a Redis in memory")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/internal/hostmux"
+	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/sql/answers"
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
@@ -40,7 +41,7 @@ func newEngine(e Engine) (*engine, error) {
 	password, ok := u.User.Password()
 	switch {
 	case u.Scheme != "sqlserver" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
-		return nil, fmt.Errorf("engine.url: expected sqlserver://USER:PASSWORD@HOST:PORT, found %s", withoutPassword(e.URL))
+		return nil, fmt.Errorf("engine.url: expected sqlserver://USER:PASSWORD@HOST:PORT, found %s", resource.WithoutPassword(e.URL))
 	case u.User.Username() == "" || !ok:
 		return nil, errors.New("engine.url: expected the user and the password of a SQL login that may create logins and users, such as sa, found none")
 	}
@@ -60,20 +61,6 @@ func newEngine(e Engine) (*engine, error) {
 		backend: tds.Backend{Address: net.JoinHostPort(u.Hostname(), port), TLS: config}, user: u.User.Username(), password: password,
 		preparing: make(chan bool, 1), passwords: map[string]string{}, made: map[string]answers.User{},
 	}, nil
-}
-
-// withoutPassword is what can be shown of a URL. Of what is none, such as a connection string
-// or a URL without //, anything may be the password.
-func withoutPassword(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return "what is no URL with a host"
-	}
-	shown := (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: u.Path}).Redacted()
-	if u.RawQuery != "" {
-		shown += "?…" // go-mssqldb takes passwords there, too
-	}
-	return shown
 }
 
 // login is a user of a database with its login at the engine.

@@ -82,7 +82,7 @@ func (s *Settings) Engines() []resource.Engine {
 	var all []resource.Engine
 	for n, server := range *s {
 		if u, err := url.Parse(server.Engine.URL); server.Engine.URL != "" && err == nil { // Complete refuses others
-			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].engine.url", n), URL: withoutPassword(server.Engine.URL), Host: u.Hostname(), Program: "SQL Server"})
+			all = append(all, resource.Engine{Field: fmt.Sprintf("[%d].engine.url", n), URL: resource.WithoutPassword(server.Engine.URL), Host: u.Hostname(), Program: "SQL Server"})
 		}
 	}
 	return all
@@ -144,7 +144,7 @@ func (s *Server) complete(f resource.File, at string) {
 	}
 	if s.Engine.URL != "" {
 		if _, err := newEngine(s.Engine); err != nil {
-			f.Problem(at+".engine.url", "sqlserver://USER:PASSWORD@HOST:PORT", withoutPassword(s.Engine.URL), err.Error())
+			f.Problem(at+".engine.url", "sqlserver://USER:PASSWORD@HOST:PORT", resource.WithoutPassword(s.Engine.URL), err.Error())
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/sql/answers"
 )
 
@@ -16,11 +17,11 @@ func TestMistakesInTheURLOfAnEngine(t *testing.T) {
 		"sqlserver://localhost?user+id=sa&password=hunter2", "sqlserver://sa@localhost/?password=hunter2", "sqlserver://sa:hunter2@localhost/sales", "sqlserver://sa:hunter2@localhost?encrypt=true", "sqlserver://sa:hunter2@local host",
 	} {
 		_, err := newEngine(Engine{URL: url})
-		if err == nil || strings.Contains(err.Error()+withoutPassword(url), "hunter2") {
-			t.Errorf("%s: %v, shown as %s", url, err, withoutPassword(url))
+		if err == nil || strings.Contains(err.Error()+resource.WithoutPassword(url), "hunter2") {
+			t.Errorf("%s: %v, shown as %s", url, err, resource.WithoutPassword(url))
 		}
 	}
-	if shown := withoutPassword("mssql://sa:hunter2@localhost:1433/"); shown != "mssql://sa:xxxxx@localhost:1433/" {
+	if shown := resource.WithoutPassword("mssql://sa:hunter2@localhost:1433/"); shown != "mssql://sa:xxxxx@localhost:1433/" {
 		t.Error(shown)
 	}
 }
