@@ -19,15 +19,17 @@ type memory struct {
 	*miniredis.Miniredis
 	greeting string // the command with which a pipe begins, which nobody guesses
 
-	script sync.Mutex // held by the client that runs a script
+	script    chan bool     // holds one while a client runs a script
+	busyAfter time.Duration // for how long, in wall time, a script may run before other clients are told
 
 	mu      sync.Mutex
+	late    chan struct{}                        // closed while a script runs for longer than that
 	clients map[*server.Peer]bool                // at the ends of pipes; each call of a script has a peer of its own
 	permits func(args []string) (refusal string) // what a script calls; nil: none runs
 }
 
 func newMemory(clk clock.Clock) (*memory, error) {
-	m := &memory{Miniredis: miniredis.NewMiniRedis(), greeting: strings.ToUpper(rand.Text()), clients: map[*server.Peer]bool{}}
+	m := &memory{Miniredis: miniredis.NewMiniRedis(), greeting: strings.ToUpper(rand.Text()), script: make(chan bool, 1), busyAfter: busyAfter, late: make(chan struct{}), clients: map[*server.Peer]bool{}}
 	m.SetTime(clk.Now())
 	m.ClockTTL(true)
 	first, err := m.Dial() // which starts it without a listener
@@ -38,19 +40,58 @@ func newMemory(clk clock.Clock) (*memory, error) {
 	return m, first.Close()
 }
 
+// busyAfter is a cache's. Source: redis.conf, busy-reply-threshold.
+const busyAfter = 5 * time.Second
+
 // runScript has permits judge what is called by scripts until end is called. One client at a time
-// runs scripts.
-func (m *memory) runScript(permits func(args []string) (refusal string)) (end func()) {
-	m.script.Lock()
-	set := func(f func([]string) string) {
+// runs scripts; ok is false if that of another does not end.
+func (m *memory) runScript(permits func(args []string) (refusal string)) (end func(), ok bool) {
+	select {
+	case m.script <- true:
+	case <-m.busy():
+		return nil, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.permits = permits
+	late := m.late
+	alarm := time.AfterFunc(m.busyAfter, func() { close(late) })
+	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.permits = f
+		m.permits = nil
+		if !alarm.Stop() {
+			m.late = make(chan struct{})
+		}
+		<-m.script
+	}, true
+}
+
+// busy returns what is closed when a script has run for too long, during which the engine does
+// nothing else.
+func (m *memory) busy() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.late
+}
+
+// do has the engine do something, unless a script runs for too long. Then it is done when that has ended.
+func (m *memory) do(what func()) bool {
+	busy, done := m.busy(), make(chan struct{})
+	select {
+	case <-busy:
+		return false
+	default:
 	}
-	set(permits)
-	return func() {
-		set(nil)
-		m.script.Unlock()
+	go func() {
+		defer close(done)
+		what()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-busy:
+		return false
 	}
 }
 
@@ -120,7 +161,8 @@ func (m *memory) dial() net.Conn {
 const wakeEvery = time.Millisecond
 
 // Close implements net.Conn. A command that waits, such as BLPOP, looks for its client only when
-// something is written: a key that does not exist is deleted until it has.
+// something is written: a key that does not exist is deleted until it has. A script that does not end
+// is not waited for.
 func (p *pipe) Close() error {
 	err := p.Conn.Close()
 	for {
@@ -128,7 +170,9 @@ func (p *pipe) Close() error {
 		case <-p.far.closed:
 			return err
 		case <-time.After(wakeEvery): // wall time: input and output
-			p.memory.DB(0).Del("\x00 no key")
+			if !p.memory.do(func() { p.memory.DB(0).Del("\x00 no key") }) {
+				return err
+			}
 		}
 	}
 }

@@ -208,9 +208,11 @@ func (s *Caches) inMemory(name string) (*memory, error) {
 	case c == nil:
 		return nil, fmt.Errorf("redis %s: there is none of that name", name)
 	case c.memory == nil:
-		return nil, fmt.Errorf("redis %s: its content is in %s; ask there", name, redacted(c.URL))
+		return nil, fmt.Errorf("redis %s: its content is in %s; ask there", name, resource.WithoutPassword(c.URL))
 	}
-	c.tick(s.kit.Clock)
+	if !c.tick(s.kit.Clock) {
+		return nil, fmt.Errorf("redis %s: %s", name, busy)
+	}
 	return c.memory, nil
 }
 
@@ -220,7 +222,7 @@ func (s *Caches) Close() error {
 	defer s.mu.Unlock()
 	for _, c := range s.caches {
 		if c.memory != nil {
-			c.memory.Close()
+			c.memory.do(c.memory.Close) // which waits for a script, but not for one that does not end
 		}
 	}
 	return nil
@@ -288,18 +290,8 @@ func (c *cache) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// redacted is a URL without its password.
-func redacted(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "what is no URL"
-	}
-	return u.Redacted()
-}
-
-// tick has an engine in memory know the time.
-func (c *cache) tick(clk clock.Clock) {
-	if c.memory != nil {
-		c.memory.SetTime(clk.Now())
-	}
+// tick has an engine in memory know the time. It returns false if that is busy with a script that
+// does not end.
+func (c *cache) tick(clk clock.Clock) bool {
+	return c.memory == nil || c.memory.do(func() { c.memory.SetTime(clk.Now()) })
 }

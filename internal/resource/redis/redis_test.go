@@ -11,11 +11,14 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/directory"
@@ -340,6 +343,93 @@ func TestWaysAroundAPolicy(t *testing.T) {
 		if strings.Contains(row.answer, "no permissions to run") && (l.last().Error != "NOPERM" || !strings.Contains(l.last().Meaning, "Data Contributor")) {
 			t.Errorf("%q: %+v", row.commands, l.last())
 		}
+	}
+}
+
+// A script that does not end keeps other clients from what is stored, who are told so; it keeps
+// neither the lab clock, nor them, nor the end of the lab.
+func TestAScriptThatDoesNotEnd(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	m := l.caches.at(host).memory
+	m.busyAfter = 100 * time.Millisecond
+	begun, release := make(chan bool), make(chan bool)
+	m.Server().SetPreHook(func(p *server.Peer, name string, args ...string) bool {
+		if name == "TIME" {
+			begun <- true
+			<-release
+		}
+		return m.called(p, name, args...)
+	})
+	runner, other, another := l.logIn(host), l.logIn(host), l.logIn(host)
+	for _, c := range []*client{other, another} {
+		if got := c.ask("GET", "a"); got != "$-1" {
+			t.Fatal(got)
+		}
+	}
+	if _, err := runner.conn.Write(appendCommand(nil, "EVAL", "return redis.call('TIME')[1]", "0")); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	advance(t, l.clock, time.Minute)
+	for _, command := range []string{"GET a", "SCRIPT KILL"} {
+		if got := other.ask(strings.Fields(command)...); !strings.HasPrefix(got, "-BUSY Redis is busy running a script.") {
+			t.Errorf("%s: %s", command, got)
+		}
+		if e := l.last(); e.Error != "BUSY" || !strings.Contains(e.Remedy, "a loop that does not end") {
+			t.Errorf("%+v", e)
+		}
+	}
+	if _, err := l.caches.Get("cache", "a"); err == nil || !strings.Contains(err.Error(), "BUSY") {
+		t.Error(err)
+	}
+	if got := another.ask("QUIT"); got != "+OK" || another.read() != "closed" {
+		t.Error(got)
+	}
+	_ = runner.conn.Close()
+	if err := l.caches.Close(); err != nil { // does not wait for it
+		t.Error(err)
+	}
+	close(release)
+}
+
+// deadlines is a connection that knows until when it reads.
+type deadlines struct {
+	net.Conn
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = t
+	return d.Conn.SetReadDeadline(t)
+}
+
+// Who does not log in has to go after a time, whatever it sends instead, also after RESET.
+func TestTheTimeForALogin(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	near, far := net.Pipe()
+	served := &deadlines{Conn: far}
+	go l.caches.ServeStream(t.Context(), &hostmux.Connection{Conn: served, Certificate: l.authority.GetCertificate, Begin: l.clock.Begin})
+	secured := tls.Client(near, &tls.Config{ServerName: host, InsecureSkipVerify: true})
+	c := &client{t, secured, bufio.NewReader(secured)}
+	t.Cleanup(func() { _ = secured.Close() })
+	limited := func() bool {
+		served.mu.Lock()
+		defer served.mu.Unlock()
+		return served.last.After(time.Now())
+	}
+	for _, command := range []string{"BLPOP list 0", "PING"} {
+		if got := c.ask(strings.Fields(command)...); got != "-"+noAuth || !limited() {
+			t.Errorf("%s: %s, with an end: %t", command, got, limited())
+		}
+	}
+	if got := c.ask("AUTH", tokentest.ObjectID, l.tokens.Mint(t, audience, nil)); got != "+OK" || limited() {
+		t.Errorf("%s, with an end: %t", got, limited())
+	}
+	if got := c.ask("RESET"); got != "+RESET" || !limited() {
+		t.Errorf("%s, with an end: %t", got, limited())
 	}
 }
 

@@ -27,6 +27,9 @@ const loginTimeout = 30 * time.Second
 // connection of one for which too much has gathered.
 const writeTimeout = 10 * time.Second
 
+// longestHold is how long a command holds the lab clock, in wall time: a script may not end.
+const longestHold = time.Second
+
 // What Redis says. Sources: redis/src/server.c (shared.noautherr), networking.c (helloCommand);
 // WRONGPASS as Azure says it, after ERR and without the words "or user is disabled" of Redis: seen
 // with go-redis (dapr/components-contrib#3554), with Lettuce (sonus21/rqueue#253) and in the README
@@ -37,6 +40,7 @@ const (
 	wrongPass   = "ERR WRONGPASS invalid username-password pair"
 	loading     = "LOADING Redis is loading the dataset in memory"
 	maxClients  = "ERR max number of clients reached"
+	busy        = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE." // shared.slowscripterr
 )
 
 // session is one connection of a client.
@@ -71,11 +75,13 @@ type request struct {
 	err  error  // instead: the client broke the protocol
 	last bool   // nothing else has arrived yet
 	end  func() // lets the lab clock go on
+
+	waits bool // the engine may have the client wait for the answer
 }
 
-// waits reports whether the engine may have the client wait for the answer.
-func (r request) waits() bool {
-	return len(r.args) > 0 && commands()[strings.ToLower(r.args[0])].is("blocking")
+// isBlocking reports whether a command may have its client wait.
+func isBlocking(args []string) bool {
+	return len(args) > 0 && commands()[strings.ToLower(args[0])].is("blocking")
 }
 
 // ServeStream implements resource.StreamService.
@@ -97,8 +103,8 @@ func (n *session) close() {
 	if n.expiry != nil {
 		n.expiry.Stop()
 	}
-	n.engine.close() // which waits for a script that still runs
-	n.scriptEnded()
+	n.engine.close() // which waits for a script that still runs, for a while
+	n.scriptLeft()
 	_ = n.conn.Close() // its client is gone, or learns it from its next read
 }
 
@@ -119,7 +125,7 @@ func (n *session) serve(begin func() func()) {
 				defer r.end() // also after a panic
 				return n.answer(r, gone)
 			}()
-			if r.waits() {
+			if r.waits {
 				_ = n.conn.SetReadDeadline(time.Unix(1, 0)) // the reader is to stop looking for the client's end
 			}
 			select {
@@ -163,7 +169,8 @@ func (n *session) read(begin func() func(), requests chan<- request, authenticat
 		if err != nil && !errors.As(err, &broken) {
 			return
 		}
-		r := request{args: args, err: err, last: in.Buffered() == 0, end: begin()}
+		// Who has not authenticated does not wait, and keeps the deadline of the login.
+		r := request{args: args, err: err, last: in.Buffered() == 0, end: begin(), waits: known && isBlocking(args)}
 		select {
 		case requests <- r:
 		case <-n.ctx.Done():
@@ -173,7 +180,7 @@ func (n *session) read(begin func() func(), requests chan<- request, authenticat
 		if err != nil {
 			return
 		}
-		waited = r.waits()
+		waited = r.waits
 		if _, err := in.Peek(1); err != nil && !isDeadline(err) { // also while the engine has the client wait
 			return
 		}
@@ -235,6 +242,7 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 		n.engine.close()
 		n.engine, n.user, n.multi, n.queued = nil, nil, false, false
 		n.expiry.Stop()
+		_ = n.conn.SetReadDeadline(time.Now().Add(loginTimeout)) // of a connection that is gone: the next read says so
 		return n.say([]byte("+RESET\r\n"), r.last)
 	case isBlocked(r.args):
 		return n.refuse(unknownCommand(r.args), r.last)
@@ -302,16 +310,20 @@ func (n *session) permits(u *user, args []string) (refusal string) {
 
 // scriptBegins has what a script calls be judged by the policy of who runs it, as Redis does. In
 // memory alone: nobody else sees inside of a script.
-func (n *session) scriptBegins(name string) {
-	if m := n.cache.memory; m != nil && (name == "exec" || commands()[name].is("scripting")) {
-		u := n.user
-		n.script = m.runScript(func(args []string) string {
-			if isBlocked(args) {
-				return unknownCommand(args)
-			}
-			return n.permits(u, args)
-		})
+// It returns false if a script of another client does not end.
+func (n *session) scriptBegins(name string) (ok bool) {
+	m := n.cache.memory
+	if m == nil || name != "exec" && !commands()[name].is("scripting") {
+		return true
 	}
+	u := n.user
+	n.script, ok = m.runScript(func(args []string) string {
+		if isBlocked(args) {
+			return unknownCommand(args)
+		}
+		return n.permits(u, args)
+	})
+	return ok
 }
 
 func (n *session) scriptEnded() {
@@ -321,13 +333,40 @@ func (n *session) scriptEnded() {
 	}
 }
 
+// scriptLeft is scriptEnded for a client that has gone, whose script may still run.
+func (n *session) scriptLeft() {
+	if n.script == nil {
+		return
+	}
+	end := n.script
+	n.script = nil
+	if p, ok := n.engine.conn.(*pipe); ok {
+		go func() { // which is as endless as the script is: nothing stops that
+			<-p.far.closed
+			end()
+		}()
+	}
+}
+
+// isBusy answers that a script of another client does not end. Source: redis/src/server.c, processCommand.
+func (n *session) isBusy(name string, flush bool) bool {
+	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
+		Code: "BUSY", Message: busy,
+		Meaning: fmt.Sprintf("A script of another client has run for more than %s, and a cache does nothing else while a script runs.", busyAfter),
+		Remedy:  "Look for a script with a loop that does not end. SCRIPT KILL does not end it here: start wiemu again.",
+	})
+	return n.refuse(busy, flush)
+}
+
 // forward has the engine answer.
 func (n *session) forward(r request, gone <-chan struct{}) bool {
 	if n.engine == nil && !n.connect() {
 		return false
 	}
-	n.cache.tick(n.kit.Clock)
 	name := strings.ToLower(r.args[0])
+	if !n.cache.tick(n.kit.Clock) || !n.scriptBegins(name) {
+		return n.isBusy(name, r.last)
+	}
 	subscribing := isSubscribing(r.args)
 	if subscribing {
 		n.engine.asked.Store(true)
@@ -335,16 +374,21 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 	if name == "exec" && n.queued {
 		n.engine.subscribed.Store(true) // before a message can arrive
 	}
-	n.scriptBegins(name)
+	hold := time.AfterFunc(longestHold, r.end)
+	defer hold.Stop()
 	if _, err := n.engine.conn.Write(appendCommand(nil, r.args...)); err != nil {
 		return n.engineGone(err)
 	}
 	if subscribing && !n.multi {
 		return n.say(nil, r.last)
 	}
-	if r.waits() {
+	if r.waits {
 		n.say(nil, true) // what was answered before; and the clock goes on while it waits
 		r.end()
+	}
+	var late <-chan struct{} // of another's script
+	if n.cache.memory != nil && n.script == nil {
+		late = n.cache.memory.busy()
 	}
 	select {
 	case reply, ok := <-n.engine.replies:
@@ -354,6 +398,9 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 		n.scriptEnded()
 		n.transaction(name, subscribing, reply)
 		return n.say(reply, r.last)
+	case <-late:
+		n.isBusy(name, true)
+		return false // what the engine answers later would be taken for the answer to something else
 	case <-gone:
 		return false
 	case <-n.ctx.Done():
