@@ -1,6 +1,7 @@
 // Package local runs a PostgreSQL of this machine for a lab: with data of its own in a
-// temporary directory, reached by a socket in that, and gone with the lab. PostgreSQL does
-// not run as root; if wiemu does, it runs as the user postgres, or nobody.
+// temporary directory, reached by a socket in that, and gone with the lab (a template of it, of a
+// process with several, is gone with the process). PostgreSQL does not run as root; if wiemu does,
+// it runs as the user postgres, or nobody.
 package local
 
 import (
@@ -96,9 +97,29 @@ func Start(ctx context.Context) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(place(), "wiemu-postgres-")
+	s, err := reserve(bin)
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.create(ctx); err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	return s, s.ready(ctx)
+}
+
+// reserve makes the directory of a server, which ends with this process.
+func reserve(bin string) (_ *Server, err error) {
+	dir, err := os.MkdirTemp(place(), "wiemu-postgres-")
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{bin: bin, dir: dir}
 	defer func() {
@@ -107,25 +128,10 @@ func Start(ctx context.Context) (_ *Server, err error) {
 		}
 	}()
 	if err := own(dir); err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	if s.reaper, err = reap(dir); err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	locale := "C"
-	if runtime.GOOS == "linux" {
-		locale = "C.UTF-8"
-	}
-	// Whoever may enter the directory may be anybody: the same user, whose processes could as
-	// well read this one's memory. A password for each would make each login a hash slower.
-	initdb := s.command(ctx, "initdb", "-D", s.data(), "-U", superuser, "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale="+locale)
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %s: %w: %s", initdb.Path, err, strings.Join(strings.Fields(string(out)), " "))
-	}
-	if err := s.run(); err != nil {
 		return nil, err
 	}
-	return s, s.ready(ctx)
+	s.reaper, err = reap(dir)
+	return s, err
 }
 
 // superuser is the role that wiemu has in it.
