@@ -312,6 +312,16 @@ func TestLabsShareAPostgreSQL(t *testing.T) {
 	if err := labs["one"].servers.Close(); err != nil {
 		t.Fatal(err)
 	}
+	for range 1000 { // PostgreSQL ends a session some time after its connection
+		rows, err := labs["two"].servers.Query(t.Context(), "orders", "postgres", "select count(distinct application_name) from pg_stat_activity where application_name like 'wiemu %'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(rows) == "[[1]]" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // wall time: a process
+	}
 	if err := labs["two"].people.Put(tokentest.Tenant, directory.Principal{Kind: directory.ManagedIdentity, ClientID: "cccccccc-0000-4000-8000-000000000003", DisplayName: "late"}); err != nil {
 		t.Fatal(err)
 	}
