@@ -248,6 +248,9 @@ func TestAnswersOfRecordings(t *testing.T) {
 		if got.header.Get("X-Ms-Request-Id") == "" {
 			t.Errorf("%s: no request id", row.request)
 		}
+		if row.status == http.StatusNotFound && got.header.Get("X-Ms-Failure-Cause") != "gateway" {
+			t.Errorf("%s: %v, want that the gateway refuses a group that there is not", row.request, got.header)
+		}
 	}
 }
 
@@ -269,7 +272,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"GET " + identities + "/web", "", 400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests."},
 		{"GET " + identities + "/web?api-version=2024", "", 400, "InvalidApiVersionParameter", "The api-version '2024' is invalid."},
-		{"GET " + credentials + "?api-version=2018-11-30", "", 404, "InvalidResourceType", "The supported api-versions are '2025-05-31-preview,2025-01-31-preview,2024-11-30,"},
+		{"GET " + credentials + "?api-version=2018-11-30", "", 404, "InvalidResourceType", "The supported api-versions are '2026-05-31,2026-04-30,2025-05-31-preview,2025-01-31-preview,2024-11-30,"},
 		{"GET /subscriptions/x" + v2022, "", 400, "InvalidSubscriptionId", "The provided subscription identifier 'x' is malformed or invalid."},
 		{"GET /subscriptions/" + name + v2022, "", 404, "SubscriptionNotFound", "The subscription '" + name + "' could not be found."},
 		{"GET /subscriptions/" + subscription + "/resourceGroups/nowhere" + groups2022, "", 404, "ResourceGroupNotFound", "Resource group 'nowhere' could not be found."},

@@ -162,8 +162,8 @@ func (s *Service) patchGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 // deleteGroup deletes a group with what is in it and the roles that are assigned there, while
 // nothing else is written: nothing that is made meanwhile outlives the group. It is
 // done when it answers; the answer says that it takes a while, as the real one does.
-// Source: azure-cli's recordings of az group delete (202, Location, Retry-After: 15). Retry-After
-// is 1 here: clients that wait 15 seconds of real time would wait for nothing.
+// Source: azure-cli, test_resource_group_no_wait.yaml of its recordings (202, Location); they leave
+// Retry-After out. It is 1 here, so that no client waits for what is done.
 func (s *Service) deleteGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 	g, failed := c.Group()
 	if failed != nil {

@@ -130,6 +130,8 @@ func (s *service) find(c *rest.Call) (a roles.Assignment, scope string, ok bool)
 	return a, scope, ok && a.Tenant == c.Caller.Tenant && strings.EqualFold(strings.Trim(a.Scope, "/"), strings.Trim(scope, "/"))
 }
 
+// getAssignment is in the words of hashicorp/terraform-provider-azurerm#12074 (2021); whether the
+// id has hyphens there is not to be seen.
 func (s *service) getAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	a, scope, ok := s.find(c)
 	if !ok {
@@ -216,8 +218,9 @@ func exists(other roles.Assignment) *resource.Failure {
 		"The principal has the role on the scope already, by an assignment of another name.", "Import it, delete it first, or give the assignment a name that is made of scope, principal and role.")
 }
 
-// unassignable is how Azure refuses a role that it does not know there. That one whose assignable
-// scopes do not have the scope is such a role is inferred.
+// unassignable is how Azure refuses a role that it does not know there.
+// Source: Azure/bicep#3366 (2021), which does not show the status: that is inferred, and so is that
+// a role whose assignable scopes do not have the scope is refused like one that there is not.
 func unassignable(role string, err error) *resource.Failure {
 	return rest.BadRequest("RoleDefinitionDoesNotExist", fmt.Sprintf("The specified role definition with ID '%s' does not exist.", compact(role)), err.Error()+".")
 }
@@ -289,7 +292,7 @@ func principalNotFound(c *rest.Call, r request, meaning, remedy string) *resourc
 }
 
 // deleteAssignment answers with what it was, or with 204.
-// Source: azure-docs, role-based-access-control/role-assignments-rest.md, "Remove a role assignment".
+// Source: azure-rest-api-specs, Microsoft.Authorization/stable/2022-04-01/examples/RoleAssignments_Delete.json.
 func (s *service) deleteAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	s.making.Lock()
 	defer s.making.Unlock()

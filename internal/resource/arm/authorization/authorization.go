@@ -25,7 +25,9 @@ const (
 )
 
 // The api-versions of the types.
-// Source: azure-rest-api-specs, specification/authorization/resource-manager/Microsoft.Authorization.
+// Source: azure-rest-api-specs, specification/authorization/resource-manager/Microsoft.Authorization,
+// for 2015-07-01, 2017-10-01-preview, 2018-01-01-preview and 2022-04-01, and azure-cli's recordings
+// for 2022-05-01-preview. That there are the others is inferred.
 var (
 	assignmentVersions = strings.Fields("2014-04-01-preview 2014-10-01-preview 2015-07-01 2016-07-01 2017-10-01-preview 2018-01-01-preview 2018-07-01 2018-09-01-preview 2018-12-01-preview 2019-04-01-preview 2020-03-01-preview 2020-04-01-preview 2020-08-01-preview 2020-10-01-preview 2021-04-01-preview 2022-01-01-preview 2022-04-01")
 	definitionVersions = strings.Fields("2014-04-01-preview 2014-10-01-preview 2015-07-01 2016-07-01 2018-01-01-preview 2022-04-01 2022-05-01-preview 2023-07-01-preview")

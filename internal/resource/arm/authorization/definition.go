@@ -131,7 +131,8 @@ func (s *service) role(c *rest.Call, id string) (roles.Definition, bool) {
 	return d, ok && isGUID(id) && ofTenant(c, d)
 }
 
-// getDefinition is in the words of RoleDefinitionDoesNotExist of many logs.
+// getDefinition is in the words of Azure/terraform-azurerm-caf-enterprise-scale, its page of
+// errors (404); the id without hyphens is that of Azure/bicep#3366.
 func (s *service) getDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	scope, name := scopeOf(c)
 	d, ok := s.role(c, name)
@@ -225,7 +226,8 @@ func everywhere(c *rest.Call, d roles.Definition, operation string) *resource.Fa
 }
 
 // deleteDefinition answers with what it was, or with 204.
-// Source: azure-docs, role-based-access-control/custom-roles-rest.md; the text of
+// Source: azure-rest-api-specs, Microsoft.Authorization/stable/2022-04-01/examples/
+// DeleteRoleDefinition.json, and Azure/azure-powershell#10854 (204); the text of
 // RoleDefinitionHasAssignments is that of troubleshooting.md, its status is inferred.
 func (s *service) deleteDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	scope, name := scopeOf(c)

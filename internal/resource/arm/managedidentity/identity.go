@@ -33,9 +33,10 @@ const (
 )
 
 // The api-versions of both types.
-// Source: azure-rest-api-specs, specification/msi/resource-manager/Microsoft.ManagedIdentity.
+// Source: azure-rest-api-specs, specification/msi/resource-manager/Microsoft.ManagedIdentity, stable
+// and preview.
 var (
-	identityVersions   = []string{"2015-08-31-preview", "2018-11-30", "2021-09-30-preview", "2022-01-31-preview", "2023-01-31", "2023-07-31-preview", "2024-11-30", "2025-01-31-preview", "2025-05-31-preview"}
+	identityVersions   = []string{"2015-08-31-preview", "2018-11-30", "2021-09-30-preview", "2022-01-31-preview", "2023-01-31", "2023-07-31-preview", "2024-11-30", "2025-01-31-preview", "2025-05-31-preview", "2026-04-30", "2026-05-31"}
 	credentialVersions = identityVersions[3:]
 )
 
@@ -76,8 +77,7 @@ func New(m *rest.Manager) rest.Provider {
 			operation(http.MethodDelete, one+"/federatedidentitycredentials/{credential}", "delete federated credential", "federatedIdentityCredentials/delete", s.deleteCredential),
 		},
 		Resources: func(tenant, scope string) (found []rest.Resource) {
-			for _, p := range s.identities(tenant, scope) {
-				i := s.shown(tenant, p)
+			for _, i := range s.allShown(tenant, s.identities(tenant, scope)) {
 				found = append(found, rest.Resource{ID: i.ID, Name: i.Name, Type: i.Type, Location: i.Location, Tags: i.Tags})
 			}
 			return found
@@ -117,14 +117,36 @@ func (s *service) shown(tenant string, p *directory.Principal) identity {
 		Properties: identityProperties{TenantID: tenant, PrincipalID: p.ObjectID, ClientID: p.ClientID},
 	}
 	if made.Location == "" {
-		if group, ok := s.Groups.Find(groupOf(p.ResourceID)); ok {
-			made.Location = group.Location
-		}
+		made.Location = s.located(groupOf(p.ResourceID))
 	}
 	if made.Tags == nil {
 		made.Tags = map[string]string{}
 	}
 	return made
+}
+
+// located is the region of a resource group; "" if there is none.
+func (s *service) located(group string) string {
+	found, _ := s.Groups.Find(group)
+	return found.Location
+}
+
+// allShown are identities as clients see them; it looks for each resource group once.
+func (s *service) allShown(tenant string, all []*directory.Principal) []identity {
+	locations := map[string]string{}
+	shown := make([]identity, len(all))
+	for n, p := range all {
+		if p.Location == "" {
+			group := groupOf(p.ResourceID)
+			if _, known := locations[group]; !known {
+				locations[group] = s.located(group)
+			}
+			placed := *p
+			placed.Location, p = locations[group], &placed
+		}
+		shown[n] = s.shown(tenant, p)
+	}
+	return shown
 }
 
 // groupOf is the id of the resource group that a resource is in.
@@ -162,11 +184,7 @@ func (s *service) page(c *rest.Call, scope string) (rest.Reply, *resource.Failur
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	shown := rest.List[identity]{Value: make([]identity, len(found.Value)), NextLink: found.NextLink}
-	for n, p := range found.Value {
-		shown.Value[n] = s.shown(c.Caller.Tenant, p)
-	}
-	return rest.Reply{Body: shown}, nil
+	return rest.Reply{Body: rest.List[identity]{Value: s.allShown(c.Caller.Tenant, found.Value), NextLink: found.NextLink}}, nil
 }
 
 // id is that of the identity which the request's path names: Azure spells resourcegroups in
@@ -285,7 +303,9 @@ func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]st
 // delete deletes an identity with its federated credentials. Roles that are assigned to it stay,
 // to a principal that there is not any more.
 // Source: azure-docs, role-based-access-control/troubleshooting.md, "Role assignments with
-// identity not found"; 204 for one that there is not: azure-resource-manager-rpc, v1.0/resource-api-reference.md.
+// identity not found"; 204 for one that there is not: azure-rest-api-specs,
+// Microsoft.ManagedIdentity, example FederatedIdentityCredentialDelete.json, for credentials, and
+// azure-resource-manager-rpc, v1.0/resource-api-reference.md.
 func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
 	group, failed := c.Group()
 	if failed != nil {

@@ -118,7 +118,9 @@ func NotFound(kind, name, group string) *resource.Failure {
 }
 
 // ParentNotFound says that what a nested resource belongs to does not exist.
-// Source: many logs, such as Azure/azure-cli#22534; which of the two texts that exist is sent is not known for each type.
+// Seen, of other types: this text in logs of storage accounts and DNS zones, and before it "Can not
+// perform requested operation on nested resource. Parent resource 'NAME' not found."
+// (Azure/azure-cli-extensions#5535, 2022). Which one federated credentials have is inferred.
 func ParentNotFound(operation, kind, parent string) *resource.Failure {
 	return resource.Fail(http.StatusNotFound, "ParentResourceNotFound",
 		fmt.Sprintf("Failed to perform '%s' on resource(s) of type '%s', because the parent resource '%s' could not be found.", operation, kind, parent),

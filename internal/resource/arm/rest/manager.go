@@ -93,8 +93,12 @@ func (c *Call) subscription() *resource.Failure {
 	return nil
 }
 
-// Locations are the regions of the public cloud, as Resource Manager spells them.
-// Source: az account list-locations of 2025, physical regions without those of staging.
+// Locations are the regions of the public cloud, as Resource Manager spells them, in the order
+// of the alphabet. Some of them are closed to subscriptions without a permit, such as francesouth
+// (cloud-barista/cb-spider#527); here all are open.
+// Source: azure-cli, test_list_locations.yaml of its recordings (2025-02), physical regions
+// without stages, canaries and brazilus. It has swedensouth as a pair alone, and does not have
+// austriaeast, chilecentral, indonesiacentral and malaysiawest, which are inferred.
 var Locations = strings.Fields(`australiacentral australiacentral2 australiaeast australiasoutheast austriaeast brazilsouth brazilsoutheast
 	canadacentral canadaeast centralindia centralus chilecentral eastasia eastus eastus2 francecentral francesouth germanynorth germanywestcentral
 	indonesiacentral israelcentral italynorth japaneast japanwest jioindiacentral jioindiawest koreacentral koreasouth malaysiawest mexicocentral
@@ -105,7 +109,9 @@ var Locations = strings.Fields(`australiacentral australiacentral2 australiaeast
 // Location returns a region as Resource Manager spells it, given its name or its display name
 // such as West Europe. kind is the type of what is to be there, with its namespace; "" is a
 // resource group.
-// Source: LocationRequired, LocationNotAvailableForResourceType and …Group of many logs.
+// Source: LocationNotAvailableForResourceGroup: MicrosoftDocs/executable-docs#74 (2024) and
+// cloud-barista/cb-spider#527 (400); …ResourceType: Azure/azure-rest-api-specs#8520, of this very
+// type; both list the regions in another order. LocationRequired is inferred.
 func Location(text, kind string) (string, *resource.Failure) {
 	name := strings.ToLower(strings.ReplaceAll(text, " ", ""))
 	switch {
@@ -120,7 +126,8 @@ func Location(text, kind string) (string, *resource.Failure) {
 }
 
 // Moved refuses to put a resource into another region than it is in.
-// Source: InvalidResourceLocation of many logs.
+// Source: MicrosoftDocs/azure-docs#70422 and fortinetsolutions/Azure-Templates#8, of other types;
+// the status is inferred.
 func Moved(name, is, group, wanted string) *resource.Failure {
 	return resource.Fail(http.StatusConflict, "InvalidResourceLocation",
 		fmt.Sprintf("The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.", name, is, group, wanted),
