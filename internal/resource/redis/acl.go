@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -271,4 +272,26 @@ func isBlocked(args []string) bool {
 		return len(args) > 1 && strings.EqualFold(args[1], "reply") // which changes how many answers follow
 	}
 	return false
+}
+
+// fileWords are names by which a Lua script gets at loadfile and its like, as the engine in memory
+// leaves them to it (gopher-lua's base, package and debug libraries). Redis takes these away from
+// scripts: redis/src/script_lua.c, allow lists.
+var fileWords = regexp.MustCompile(`\b(?:loadfile|dofile|require|module|package|debug|load|loadstring|getfenv|setfenv|_G)\b`)
+
+// reachesFiles returns the word of the script in a command, if there is one, by which it could get
+// at files.
+func reachesFiles(args []string) string {
+	script := ""
+	switch strings.ToLower(args[0]) {
+	case "eval", "eval_ro":
+		if len(args) > 1 {
+			script = args[1]
+		}
+	case "script":
+		if len(args) > 2 {
+			script = args[2]
+		}
+	}
+	return fileWords.FindString(script)
 }

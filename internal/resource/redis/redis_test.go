@@ -346,6 +346,25 @@ func TestWaysAroundAPolicy(t *testing.T) {
 	}
 }
 
+// The engine in memory leaves scripts what Redis takes away: they would read wiemu's files.
+func TestScriptsReadNoFiles(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
+	for _, script := range []string{
+		"return select(2, loadfile('/etc/hostname'))", `return _G["load".."file"]("/etc/hostname")`, `getfenv(0)["do".."file"]("/etc/hostname")`,
+		"require('x')", `return loadstring("return lo".."adfile")()`, "return package.path", "return debug.getregistry()",
+	} {
+		for _, command := range [][]string{{"EVAL", script, "0"}, {"EVAL_RO", script, "0"}, {"SCRIPT", "LOAD", script}} {
+			if got := c.ask(command...); !strings.Contains(got, "by which a script could read files") {
+				t.Errorf("%q: %s", command, got)
+			}
+		}
+	}
+	if got := c.ask("EVAL", "local reloaded, debugging = 1, 2; return reloaded + debugging", "0"); got != ":3" {
+		t.Error(got)
+	}
+}
+
 // A script that does not end keeps other clients from what is stored, who are told so; it keeps
 // neither the lab clock, nor them, nor the end of the lab.
 func TestAScriptThatDoesNotEnd(t *testing.T) {

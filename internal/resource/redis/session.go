@@ -247,6 +247,11 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 	case isBlocked(r.args):
 		return n.refuse(unknownCommand(r.args), r.last)
 	}
+	if n.cache.memory != nil {
+		if word := reachesFiles(r.args); word != "" {
+			return n.refuse("ERR the cache in memory runs no script with "+word+", by which a script could read files of wiemu's machine; give the cache the url: of a Redis", r.last)
+		}
+	}
 	if refusal := n.permits(n.user, r.args); refusal != "" {
 		return n.refuse(refusal, r.last)
 	}
