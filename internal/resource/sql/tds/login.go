@@ -125,6 +125,9 @@ func parseLogin(b []byte) (*Login, error) {
 	return l, nil
 }
 
+// version is that of TDS which the client asks for.
+func (l *Login) version() uint32 { return binary.LittleEndian.Uint32(l.fixed[4:]) }
+
 func parseFeatures(b []byte) ([]feature, error) {
 	var all []feature
 	for len(b) > 0 && b[0] != 0xFF {

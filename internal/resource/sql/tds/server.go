@@ -295,7 +295,9 @@ func (s *Server) refuse(w *wire, a *Attempt, refused error) error {
 
 func (s *Server) appendAck(b []byte, a *Attempt) []byte {
 	speaks := uint32(version74)
-	if a.Strict {
+	// SQL Server 2022 stays with 7.4 for a client whose LOGIN7 says that, though its TLS came first
+	// (dotnet/SqlClient#1652, a report of its sys.dm_exec_connections). So does tiberius.
+	if a.Strict && a.version() == version80 {
 		speaks = version80
 	}
 	v := version()

@@ -2,6 +2,7 @@ package tds
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 )
 
@@ -113,5 +114,26 @@ func TestValues(t *testing.T) {
 	}
 	if _, err := Int.appendValue(nil, "7"); err == nil {
 		t.Error("a text in a column of numbers")
+	}
+}
+
+// A login is acknowledged in the version that it asks for, as far as TLS came first.
+func TestAcknowledgedVersion(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		strict bool
+		asks   uint32
+		speaks uint32
+	}{
+		{"TDS 7.4", false, version74, version74},
+		{"TDS 8.0", true, version80, version80},
+		{"strict with 7.4, as tiberius", true, version74, version74},
+		{"8.0 without strict", false, version80, version74},
+	} {
+		fixed := binary.LittleEndian.AppendUint32(make([]byte, 4), c.asks)
+		ack := new(Server).appendAck(nil, &Attempt{Login: &Login{fixed: append(fixed, make([]byte, loginFixed-8)...)}, Strict: c.strict})
+		if found := binary.BigEndian.Uint32(ack[4:]); found != c.speaks { // after the token, its length and the interface
+			t.Errorf("%s: expected %#x, found %#x", c.name, c.speaks, found)
+		}
 	}
 }
