@@ -41,7 +41,7 @@ type Options struct {
 	// this machine. Defaults to what backend.DefaultNetwork returns.
 	Network backend.Network
 
-	Parallel int       // scenarios at a time. Defaults to GOMAXPROCS, and twice that for plain processes
+	Parallel int       // scenarios at a time. Defaults to GOMAXPROCS
 	Out      io.Writer // a line for each scenario, in order, as soon as it and those before it are done; may be nil
 	Chaos    uint64    // seed of the chaos of scenarios that have none of their own; see fault.Chaos
 
@@ -97,11 +97,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) report.Report {
 
 func (r *runner) runAll(ctx context.Context, on backend.Backend, list []Scenario, first int) {
 	var group errgroup.Group // no context: one failure stops no other scenario
-	processors := runtime.GOMAXPROCS(0)
-	if _, ok := on.(programs.Processes); ok {
-		processors *= 2 // a program and its lab wait for each other half of the time
-	}
-	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), processors))
+	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), runtime.GOMAXPROCS(0)))
 	if _, ok := on.(backend.Exclusive); ok {
 		group.SetLimit(1)
 	}
