@@ -193,7 +193,7 @@ func TestPoliciesOfCaches(t *testing.T) {
 		for _, a := range listed.Assignments {
 			names = append(names, a.Role)
 		}
-		if got := strings.Join(names, " "); err != nil || got != want && !(scope == "" && len(names) == 3) {
+		if got := strings.Join(names, " "); err != nil || got != want && (scope != "" || len(names) != 3) {
 			t.Errorf("%q: %s, %v, want %s", scope, got, err, want)
 		}
 	}

@@ -142,7 +142,7 @@ func (a *arrivals) listenFirst(name string, addresses []string) (l net.Listener,
 	return nil, err
 }
 
-// Variables, NAME=VALUE, lead clients of streams to the gateway that heed no proxy; none before
+// Variables returns variables, NAME=VALUE, that lead clients of streams to the gateway that heed no proxy; none before
 // Start.
 func (g *Gateway) Variables() []string {
 	g.mu.Lock()

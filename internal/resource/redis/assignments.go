@@ -56,7 +56,7 @@ func (s *Caches) Policies(name string) []string {
 	s.mu.RLock()
 	c := s.caches[name]
 	s.mu.RUnlock()
-	return append(slices.Sorted(maps.Keys(builtIn())), slices.Sorted(maps.Keys(c.Cache.Policies))...)
+	return append(slices.Sorted(maps.Keys(builtIn())), slices.Sorted(maps.Keys(c.Policies))...)
 }
 
 // Assignments are those of a cache, which is one of Names; open if every identity of its tenant is a

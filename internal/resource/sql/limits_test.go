@@ -3,6 +3,7 @@ package sql_test
 import (
 	"context"
 	databasesql "database/sql"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -34,7 +35,7 @@ func TestAThousandSilentConnections(t *testing.T) {
 		must(t, conn.PingContext(t.Context()))
 	}
 	for _, conn := range silent[:1000-128] {
-		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Fatalf("expected the end, got %v", err)
 		}
 	}
@@ -62,7 +63,7 @@ func TestConnectionsThatStopWithinTheirLogin(t *testing.T) {
 		stuck = append(stuck, conn)
 	}
 	for range 3 {
-		if _, err := l.dial().Read(make([]byte, 1)); err != io.EOF {
+		if _, err := l.dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("expected the end, got %v", err)
 		}
 	}

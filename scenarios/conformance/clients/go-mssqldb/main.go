@@ -119,7 +119,7 @@ func parameters(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "SELECT @text, @p2, @p3, @p4, @p5, @p6", sql.Named("text", "blå 🐟"), 1<<40, true, []byte{1, 2, 3}, when, nil).Scan(&text, &number, &yes, &raw, &at, &nothing); err != nil {
 		return err
 	}
-	if err := want(nil, fmt.Sprint(text, number, yes, raw, at.Equal(when), nothing.Valid), fmt.Sprint("blå 🐟", 1<<40, true, []byte{1, 2, 3}, true, false)); err != nil {
+	if err := want(nil, fmt.Sprint(text, number, yes, raw, at.Equal(when), nothing.Valid), "blå 🐟"+fmt.Sprint(1<<40, true, []byte{1, 2, 3}, true, false)); err != nil {
 		return err
 	}
 	greeting := "hei"
@@ -147,7 +147,7 @@ func results(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // it was read to its end
 	var all []int
 	for more := true; more; more = rows.NextResultSet() {
 		for rows.Next() {
@@ -229,7 +229,7 @@ func cancel(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // there is nothing to lose
 	var before, after int
 	if err := conn.QueryRowContext(ctx, "SELECT @@SPID").Scan(&before); err != nil {
 		return err
@@ -249,7 +249,7 @@ func fails(ctx context.Context, how, database, statement string, number int32, t
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // there is nothing to lose
 	_, err = db.ExecContext(ctx, statement)
 	var refused mssql.Error
 	if !errors.As(err, &refused) || refused.Number != number || refused.Message != text {

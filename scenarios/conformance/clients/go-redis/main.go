@@ -137,7 +137,7 @@ func script(ctx context.Context, c *redis.Client, _ *tokens) error {
 
 func subscribe(ctx context.Context, c *redis.Client, _ *tokens) error {
 	news := c.Subscribe(ctx, "go:news")
-	defer news.Close()
+	defer func() { _ = news.Close() }()          // there is nothing to lose
 	if _, err := news.Receive(ctx); err != nil { // that it is subscribed
 		return err
 	}
