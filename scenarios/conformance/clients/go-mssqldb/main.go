@@ -119,7 +119,7 @@ func parameters(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "SELECT @text, @p2, @p3, @p4, @p5, @p6", sql.Named("text", "blå 🐟"), 1<<40, true, []byte{1, 2, 3}, when, nil).Scan(&text, &number, &yes, &raw, &at, &nothing); err != nil {
 		return err
 	}
-	if err := want(nil, fmt.Sprint(text, number, yes, raw, at.Equal(when), nothing.Valid), "blå 🐟"+fmt.Sprint(1<<40, true, []byte{1, 2, 3}, true, false)); err != nil {
+	if err := want(nil, fmt.Sprint(text, number, yes, string(raw), at.Equal(when), nothing.Valid), fmt.Sprint("blå 🐟", 1<<40, true, "\x01\x02\x03", true, false)); err != nil {
 		return err
 	}
 	greeting := "hei"
