@@ -234,15 +234,17 @@ func (l *Lab) Traffic(observe func() (events uint64, underWay bool)) {
 func (l *Lab) traffic() (t traffic) {
 	l.mu.Lock()
 	observers := slices.Clone(l.observers)
-	t.events = l.begun
-	if l.requests != nil {
-		t.open = l.requests.open
-	}
 	l.mu.Unlock()
 	for _, observe := range observers {
 		events, underWay := observe()
 		t.events += events
 		t.underWay = t.underWay || underWay
+	}
+	l.mu.Lock() // last, so that a request that is under way no more, or has just begun, is counted
+	defer l.mu.Unlock()
+	t.events += l.begun
+	if l.requests != nil {
+		t.open = l.requests.open
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -171,11 +172,11 @@ type arrivalConn struct {
 func (c *arrivalConn) Read(p []byte) (int, error) {
 	c.reading.Store(true)
 	n, err := c.TCPConn.Read(p)
-	if err == nil {
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) { // whoever serves it has been called away from waiting
 		acknowledge(c.raw)
 		c.reading.Store(false)
+		c.arrivals.events.Add(1) // before the bytes: who finds them read finds this
 		c.read.Add(uint64(n))
-		c.arrivals.events.Add(1)
 	}
 	return n, err
 }
@@ -199,6 +200,7 @@ func (c *arrivalConn) Close() error {
 	delete(c.arrivals.conns, c)
 	c.arrivals.mu.Unlock()
 	defer c.leave()
+	defer c.arrivals.events.Add(1) // its client learns of it
 	return c.TCPConn.Close()
 }
 

@@ -145,7 +145,10 @@ func New(cfg Config) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Clock.Traffic(func() (uint64, bool) { return g.arrivals.events.Load(), g.arrivals.any() || g.conns.answering() })
+	cfg.Clock.Traffic(func() (events uint64, underWay bool) {
+		underWay = g.arrivals.any() || g.conns.answering()
+		return g.arrivals.events.Load(), underWay // after it: what has just ceased to be under way is counted
+	})
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	g.door = &http.Server{
 		Handler: g, TLSConfig: tlsConfig(cfg.Authority, g.mux.Verbatim), ErrorLog: errorLog, ConnState: g.conns.observe, ConnContext: onConnection,

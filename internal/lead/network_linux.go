@@ -104,7 +104,10 @@ var decisions = map[int32]func(*Network, *call) (verdict, func() verdict){
 // it is: a question that has not been answered, an answer that it has not received, or a
 // connection that has not been handed over.
 func (n *Network) Busy() bool {
-	n.mu.Lock()
+	if n.arrivals.isBusy() || n.answerers.isBusy() {
+		return true
+	}
+	n.mu.Lock() // after the answerers: an answer that is theirs no more has been received
 	waiting := make([]unix.PollFd, 0, len(n.waiting))
 	for fd := range n.waiting {
 		waiting = append(waiting, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
@@ -114,7 +117,7 @@ func (n *Network) Busy() bool {
 		received, err = unix.Poll(waiting, 0)
 	}
 	n.mu.Unlock()
-	return received > 0 || err != nil || n.taking.Load() > 0 || n.arrivals.isBusy() || n.answerers.isBusy()
+	return received > 0 || err != nil || n.taking.Load() > 0
 }
 
 // End hands over what has arrived. From then on connections to emulated names are refused,
