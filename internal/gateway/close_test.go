@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -282,5 +283,52 @@ func BenchmarkConnect(b *testing.B) {
 		}
 		_ = response.Body.Close()
 		c.CloseIdleConnections()
+	}
+}
+
+// Lab time stands from a request's arrival on, also before its handler says so.
+func TestWhatIsAskedOfOtherServersIsUnderWay(t *testing.T) {
+	underWay := make(chan bool, 1)
+	var g *Gateway
+	answer := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { underWay <- g.others.answering() })
+	g, _ = started(t, Config{Metadata: func() http.Handler { return answer }})
+	server := &http.Server{Handler: answer}
+	listener, err := g.Track("machine", "", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	defer server.Close()
+	proxy, err := url.Parse(g.ProxyURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, via := range map[string]struct {
+		transport *http.Transport
+		to        string
+	}{
+		"a tracked server":     {&http.Transport{}, "http://" + listener.Addr().String()},
+		"by the proxy":         {&http.Transport{Proxy: http.ProxyURL(proxy)}, "http://169.254.169.254/metadata/identity/oauth2/token"},
+		"the metadata service": {&http.Transport{}, "http://" + g.MetadataAddress() + "/metadata/identity/oauth2/token"},
+	} {
+		request, err := http.NewRequest(http.MethodGet, via.to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Metadata", "true")
+		response, err := via.transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		_ = response.Body.Close()
+		via.transport.CloseIdleConnections()
+		select {
+		case is := <-underWay:
+			if !is {
+				t.Errorf("%s: nothing was under way in the handler", name)
+			}
+		default:
+			t.Errorf("%s: answered %s without the handler", name, response.Status)
+		}
 	}
 }

@@ -84,6 +84,7 @@ type Gateway struct {
 	led                 *led
 	arrivals            arrivals
 	conns               *conns // of the TLS listener
+	others              *conns // of the proxies, and of servers that are tracked
 	serving             sync.WaitGroup
 
 	mu                        sync.Mutex
@@ -140,13 +141,13 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		journal: cfg.Journal, log: cfg.Log, mux: hosts,
-		listen: cfg.Listen, proxyListen: cfg.ProxyListen, streamListen: cfg.StreamListen, handed: newHandedOver(), conns: conns,
+		listen: cfg.Listen, proxyListen: cfg.ProxyListen, streamListen: cfg.StreamListen, handed: newHandedOver(), conns: conns, others: newConns(),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Clock.Traffic(func() (events uint64, underWay bool) {
-		underWay = g.arrivals.any() || g.conns.answering()
+		underWay = g.arrivals.any() || g.conns.answering() || g.others.answering()
 		return g.arrivals.events.Load(), underWay // after it: what has just ceased to be under way is counted
 	})
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
@@ -167,7 +168,7 @@ func New(cfg Config) (*Gateway, error) {
 		return &http.Server{
 			Handler: h, ErrorLog: errorLog, BaseContext: func(net.Listener) context.Context { return life },
 			MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-			DisableGeneralOptionsHandler: true,
+			DisableGeneralOptionsHandler: true, ConnState: g.others.observe,
 		}
 	}
 	g.proxyDoor, g.isolatedDoor = server(g.proxy.life, g.proxy), server(markIsolated(g.proxy.life), g.proxy)
@@ -237,6 +238,14 @@ func (g *Gateway) Start() (err error) {
 		g.serve("socket for led programs", func() error { return handover.Serve(g.handover, g.led) })
 	}
 	return nil
+}
+
+// Track has lab time stand while something arrives at a server on an address of its own, or is
+// answered there, as at the gateway's own. It returns the listener that the server is to serve, on
+// a free port of loopback if address is empty.
+func (g *Gateway) Track(name, address string, server *http.Server) (net.Listener, error) {
+	server.ConnState = g.others.observe
+	return g.arrivals.listen(name, address)
 }
 
 func (g *Gateway) serve(name string, serve func() error) {

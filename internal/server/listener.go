@@ -109,16 +109,35 @@ func (s *Server) listen(name, address string, h http.Handler, tlsConfig *tls.Con
 	if err != nil {
 		return nil, fmt.Errorf("open the %s listener on %s: %w; choose another address under listen.%s in wiemu.yaml, or stop what uses it", name, address, err, name)
 	}
-	d := &listener{net: l, done: make(chan error, 1), server: &http.Server{
+	return serve(netutil.LimitListener(l, maxConns), newHTTPServer(h), tlsConfig), nil
+}
+
+// listenForPrograms opens a listener, on a free port of loopback, for programs in lockstep, too:
+// lab time stands while they ask there.
+func (s *Server) listenForPrograms(name string, h http.Handler, tlsConfig *tls.Config) (*listener, error) {
+	server := newHTTPServer(h)
+	l, err := s.gateway.Track(name, "", server)
+	if err != nil {
+		return nil, err
+	}
+	return serve(l, server, tlsConfig), nil
+}
+
+func newHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ConnContext: faults.OnConnection,
-	}}
-	l = netutil.LimitListener(l, maxConns)
+	}
+}
+
+// serve has a server answer on a listener, by TLS if there is a configuration for it.
+func serve(l net.Listener, server *http.Server, tlsConfig *tls.Config) *listener {
+	d := &listener{net: l, done: make(chan error, 1), server: server}
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
 	}
 	go func() { d.done <- d.server.Serve(l) }()
-	return d, nil
+	return d
 }
 
 func (d *listener) address() string {

@@ -29,13 +29,13 @@ func (s *Server) AddMachine(m lab.Machine) (MachineAddress, error) {
 	}
 	s.later.Lock()
 	defer s.later.Unlock()
-	own, err := s.listen("machine", "", s.wrap(MachineEndpoint+m.Name, answers), nil)
+	own, err := s.listenForPrograms("machine", s.wrap(MachineEndpoint+m.Name, answers), nil)
 	if err != nil {
 		return MachineAddress{}, err
 	}
 	s.later.open = append(s.later.open, own)
 	if s.later.imds == nil && m.Kind != managedidentity.AppService {
-		if s.later.imds, err = s.listen("metadata", "", s.wrap(MachineEndpoint, s.Metadata()), nil); err != nil {
+		if s.later.imds, err = s.listenForPrograms("metadata", s.wrap(MachineEndpoint, s.Metadata()), nil); err != nil {
 			return MachineAddress{}, err
 		}
 		s.later.open = append(s.later.open, s.later.imds)
@@ -89,7 +89,7 @@ func (s *Server) TokenProxy(issuerName string) (TokenProxy, error) {
 			return TokenProxy{}, fmt.Errorf("make the CA of the identity-binding proxy: %w", err)
 		}
 		tlsConfig := &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12}
-		d, err := s.listen("identity-binding proxy", "", s.wrap(BindingsEndpoint, s.Bindings()), tlsConfig)
+		d, err := s.listenForPrograms("identity-binding proxy", s.wrap(BindingsEndpoint, s.Bindings()), tlsConfig)
 		if err != nil {
 			return TokenProxy{}, err
 		}
