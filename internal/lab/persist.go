@@ -31,14 +31,55 @@ const rolesFile = "roles.json"
 // persister lets signing keys and the directory outlive the process, with
 // Options.Keep. A ring is stored whole, with its private keys. Of the directory it
 // keeps what was changed at run time, principal by principal: that wins over
-// wiemu.yaml, and everything else is as the file has it now. A nil *persister keeps
-// nothing.
+// wiemu.yaml, and everything else is as the file has it now. What changes often is in
+// logs: see [store.Log]. A nil *persister keeps nothing.
 type persister struct {
 	dir *store.Dir
 	log *slog.Logger
 
 	mu      sync.Mutex
-	changes []change
+	changes changes
+	kept    *store.Log // of changes
+}
+
+// changes are those of the directory, one for each principal, in the order of the first.
+type changes struct {
+	all []change
+	at  map[changed]int
+}
+
+type changed struct{ tenant, clientID string }
+
+func (c *change) of() changed { return changed{c.Tenant, c.ClientID} }
+
+// index finds the changes again once all is set.
+func (c *changes) index() {
+	c.at = make(map[changed]int, len(c.all))
+	for n := range c.all {
+		c.at[c.all[n].of()] = n
+	}
+}
+
+// apply makes a change take the place of the one of the same principal. One that is undone goes.
+func (c *changes) apply(made loggedChange) {
+	n, ok := c.at[made.of()]
+	switch {
+	case made.Undone && ok:
+		c.all = slices.Delete(c.all, n, n+1)
+		c.index()
+	case made.Undone:
+	case ok:
+		c.all[n] = made.change
+	default:
+		c.at[made.of()] = len(c.all)
+		c.all = append(c.all, made.change)
+	}
+}
+
+// loggedChange is a line of the directory's log.
+type loggedChange struct {
+	change
+	Undone bool `json:"undone,omitempty"` // the principal is as wiemu.yaml has it, again
 }
 
 type change struct {
@@ -87,17 +128,48 @@ func (p *persister) ring(ctx context.Context, clk clock.Clock, pool *keyring.Poo
 	return keyring.New(ctx, clk, pool, opts)
 }
 
+// openLog opens the log of a file, has an operator know what was dropped of it, and closes it
+// with the lab.
+func (l *Lab) openLog(file string, into any, apply func(json.RawMessage) error, value func() any) (*store.Log, error) {
+	made, torn, err := l.persist.dir.OpenLog(file, into, apply, value)
+	if err != nil {
+		return nil, err
+	}
+	if torn != nil {
+		l.persist.log.Warn("the last change was not written to its end when the process ended, and is dropped; it was not acknowledged", "file", torn.Path, "bytes", torn.Bytes)
+	}
+	l.onClose(made.Close)
+	return made, nil
+}
+
 // restoreDirectory makes the changes of earlier runs again, once the directory is
 // as wiemu.yaml has it, and keeps those that follow.
-func (l *Lab) restoreDirectory(context.Context, Options) error {
+func (l *Lab) restoreDirectory(context.Context, Options) (err error) {
 	if l.persist == nil {
 		return nil
 	}
 	p := l.persist
-	if _, err := p.dir.Read(directoryFile, &p.changes); err != nil {
+	indexed := false
+	index := func() {
+		if !indexed {
+			p.changes.index()
+			indexed = true
+		}
+	}
+	p.kept, err = l.openLog(directoryFile, &p.changes.all, func(line json.RawMessage) error {
+		index()
+		var made loggedChange
+		if err := store.Decode(line, &made); err != nil {
+			return err
+		}
+		p.changes.apply(made)
+		return nil
+	}, func() any { return p.changes.all })
+	if err != nil {
 		return err
 	}
-	for n, c := range p.changes {
+	index()
+	for n, c := range p.changes.all {
 		if err := p.restore(l.directory, c); err != nil {
 			return p.dir.Damaged(directoryFile, fmt.Errorf("[%d] (client id %s): %w", n, c.ClientID, err))
 		}
@@ -113,10 +185,25 @@ func (l *Lab) restoreRoles(context.Context, Options) error {
 		return l.roles.Start(nil, nil)
 	}
 	var state roles.State
-	if _, err := l.persist.dir.Read(rolesFile, &state); err != nil {
+	kept, err := l.openLog(rolesFile, &state, func(line json.RawMessage) error {
+		var made roles.Change
+		if err := store.Decode(line, &made); err != nil {
+			return err
+		}
+		state.Apply(made)
+		return nil
+	}, func() any { return state })
+	if err != nil {
 		return err
 	}
-	if err := l.roles.Start(&state, func(s roles.State) error { return l.persist.dir.Write(rolesFile, s) }); err != nil {
+	given := state.Clone()
+	if err := l.roles.Start(&given, func(c roles.Change) error {
+		if err := kept.Append(c); err != nil {
+			return err
+		}
+		state.Apply(c)
+		return nil
+	}); err != nil {
 		return l.persist.dir.Damaged(rolesFile, err)
 	}
 	return nil
@@ -127,21 +214,22 @@ func (l *Lab) restoreRoles(context.Context, Options) error {
 func (l *Lab) restoreResources(context.Context, Options) error {
 	for name, made := range l.resources {
 		stateful, ok := made.(resource.StatefulService)
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case l.persist == nil:
-			if err := stateful.Restore(nil, nil); err != nil {
+		}
+		state, keep := stateful.State(), func(any) error { return nil }
+		file := name + ".json"
+		if l.persist != nil {
+			kept, err := l.openLog(file, state, state.Apply, func() any { return state })
+			if err != nil {
 				return err
 			}
-			continue
+			keep = kept.Append
 		}
-		file := name + ".json"
-		var stored json.RawMessage
-		if _, err := l.persist.dir.Read(file, &stored); err != nil {
-			return err
-		}
-		if err := stateful.Restore(stored, func(state any) error { return l.persist.dir.Write(file, state) }); err != nil {
+		if err := stateful.Restore(keep); err != nil {
+			if l.persist == nil {
+				return err
+			}
 			return l.persist.dir.Damaged(file, err)
 		}
 	}
@@ -172,20 +260,19 @@ func (p *persister) restore(d *tenants.Directory, c change) error {
 func (p *persister) record(c tenants.Change) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changes := slices.Clone(p.changes)
-	i := slices.IndexFunc(changes, func(o change) bool { return o.Tenant == c.Tenant && o.ClientID == c.ClientID })
-	if i < 0 {
-		i = len(changes)
-		changes = append(changes, change{Tenant: c.Tenant, ClientID: c.ClientID, Configured: fingerprint(c.Old)})
+	made := loggedChange{change: change{Tenant: c.Tenant, ClientID: c.ClientID, Principal: c.New}}
+	if n, ok := p.changes.at[made.of()]; ok {
+		made.Configured = p.changes.all[n].Configured
+	} else {
+		made.Configured = fingerprint(c.Old)
 	}
-	changes[i].Principal = c.New
-	if c.New != nil && fingerprint(c.New) == changes[i].Configured { // as wiemu.yaml has it, again
-		changes = slices.Delete(changes, i, i+1)
+	if made.Configured != "" && c.New != nil && fingerprint(c.New) == made.Configured {
+		made.Undone, made.Principal = true, nil
 	}
-	if err := p.dir.Write(directoryFile, changes); err != nil {
+	if err := p.kept.Append(made); err != nil {
 		return err
 	}
-	p.changes = changes
+	p.changes.apply(made)
 	return nil
 }
 

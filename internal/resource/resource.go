@@ -8,6 +8,7 @@ package resource
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -115,10 +116,18 @@ type BodyService interface {
 
 // StatefulService keeps what clients made of it, so that it is there after a restart.
 type StatefulService interface {
-	// Restore makes again what was stored in an earlier run, nil if nothing was, and calls keep
-	// with what is to be stored before each change from now on; keep may be nil. What keep is
-	// given is written as JSON.
-	Restore(stored []byte, keep func(state any) error) error
+	// State is what is kept. What was stored in an earlier run is read into it before Restore is
+	// called; from then on the service makes each change of it that keep has taken.
+	State() State
+	// Restore makes again what State has, and calls keep with each change before it is made. What
+	// keep is given is written as JSON, and given to State.Apply after a restart.
+	Restore(keep func(change any) error) error
+}
+
+// State is a pointer to what is written as JSON.
+type State interface {
+	// Apply makes a change that was kept.
+	Apply(change json.RawMessage) error
 }
 
 // StreamService talks with clients in a protocol of its own.

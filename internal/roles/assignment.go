@@ -74,7 +74,7 @@ type Set struct {
 	held        map[string][]*Assignment // the same by holder
 	open        map[string]*opening      // by scope in lower case
 	started     time.Time                // when the configuration was complete; zero before
-	keep        func(State) error
+	keep        func(Change) error
 	state       State
 }
 
@@ -90,6 +90,42 @@ type State struct {
 	Removed     []string     `json:"removed,omitempty"`     // ids of assignments of wiemu.yaml that were taken away
 	Definitions []Definition `json:"definitions,omitempty"` // custom roles
 	Closed      []string     `json:"closed,omitempty"`      // scopes in lower case that were open until a role was assigned
+}
+
+// Change is one change of a State; each field that is set is one.
+type Change struct {
+	Assigned   *Assignment `json:"assigned,omitempty"`   // that was made; one with its id is replaced
+	Closed     []string    `json:"closed,omitempty"`     // scopes in lower case
+	Unassigned string      `json:"unassigned,omitempty"` // id of an assignment that was taken away
+	Removed    bool        `json:"removed,omitempty"`    // Unassigned is one of wiemu.yaml
+	Defined    *Definition `json:"defined,omitempty"`    // custom role
+	Undefined  string      `json:"undefined,omitempty"`  // id of a custom role
+}
+
+// Apply makes a change. It modifies what the state's slices hold.
+func (s *State) Apply(c Change) {
+	if a := c.Assigned; a != nil {
+		s.Assignments = append(slices.DeleteFunc(s.Assignments, func(o Assignment) bool { return o.ID == a.ID }), *a)
+		s.Removed = slices.DeleteFunc(s.Removed, func(id string) bool { return id == a.ID })
+	}
+	s.Closed = append(s.Closed, c.Closed...)
+	if id := c.Unassigned; id != "" {
+		s.Assignments = slices.DeleteFunc(s.Assignments, func(o Assignment) bool { return o.ID == id })
+		if c.Removed && !slices.Contains(s.Removed, id) {
+			s.Removed = append(s.Removed, id)
+		}
+	}
+	if d := c.Defined; d != nil {
+		s.Definitions = append(slices.DeleteFunc(s.Definitions, func(o Definition) bool { return o.ID == d.ID }), *d)
+	}
+	if id := c.Undefined; id != "" {
+		s.Definitions = slices.DeleteFunc(s.Definitions, func(o Definition) bool { return o.ID == id })
+	}
+}
+
+// Clone returns a copy of which Apply does not change the original.
+func (s State) Clone() State {
+	return State{slices.Clone(s.Assignments), slices.Clone(s.Removed), slices.Clone(s.Definitions), slices.Clone(s.Closed)}
 }
 
 // New returns a set with the built-in roles and no assignment.
@@ -161,9 +197,7 @@ func (s *Set) Define(d Definition) error {
 	if old := s.definitions[d.ID]; old != nil && slices.Contains(s.builtin, old) {
 		return fmt.Errorf("custom role %q: id: expected one of its own, found that of the built-in role %s", d.Name, old.Name)
 	}
-	state := s.state.clone()
-	state.Definitions = append(slices.DeleteFunc(state.Definitions, func(o Definition) bool { return o.ID == d.ID }), d)
-	if err := s.store(state); err != nil {
+	if err := s.store(Change{Defined: &d}); err != nil {
 		return err
 	}
 	s.definitions[d.ID] = &d
@@ -184,9 +218,7 @@ func (s *Set) Undefine(id string) error {
 			return fmt.Errorf("role %s: expected one that nobody has, found it assigned on %s", d.Name, a.Scope)
 		}
 	}
-	state := s.state.clone()
-	state.Definitions = slices.DeleteFunc(state.Definitions, func(o Definition) bool { return o.ID == id })
-	if err := s.store(state); err != nil {
+	if err := s.store(Change{Undefined: id}); err != nil {
 		return err
 	}
 	delete(s.definitions, id)
@@ -231,13 +263,14 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 	}
 	a.Made = s.config.Clock.Now()
 	a.configured = slices.Contains(s.state.Removed, a.ID)
-	state := s.state.with(a)
+	change := Change{}
 	for scope := range above(a.Scope) {
 		if s.open[scope] != nil {
-			state.Closed, a.closed = append(state.Closed, scope), scope
+			change.Closed, a.closed = append(change.Closed, scope), scope
 		}
 	}
-	if err := s.store(state); err != nil {
+	change.Assigned = &a
+	if err := s.store(change); err != nil {
 		return Assignment{}, err
 	}
 	s.put(&a)
@@ -262,7 +295,7 @@ func (s *Set) remove(id string) (*Assignment, error) {
 	if old == nil || !old.Removed.IsZero() {
 		return nil, nil
 	}
-	if err := s.store(s.state.without(*old)); err != nil {
+	if err := s.store(Change{Unassigned: old.ID, Removed: old.Source != "" || old.configured}); err != nil {
 		return old, err
 	}
 	removed := *old
@@ -413,16 +446,16 @@ func (s *Set) Restrict(scope string) {
 }
 
 // Start says that the configuration is complete: what changes from now on was not always
-// so. state is what changed in an earlier run, and keep is called with what is to be stored
-// before each change takes effect; both may be nil.
-func (s *Set) Start(state *State, keep func(State) error) error {
+// so. state is what changed in an earlier run, and keep is called with each change before it
+// takes effect; both may be nil.
+func (s *Set) Start(state *State, keep func(Change) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started, s.keep = s.config.Clock.Now(), keep
 	if state == nil {
 		return nil
 	}
-	s.state = state.clone()
+	s.state = state.Clone()
 	for n := range s.state.Definitions {
 		d := &s.state.Definitions[n]
 		switch {
@@ -517,17 +550,17 @@ func above(scope string) iter.Seq[string] {
 	}
 }
 
-// store keeps what is to survive a restart; s.mu is held.
-func (s *Set) store(state State) error {
+// store keeps a change that is to survive a restart; s.mu is held.
+func (s *Set) store(c Change) error {
 	if s.started.IsZero() {
 		return nil
 	}
 	if s.keep != nil {
-		if err := s.keep(state); err != nil {
+		if err := s.keep(c); err != nil {
 			return fmt.Errorf("keep role assignments: %w", err)
 		}
 	}
-	s.state = state
+	s.state.Apply(c)
 	return nil
 }
 
@@ -602,26 +635,6 @@ func clientKey(tenant, id string) string { return tenant + " client " + id }
 // they are seen.
 func (a *Assignment) effective(now time.Time, delay time.Duration) bool {
 	return (a.Made.IsZero() || !now.Before(a.Made.Add(delay))) && (a.Removed.IsZero() || now.Before(a.Removed.Add(delay)))
-}
-
-func (s State) clone() State {
-	return State{slices.Clone(s.Assignments), slices.Clone(s.Removed), slices.Clone(s.Definitions), slices.Clone(s.Closed)}
-}
-
-func (s State) with(a Assignment) State {
-	s = s.clone()
-	s.Assignments = append(slices.DeleteFunc(s.Assignments, func(o Assignment) bool { return o.ID == a.ID }), a)
-	s.Removed = slices.DeleteFunc(s.Removed, func(id string) bool { return id == a.ID })
-	return s
-}
-
-func (s State) without(a Assignment) State {
-	s = s.clone()
-	s.Assignments = slices.DeleteFunc(s.Assignments, func(o Assignment) bool { return o.ID == a.ID })
-	if (a.Source != "" || a.configured) && !slices.Contains(s.Removed, a.ID) {
-		s.Removed = append(s.Removed, a.ID)
-	}
-	return s
 }
 
 // ValidScope reports whether a text can be the id of something that roles are assigned on:

@@ -282,7 +282,7 @@ func TestWhatWasClosedStaysClosedAfterARestart(t *testing.T) {
 	run := func(state *roles.State) lab {
 		l := newLab(t, 0)
 		l.Open(tenant, account, "account orders is open")
-		if err := l.Start(state, func(s roles.State) error { kept = s; return nil }); err != nil {
+		if err := l.Start(state, func(c roles.Change) error { kept.Apply(c); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return l
@@ -342,7 +342,7 @@ func TestCustomRoles(t *testing.T) {
 func TestRunTimeChangesSurvive(t *testing.T) {
 	read := all(roles.Data(blobs + "read"))
 	var kept roles.State
-	keep := func(s roles.State) error { kept = s; return nil }
+	keep := func(c roles.Change) error { kept.Apply(c); return nil }
 	configure := func() lab {
 		l := newLab(t, 0)
 		if err := l.Configure(account, []roles.Assignment{{Tenant: tenant, ClientID: web, Role: "Storage Blob Data Reader", Scope: account, Source: "storageAccounts[0].access[0]"}}); err != nil {
@@ -377,7 +377,7 @@ func TestRunTimeChangesSurvive(t *testing.T) {
 	}
 	failing := errors.New("the disk is full")
 	third := configure()
-	if err := third.Start(&kept, func(roles.State) error { return failing }); err != nil {
+	if err := third.Start(&kept, func(roles.Change) error { return failing }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := third.Assign(roles.Assignment{Tenant: tenant, ClientID: web, Role: "Owner", Scope: "/"}); !errors.Is(err, failing) {
@@ -397,7 +397,7 @@ func TestWhatIsRemovedTwiceStaysRemoved(t *testing.T) {
 		if err := l.Configure(account, []roles.Assignment{{Tenant: tenant, ClientID: web, Role: "Reader", Scope: account, Source: "storageAccounts[0].access[0]"}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(kept, func(s roles.State) error { kept = &s; return nil }); err != nil {
+		if err := l.Start(kept, func(c roles.Change) error { kept.Apply(c); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return l
@@ -408,7 +408,7 @@ func TestWhatIsRemovedTwiceStaysRemoved(t *testing.T) {
 		}
 	}
 	for _, restart := range []bool{false, true} {
-		kept = nil
+		kept = &roles.State{}
 		l := started()
 		remove(l)
 		l.assign(t, "Reader", account)

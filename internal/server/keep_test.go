@@ -278,10 +278,10 @@ func TestAStateDirectoryHasOneEmulator(t *testing.T) {
 func TestTheDirectoryDoesNotChangeWhereNothingCanBeKept(t *testing.T) {
 	l := &lasting{dir: t.TempDir()}
 	l.start(t, smallLab())
-	if err := os.MkdirAll(filepath.Join(l.dir, "directory.json", "in the way"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(l.dir, "directory.log", "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Trust(lab.Account{Namespace: "shop", ServiceAccount: "job-sa", ClientID: keptNew}); err == nil || !strings.Contains(err.Error(), "directory.json") {
+	if err := l.Trust(lab.Account{Namespace: "shop", ServiceAccount: "job-sa", ClientID: keptNew}); err == nil || !strings.Contains(err.Error(), "directory.log") {
 		t.Errorf("trusted: %v", err)
 	}
 	if l.principal(t, keptNew) != nil {
@@ -310,7 +310,7 @@ func TestNoPrivateKeyCanBeReadByOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"directory.json", filepath.Join("rings", "local.json"), filepath.Join("rings", "entra.json")} {
+	for _, want := range []string{"directory.log", filepath.Join("rings", "local.json"), filepath.Join("rings", "entra.json")} {
 		if !slices.Contains(files, want) {
 			t.Errorf("%s is not kept: %q", want, files)
 		}
@@ -363,6 +363,9 @@ func TestFingerprintsAreOfWhatIsKept(t *testing.T) {
 	l := &lasting{dir: t.TempDir()}
 	l.start(t, smallLab())
 	l.update(t, keptApp, func(p *directory.Principal) { p.Disabled = true })
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	data, err := os.ReadFile(filepath.Join(l.dir, "directory.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package store stores values in the files of a directory, so that they survive the
 // process, however it ends: a file is complete or absent, and on disk
-// before a change takes effect. It does not know what the values mean; package statedir
+// before a change takes effect. What changes often has a log of its changes: see [Log]. It does not know what the values mean; package statedir
 // checks the owner and mode of the files. A file that cannot be
 // read is an error and never ignored, so that no stored value is lost unnoticed.
 package store
@@ -52,8 +52,9 @@ func (d *Dir) Close() error { return errors.Join(d.held.Release(), d.files.Close
 func (d *Dir) Path(name string) string { return d.files.Path(name) }
 
 type document struct {
-	Version int             `json:"version"`
-	Value   json.RawMessage `json:"value"`
+	Version    int             `json:"version"`
+	Generation int             `json:"generation,omitempty"` // of a value with a log beside it: see Log
+	Value      json.RawMessage `json:"value"`
 }
 
 // Read reads what was written under a name into a value, and reports whether
@@ -67,24 +68,24 @@ func (d *Dir) Read(name string, into any) (found bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read what was kept: %w", err)
 	}
-	if err := decode(data, into); err != nil {
+	if _, err := decode(data, into); err != nil {
 		return false, d.Damaged(name, err)
 	}
 	return true, nil
 }
 
-func decode(data []byte, into any) error {
+func decode(data []byte, into any) (generation int, err error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return errors.New("expected a JSON document, found nothing")
+		return 0, errors.New("expected a JSON document, found nothing")
 	}
 	var doc document
 	if err := strictly(data, &doc); err != nil {
-		return err
+		return 0, err
 	}
 	if doc.Version != version {
-		return fmt.Errorf("version: expected %d, found %d; another release of wiemu wrote it", version, doc.Version)
+		return 0, fmt.Errorf("version: expected %d, found %d; another release of wiemu wrote it", version, doc.Version)
 	}
-	return strictly(doc.Value, into)
+	return doc.Generation, strictly(doc.Value, into)
 }
 
 func strictly(data []byte, into any) error {
@@ -111,16 +112,21 @@ func (d *Dir) Damaged(name string, err error) error {
 // Write keeps a value under a name, which may have slashes. When it returns nil
 // the value is on disk.
 func (d *Dir) Write(name string, value any) error {
+	_, err := d.write(name, 0, value)
+	return err
+}
+
+func (d *Dir) write(name string, generation int, value any) (size int64, err error) {
 	data, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("encode what is to be kept: %w", err)
+		return 0, fmt.Errorf("encode what is to be kept: %w", err)
 	}
-	data, err = json.MarshalIndent(document{version, data}, "", "  ")
+	data, err = json.MarshalIndent(document{version, generation, data}, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode what is to be kept: %w", err)
+		return 0, fmt.Errorf("encode what is to be kept: %w", err)
 	}
 	if err := d.files.WriteFile(name, append(data, '\n')); err != nil {
-		return fmt.Errorf("keep %s: %w", d.Path(name), err)
+		return 0, fmt.Errorf("keep %s: %w", d.Path(name), err)
 	}
-	return nil
+	return int64(len(data)), nil
 }

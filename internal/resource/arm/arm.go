@@ -5,12 +5,9 @@
 package arm
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/httppath"
@@ -82,34 +79,6 @@ func (s *Service) MaxBody(r *http.Request) int64 {
 // Unreadable implements resource.BodyService.
 func (s *Service) Unreadable() http.Handler {
 	return httppath.Fold(s.Kit.Serve(s.Begin(rest.Unreadable())))
-}
-
-// Restore implements resource.StatefulService.
-func (s *Service) Restore(stored []byte, keep func(any) error) error {
-	var state rest.GroupsState
-	if stored != nil {
-		if err := json.Unmarshal(stored, &state); err != nil {
-			return err
-		}
-		for n, g := range state.Groups {
-			id := strings.Split(g.ID, "/")
-			switch {
-			case len(id) != 5 || id[0] != "" || id[1] != "subscriptions" || uuid.Validate(id[2]) != nil || id[3] != "resourceGroups" || id[4] == "":
-				return fmt.Errorf("groups[%d].id: expected /subscriptions/ID/resourceGroups/NAME, found %q", n, g.ID)
-			case g.Name != id[4]:
-				return fmt.Errorf("groups[%d].name: expected that of the id, %q, found %q", n, id[4], g.Name)
-			case g.Location == "":
-				return fmt.Errorf("groups[%d].location: expected a region such as westeurope, found none", n)
-			}
-		}
-	}
-	s.Groups.Restore(state, func(now rest.GroupsState) error {
-		if keep == nil {
-			return nil
-		}
-		return keep(now)
-	})
-	return nil
 }
 
 // unknown is what this Resource Manager does not have: a type of a provider that it has, a

@@ -195,7 +195,7 @@ func TestUnkept(t *testing.T) {
 	dir := t.TempDir()
 	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
 	_, principalID := w.withIdentity()
-	for _, file := range []string{"arm.json", "directory.json", "roles.json"} {
+	for _, file := range []string{"arm.log", "directory.log", "roles.log", "arm.json", "directory.json", "roles.json"} {
 		if err := os.RemoveAll(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}

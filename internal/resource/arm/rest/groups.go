@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/tenants"
@@ -26,60 +25,16 @@ const configuredLocation = "westeurope"
 // Groups are the resource groups. It is safe for concurrent use.
 type Groups struct {
 	manager *Manager
-
-	mu    sync.RWMutex
-	state GroupsState
-	index map[string]int // in state.Groups, by id in lower case
-	keep  func(GroupsState) error
-}
-
-// GroupsState is what became of resource groups at run time.
-type GroupsState struct {
-	Groups  []Group  `json:"groups,omitempty"`  // that were made or changed, oldest first
-	Removed []string `json:"removed,omitempty"` // ids in lower case of those of the configuration that were deleted
-}
-
-func newGroups(m *Manager) *Groups { return &Groups{manager: m, index: map[string]int{}} }
-
-// Restore makes again what became of groups in an earlier run, and calls keep before each
-// change from now on. If keep is nil, nothing is kept.
-func (g *Groups) Restore(state GroupsState, keep func(GroupsState) error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.keep = keep
-	g.set(state)
-}
-
-// set replaces the state; g.mu is held.
-func (g *Groups) set(state GroupsState) {
-	g.state, g.index = state, make(map[string]int, len(state.Groups))
-	for n := range state.Groups {
-		g.index[strings.ToLower(state.Groups[n].ID)] = n
-	}
-}
-
-// change makes a new state of the one that there is, if it can be kept.
-func (g *Groups) change(f func(*GroupsState)) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	state := GroupsState{slices.Clone(g.state.Groups), slices.Clone(g.state.Removed)}
-	f(&state)
-	if g.keep != nil {
-		if err := g.keep(state); err != nil {
-			return fmt.Errorf("keep resource groups: %w", err)
-		}
-	}
-	g.set(state)
-	return nil
+	state   *State // guarded by manager.mu
 }
 
 // Find returns a group by its id, whatever its case: one that was made, or that the
 // configuration has something in.
 func (g *Groups) Find(id string) (Group, bool) {
 	id = strings.ToLower(id)
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if n, ok := g.index[id]; ok {
+	g.manager.mu.RLock()
+	defer g.manager.mu.RUnlock()
+	if n, ok := g.state.groups[id]; ok {
 		return g.state.Groups[n], true
 	}
 	if slices.Contains(g.state.Removed, id) {
@@ -97,10 +52,10 @@ func (g *Groups) Find(id string) (Group, bool) {
 func (g *Groups) All(subscription string) []Group {
 	subscription = strings.ToLower(subscription)
 	configured := g.configured(subscription)
-	g.mu.RLock()
-	defer g.mu.RUnlock()
+	g.manager.mu.RLock()
+	defer g.manager.mu.RUnlock()
 	all := slices.DeleteFunc(configured, func(c Group) bool {
-		_, changed := g.index[strings.ToLower(c.ID)]
+		_, changed := g.state.groups[strings.ToLower(c.ID)]
 		return changed || slices.Contains(g.state.Removed, strings.ToLower(c.ID))
 	})
 	for _, group := range g.state.Groups {
@@ -146,29 +101,13 @@ func (g *Groups) configured(subscription string) (all []Group) {
 }
 
 // Put makes a group or replaces it.
-func (g *Groups) Put(group Group) error {
-	key := strings.ToLower(group.ID)
-	return g.change(func(s *GroupsState) {
-		s.Removed = slices.DeleteFunc(s.Removed, func(id string) bool { return id == key })
-		if n, ok := g.index[key]; ok {
-			s.Groups[n] = group
-			return
-		}
-		s.Groups = append(s.Groups, group)
-	})
-}
+func (g *Groups) Put(group Group) error { return g.manager.change(change{Group: &group}) }
 
 // Remove takes a group away. What is in it is its providers'.
 func (g *Groups) Remove(id string) error {
 	key := strings.ToLower(id)
-	return g.change(func(s *GroupsState) {
-		s.Groups = slices.DeleteFunc(s.Groups, func(o Group) bool { return strings.ToLower(o.ID) == key })
-		for _, c := range g.configured(strings.Split(key, "/")[2]) {
-			if strings.ToLower(c.ID) == key && !slices.Contains(s.Removed, key) {
-				s.Removed = append(s.Removed, key)
-			}
-		}
-	})
+	configured := slices.ContainsFunc(g.configured(strings.Split(key, "/")[2]), func(c Group) bool { return strings.ToLower(c.ID) == key })
+	return g.manager.change(change{GroupRemoved: key, Configured: configured})
 }
 
 // Group is the group that the request's path names. That there is none is Resource Manager's

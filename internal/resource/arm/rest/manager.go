@@ -29,14 +29,44 @@ type Manager struct {
 	Groups        *Groups
 
 	writes sync.RWMutex // held for reading by each write, and for writing by those that are served alone
+
+	mu    sync.RWMutex
+	state State
+	keep  func(any) error // if nil, nothing is kept
 }
 
 // NewManager makes a manager. A tenant without subscriptions has one, which lists do not show
 // to who has no role on it: that in which wiemu's configuration puts what is in none.
 func NewManager(k resource.Kit, subscriptions []Subscription) *Manager {
 	m := &Manager{Kit: k, Subscriptions: slices.Clone(subscriptions)}
-	m.Groups = newGroups(m)
+	m.state.reindex()
+	m.Groups = &Groups{m, &m.state}
 	return m
+}
+
+// State implements resource.StatefulService.
+func (m *Manager) State() resource.State { return &m.state }
+
+// Restore implements resource.StatefulService, as far as it is not the providers'.
+func (m *Manager) Restore(keep func(any) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.reindex()
+	m.keep = keep
+	return m.state.check()
+}
+
+// change makes a change, if it can be kept.
+func (m *Manager) change(c change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.keep != nil {
+		if err := m.keep(c); err != nil {
+			return fmt.Errorf("keep resource groups: %w", err)
+		}
+	}
+	m.state.apply(c)
+	return nil
 }
 
 // Subscription returns one of the configuration, or that of a tenant that has none, by its id
