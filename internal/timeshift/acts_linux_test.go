@@ -33,6 +33,7 @@ func TestHardPrograms(t *testing.T) {
 		{"remainders", 5 * time.Hour, "ok\n"},
 		{"patience", 10 * time.Minute, "ok\n"},
 		{"leaderless", time.Hour, "begin\nok\n"},
+		{"naps", time.Hour, "begin\nok\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -133,6 +133,18 @@ func (ws *waits) began(tid int) bool {
 	return ws.byKey[waitKey{thread: tid}] != nil
 }
 
+// shortSleep is how long the sleeps are, at least, by which a program waits for a time. Shorter ones
+// are naps: by them runtimes wait for what their other threads are about to do.
+const shortSleep = time.Millisecond
+
+// naps tells whether the wait of a thread, which is a sleep, is a nap, which the kernel ends.
+func (ws *waits) naps(tid int) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.byKey[waitKey{thread: tid}]
+	return w != nil && !w.ours && w.due-w.began < shortSleep.Nanoseconds()
+}
+
 // clockChanged plans anew for every wait.
 func (ws *waits) clockChanged() {
 	ws.mu.Lock()

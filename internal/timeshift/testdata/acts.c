@@ -378,6 +378,20 @@ static void ticker(int n) {
 	}
 }
 
+// naps: after each of some waits, short sleeps as by runtimes that wait for another thread to do
+// something. No time passes meanwhile but what they ask for.
+static void naps(void) {
+	say("begin\n");
+	for (int i = 0; i < 20; i++) {
+		struct timespec wait = {30, 0};
+		MUST(nanosleep(&wait, NULL) == 0);
+		long long before = now(CLOCK_MONOTONIC);
+		for (int n = 0; n < 3; n++) usleep(300);
+		MUST(now(CLOCK_MONOTONIC) - before < 100 * 1000 * 1000);
+	}
+	say("ok\n");
+}
+
 int main(int argc, char **argv) {
 	MUST(argc > 1);
 	const char *act = argv[1];
@@ -394,6 +408,7 @@ int main(int argc, char **argv) {
 	else if (!strcmp(act, "standstill")) standstill();
 	else if (!strcmp(act, "poller")) poller(argv[2]);
 	else if (!strcmp(act, "tell")) tell();
+	else if (!strcmp(act, "naps")) naps();
 	else if (!strcmp(act, "ticker")) ticker(atoi(argv[2]));
 	else if (!strcmp(act, "leaderless")) {
 		pthread_t t;
