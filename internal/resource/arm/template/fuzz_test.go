@@ -1,0 +1,102 @@
+package template
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzExpression looks for expressions that panic, do not end, or make values without end.
+func FuzzExpression(f *testing.F) {
+	for _, seed := range []string{
+		"[concat('a', 'b')]", "[variables('v')[0]]", "[reference('/a/b').c]", "[format('{0,9:D3}', 1)]", "[map(range(0, 3), lambda('x', lambdaVariables('x')))]",
+		"[reduce(range(0, 10000), 'x', lambda('a', 'b', concat(lambdaVariables('a'), lambdaVariables('a'))))]", "[json('[1')]", "[padLeft('', 99999999)]", "[union(createObject(), createObject())]",
+		"[shop.hello('x')]", "[if(true(), 1, 2)]", "[toObject(createArray('a'), lambda('x', lambdaVariables('x')))]", "[dateTimeAdd('2020-01-01', 'P1D', 'f')]", "[substring('ä', 0, 1)]", "[copyIndex('a', 1)]", "[[x]",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		began := time.Now()
+		v, err := value(t, text)
+		if spent := time.Since(began); spent > 20*time.Second { // on the machine's clock: it bounds work
+			t.Errorf("%q took %s", text, spent)
+		}
+		if err == nil {
+			if _, err := compactJSON(v); err != nil {
+				t.Errorf("%q is %v: %v", text, v, err)
+			}
+		}
+	})
+}
+
+// FuzzTemplate looks for templates that panic or do not end.
+func FuzzTemplate(f *testing.F) {
+	f.Add(`{` + head + `, "resources": [{"type": "A.B/c", "apiVersion": "1", "name": "a", "copy": {"name": "x", "count": 2}}]}`)
+	f.Add(`{` + head + `, "languageVersion": "2.0", "resources": {"a": {"type": "A.B/c", "apiVersion": "1", "name": "a", "dependsOn": ["a"]}}}`)
+	f.Add(`{` + head + `, "variables": {"copy": [{"name": "v", "count": 800, "input": {"copy": [{"name": "w", "count": 800, "input": "[copyIndex('w')]"}]}}]}, "outputs": {"o": {"type": "array", "copy": {"count": 3, "input": "[variables('v')]"}}}}`)
+	f.Add(`{` + head + `, parameters: {x: {type: 'object', "$ref": "#/definitions/d"}}, definitions: {d: {"$ref": "#/definitions/d"}}, // comment
+	resources: [{type: 'A.B/c', apiVersion: '1', name: 'p', resources: [{type: 'd', name: 'q', apiVersion: '1', scope: '/'}],},]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		made, err := Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		d := deployment()
+		d.Assume = true
+		p, err := made.Expand(d)
+		if err != nil {
+			return
+		}
+		for _, r := range p.Resources {
+			body, err := p.Definition(r, nothing{}, true)
+			if err == nil {
+				if _, err = compactJSON(body); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		_, _ = p.Outputs(nothing{}, true) // it may be refused
+	})
+}
+
+// What grows without end is refused, and soon.
+func TestBombs(t *testing.T) {
+	doubling := `"variables": {"v0": "0123456789012345678901234567890123456789"`
+	arrays := `"variables": {"v0": ["0123456789"]`
+	for i := range 60 {
+		from, to := string(rune('0'+i/10))+string(rune('0'+i%10)), string(rune('0'+(i+1)/10))+string(rune('0'+(i+1)%10))
+		if i == 0 {
+			from = "0"
+		}
+		doubling += `, "v` + to + `": "[concat(variables('v` + from + `'), variables('v` + from + `'))]"`
+		arrays += `, "v` + to + `": ["[variables('v` + from + `')]", "[variables('v` + from + `')]"]`
+	}
+	const use = `}, "resources": [], "outputs": {"o": {"type": "array", "value": ["[variables('v60')]"]}}`
+	one := func(text string) string {
+		return `"resources": [], "outputs": {"o": {"type": "array", "value": ["` + text + `"]}}`
+	}
+	for name, template := range map[string]string{
+		"strings that double": doubling + use, "arrays that double": arrays + use,
+		"loops in loops":    one(`[map(range(0, 10000), lambda('a', map(range(0, 10000), lambda('b', range(0, 10000)))))]`),
+		"a growing string":  one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', concat(lambdaVariables('a'), lambdaVariables('a'))))]`),
+		"a deepening array": one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', createArray(lambdaVariables('a'))))]`),
+		"replaced":          one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', replace(lambdaVariables('a'), 'a', lambdaVariables('a'))))]`),
+		"joined":            one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', join(createArray(lambdaVariables('a'), lambdaVariables('a')), lambdaVariables('a'))))]`),
+		"padded":            one(`[padLeft('', 2147483647)]`),
+		"unions":            one(`[union(range(0, 10000), range(10000, 10000))]`),
+		"copies of copies":  `"resources": [], "variables": {"copy": [{"name": "v", "count": 800, "input": {"copy": [{"name": "w", "count": 800, "input": {"copy": [{"name": "u", "count": 800, "input": 1}]}}]}}]}, "outputs": {"o": {"type": "array", "value": "[variables('v')]"}}`,
+		"deep elements":     one("[range(0, 1)" + strings.Repeat("[0]", 6000) + "]"),
+		"deep functions":    one("[" + strings.Repeat("not(", 6000) + "true()" + strings.Repeat(")", 6000) + "]"),
+		"long":              one("[concat('" + strings.Repeat("a", 25000) + "')]"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := expand(t, template, `{}`)
+			if err == nil {
+				_, err = p.Outputs(nothing{}, false)
+			}
+			if err == nil {
+				t.Error("it was evaluated")
+			}
+		})
+	}
+}
