@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/authorization"
+	"github.com/wiemu/wiemu/internal/resource/arm/deployments"
 	"github.com/wiemu/wiemu/internal/resource/arm/managedidentity"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 )
@@ -50,7 +51,10 @@ type Service struct {
 // New makes a service.
 func New(k resource.Kit, subscriptions []Subscription) *Service {
 	m := rest.NewManager(k, subscriptions)
-	return &Service{m, []rest.Provider{managedidentity.New(m), authorization.New(m)}}
+	s := &Service{m, []rest.Provider{managedidentity.New(m), authorization.New(m)}}
+	s.providers = append(s.providers, deployments.New(m, func() []rest.Provider { return s.providers }))
+	m.Handler = s.Handler()
+	return s
 }
 
 // Handler serves both hosts.
@@ -71,6 +75,9 @@ func (s *Service) Handler() http.Handler {
 func (s *Service) MaxBody(r *http.Request) int64 {
 	switch r.Method {
 	case http.MethodPut, http.MethodPost, http.MethodPatch:
+		if strings.Contains(strings.ToLower(r.URL.Path), deployments.Path) {
+			return deployments.MaxBody
+		}
 		return rest.MaxBody
 	}
 	return 0

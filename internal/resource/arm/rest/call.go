@@ -35,6 +35,7 @@ type Operation struct {
 	Versions []string
 	Public   bool // no token is asked for
 	Alone    bool // nothing else is written meanwhile
+	Composed bool // it writes by requests of its own alone: see Call.Send
 	Serve    func(*Call) (Reply, *resource.Failure)
 }
 
@@ -127,6 +128,7 @@ func (c *Call) Allow(refused *resource.Refusal) *resource.Failure {
 // Serve implements resource.Request.
 func (c *Call) Serve() (resource.Answer, *resource.Failure) {
 	switch {
+	case c.operation.Composed:
 	case c.operation.Alone:
 		c.writes.Lock()
 		defer c.writes.Unlock()

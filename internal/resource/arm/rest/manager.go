@@ -27,6 +27,7 @@ type Manager struct {
 	Kit           resource.Kit
 	Subscriptions []Subscription // of the configuration
 	Groups        *Groups
+	Handler       http.Handler // of all requests: see Call.Send
 
 	writes sync.RWMutex // held for reading by each write, and for writing by those that are served alone
 

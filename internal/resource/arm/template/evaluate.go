@@ -34,7 +34,7 @@ func hasUnknown(v any) bool {
 
 // maxWork bounds what one deployment may evaluate, in about bytes of what expressions make: a
 // template has 4 MB at most, and expressions that double a value over and over would have no end.
-const maxWork = 64 << 20
+const maxWork = 32 << 20
 
 // budget is what is left of maxWork.
 type budget struct{ left int }

@@ -24,6 +24,7 @@ type Resource struct {
 	Path                       string // in the template, such as resources[0]
 	Existing                   bool   // it is referred to, not deployed
 	Skipped                    bool   // its condition is false
+	Unsettled                  bool   // its name is not known before something else is deployed
 	DependsOn                  []*Resource
 
 	line, column int
@@ -172,8 +173,8 @@ func (p *Plan) make(o *Object, path, symbolic string, parent *Resource, loops []
 			return nil, p.invalid(o, path, err)
 		}
 		text, ok := v.(string)
-		if _, unknown := v.(Unknown); unknown && e.deployment.Assume {
-			text, ok = v.(Unknown).Expression, true
+		if u, unknown := v.(Unknown); unknown && e.deployment.Assume {
+			text, ok, r.Unsettled = u.Expression, true, true
 		}
 		if !ok || text == "" {
 			return nil, p.invalid(o, path+"."+field.name, failf("The %s property is required and must be a string, found '%s'", field.name, typeName(v)))
@@ -207,6 +208,9 @@ func (p *Plan) place(r *Resource, o *Object, path string, parent *Resource) erro
 		return err
 	}
 	id, err := idOf(scope, r.Type, []string{r.Name})
+	if r.Unsettled {
+		id, err = scope+"/providers/"+r.Type+"/"+r.Name, nil
+	}
 	if err != nil {
 		// Seen in many logs.
 		return invalidf("The template resource '%s' for type '%s' at line '%d' and column '%d' has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", r.Name, r.Type, r.line, r.column)
@@ -435,6 +439,12 @@ func (p *Plan) nested(r *Resource, source *Object) (*Object, error) {
 	made, _ := outer.(*Object)
 	made.Set("properties", inner)
 	return made, nil
+}
+
+// Unanalyzable says of a resource whose name is not known why what-if cannot compare it.
+// Source: Azure/bicep and Azure/arm-template-whatif, many issues.
+func (r *Resource) Unanalyzable() string {
+	return fmt.Sprintf("Changes to the resource declared at 'properties.template.%s' on line %d and column %d cannot be analyzed because its resource ID or API version cannot be calculated until the deployment is under way. Please see https://aka.ms/WhatIfUnidentifiableResource for more details.", r.Path, r.line, r.column)
 }
 
 // Definition is the body of the request that makes a resource, with what live says of those that

@@ -268,3 +268,12 @@ func number(text string) (any, error) {
 	}
 	return f, nil
 }
+
+// With returns a copy of the object that has a member first.
+func (o *Object) With(name string, value any) *Object {
+	made := NewObject(name, value)
+	for i, other := range o.Names() {
+		made.Set(other, o.values[i])
+	}
+	return made
+}

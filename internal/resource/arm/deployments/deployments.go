@@ -1,0 +1,275 @@
+// Package deployments is the type deployments of the resource provider Microsoft.Resources: ARM
+// templates that are deployed to a resource group or a subscription, validated and compared with
+// what there is. Every resource is made by a request in the name of who deploys, so that it needs
+// the roles, is refused and is journaled as if it had been asked for alone. What templates mean is
+// in package template.
+//
+// Source of requests and answers: azure-cli, src/azure-cli/azure/cli/command_modules/resource/tests/
+// latest/recordings (test_group_deployment.yaml of 2020-02 and test_group_deployment_lite.yaml of
+// 2020-07), unless another one stands beside it.
+package deployments
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/resource/arm/template"
+)
+
+const (
+	namespace = "Microsoft.Resources"
+	kind      = namespace + "/deployments"
+
+	// Path is what the paths of deployments have, in lower case.
+	Path = "/providers/microsoft.resources/deployments/"
+	// MaxBody is the longest request body, in bytes: template and parameters.
+	MaxBody = template.MaxSize + 1<<20
+)
+
+// The api-versions of the type.
+// Source: azure-rest-api-specs, specification/resources/resource-manager/Microsoft.Resources/
+// (deployments/)stable; 2014-04-01-preview and 2015-11-01 are left out.
+var versions = strings.Fields("2016-02-01 2016-07-01 2016-09-01 2017-05-10 2018-02-01 2018-05-01 2019-03-01 2019-05-01 2019-05-10 2019-07-01 2019-08-01 2019-10-01 2020-06-01 2020-08-01 2020-10-01 2021-01-01 2021-04-01 2022-09-01 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01")
+
+// maxHistory is how many deployments a scope keeps; the oldest is forgotten.
+// Source: azure-docs, azure-resource-manager/templates/deployment-history-deletions.md
+const maxHistory = 800
+
+type service struct {
+	*rest.Manager
+	providers func() []rest.Provider
+
+	mu    sync.Mutex
+	all   []*deployment // oldest first
+	count int           // of operations, which have numbers
+}
+
+// deployment is one that was made.
+type deployment struct {
+	id, tenant, scope string
+	location          string
+	template          *template.Object
+	shown             *template.Object // as it is answered
+	operations        []*template.Object
+	status            string // the number of the operation that made it
+}
+
+// New returns the provider. providers are all of Resource Manager's, this one included.
+func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
+	s := &service{Manager: m, providers: providers}
+	p := rest.Provider{Namespace: namespace, Types: []rest.ResourceType{{Name: "deployments", Versions: versions, Global: true}}, Delete: s.forget}
+	for _, scope := range []string{"/subscriptions/{subscription}", "/subscriptions/{subscription}/resourcegroups/{group}"} {
+		all := scope + "/providers/microsoft.resources/deployments"
+		one := all + "/{deployment}"
+		for _, o := range []rest.Operation{
+			{Methods: []string{http.MethodGet}, Path: all, Verb: "list deployments", Action: "read", Serve: s.list},
+			{Methods: []string{http.MethodGet}, Path: all + "/", Verb: "list deployments", Action: "read", Serve: s.list}, // SDKs write the slash
+			{Methods: []string{http.MethodGet}, Path: one, Verb: "get deployment", Action: "read", Serve: s.get},
+			{Methods: []string{http.MethodHead}, Path: one, Verb: "see whether a deployment exists", Action: "read", Serve: s.exists},
+			{Methods: []string{http.MethodPut}, Path: one, Verb: "deploy template", Action: "write", Composed: true, Serve: s.put},
+			{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete deployment", Action: "delete", Serve: s.delete},
+			{Methods: []string{http.MethodPost}, Path: one + "/validate", Verb: "validate template", Action: "validate/action", Composed: true, Serve: s.validate},
+			{Methods: []string{http.MethodPost}, Path: one + "/whatif", Verb: "see what a template would change", Action: "whatIf/action", Composed: true, Serve: s.whatIf},
+			{Methods: []string{http.MethodPost}, Path: one + "/exporttemplate", Verb: "export the template of a deployment", Action: "exportTemplate/action", Serve: s.export},
+			{Methods: []string{http.MethodPost}, Path: one + "/cancel", Verb: "cancel deployment", Action: "cancel/action", Serve: s.cancel},
+			{Methods: []string{http.MethodGet}, Path: one + "/operations", Verb: "list the operations of a deployment", Action: "operations/read", Serve: s.listOperations},
+			{Methods: []string{http.MethodGet}, Path: one + "/operations/{operation}", Verb: "get an operation of a deployment", Action: "operations/read", Serve: s.getOperation},
+			{Methods: []string{http.MethodGet}, Path: one + "/operationstatuses/{operation}", Verb: "see whether a deployment is done", Action: "operationStatuses/read", Serve: s.status},
+		} {
+			o.Action, o.Versions = kind+"/"+o.Action, versions
+			p.Operations = append(p.Operations, o)
+		}
+	}
+	return p
+}
+
+// forget drops the deployments to a resource group that is deleted.
+func (s *service) forget(tenant, group string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(s.all, func(d *deployment) bool { return d.tenant == tenant && strings.EqualFold(d.scope, group) })
+	return nil
+}
+
+// keep remembers a deployment in place of an earlier one of the same id.
+func (s *service) keep(d *deployment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(s.all, func(o *deployment) bool { return o.tenant == d.tenant && strings.EqualFold(o.id, d.id) })
+	s.all = append(s.all, d)
+	n := 0
+	for i := len(s.all) - 1; i >= 0; i-- {
+		if strings.EqualFold(s.all[i].scope, d.scope) {
+			if n++; n > maxHistory {
+				s.all = slices.Delete(s.all, i, i+1)
+			}
+		}
+	}
+}
+
+// lookup is the deployment that a request's path names.
+func (s *service) lookup(c *rest.Call) *deployment {
+	scope, failed := scopeOf(c)
+	if failed != nil {
+		return nil
+	}
+	return s.byID(c.Caller.Tenant, idOf(scope, c.Name("deployment")))
+}
+
+func (s *service) byID(tenant, id string) *deployment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.all {
+		if d.tenant == tenant && strings.EqualFold(d.id, id) {
+			return d
+		}
+	}
+	return nil
+}
+
+func idOf(scope, name string) string { return scope + "/providers/" + kind + "/" + name }
+
+// scopeOf is the id of the resource group or the subscription of a request.
+func scopeOf(c *rest.Call) (string, *resource.Failure) {
+	if c.Vars["group"] == "" {
+		return "/subscriptions/" + c.Vars["subscription"], nil
+	}
+	group, failed := c.Group()
+	return group.ID, failed
+}
+
+// found is lookup with the refusal of what there is not.
+// Source: many logs.
+func (s *service) found(c *rest.Call) (*deployment, *resource.Failure) {
+	if _, failed := scopeOf(c); failed != nil {
+		return nil, failed
+	}
+	if d := s.lookup(c); d != nil {
+		return d, nil
+	}
+	return nil, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope; what was deployed before wiemu was started is not remembered.", "")
+}
+
+func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
+	scope, failed := scopeOf(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	var all []*template.Object
+	s.mu.Lock()
+	for _, d := range slices.Backward(s.all) {
+		if d.tenant == c.Caller.Tenant && strings.EqualFold(d.scope, scope) {
+			all = append(all, d.shown)
+		}
+	}
+	s.mu.Unlock()
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: d.shown}, nil
+}
+
+func (s *service) exists(c *rest.Call) (rest.Reply, *resource.Failure) {
+	_, failed := s.found(c)
+	return rest.Reply{Status: http.StatusNoContent}, failed
+}
+
+// delete forgets a deployment; what it made stays. It is done when it answers.
+// Source: azure-rest-api-specs, Deployments_Delete (202 with Location, 204 if there is none).
+func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d := s.lookup(c)
+	if d == nil {
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	}
+	s.mu.Lock()
+	s.all = slices.DeleteFunc(s.all, func(o *deployment) bool { return o == d })
+	s.mu.Unlock()
+	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], "DELETEDEPLOYMENT-"+strings.ToUpper(uuid.NewString()), c.Query("api-version"))
+	return rest.Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}, nil
+}
+
+func (s *service) export(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: template.NewObject("template", d.template)}, nil
+}
+
+// cancel is refused: a deployment is done when its PUT is answered. The text is that of many logs.
+func (s *service) cancel(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), d.shown.Object("properties").Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
+}
+
+func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	page, failed := rest.Page(c, d.operations)
+	return rest.Reply{Body: page}, failed
+}
+
+func (s *service) getOperation(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	for _, o := range d.operations {
+		if strings.EqualFold(o.Text("operationId"), c.Name("operation")) {
+			return rest.Reply{Body: o}, nil
+		}
+	}
+	return rest.Reply{}, resource.Fail(http.StatusNotFound, "DeploymentOperationNotFound", fmt.Sprintf("The deployment operation '%s' could not be found.", c.Name("operation")), "The deployment has no such operation.", "") // text inferred
+}
+
+// status is what Azure-AsyncOperation leads to.
+func (s *service) status(c *rest.Call) (rest.Reply, *resource.Failure) {
+	d, failed := s.found(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	if d.status != c.Vars["operation"] {
+		return rest.Reply{}, resource.Fail(http.StatusNotFound, "DeploymentOperationStatusNotFound", fmt.Sprintf("The deployment operation status '%s' could not be found.", c.Vars["operation"]), "Another deployment of this name came later.", "") // text inferred
+	}
+	properties := d.shown.Object("properties")
+	answer := template.NewObject("status", properties.Text("provisioningState"))
+	if problem := properties.Object("error"); problem != nil {
+		answer.Set("error", problem)
+	}
+	return rest.Reply{Body: answer}, nil
+}
+
+var deploymentName = regexp.MustCompile(`^[-\w.()]{1,64}$`)
+
+// checkName refuses what is no name of a deployment. The text is that of many logs, as is the rule:
+// 1 to 64 letters, digits, -, _, ( ) and periods.
+func checkName(name string) *resource.Failure {
+	if deploymentName.MatchString(name) {
+		return nil
+	}
+	if len(name) > 64 {
+		return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has a length of '%d' which exceeds the maximum length of '64'.", name, len(name)), "The name of a deployment is too long.")
+	}
+	return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has these invalid characters: '%s'. The name can only be a letter, digit, '-', '.' or '_'.", name, invalidCharacters.FindString(name)), "The name of a deployment has a character that Azure does not take.")
+}
+
+var invalidCharacters = regexp.MustCompile(`[^-\w.()]`)

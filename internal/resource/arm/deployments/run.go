@@ -1,0 +1,384 @@
+package deployments
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/resource/arm/template"
+)
+
+// put deploys a template. It is done when it answers; the answer says that it takes a while, as
+// the real one does.
+func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
+	r, failed := s.read(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	status := http.StatusCreated
+	if s.lookup(c) != nil {
+		status = http.StatusOK
+	}
+	s.mu.Lock()
+	s.count++
+	number := fmt.Sprintf("%020d", 8584000000000000000+int64(s.count))
+	s.mu.Unlock()
+	run := &run{service: s, call: c, request: r, chain: chainOf(c), done: map[*template.Resource]string{}}
+	run.all()
+	made := run.shown("Accepted", nil)
+	kept := &deployment{id: idOf(r.scope, r.name), tenant: c.Caller.Tenant, scope: r.scope, location: r.location, template: r.template.Root(), status: number}
+	kept.shown = run.result()
+	kept.operations = run.operations
+	s.keep(kept)
+	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, kept.id, number, c.Query("api-version"))
+	return rest.Reply{Status: status, Body: made, Header: map[string]string{"Azure-Asyncoperation": at}}, nil
+}
+
+// validate answers with what would be deployed.
+func (s *service) validate(c *rest.Call) (rest.Reply, *resource.Failure) {
+	r, failed := s.read(c)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	run := &run{service: s, call: c, request: r, chain: chainOf(c)}
+	var validated []any
+	for _, o := range r.plan.Resources {
+		if !o.Skipped && !o.Existing {
+			validated = append(validated, template.NewObject("id", o.ID))
+		}
+	}
+	if validated == nil {
+		validated = []any{}
+	}
+	return rest.Reply{Body: run.shown("Succeeded", template.NewObject("validatedResources", validated))}, nil
+}
+
+// run is one deployment while it is made.
+type run struct {
+	*service
+	call    *rest.Call
+	request *request
+	chain   *chain
+
+	mu         sync.Mutex
+	done       map[*template.Resource]string // state of those that are finished
+	operations []*template.Object
+	problems   []any // of resources that were refused
+	outputs    *template.Object
+	failure    *template.Object // of the deployment itself
+	removed    []string
+}
+
+const (
+	succeeded = "Succeeded"
+	refusedAs = "Failed"
+)
+
+// all makes the resources, each when those that it depends on are made. One whose dependency was
+// refused is not made; the others are.
+//
+// Azure makes those that do not depend on one another at the same time. Here they are made one
+// after the other, so that two runs are alike, unless the fault that is about this was injected.
+func (r *run) all() {
+	waiting := slices.DeleteFunc(slices.Clone(r.request.plan.Resources), func(o *template.Resource) bool {
+		if o.Existing || o.Skipped {
+			r.done[o] = succeeded
+			return true
+		}
+		return false
+	})
+	atOnce := slices.ContainsFunc(r.Kit.Faults.Active(), func(f fault.Active) bool { return f.Name == faultkind.ConcurrentWrites && !f.Spent })
+	for len(waiting) > 0 {
+		ready := slices.DeleteFunc(slices.Clone(waiting), func(o *template.Resource) bool { return !r.free(o) })
+		if len(ready) == 0 {
+			return // the rest depends on what was refused
+		}
+		if !atOnce {
+			ready = ready[:1]
+		}
+		var group sync.WaitGroup
+		for _, o := range ready {
+			group.Go(func() { r.make(o) })
+		}
+		group.Wait()
+		waiting = slices.DeleteFunc(waiting, func(o *template.Resource) bool { return slices.Contains(ready, o) })
+	}
+}
+
+// free reports whether all that a resource depends on is made.
+func (r *run) free(o *template.Resource) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !slices.ContainsFunc(o.DependsOn, func(d *template.Resource) bool { return r.done[d] != succeeded })
+}
+
+// make makes one resource and notes how it went.
+func (r *run) make(o *template.Resource) {
+	began := r.Kit.Clock.Now()
+	status, problem := r.send(o)
+	state := succeeded
+	operation := template.NewObject("provisioningOperation", "Create")
+	if problem != nil {
+		state = refusedAs
+	}
+	operation.Set("provisioningState", state)
+	r.timed(operation, began)
+	operation.Set("statusCode", strings.ReplaceAll(http.StatusText(status), " ", ""))
+	if problem != nil {
+		operation.Set("statusMessage", template.NewObject("status", refusedAs, "error", problem))
+	}
+	operation.Set("targetResource", template.NewObject("id", o.ID, "resourceType", o.Type, "resourceName", o.Name))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done[o] = state
+	if problem != nil {
+		if problem.Get("target") == nil {
+			problem.Set("target", o.ID)
+		}
+		r.problems = append(r.problems, problem)
+	}
+	r.note(operation)
+}
+
+// timed adds when an operation was.
+func (r *run) timed(operation *template.Object, began time.Time) {
+	now := r.Kit.Clock.Now()
+	operation.Set("timestamp", rest.Time(now))
+	operation.Set("duration", duration(now.Sub(began)))
+	operation.Set("trackingId", uuid.NewString())
+}
+
+// note adds an operation; r.mu is held.
+// Source: azure-rest-api-specs, DeploymentOperationProperties.
+func (r *run) note(properties *template.Object) {
+	id := strings.ToUpper(strings.ReplaceAll(uuid.NewString(), "-", ""))[:16]
+	r.operations = append(r.operations, template.NewObject("id", idOf(r.request.scope, r.request.name)+"/operations/"+id, "operationId", id, "properties", properties))
+}
+
+func duration(d time.Duration) string {
+	return strings.TrimSuffix(strings.TrimSuffix(fmt.Sprintf("PT%.7f", d.Seconds()), "0000000"), ".") + "S"
+}
+
+// send makes one resource by a request; problem is nil if it was made.
+func (r *run) send(o *template.Resource) (status int, problem *template.Object) {
+	if r.chain.resources.Add(1) > maxDeployed {
+		return http.StatusBadRequest, problemOf("NotEmulated", fmt.Sprintf("A deployment makes %d resources at most, with all that are in its template.", maxDeployed))
+	}
+	body, err := r.request.plan.Definition(o, live{r.service, r.call, r.chain}, false)
+	var data []byte
+	if err == nil {
+		data, err = body.MarshalJSON()
+	}
+	if err != nil {
+		return http.StatusBadRequest, problemIn(err)
+	}
+	return r.settle(r.call.Send(http.MethodPut, o.ID+"?api-version="+o.APIVersion, data, r.chain))
+}
+
+func problemOf(code, message string) *template.Object {
+	return template.NewObject("code", code, "message", message)
+}
+
+func problemIn(err error) *template.Object {
+	var what *template.Error
+	switch {
+	case !errors.As(err, &what):
+		return problemOf("InvalidTemplate", err.Error())
+	case what.Unsupported:
+		return problemOf(what.Code, what.Path+": "+what.Message)
+	}
+	return problemOf(what.Code, what.Message)
+}
+
+// settle waits until what was asked for is done. Providers here are done when they answer; they
+// say where to ask, as the real ones do.
+func (r *run) settle(sent rest.Sent) (status int, problem *template.Object) {
+	if sent.Status >= http.StatusBadRequest {
+		return sent.Status, errorIn(sent)
+	}
+	at, isStatus := sent.Header.Get("Azure-Asyncoperation"), true
+	if at == "" {
+		at, isStatus = sent.Header.Get("Location"), false
+	}
+	path, ok := strings.CutPrefix(at, "https://"+r.call.Host)
+	if !ok || !isStatus && sent.Status != http.StatusAccepted {
+		return sent.Status, nil
+	}
+	answer := r.call.Send(http.MethodGet, path, nil, r.chain)
+	if answer.Status >= http.StatusBadRequest {
+		return answer.Status, errorIn(answer)
+	}
+	if o, _ := template.ParseObject(answer.Body); isStatus && o.Text("status") != succeeded { // what is no JSON has no status
+		return http.StatusConflict, ended(o, errorIn(answer))
+	}
+	return sent.Status, nil
+}
+
+// ended is how a resource is refused that was accepted first.
+// Source: the answers of deployments in MicrosoftLearning's exercises about PostgreSQL (2024).
+func ended(o, problem *template.Object) *template.Object {
+	made := problemOf("ResourceDeploymentFailure", fmt.Sprintf("The resource write operation failed to complete successfully, because it reached terminal provisioning state '%s'.", o.Text("status")))
+	made.Set("details", []any{problem})
+	return made
+}
+
+// result is the deployment once all is made.
+func (r *run) result() *template.Object {
+	at := live{r.service, r.call, r.chain}
+	if len(r.problems) == 0 && r.request.complete {
+		r.remove()
+	}
+	if len(r.problems) == 0 {
+		var err error
+		began := r.Kit.Clock.Now()
+		if r.outputs, err = r.request.plan.Outputs(at, false); err != nil {
+			r.failure = problemIn(err)
+		} else {
+			operation := template.NewObject("provisioningOperation", "EvaluateDeploymentOutput", "provisioningState", succeeded)
+			r.timed(operation, began)
+			operation.Set("statusCode", "OK")
+			r.note(operation)
+		}
+	}
+	if len(r.problems) > 0 {
+		// Source: microsoft/finops-toolkit#1248 (2025), whose details are as here.
+		r.failure = template.NewObject("code", "DeploymentFailed", "target", idOf(r.request.scope, r.request.name),
+			"message", "At least one resource deployment operation failed. Please list deployment operations for details. Please see https://aka.ms/arm-deployment-operations for usage details.", "details", r.problems)
+	}
+	more := template.NewObject()
+	if r.failure != nil {
+		more.Set("error", r.failure)
+		return r.shown(refusedAs, more)
+	}
+	if r.outputs.Len() > 0 {
+		more.Set("outputs", r.outputs)
+	}
+	resources := []any{}
+	for _, o := range r.request.plan.Resources {
+		if !o.Skipped && !o.Existing {
+			resources = append(resources, r.outputResources(o)...)
+		}
+	}
+	more.Set("outputResources", resources)
+	return r.shown(succeeded, more)
+}
+
+// outputResources are what a resource of the template has made: itself, or, of a deployment in the
+// template, what that has made.
+func (r *run) outputResources(o *template.Resource) []any {
+	if strings.EqualFold(typeOf(o.ID), kind) {
+		if d := r.byID(r.call.Caller.Tenant, o.ID); d != nil {
+			return d.shown.Object("properties").List("outputResources")
+		}
+	}
+	return []any{template.NewObject("id", o.ID)}
+}
+
+// remove deletes what is in the resource group and not in the template, which is what the mode
+// Complete is about.
+func (r *run) remove() {
+	keep := map[string]bool{}
+	for _, o := range r.request.plan.Resources {
+		if o.Skipped || o.Existing {
+			continue
+		}
+		for _, made := range r.outputResources(o) {
+			id, _ := made.(*template.Object)
+			keep[strings.ToLower(id.Text("id"))] = true
+		}
+	}
+	for _, o := range r.inScope(r.call.Caller.Tenant, r.request.scope) {
+		if keep[strings.ToLower(o.ID)] || slices.ContainsFunc(r.removed, func(id string) bool { return strings.HasPrefix(strings.ToLower(o.ID), strings.ToLower(id)+"/") }) {
+			continue
+		}
+		began := r.Kit.Clock.Now()
+		sent := r.call.Send(http.MethodDelete, o.ID+"?api-version="+r.version(o.ID), nil, r.chain)
+		operation := template.NewObject("provisioningOperation", "Delete", "provisioningState", succeeded)
+		status, problem := r.settle(sent)
+		if problem != nil {
+			operation.Set("provisioningState", refusedAs)
+			r.problems = append(r.problems, problem)
+		} else {
+			r.removed = append(r.removed, o.ID)
+		}
+		r.timed(operation, began)
+		operation.Set("statusCode", strings.ReplaceAll(http.StatusText(status), " ", ""))
+		operation.Set("targetResource", template.NewObject("id", o.ID, "resourceType", o.Type, "resourceName", o.Name))
+		r.note(operation)
+	}
+}
+
+// shown is the deployment as it is answered, with what is known of it beside.
+func (r *run) shown(state string, more *template.Object) *template.Object {
+	properties := template.NewObject("templateHash", hash(r.request.template.Root()))
+	if r.request.plan.Parameters.Len() > 0 {
+		properties.Set("parameters", r.request.plan.Parameters)
+	}
+	mode := "Incremental"
+	if r.request.complete {
+		mode = "Complete"
+	}
+	for _, m := range [][2]any{{"mode", mode}, {"provisioningState", state}, {"timestamp", rest.Time(r.Kit.Clock.Now())}, {"duration", "PT0S"}, {"correlationId", r.chain.correlation}, {"providers", r.usedProviders()}, {"dependencies", r.dependencies()}} {
+		properties.Set(m[0].(string), m[1])
+	}
+	for _, name := range more.Names() {
+		properties.Set(name, more.Get(name))
+	}
+	made := template.NewObject("id", idOf(r.request.scope, r.request.name), "name", r.request.name, "type", kind)
+	if r.request.location != "" {
+		made.Set("location", r.request.location)
+	}
+	made.Set("properties", properties)
+	return made
+}
+
+// usedProviders are those of the template's resources, with the regions that these are in.
+func (r *run) usedProviders() []any {
+	made := []any{}
+	seen := map[string]*template.Object{}
+	for _, name := range r.request.plan.Types() {
+		of, rest, _ := strings.Cut(name, "/")
+		one := seen[strings.ToLower(of)]
+		if one == nil {
+			one = template.NewObject("namespace", of, "resourceTypes", []any{})
+			seen[strings.ToLower(of)] = one
+			made = append(made, one)
+		}
+		one.Set("resourceTypes", append(one.List("resourceTypes"), template.NewObject("resourceType", rest, "locations", []any{nil})))
+	}
+	return made
+}
+
+// dependencies are which resource of the template waits for which.
+func (r *run) dependencies() []any {
+	made := []any{}
+	about := func(o *template.Resource) *template.Object {
+		return template.NewObject("id", o.ID, "resourceType", o.Type, "resourceName", o.Name)
+	}
+	for _, o := range r.request.plan.Resources {
+		var on []any
+		for _, d := range o.DependsOn {
+			if !d.Existing && !d.Skipped {
+				on = append(on, about(d))
+			}
+		}
+		if len(on) > 0 && !o.Existing && !o.Skipped {
+			one := template.NewObject("dependsOn", on)
+			for _, name := range about(o).Names() {
+				one.Set(name, about(o).Get(name))
+			}
+			made = append(made, one)
+		}
+	}
+	return made
+}
