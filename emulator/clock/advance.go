@@ -17,7 +17,7 @@ type Follower interface {
 	// Turn is called when lab time has moved, after every Watch was told, and
 	// returns when the follower has done what it had to do then. It must not
 	// advance the clock. Next then leaves out what is shorter than shortest: for
-	// whatever waits less than that it returns the next multiple of it.
+	// whatever waits less than that again and again it returns the next multiple of it.
 	Turn(ctx context.Context, shortest time.Duration) error
 }
 
@@ -53,9 +53,9 @@ func (l *Lab) following() []*follower {
 // are answered; then the followers have their turn, one after another, and what they
 // asked is answered. An Advance by zero is one such stop.
 //
-// What followers wait for less than a three-hundredth of d ends at multiples of that:
-// a program that looks at the clock ten times a second is not given its turn a million
-// times on the way to the next day. Longer waits end at their time.
+// What followers wait for again and again, less than a three-hundredth of d each time, ends at
+// multiples of that: a program that looks at the clock ten times a second is not given its turn a
+// million times on the way to the next day. Longer waits end at their time.
 //
 // Advance returns early, with the clock where it got to, when ctx ends or a
 // follower fails. A negative d is refused: lab time never goes backwards.

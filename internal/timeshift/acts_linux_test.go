@@ -34,6 +34,7 @@ func TestHardPrograms(t *testing.T) {
 		{"patience", 10 * time.Minute, "ok\n"},
 		{"leaderless", time.Hour, "begin\nok\n"},
 		{"naps", time.Hour, "begin\nok\n"},
+		{"retries", 26 * time.Hour, "begin\nok\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -64,19 +64,25 @@ type waits struct {
 
 	mu      sync.Mutex
 	byKey   map[waitKey]*wait
+	ticks   map[int]int // by thread: how many short waits in a row have ended because lab time moved
+	short   int64       // shorter waits are short, as of the last turn
+	exact   int         // how many stops may yet be for short waits alone, before the end of one that is not short
 	alarm   *time.Timer // wall time: rings when one that the kernel does not end in time is due
 	alarmAt int64       // when, in kernel time; 0: it does not
 	count   uint64
 }
 
 func newWaits(c *clocks, over func(*wait)) *waits {
-	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}}
+	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}}
 }
 
 func (ws *waits) add(w *wait) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w.change, w.began = ws.clocks.changes.Load(), ws.clocks.lab()
+	if ws.byKey[w.key()] != nil { // that one has ended by itself
+		delete(ws.ticks, w.tid)
+	}
 	ws.byKey[w.key()] = w
 	ws.count++
 	ws.plan(w)
@@ -89,7 +95,17 @@ func (ws *waits) forget(key waitKey) {
 }
 
 // forgetThread forgets what a thread has waited for that does not do so any more.
-func (ws *waits) forgetThread(tid int) { ws.forget(waitKey{thread: tid}) }
+func (ws *waits) forgetThread(tid int) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.endedByItself(waitKey{thread: tid})
+}
+
+// endedByItself forgets a wait that lab time has not ended; ws.mu is held.
+func (ws *waits) endedByItself(key waitKey) {
+	delete(ws.byKey, key)
+	delete(ws.ticks, key.thread)
+}
 
 // timer is the timer with a key, if it is set.
 func (ws *waits) timer(key waitKey) *wait {
@@ -185,7 +201,7 @@ func (ws *waits) onAlarm() {
 // endDue ends the waits that are due and returns how many there were.
 func (ws *waits) endDue() int {
 	var due []*wait
-	now := ws.clocks.lab()
+	now, long, short := ws.clocks.lab(), false, false
 	ws.mu.Lock()
 	for key, w := range ws.byKey {
 		if w.due > now {
@@ -195,10 +211,25 @@ func (ws *waits) endDue() int {
 			due = append(due, w)
 			continue
 		}
-		delete(ws.byKey, key)
-		if mayWaitIn(w) {
-			due = append(due, w)
+		if !mayWaitIn(w) {
+			ws.endedByItself(key)
+			continue
 		}
+		delete(ws.byKey, key)
+		due = append(due, w)
+		if w.due-w.began >= ws.short {
+			long = true
+			delete(ws.ticks, w.tid)
+			continue
+		}
+		short = short || ws.isExact(w)
+		ws.ticks[w.tid]++
+	}
+	switch {
+	case long:
+		ws.exact = exactStops
+	case short:
+		ws.exact--
 	}
 	ws.mu.Unlock()
 	for _, w := range due {
@@ -207,22 +238,37 @@ func (ws *waits) endDue() int {
 	return len(due)
 }
 
+// After a wait that is not short, a program may do something in which it waits shortly, while
+// another wait limits how long all of that takes: such as for a moment between one request and the
+// next. So some short waits end when they are due, and not together with others: these many stops,
+// and of each thread these many in a row. Who goes on looks at the clock again and again.
+const (
+	exactStops = 10
+	exactWaits = 2
+)
+
+// isExact tells it of a short wait; ws.mu is held.
+func (ws *waits) isExact(w *wait) bool {
+	return ws.exact > 0 && w.timer == nil && w.ours && ws.ticks[w.tid] < exactWaits
+}
+
 // next is the earliest lab time for which a thread waits; 0 if none does. Waits
-// shorter than shortest are taken to end at the next multiple of it, all together.
-// waits tells whether a thread may still be in its wait.
+// shorter than shortest are taken to end at the next multiple of it, all together, but for those
+// that are exact. waits tells whether a thread may still be in its wait.
 func (ws *waits) next(shortest int64, waits func(*wait) bool) int64 {
 	ws.forgetTimers()
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	ws.short = shortest
 	var next int64
 	for key, w := range ws.byKey {
 		due := w.due
-		if due-w.began < shortest {
+		if due-w.began < shortest && !ws.isExact(w) {
 			due = (due/shortest + 1) * shortest
 		}
 		switch {
 		case w.timer == nil && !waits(w):
-			delete(ws.byKey, key)
+			ws.endedByItself(key)
 		case next == 0 || due < next:
 			next = due
 		}

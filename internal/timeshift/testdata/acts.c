@@ -392,6 +392,41 @@ static void naps(void) {
 	say("ok\n");
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int answered;
+
+static void *answer(void *unused) {
+	for (int i = 0; i < 2; i++) {
+		struct timespec wait = {0, 800 * 1000 * 1000};
+		MUST(nanosleep(&wait, NULL) == 0);
+	}
+	pthread_mutex_lock(&lock);
+	answered = 1;
+	pthread_cond_signal(&changed);
+	pthread_mutex_unlock(&lock);
+	return unused;
+}
+
+// retries: each hour something that takes two short waits, and may take half a minute.
+static void retries(void) {
+	say("begin\n");
+	for (int i = 0; i < 5; i++) {
+		struct timespec hour = {3600, 0}, until;
+		MUST(nanosleep(&hour, NULL) == 0);
+		pthread_t t;
+		MUST(clock_gettime(CLOCK_REALTIME, &until) == 0);
+		until.tv_sec += 30;
+		answered = 0;
+		MUST(pthread_create(&t, NULL, answer, NULL) == 0);
+		pthread_mutex_lock(&lock);
+		while (!answered) MUST(pthread_cond_timedwait(&changed, &lock, &until) == 0);
+		pthread_mutex_unlock(&lock);
+		MUST(pthread_join(t, NULL) == 0);
+	}
+	say("ok\n");
+}
+
 int main(int argc, char **argv) {
 	MUST(argc > 1);
 	const char *act = argv[1];
@@ -409,6 +444,7 @@ int main(int argc, char **argv) {
 	else if (!strcmp(act, "poller")) poller(argv[2]);
 	else if (!strcmp(act, "tell")) tell();
 	else if (!strcmp(act, "naps")) naps();
+	else if (!strcmp(act, "retries")) retries();
 	else if (!strcmp(act, "ticker")) ticker(atoi(argv[2]));
 	else if (!strcmp(act, "leaderless")) {
 		pthread_t t;
