@@ -73,7 +73,7 @@ type waits struct {
 }
 
 func newWaits(c *clocks, over func(*wait)) *waits {
-	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}}
+	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}, exact: exactStops}
 }
 
 func (ws *waits) add(w *wait) {
@@ -238,7 +238,7 @@ func (ws *waits) endDue() int {
 	return len(due)
 }
 
-// After a wait that is not short, a program may do something in which it waits shortly, while
+// At first, and after a wait that is not short, a program may do something in which it waits shortly, while
 // another wait limits how long all of that takes: such as for a moment between one request and the
 // next. So some short waits end when they are due, and not together with others: these many stops,
 // and of each thread these many in a row. Who goes on looks at the clock again and again.
