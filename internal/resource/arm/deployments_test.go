@@ -104,7 +104,7 @@ func TestADeployment(t *testing.T) {
 	if err != nil || exported.Template == nil {
 		t.Errorf("%+v, %v", exported, err)
 	}
-	a := w.ask(w.terraform(), "GET "+group+"/providers/Microsoft.Resources/deployments/main/operations?api-version=2022-09-01", "")
+	a := w.ask(w.terraform(), "GET "+group+"/deployments/main/operations?api-version=2022-09-01", "")
 	if n := strings.Count(a.body, `"provisioningState":"Succeeded"`); a.status != 200 || n != 4 {
 		t.Errorf("%d operations: %s", n, a.body)
 	}

@@ -88,6 +88,10 @@ func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
 			p.Operations = append(p.Operations, o)
 		}
 	}
+	const older = "/subscriptions/{subscription}/resourcegroups/{group}/deployments/{deployment}/operations" // what SDKs ask for: azure-rest-api-specs, DeploymentOperations_List
+	for path, serve := range map[string]func(*rest.Call) (rest.Reply, *resource.Failure){older: s.listOperations, older + "/{operation}": s.getOperation} {
+		p.Operations = append(p.Operations, rest.Operation{Methods: []string{http.MethodGet}, Path: path, Verb: "list the operations of a deployment", Action: kind + "/operations/read", Serve: serve})
+	}
 	return p
 }
 

@@ -137,6 +137,10 @@ func (c *Call) Serve() (resource.Answer, *resource.Failure) {
 		defer c.writes.RUnlock()
 	}
 	reply, failed := c.operation.Serve(c)
+	if failed != nil && failed.Status == http.StatusNotFound && c.Request.Method == http.MethodGet && Chain(c.Request.Context()) != nil {
+		c.Note("A template was compared with what there is, and this does not exist yet.")
+		reply, failed = Reply{Status: failed.Status, Body: problem{problemBody{failed.Code, failed.Message}}}, nil // nobody is refused anything
+	}
 	return resource.Answer{Status: reply.Status, Body: reply}, failed
 }
 

@@ -38,6 +38,13 @@ assign() {
   az role assignment create --role "Key Vault Secrets User" --assignee-object-id "$PRINCIPAL_ID" --assignee-principal-type ServicePrincipal --scope "$VAULT"
 }
 
+what_if() { az deployment group what-if -g shop --template-file trust.json --parameters "issuer=$ISSUER" "subject=$SUBJECT" >"$work/said" && grep -q "2 to create" "$work/said"; }
+template() { # and the workload logs in as the identity that it made
+  CLIENT_ID=$(az deployment group create -g shop -n trust --template-file trust.json --parameters "issuer=$ISSUER" "subject=$SUBJECT" --query properties.outputs.clientId.value -o tsv) &&
+  login web "$CLIENT_ID"
+}
+operations() { [ "$(az deployment operation group list -g shop -n trust --query "length([?properties.provisioningState=='Succeeded'])")" = 4 ]; }
+
 export AZURE_CONFIG_DIR=$work/deploy ISSUER SUBJECT
 ISSUER=$(claim iss) SUBJECT=$(claim sub)
 
@@ -54,5 +61,10 @@ op assign assign
 op secret secret
 op delete az group delete -n shop --yes
 op gone gone
+op group-again az group create -n shop -l westeurope
+op what-if what_if
+op template template
+op secret-again secret
+op operations operations
 echo "round done"
 cat >"$work/rest"
