@@ -12,8 +12,8 @@ import (
 )
 
 func newValidate() *cobra.Command {
-	var files, directories, issuers []string
-	var environment, namespace, format string
+	var files, directories, issuers, plans []string
+	var environment, namespace, format, parameters string
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Compare the trust that workloads need with the trust that a directory has",
@@ -38,6 +38,11 @@ To export a real directory, for the client ids that the workloads use:
   az identity list -o json > azure/identities.json
   az identity federated-credential list -g GROUP --identity-name NAME -o json > azure/CLIENT_ID.json
 
+With --plan, the directory is as code would make it: what terraform show -json prints of a
+plan (azurerm, azuread), what az deployment group what-if --no-pretty-print -o json prints,
+or an ARM template, which bicep build writes. Identities that are made only then have no
+client id yet: the workload that they trust is named.
+
 A file named CLIENT_ID.json holds all federated credentials of that client id. To
 export all applications at once, if the tenant is not too large:
 
@@ -48,10 +53,14 @@ The exit code is 1 if there are errors, 0 if there are none or only warnings.`,
       --issuer https://northeurope.oic.prod-aks.azure.com/TENANT/UUID/
   wiemu validate -f radixconfig.yaml --env prod --directory wiemu.yaml
   kustomize build overlays/prod | wiemu validate -f - --directory azure/ --issuer URL
+  terraform show -json tfplan > plan.json; wiemu validate --plan plan.json --directory azure/ --issuer URL
   wiemu validate -f manifests/ --directory azure/ --issuer OLD --issuer NEW -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for flag, names := range map[string][]string{"file": files, "directory": directories} {
+				if flag == "directory" && len(plans) > 0 {
+					continue
+				}
 				if !cmd.Flags().Changed(flag) {
 					if err := cli.CheckFound(names[0]); err != nil {
 						return err
@@ -69,11 +78,23 @@ The exit code is 1 if there are errors, 0 if there are none or only warnings.`,
 				return cli.Usage(err)
 			}
 			directory, err := file.ReadContext(cmd.Context(), func() (*validate.Directory, error) { return validate.ReadDirectory(directories) })
+			if errors.Is(err, os.ErrNotExist) && len(plans) > 0 && !cmd.Flags().Changed("directory") {
+				directory, err = &validate.Directory{}, nil // the plan alone
+			}
 			if err != nil {
 				if len(directories) == 1 && errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("directory") {
 					return cli.Usagef("expected a directory to compare with, found none; name a wiemu.yaml, or the JSON that az printed about a real one, with --directory (see wiemu validate --help)")
 				}
 				return err
+			}
+			if len(plans) > 0 {
+				plan, err := file.ReadContext(cmd.Context(), func() (*validate.Plan, error) { return validate.ReadPlan(plans, parameters) })
+				if err != nil {
+					return err
+				}
+				directory.Apply(plan)
+			} else if parameters != "" {
+				return cli.Usagef("--parameters: expected an ARM template with --plan, found none")
 			}
 			report, err := validate.Check(demand.Workloads, directory, validate.Options{Issuers: issuers, Environment: environment})
 			if err != nil {
@@ -92,6 +113,8 @@ The exit code is 1 if there are errors, 0 if there are none or only warnings.`,
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", []string{"radixconfig.yaml"}, "radixconfig.yaml, wiemu.yaml, manifests, a folder of manifests, or -; repeatable")
 	cmd.Flags().StringArrayVar(&directories, "directory", []string{"wiemu.yaml"}, "wiemu.yaml, or the JSON that az printed, or a folder of it; repeatable")
+	cmd.Flags().StringArrayVar(&plans, "plan", nil, "what code would make: terraform show -json, what-if, or an ARM template; repeatable")
+	cmd.Flags().StringVar(&parameters, "parameters", "", "parameters file of the ARM template (default: what has no default value is unknown)")
 	cmd.Flags().StringArrayVar(&issuers, "issuer", nil, "exact issuer URL of the cluster; repeatable: during a migration each has to be trusted (default: those of the wiemu.yaml)")
 	cmd.Flags().StringVar(&environment, "env", "", "Radix environment to check (default: all)")
 	cmd.Flags().StringVar(&namespace, "namespace", "", "namespace of manifests without one (default: default)")

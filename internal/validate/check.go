@@ -64,7 +64,15 @@ func Check(workloads []Workload, d *Directory, o Options) (Report, error) {
 			r.Workloads = append(r.Workloads, c.workload(w))
 		}
 	}
+	for _, h := range d.Holders {
+		if (h.Place != "" || h.Places != nil) && !slices.Contains(c.holders, h) {
+			c.holders = append(c.holders, h)
+		}
+	}
 	r.Identities = append(r.Identities, c.identities()...)
+	if d.plan != nil {
+		r.Trusts, r.Identities = d.Trusts, append(r.Identities, d.plan.findings...)
+	}
 	r.count()
 	return r, nil
 }
@@ -119,7 +127,9 @@ func (c *check) workload(w Workload) Verdict {
 	}
 	h := c.directory.Find(w.ClientID, w.Tenant)
 	if h == nil {
-		v.Findings = append(v.Findings, c.unknown(w))
+		if !c.madeByPlan(w, &v) {
+			v.Findings = append(v.Findings, c.unknown(w))
+		}
 		return v
 	}
 	if !slices.Contains(c.holders, h) {
@@ -131,11 +141,15 @@ func (c *check) workload(w Workload) Verdict {
 		return v
 	}
 	for _, issuer := range c.issuersOf(w) {
-		if credential, f := c.trust(w, h, issuer); f == nil {
+		credential, f := c.trust(w, h, issuer)
+		if f == nil {
 			v.Trusted = append(v.Trusted, Trusted{issuer, credential})
-		} else {
-			v.Findings = append(v.Findings, *f)
+			continue
 		}
+		if later := h.later(w.Subject()); later != nil {
+			f = later
+		}
+		v.Findings = append(v.Findings, *f)
 	}
 	return v
 }
@@ -153,6 +167,12 @@ func (c *check) unknown(w Workload) Finding {
 		}
 	}
 	f.Fix = cmp.Or(f.Fix, yamlfile.DidYouMean(w.ClientID, ids))
+	for _, h := range c.directory.deleted {
+		if strings.EqualFold(h.ClientID, w.ClientID) {
+			f.Kind, f.Text, f.Fix = Deleted, "the plan deletes "+h.String()+", whose client id it uses", "keep the identity, or give the workload another one first"
+			return f
+		}
+	}
 	switch {
 	case c.directory.Lab:
 		f.Severity, f.Code, f.Fix = Warning, 0, cmp.Or(f.Fix, "a lab makes it, so nothing was checked; describe it in wiemu.yaml with the federatedCredentials that it has in Azure")
@@ -236,7 +256,7 @@ func (h *Holder) azure() workload.Holder {
 
 // String names the holder for messages.
 func (h *Holder) String() string {
-	what := "application"
+	what := cmp.Or(h.kind, "application")
 	if h.ResourceID != "" {
 		what = "managed identity"
 	}
@@ -274,7 +294,9 @@ func (c *check) identities() []Identity {
 			if !slices.Contains(c.issuers, f.Issuer) {
 				orphan.Text += ", an issuer that --issuer does not name"
 			}
-			if !c.directory.Lab {
+			if place := h.Places[strings.ToLower(f.Name)]; place != "" {
+				orphan.Text += " (" + place + ")"
+			} else if !c.directory.Lab {
 				orphan.Command = h.azure().Delete(f.Name)
 			}
 			i.Findings = append(i.Findings, orphan)

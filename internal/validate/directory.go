@@ -24,7 +24,12 @@ type Directory struct {
 	// Domains are the tenants' ids by their domains, as far as known.
 	Domains map[string]string
 
-	config config.Config // completed
+	// Trusts are what a plan would make or delete: see Apply.
+	Trusts []Trust
+
+	config  config.Config // completed
+	plan    *Plan         // nil if none was applied
+	deleted []*Holder     // by the plan
 }
 
 // Holder is an application or managed identity with its federated credentials.
@@ -40,6 +45,12 @@ type Holder struct {
 	Known       bool // whether the files show its federated credentials
 	Credentials []directory.FederatedCredential
 	Expressions []Expression
+
+	Place  string            // in the plan that makes it; "" if it exists
+	Places map[string]string // in the plan, of federated credentials by name in lower case
+
+	kind      string               // such as managed identity, where no resource id tells
+	unsettled []*plannedCredential // of which something is known only when it is made
 }
 
 // Expression is a flexible federated credential.

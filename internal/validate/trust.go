@@ -74,6 +74,9 @@ func (c *check) wrongAudience(h *Holder, f directory.FederatedCredential, row wo
 }
 
 func (c *check) change(h *Holder, row workload.TrustRow) (fix, command string) {
+	if place := h.Places[strings.ToLower(row.Name)]; place != "" {
+		return fmt.Sprintf("in %s, write issuer %q, subject %q and audience %q", place, row.Issuer, row.Subject, row.Audience), ""
+	}
 	if c.real {
 		return "change the federated credential " + row.Name, h.azure().Update(row)
 	}
@@ -146,11 +149,25 @@ func isSlip(near *journal.Nearest) bool {
 func (c *check) unused(h *Holder) []directory.FederatedCredential {
 	var found []directory.FederatedCredential
 	for _, f := range h.Credentials {
-		if !c.needed[trust{h.ClientID, f.Issuer, f.Subject}] {
+		if !c.needs(h, f) {
 			found = append(found, f)
 		}
 	}
 	return found
+}
+
+// needs reports whether a workload uses a federated credential. Who uses one of an identity that
+// has no client id yet does not know it.
+func (c *check) needs(h *Holder, f directory.FederatedCredential) bool {
+	if h.ClientID != "" {
+		return c.needed[trust{h.ClientID, f.Issuer, f.Subject}]
+	}
+	for t := range c.needed {
+		if t.issuer == f.Issuer && t.subject == f.Subject {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *check) taken(h *Holder, name string) bool {

@@ -59,6 +59,12 @@ const (
 	Expiration     Kind = "expiration"          // of the projected token
 	NotInFiles     Kind = "not in the files"    // where the client id comes from
 	ProxySidecar   Kind = "proxy sidecar"       //
+
+	// Of a plan.
+	KnownAfterApply Kind = "known after apply" // it cannot be checked before it is made
+	Deleted         Kind = "deleted"           // the plan deletes the identity
+	RoleAssignment  Kind = "role assignment"   // to what is no principal
+	Concurrent      Kind = "concurrent writes" // of federated credentials, which Azure refuses
 )
 
 // Finding is one thing that is missing or wrong.
@@ -80,7 +86,8 @@ type Finding struct {
 // Report is the result of a check, in the order of the workloads.
 type Report struct {
 	Workloads  []Verdict  `json:"workloads"`
-	Identities []Identity `json:"identities"` // those with findings that concern no single workload
+	Identities []Identity `json:"identities"`       // those with findings that concern no single workload
+	Trusts     []Trust    `json:"trusts,omitempty"` // that a plan would make or delete
 	Errors     int        `json:"errors"`
 	Warnings   int        `json:"warnings"`
 }
@@ -113,6 +120,13 @@ type Identity struct {
 // Write writes the report as text.
 func (r Report) Write(w io.Writer) error {
 	var b strings.Builder
+	for _, t := range r.Trusts {
+		mark := map[string]string{"make": "+", "delete": "-"}[t.Change]
+		fmt.Fprintf(&b, "%s %s trusts %s of %s  (%s)\n", mark, t.Identity, t.Subject, t.Issuer, t.Place)
+	}
+	if len(r.Trusts) > 0 {
+		b.WriteString("\n")
+	}
 	for _, v := range r.Workloads {
 		fmt.Fprintf(&b, "%s  %s/%s", v.Name, v.Namespace, v.ServiceAccount)
 		if v.ClientID != "" {
@@ -129,7 +143,11 @@ func (r Report) Write(w io.Writer) error {
 		b.WriteString("\n")
 	}
 	for _, i := range r.Identities {
-		fmt.Fprintf(&b, "%s\n", strings.TrimSpace("client id "+i.ClientID+"  "+i.Name))
+		name := i.Name
+		if i.ClientID != "" {
+			name = strings.TrimSpace("client id " + i.ClientID + "  " + i.Name)
+		}
+		fmt.Fprintf(&b, "%s\n", name)
 		writeFindings(&b, i.Findings)
 		b.WriteString("\n")
 	}

@@ -79,14 +79,6 @@ func (o *Object) List(name string) []any {
 	return made
 }
 
-// At returns what a path of names leads to, nil if there is nothing.
-func (o *Object) At(names ...string) any {
-	for _, name := range names[:len(names)-1] {
-		o = o.Object(name)
-	}
-	return o.Get(names[len(names)-1])
-}
-
 // Set adds a member, or replaces it where it is.
 func (o *Object) Set(name string, value any) {
 	key := strings.ToLower(name)
