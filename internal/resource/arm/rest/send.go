@@ -43,7 +43,7 @@ func (c *Call) Send(method, path string, body []byte, chain any) Sent {
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	answer := hostmux.Answer(c.Manager.Handler, hostmux.Received(r))
+	answer := hostmux.Answer(c.Handler, hostmux.Received(r))
 	defer answer.Body.Close()          // it is in memory
 	data, _ := io.ReadAll(answer.Body) // it is in memory
 	return Sent{answer.StatusCode, answer.Header, data}

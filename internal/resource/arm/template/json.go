@@ -238,16 +238,16 @@ func (p *jsonParser) quoted(quote byte) (string, error) {
 	var out strings.Builder
 	for p.at < len(p.text) {
 		c := p.text[p.at]
-		switch {
-		case c == quote:
+		switch c {
+		case quote:
 			p.at++
 			return out.String(), nil
-		case c == '\\':
+		case '\\':
 			if err := p.escape(&out); err != nil {
 				return "", err
 			}
 			continue
-		case c == '\n':
+		case '\n':
 			p.line, p.lineFrom = p.line+1, p.at+1
 		}
 		out.WriteByte(c)

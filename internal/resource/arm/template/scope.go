@@ -80,18 +80,14 @@ func resourceID(e *environment, args []any) (any, error) {
 		return nil, failf("the fully qualified resource type must be one of the first three arguments.")
 	}
 	d := e.deployment
-	scope := d.Scope
-	before := s[:at]
+	scope, before := "/subscriptions/"+d.Subscription.Text("subscriptionId"), s[:at]
 	if len(before) > 0 && guid.MatchString(before[0]) {
 		scope, before = "/subscriptions/"+before[0], before[1:]
 		if at == 1 && d.Group != nil {
 			scope += "/resourceGroups/" + d.Group.Text("name")
 		}
-	} else {
-		scope = "/subscriptions/" + d.Subscription.Text("subscriptionId")
-		if len(before) == 0 && d.Group != nil {
-			scope += "/resourceGroups/" + d.Group.Text("name")
-		}
+	} else if len(before) == 0 && d.Group != nil {
+		scope += "/resourceGroups/" + d.Group.Text("name")
 	}
 	if len(before) > 1 {
 		return nil, failf("'%s' is no subscription id.", before[0])
