@@ -28,6 +28,7 @@ import (
 
 func (l *Lab) openResources(k resource.Kit) error {
 	l.resources = map[string]resource.Service{}
+	k.Service = func(name string) resource.Service { return l.resources[name] }
 	for _, d := range table.Resources() {
 		k.Options = l.config.Resources[d.Options.Name]
 		configured := settings(l.config, d)

@@ -160,6 +160,8 @@ type Kit struct {
 	Keys      *keyring.Pool // RSA-2048 keys made ahead. If nil, each is made when it is needed
 	Roles     *roles.Set    // who may do what; see Authorize
 	Options   any           // the completed section Options of the resource; nil if it has none
+	// Service returns another resource of the lab by its name. It is called once all are made.
+	Service func(name string) Service
 }
 
 // Cloud is the one that the lab emulates.

@@ -14,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/authorization"
 	"github.com/wiemu/wiemu/internal/resource/arm/deployments"
+	"github.com/wiemu/wiemu/internal/resource/arm/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/arm/managedidentity"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 )
@@ -51,7 +52,9 @@ type Service struct {
 // New makes a service.
 func New(k resource.Kit, subscriptions []Subscription) *Service {
 	m := rest.NewManager(k, subscriptions)
-	s := &Service{m, []rest.Provider{managedidentity.New(m), authorization.New(m)}}
+	s := &Service{m, []rest.Provider{
+		managedidentity.New(m), authorization.New(m), keyvault.New(m),
+	}}
 	s.providers = append(s.providers, deployments.New(m, func() []rest.Provider { return s.providers }))
 	m.Handler = s.Handler()
 	return s
@@ -86,6 +89,22 @@ func (s *Service) MaxBody(r *http.Request) int64 {
 // Unreadable implements resource.BodyService.
 func (s *Service) Unreadable() http.Handler {
 	return httppath.Fold(s.Kit.Serve(s.Begin(rest.Unreadable())))
+}
+
+// Restore implements resource.StatefulService.
+func (s *Service) Restore(keep func(any) error) error {
+	if err := s.Manager.Restore(keep); err != nil {
+		return err
+	}
+	for _, p := range s.providers {
+		if p.Open == nil {
+			continue
+		}
+		if err := p.Open(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unknown is what this Resource Manager does not have: a type of a provider that it has, a

@@ -125,12 +125,21 @@ func (w *world) ask(who azcore.TokenCredential, request, body string) answer {
 	case !strings.HasPrefix(path, "/"):
 		path = group + "/" + path
 	}
-	r, err := http.NewRequestWithContext(w.t.Context(), method, "https://management.azure.com"+strings.ReplaceAll(path, " ", "%20"), strings.NewReader(body))
+	return w.request(who, "https://management.azure.com/.default", method, "https://management.azure.com"+strings.ReplaceAll(path, " ", "%20"), body)
+}
+
+// request sends a request with a token for a scope.
+func (w *world) request(who azcore.TokenCredential, scope, method, url, body string) answer {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	if who != nil {
-		token, err := who.GetToken(w.t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})
+		token, err := who.GetToken(w.t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -151,6 +160,12 @@ func (w *world) ask(who azcore.TokenCredential, request, body string) answer {
 		a.Code, a.Message = failed.Error.Code, failed.Error.Message
 	}
 	return a
+}
+
+// vaultAsk sends a request for a secret as terraform.
+func (w *world) vaultAsk(method, vault, secret, body string) answer {
+	w.t.Helper()
+	return w.request(w.terraform(), "https://vault.azure.net/.default", method, "https://"+vault+".vault.azure.net/secrets/"+secret+"?api-version=7.4", body)
 }
 
 // do is ask as terraform, which has to succeed.

@@ -79,7 +79,7 @@ func (v Vault) checkAccess(known *roles.Set) error {
 		if a.ObjectID == "" && a.ClientID == "" {
 			return fmt.Errorf("%s: expected an object id, a client id or *, found neither", at)
 		}
-		if len(a.Roles) > 0 && policies(v.Access) {
+		if len(a.Roles) > 0 && (v.Policies || policies(v.Access)) {
 			return fmt.Errorf("%s: roles: expected none beside the permissions of another entry, found %q: a vault has one permission model", at, a.Roles)
 		}
 		for _, list := range []struct {
@@ -120,10 +120,15 @@ func cloneAccess(access []Access) []Access {
 // were assigned since then stay. v.mu is held.
 func (v *vault) configureAccess(c Vault) error {
 	tenant := strings.ToLower(c.Tenant)
-	if v.id != "" && v.tenant == tenant && reflect.DeepEqual(v.access, c.Access) {
+	id := c.ID
+	if id == "" && v.tenant == tenant {
+		id = v.id
+	}
+	id = cmp.Or(id, v.roles.ResourceID(tenant, "Microsoft.KeyVault/vaults", v.name))
+	model := c.Policies || policies(c.Access)
+	if v.id == id && v.tenant == tenant && v.model == model && reflect.DeepEqual(v.access, c.Access) {
 		return nil
 	}
-	id := v.roles.ResourceID(tenant, "Microsoft.KeyVault/vaults", v.name)
 	var assigned []roles.Assignment
 	for _, a := range c.Access {
 		for _, role := range a.Roles {
@@ -142,7 +147,7 @@ func (v *vault) configureAccess(c Vault) error {
 	} else {
 		v.roles.Restrict(id)
 	}
-	v.id, v.tenant, v.access = id, tenant, cloneAccess(c.Access)
+	v.id, v.tenant, v.access, v.model = id, tenant, cloneAccess(c.Access), model
 	return nil
 }
 
@@ -157,7 +162,7 @@ func (c *call) permission() *resource.Failure {
 // authorize refuses a caller who has not, as the vault's permission model wants it, the
 // permission for an operation by an access policy, or a role with its data action.
 func (c *call) authorize(op operation) *resource.Failure {
-	if policies(c.access) {
+	if c.model {
 		return c.byPolicy(op)
 	}
 	d := c.service.kit.Authorize(c.Request.Context(), c.Call, c.scope(op), []roles.Action{roles.Data(op.dataAction())})

@@ -135,6 +135,7 @@ type call struct {
 	host    string   // what the client named instead
 	tenant  string   // of the vault
 	access  []Access // of the vault
+	model   bool     // access policies of the vault decide, rather than roles
 	vaultID string   // its resource id
 	name    string   // of the secret, key or certificate, as the client spelt it
 	id      string   // of the version; "" for the latest
@@ -151,7 +152,7 @@ func (s *Service) begin(op operation) func(*resource.Call) resource.Request {
 			return c
 		}
 		c.vault.mu.RLock()
-		c.tenant, c.access, c.vaultID = c.vault.tenant, c.vault.access, c.vault.id
+		c.tenant, c.access, c.model, c.vaultID = c.vault.tenant, c.vault.access, c.vault.model, c.vault.id
 		c.vault.mu.RUnlock()
 		if base.Vars["name"] != "" {
 			c.name = httppath.Segment(base.Request, 1)

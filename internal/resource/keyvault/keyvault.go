@@ -2,7 +2,7 @@
 // token service, checks the token they come back with and what its owner may do, and
 // keeps secrets, keys and certificates with their versions and a bin for deleted ones.
 // Keys encrypt and sign with real cryptography; certificates are signed by themselves or
-// imported. It does not serve the management of vaults.
+// imported. Vaults are managed through Resource Manager: see package arm/keyvault.
 package keyvault
 
 import (
@@ -31,6 +31,9 @@ type Vault struct {
 	Tenant  string            // GUID of the tenant whose tokens open it
 	Access  []Access          // what each identity may do; those not named may do nothing
 	Secrets map[string]string // name → value
+
+	ID       string // resource id. If empty, it is in the resource group wiemu
+	Policies bool   // it is in the permission model of access policies, also if Access has none
 
 	Keys         map[string]Key         // made once, when the vault is; what clients do to them stays
 	Certificates map[string]Certificate // the same
@@ -75,6 +78,7 @@ type Service struct {
 
 	mu     sync.RWMutex
 	vaults map[string]*vault // by name in lower case
+	bin    map[string]*vault // deleted ones, the same; no name is in both
 }
 
 // New makes a service with the given vaults.
@@ -82,7 +86,7 @@ func New(k resource.Kit, vaults []Vault) (*Service, error) {
 	if k.Roles == nil {
 		k.Roles = roles.New(roles.Config{Clock: k.Clock, Journal: k.Journal, Faults: k.Faults})
 	}
-	s := &Service{kit: k, blobs: newBlobCipher(), vaults: map[string]*vault{}}
+	s := &Service{kit: k, blobs: newBlobCipher(), vaults: map[string]*vault{}, bin: map[string]*vault{}}
 	for _, configured := range vaults {
 		if _, exists := s.vaults[strings.ToLower(configured.Name)]; exists {
 			return nil, fmt.Errorf("vault %s: expected a name of its own, found it twice", configured.Name)

@@ -19,7 +19,7 @@ func (s *Service) Scope(name, part string) (resource.Scope, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	at := resource.Scope{Tenant: v.tenant, ID: v.id}
-	if policies(v.access) {
+	if v.model {
 		at.Note = fmt.Sprintf("vault %s is in the permission model of access policies, in which roles on it open nothing", v.name)
 	}
 	if part == "" {

@@ -34,6 +34,7 @@ type vault struct {
 	tenant string
 	access []Access
 	id     string // resource id; set with the access
+	model  bool   // access policies decide, rather than roles
 	minted int    // versions made so far
 	made   int    // of them, versions of keys and certificates
 
@@ -206,7 +207,7 @@ func (v *vault) configure(c Vault, now time.Time) error {
 
 // snapshot returns the vault as it is now, with the values that can be read; v.mu is held.
 func (v *vault) snapshot() Vault {
-	p := Vault{Name: v.name, Tenant: v.tenant, Access: cloneAccess(v.access), Secrets: map[string]string{}}
+	p := Vault{Name: v.name, Tenant: v.tenant, ID: v.id, Policies: v.model && !policies(v.access), Access: cloneAccess(v.access), Secrets: map[string]string{}}
 	for _, s := range v.secrets.there {
 		if s.latest().enabled && s.latest().certificate == nil {
 			p.Secrets[s.name] = s.latest().value

@@ -56,6 +56,8 @@ type Provider struct {
 	Resources func(tenant, scope string) []Resource
 	// Delete deletes those of them that are in a resource group.
 	Delete func(tenant, group string) error
+	// Open has what was made in an earlier run be served again. If nil, there is nothing to do.
+	Open func() error
 }
 
 // ResourceType is a type of resources of a provider.

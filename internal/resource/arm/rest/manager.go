@@ -31,9 +31,13 @@ type Manager struct {
 
 	writes sync.RWMutex // held for reading by each write, and for writing by those that are served alone
 
-	mu    sync.RWMutex
-	state State
-	keep  func(any) error // if nil, nothing is kept
+	making sync.Mutex // one resource at a time is looked for and made
+
+	mu         sync.RWMutex
+	operations map[string]asyncOperation // by id
+	begunIDs   []string                  // of operations, oldest first
+	state      State
+	keep       func(any) error // if nil, nothing is kept
 }
 
 // NewManager makes a manager. A tenant without subscriptions has one, which lists do not show
