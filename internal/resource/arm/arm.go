@@ -17,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/arm/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/arm/managedidentity"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/resource/arm/storage"
 )
 
 // Name is that of the resource in the table.
@@ -53,7 +54,7 @@ type Service struct {
 func New(k resource.Kit, subscriptions []Subscription) *Service {
 	m := rest.NewManager(k, subscriptions)
 	s := &Service{m, []rest.Provider{
-		managedidentity.New(m), authorization.New(m), keyvault.New(m),
+		managedidentity.New(m), authorization.New(m), keyvault.New(m), storage.New(m),
 	}}
 	s.providers = append(s.providers, deployments.New(m, func() []rest.Provider { return s.providers }))
 	m.Handler = s.Handler()

@@ -138,6 +138,10 @@ func (w *world) request(who azcore.TokenCredential, scope, method, url, body str
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	if strings.Contains(url, "core.windows.net") {
+		r.Header.Set("X-Ms-Version", "2021-12-02")
+		r.Header.Set("X-Ms-Blob-Type", "BlockBlob")
+	}
 	if who != nil {
 		token, err := who.GetToken(w.t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
 		if err != nil {

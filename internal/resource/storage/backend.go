@@ -38,6 +38,9 @@ type Backend interface {
 	// idempotent.
 	Open(account string) error
 
+	// Drop forgets an account with all that it holds. It is called after the last request for it.
+	Drop(account string)
+
 	// Serve answers a request that is allowed. In it is no credential: Authorization and
 	// the parameters of a SAS are taken out of header, URL, RequestURI and
 	// x-ms-copy-source; rscc and the others that override headers of the answer are left.

@@ -26,6 +26,8 @@ type Account struct {
 	Queues []string `yaml:"queues,omitempty" json:"queues,omitempty"`
 	// Access says which roles identities have. Default: every identity of the tenant may use all blobs, queues and tables; an empty list lets nobody in.
 	Access AccessList `yaml:"access,omitempty" json:"access,omitzero" yamlfile:"notnull"`
+	// ResourceID is that of an account which was made at run time. If empty, it is in the resource group wiemu.
+	ResourceID string `yaml:"-" json:"-"`
 }
 
 // AccessList is who has which roles for an account. An empty list is something else than

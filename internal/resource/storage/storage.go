@@ -113,7 +113,7 @@ func (s *Accounts) put(a Account, source string) error {
 		return fmt.Errorf("storage account %s: tenant: expected the id of a tenant, found %q", a.Name, a.Tenant)
 	}
 	known := account{name: a.Name, tenant: strings.ToLower(a.Tenant)}
-	known.scope = s.kit.Roles.ResourceID(known.tenant, "Microsoft.Storage/storageAccounts", a.Name)
+	known.scope = cmp.Or(a.ResourceID, s.kit.Roles.ResourceID(known.tenant, "Microsoft.Storage/storageAccounts", a.Name))
 	if err := s.assign(known, a.Access, source); err != nil {
 		return fmt.Errorf("storage account %s: %w", a.Name, err)
 	}

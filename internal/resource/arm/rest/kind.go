@@ -185,6 +185,7 @@ func (c *Call) At(k *Kind, verb string) (Item, *resource.Failure) {
 	}
 	i, ok := c.find(k, id)
 	if !ok {
+		c.gateway = true // as in azure-cli's recordings of vaults and storage accounts
 		sought := Item{ID: id}
 		return Item{}, NotFound(k.Type, strings.Join(sought.names(), "/"), group.Name)
 	}

@@ -70,6 +70,9 @@ func (a *Azurite) Open(account string) error {
 	return nil
 }
 
+// Drop implements storage.Backend. Azurite keeps what its accounts hold as long as it runs.
+func (a *Azurite) Drop(string) {}
+
 type targetKey struct{}
 
 // Serve implements storage.Backend.

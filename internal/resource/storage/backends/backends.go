@@ -39,6 +39,13 @@ func (m memory) Open(account string) error {
 	return nil
 }
 
+// Drop implements storage.Backend.
+func (m memory) Drop(account string) {
+	for _, b := range m.stores {
+		b.Drop(account)
+	}
+}
+
 // Serve implements storage.Backend.
 func (m memory) Serve(w http.ResponseWriter, r *http.Request, t storage.Target) {
 	if b := m.stores[t.Service]; b != nil {

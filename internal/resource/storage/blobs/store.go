@@ -51,6 +51,23 @@ func (s *Store) Open(name string) error {
 	return nil
 }
 
+// Drop implements storage.Backend.
+func (s *Store) Drop(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[name]
+	if a == nil {
+		return
+	}
+	for _, c := range a.containers {
+		s.bytes -= c.size()
+		for _, b := range c.blobs {
+			s.bytes -= b.size()
+		}
+	}
+	delete(s.accounts, name)
+}
+
 type account struct {
 	containers map[string]*container
 	deleted    map[string]time.Time // when containers were deleted whose names may be taken

@@ -53,6 +53,23 @@ func (s *Store) Open(name string) error {
 	return nil
 }
 
+// Drop implements storage.Backend.
+func (s *Store) Drop(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[name]
+	if a == nil {
+		return
+	}
+	for _, q := range a.queues {
+		s.bytes -= q.size()
+		for _, m := range q.messages {
+			s.bytes -= m.size()
+		}
+	}
+	delete(s.accounts, name)
+}
+
 type account struct {
 	queues     map[string]*queue
 	deleted    map[string]time.Time // when queues were deleted whose names may be taken

@@ -1,0 +1,393 @@
+// Package storage is the resource provider Microsoft.Storage: accounts with their containers and
+// queues. An account that is made here answers at its hosts at once; what it holds is not kept over
+// a restart, besides its containers and queues that were made here, which are empty then. Access
+// keys are shown to who may list them, and open nothing: wiemu's accounts take tokens of Entra ID.
+// Network rules, encryption and management policies are taken and have no effect.
+//
+// Source of requests and answers: azure-cli, src/azure-cli/azure/cli/command_modules/storage/
+// tests/latest/recordings (test_create_storage_account.yaml of 2022-05,
+// test_storage_account_show_exit_codes.yaml of 2025-02), unless another one stands beside it.
+package storage
+
+import (
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	accounts "github.com/wiemu/wiemu/internal/resource/storage"
+)
+
+const namespace = "Microsoft.Storage"
+
+// versions of the type. Source: azure-rest-api-specs, specification/storage/resource-manager, and
+// azure-cli's recordings for 2024-01-01.
+var versions = strings.Fields("2015-05-01-preview 2015-06-15 2016-01-01 2016-05-01 2016-12-01 2017-06-01 2017-10-01 2018-02-01 2018-03-01-preview 2018-07-01 2018-11-01 2019-04-01 2019-06-01 2020-08-01-preview 2021-01-01 2021-02-01 2021-04-01 2021-05-01 2021-06-01 2021-08-01 2021-09-01 2022-05-01 2022-09-01 2023-01-01 2023-04-01 2023-05-01 2024-01-01 2025-01-01 2025-06-01")
+
+type service struct {
+	*rest.Manager
+	kind *rest.Kind
+}
+
+// part is a type of what accounts hold: containers and queues.
+type part struct {
+	of          accounts.Service
+	kind, title string // the type below the account, without default, such as blobServices/containers
+	valid       func(string) bool
+	missing     string // code and text of one that there is not
+}
+
+var parts = []part{
+	{accounts.Blob, "blobServices/containers", "container", accounts.ValidContainer, "Container"},
+	{accounts.Queue, "queueServices/queues", "queue", accounts.ValidQueue, "Queue"},
+}
+
+// New returns the provider.
+func New(m *rest.Manager) rest.Provider {
+	s := &service{Manager: m}
+	s.kind = &rest.Kind{
+		Type: namespace + "/storageAccounts", Title: "storage account", Versions: versions, Async: rest.Async{Made: http.StatusAccepted, Result: "asyncoperations"},
+		Make: s.make, Open: s.open, Close: s.close, Configured: s.configured,
+	}
+	p := m.Providing(namespace, s.kind)
+	const one = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.storage/storageaccounts/{name0}"
+	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
+		p.Operations = append(p.Operations, rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: namespace + "/" + action, Versions: versions, Serve: serve})
+	}
+	operation(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.storage/checknameavailability", "check the name of a storage account", "checknameavailability/read", s.checkName)
+	operation(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", s.listKeys)
+	for _, of := range parts {
+		services, items, _ := strings.Cut(of.kind, "/")
+		at := one + "/" + strings.ToLower(services) + "/default"
+		action := "storageAccounts/" + of.kind + "/"
+		in := func(serve func(*rest.Call, part) (rest.Reply, *resource.Failure)) func(*rest.Call) (rest.Reply, *resource.Failure) {
+			return func(c *rest.Call) (rest.Reply, *resource.Failure) { return serve(c, of) }
+		}
+		operation(http.MethodGet, at, "get the "+string(of.of)+" service of storage account", "storageAccounts/"+services+"/read", in(s.getService))
+		operation(http.MethodGet, at+"/"+items, "list "+items+" of storage account", action+"read", in(s.listParts))
+		operation(http.MethodGet, at+"/"+items+"/{part}", "get "+of.title, action+"read", in(s.getPart))
+		operation(http.MethodPut, at+"/"+items+"/{part}", "create "+of.title, action+"write", in(s.putPart))
+		operation(http.MethodPatch, at+"/"+items+"/{part}", "update "+of.title, action+"write", in(s.putPart))
+		operation(http.MethodDelete, at+"/"+items+"/{part}", "delete "+of.title, action+"delete", in(s.deletePart))
+		p.Types = append(p.Types, rest.ResourceType{Name: "storageAccounts/" + of.kind, Versions: versions, Global: true})
+	}
+	open := p.Open
+	p.Open = func() error {
+		if err := open(); err != nil {
+			return err
+		}
+		return s.openParts()
+	}
+	return p
+}
+
+// door are the accounts as they are served.
+func (s *service) door() *accounts.Accounts { return s.Kit.Service(accounts.Name).(*accounts.Accounts) }
+
+// make checks what an account is asked to be.
+// Source: the text of wrong names: Azure/azure-cli#10020, its code Azure/AzureMonitorStarterPacks#171
+// (2024); StorageAccountAlreadyTaken: hashicorp/terraform#11485. InvalidSku and what is completed
+// are inferred of the recordings.
+func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
+	if was == nil {
+		switch _, id, ok := s.door().Account(i.Name); {
+		case !accounts.ValidAccount(i.Name):
+			return rest.BadRequest("AccountNameInvalid", i.Name+invalid, "A storage account has a name that Azure does not take.")
+		case ok:
+			return resource.Fail(http.StatusConflict, "StorageAccountAlreadyTaken", taken(i.Name), "Another storage account has this name: "+id+".", "Take another name.")
+		}
+	}
+	var sku struct {
+		Name string `json:"name"`
+		Tier string `json:"tier"`
+	}
+	if err := json.Unmarshal(i.SKU, &sku); err != nil || !slices.Contains(skus, sku.Name) {
+		return rest.BadRequest("InvalidRequestPropertyValue", fmt.Sprintf("The value '%s' is not allowed for property sku.name.", sku.Name), "The sku of a storage account is one of "+strings.Join(skus, ", ")+".")
+	}
+	sku.Tier, _, _ = strings.Cut(sku.Name, "_")
+	i.SKU, _ = json.Marshal(sku) // it was read from JSON
+	if i.Kind == "" {
+		i.Kind = "Storage"
+		if c.Query("api-version") >= "2018-02-01" {
+			i.Kind = "StorageV2"
+		}
+	}
+	if !slices.Contains([]string{"Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"}, i.Kind) {
+		return rest.BadRequest("InvalidRequestPropertyValue", fmt.Sprintf("The value '%s' is not allowed for property kind.", i.Kind), "The kind of a storage account is Storage, StorageV2, BlobStorage, FileStorage or BlockBlobStorage.")
+	}
+	p := i.Has()
+	if was != nil { // a PUT of one that is there changes what it names
+		before := was.Has()
+		maps.Copy(before, p)
+		p = before
+	}
+	s.complete(i, p)
+	i.Is(p)
+	return nil
+}
+
+const invalid = " is not a valid storage account name. Storage account name must be between 3 and 24 characters in length and use numbers and lower-case letters only."
+
+func taken(name string) string {
+	return fmt.Sprintf("The storage account named %s is already taken.", name)
+}
+
+// skus of storage accounts. Source: azure-rest-api-specs, storage.json of 2024-01-01, SkuName.
+var skus = strings.Fields("Standard_LRS Standard_GRS Standard_RAGRS Standard_ZRS Premium_LRS Premium_ZRS Standard_GZRS Standard_RAGZRS StandardV2_LRS StandardV2_GRS StandardV2_ZRS StandardV2_GZRS PremiumV2_LRS PremiumV2_ZRS")
+
+// complete fills in what Azure does.
+func (s *service) complete(i *rest.Item, p rest.Properties) {
+	made := rest.Time(i.Made)
+	p.Default("keyCreationTime", map[string]string{"key1": made, "key2": made})
+	p.Default("privateEndpointConnections", []any{})
+	p.Default("minimumTlsVersion", "TLS1_0")
+	p.Default("allowBlobPublicAccess", false)
+	p.Default("networkAcls", map[string]any{"bypass": "AzureServices", "virtualNetworkRules": []any{}, "ipRules": []any{}, "defaultAction": "Allow"})
+	p.Default("supportsHttpsTrafficOnly", true)
+	enabled := map[string]any{"keyType": "Account", "enabled": true, "lastEnabledTime": made}
+	p.Set("encryption", map[string]any{"services": map[string]any{"file": enabled, "blob": enabled}, "keySource": "Microsoft.Storage"})
+	if i.Kind != "Storage" {
+		p.Default("accessTier", "Hot")
+	}
+	p.Set("provisioningState", "Succeeded")
+	p.Set("creationTime", made)
+	endpoints := map[string]string{}
+	for _, service := range []accounts.Service{accounts.Blob, accounts.Queue, accounts.Table, accounts.File, accounts.DFS} {
+		endpoints[string(service)] = fmt.Sprintf("https://%s.%s.%s/", i.Name, service, s.Kit.Cloud().Storage)
+	}
+	p.Set("primaryEndpoints", endpoints)
+	p.Set("primaryLocation", i.Location)
+	p.Set("statusOfPrimary", "available")
+}
+
+func (s *service) open(i rest.Item) error {
+	if _, id, ok := s.door().Account(i.Name); ok {
+		if strings.EqualFold(id, i.ID) {
+			return nil
+		}
+		return fmt.Errorf("expected a name that no other storage account has, found that of %s", id)
+	}
+	return s.door().Put(accounts.Account{Name: i.Name, Tenant: i.Tenant, ResourceID: i.ID, Access: accounts.AccessList{}})
+}
+
+func (s *service) close(i rest.Item) error {
+	s.door().Remove(i.Name)
+	return nil
+}
+
+// configured are the accounts of wiemu.yaml in a tenant.
+func (s *service) configured(tenant string) (all []rest.Item) {
+	for _, name := range s.door().Names() {
+		of, id, ok := s.door().Account(name)
+		if !ok || of != tenant {
+			continue
+		}
+		i := rest.Item{ID: id, Tenant: tenant, Type: s.kind.Type, Name: name, Kind: "StorageV2", SKU: json.RawMessage(`{"name":"Standard_LRS","tier":"Standard"}`), Tags: map[string]string{}}
+		i.Location = s.Region(i)
+		p := rest.Properties{}
+		s.complete(&i, p)
+		i.Is(p)
+		all = append(all, i)
+	}
+	return all
+}
+
+func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	found := struct {
+		Available bool   `json:"nameAvailable"`
+		Reason    string `json:"reason,omitempty"`
+		Message   string `json:"message,omitempty"`
+	}{Available: true}
+	switch {
+	case !accounts.ValidAccount(asked.Name):
+		found.Available, found.Reason, found.Message = false, "AccountNameInvalid", asked.Name+invalid
+	case s.door().Has(asked.Name):
+		found.Available, found.Reason, found.Message = false, "AlreadyExists", taken(asked.Name)
+	}
+	return rest.Reply{Body: found}, nil
+}
+
+// key in the order of the provider's members.
+// Source: azure-rest-api-specs, storage.json, StorageAccountKey.
+type key struct {
+	Created     string `json:"creationTime"`
+	Name        string `json:"keyName"`
+	Value       string `json:"value"`
+	Permissions string `json:"permissions"`
+}
+
+// listKeys shows keys of the form of Azure's. The account does not take them.
+func (s *service) listKeys(c *rest.Call) (rest.Reply, *resource.Failure) {
+	i, failed := c.At(s.kind, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	var all []key
+	for _, name := range []string{"key1", "key2"} {
+		sum := sha512.Sum512([]byte("key of a storage account that takes none\x00" + strings.ToLower(i.ID) + "\x00" + rest.Time(i.Made) + "\x00" + name))
+		value := base64.StdEncoding.EncodeToString(sum[:])
+		s.Kit.Journal.Secrets().Add(name+" of storage account "+i.Name, value)
+		all = append(all, key{rest.Time(i.Made), name, value, "FULL"})
+	}
+	return rest.Reply{Body: map[string][]key{"keys": all}}, nil
+}
+
+// shownPart is a container or a queue as clients see it.
+// Source: azure-rest-api-specs, Microsoft.Storage/stable/2023-05-01/examples (BlobContainersPut.json,
+// BlobContainersList.json, QueueOperationPut.json).
+type shownPart struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	Properties any    `json:"properties,omitempty"`
+}
+
+func (of part) shown(account, name string) shownPart {
+	services, items, _ := strings.Cut(of.kind, "/")
+	made := shownPart{ID: account + "/" + services + "/default/" + items + "/" + name, Name: name, Type: namespace + "/storageAccounts/" + of.kind}
+	if of.of == accounts.Blob {
+		made.Properties = map[string]any{"publicAccess": "None", "leaseStatus": "Unlocked", "leaseState": "Available", "hasImmutabilityPolicy": false, "hasLegalHold": false}
+	}
+	return made
+}
+
+// getService is a service of an account, which has always been there.
+func (s *service) getService(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
+	i, failed := c.At(s.kind, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	services, _, _ := strings.Cut(of.kind, "/")
+	return rest.Reply{Body: shownPart{i.ID + "/" + services + "/default", "default", namespace + "/storageAccounts/" + services, map[string]any{"cors": map[string]any{"corsRules": []any{}}}}}, nil
+}
+
+func (s *service) listParts(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
+	i, failed := c.At(s.kind, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	names, err := s.door().List(i.Name, of.of)
+	if err != nil {
+		return rest.Reply{}, rest.Unkept(err)
+	}
+	var all []shownPart
+	for _, name := range names {
+		all = append(all, of.shown(i.ID, name))
+	}
+	page, failed := rest.Page(c, all)
+	return rest.Reply{Body: page}, failed
+}
+
+// named is the account and the container or queue that the path names.
+func (s *service) named(c *rest.Call, of part) (account rest.Item, name string, failed *resource.Failure) {
+	if account, failed = c.At(s.kind, "read"); failed != nil {
+		return account, "", failed
+	}
+	if name = c.Name("part"); !of.valid(name) { // text inferred
+		return account, name, rest.BadRequest("InvalidResourceName", "The specified resource name contains invalid characters.", fmt.Sprintf("A %s cannot be called %q.", of.title, name))
+	}
+	return account, name, nil
+}
+
+// ask has the account answer, whose refusals are the provider's, too: both are of one service.
+func (s *service) ask(method string, account rest.Item, of part, name string) (status int, failed *resource.Failure) {
+	status, code, err := s.door().Manage(method, account.Name, of.of, name)
+	switch {
+	case err != nil:
+		return 0, rest.Unkept(err)
+	case status == http.StatusNotFound:
+		return status, resource.Fail(status, of.missing+"NotFound", fmt.Sprintf("The specified %s does not exist.", of.title), "There is no such "+of.title+" in the account.", "")
+	case status >= 300 && !(status == http.StatusConflict && code == of.missing+"AlreadyExists"):
+		return status, resource.Fail(status, code, fmt.Sprintf("The specified %s cannot be changed just now.", of.title), "The account refused it with "+code+".", "Try again, with growing pauses.") // text inferred
+	}
+	return status, nil
+}
+
+func (s *service) getPart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
+	account, name, failed := s.named(c, of)
+	if failed == nil {
+		_, failed = s.ask(http.MethodHead, account, of, name)
+	}
+	return rest.Reply{Body: of.shown(account.ID, name)}, failed
+}
+
+func (s *service) putPart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
+	var asked struct{}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	defer s.Making()()
+	account, name, failed := s.named(c, of)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	if c.Request.Method == http.MethodPatch {
+		_, failed = s.ask(http.MethodHead, account, of, name)
+		return rest.Reply{Body: of.shown(account.ID, name)}, failed
+	}
+	shown := of.shown(account.ID, name)
+	if !account.Made.IsZero() { // else wiemu.yaml is what is there after a restart
+		now := s.Kit.Clock.Now()
+		if err := s.Keep(rest.Item{ID: shown.ID, Tenant: account.Tenant, Type: shown.Type, Name: name, Made: now, Changed: now, MadeBy: c.Caller.ObjectID}); err != nil {
+			return rest.Reply{}, rest.Unkept(err)
+		}
+	}
+	status, failed := s.ask(http.MethodPut, account, of, name)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	reply := rest.Reply{Status: http.StatusOK, Body: shown}
+	if status == http.StatusCreated && of.of == accounts.Blob {
+		reply.Status = http.StatusCreated
+	}
+	return reply, nil
+}
+
+func (s *service) deletePart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
+	defer s.Making()()
+	account, name, failed := s.named(c, of)
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	status, failed := s.ask(http.MethodDelete, account, of, name)
+	if status == http.StatusNotFound {
+		failed = nil
+	}
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	if i, ok := s.Item(of.shown(account.ID, name).ID); ok {
+		if err := s.Forget(i); err != nil {
+			return rest.Reply{}, rest.Unkept(err)
+		}
+	}
+	if status == http.StatusNotFound || of.of == accounts.Queue {
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	}
+	return rest.Reply{}, nil
+}
+
+// openParts makes the containers and queues again that were made in an earlier run.
+func (s *service) openParts() error {
+	for _, of := range parts {
+		for _, i := range s.Items(namespace+"/storageAccounts/"+of.kind, func(*rest.Item) bool { return true }) {
+			if _, failed := s.ask(http.MethodPut, rest.Item{Name: i.Top()}, of, i.Name); failed != nil {
+				return fmt.Errorf("resources: %s: %s", i.ID, failed.Meaning)
+			}
+		}
+	}
+	return nil
+}
