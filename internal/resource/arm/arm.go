@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/httppath"
@@ -16,7 +17,10 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/arm/deployments"
 	"github.com/wiemu/wiemu/internal/resource/arm/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/arm/managedidentity"
+	"github.com/wiemu/wiemu/internal/resource/arm/postgres"
+	"github.com/wiemu/wiemu/internal/resource/arm/redis"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	"github.com/wiemu/wiemu/internal/resource/arm/sql"
 	"github.com/wiemu/wiemu/internal/resource/arm/storage"
 )
 
@@ -54,10 +58,11 @@ type Service struct {
 func New(k resource.Kit, subscriptions []Subscription) *Service {
 	m := rest.NewManager(k, subscriptions)
 	s := &Service{m, []rest.Provider{
-		managedidentity.New(m), authorization.New(m), keyvault.New(m), storage.New(m),
+		managedidentity.New(m), authorization.New(m), keyvault.New(m), storage.New(m), sql.New(m), postgres.New(m), redis.New(m),
 	}}
 	s.providers = append(s.providers, deployments.New(m, func() []rest.Provider { return s.providers }))
-	m.Handler = s.Handler()
+	made := sync.OnceValue(s.Handler) // compiling its routes costs more than all else of a lab
+	m.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { made().ServeHTTP(w, r) })
 	return s
 }
 

@@ -39,6 +39,19 @@ begin
     'aadauth,oid=' || lower(objectid) || ',type=' || lower(objecttype) || case when isadmin then ',admin' else '' end || case when ismfa then ',mfa' else '' end);
 end $wiemu$;
 
+-- unmake_role has nobody log in as a role, which keeps what it owns.
+create or replace function wiemu.unmake_role(rolename text) returns void language plpgsql set search_path = pg_catalog, pg_temp set allow_system_table_mods = on as $wiemu$
+declare
+  role oid := (select oid from pg_roles where rolname = rolename::name);
+begin
+  if role is null then
+    return;
+  end if;
+  delete from pg_shseclabel where objoid = role and classoid = 'pg_authid'::regclass and provider = 'pgaadauth';
+  execute format('alter role %I nologin nocreaterole nocreatedb', rolename);
+  execute format('revoke azure_pg_admin from %I', rolename);
+end $wiemu$;
+
 -- make_role makes a role that somebody is to log in as, or has it be as it has to be.
 create or replace function wiemu.make_role(rolename text, password text, objectid text, isadmin boolean, memberof text)
 returns void language plpgsql as $wiemu$
@@ -48,7 +61,7 @@ begin
   if not exists (select from pg_roles where rolname = rolename::name) then
     execute format('create role %I login', rolename);
   end if;
-  execute format('alter role %I password %L', rolename, password);
+  execute format('alter role %I login password %L', rolename, password);
   if objectid <> '' then
     perform wiemu.label(rolename, objectid, 'service', isadmin, false);
   end if;

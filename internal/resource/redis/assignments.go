@@ -37,6 +37,9 @@ func (s *Caches) scope(name string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := s.caches[name]
+	if c.ResourceID != "" {
+		return c.ResourceID
+	}
 	if c.Region == "" {
 		return s.kit.Roles.ResourceID(c.Tenant, "Microsoft.Cache/redis", c.Name)
 	}

@@ -27,6 +27,8 @@ type Cache struct {
 	Policies map[string]string `yaml:"policies,omitempty" json:"policies,omitempty"`
 	// Access says which data access policy identities are assigned. Default: every identity of the tenant is a Data Owner; an empty list lets nobody in.
 	Access PolicyAssignments `yaml:"access,omitempty" json:"access,omitzero" yamlfile:"notnull"`
+	// ResourceID is that of a cache which was made at run time. If empty, it is in the resource group wiemu.
+	ResourceID string `yaml:"-" json:"-"`
 }
 
 // PolicyAssignments say who is assigned which policy. An empty list is something else than none, also

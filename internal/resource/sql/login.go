@@ -218,7 +218,7 @@ func (a *attempt) recognise() *refusal {
 		sid = sidOf(a.Caller.ObjectID)
 	}
 	presented := fmt.Sprintf("0x%X, of client id %s", sid, a.Caller.ClientID)
-	if !a.Caller.Delegated && strings.EqualFold(a.Caller.ClientID, a.server.admin) && a.server.admin != "" { // a user who signed in to that application is somebody else
+	if !a.Caller.Delegated && strings.EqualFold(a.Caller.ClientID, a.server.administrator()) && a.Caller.ClientID != "" { // a user who signed in to that application is somebody else
 		a.user = answers.User{Name: answers.DBO, SID: sid, Roles: []string{"db_owner"}}
 		a.Check("user of database "+a.database.name, "the server's administrator", presented, true)
 		return nil

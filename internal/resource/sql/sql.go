@@ -73,7 +73,7 @@ type Servers struct {
 // server is one of them.
 type server struct {
 	name, tenant string
-	admin        string // client id of the administrator; "" for none
+	admin        string // client id of the administrator; "" for none. Guarded by mu
 	redirect     bool
 	engine       *engine // nil: answers
 	source       string  // place in wiemu.yaml; "" if it is not from there

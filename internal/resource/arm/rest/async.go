@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -21,6 +22,17 @@ type Async struct {
 	Status, Result string
 	// Body has the answer with 202 have a body. If nil, it has none.
 	Body func(c *Call, verb string) any
+}
+
+// Polls are the operations by which clients ask how far one is that a kind's changes are answered with.
+func (m *Manager) Polls(k *Kind) (all []Operation) {
+	at := "/subscriptions/{subscription}/providers/" + strings.ToLower(k.namespace()) + "/locations/{location}/"
+	for segment, serve := range map[string]func(*Call) (Reply, *resource.Failure){k.Async.Status: (*Call).operationStatus, k.Async.Result: (*Call).operationResult} {
+		if segment != "" {
+			all = append(all, Operation{Methods: []string{http.MethodGet}, Path: at + strings.ToLower(segment) + "/{operation}", Verb: "get the state of an operation", Serve: serve})
+		}
+	}
+	return all
 }
 
 // asyncOperation is one that was begun, and is done.

@@ -81,19 +81,10 @@ func (m *Manager) Providing(namespace string, kinds ...*Kind) Provider {
 	for _, k := range kinds {
 		p.Types = append(p.Types, ResourceType{Name: strings.Join(k.segments(), "/"), Versions: k.Versions, Global: k.Global})
 		p.Operations = append(p.Operations, m.Operations(k)...)
-		for _, o := range []struct {
-			segment string
-			result  bool
-		}{{k.Async.Status, false}, {k.Async.Result, true}} {
-			path := "/subscriptions/{subscription}/providers/" + strings.ToLower(namespace) + "/locations/{location}/" + strings.ToLower(o.segment) + "/{operation}"
-			if o.segment == "" || slices.ContainsFunc(p.Operations, func(has Operation) bool { return has.Path == path }) {
-				continue
+		for _, o := range m.Polls(k) {
+			if !slices.ContainsFunc(p.Operations, func(has Operation) bool { return has.Path == o.Path }) {
+				p.Operations = append(p.Operations, o)
 			}
-			serve := (*Call).operationStatus
-			if o.result {
-				serve = (*Call).operationResult
-			}
-			p.Operations = append(p.Operations, Operation{Methods: []string{http.MethodGet}, Path: path, Verb: "get the state of an operation", Serve: serve})
 		}
 	}
 	p.Resources = func(tenant, scope string) (found []Resource) {

@@ -1,0 +1,374 @@
+// Package redis is the resource provider Microsoft.Cache: Azure Cache for Redis and Azure Managed
+// Redis with their data access policies and who is assigned them. A cache that is made here
+// answers at its host at once; what it holds is not kept over a restart. Access keys are shown to
+// who may list them, and open nothing; firewall rules are taken and let everybody pass.
+//
+// Source of requests and answers: azure-rest-api-specs, specification/redis/resource-manager/
+// Microsoft.Cache/stable/2024-03-01/examples (RedisCacheAccessPolicyAssignmentCreateUpdate.json,
+// RedisCacheAccessPolicyCreateUpdate.json), and azure-cli, test_redis_cache_with_aad.yaml of its
+// recordings (2024-01), unless another one stands beside it.
+package redis
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	caches "github.com/wiemu/wiemu/internal/resource/redis"
+)
+
+const namespace = "Microsoft.Cache"
+
+// versions of the types. Source: azure-rest-api-specs, specification/redis and redisenterprise.
+var (
+	versions           = strings.Fields("2014-04-01 2015-03-01 2015-08-01 2016-04-01 2017-02-01 2017-10-01 2018-03-01 2019-07-01 2020-06-01 2020-12-01 2021-06-01 2022-05-01 2022-06-01 2023-04-01 2023-05-01-preview 2023-08-01 2024-03-01 2024-04-01-preview 2024-11-01")
+	enterpriseVersions = strings.Fields("2020-10-01-preview 2021-02-01-preview 2021-03-01 2021-08-01 2022-01-01 2023-03-01-preview 2023-07-01 2023-08-01-preview 2023-10-01-preview 2023-11-01 2024-02-01 2024-03-01-preview 2024-06-01-preview 2024-09-01-preview 2024-10-01 2025-04-01 2025-05-01-preview 2025-07-01")
+)
+
+type service struct {
+	*rest.Manager
+	cache, policy, assignment, rule *rest.Kind
+	cluster, database, member       *rest.Kind // of Managed Redis
+}
+
+// New returns the provider.
+func New(m *rest.Manager) rest.Provider {
+	s := &service{Manager: m}
+	later := rest.Async{Changed: http.StatusOK, Deleted: http.StatusAccepted, Status: "asyncOperations", Result: "operationResults"}
+	open := func(rest.Item) error { return nil }
+	s.cache = &rest.Kind{
+		Type: namespace + "/Redis", Title: "Redis cache", Versions: versions, Async: later,
+		Make: s.makeCache, Open: s.open, Close: s.close, Configured: s.configured,
+	}
+	s.policy = &rest.Kind{
+		Type: s.cache.Type + "/accessPolicies", Title: "data access policy", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Async: later,
+		Make: makePolicy, Open: s.open, Close: s.open, Configured: s.builtIn,
+	}
+	s.assignment = &rest.Kind{
+		Type: s.cache.Type + "/accessPolicyAssignments", Title: "assignment of a data access policy", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Async: later,
+		Make: s.makeAssignment, Open: s.open, Close: s.open,
+	}
+	s.rule = &rest.Kind{Type: s.cache.Type + "/firewallRules", Title: "firewall rule", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Make: makeRule, Open: open}
+	s.cluster = &rest.Kind{Type: namespace + "/redisEnterprise", Title: "Managed Redis", Versions: enterpriseVersions, Async: later, Make: s.makeCluster, Open: open}
+	s.database = &rest.Kind{
+		Type: s.cluster.Type + "/databases", Title: "database of Managed Redis", Versions: enterpriseVersions, Parent: s.cluster, Global: true, Async: later,
+		Make: makeDatabase, Open: s.open, Close: s.close,
+	}
+	s.cluster.Close = s.close
+	s.member = &rest.Kind{
+		Type: s.database.Type + "/accessPolicyAssignments", Title: "assignment of a data access policy", Versions: enterpriseVersions, Parent: s.database, Global: true, NoPatch: true, Async: later,
+		Make: makeMember, Open: s.open, Close: s.open,
+	}
+	p := m.Providing(namespace, s.cache, s.policy, s.assignment, s.rule, s.cluster, s.database, s.member)
+	const group = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.cache/"
+	operation := func(path, action string, of []string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
+		p.Operations = append(p.Operations, rest.Operation{Methods: []string{http.MethodPost}, Path: path, Verb: "list keys of Redis", Action: namespace + "/" + action, Versions: of, Serve: serve})
+	}
+	operation(group+"redis/{name0}/listkeys", "redis/listKeys/action", versions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, s.cache) })
+	operation(group+"redisenterprise/{name0}/databases/{name1}/listkeys", "redisEnterprise/databases/listKeys/action", enterpriseVersions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, s.database) })
+	return p
+}
+
+// door are the caches as they are served.
+func (s *service) door() *caches.Caches { return s.Kit.Service(caches.Name).(*caches.Caches) }
+
+// instance is the name of the cache that an item is, or belongs to, among those that are served.
+func (s *service) instance(i rest.Item) (name string, owner rest.Item, ok bool) {
+	segments := strings.Split(i.ID, "/")
+	owner, ok = s.Item(strings.Join(segments[:9], "/"))
+	if !ok {
+		owner = i // it was deleted a moment ago
+	}
+	if strings.EqualFold(segments[7], "redisEnterprise") {
+		database, has := s.Item(strings.Join(segments[:9], "/") + "/databases/default")
+		return i.Top() + "." + s.Region(owner), database, ok && has
+	}
+	return i.Top(), owner, ok
+}
+
+// open has the cache that an item is, or belongs to, be what all its items make of it now.
+func (s *service) open(i rest.Item) error {
+	name, owner, ok := s.instance(i)
+	if !ok {
+		return nil
+	}
+	plain, region, _ := strings.Cut(name, ".")
+	c := caches.Cache{Name: plain, Region: region, Tenant: owner.Tenant, ResourceID: owner.ID, Access: caches.PolicyAssignments{}}
+	if now, served := s.door().Cache(name); served && !strings.EqualFold(now.ResourceID, owner.ID) {
+		return fmt.Errorf("expected a name that no other cache has, found that of one of wiemu.yaml")
+	}
+	policies, assignments := s.policy.Type, s.assignment.Type
+	enabled := entra(owner)
+	if region != "" {
+		policies, assignments, enabled = "", s.member.Type, true
+	}
+	c.Policies = map[string]string{}
+	for _, p := range s.Below(owner, policies) {
+		c.Policies[p.Name] = p.Has().Text("permissions")
+	}
+	for _, a := range s.Below(owner, assignments) {
+		p := a.Has()
+		id := p.Text("objectId")
+		if region != "" {
+			var user struct {
+				ObjectID string `json:"objectId"`
+			}
+			if _, err := p.Read("user", &user); err != nil {
+				return err
+			}
+			id = user.ObjectID
+		}
+		policy := p.Text("accessPolicyName")
+		if _, custom := c.Policies[policy]; !custom && !caches.IsBuiltIn(policy) {
+			continue // it was deleted
+		}
+		if principal, ok := s.Kit.Directory.PrincipalByObjectID(owner.Tenant, id); ok && enabled {
+			c.Access = append(c.Access, caches.PolicyAssignment{Identity: principal.ClientID, Policy: policy})
+		}
+	}
+	return s.door().Put(c)
+}
+
+func (s *service) close(i rest.Item) error {
+	name := i.Top()
+	if strings.HasPrefix(i.Type, s.cluster.Type) {
+		if strings.Count(i.Type, "/") > 1 { // its cluster is there, and has the region
+			cluster, _ := s.Item(strings.TrimSuffix(i.ID, "/databases/"+i.Name))
+			i.Location = cluster.Location
+		}
+		name += "." + s.Region(i)
+	}
+	s.door().Delete(name)
+	return nil
+}
+
+// entra reports whether a cache lets identities in.
+func entra(i rest.Item) bool {
+	var configuration map[string]string
+	if _, err := i.Has().Read("redisConfiguration", &configuration); err != nil {
+		return false
+	}
+	for name, value := range configuration {
+		if strings.EqualFold(name, "aad-enabled") {
+			return strings.EqualFold(value, "true")
+		}
+	}
+	return false
+}
+
+// makeCache checks what a cache is asked to be.
+// Source of the text of NameNotAvailable: many logs ("… is not available"), not seen whole: inferred.
+func (s *service) makeCache(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+	p := i.Has()
+	if was == nil {
+		switch {
+		case !caches.ValidName(i.Name):
+			return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid. It may have 1 to 63 lower-case letters, digits and single hyphens, and must begin and end with a letter or digit.", i.Name), "A cache has a name that Azure does not take.")
+		case s.door().Has(i.Name):
+			return resource.Fail(http.StatusConflict, "NameNotAvailable", fmt.Sprintf("An error occurred when trying to reserve the DNS name for the cache. This may be because the name '%s' is not available.", i.Name), "Another cache has this name.", "Take another name.")
+		}
+	}
+	var sku struct {
+		Name     string `json:"name"`
+		Family   string `json:"family"`
+		Capacity int    `json:"capacity"`
+	}
+	if ok, err := p.Read("sku", &sku); err != nil || !ok || !slices.Contains([]string{"Basic", "Standard", "Premium"}, sku.Name) {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.sku.name' is invalid.", "A cache's sku is Basic, Standard or Premium.") // text inferred
+	}
+	sku.Family = strings.ToUpper(sku.Family)
+	p.Set("sku", sku)
+	var configuration map[string]string
+	if _, err := p.Read("redisConfiguration", &configuration); err != nil {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.redisConfiguration' is invalid.", err.Error()) // text inferred
+	}
+	p.Default("redisConfiguration", map[string]string{})
+	p.Default("redisVersion", "6.0")
+	p.Default("enableNonSslPort", false)
+	p.Default("publicNetworkAccess", "Enabled")
+	p.Set("provisioningState", "Succeeded")
+	p.Set("hostName", i.Name+s.domain())
+	p.Set("port", 6379)
+	p.Set("sslPort", caches.CachePort)
+	p.Default("linkedServers", []any{})
+	i.SKU, i.Kind = nil, ""
+	i.Is(p)
+	return nil
+}
+
+// domain is the end of the hosts of caches.
+func (s *service) domain() string { return caches.Description().Hosts(s.Kit.Cloud())[0] }
+
+// configured are the caches of wiemu.yaml in a tenant, those of Managed Redis aside.
+func (s *service) configured(tenant string) (all []rest.Item) {
+	for _, name := range s.door().Names() {
+		c, ok := s.door().Cache(name)
+		if !ok || c.ResourceID != "" || c.Region != "" || !strings.EqualFold(c.Tenant, tenant) {
+			continue
+		}
+		_, id := s.door().Scope(name)
+		i := rest.Item{ID: id, Tenant: tenant, Type: s.cache.Type, Name: name, Tags: map[string]string{}}
+		i.Location = s.Region(i)
+		p := rest.Properties{}
+		p.Set("sku", map[string]any{"name": "Standard", "family": "C", "capacity": 1})
+		p.Set("redisConfiguration", map[string]string{"aad-enabled": "true"})
+		p.Set("provisioningState", "Succeeded")
+		p.Set("hostName", name+s.domain())
+		p.Set("sslPort", caches.CachePort)
+		i.Is(p)
+		all = append(all, i)
+	}
+	return all
+}
+
+// builtIn are Azure's own policies of each cache.
+func (s *service) builtIn(tenant string) (all []rest.Item) {
+	owners := append(s.configured(tenant), s.Items(s.cache.Type, func(i *rest.Item) bool { return i.Tenant == tenant })...)
+	for _, owner := range owners {
+		for _, name := range []string{"Data Owner", "Data Contributor", "Data Reader"} {
+			i := rest.Item{ID: owner.ID + "/accessPolicies/" + name, Tenant: tenant, Type: s.policy.Type, Name: name}
+			p := rest.Properties{}
+			p.Set("provisioningState", "Succeeded")
+			p.Set("type", "BuiltIn")
+			i.Is(p)
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// makePolicy checks a custom policy. The text is inferred.
+func makePolicy(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+	p := i.Has()
+	permissions := p.Text("permissions")
+	if err := caches.CheckPolicy(i.Name, permissions); err != nil || permissions == "" || strings.ContainsAny(i.Name, "%/\\?#") {
+		meaning := "A policy has permissions in the words of Redis's ACL, such as +@read ~app:*."
+		if err != nil {
+			meaning = err.Error()
+		}
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.permissions' is invalid.", meaning)
+	}
+	p.Set("provisioningState", "Succeeded")
+	p.Set("type", "Custom")
+	i.Kind, i.SKU = "", nil
+	i.Is(p)
+	return nil
+}
+
+// makeAssignment checks who is assigned which policy. The texts are inferred.
+func (s *service) makeAssignment(c *rest.Call, i, _ *rest.Item) *resource.Failure {
+	p := i.Has()
+	cache, failed := c.At(s.cache, "write")
+	if failed != nil {
+		return failed
+	}
+	name := p.Text("accessPolicyName")
+	_, custom := s.Item(cache.ID + "/accessPolicies/" + name)
+	switch {
+	case !custom && (!caches.IsBuiltIn(name) || name == "default"):
+		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The access policy '%s' does not exist.", name), "A cache has the policies Data Owner, Data Contributor and Data Reader, and its own.")
+	case uuid.Validate(p.Text("objectId")) != nil || len(p.Text("objectId")) != 36:
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.objectId' is invalid.", "A policy is assigned to an object id, which is a GUID.")
+	case p.Text("objectIdAlias") == "":
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.objectIdAlias' is invalid.", "An assignment names the object id for people.")
+	case strings.ContainsAny(i.Name, "%/\\?#"):
+		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid.", i.Name), "An assignment has a name of letters, digits and hyphens.")
+	}
+	p.Set("provisioningState", "Succeeded")
+	i.Kind, i.SKU = "", nil
+	i.Is(p)
+	return nil
+}
+
+// makeRule takes a firewall rule, which lets nobody in or out here. The text is inferred.
+func makeRule(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+	p := i.Has()
+	if p.Text("startIP") == "" || p.Text("endIP") == "" || strings.ContainsAny(i.Name, "%\\?#") {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.startIP' is invalid.", "A firewall rule has a startIP and an endIP.")
+	}
+	i.Kind, i.SKU = "", nil
+	return nil
+}
+
+// makeCluster checks a cluster of Managed Redis, whose host its database opens. Its texts and
+// those of the two types below it are inferred.
+func (s *service) makeCluster(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+	if was == nil {
+		switch {
+		case !caches.ValidName(i.Name):
+			return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid.", i.Name), "A Managed Redis has a name that Azure does not take.")
+		case s.door().Has(i.Name + "." + i.Location):
+			return resource.Fail(http.StatusConflict, "NameNotAvailable", fmt.Sprintf("The name '%s' is not available.", i.Name), "Another Managed Redis has this name in the region.", "Take another name.")
+		}
+		for _, o := range s.Items(s.cluster.Type, func(o *rest.Item) bool { return o.Name == i.Name && o.Location == i.Location }) {
+			return resource.Fail(http.StatusConflict, "NameNotAvailable", fmt.Sprintf("The name '%s' is not available.", i.Name), "Another Managed Redis has this name in the region: "+o.ID+".", "Take another name.")
+		}
+	}
+	if i.SKU == nil {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'sku.name' is invalid.", "A Managed Redis has a sku, such as {name: Balanced_B5}.")
+	}
+	p := i.Has()
+	p.Set("provisioningState", "Succeeded")
+	p.Set("resourceState", "Running")
+	p.Default("redisVersion", "7.4")
+	p.Set("hostName", i.Name+"."+i.Location+caches.Description().Hosts(s.Kit.Cloud())[1])
+	i.Is(p)
+	return nil
+}
+
+func makeDatabase(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+	if i.Name != "default" {
+		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The database name '%s' is invalid. It must be 'default'.", i.Name), "A Managed Redis has one database.")
+	}
+	p := i.Has()
+	p.Default("clientProtocol", "Encrypted")
+	p.Set("port", caches.ManagedPort)
+	p.Set("provisioningState", "Succeeded")
+	p.Set("resourceState", "Running")
+	p.Default("clusteringPolicy", "OSSCluster")
+	p.Default("evictionPolicy", "VolatileLRU")
+	p.Default("accessKeysAuthentication", "Disabled")
+	i.Kind, i.SKU = "", nil
+	i.Is(p)
+	return nil
+}
+
+func makeMember(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+	p := i.Has()
+	var user struct {
+		ObjectID string `json:"objectId"`
+	}
+	if _, err := p.Read("user", &user); err != nil || uuid.Validate(user.ObjectID) != nil || len(user.ObjectID) != 36 {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.user.objectId' is invalid.", "A policy is assigned to an object id, which is a GUID.")
+	}
+	if p.Text("accessPolicyName") != "default" || strings.ContainsAny(i.Name, "%/\\?#") {
+		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.accessPolicyName' is invalid.", "A Managed Redis has the policy default.")
+	}
+	p.Set("provisioningState", "Succeeded")
+	i.Kind, i.SKU = "", nil
+	i.Is(p)
+	return nil
+}
+
+// listKeys shows keys of the form of Azure's. The cache does not take them.
+// Source: azure-rest-api-specs, RedisAccessKeys.
+func (s *service) listKeys(c *rest.Call, k *rest.Kind) (rest.Reply, *resource.Failure) {
+	i, failed := c.At(k, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	keys := map[string]string{}
+	for _, name := range []string{"primaryKey", "secondaryKey"} {
+		sum := sha256.Sum256([]byte("key of a cache that takes none\x00" + strings.ToLower(i.ID) + "\x00" + rest.Time(i.Made) + "\x00" + name))
+		keys[name] = base64.StdEncoding.EncodeToString(sum[:])
+		s.Kit.Journal.Secrets().Add(name+" of Redis "+i.Top(), keys[name])
+	}
+	return rest.Reply{Body: keys}, nil
+}

@@ -1,0 +1,152 @@
+package arm_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/internal/lab"
+)
+
+// furnish makes one of each resource, and gives terraform access to it.
+func (w *world) furnish() {
+	w.t.Helper()
+	w.withIdentity()
+	object := w.object(terraform)
+	w.do("PUT "+vaults+"/ledger"+v2023kv, vaultBody(rbac))
+	w.do("PUT "+vaults+"/ledger"+assignments+nobody+v2022, `{"properties": {"roleDefinitionId": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "principalType": "ServicePrincipal", "principalId": "`+object+`"}}`)
+	w.do("PUT "+vaults+"/policies"+v2023kv, vaultBody(`"accessPolicies": [{"tenantId": "`+tenantID+`", "objectId": "`+object+`", "permissions": {"secrets": ["set"]}}]`))
+	w.do("PUT "+vaults+"/binned"+v2023kv, vaultBody(rbac))
+	w.do("DELETE "+vaults+"/binned"+v2023kv, "")
+	w.do("PUT "+accounts+"/ledger"+v2023st, accountBody)
+	w.do("PUT "+accounts+"/ledger/blobServices/default/containers/inbox"+v2023st, `{}`)
+	w.do("PUT "+accounts+"/ledger/queueServices/default/queues/work"+v2023st, `{}`)
+	w.do("PUT "+accounts+"/gone"+v2023st, accountBody)
+	w.do("DELETE "+accounts+"/gone"+v2023st, "")
+	w.do("PUT "+accounts+"/ledger"+assignments+stranger+v2022, `{"properties": {"roleDefinitionId": "`+contributor+`", "principalType": "ServicePrincipal", "principalId": "`+object+`"}}`)
+	w.do("PUT "+sqlServers+"/ledger"+v2023sql, `{"location": "westeurope", "properties": {"administrators": {"login": "terraform", "sid": "`+terraform+`", "azureADOnlyAuthentication": true}}}`)
+	w.do("PUT "+sqlServers+"/ledger/databases/sales"+v2023sql, `{"location": "westeurope"}`)
+	w.do("PUT "+redisCaches+"/ledger"+v2024redis, cacheBody)
+	w.do("PUT "+redisCaches+"/ledger/accessPolicyAssignments/terraform"+v2024redis, `{"properties": {"accessPolicyName": "Data Owner", "objectId": "`+object+`", "objectIdAlias": "terraform"}}`)
+}
+
+// furnished reports what of it there is not.
+func (w *world) furnished() {
+	w.t.Helper()
+	s := w.streams()
+	for vault, status := range map[string]int{"ledger": 200, "policies": 200, "binned": 404} {
+		if got := w.vaultAsk("PUT", vault, "password", `{"value": "v"}`); got.status != status {
+			w.t.Errorf("vault %s: %d %s", vault, got.status, got.body)
+		}
+	}
+	if got := w.do("GET "+inTenant+"/providers/Microsoft.KeyVault/deletedVaults"+v2023kv, ""); strings.Count(got.body, "/deletedVaults/binned") != 1 {
+		w.t.Errorf("%s", got.body)
+	}
+	if got := w.blob(w.terraform(), "PUT", "ledger.blob.core.windows.net/inbox/one", "hello"); got.status != 201 {
+		w.t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.do("GET "+accounts+"/ledger/queueServices/default/queues"+v2023st, ""); strings.Count(got.body, `"name":"work"`) != 1 {
+		w.t.Errorf("%s", got.body)
+	}
+	if got := w.ask(w.terraform(), "GET "+accounts+"/gone"+v2023st, ""); got.status != 404 {
+		w.t.Errorf("%d %s", got.status, got.body)
+	}
+	if err := s.logInSQL(w.terraform(), "ledger", "sales"); err != nil {
+		w.t.Error(err)
+	}
+	if got := s.redis(w.terraform(), w.object(terraform), "ledger.redis.cache.windows.net:6380", "SET", "a", "1"); got != "OK" {
+		w.t.Error(got)
+	}
+	if got := w.do("GET ?api-version=2021-04-01", ""); got.status != 200 {
+		w.t.Errorf("%d", got.status)
+	}
+	if got := w.do("GET resources?api-version=2021-04-01", ""); strings.Count(got.body, `"id"`) != 8 { // the identity, two vaults, account, server with master and sales, cache
+		w.t.Errorf("%s", got.body)
+	}
+}
+
+// What was made is there after a restart, whether the process ended in order or was killed.
+func TestResourcesSurviveARestart(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
+	w.furnish()
+	w.furnished()
+	if err := os.CopyFS(killed+"/state", os.DirFS(dir)); err != nil { // what a killed process leaves behind
+		t.Fatal(err)
+	}
+	for _, name := range []string{"arm.log", "roles.log", "directory.log"} {
+		if info, err := os.Stat(killed + "/state/" + name); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w = newWorld(t, lab.Options{StateDir: dir, Keep: true})
+		w.furnished()
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w = newWorld(t, lab.Options{StateDir: killed + "/state", Keep: true})
+	w.furnished()
+	w.do("DELETE "+groups2022, "")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorld(t, lab.Options{StateDir: killed + "/state", Keep: true})
+	if got := w.vaultAsk("GET", "ledger", "password", ""); got.status != 404 {
+		t.Errorf("after its group was deleted: %d", got.status)
+	}
+	if got := w.do("GET "+inTenant+"/providers/Microsoft.Storage/storageAccounts"+v2023st, ""); got.body != `{"value":[]}` {
+		t.Errorf("%s", got.body)
+	}
+}
+
+// A process that is killed while it writes loses what it had not acknowledged, and nothing else.
+func TestATornChange(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, lab.Options{StateDir: dir + "/lab", Keep: true})
+	w.withIdentity()
+	w.do("PUT "+identities+"/more"+v2024, `{"location": "westeurope"}`)
+	if err := os.CopyFS(dir+"/torn", os.DirFS(dir+"/lab")); err != nil {
+		t.Fatal(err)
+	}
+	path := dir + "/torn/directory.log"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data[:len(data)-7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorld(t, lab.Options{StateDir: dir + "/torn", Keep: true})
+	if got := w.do("GET "+identities+v2024, ""); strings.Count(got.body, `"clientId"`) != 1 || !strings.Contains(got.body, `"name":"web"`) {
+		t.Errorf("%s", got.body)
+	}
+	if got := w.do("PUT "+identities+"/more"+v2024, `{"location": "westeurope"}`); got.status != 201 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// Who was made and has the name of one of wiemu.yaml is told, and nothing is taken over.
+func TestTheSameNameInBoth(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
+	w.furnish()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := configuration()
+	c.Vaults = append(c.Vaults, c.Vaults[0])
+	c.Vaults[1].Name = "ledger"
+	l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true})
+	if err == nil {
+		_ = l.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "arm.json") || !strings.Contains(err.Error(), "vaults/ledger") {
+		t.Errorf("%v", fmt.Sprint(err))
+	}
+}

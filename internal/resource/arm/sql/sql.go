@@ -1,0 +1,480 @@
+// Package sql is the resource provider Microsoft.Sql: logical servers with databases, the Microsoft
+// Entra administrator and Entra-only authentication. A server that is made here answers at
+// NAME.database.windows.net at once; users of its databases are made by its administrator, in SQL.
+// SQL logins do not open it, as none of wiemu's servers; firewall rules are taken and let everybody
+// pass. Users of databases are not kept over a restart.
+//
+// Source of requests and answers: azure-cli, src/azure-cli/azure/cli/command_modules/sql/tests/
+// latest/recordings (test_aad_admin.yaml of 2021-07), unless another one stands beside it.
+package sql
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/arm/rest"
+	servers "github.com/wiemu/wiemu/internal/resource/sql"
+)
+
+const namespace = "Microsoft.Sql"
+
+// versions of the types. Source: azure-rest-api-specs, specification/sql/resource-manager.
+var versions = strings.Fields("2014-04-01 2015-05-01-preview 2017-10-01-preview 2018-06-01-preview 2019-06-01-preview 2020-02-02-preview 2020-08-01-preview 2020-11-01-preview 2021-02-01-preview 2021-05-01-preview 2021-08-01-preview 2021-11-01 2021-11-01-preview 2022-02-01-preview 2022-05-01-preview 2022-08-01-preview 2022-11-01-preview 2023-02-01-preview 2023-05-01-preview 2023-08-01 2023-08-01-preview 2024-05-01-preview 2024-11-01-preview")
+
+type service struct {
+	*rest.Manager
+	server, database, rule, admin, only *rest.Kind
+}
+
+// New returns the provider.
+func New(m *rest.Manager) rest.Provider {
+	s := &service{Manager: m}
+	later := func(name, upsert, drop string) rest.Async {
+		return rest.Async{
+			Made: http.StatusAccepted, Changed: http.StatusAccepted, Deleted: http.StatusAccepted, Status: name + "AzureAsyncOperation", Result: name + "OperationResults",
+			Body: func(c *rest.Call, verb string) any {
+				operation := upsert
+				if verb == "Drop" {
+					operation = drop
+				}
+				return struct {
+					Operation string `json:"operation"`
+					Started   string `json:"startTime"`
+				}{operation, rest.Time(c.Kit.Clock.Now())}
+			},
+		}
+	}
+	s.server = &rest.Kind{
+		Type: namespace + "/servers", Title: "SQL server", Versions: versions, Async: later("server", "UpsertLogicalServer", "DropLogicalServer"),
+		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { s.door().Remove(i.Name); return nil }, Configured: s.configured,
+	}
+	s.database = &rest.Kind{
+		Type: namespace + "/servers/databases", Title: "SQL database", Versions: versions, Parent: s.server, Async: later("database", "UpsertDatabase", "DropDatabase"),
+		Make: s.makeDatabase, Configured: s.configuredDatabases,
+		Open:  func(i rest.Item) error { return s.door().Database(i.Top(), i.Name) },
+		Close: func(i rest.Item) error { s.door().RemoveDatabase(i.Top(), i.Name); return nil },
+	}
+	s.rule = &rest.Kind{Type: namespace + "/servers/firewallRules", Title: "firewall rule", Versions: versions, Parent: s.server, Global: true, NoPatch: true, Make: makeRule, Open: func(rest.Item) error { return nil }}
+	s.admin = &rest.Kind{Type: namespace + "/servers/administrators", Parent: s.server, Async: later("serverAdministrator", "CreateActiveDirectoryAdministrator", "DropActiveDirectoryAdministrator")}
+	s.only = &rest.Kind{Type: namespace + "/servers/azureADOnlyAuthentications", Parent: s.server, Async: later("serverAzureADOnlyAuthentication", "UpsertAzureADOnlyAuthentication", "DropAzureADOnlyAuthentication")}
+	p := m.Providing(namespace, s.server, s.database, s.rule)
+	const server = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.sql/servers/{name0}"
+	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
+		p.Operations = append(p.Operations, rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: namespace + "/" + action, Versions: versions, Serve: serve})
+	}
+	operation(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.sql/checknameavailability", "check the name of a SQL server", "checkNameAvailability/action", s.checkName)
+	operation(http.MethodGet, server+"/administrators", "list administrators of SQL server", "servers/administrators/read", s.listAdmins)
+	operation(http.MethodGet, server+"/administrators/{name1}", "get administrator of SQL server", "servers/administrators/read", s.getAdmin)
+	operation(http.MethodPut, server+"/administrators/{name1}", "set administrator of SQL server", "servers/administrators/write", s.putAdmin)
+	operation(http.MethodDelete, server+"/administrators/{name1}", "remove administrator of SQL server", "servers/administrators/delete", s.deleteAdmin)
+	operation(http.MethodGet, server+"/azureadonlyauthentications", "list Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/read", s.listOnly)
+	operation(http.MethodGet, server+"/azureadonlyauthentications/{name1}", "get Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/read", s.getOnly)
+	operation(http.MethodPut, server+"/azureadonlyauthentications/{name1}", "set Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/write", s.putOnly)
+	operation(http.MethodDelete, server+"/azureadonlyauthentications/{name1}", "remove Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/delete", s.deleteOnly)
+	for _, k := range []*rest.Kind{s.admin, s.only} {
+		p.Operations = append(p.Operations, m.Polls(k)...)
+		p.Types = append(p.Types, rest.ResourceType{Name: strings.TrimPrefix(k.Type, namespace+"/"), Versions: versions, Global: true})
+	}
+	return p
+}
+
+// door are the servers as they are served.
+func (s *service) door() *servers.Servers { return s.Kit.Service(servers.Name).(*servers.Servers) }
+
+// administrators are the property of a server that has its Entra administrator.
+type administrators struct {
+	Type          string `json:"administratorType"`
+	PrincipalType string `json:"principalType,omitempty"`
+	Login         string `json:"login"`
+	SID           string `json:"sid"`
+	TenantID      string `json:"tenantId"`
+	Only          bool   `json:"azureADOnlyAuthentication"`
+}
+
+// makeServer checks what a server is asked to be.
+// Source: NameAlreadyExists: Azure-Samples/ansible-playbooks#25 (as the result of the operation;
+// here at once). The other texts are inferred.
+func (s *service) makeServer(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+	p := i.Has()
+	if was == nil {
+		switch {
+		case !servers.ValidServer(i.Name):
+			return rest.BadRequest("InvalidServerName", fmt.Sprintf("Invalid server name: '%s'. It can be made up of lowercase letters 'a'-'z', the numbers 0-9 and the hyphen. The hyphen may not lead or trail in the name.", i.Name), "A SQL server has a name that Azure does not take.")
+		case s.door().Has(i.Name):
+			return resource.Fail(http.StatusConflict, "NameAlreadyExists", fmt.Sprintf("The name '%s' already exists. Choose a different name.", i.Name), "Another SQL server has this name.", "Take another name.")
+		}
+	} else if _, asked := p["administrators"]; !asked {
+		if kept := was.Has()["administrators"]; kept != nil {
+			p["administrators"] = kept
+		}
+	}
+	admin, there, failed := readAdministrators(p, i.Tenant)
+	if failed != nil {
+		return failed
+	}
+	if there {
+		p.Set("administrators", admin)
+	} else {
+		p.Drop("administrators")
+		if was == nil && p.Text("administratorLogin") == "" {
+			return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter AdministratorLogin. Specify a valid parameter value.", "A SQL server has a SQL login, or an Entra administrator with azureADOnlyAuthentication.")
+		}
+	}
+	if was != nil {
+		if login := was.Has().Text("administratorLogin"); login != "" {
+			p.Default("administratorLogin", login)
+		}
+	}
+	p.Drop("administratorLoginPassword")
+	p.Set("version", "12.0")
+	p.Set("state", "Ready")
+	p.Set("fullyQualifiedDomainName", i.Name+"."+s.Kit.Cloud().SQL)
+	p.Default("privateEndpointConnections", []any{})
+	p.Default("publicNetworkAccess", "Enabled")
+	p.Default("restrictOutboundNetworkAccess", "Disabled")
+	i.Kind, i.SKU = "v12.0", nil
+	i.Is(p)
+	return nil
+}
+
+// readAdministrators reads the Entra administrator of a server, if it has one.
+func readAdministrators(p rest.Properties, tenant string) (a administrators, ok bool, failed *resource.Failure) {
+	if _, err := p.Read("administrators", &a); err != nil {
+		return a, false, rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter Administrators. Specify a valid parameter value.", err.Error())
+	}
+	if a.SID == "" && a.Login == "" {
+		return a, false, nil
+	}
+	return a, true, a.check(tenant)
+}
+
+// check completes an administrator. That of an application or a managed identity has the client
+// id for its SID; with the object id nobody is the administrator.
+// Source: MicrosoftDocs/sql-docs#2323, of users; MicrosoftDocs/azure-docs#117690, where a managed
+// identity that was made administrator cannot log in. The text is inferred.
+func (a *administrators) check(tenant string) *resource.Failure {
+	if a.TenantID == "" {
+		a.TenantID = tenant
+	}
+	for _, id := range []struct{ name, value string }{{"Sid", a.SID}, {"TenantId", a.TenantID}} {
+		if uuid.Validate(id.value) != nil || len(id.value) != 36 {
+			return rest.BadRequest("InvalidParameterValue", fmt.Sprintf("Invalid value given for parameter %s. Specify a valid parameter value.", id.name), fmt.Sprintf("expected a GUID, found %q.", id.value))
+		}
+	}
+	if a.Login == "" {
+		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter Login. Specify a valid parameter value.", "The administrator has a name.")
+	}
+	a.Type = "ActiveDirectory"
+	return nil
+}
+
+func (s *service) openServer(i rest.Item) error {
+	if !s.door().Has(i.Name) {
+		if err := s.door().Put(servers.Server{Name: i.Name, Tenant: i.Tenant}); err != nil {
+			return err
+		}
+	}
+	admin, ok, failed := readAdministrators(i.Has(), i.Tenant)
+	switch {
+	case failed != nil:
+		return fmt.Errorf("properties.administrators: %s", failed.Meaning)
+	case !ok || !strings.EqualFold(admin.TenantID, i.Tenant):
+		return s.door().Administer(i.Name, "")
+	}
+	return s.door().Administer(i.Name, strings.ToLower(admin.SID))
+}
+
+// configured are the servers of wiemu.yaml in a tenant.
+func (s *service) configured(tenant string) (all []rest.Item) {
+	made := s.made()
+	for _, name := range s.door().Names() {
+		of, ok := s.door().Configured(name)
+		if !ok || of.Tenant != tenant || made[name] {
+			continue
+		}
+		i := rest.Item{ID: s.Kit.Roles.ResourceID(tenant, s.server.Type, name), Tenant: tenant, Type: s.server.Type, Name: name, Kind: "v12.0", Tags: map[string]string{}}
+		i.Location = s.Region(i)
+		p := rest.Properties{}
+		if of.Administrator != "" {
+			login := of.Administrator
+			if principal, ok := s.Kit.Directory.Principal(tenant, of.Administrator); ok {
+				login = principal.DisplayName
+			}
+			p.Set("administrators", administrators{"ActiveDirectory", "Application", login, of.Administrator, tenant, true})
+		}
+		p.Set("version", "12.0")
+		p.Set("state", "Ready")
+		p.Set("fullyQualifiedDomainName", name+"."+s.Kit.Cloud().SQL)
+		i.Is(p)
+		all = append(all, i)
+	}
+	return all
+}
+
+// made are the names of the servers that were made here.
+func (s *service) made() map[string]bool {
+	names := map[string]bool{}
+	for _, i := range s.Items(s.server.Type, func(*rest.Item) bool { return true }) {
+		names[i.Name] = true
+	}
+	return names
+}
+
+// configuredDatabases are master of each server, and the databases of wiemu.yaml.
+func (s *service) configuredDatabases(tenant string) (all []rest.Item) {
+	servers := s.configured(tenant)
+	servers = append(servers, s.Items(s.server.Type, func(i *rest.Item) bool { return i.Tenant == tenant })...)
+	for _, server := range servers {
+		of, _ := s.door().Configured(server.Name)
+		for _, name := range of.Databases {
+			if name != "master" && !server.Made.IsZero() {
+				continue
+			}
+			i := rest.Item{ID: server.ID + "/databases/" + name, Tenant: tenant, Type: s.database.Type, Name: name, Location: server.Location, Tags: map[string]string{}}
+			p := rest.Properties{}
+			completeDatabase(&i, p)
+			i.Is(p)
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func (s *service) makeDatabase(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+	if was == nil && (!servers.ValidDatabase(i.Name) || strings.Contains(i.Name, "%")) { // text inferred
+		return rest.BadRequest("InvalidDatabaseName", fmt.Sprintf("Invalid database name '%s'.", i.Name), "A SQL database has a name that Azure does not take.")
+	}
+	p := i.Has()
+	p.Drop("administratorLoginPassword", "storageKey")
+	completeDatabase(i, p)
+	i.Is(p)
+	return nil
+}
+
+// completeDatabase fills in what clients wait for.
+// Source: azure-rest-api-specs, Databases.json of 2023-08-01, DatabaseProperties.
+func completeDatabase(i *rest.Item, p rest.Properties) {
+	p.Default("collation", "SQL_Latin1_General_CP1_CI_AS")
+	p.Default("maxSizeBytes", int64(2)<<30)
+	p.Set("status", "Online")
+	if !i.Made.IsZero() {
+		p.Set("creationDate", rest.Time(i.Made))
+	}
+	p.Default("catalogCollation", "SQL_Latin1_General_CP1_CI_AS")
+	p.Default("zoneRedundant", false)
+	if i.SKU == nil {
+		i.SKU = []byte(`{"name":"GP_Gen5","tier":"GeneralPurpose","family":"Gen5","capacity":2}`)
+	}
+	i.Kind = "v12.0,user,vcore"
+	if i.Name == "master" {
+		i.Kind = "v12.0,system"
+	}
+}
+
+// makeRule takes a firewall rule, which lets nobody in or out here.
+func makeRule(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+	p := i.Has()
+	if p.Text("startIpAddress") == "" || p.Text("endIpAddress") == "" || strings.ContainsAny(i.Name, "%\\?#") { // text inferred
+		return rest.BadRequest("InvalidFirewallRule", "The firewall rule has invalid addresses.", "A firewall rule has a startIpAddress and an endIpAddress.")
+	}
+	i.Kind, i.SKU = "", nil
+	return nil
+}
+
+// checkName says whether a server can have a name.
+// Source: azure-rest-api-specs, Servers.json, CheckNameAvailabilityResponse; the texts are inferred.
+func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	found := struct {
+		Name      string `json:"name"`
+		Available bool   `json:"available"`
+		Reason    string `json:"reason,omitempty"`
+		Message   string `json:"message,omitempty"`
+	}{Name: asked.Name, Available: true}
+	switch {
+	case !servers.ValidServer(asked.Name):
+		found.Available, found.Reason, found.Message = false, "Invalid", fmt.Sprintf("Invalid server name: '%s'.", asked.Name)
+	case s.door().Has(asked.Name):
+		found.Available, found.Reason, found.Message = false, "AlreadyExists", "Specified server name is already used"
+	}
+	return rest.Reply{Body: found}, nil
+}
+
+// view is a resource that is a property of a server.
+type view struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	Properties any    `json:"properties"`
+}
+
+// shownAdmin is the administrator of a server as a resource of its own.
+func (s *service) shownAdmin(server rest.Item) (view, bool) {
+	a, ok, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
+	return view{server.ID + "/administrators/ActiveDirectory", "ActiveDirectory", s.admin.Type, struct {
+		Type     string `json:"administratorType"`
+		Login    string `json:"login"`
+		SID      string `json:"sid"`
+		TenantID string `json:"tenantId"`
+		Only     bool   `json:"azureADOnlyAuthentication"`
+	}{a.Type, a.Login, a.SID, a.TenantID, a.Only}}, ok
+}
+
+func (s *service) listAdmins(c *rest.Call) (rest.Reply, *resource.Failure) {
+	server, failed := c.At(s.server, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	all := rest.List[view]{Value: []view{}}
+	if shown, ok := s.shownAdmin(server); ok {
+		all.Value = append(all.Value, shown)
+	}
+	return rest.Reply{Body: all}, nil
+}
+
+// named refuses names that the only resource of a type does not have. The text is inferred.
+func named(c *rest.Call, only string) *resource.Failure {
+	if strings.EqualFold(c.Name("name1"), only) {
+		return nil
+	}
+	return rest.BadRequest("InvalidResourceName", fmt.Sprintf("The resource name '%s' is invalid. It must be '%s'.", c.Name("name1"), only), "There is one of these, which is called "+only+".")
+}
+
+func (s *service) getAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
+	server, failed := c.At(s.server, "read")
+	if failed == nil {
+		failed = named(c, "ActiveDirectory")
+	}
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	shown, ok := s.shownAdmin(server)
+	if !ok {
+		return rest.Reply{}, rest.NotFound(s.admin.Type, server.Name+"/ActiveDirectory", server.Group())
+	}
+	return rest.Reply{Body: shown}, nil
+}
+
+func (s *service) putAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Properties *administrators `json:"properties"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	if failed := named(c, "ActiveDirectory"); failed != nil {
+		return rest.Reply{}, failed
+	}
+	if asked.Properties == nil {
+		return rest.Reply{}, rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter Properties. Specify a valid parameter value.", "The body has no properties.")
+	}
+	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
+		had, _, failed := readAdministrators(p, c.Caller.Tenant)
+		if failed == nil {
+			failed = asked.Properties.check(c.Caller.Tenant)
+		}
+		asked.Properties.Only = had.Only
+		p.Set("administrators", *asked.Properties)
+		return failed
+	})
+	return s.later(c, s.admin, server, "ActiveDirectory", "Upsert", failed)
+}
+
+// later answers a change of a server's property as that of a resource of its own.
+func (s *service) later(c *rest.Call, k *rest.Kind, server rest.Item, name, verb string, failed *resource.Failure) (rest.Reply, *resource.Failure) {
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	kind := strings.TrimPrefix(k.Type, s.server.Type)
+	return c.Later(k, rest.Item{ID: server.ID + kind + "/" + name, Tenant: server.Tenant, Type: k.Type, Name: name, Location: server.Location}, http.StatusAccepted, verb), nil
+}
+
+func (s *service) deleteAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
+	if failed := named(c, "ActiveDirectory"); failed != nil {
+		return rest.Reply{}, failed
+	}
+	none := false
+	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
+		had, ok, _ := readAdministrators(p, c.Caller.Tenant) // makeServer has read it
+		if none = !ok; none {
+			return nil
+		}
+		if had.Only { // inferred of learn.microsoft.com, azure-sql/database/authentication-azure-ad-only-authentication
+			return rest.BadRequest("AadOnlyAuthenticationEnabled", "The Microsoft Entra administrator cannot be removed while Microsoft Entra-only authentication is enabled.", "Without it nobody could log in.")
+		}
+		p.Set("administrators", nil)
+		return nil
+	})
+	if none && failed == nil {
+		return rest.Reply{Status: http.StatusNoContent}, nil
+	}
+	return s.later(c, s.admin, server, "ActiveDirectory", "Drop", failed)
+}
+
+func (s *service) shownOnly(server rest.Item) view {
+	a, _, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
+	return view{server.ID + "/azureADOnlyAuthentications/Default", "Default", s.only.Type, map[string]bool{"azureADOnlyAuthentication": a.Only}}
+}
+
+func (s *service) listOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
+	server, failed := c.At(s.server, "read")
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: rest.List[view]{Value: []view{s.shownOnly(server)}}}, nil
+}
+
+func (s *service) getOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
+	server, failed := c.At(s.server, "read")
+	if failed == nil {
+		failed = named(c, "Default")
+	}
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: s.shownOnly(server)}, nil
+}
+
+func (s *service) putOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
+	var asked struct {
+		Properties struct {
+			Only bool `json:"azureADOnlyAuthentication"`
+		} `json:"properties"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return rest.Reply{}, failed
+	}
+	return s.setOnly(c, asked.Properties.Only, "Upsert")
+}
+
+func (s *service) deleteOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
+	return s.setOnly(c, false, "Drop")
+}
+
+func (s *service) setOnly(c *rest.Call, only bool, verb string) (rest.Reply, *resource.Failure) {
+	if failed := named(c, "Default"); failed != nil {
+		return rest.Reply{}, failed
+	}
+	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
+		had, ok, _ := readAdministrators(p, c.Caller.Tenant) // makeServer has read it
+		if !ok && only {                                     // inferred of the same page
+			return rest.BadRequest("AadAdminNotConfigured", "Microsoft Entra administrator is not configured, you must first configure a Microsoft Entra administrator before enabling Microsoft Entra-only authentication.", "Nobody could log in.")
+		}
+		if ok {
+			had.Only = only
+			p.Set("administrators", had)
+		}
+		return nil
+	})
+	return s.later(c, s.only, server, "Default", verb, failed)
+}
