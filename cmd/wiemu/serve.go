@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/cli"
 	"github.com/wiemu/wiemu/internal/servedir"
 	"github.com/wiemu/wiemu/internal/userstate"
@@ -17,7 +18,7 @@ func newServe(stateDir *string) *cobra.Command {
 	var allow []string
 	var faults faultFlags
 	var file string
-	var keys bool
+	var keys, withConsole bool
 	var as, fixed string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -34,6 +35,7 @@ ports unless one is in use, and workloads that were attached are attached again.
   eval "$(wiemu env web --env dev)"     # in another terminal
   wiemu serve --dir ~/.wiemu-web        # the same paths and ports at each start
   wiemu env web --env dev -o dotenv > .env   # once
+  wiemu serve --console                 # print a link to its web pages
   wiemu serve --record session.wiemu.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -103,6 +105,13 @@ ports unless one is in use, and workloads that were attached are attached again.
 			for _, d := range files.Workloads() {
 				fmt.Fprintf(out, "workload  %s/%s  client id %s\n", d.Namespace, d.ServiceAccount, d.ClientID)
 			}
+			if withConsole {
+				link, err := consoleLink(cmd.Context(), &control.Client{URL: e.ControlURL(), Token: e.Token()})
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "console   %s   (works once; wiemu console prints another)\n", link)
+			}
 			fmt.Fprintln(out, "ready; Ctrl-C ends it")
 			<-cmd.Context().Done()
 			tellMissed(cmd.ErrOrStderr(), e.Faults().Missed())
@@ -114,6 +123,7 @@ ports unless one is in use, and workloads that were attached are attached again.
 	faults.add(cmd)
 	addAs(cmd, &as)
 	cmd.Flags().StringVar(&fixed, "dir", "", "use this directory for the files of the lab, with the same paths and ports at each start")
+	cmd.Flags().BoolVar(&withConsole, "console", false, "print a link that opens the console in a browser; see wiemu console")
 	cmd.Flags().StringVar(&file, "record", "", "record the session in this file when the server ends; see wiemu replay")
 	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: include private keys and secrets in the file")
 	return cmd

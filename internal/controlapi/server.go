@@ -25,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
 
 // Endpoints are where the server of a lab listens, and what it knows of its traffic.
@@ -61,6 +62,7 @@ func New(l *lab.Lab, at Endpoints, token string) *Server {
 	s.handleClock()
 	s.handleFaults()
 	s.handleRoles()
+	s.handleReading()
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/rotate", s.rotate)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/publish", s.publish)
 	s.Handle(http.MethodPost, "/v1/keys/{ring}/remove", withBody(s.removeKey))
@@ -80,8 +82,31 @@ func (s *Server) ClockToken() string { return s.clockToken }
 type Action func(*http.Request) (any, error)
 
 type problem struct {
-	Error string `json:"error"`
-	Field string `json:"field,omitempty"`
+	Error  string    `json:"error"`
+	Field  string    `json:"field,omitempty"`
+	Fields []refusal `json:"fields,omitempty"` // of the value that the directory refuses
+}
+
+// refusal says what is wrong with one field, as the directory calls it.
+type refusal struct {
+	Field    string `json:"field"`
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+}
+
+// refusals are what the directory has refused, field by field.
+func refusals(err error) (all []refusal) {
+	switch e := err.(type) { //nolint:errorlint // the tree of errors is walked
+	case *tenants.Error:
+		return []refusal{{e.Field, e.Expected, e.Found}}
+	case interface{ Unwrap() []error }:
+		for _, each := range e.Unwrap() {
+			all = append(all, refusals(each)...)
+		}
+	case interface{ Unwrap() error }:
+		return refusals(e.Unwrap())
+	}
+	return all
 }
 
 // Handle adds an action; path is a gorilla/mux template.
@@ -90,7 +115,7 @@ func (s *Server) Handle(method, path string, a Action) {
 		value, err := a(r)
 		status := http.StatusOK
 		if err != nil {
-			p := problem{Error: err.Error()}
+			p := problem{Error: err.Error(), Fields: refusals(err)}
 			status = http.StatusBadRequest
 			if with := (*control.StatusError)(nil); errors.As(err, &with) {
 				status, p.Field = with.Status, with.Field

@@ -122,6 +122,23 @@ func (j *Journal) Events() []journal.Event {
 	return unwrapped(j.events[j.first:])
 }
 
+// After returns the events recorded after the one with an ordinal, oldest first; 0 is before
+// the first. Missed is how many of them are not kept any more. More is closed when there is
+// another event.
+func (j *Journal) After(last uint64) (events []journal.Event, missed uint64, more <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept := j.events[j.first:]
+	before := j.last - uint64(len(kept)) // the ordinal before the oldest that is kept
+	switch {
+	case last >= j.last:
+		return nil, 0, j.changed
+	case last < before:
+		return unwrapped(kept), before - last, j.changed
+	}
+	return unwrapped(kept[last-before:]), 0, j.changed
+}
+
 func unwrapped(all []bounded) []journal.Event {
 	var events []journal.Event
 	for _, e := range all {

@@ -131,3 +131,46 @@ func TestFileOutlivesTheRunAndACutLine(t *testing.T) {
 		t.Errorf("a line that is no event: %v", err)
 	}
 }
+
+func TestEventsAfterAnOrdinal(t *testing.T) {
+	j, err := journals.New(clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)), journals.Options{Keep: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, first := j.After(0)
+	for _, summary := range []string{"a", "b", "c", "d", "e"} {
+		j.Record(journal.Event{Kind: journal.Directory, Summary: summary})
+	}
+	select {
+	case <-first:
+	default:
+		t.Error("whoever waits for the first event was not told of it")
+	}
+	for _, test := range []struct {
+		name   string
+		last   uint64
+		want   string
+		missed uint64
+	}{
+		{"all that are kept, with how many are not", 0, "cde", 2},
+		{"one that is not kept is missed", 1, "cde", 1},
+		{"those after the newest that is not kept", 2, "cde", 0},
+		{"those after one that is kept", 3, "de", 0},
+		{"none after the last", 5, "", 0},
+		{"none after one that was never recorded", 9, "", 0},
+	} {
+		events, missed, more := j.After(test.last)
+		got := ""
+		for _, e := range events {
+			got += e.Summary
+		}
+		if got != test.want || missed != test.missed {
+			t.Errorf("%s: %q, %d missed, want %q and %d", test.name, got, missed, test.want, test.missed)
+		}
+		select {
+		case <-more:
+			t.Errorf("%s: another event is announced, and there is none", test.name)
+		default:
+		}
+	}
+}

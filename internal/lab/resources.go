@@ -254,3 +254,17 @@ func issuerHosts(c config.Config) (all []string) {
 	}
 	return all
 }
+
+// Resources yields the resources of the lab with their instances, such as vaults, by name in
+// lower case; none for a resource that has no instances.
+func (l *Lab) Resources(yield func(resource.Description, []string) bool) {
+	for _, d := range table.Resources() {
+		var names []string
+		if made, ok := l.resources[d.Name].(resource.Instances); ok {
+			names = made.Names()
+		}
+		if !yield(d, names) {
+			return
+		}
+	}
+}

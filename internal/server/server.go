@@ -17,12 +17,14 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/ca"
 	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/console"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/gateway"
 	"github.com/wiemu/wiemu/internal/lab"
@@ -60,6 +62,7 @@ type Server struct {
 	authority *ca.Authority
 	gateway   *gateway.Gateway
 	control   *controlapi.Server
+	console   *console.Console
 	token     string // bearer token of the cluster and control listeners
 	answers   answers
 
@@ -137,8 +140,26 @@ func (s *Server) openControl(opts Options) (err error) {
 	}
 	h := s.answers.at(ControlEndpoint)(s.control)
 	s.answers.put(ControlEndpoint, h)
+	h = s.withConsole(h)
 	s.controlListener, err = s.listen("control", s.Config().Listen.Control, h, nil)
 	return err
+}
+
+// withConsole adds the console to what answers at the control listener. What its pages ask of
+// the control API is observed as everything that is asked of it; the pages are not.
+func (s *Server) withConsole(api http.Handler) http.Handler {
+	s.console = console.New(console.Options{API: api, Token: s.token, Journal: s.Journal()})
+	s.control.Handle(http.MethodPost, console.LinkPath, func(*http.Request) (any, error) { return s.console.Link(), nil })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, console.Path):
+			s.console.ServeHTTP(w, r)
+		case r.URL.Path+"/" == console.Path:
+			http.Redirect(w, r, console.Path, http.StatusFound)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	})
 }
 
 // stored is the directory of that name in the state directory; "" if there is none.
@@ -153,6 +174,9 @@ func (s *Server) stored(name string) string {
 // lab.
 func (s *Server) Close(ctx context.Context) error {
 	var errs []error
+	if s.console != nil {
+		s.console.Close()
+	}
 	s.later.Lock()
 	listeners := append(slices.Clone(s.later.open), s.cluster, s.controlListener)
 	s.later.open, s.later.imds, s.later.tokenProxy = nil, nil, nil

@@ -135,6 +135,7 @@ func (l *Session) steer(s *controlapi.Server) {
 	}
 	handle(http.MethodPost, "/v1/workloads", l.attach)
 	handle(http.MethodGet, "/v1/workloads", l.list)
+	handle(http.MethodGet, "/v1/workloads/trust", l.show)
 	handle(http.MethodPost, declarePath, l.declareAll)
 	handle(http.MethodPost, "/v1/workloads/move", l.move)
 	s.HandleStream(controlapi.ClockPath, func(conn io.ReadWriteCloser) {
@@ -187,6 +188,7 @@ func (l *Session) Journal() *journals.Journal { return l.emulator.Journal() }
 type Workload struct {
 	workload.Workload
 	Env      PodEnv
+	options  workload.TokenOptions
 	volume   *projection.Volume
 	mount    *secretsstore.Mount // of key vaults; nil if there is none
 	home     atomic.Pointer[home]
@@ -217,7 +219,7 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 	if err := l.trust(ctx, d, tenant, from); err != nil {
 		return nil, err
 	}
-	admitted := &Workload{Workload: d.Workload, emulator: l.emulator}
+	admitted := &Workload{Workload: d.Workload, options: d.TokenOptions, emulator: l.emulator}
 	admitted.settle(from)
 	volume, err := l.project(ctx, admitted, d.TokenOptions)
 	if err != nil {

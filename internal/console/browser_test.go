@@ -1,0 +1,223 @@
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a browser may take for anything: wall time.
+const patience = 60 * time.Second
+
+// A tab is a page in a browser without a window.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu      sync.Mutex
+	trouble []string // console errors, exceptions, violated policies, dialogs
+}
+
+// newBrowser starts a browser with cookies of its own. Without one on the machine the test is
+// left out, unless WIEMU_REQUIRE demands it.
+func newBrowser(t *testing.T) *tab {
+	t.Helper()
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if found, err := exec.LookPath(name); err == nil && program == "" {
+			program = found
+		}
+	}
+	if program == "" {
+		if os.Getenv("WIEMU_REQUIRE") != "" {
+			t.Fatal("there is no chromium, and WIEMU_REQUIRE demands it")
+		}
+		t.Skip("there is no chromium to look at the console with")
+	}
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true),
+	)...)
+	t.Cleanup(stop)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	t.Cleanup(closeTab)
+	b := &tab{t: t, ctx: ctx}
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
+		return err
+	}))
+	if err := chromedp.Listen(ctx, b.note); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// note notes what goes wrong in the page.
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.trouble = append(b.trouble, (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
+	case *runtime.EventConsoleAPICalled:
+		b.trouble = append(b.trouble, fmt.Sprint(e.Type, " ", e.Args))
+	case *log.EventEntryAdded:
+		b.trouble = append(b.trouble, string(e.Entry.Source)+": "+e.Entry.Text+" "+e.Entry.URL)
+	case *page.EventJavascriptDialogOpening:
+		b.trouble = append(b.trouble, "dialog: "+e.Message)
+	}
+}
+
+// do does actions, and fails if one takes too long.
+func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- chromedp.Do(b.ctx, actions...) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			b.fatal(err)
+		}
+	case <-time.After(patience): // wall time: it is the browser's
+		b.fatal("the browser takes longer than " + patience.String())
+	}
+}
+
+// fatal ends the test with what the page shows.
+func (b *tab) fatal(why any) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second) // wall time
+	defer cancel()
+	shown, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	b.t.Fatalf("%v; the page shows:\n%s\ntrouble: %s", why, shown, b.troubles())
+}
+
+// eval evaluates an expression, which may be a promise.
+func eval[T any](b *tab, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.fatal(fmt.Errorf("%s: %w", expression[:min(len(expression), 200)], err))
+	}
+	return value
+}
+
+// until waits until an expression is true.
+func (b *tab) until(what, expression string) {
+	b.t.Helper()
+	for begun := time.Now(); time.Since(begun) < patience/2; time.Sleep(30 * time.Millisecond) { // wall time: the browser's
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if ok && err == nil {
+			return
+		}
+	}
+	b.fatal(what + ": " + expression)
+}
+
+// sees waits until an element shows a text.
+func (b *tab) sees(selector, text string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("expected %q in %s", text, selector), fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.innerText.includes(%q))", selector, text))
+}
+
+// goTo opens a page of the console.
+func (b *tab) goTo(page string) {
+	b.t.Helper()
+	eval[string](b, fmt.Sprintf("location.hash = %q", "#/"+page))
+	b.until("page "+page, "document.querySelector('main h1') !== null")
+}
+
+// click clicks on what has a text, as a user does: with the mouse.
+func (b *tab) click(selector, text string) {
+	b.t.Helper()
+	find := fmt.Sprintf("[...document.querySelectorAll(%q)].find((e) => e.offsetParent !== null && !e.disabled && (e.innerText.trim() === %[2]q || e.getAttribute('aria-label') === %[2]q))", selector, text)
+	b.until(fmt.Sprintf("%s %q to click on", selector, text), find)
+	at := eval[[]float64](b, fmt.Sprintf(`(() => {
+		const e = %s;
+		e.scrollIntoView({ block: 'center', behavior: 'instant' });
+		const r = e.getClientRects()[0];
+		return [r.x + Math.min(r.width, 300) / 2, r.y + r.height / 2];
+	})()`, find))
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// control is the selector of the control that a label names.
+func (b *tab) control(label string) string {
+	b.t.Helper()
+	mark := fmt.Sprintf(`(() => {
+		document.querySelectorAll('[data-control]').forEach((e) => e.removeAttribute('data-control'));
+		const e = [...document.querySelectorAll('input,select,textarea')].find((e) => e.offsetParent !== null && (e.getAttribute('aria-label') === %[1]q || [...e.labels].some((l) => l.innerText.replace(/ \*$/, '').trim() === %[1]q)));
+		e?.setAttribute('data-control', '');
+		return Boolean(e);
+	})()`, label)
+	b.until("a control labelled "+label, mark)
+	return "[data-control]"
+}
+
+// types replaces what is in a text field.
+func (b *tab) types(label, text string) {
+	b.t.Helper()
+	at := b.control(label)
+	eval[bool](b, fmt.Sprintf("document.querySelector(%q).select() ?? true", at))
+	b.do(chromedp.SendKeys(chromedp.CSS(at), "\b"+text))
+}
+
+// chooses selects the option whose text contains a text.
+func (b *tab) chooses(label, text string) {
+	b.t.Helper()
+	at := b.control(label)
+	b.until(fmt.Sprintf("option %q of %s", text, label), fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		const o = [...e.options].find((o) => o.text.includes(%q));
+		if (!o) return false;
+		e.value = o.value;
+		e.dispatchEvent(new Event('input', { bubbles: true }));
+		e.dispatchEvent(new Event('change', { bubbles: true }));
+		return true;
+	})()`, at, text))
+}
+
+func (b *tab) troubles() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.trouble, "\n")
+}
+
+// quiet fails if anything went wrong in the page.
+func (b *tab) quiet() {
+	b.t.Helper()
+	if said := b.troubles(); said != "" {
+		b.t.Errorf("the browser complains: %s", said)
+	}
+}
+
+// forget forgets complaints that were expected.
+func (b *tab) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trouble = nil
+}
+
+func (b *tab) dark(dark bool) {
+	b.t.Helper()
+	scheme := map[bool]string{true: "dark", false: "light"}[dark]
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		return err
+	}))
+}
+
+func (b *tab) size(width, height int64) { b.do(chromedp.EmulateViewport(width, height)) }

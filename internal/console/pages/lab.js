@@ -1,0 +1,181 @@
+// The lab: what its control API answers, and what its journal tells as it happens.
+
+// Refused is what the lab refuses, with the field that is wrong if it says so.
+export class Refused extends Error {
+  constructor(status, body) {
+    super(body.error ?? `the server answered ${status}`);
+    this.status = status;
+    this.field = body.field;
+    this.fields = body.fields ?? [];
+  }
+}
+
+// ask asks the control API.
+export async function ask(method, path, body) {
+  let response;
+  try {
+    response = await fetch(`api${path}`, { method, body: body === undefined ? undefined : JSON.stringify(body), headers: body === undefined ? {} : { 'Content-Type': 'application/json' } });
+  } catch {
+    throw new Refused(0, { error: 'The server does not answer. Is it still running?' });
+  }
+  if (response.status === 401) {
+    connection.set('out');
+    throw new Refused(401, { error: signedOut });
+  }
+  const text = await response.text();
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    answer = { error: text.trim() };
+  }
+  if (!response.ok) throw new Refused(response.status, answer);
+  return answer;
+}
+
+export const signedOut = 'This browser is not signed in any more, or the server has been started again. Run wiemu console, and open the link that it prints.';
+
+// Observable tells its listeners of every change, once a frame at most.
+class Observable {
+  #listeners = new Set();
+  #due = false;
+
+  // listen calls f after each change and returns what ends that.
+  listen(f) {
+    this.#listeners.add(f);
+    return () => this.#listeners.delete(f);
+  }
+
+  changed() {
+    if (this.#due) return;
+    this.#due = true;
+    // A page that is not seen has no frames, and needs none.
+    setTimeout(() => {
+      this.#due = false;
+      for (const f of [...this.#listeners]) f();
+    }, 50);
+  }
+}
+
+// most is how many events are kept: the oldest are dropped.
+export const most = 10_000;
+
+class Events extends Observable {
+  all = [];
+  dropped = 0;
+  ready = false;
+  #byId = new Map();
+
+  add(e) {
+    this.all.push(e);
+    this.#byId.set(e.id, e);
+    if (this.all.length > most * 1.1) {
+      for (const old of this.all.splice(0, this.all.length - most)) this.#byId.delete(old.id);
+    }
+    this.changed();
+  }
+
+  get(id) { return this.#byId.get(id); }
+
+  clear() {
+    this.all = [];
+    this.#byId.clear();
+    this.dropped = 0;
+    this.changed();
+  }
+}
+
+class Connection extends Observable {
+  state = 'opening'; // opening, open, lost or out
+
+  set(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.changed();
+  }
+}
+
+class Status extends Observable {
+  value = null;
+  #at = 0; // when it was asked for, by this machine's clock
+
+  async refresh() {
+    try {
+      this.take(await ask('GET', '/v1/status'));
+    } catch {
+      return; // the connection says so
+    }
+  }
+
+  take(status) {
+    this.value = status;
+    this.#at = performance.now();
+    this.changed();
+  }
+
+  // now is lab time in milliseconds.
+  now() {
+    if (!this.value) return Date.now();
+    return Date.parse(this.value.now) + (performance.now() - this.#at) * this.value.speed;
+  }
+}
+
+export const events = new Events();
+export const connection = new Connection();
+export const status = new Status();
+
+// isRefusal tells what was refused or failed. A challenge is what every client of a vault asks
+// for first.
+export const isRefusal = (e) => (e.outcome === 'denied' || e.outcome === 'failed') && !e.detail?.challenge;
+
+// follow opens the stream of events, which the browser opens again when it breaks.
+export function follow() {
+  const source = new EventSource('events');
+  source.onopen = () => {
+    connection.set('open');
+    status.refresh();
+  };
+  source.onerror = () => {
+    connection.set('lost');
+    if (source.readyState === EventSource.CLOSED) ask('GET', '/v1/status').then(() => setTimeout(follow, 2000), () => {
+      if (connection.state !== 'out') setTimeout(follow, 2000);
+    });
+  };
+  source.addEventListener('reset', () => events.clear());
+  source.addEventListener('missed', (m) => { events.dropped += Number(m.data); });
+  source.addEventListener('ready', () => {
+    events.ready = true;
+    events.changed();
+  });
+  source.onmessage = (m) => {
+    const e = JSON.parse(m.data);
+    events.add(e);
+    if (e.kind === 'clock' || e.kind === 'key-rotation') refreshSoon();
+  };
+}
+
+let refreshing = null;
+
+function refreshSoon() {
+  clearTimeout(refreshing);
+  refreshing = setTimeout(() => status.refresh(), 150);
+}
+
+// whenChanged calls f now and again soon after events that match, until what it returns is called.
+export function whenChanged(match, f) {
+  let seen = events.all.at(-1)?.id;
+  let timer = null;
+  f();
+  const end = events.listen(() => {
+    const from = events.all.findLastIndex((e) => e.id === seen) + 1;
+    const fresh = events.all.slice(from);
+    seen = events.all.at(-1)?.id;
+    if (!fresh.some(match)) return;
+    clearTimeout(timer);
+    timer = setTimeout(f, 200);
+  });
+  return () => {
+    clearTimeout(timer);
+    end();
+  };
+}

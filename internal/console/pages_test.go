@@ -1,0 +1,618 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/console"
+	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/workload"
+)
+
+var screenshots = flag.String("screenshots", "", "directory for screenshots of the pages, to be looked at")
+
+const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
+
+// keys are made once: a generation costs more than everything else here.
+var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
+
+// web is the component of the Radix documentation, in an environment.
+func web(environment string) workload.Spec {
+	return workload.Spec{Workload: workload.Workload{
+		Application: "my-radix-app", Environment: environment, Component: "web", Role: workload.Component,
+		Namespace: "my-radix-app-" + environment, ServiceAccount: "web-sa", ClientID: clientID,
+	}}
+}
+
+// labOf is a lab whose identity, web-identity, trusts the component web of prod and not that of dev.
+func labOf(t *testing.T, change func(*session.Options)) *session.Session {
+	t.Helper()
+	pool, err := keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := session.Options{Workloads: []workload.Spec{web("dev"), web("prod")}}
+	opts.Emulator.Keys = pool.Lease()
+	opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
+	opts.Emulator.Config = config.Config{
+		Issuers: []config.Issuer{{Name: "blue"}, {Name: "green"}},
+		Identities: []config.Identity{{Principal: config.Principal{
+			Name: "web-identity", ClientID: clientID,
+			FederatedCredentials: &[]config.FederatedCredential{{Name: "my-radix-app_prod_web", Issuer: "blue", Subject: "system:serviceaccount:my-radix-app-prod:web-sa"}},
+		}}},
+	}
+	if change != nil {
+		change(&opts)
+	}
+	s, err := session.Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := opts.Emulator.Keys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// link is a link to the console, as wiemu console prints it.
+func link(t *testing.T, s *session.Session) string {
+	t.Helper()
+	var l console.Link
+	if err := s.Emulator().ControlClient().Do(t.Context(), http.MethodPost, console.LinkPath, nil, &l); err != nil {
+		t.Fatal(err)
+	}
+	return s.Emulator().ControlURL() + l.Path
+}
+
+// open opens the console in a browser of its own.
+func open(t *testing.T, s *session.Session) *tab {
+	t.Helper()
+	b := newBrowser(t)
+	b.do(chromedp.Navigate(link(t, s)))
+	b.until("the console", "document.querySelector('#clock')?.textContent.startsWith('Lab time')")
+	return b
+}
+
+// exchange asks Entra ID for an access token as the workload does, and returns the code of the
+// refusal, 0 if there is none.
+func exchange(t *testing.T, s *session.Session, d workload.Spec) int {
+	t.Helper()
+	w, err := s.Workload(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := os.ReadFile(w.Env.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.Client().PostForm("https://login.microsoftonline.com/"+config.DefaultTenant+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {d.ClientID}, "scope": {"https://vault.azure.net/.default"},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {string(token)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var reply struct {
+		AccessToken string `json:"access_token"`
+		Codes       []int  `json:"error_codes"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
+		t.Fatal(err)
+	}
+	if len(reply.Codes) > 0 {
+		return reply.Codes[0]
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://mykeyvault.vault.azure.net/secrets/mysecret?api-version=7.6", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+reply.AccessToken)
+	secret, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Body.Close()
+	if text, _ := io.ReadAll(secret.Body); secret.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s", secret.Status, text)
+	}
+	return 0
+}
+
+// The flow of the Radix page, by mouse and keyboard alone: a refused workload, the reason, the
+// portal's form, and the secret.
+func TestAddingACredentialLetsARefusedWorkloadIn(t *testing.T) {
+	s := labOf(t, nil)
+	if code := exchange(t, s, web("dev")); code != 700213 {
+		t.Fatalf("AADSTS%d, want 700213", code)
+	}
+	b := open(t, s)
+	b.sees("article", "not trusted")
+	b.sees("article[data-workload='my-radix-app-dev/web-sa'] .differences", "subject differs (namespace)")
+	b.click("article a", "AADSTS700213: why?")
+	b.sees(".panel .diagnosis", "The subject's namespace is my-radix-app-dev, the credential trusts my-radix-app-prod")
+	b.sees(".panel table", "✗ failed")
+
+	b.click("nav a", "Workloads")
+	b.click("article[data-workload='my-radix-app-dev/web-sa'] a", "Add credential")
+	for _, f := range []struct{ label, want string }{
+		{"Federated credential scenario", "Kubernetes accessing Azure resources"},
+		{"Cluster issuer URL", s.Emulator().Issuers()[0].URL()}, {"Namespace", "my-radix-app-dev"}, {"Service account name", "web-sa"},
+		{"Subject identifier", "system:serviceaccount:my-radix-app-dev:web-sa"}, {"Name", "my-radix-app_dev_web"}, {"Audience", "api://AzureADTokenExchange"},
+	} {
+		if got := eval[string](b, fmt.Sprintf("document.querySelector(%q).value", b.control(f.label))); got != f.want {
+			t.Errorf("%s is %q, want %q", f.label, got, f.want)
+		}
+	}
+	b.click("button", "Add")
+	b.sees("h1", "web-identity")
+	b.sees("table", "my-radix-app_dev_web")
+	if code := exchange(t, s, web("dev")); code != 0 {
+		t.Errorf("AADSTS%d, want an access token", code)
+	}
+	b.click("nav a", "Workloads")
+	b.until("the workload is trusted", "document.querySelector(\"article[data-workload='my-radix-app-dev/web-sa'] .badge\").innerText === 'trusted'")
+	b.sees("article[data-workload='my-radix-app-dev/web-sa'] .last", "granted")
+	b.quiet()
+}
+
+// What the directory refuses is shown beside the field, in its words.
+func TestTheFormOfACredentialShowsWhatIsRefused(t *testing.T) {
+	s := labOf(t, nil)
+	b := open(t, s)
+	b.goTo("trust/" + clientID)
+	b.sees("h1", "web-identity")
+	b.click("a", "Add credential")
+	b.sees("h1", "Add a credential")
+	b.click("button", "Add")
+	b.sees(".field .wrong", "This field is required.")
+	wrong := func(label string) string {
+		return eval[string](b, fmt.Sprintf("document.querySelector(%q).closest('.field').querySelector('.wrong').innerText", b.control(label)))
+	}
+	for _, label := range []string{"Cluster issuer URL", "Namespace", "Service account name", "Name"} {
+		if wrong(label) == "" {
+			t.Errorf("%s may be empty", label)
+		}
+	}
+	b.types("Cluster issuer URL", "http://elsewhere.example/")
+	b.types("Namespace", "shop")
+	b.types("Service account name", "web-sa")
+	b.types("Name", "a b")
+	b.click("button", "Add")
+	b.sees(".wrong", "an https URL exactly as the iss claim has it")
+	b.sees(".wrong", "3 to 120 letters, digits, - or _")
+	b.types("Cluster issuer URL", s.Emulator().Issuers()[0].URL())
+	b.types("Namespace", "my-radix-app-prod")
+	b.types("Name", "another")
+	b.click("button", "Add")
+	b.sees(".wrong", "a combination of issuer and subject of its own")
+	b.chooses("Federated credential scenario", "Other issuer")
+	b.types("Subject identifier", "repo:octo/shop:ref:refs/heads/main")
+	b.types("Issuer", "https://token.actions.githubusercontent.com")
+	b.click("button", "Add")
+	b.sees("table", "repo:octo/shop:ref:refs/heads/main")
+
+	b.click("button", "Delete another")
+	b.click("button", "Keep")
+	b.click("button", "Delete another")
+	b.click("button", "Really delete another")
+	b.sees(".outcome", "has federated credential another removed")
+	p, _ := s.Emulator().Directory().Principal(config.DefaultTenant, clientID)
+	if len(p.FederatedCredentials) != 1 {
+		t.Errorf("%d credentials are left, want 1", len(p.FederatedCredentials))
+	}
+	b.forget() // the browser logs answers with status 400
+}
+
+// Everything that happens is seen as it happens, filtered, chosen by keyboard and explained.
+func TestEventsAreSeenAsTheyHappen(t *testing.T) {
+	s := labOf(t, nil)
+	b := open(t, s)
+	b.goTo("live")
+	b.until("the journal", "!document.querySelector('main .hint').innerText.includes('Reading')")
+	b.chooses("Kind", "Exchanges")
+	b.sees(".hint", "0 of")
+	if code := exchange(t, s, web("dev")); code != 700213 {
+		t.Fatal(code)
+	}
+	b.sees(".row.refused", "700213")
+	b.sees(".refusals", "AADSTS700213")
+	b.sees("#refusals", "1")
+	b.do(chromedp.Focus(chromedp.CSS(".grid")), chromedp.KeyEvent(kb.ArrowDown))
+	b.sees(".panel", "What to change")
+	b.sees(".panel .chain", "my-radix-app-dev/web-sa")
+	b.click(".panel button", "Close")
+	b.types("Filter", "nobody-has-this")
+	b.sees(".hint", "0 of")
+	b.types("Filter", "700213")
+	b.sees(".hint", "1 of")
+	b.quiet()
+}
+
+// Ten thousand events make no more rows than are seen, and a filter over them takes no second.
+func TestTenThousandEventsStaySmooth(t *testing.T) {
+	s := labOf(t, func(o *session.Options) { o.Emulator.KeepEvents = 12_000 })
+	for n := range 10_000 {
+		s.Journal().Record(journal.Event{Kind: journal.Access, Outcome: journal.OK, Summary: fmt.Sprintf("GET /secrets/number-%d", n), Resource: "keyvault", Workload: "shop/web-sa"})
+	}
+	b := open(t, s)
+	b.goTo("live")
+	b.until("all events", "/\\b1\\d{4} events/.test(document.querySelector('main .hint').innerText)")
+	if rows := eval[int](b, "document.querySelectorAll('.row').length"); rows == 0 || rows > 60 {
+		t.Errorf("%d rows are made, want those that are seen", rows)
+	}
+	b.types("Filter", "number-7")
+	b.sees(".hint", "1111 of")
+	eval[int](b, "document.querySelector('.grid').scrollTop = 1e6")
+	b.sees(".row", "number-7")
+	b.quiet()
+}
+
+// A stream that breaks goes on where it broke: nothing is missing, nothing is there twice.
+func TestABrokenConnectionGoesOnWhereItBroke(t *testing.T) {
+	s := labOf(t, nil)
+	gate := newGate(t, s.Emulator().ControlURL())
+	b := newBrowser(t)
+	b.do(chromedp.Navigate(strings.Replace(link(t, s), s.Emulator().ControlURL(), gate.url, 1)))
+	b.goTo("live")
+	note := func(text string) {
+		s.Journal().Record(journal.Event{Kind: journal.Run, Outcome: journal.OK, Summary: text})
+	}
+	note("before the break")
+	b.sees(".row", "before the break")
+	gate.shut()
+	b.sees("#banner", "The server does not answer")
+	note("during the break")
+	gate.to(s.Emulator().ControlURL())
+	b.sees(".row", "during the break")
+	b.until("no banner", "document.querySelector('#banner').innerText === ''")
+	b.types("Filter", "the break")
+	b.sees(".hint", "2 of")
+	b.forget() // of requests that failed
+}
+
+// A server that ends, and another one at the same address: the page says what to do.
+func TestAServerThatEnds(t *testing.T) {
+	s := labOf(t, nil)
+	gate := newGate(t, s.Emulator().ControlURL())
+	b := newBrowser(t)
+	b.do(chromedp.Navigate(strings.Replace(link(t, s), s.Emulator().ControlURL(), gate.url, 1)))
+	b.sees("article", "my-radix-app-dev")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.Emulator().Close(ctx); err != nil {
+		t.Errorf("the open stream keeps the server from ending: %v", err)
+	}
+	b.sees("#banner", "The server does not answer")
+	b.sees("article", "my-radix-app-dev")
+	gate.to(labOf(t, nil).Emulator().ControlURL())
+	b.sees("#banner", "Run wiemu console")
+	b.forget()
+}
+
+// hostile is a name that does something if a page takes it for markup, or for an address.
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>javascript:alert(3)`
+
+func TestHostileNamesAreText(t *testing.T) {
+	s := labOf(t, func(o *session.Options) {
+		o.Emulator.Config.Identities[0].Name = hostile
+		o.Emulator.Config.Applications = []config.Application{{Principal: config.Principal{Name: hostile + " app", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}, Secrets: []config.Secret{{Value: "not-a-real-secret"}}}}
+		o.Workloads[0].Component, o.Workloads[0].Environment, o.Workloads[0].Application = hostile, hostile, hostile
+	})
+	e := s.Emulator()
+	if err := e.Directory().Update(config.DefaultTenant, clientID, func(p *directory.Principal) error {
+		p.FederatedCredentials = append(p.FederatedCredentials, directory.FederatedCredential{Name: "hostile", Issuer: "https://elsewhere.example/" + url.PathEscape("<script>"), Subject: hostile, Audience: hostile})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.Journal().Record(journal.Event{
+		Kind: hostile, Outcome: journal.Denied, Summary: hostile, Component: hostile, Workload: hostile, Issuer: hostile, Subject: hostile, Audience: []string{hostile}, Kid: hostile, JTI: hostile,
+		ClientID: hostile, Identity: hostile, TraceID: hostile, UTI: hostile, Resource: hostile, Host: hostile, Method: hostile, Path: hostile, Status: 400, Error: hostile, Message: hostile + " message",
+		Checks: []journal.Check{{Name: hostile, Expected: hostile, Presented: hostile, Note: hostile, Outcome: journal.Failed}}, Meaning: hostile, Remedy: hostile,
+		Nearest: &journal.Nearest{Credential: hostile, Differences: []journal.Difference{{Field: hostile, Expected: hostile, Presented: hostile, Kind: hostile, Fix: hostile}}},
+		Detail:  map[string]string{journal.DetailNote: hostile, journal.DetailRemark: hostile},
+		Program: &journal.Program{PID: 1, Name: hostile},
+	})
+	b := open(t, s)
+	for page, at := range map[string]string{"workloads": "article h3", "trust": "table", "trust/" + clientID: "table", "trust/" + clientID + "/add": "select", "live": ".row", "token": "select", "steer": "select", "resources": "article", "errors": "details"} {
+		b.goTo(page)
+		b.until("page "+page, fmt.Sprintf("document.querySelector(%q) !== null", at))
+	}
+	b.goTo("live")
+	b.sees(".refusals a", hostile)
+	b.click(".refusals a span", hostile)
+	b.sees(".panel", hostile+" message")
+	b.goTo("token")
+	b.types("Token", encoded(`{"alg":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`"}`)+"."+encoded(`{"iss":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`","__proto__":{"x":1}}`)+".c2ln")
+	b.click("button", "Look at it")
+	b.sees("table", hostile)
+	b.goTo("errors/" + url.PathEscape(hostile))
+	if made := eval[int](b, "document.querySelectorAll('main script, main img, main iframe').length"); made != 0 {
+		t.Errorf("%d elements were made of names", made)
+	}
+	b.quiet()
+}
+
+// Two browsers see the same lab, each by a link of its own.
+func TestTwoBrowsers(t *testing.T) {
+	s := labOf(t, nil)
+	one, two := open(t, s), open(t, s)
+	one.goTo("steer")
+	one.types("By", "25h")
+	one.sees(".command", "wiemu clock advance 25h")
+	one.click("button", "Advance")
+	one.sees(".outcome", "2026-01-16 09:00:00")
+	two.sees("#clock", "2026-01-16 09:00:00")
+	one.quiet()
+	two.quiet()
+}
+
+// Each form of Steer does what its command line says.
+func TestSteering(t *testing.T) {
+	s := labOf(t, nil)
+	if _, err := s.Workload(t.Context(), web("dev")); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, s)
+	b.goTo("steer")
+	b.sees("table", "signing")
+
+	b.types("To", "2026-01-20T08:00:00Z")
+	b.click("button", "Set")
+	b.sees(".outcome", "2026-01-20 08:00:00")
+	b.types("To", "2020-01-20T08:00:00Z")
+	b.click("button", "Set")
+	b.sees(".outcome.bad", "2020-01-20")
+	b.types("Times as fast", "0.001")
+	b.click("button", "Run")
+	b.sees("#clock", "runs 0.001 times as fast")
+	b.click("button", "Freeze")
+	b.sees("#clock", "stands still")
+	b.chooses("Part", "entra")
+	b.click("button", "Skew")
+	b.sees("#clock", "entra +5m")
+
+	b.chooses("Key ring", "blue")
+	b.click("button", "Do it")
+	b.sees("table", "published")
+	b.chooses("What", "Rotate")
+	b.sees(".command", "wiemu keys rotate blue")
+	b.click("button", "Do it")
+	b.sees("table", "retired")
+	b.chooses("What", "Remove")
+	b.click("button", "Do it")
+	b.sees(".outcome", "is removed")
+
+	b.chooses("Fault", "throttled")
+	b.types("retry-after", "3s")
+	b.click("summary", "Which calls, and when")
+	b.types("for resource", "entra")
+	b.types("Count", "2")
+	b.sees(".command", "wiemu fault inject throttled --for resource=entra --count 2 retry-after=3s")
+	b.click("button", "Inject")
+	b.sees("table", "0 of 0 calls")
+	exchange429(t, s)
+	b.sees("table", "1 of 1 calls")
+	b.click("button", "Clear f1")
+	b.sees("p", "No fault is injected.")
+
+	b.chooses("Workload", "my-radix-app-dev")
+	b.chooses("Issuer", "green")
+	b.sees(".command", "wiemu move --namespace my-radix-app-dev --service-account web-sa --to green")
+	b.click("button", "Move")
+	b.sees(".outcome", "1 pod moved")
+	b.click("button", "Revoke")
+	b.sees(".outcome", "has its sessions revoked")
+	b.forget() // the browser logs the answer with status 400
+}
+
+// exchange429 makes a request that the fault hits.
+func exchange429(t *testing.T, s *session.Session) {
+	t.Helper()
+	resp, err := s.Client().PostForm("https://login.microsoftonline.com/"+config.DefaultTenant+"/oauth2/v2.0/token", url.Values{"grant_type": {"client_credentials"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusTooManyRequests {
+		t.Fatal(resp.Status)
+	}
+}
+
+// A token is looked at in plain words, and kept nowhere.
+func TestATokenIsLookedAt(t *testing.T) {
+	s := labOf(t, nil)
+	b := open(t, s)
+	b.goTo("token")
+	b.chooses("Or take a new service-account token of", "my-radix-app-dev")
+	b.sees("main", "refused with AADSTS700213")
+	b.sees("main", "by a key of blue, which is signing")
+	b.sees("main", "It expires in 1 h.")
+	b.sees("table", "system:serviceaccount:my-radix-app-dev:web-sa")
+	b.chooses("Or take a new service-account token of", "my-radix-app-prod")
+	b.sees("main", "Every check passes.")
+	if eval[int](b, "localStorage.length + sessionStorage.length") != 0 {
+		t.Error("the page stores something")
+	}
+	for _, e := range s.Journal().Events() {
+		if e.Kind == journal.Exchange {
+			t.Errorf("looking at a token is journaled: %s", e.Summary)
+		}
+	}
+	b.types("Token", "not a token")
+	b.click("button", "Look at it")
+	b.sees(".wrong", "expected a JWT of three parts")
+	b.forget() // the browser logs the answer with status 400
+}
+
+func TestErrorsAndResources(t *testing.T) {
+	s := labOf(t, nil)
+	if code := exchange(t, s, web("prod")); code != 0 {
+		t.Fatal(code)
+	}
+	b := open(t, s)
+	b.goTo("errors")
+	b.types("Search codes and texts", "AADSTS700213")
+	b.sees(".error[open]", "What to change")
+	b.types("Search codes and texts", "expired")
+	b.sees(".error", "AADSTS700024")
+	b.goTo("resources")
+	b.sees("article", "mykeyvault.vault.azure.net")
+	b.sees("article", "mysecret")
+	b.sees("article .lasts", "web-identity GET /secrets/mysecret")
+	if eval[bool](b, "document.body.innerText.includes('the secret of wiemu')") {
+		t.Error("the page shows the value of a secret")
+	}
+	b.quiet()
+}
+
+// every page with something on it, for eyes and for axe.
+func everyPage(t *testing.T, visit func(b *tab, name string)) {
+	s := labOf(t, func(o *session.Options) {
+		o.Workloads = append(o.Workloads, workload.Spec{Workload: workload.Workload{Component: "orders", Namespace: "shop", ServiceAccount: "orders-sa", ClientID: "0b7a3e0a-8d0e-4c52-a0a1-5f7d3f1e2c3d"}})
+		o.Emulator.Config.Applications = []config.Application{{Principal: config.Principal{Name: "orders-api", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}, Secrets: []config.Secret{{Value: "not-a-real-secret"}}}}
+	})
+	for range 3 {
+		exchange(t, s, web("dev"))
+	}
+	exchange(t, s, web("prod"))
+	exchange(t, s, web("dev"))
+	b := open(t, s)
+	refused := ""
+	for _, e := range s.Journal().Events() {
+		if e.Code == 700213 {
+			refused = e.ID
+		}
+	}
+	for _, p := range []struct{ name, page, at string }{
+		{"workloads", "workloads", "article"}, {"trust", "trust", "table"}, {"identity", "trust/" + clientID, "table"}, {"application", "trust/6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11", "dl"},
+		{"add-credential", "trust/" + clientID + "/add", "form"}, {"live", "live", ".row"}, {"refusal", "live/" + refused, ".panel .chain"},
+		{"token", "token", "form"}, {"steer", "steer", ".steer"}, {"resources", "resources", "article"}, {"errors", "errors", "details"},
+	} {
+		b.goTo(p.page)
+		b.until("page "+p.page, fmt.Sprintf("document.querySelector(%q) !== null", p.at))
+		if p.name == "token" {
+			b.chooses("Or take a new service-account token of", "my-radix-app-dev")
+			b.sees("main", "refused with AADSTS700213")
+		}
+		visit(b, p.name)
+	}
+	b.quiet()
+}
+
+// With -screenshots DIR every page is drawn, light and dark, wide and narrow.
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("no -screenshots DIR")
+	}
+	everyPage(t, func(b *tab, name string) {
+		for _, dark := range []bool{false, true} {
+			for width, size := range map[int64]string{1280: "wide", 390: "narrow"} {
+				b.dark(dark)
+				b.do(chromedp.EmulateViewport(width, 900), chromedp.Sleep(300*time.Millisecond)) // wall time: it is drawn again
+				shot, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+				if err != nil {
+					t.Fatal(err)
+				}
+				scheme := map[bool]string{true: "dark", false: "light"}[dark]
+				if err := os.WriteFile(filepath.Join(*screenshots, name+"-"+size+"-"+scheme+".png"), shot, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		b.dark(false)
+		b.size(1280, 900)
+	})
+}
+
+// No page is wider than a phone.
+func TestPagesFitAPhone(t *testing.T) {
+	everyPage(t, func(b *tab, name string) {
+		b.size(360, 740)
+		if over := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+			t.Errorf("page %s is %d pixels wider than a phone", name, over)
+		}
+		b.size(1280, 900)
+	})
+}
+
+// violation is what axe finds.
+type violation struct {
+	ID    string `json:"id"`
+	Help  string `json:"help"`
+	Nodes []struct {
+		HTML    string `json:"html"`
+		Summary string `json:"failureSummary"`
+	} `json:"nodes"`
+}
+
+// axe finds nothing on any page, light and dark.
+func TestAxeFindsNothing(t *testing.T) {
+	axe := axeSource(t)
+	everyPage(t, func(b *tab, name string) {
+		eval[bool](b, axe+"; true")
+		for _, dark := range []bool{false, true} {
+			b.dark(dark)
+			for _, v := range eval[[]violation](b, "axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations)") {
+				for _, n := range v.Nodes[:min(3, len(v.Nodes))] {
+					t.Errorf("page %s, dark %v: %s: %s\n%s\n%s", name, dark, v.ID, v.Help, n.HTML, n.Summary)
+				}
+			}
+		}
+		b.dark(false)
+	})
+}
+
+// axeSource is axe-core, from npm. Without npm the test is left out, unless WIEMU_REQUIRE demands it.
+func axeSource(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "axe", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--silent", "--no-audit", "--no-fund")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if os.Getenv("WIEMU_REQUIRE") != "" {
+			t.Fatalf("npm ci: %v: %s", err, out)
+		}
+		t.Skipf("axe-core cannot be had from npm: %v: %s", err, out)
+	}
+	source, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
