@@ -60,6 +60,15 @@ func TestLightProgramsDoNotLinkPackageTesting(t *testing.T) {
 	}
 }
 
+// What drives a browser is for tests alone.
+func TestProgramsDriveNoBrowser(t *testing.T) {
+	for _, dependency := range dependencies(t, module+"cmd/...", module+"harness/...", module+"scenarios/...") {
+		if strings.HasPrefix(dependency, "github.com/chromedp/") {
+			t.Errorf("a program links %s", dependency)
+		}
+	}
+}
+
 func TestImportsRunDownOnly(t *testing.T) {
 	programs := []string{"harness", "scenarios", "cmd", "internal/session", "internal/backend", "internal/run", "internal/process", "internal/scenario", "internal/recording", "internal/cli"}
 	for room, above := range map[string][]string{

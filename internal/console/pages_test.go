@@ -347,6 +347,7 @@ func TestHostileNamesAreText(t *testing.T) {
 	b.goTo("live")
 	b.sees(".refusals a", hostile)
 	b.click(".refusals a span", hostile)
+	b.click(".panel summary", "What the client got")
 	b.sees(".panel", hostile+" message")
 	b.goTo("token")
 	b.types("Token", encoded(`{"alg":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`"}`)+"."+encoded(`{"iss":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`","__proto__":{"x":1}}`)+".c2ln")

@@ -64,7 +64,6 @@ type Identity struct {
 	ObjectID   string         `json:"objectId"`
 	ResourceID string         `json:"resourceId,omitempty"`
 	Disabled   bool           `json:"disabled,omitempty"`
-	UsedBy     []string       `json:"usedBy,omitempty"` // names of workloads
 
 	FederatedCredentials []directory.FederatedCredential `json:"federatedCredentials"`
 	Secrets              []Secret                        `json:"secrets,omitempty"`
@@ -94,17 +93,17 @@ func (s *Server) identities(*http.Request) (any, error) {
 	for _, t := range s.lab.Directory().Tenants() {
 		shown := Tenant{ID: t.ID, DisplayName: t.DisplayName, Domains: t.Domains, Identities: []Identity{}}
 		for _, p := range s.lab.Directory().Principals(t.ID) {
-			shown.Identities = append(shown.Identities, s.identityOf(p))
+			shown.Identities = append(shown.Identities, identityOf(p))
 		}
 		all = append(all, shown)
 	}
 	return all, nil
 }
 
-func (s *Server) identityOf(p *directory.Principal) Identity {
+func identityOf(p *directory.Principal) Identity {
 	i := Identity{
 		Kind: p.Kind, Name: cmp.Or(p.DisplayName, p.ClientID), ClientID: p.ClientID, ObjectID: p.ObjectID, ResourceID: p.ResourceID, Disabled: p.Disabled,
-		UsedBy: s.lab.ClientNames(p.ClientID), FederatedCredentials: slices.Concat([]directory.FederatedCredential{}, p.FederatedCredentials),
+		FederatedCredentials: append([]directory.FederatedCredential{}, p.FederatedCredentials...),
 	}
 	for _, secret := range p.Secrets {
 		i.Secrets = append(i.Secrets, Secret{secret.ID, secret.DisplayName, hint(secret.Value), secret.Start, secret.End})

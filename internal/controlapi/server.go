@@ -130,6 +130,25 @@ func (s *Server) Handle(method, path string, a Action) {
 	})
 }
 
+// Routes returns the method and path of everything that the API answers, such as GET
+// /v1/status, sorted.
+func (s *Server) Routes() ([]string, error) {
+	var all []string
+	err := s.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		methods, err := route.GetMethods()
+		for _, method := range methods {
+			all = append(all, method+" "+path)
+		}
+		return err
+	})
+	slices.Sort(all)
+	return all, err
+}
+
 // withBody returns an action that decodes the body of its request.
 func withBody[T any](do func(*http.Request, T) (any, error)) Action {
 	return func(r *http.Request) (any, error) {

@@ -16,9 +16,11 @@ export function show(main, [code]) {
     const found = all.filter((e) => {
       const text = `${e.code} ${e.error} ${e.text} ${e.meaning} ${e.remedy}`.toLowerCase();
       return words.every((w) => text.includes(w));
-    }).sort((a, b) => met.has(b.code) - met.has(a.code));
+    });
+    const named = (e) => words.includes(String(e.code));
+    found.sort((a, b) => named(b) - named(a) || met.has(b.code) - met.has(a.code));
     count.textContent = `${found.length} of ${all.length} codes`;
-    list.replaceChildren(...found.map((e) => h('details', { class: 'error', open: found.length === 1 },
+    list.replaceChildren(...found.map((e) => h('details', { class: 'error', open: found.length === 1 || named(e) },
       h('summary', {}, h('strong', {}, `AADSTS${e.code}`), ' ', met.has(e.code) ? badge('bad', 'in this lab') : null, ' ', e.meaning),
       facts([['Text', h('code', {}, e.text)], ['Answer', `HTTP ${e.status} ${e.error}`], ['What to change', e.remedy], ['wiemu never answers with it', e.never], ['Source', `${e.source} (${e.confidence})`]]))));
   };

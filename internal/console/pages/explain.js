@@ -12,13 +12,17 @@ export function checks(all) {
     c.expected ? h('code', {}, c.expected) : c.outcome === 'passed' ? 'the same' : '', c.presented ? h('code', {}, c.presented) : '']));
 }
 
-// reasons are the parts of an explanation that an event has itself.
+// reasons are the parts of an explanation that an event has itself: what failed and what to
+// change first, then every check.
 export function reasons(e) {
+  const all = e.checks ?? [];
+  const failed = all.filter((c) => c.outcome === 'failed');
   return [
-    e.checks?.length ? h('section', {}, h('h3', {}, 'Checks, in the order they were made'), checks(e.checks)) : null,
+    failed.length ? h('section', {}, h('h3', {}, failed.length === 1 ? 'The check that failed' : 'The checks that failed'), checks(failed)) : null,
     e.nearest?.differences?.length ? h('section', {}, h('h3', {}, 'Nearest federated credential: ', h('code', {}, e.nearest.credential)), differences(e.nearest)) : null,
     e.meaning ? h('section', {}, h('h3', {}, 'What it means'), h('p', {}, e.meaning)) : null,
     e.remedy ? h('section', {}, h('h3', {}, 'What to change'), h('p', {}, e.remedy)) : null,
+    all.length ? h('details', { open: !failed.length }, h('summary', {}, `All ${all.length} checks, in the order they were made`), checks(all)) : null,
   ];
 }
 
@@ -27,9 +31,11 @@ export function reasons(e) {
 // page shows what the event itself says.
 export function explained(e) {
   const diagnosis = h('p', { class: 'diagnosis' });
+  const remark = h('p', {}, e.detail?.remark ? `On purpose: ${e.detail.remark}` : '');
   const chain = h('section', { hidden: true });
   ask('GET', `/v1/events/${encodeURIComponent(e.id)}`).then((x) => {
     diagnosis.textContent = x.diagnosis ? `${x.diagnosis.replace(/\.$/, '')}.` : '';
+    remark.hidden = Boolean(x.diagnosis); // which says it
     if (x.chain?.length > 1) {
       chain.hidden = false;
       chain.append(h('h3', {}, "The token's way"), h('ol', { class: 'chain' }, x.chain.map((c) => h('li', {},
@@ -40,7 +46,7 @@ export function explained(e) {
     h('h2', {}, badge(isRefusal(e) ? 'bad' : 'good', e.outcome), ' ', e.code ? `AADSTS${e.code}` : e.kind),
     diagnosis,
     h('p', { class: 'summary' }, e.summary),
-    e.detail?.remark ? h('p', {}, `On purpose: ${e.detail.remark}`) : null,
+    remark,
     e.detail?.note ? h('p', {}, `Note: ${e.detail.note}.`) : null,
     ...reasons(e),
     chain,

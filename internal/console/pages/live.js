@@ -1,6 +1,6 @@
 // Live: what happens, as it happens. Refusals come first; a click says why, check by check.
 import { badge, clockTime, h, input, select, time } from './dom.js';
-import { events, isRefusal, most } from './lab.js';
+import { events, isRefusal } from './lab.js';
 import { explained } from './explain.js';
 
 export const title = 'Live';
@@ -9,6 +9,8 @@ const kinds = [['', 'All kinds'], ['exchange', 'Exchanges'], ['access', 'Request
   ['directory', 'Directory'], ['clock', 'Clock'], ['fault', 'Faults'], ['run', 'Programs'], ['escape', 'Escapes'], ['token-review', 'Token reviews'], ['admission', 'Admission']];
 
 const rowHeight = 34; // pixels, as in console.css
+
+const texts = new WeakMap(); // what the filter looks for, by event
 
 // What the page was set to, for when it is shown again.
 const set = { text: '', kind: '', refusals: false };
@@ -37,8 +39,8 @@ export function show(main, [id]) {
     if (set.kind && e.kind !== set.kind) return false;
     if (set.refusals && !isRefusal(e)) return false;
     if (!set.text) return true;
-    e.haystack ??= Object.defineProperty(e, 'haystack', { enumerable: false, value: [e.summary, e.kind, e.workload, e.identity, e.clientId, e.resource, e.host, e.path, e.code && `AADSTS${e.code}`, e.error, e.id, e.traceId, e.correlationId, e.jti, e.uti, e.kid, e.issuer, e.subject].filter(Boolean).join('\n').toLowerCase() }).haystack;
-    return e.haystack.includes(set.text);
+    if (!texts.has(e)) texts.set(e, [e.summary, e.kind, e.workload, e.identity, e.clientId, e.resource, e.host, e.path, e.code && `AADSTS${e.code}`, e.error, e.id, e.traceId, e.correlationId, e.jti, e.uti, e.kid, e.issuer, e.subject].filter(Boolean).join('\n').toLowerCase());
+    return texts.get(e).includes(set.text);
   };
 
   // update looks at the events that are new; all is everything again.
@@ -103,6 +105,7 @@ export function show(main, [id]) {
     panel.hidden = !e;
     grid.closest('.split').classList.toggle('open', Boolean(e));
     if (e) panel.replaceChildren(h('button', { type: 'button', class: 'close', onclick: () => { choose(null); grid.focus(); } }, 'Close'), ...explained(e).filter(Boolean));
+    if (e && innerWidth <= 900) panel.scrollIntoView({ block: 'start' }); // it is above the events there
     const address = e ? `#/live/${encodeURIComponent(e.id)}` : '#/live';
     if (location.hash !== address) history.replaceState(null, '', address);
     draw();
@@ -157,5 +160,3 @@ export function show(main, [id]) {
     resized.disconnect();
   };
 }
-
-export { most };

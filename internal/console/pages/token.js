@@ -1,6 +1,6 @@
 // Token: what a token says, in plain words, and whom it would meet. It is sent to the lab of
 // this machine alone, and forgotten when the page is left.
-import { badge, facts, field, h, outcome, select, span, table } from './dom.js';
+import { badge, field, h, outcome, select, span, table } from './dom.js';
 import { ask, status } from './lab.js';
 import { checks, reasons } from './explain.js';
 
@@ -100,7 +100,7 @@ function met(seen) {
   const failed = (e.checks ?? []).some((c) => c.outcome === 'failed');
   return [
     h('p', {}, badge(failed ? 'bad' : 'good', failed ? `refused${e.code ? ` with AADSTS${e.code}` : ''}` : 'granted'), ` as ${seen.identity} (${seen.clientId}).`, failed ? ` ${e.summary}` : ' Every check passes.'),
-    ...(failed ? reasons(e) : [h('details', {}, h('summary', {}, 'Checks'), checks(e.checks ?? []))]),
+    ...(failed ? reasons(e) : [h('details', {}, h('summary', {}, `All ${e.checks?.length ?? 0} checks, in the order they were made`), checks(e.checks ?? []))]),
   ];
 }
 
@@ -117,7 +117,7 @@ function lifetime(seen) {
 function claims(caption, all) {
   return table(caption, ['Name', 'Value', 'What it means'], Object.entries(all).map(([name, value]) => {
     const words = moments.includes(name) && typeof value === 'number' ? `${meanings[name]}: ${moment(value)}` : meanings[name] ?? '';
-    return [h('code', {}, name), h('code', { class: 'value' }, typeof value === 'string' ? value : JSON.stringify(value, null, 1)), words];
+    return [h('code', { class: 'name' }, name), h('code', { class: 'value' }, typeof value === 'string' ? value : JSON.stringify(value, null, 1)), words];
   }));
 }
 
@@ -125,7 +125,5 @@ function moment(seconds) {
   const at = new Date(seconds * 1000);
   if (Number.isNaN(at.valueOf())) return 'no time';
   const apart = seconds - status.now() / 1000;
-  return `${at.toISOString().replace('T', ' ').replace('.000Z', ' UTC')}, ${apart > 0 ? `in ${span(apart)}` : `${span(apart)} ago`}`;
+  return `${at.toISOString().replace('T', ' ').replace('.000Z', ' UTC')}, ${Math.abs(apart) < 1 ? 'now' : apart > 0 ? `in ${span(apart)}` : `${span(apart)} ago`}`;
 }
-
-export { facts };

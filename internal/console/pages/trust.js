@@ -15,8 +15,11 @@ export function show(main, [clientId, what], query) {
 
 const kinds = { application: 'App registration', managedIdentity: 'Managed identity' };
 
+// identities are those of all tenants, with the names of the workloads that use them.
 async function identities() {
-  return (await ask('GET', '/v1/directory')).flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t })));
+  const [tenants, workloads] = await Promise.all([ask('GET', '/v1/directory'), ask('GET', '/v1/workloads/trust')]);
+  const usedBy = (i) => workloads.filter((w) => w.clientId === i.clientId).map((w) => `${w.component || w.serviceAccount} (${w.namespace})`);
+  return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: [...new Set(usedBy(i))].join(', ') })));
 }
 
 function failed(body, err) { body.replaceChildren(h('p', { class: 'outcome bad' }, err.message)); }
@@ -29,7 +32,7 @@ function list(body) {
       ...(all.length ? tenants.map((t) => h('section', {}, h('h2', {}, `Tenant ${t.displayName || t.domains?.[0] || t.id}`),
         table('Identities', ['Display name', 'Kind', 'Client ID', 'Federated credentials', 'Used by'], all.filter((i) => i.tenant.id === t.id).map((i) => [
           h('a', { href: `#/trust/${encodeURIComponent(i.clientId)}` }, i.name), h('span', {}, kinds[i.kind] ?? i.kind, i.disabled ? [' ', badge('bad', 'disabled')] : null),
-          h('code', {}, i.clientId), String(i.federatedCredentials.length), (i.usedBy ?? []).filter((n) => n !== i.name).join(', ')])))) :
+          h('code', {}, i.clientId), String(i.federatedCredentials.length), i.usedBy])))) :
         [h('p', { class: 'empty' }, 'No tenant has an identity yet. One is made when a workload uses its client ID.')]));
   });
   return async () => {
@@ -71,7 +74,7 @@ function essentials(i) {
     [app ? 'Object ID of the service principal' : 'Object (principal) ID', copyable(i.objectId, 'object ID')],
     ['Directory (tenant) ID', copyable(i.tenant.id, 'tenant ID')],
     ['Resource ID', i.resourceId ? copyable(i.resourceId, 'resource ID') : ''],
-    ['Used by', (i.usedBy ?? []).filter((n) => n !== i.name).join(', ')],
+    ['Used by', i.usedBy],
   ]);
 }
 
