@@ -3,7 +3,6 @@ package console_test
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -300,7 +299,7 @@ func TestClosingEndsStreams(t *testing.T) {
 	s.console.Close()
 	for stream.Scan() {
 	}
-	if err := stream.Err(); err != nil && err != io.EOF {
+	if err := stream.Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -124,7 +124,7 @@ func (s *Server) signature(raw string, token unverified.Token) journal.Check {
 			if key.ID != header.Kid || key.Private == nil {
 				continue
 			}
-			signed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+			signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 			if err == nil {
 				_, err = signed.Verify(key.Private.Public())
 			}
