@@ -61,6 +61,8 @@ type Principal struct {
 	FederatedCredentials []FederatedCredential `json:"federatedCredentials,omitempty"` // at most 20
 	Secrets              []Secret              `json:"secrets,omitempty"`              // applications only
 	Certificates         []Certificate         `json:"certificates,omitempty"`         // applications only
+
+	Graph *GraphObject `json:"graph,omitempty"` // what Microsoft Graph was told of it; nil for nothing
 }
 
 // Lifetime returns how long an access token issued to the principal is valid.
@@ -104,6 +106,8 @@ type Secret struct {
 	Value       string    `json:"value"`
 	Start       time.Time `json:"start,omitzero"` // if zero, it is valid from the start
 	End         time.Time `json:"end,omitzero"`   // if zero, it does not expire
+
+	OfServicePrincipal bool `json:"ofServicePrincipal,omitempty"` // it was given to the service principal, not to the app registration
 }
 
 // ValidAt reports whether the secret may be used at t.
@@ -116,6 +120,9 @@ type Certificate struct {
 	DER   []byte    `json:"der"`            // X.509
 	Start time.Time `json:"start,omitzero"` // defaults to that of the certificate
 	End   time.Time `json:"end,omitzero"`   // defaults to that of the certificate
+
+	DisplayName        string `json:"displayName,omitempty"`        // defaults to the subject of the certificate
+	OfServicePrincipal bool   `json:"ofServicePrincipal,omitempty"` // it was given to the service principal, not to the app registration
 }
 
 // ValidAt reports whether the certificate may be used at t.

@@ -21,5 +21,13 @@ func management() []Kind {
 			Parameters: []Parameter{{Name: "delay", Type: TypeDuration, Default: "30s", Description: "how long a new principal is not found, in lab time"}},
 			Example:    "principal-not-replicated delay=2m",
 		},
+		{
+			Name: faultkind.ObjectNotReplicated, Point: faultkind.AtObjectLookup, Selects: []string{selectClient, selectResource},
+			Summary: "Microsoft Graph does not find an object that was made a moment ago",
+			Description: "Microsoft Graph answers from copies of the directory, which a new application, service principal or federated credential reaches after a while: until then a request for it, or for anything below it, is answered with 404 Request_ResourceNotFound, and lists are without it. The token service knows it at once. " +
+				"Code that creates an application and goes on at once has to try again. Objects of wiemu.yaml have been there for long. Source: hashicorp/terraform-provider-azuread, internal/services/applications/applications.go, which asks again for this reason; microsoftgraph/microsoft-graph-docs-contrib#1547.",
+			Parameters: []Parameter{{Name: "delay", Type: TypeDuration, Default: "30s", Description: "how long a new object is not found, in lab time"}},
+			Example:    "object-not-replicated delay=2m",
+		},
 	}
 }

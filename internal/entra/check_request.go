@@ -369,7 +369,11 @@ func checkAssigned(_ context.Context, x *exchange) result {
 		return result{expected: "anybody", presented: x.principal.DisplayName}
 	}
 	f := result{expected: "an app role of " + x.target.name, presented: strings.Join(x.roles(), " ")}
-	if f.presented == "" {
+	switch {
+	case f.presented != "":
+	case x.assignedTo():
+		f.presented = "access without a role"
+	default:
 		f.presented = "none"
 		f.refusal = aadsts.NotAssigned(x.principal.ClientID, x.principal.DisplayName, x.target.appID, x.target.name)
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/resource/graph"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -166,7 +168,43 @@ func (x *exchange) roles() []string {
 	if _, azure := x.service.resources[x.target.appID]; azure && !x.target.graph {
 		return nil
 	}
-	return x.principal.AppRoles
+	if x.principal.Graph == nil || len(x.principal.Graph.Assigned) == 0 {
+		return x.principal.AppRoles
+	}
+	roles := slices.Clone(x.principal.AppRoles)
+	for _, a := range x.principal.Graph.Assigned {
+		if a.ResourceAppID != x.target.appID {
+			continue
+		}
+		if value := x.roleValue(a.RoleID); value != "" && !slices.Contains(roles, value) {
+			roles = append(roles, value)
+		}
+	}
+	return roles
+}
+
+// roleValue is the value of an app role of the token's resource; "" if it has no such role, or the
+// role is disabled or has no value.
+func (x *exchange) roleValue(id string) string {
+	if x.target.graph {
+		return graph.Permission(id)
+	}
+	p, ok := x.service.config.Directory.Principal(x.tenant.ID, x.target.appID)
+	if !ok || p.Graph == nil {
+		return ""
+	}
+	for _, r := range p.Graph.AppRoles {
+		if r.ID == id && r.Enabled {
+			return r.Value
+		}
+	}
+	return ""
+}
+
+// assignedTo reports whether the principal was given access to the token's resource, with a role
+// or without one.
+func (x *exchange) assignedTo() bool {
+	return x.principal.Graph != nil && slices.ContainsFunc(x.principal.Graph.Assigned, func(a directory.AppRoleAssignment) bool { return a.ResourceAppID == x.target.appID })
 }
 
 // managedIdentityResource is the Azure resource id as tokens spell it, with

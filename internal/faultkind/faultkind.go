@@ -30,6 +30,7 @@ const (
 	AtRedisCommand    = "Redis command"      // a connection of a cache that has logged in is about to answer a command
 	AtCredentialWrite = "credential write"   // Resource Manager is about to write a federated credential
 	AtPrincipalLookup = "principal lookup"   // Resource Manager looks for the principal of a role assignment
+	AtObjectLookup    = "object lookup"      // Microsoft Graph looks for an application, a service principal or a federated credential
 )
 
 // Faults of what Entra ID and the resources answer.
@@ -110,6 +111,7 @@ const (
 const (
 	ConcurrentWrites       = "concurrent-writes"
 	PrincipalNotReplicated = "principal-not-replicated"
+	ObjectNotReplicated    = "object-not-replicated"
 )
 
 // Faults of SQL servers.

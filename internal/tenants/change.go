@@ -280,3 +280,19 @@ func (d *Directory) FederatedCredentialsAsOf(tenantID, clientID string, at time.
 	}
 	return nil
 }
+
+// FederatedCredentialsChanged returns when the federated credentials of a principal changed last;
+// zero if they are as they have always been.
+func (d *Directory) FederatedCredentialsChanged(tenantID, clientID string) time.Time {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t, ok := d.byName[canonical(tenantID)]
+	if !ok {
+		return time.Time{}
+	}
+	e := t.byClient[canonical(clientID)]
+	if e == nil || len(e.changes) == 0 {
+		return time.Time{}
+	}
+	return e.changes[len(e.changes)-1].at
+}

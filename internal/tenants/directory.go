@@ -135,6 +135,11 @@ func (d *Directory) ApplicationByObjectID(tenantID, objectID string) (*directory
 	return d.find(tenantID, func(t *tenant) *entry { return t.byApplication[canonical(objectID)] })
 }
 
+// ApplicationByUniqueName returns the app registration with this unique name, ignoring case.
+func (d *Directory) ApplicationByUniqueName(tenantID, name string) (*directory.Principal, bool) {
+	return d.find(tenantID, func(t *tenant) *entry { return t.byUniqueName[canonical(name)] })
+}
+
 // ResourceByURI returns the principal with an identifier URI, ignoring case, or else with a
 // client id.
 func (d *Directory) ResourceByURI(tenantID, uri string) (*directory.Principal, bool) {

@@ -23,6 +23,7 @@ type tenant struct {
 	byApplication map[string]*entry // app registrations
 	byURI         map[string]*entry // identifier URIs in lower case
 	byResource    map[string]*entry // managed identities, by resource id in lower case
+	byUniqueName  map[string]*entry // app registrations, by unique name in lower case
 }
 
 // entry keeps a principal's place in the order while its value is replaced.
@@ -44,6 +45,7 @@ func newTenant(given directory.Tenant) *tenant {
 		byApplication: make(map[string]*entry, n),
 		byURI:         map[string]*entry{},
 		byResource:    map[string]*entry{},
+		byUniqueName:  map[string]*entry{},
 	}
 	t.info.Principals = nil
 	if t.info.DisplayName == "" {
@@ -83,6 +85,9 @@ func (t *tenant) put(p *directory.Principal, e *entry) {
 	if p.ResourceID != "" {
 		t.byResource[canonical(p.ResourceID)] = e
 	}
+	if p.Graph != nil && p.Graph.UniqueName != "" {
+		t.byUniqueName[canonical(p.Graph.UniqueName)] = e
+	}
 }
 
 func (t *tenant) remove(e *entry) {
@@ -101,6 +106,9 @@ func (t *tenant) unindex(p *directory.Principal) {
 	delete(t.byApplication, p.ApplicationObjectID)
 	for _, uri := range p.IdentifierURIs {
 		delete(t.byURI, canonical(uri))
+	}
+	if p.Graph != nil {
+		delete(t.byUniqueName, canonical(p.Graph.UniqueName))
 	}
 	if id := canonical(p.ResourceID); t.byResource[id] != nil && t.byResource[id].principal == p { // a configuration may give one id to several
 		delete(t.byResource, id)
@@ -122,6 +130,9 @@ func (t *tenant) conflict(p *directory.Principal, own *entry) error {
 	for _, uri := range p.IdentifierURIs {
 		taken(t.byURI[canonical(uri)], "identifierUris", uri)
 	}
+	if p.Graph != nil && p.Graph.UniqueName != "" {
+		taken(t.byUniqueName[canonical(p.Graph.UniqueName)], "uniqueName", p.Graph.UniqueName)
+	}
 	return found.err()
 }
 
@@ -134,6 +145,13 @@ func clone(p directory.Principal) directory.Principal {
 	p.Certificates = slices.Clone(p.Certificates)
 	for i, c := range p.Certificates {
 		p.Certificates[i].DER = slices.Clone(c.DER)
+	}
+	if p.Graph != nil {
+		g := *p.Graph
+		g.AppRoles, g.Owners = slices.Clone(g.AppRoles), slices.Clone(g.Owners)
+		g.ServicePrincipalOwners, g.Assigned = slices.Clone(g.ServicePrincipalOwners), slices.Clone(g.Assigned)
+		g.Application, g.ServicePrincipal = maps.Clone(g.Application), maps.Clone(g.ServicePrincipal)
+		p.Graph = &g
 	}
 	return p
 }

@@ -78,7 +78,7 @@ func (c *call) denied(roles []string) *resource.Failure {
 		grant, which = roles[0], "It takes one of the application permissions "+strings.Join(roles, ", ")+", of which the first is the least. "
 	}
 	remedy := which + "Grant it in wiemu.yaml, and get a new token, whose roles claim has it: " + c.grant(grant)
-	if !c.emulated() { // worth knowing before the permission is granted
+	if !c.known { // worth knowing before the permission is granted
 		remedy = fmt.Sprintf("wiemu does not emulate %s %s: with the permission, the answer is 501 wiemu_NotEmulated. %s", c.Request.Method, httppath.Original(c.Request), remedy)
 	}
 	return resource.Fail(
@@ -102,16 +102,12 @@ func (c *call) grant(role string) string {
 
 // notEmulated says that the answer is wiemu's and not Graph's, so that it is taken
 // neither for a bug of the client nor for what Graph would answer.
-func (c *call) notEmulated() *resource.Failure {
-	return notEmulated(c.Request.Method + " " + httppath.Original(c.Request))
-}
-
 func notEmulated(what string) *resource.Failure {
 	return resource.Fail(
 		http.StatusNotImplemented, "wiemu_NotEmulated",
-		fmt.Sprintf("This is wiemu's answer, not Microsoft Graph's: wiemu does not emulate %s. It reads organization, servicePrincipals, applications and their federatedIdentityCredentials, and changes nothing.", what),
+		fmt.Sprintf("This is wiemu's answer, not Microsoft Graph's: wiemu does not emulate %s. It has organization, applications and servicePrincipals, with their credentials, owners and app role assignments.", what),
 		"The client asked for a part of Microsoft Graph that wiemu does not emulate. Its token and its permissions were good.",
-		"Leave this request out of what is tried with wiemu. What the directory holds is changed in wiemu.yaml.",
+		"Leave this request out of what is tried with wiemu.",
 	)
 }
 

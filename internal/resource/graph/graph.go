@@ -1,17 +1,17 @@
-// Package graph answers as Microsoft Graph does for what a service principal usually
-// reads: the organization, service principals, applications and their federated
-// credentials, from the directory, for callers with the application permissions that
-// Graph's reference names. It changes nothing and has no users: requests for anything
-// else are answered with 501 and a code that names wiemu, after the caller's permissions
-// have been checked.
+// Package graph answers as Microsoft Graph does for the organization and for applications and
+// service principals with their credentials, owners and app roles: it reads and changes the
+// directory, for callers with the application permissions that Graph's reference names. It has no
+// users and groups: requests for anything else are answered with 501 and a code that names wiemu,
+// after the caller's permissions have been checked.
 package graph
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,72 +35,104 @@ func Description() resource.Description {
 }
 
 // Service serves the directory. It is safe for concurrent use.
-type Service struct{ kit resource.Kit }
+type Service struct {
+	kit resource.Kit
+
+	making  sync.Mutex // one object at a time is looked for and made
+	deleted deleted
+
+	requests func() http.Handler // what answers one request, made when it is asked for first
+}
 
 // New makes a service over the kit's directory. Changes of the directory show at once.
-func New(k resource.Kit) *Service { return &Service{k} }
+func New(k resource.Kit) *Service {
+	s := &Service{kit: k}
+	s.requests = sync.OnceValue(s.handler)
+	return s
+}
 
 // Handler serves Graph's host, v1.0 and beta alike.
-func (s *Service) Handler() http.Handler {
+func (s *Service) Handler() http.Handler { return s.requests() }
+
+func (s *Service) handler() http.Handler {
 	var routes []resource.Route
-	for _, to := range readable() {
-		routes = append(routes, resource.Route{Path: `/{version:v1\.0|beta}` + to.path + `{slash:/?}`, Begin: s.begin(to)})
+	for path, methods := range s.byPath() {
+		routes = append(routes, resource.Route{Path: `/{version:v1\.0|beta}` + path + `{slash:/?}`, Begin: s.begin(methods)})
 	}
-	return s.kit.Handler(routes, s.begin(route{serve: (*call).unknown}))
+	// The longest first: a fixed segment before one that is an id.
+	slices.SortFunc(routes, func(a, b resource.Route) int {
+		return cmp.Or(cmp.Compare(strings.Count(a.Path, "{"), strings.Count(b.Path, "{")), cmp.Compare(a.Path, b.Path))
+	})
+	return s.kit.Handler(routes, s.begin(nil))
 }
 
-type route struct {
-	path  string // in lower case, below the version; an id in parentheses is a key in OData's form
-	verb  string // for people; "": the method and the path
-	roles []string
-	serve func(*call) (entity, *resource.Failure)
-}
-
-// The application permissions that Graph's reference names, the least first.
-// Source: microsoft-graph-docs-contrib, api-reference/v1.0/includes/permissions,
-// application-list, serviceprincipal-list, application-list-federatedidentitycredentials
-// and organization-get (organization-list has Directory.Read.All alone there, an older
-// page); that permission to write the directory includes reading it is inferred.
-func readers() (applications, credentials, organization []string) {
-	applications = []string{"Application.Read.All", "Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
-	credentials = []string{"Application.Read.All", "Application.ReadWrite.OwnedBy", "Application.ReadWrite.All"}
-	organization = []string{"Organization.Read.All", "Directory.Read.All", "Organization.ReadWrite.All", "Directory.ReadWrite.All"}
-	return applications, credentials, organization
-}
-
-// readable lists what is served, with the application permissions for it.
-func readable() []route {
-	applications, credentials, organization := readers()
-	return []route{
-		{"/organization", "list organization", organization, (*call).organizations},
-		{"/organization/{id}", "get organization", organization, (*call).organization},
-		{"/me", "get me", nil, (*call).me},
-		{"/me/{rest:.*}", "get me", nil, (*call).me},
-
-		{"/serviceprincipals", "list service principals", applications, (*call).servicePrincipals},
-		{"/serviceprincipals({key})", "get service principal", applications, (*call).servicePrincipal},
-		{"/serviceprincipals/{id}", "get service principal", applications, (*call).servicePrincipal},
-
-		{"/applications", "list applications", applications, (*call).applications},
-		{"/applications({key})", "get application", applications, (*call).application},
-		{"/applications/{id}", "get application", applications, (*call).application},
-		{"/applications({key})/federatedidentitycredentials", "list federated credentials", credentials, (*call).federatedCredentials},
-		{"/applications/{id}/federatedidentitycredentials", "list federated credentials", credentials, (*call).federatedCredentials},
-		{"/applications({key})/federatedidentitycredentials/{credential}", "get federated credential", credentials, (*call).federatedCredential},
-		{"/applications/{id}/federatedidentitycredentials/{credential}", "get federated credential", credentials, (*call).federatedCredential},
-		{"/applications({key})/federatedidentitycredentials({credentialkey})", "get federated credential", credentials, (*call).federatedCredential},
-		{"/applications/{id}/federatedidentitycredentials({credentialkey})", "get federated credential", credentials, (*call).federatedCredential},
+func (s *Service) byPath() map[string]map[string]operation {
+	paths := map[string]map[string]operation{}
+	for _, o := range operations() {
+		if paths[o.path] == nil {
+			paths[o.path] = map[string]operation{}
+		}
+		paths[o.path][o.method] = o
 	}
+	return paths
+}
+
+// operation is one thing that clients ask for.
+type operation struct {
+	method string
+	path   string // in lower case, below the version; see keyed
+	verb   string // for people; "": the method and the path
+	needs  grants
+	serve  func(*call) (resource.Answer, *resource.Failure)
+}
+
+// grants are the application permissions of which a caller has to have one.
+type grants struct {
+	roles []string // the least first; nil: any
+	also  []string // of these one, too; nil: none
+	own   bool     // an application may do it to itself without any
 }
 
 type call struct {
 	*resource.Call
-	kit   resource.Kit
-	route route
+	*Service
+	to    operation
+	known bool // to is one of the operations
+
+	late bool          // a fault lets new objects not be found
+	lag  time.Duration // how new
 }
 
-func (s *Service) begin(to route) func(*resource.Call) resource.Request {
-	return func(c *resource.Call) resource.Request { return &call{c, s.kit, to} }
+func (s *Service) begin(methods map[string]operation) func(*resource.Call) resource.Request {
+	return func(c *resource.Call) resource.Request {
+		method := c.Request.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		to, known := methods[method]
+		if !known {
+			to = operation{serve: (*call).unknown}
+		}
+		return &call{Call: c, Service: s, to: to, known: known}
+	}
+}
+
+// MaxBody implements resource.BodyService.
+func (s *Service) MaxBody(r *http.Request) int64 {
+	switch r.Method {
+	case http.MethodPut, http.MethodPost, http.MethodPatch:
+		return maxBody
+	}
+	return 0
+}
+
+// Unreadable implements resource.BodyService.
+func (s *Service) Unreadable() http.Handler {
+	return httppath.Fold(s.kit.Serve(func(c *resource.Call) resource.Request {
+		return &call{Call: c, Service: s, to: operation{serve: func(*call) (resource.Answer, *resource.Failure) {
+			return resource.Answer{}, unreadable("it is too long, or breaks off")
+		}}}
+	}))
 }
 
 func (c *call) Demand() (*resource.Want, *resource.Failure) { return c.kit.Want(""), nil }
@@ -109,30 +141,27 @@ func (c *call) Allow(refused *resource.Refusal) *resource.Failure {
 	if refused != nil {
 		return c.unauthorized(refused)
 	}
-	roles := c.route.roles
-	if !reading(c.Request) { // none that reads alone will do
-		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return !strings.Contains(role, "ReadWrite") })
-	}
-	if len(roles) == 0 {
+	if c.to.needs.own && c.itself() {
+		c.Check("permission", "none, for an application's own keys", cmp.Or(strings.Join(c.Caller.Roles, ", "), "none"), true)
 		return nil
 	}
-	if failed := c.demand(roles); failed != nil {
+	if len(c.to.needs.roles) == 0 {
+		return nil
+	}
+	if failed := c.demand(c.to.needs.roles); failed != nil {
 		return failed
 	}
-	if !reading(c.Request) {
-		return c.notEmulated()
+	if len(c.to.needs.also) > 0 {
+		return c.demand(c.to.needs.also)
 	}
 	return nil
 }
 
-func (c *call) Serve() (resource.Answer, *resource.Failure) {
-	found, failed := c.route.serve(c)
-	return resource.Answer{Body: found}, failed
-}
+func (c *call) Serve() (resource.Answer, *resource.Failure) { return c.to.serve(c) }
 
 func (c *call) Describe(e *journal.Event) (action string) {
-	action = c.route.verb
-	if !reading(c.Request) || action == "" {
+	action = c.to.verb
+	if action == "" {
 		action = c.Request.Method + " " + httppath.Original(c.Request)
 	}
 	e.Detail["action"] = action
@@ -141,13 +170,15 @@ func (c *call) Describe(e *journal.Event) (action string) {
 
 func reading(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// emulated reports whether a caller with the permission gets an answer of Graph's.
-func (c *call) emulated() bool { return reading(c.Request) && len(c.route.roles) > 0 }
+// holds reports whether the caller's token has one of the roles.
+func (c *call) holds(roles ...string) bool {
+	return slices.ContainsFunc(c.Caller.Roles, func(role string) bool { return slices.Contains(roles, role) })
+}
 
 // demand checks that the caller's token has one of the roles, or if there are none, any
 // application permission.
 func (c *call) demand(roles []string) *resource.Failure {
-	expected, held := strings.Join(roles, " or "), slices.ContainsFunc(c.Caller.Roles, func(role string) bool { return slices.Contains(roles, role) })
+	expected, held := strings.Join(roles, " or "), c.holds(roles...)
 	if len(roles) == 0 {
 		expected, held = "an application permission", len(c.Caller.Roles) > 0
 	}
@@ -155,6 +186,15 @@ func (c *call) demand(roles []string) *resource.Failure {
 		return c.denied(roles)
 	}
 	return nil
+}
+
+// header is a header of an answer.
+type header struct{ name, value string }
+
+// sent is an answer with headers of its own. Body is the JSON of an entity; nil for none.
+type sent struct {
+	body    any
+	headers []header
 }
 
 // Write implements resource.Request, with the headers that Graph sends.
@@ -168,24 +208,51 @@ func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *reso
 	h.Set("Request-Id", id)
 	h.Set("Client-Request-Id", client)
 	h.Set("X-Ms-Ags-Diagnostic", `{"ServerInfo":{"DataCenter":"North Europe","Slice":"E","Ring":"5","ScaleUnit":"001","RoleInstance":"DB1PEPF000509F1"}}`)
-	contentType, body := "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8", answer.Body
-	if failed != nil {
-		contentType = "application/json"
-		body = entity{{"error", entity{
-			{"code", failed.Code},
-			{"message", failed.Message},
-			{"innerError", entity{
-				{"date", c.kit.Clock.Now().Format("2006-01-02T15:04:05")},
-				{"request-id", id},
-				{"client-request-id", client},
-			}},
-		}}}
-	} else {
+	body := answer.Body
+	if more, ok := body.(sent); ok {
+		for _, m := range more.headers {
+			h.Set(m.name, m.value)
+		}
+		body = more.body
+	}
+	contentType := "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+	number, plain := body.(int)
+	begun, breaks := body.(broken)
+	switch {
+	case failed != nil:
+		contentType, body = "application/json", c.failure(failed, id, client)
+	case plain:
+		contentType = "text/plain"
+	}
+	if failed == nil {
 		h.Set("OData-Version", "4.0")
+	}
+	if body == nil {
+		w.WriteHeader(answer.Status)
+		return
 	}
 	h.Set("Content-Type", contentType)
 	w.WriteHeader(answer.Status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // the client has gone
+	switch {
+	case plain:
+		_, _ = w.Write(appendJSON(nil, number)) // the client has gone
+		return
+	case breaks:
+		body = c.failure(resource.Fail(http.StatusInternalServerError, "InternalServerError", "The property 'subject[Nullable=False]' of type 'Edm.String' has a null value, which is not allowed.", "", ""), id, client)
+		_, _ = w.Write([]byte(begun))
+	}
+	_, _ = w.Write(append(appendJSON(nil, body), '\n')) // the client has gone
+}
+
+// failure is the body of a refusal.
+func (c *call) failure(failed *resource.Failure, id, client string) entity {
+	return entity{{"error", entity{
+		{"code", failed.Code},
+		{"message", failed.Message},
+		{"innerError", entity{
+			{"date", c.kit.Clock.Now().Format("2006-01-02T15:04:05")},
+			{"request-id", id},
+			{"client-request-id", client},
+		}},
+	}}}
 }

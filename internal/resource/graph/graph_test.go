@@ -32,7 +32,7 @@ const (
 	webResource       = "/subscriptions/s/resourcegroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/web"
 )
 
-type lab struct {
+type bench struct {
 	clock     *clock.Lab
 	journal   *journals.Journal
 	tokens    *tokentest.Service
@@ -47,7 +47,7 @@ func tenant() directory.Tenant {
 			{Kind: directory.ManagedIdentity, ClientID: tokentest.ClientID, ObjectID: tokentest.ObjectID, DisplayName: "web", ResourceID: webResource},
 			{
 				Kind: directory.Application, ClientID: ordersID, ObjectID: ordersObject, ApplicationObjectID: ordersApplication, DisplayName: "Ole's orders",
-				IdentifierURIs: []string{"api://orders"}, AccessTokenVersion: 2, Disabled: true,
+				IdentifierURIs: []string{"api://orders"}, AccessTokenVersion: 2, Disabled: true, AppRoles: []string{"Mail.Read", "Own.Role"},
 				Secrets: []directory.Secret{{DisplayName: "ci", Value: "hunter2", End: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}},
 				FederatedCredentials: []directory.FederatedCredential{
 					{ID: trustID, Name: "dev-web", Issuer: "https://radix.oic.wiemu.test/t/u/", Subject: "system:serviceaccount:app-dev:web-sa", Audience: cloud.Public().TokenExchange},
@@ -58,7 +58,7 @@ func tenant() directory.Tenant {
 	}
 }
 
-func newLab(tb testing.TB, in directory.Tenant) *lab {
+func newLab(tb testing.TB, in directory.Tenant) *bench {
 	tb.Helper()
 	clk := clock.Stopped(tokentest.Start())
 	j, err := journals.New(clk, journals.Options{})
@@ -71,10 +71,10 @@ func newLab(tb testing.TB, in directory.Tenant) *lab {
 	}
 	tokens := tokentest.New(tb, clk)
 	service := graph.New(resource.Kit{Resource: graph.Description(), Directory: d, Tokens: resource.NewValidator(clk, tokens.Source(), resource.Options{}), Clock: clk, Journal: j})
-	return &lab{clk, j, tokens, d, service.Handler()}
+	return &bench{clk, j, tokens, d, service.Handler()}
 }
 
-func (l *lab) token(tb testing.TB, roles ...string) string {
+func (l *bench) token(tb testing.TB, roles ...string) string {
 	var claims tokentest.Claims
 	if len(roles) > 0 {
 		claims = tokentest.Claims{"roles": roles}
@@ -83,11 +83,11 @@ func (l *lab) token(tb testing.TB, roles ...string) string {
 }
 
 // administrator's token may read and write all that there is.
-func (l *lab) administrator(tb testing.TB) string {
+func (l *bench) administrator(tb testing.TB) string {
 	return l.token(tb, "Application.ReadWrite.All", "Directory.ReadWrite.All")
 }
 
-func (l *lab) ask(token, method, target string) *httptest.ResponseRecorder {
+func (l *bench) ask(token, method, target string) *httptest.ResponseRecorder {
 	target = strings.ReplaceAll(target, " ", "%20")
 	if !strings.HasPrefix(target, "https://") {
 		target = "https://graph.microsoft.com" + target
@@ -101,7 +101,7 @@ func (l *lab) ask(token, method, target string) *httptest.ResponseRecorder {
 	return w
 }
 
-func (l *lab) last() journal.Event {
+func (l *bench) last() journal.Event {
 	events := l.journal.Events()
 	return events[len(events)-1]
 }
@@ -135,7 +135,7 @@ func TestReads(t *testing.T) {
 		{"by an appId and another's name", "/v1.0/servicePrincipals?$filter=appId eq '" + ordersID + "' and displayName eq 'web'", 200, `"value":[]`},
 
 		{"applications have no managed identities", "/v1.0/applications?$select=appId", 200, `"value":[{"appId":"` + ordersID + `"}]`},
-		{"an application by object id", "/v1.0/applications/" + ordersApplication, 200, `"api":{"requestedAccessTokenVersion":2}`},
+		{"an application by object id", "/v1.0/applications/" + ordersApplication, 200, `"requestedAccessTokenVersion":2`},
 		{"an application by appId", "/v1.0/applications(appId='" + ordersID + "')", 200, `"secretText":null`},
 		{"an application by the id of its service principal", "/v1.0/applications/" + ordersObject, 404, "Request_ResourceNotFound"},
 		{"a managed identity is no application", "/v1.0/applications(appId='" + tokentest.ClientID + "')", 404, "Request_ResourceNotFound"},
@@ -154,7 +154,7 @@ func TestReads(t *testing.T) {
 		{"below me", "/v1.0/me/memberOf", 400, "delegated"},
 		{"an unknown segment", "/v1.0/Userz", 400, `"code":"BadRequest","message":"Resource not found for the segment 'Userz'."`},
 		{"what wiemu does not emulate", "/v1.0/Users", 501, `"code":"wiemu_NotEmulated","message":"This is wiemu's answer, not Microsoft Graph's: wiemu does not emulate GET /v1.0/Users.`},
-		{"nor below what it does", "/v1.0/applications/" + ordersApplication + "/owners", 501, "wiemu does not emulate GET /v1.0/applications/" + ordersApplication + "/owners."},
+		{"nor below what it does", "/v1.0/applications/" + ordersApplication + "/tokenIssuancePolicies", 501, "wiemu does not emulate GET /v1.0/applications/" + ordersApplication + "/tokenIssuancePolicies."},
 		{"nor by a key", "/v1.0/users('me')/messages", 501, "wiemu_NotEmulated"},
 		{"a version that is none", "/v3.0/organization", 400, "Invalid version: v3.0"},
 		{"the version alone", "/v1.0", 400, "segment ''"},
@@ -162,8 +162,25 @@ func TestReads(t *testing.T) {
 		{"a filter that breaks off", "/v1.0/applications?$filter=appId eq", 400, "Invalid filter clause: Syntax error at position 8 in 'appId eq'"},
 		{"a filter on nothing", "/v1.0/applications?$filter=colour eq 'red'", 400, "Could not find a property named 'colour' on type 'microsoft.graph.application'"},
 		{"a filter that is not supported", "/v1.0/applications?$filter=signInAudience eq 'x'", 400, "Request_UnsupportedQuery"},
-		{"an operator that is not supported", "/v1.0/applications?$filter=appId ne 'x'", 501, "wiemu does not emulate this $filter, only comparisons by eq that are joined by and."},
-		{"a function that is not supported", "/v1.0/applications?$filter=startswith(displayName,'x')", 501, "wiemu_NotEmulated"},
+		{"an advanced operator", "/v1.0/applications?$filter=appId ne 'x'", 400, "Unsupported or invalid query filter clause specified for property 'appId' of resource 'Application'."},
+		{"an operator that is not supported", "/v1.0/applications?$filter=appId gt 'x'", 501, "wiemu does not emulate this $filter, only comparisons by eq, ne, in, "},
+		{"a function that is not supported", "/v1.0/applications?$filter=length(displayName) eq 1", 501, "wiemu_NotEmulated"},
+		{"the beginning of a name", "/v1.0/applications?$filter=startswith(displayName,'OLE')&$select=appId", 200, `"value":[{"appId":"` + ordersID + `"}]`},
+		{"the beginning of an id", "/v1.0/applications?$filter=startswith(id,'x')", 400, "Request_UnsupportedQuery"},
+		{"by one of several", "/v1.0/servicePrincipals?$filter=displayName in ('web','x')&$select=appId", 200, `"value":[{"appId":"` + tokentest.ClientID + `"}]`},
+		{"by one or the other", "/v1.0/servicePrincipals?$filter=displayName eq 'x' or appId eq '" + ordersID + "'&$select=appId", 200, `"value":[{"appId":"` + ordersID + `"}]`},
+		{"by a service principal name", "/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:c eq 'api://orders')&$select=appId", 200, `"value":[{"appId":"` + ordersID + `"}]`},
+		{"by an identifier URI", "/v1.0/applications?$filter=identifierUris/any(s:s eq 'api://orders')&$select=appId", 200, `"value":[{"appId":"` + ordersID + `"}]`},
+		{"by an identifier URI that nobody has", "/v1.0/applications?$filter=identifierUris/any(s:s eq 'api://x')", 200, `"value":[]`},
+		{"Microsoft Graph itself", "/v1.0/servicePrincipals?$filter=appId eq '00000003-0000-0000-c000-000000000000'&$select=displayName,appRoles", 200, `"id":"1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9","isEnabled":true,"origin":"Application","value":"Application.ReadWrite.All"`},
+		{"sorted", "/v1.0/servicePrincipals?$orderby=displayName desc&$select=displayName", 200, `"value":[{"displayName":"web"},{"displayName":"Ole's orders"},{"displayName":"Microsoft Graph"}]`},
+		{"counted without the header", "/v1.0/applications/$count", 400, "$count is not currently supported."},
+		{"a count that is passed over", "/v1.0/applications?$count=true&$select=appId", 200, `#applications(appId)","value"`},
+		{"owners", "/v1.0/applications/" + ordersApplication + "/owners", 200, `#directoryObjects","value":[]`},
+		{"app roles that wiemu.yaml gives", "/v1.0/servicePrincipals/" + ordersObject + "/appRoleAssignments", 200, `"appRoleId":"810c84a8-4a9e-49e6-bf7d-12d183f40d01"`},
+		{"a directory object", "/v1.0/directoryObjects/" + ordersObject, 200, `"@odata.type":"#microsoft.graph.servicePrincipal","id":"` + ordersObject + `"`},
+		{"no directory object", "/v1.0/directoryObjects/99999999-0000-4000-8000-000000000001", 404, "Request_ResourceNotFound"},
+		{"deleted applications", "/v1.0/directory/deletedItems/microsoft.graph.application", 200, `"value":[]`},
 		{"an option that is not supported", "/v1.0/applications?$expand=owners", 501, "wiemu does not emulate the query option $expand, only $filter"},
 		{"select of nothing", "/v1.0/applications?$select=colour", 400, "Parsing OData Select and Expand failed: Could not find a property named 'colour' on type 'microsoft.graph.application'."},
 		{"a page of none", "/v1.0/applications?$top=0", 400, "Invalid page size specified: '0'. Must be between 1 and 999 inclusive."},
@@ -269,7 +286,8 @@ func TestPermissions(t *testing.T) {
 		{application + "/federatedIdentityCredentials", "Application.Read.All Application.ReadWrite.OwnedBy", "Directory.Read.All", 200},
 		{"/v1.0/users", "User.Read.All User.ReadWrite.All Directory.Read.All", "Application.Read.All User.ReadBasic.All", 501},
 		{"/v1.0/groups", "GroupMember.Read.All Group.Read.All", "User.Read.All", 501},
-		{application + "/owners", "Application.Read.All", "User.Read.All", 501},
+		{application + "/owners", "Application.Read.All", "User.Read.All", 200},
+		{application + "/tokenIssuancePolicies", "Application.Read.All", "User.Read.All", 501},
 		{"/v1.0/sites", "Sites.Read.All Mail.Read", "", 501},
 	} {
 		for _, role := range strings.Fields(row.roles) {
@@ -300,8 +318,8 @@ func TestARefusalSaysWhatGrantsIt(t *testing.T) {
 	l := newLab(t, in)
 	for _, row := range []struct{ client, target, want string }{
 		{tokentest.ClientID, "/v1.0/users", `identities: [{name: "web", clientId: ` + tokentest.ClientID + `, roles: [Mail.Read, User.Read.All]}]`},
-		{ordersID, "/v1.0/organization", `applications: [{name: "Ole's orders", clientId: ` + ordersID + `, roles: [Organization.Read.All]}]`},
-		{ordersID, "/v1.0/sites", `roles: [PERMISSION]}]`},
+		{ordersID, "/v1.0/organization", `applications: [{name: "Ole's orders", clientId: ` + ordersID + `, roles: [Mail.Read, Own.Role, Organization.Read.All]}]`},
+		{ordersID, "/v1.0/sites", `roles: [Mail.Read, Own.Role, PERMISSION]}]`},
 	} {
 		l.ask(l.tokens.Mint(t, "https://graph.microsoft.com", tokentest.Claims{"appid": row.client}), "GET", row.target)
 		e := l.last()
@@ -319,15 +337,17 @@ func TestARefusalSaysWhatGrantsIt(t *testing.T) {
 	}
 }
 
-func TestNothingCanBeChanged(t *testing.T) {
+// What is not emulated is refused to who may not do it anyway.
+func TestWhatCannotBeChanged(t *testing.T) {
 	l := newLab(t, tenant())
-	for _, method := range []string{"POST", "PATCH", "PUT", "DELETE"} {
-		w := l.ask(l.administrator(t), method, "/v1.0/applications/"+ordersApplication)
-		if w.Code != 501 || !strings.Contains(w.Body.String(), "wiemu does not emulate "+method+" /v1.0/applications/") {
-			t.Errorf("%s: %d %s", method, w.Code, w.Body)
+	for _, request := range []string{"PUT /v1.0/applications/" + ordersApplication, "POST /v1.0/applications/" + ordersApplication + "/extendLifecycle", "POST /v1.0/users"} {
+		method, target, _ := strings.Cut(request, " ")
+		w := l.ask(l.administrator(t), method, target)
+		if w.Code != 501 || !strings.Contains(w.Body.String(), "wiemu does not emulate "+request) {
+			t.Errorf("%s: %d %s", request, w.Code, w.Body)
 		}
-		if w := l.ask(l.token(t, "Application.Read.All", "Directory.Read.All"), method, "/v1.0/applications/"+ordersApplication); w.Code != 403 {
-			t.Errorf("%s by somebody who may read: %d %s", method, w.Code, w.Body)
+		if w := l.ask(l.token(t, "Application.Read.All", "Directory.Read.All"), method, target); w.Code != 403 {
+			t.Errorf("%s by somebody who may read: %d %s", request, w.Code, w.Body)
 		}
 	}
 	if w := l.ask(l.token(t), "POST", "/v1.0/me/sendMail"); w.Code != 400 {

@@ -1,9 +1,12 @@
 package graph
 
 import (
-	"bytes"
+	"cmp"
+	"crypto/sha1" // customKeyIdentifier is the thumbprint
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,14 +15,27 @@ import (
 
 // The kinds of object, with the properties that a directory can fill, in the
 // order of Graph's answers.
+// Source of applications and service principals: azure-cli, src/azure-cli/azure/cli/
+// command_modules/role/tests/latest/recordings (test_app_scenario.yaml of 2022-06 and
+// test_sp_credential.yaml of 2022-05).
 var organizationKind = collection{kind: "microsoft.graph.organization", prototype: organizationEntity(directory.Tenant{}), filterable: []string{"id", "displayName"}}
 
-var servicePrincipalKind = collection{kind: "microsoft.graph.servicePrincipal", prototype: servicePrincipalEntity("", &directory.Principal{}), filterable: []string{"id", "appId", "displayName", "accountEnabled", "servicePrincipalType"}}
+var servicePrincipalKind = collection{
+	kind: "microsoft.graph.servicePrincipal", prototype: servicePrincipalEntity("", &directory.Principal{}),
+	filterable: []string{"id", "appId", "displayName", "accountEnabled", "servicePrincipalType"}, texts: []string{"displayName"}, lists: []string{"servicePrincipalNames", "alternativeNames", "tags"},
+}
 
-var applicationKind = collection{kind: "microsoft.graph.application", prototype: applicationEntity(&directory.Principal{}), filterable: []string{"id", "appId", "displayName"}}
+var applicationKind = collection{
+	kind: "microsoft.graph.application", prototype: applicationEntity("", &directory.Principal{}),
+	filterable: []string{"id", "appId", "displayName", "uniqueName"}, texts: []string{"displayName"}, lists: []string{"identifierUris", "tags"},
+}
 
 // Only these three can be filtered by (azwi: pkg/cloud/graph.go).
-var federatedKind = collection{kind: "microsoft.graph.federatedIdentityCredential", prototype: federatedEntity(directory.FederatedCredential{}), filterable: []string{"id", "name", "subject"}, exact: true}
+var federatedKind = collection{kind: "microsoft.graph.federatedIdentityCredential", prototype: federatedEntity(directory.FederatedCredential{}, true), filterable: []string{"id", "name", "subject"}, exact: true}
+
+var assignmentKind = collection{kind: "microsoft.graph.appRoleAssignment", prototype: assignmentEntity(assignment{}), filterable: []string{"id", "principalId", "resourceId", "appRoleId"}}
+
+var objectKind = collection{kind: "microsoft.graph.directoryObject", prototype: entity{{"id", ""}, {"deletedDateTime", nil}, {"displayName", ""}, {"appId", ""}}, filterable: []string{"id", "displayName", "appId"}}
 
 func organizationEntity(t directory.Tenant) entity {
 	domains := []entity{}
@@ -41,86 +57,271 @@ func organizationEntity(t directory.Tenant) entity {
 	}
 }
 
-func servicePrincipalEntity(tenant string, p *directory.Principal) entity {
-	kind, alternative := "Application", []string{}
-	if p.Kind == directory.ManagedIdentity {
-		kind = "ManagedIdentity"
-		alternative = append(alternative, "isExplicit=True")
-		if p.ResourceID != "" {
-			alternative = append(alternative, p.ResourceID)
+// member is a property that clients write and nothing here depends on.
+type member struct {
+	name     string
+	form     form
+	fallback string // in JSON, what it is before it is written
+}
+
+// form is what the value of a property is, apart from null.
+type form int
+
+const (
+	anyText form = iota
+	boolean
+	texts
+	structure
+	structures
+)
+
+const info = `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`
+
+var applicationMembers = []member{
+	{"applicationTemplateId", anyText, "null"},
+	{"description", anyText, "null"},
+	{"groupMembershipClaims", anyText, "null"},
+	{"isDeviceOnlyAuthSupported", boolean, "null"},
+	{"isFallbackPublicClient", boolean, "null"},
+	{"notes", anyText, "null"},
+	{"serviceManagementReference", anyText, "null"},
+	{"signInAudience", anyText, `"AzureADMyOrg"`},
+	{"tags", texts, "[]"},
+	{"tokenEncryptionKeyId", anyText, "null"},
+	{"samlMetadataUrl", anyText, "null"},
+	{"defaultRedirectUri", anyText, "null"},
+	{"optionalClaims", structure, "null"},
+	{"servicePrincipalLockConfiguration", structure, "null"},
+	{"addIns", structures, "[]"},
+	{"api", structure, `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`},
+	{"info", structure, info},
+	{"parentalControlSettings", structure, `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`},
+	{"publicClient", structure, `{"redirectUris":[]}`},
+	{"requiredResourceAccess", structures, "[]"},
+	{"web", structure, `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false}}`},
+	{"spa", structure, `{"redirectUris":[]}`},
+}
+
+var servicePrincipalMembers = []member{
+	{"alternativeNames", texts, "[]"},
+	{"description", anyText, "null"},
+	{"homepage", anyText, "null"},
+	{"loginUrl", anyText, "null"},
+	{"logoutUrl", anyText, "null"},
+	{"notes", anyText, "null"},
+	{"notificationEmailAddresses", texts, "[]"},
+	{"preferredSingleSignOnMode", anyText, "null"},
+	{"replyUrls", texts, "[]"},
+	{"tags", texts, "[]"},
+	{"tokenEncryptionKeyId", anyText, "null"},
+	{"samlSingleSignOnSettings", structure, "null"},
+	{"addIns", structures, "[]"},
+	{"info", structure, info},
+}
+
+// memberValue is a property as it was written, or its fallback.
+func memberValue(written map[string]json.RawMessage, m member) any {
+	if value, ok := written[m.name]; ok {
+		if m.form == texts {
+			var list []string
+			if json.Unmarshal(value, &list) == nil && list != nil {
+				return list // so that any can filter by it
+			}
 		}
+		return value
 	}
-	var owner any = tenant
+	if m.form == texts {
+		return []string{}
+	}
+	return json.RawMessage(m.fallback)
+}
+
+// graphOf is what Graph was told of a principal.
+func graphOf(p *directory.Principal) *directory.GraphObject {
+	if p.Graph != nil {
+		return p.Graph
+	}
+	return &none
+}
+
+var none directory.GraphObject // never changed
+
+func servicePrincipalEntity(tenant string, p *directory.Principal) entity {
+	kind, owner := "Application", any(tenant)
+	g := graphOf(p)
+	names := append([]string{p.ClientID}, p.IdentifierURIs...)
 	if p.Kind == directory.ManagedIdentity {
-		owner = nil
+		kind, owner = "ManagedIdentity", nil
 	}
-	return entity{
+	e := entity{
 		{"id", p.ObjectID},
 		{"deletedDateTime", nil},
 		{"accountEnabled", !p.Disabled},
-		{"alternativeNames", alternative},
 		{"appDisplayName", p.DisplayName},
+		{"appDescription", nil},
 		{"appId", p.ClientID},
+		{"applicationTemplateId", nil},
 		{"appOwnerOrganizationId", owner},
+		{"appRoleAssignmentRequired", p.AssignmentRequired},
+		{"createdDateTime", date(servicePrincipalSince(p))},
+		{"disabledByMicrosoftStatus", nil},
 		{"displayName", p.DisplayName},
-		{"servicePrincipalNames", append([]string{p.ClientID}, p.IdentifierURIs...)},
+		{"servicePrincipalNames", names},
 		{"servicePrincipalType", kind},
-		{"signInAudience", "AzureADMyOrg"},
-		{"tags", []string{}},
-		{"appRoles", []any{}},
-		{"keyCredentials", []any{}},
-		{"passwordCredentials", []any{}},
+		{"signInAudience", memberValue(g.Application, member{"signInAudience", anyText, `"AzureADMyOrg"`})},
+		{"verifiedPublisher", json.RawMessage(`{"displayName":null,"verifiedPublisherId":null,"addedDateTime":null}`)},
+		{"appRoles", appRoleEntities(g.AppRoles)},
+		{"keyCredentials", keyCredentials(p, true, false)},
+		{"oauth2PermissionScopes", json.RawMessage("[]")},
+		{"passwordCredentials", passwordCredentials(p, true)},
+		{"resourceSpecificApplicationPermissions", json.RawMessage("[]")},
 	}
+	for _, m := range servicePrincipalMembers {
+		value := memberValue(g.ServicePrincipal, m)
+		if m.name == "alternativeNames" && p.Kind == directory.ManagedIdentity {
+			value = managedIdentityNames(p)
+		}
+		e = append(e, property{m.name, value})
+	}
+	return e
 }
 
-func applicationEntity(p *directory.Principal) entity {
-	var version any
-	if p.AccessTokenVersion != 0 {
-		version = p.AccessTokenVersion
+// servicePrincipalSince is when the service principal was made; zero if it has always been there.
+func servicePrincipalSince(p *directory.Principal) time.Time {
+	if at := graphOf(p).ServicePrincipalCreatedAt; !at.IsZero() {
+		return at
 	}
-	uris := append([]string{}, p.IdentifierURIs...)
-	return entity{
+	return p.CreatedAt
+}
+
+func managedIdentityNames(p *directory.Principal) []string {
+	names := []string{"isExplicit=True"}
+	if p.ResourceID != "" {
+		names = append(names, p.ResourceID)
+	}
+	return names
+}
+
+func applicationEntity(domain string, p *directory.Principal) entity {
+	g := graphOf(p)
+	var publisher, unique any
+	if domain != "" {
+		publisher = domain
+	}
+	if g.UniqueName != "" {
+		unique = g.UniqueName
+	}
+	e := make(entity, 0, 16+len(applicationMembers))
+	e = append(e, entity{
 		{"id", p.ApplicationObjectID},
 		{"deletedDateTime", nil},
 		{"appId", p.ClientID},
+		{"disabledByMicrosoftStatus", nil},
+		{"createdDateTime", date(p.CreatedAt)},
 		{"displayName", p.DisplayName},
-		{"identifierUris", uris},
-		{"signInAudience", "AzureADMyOrg"},
-		{"api", entity{{"requestedAccessTokenVersion", version}}},
-		{"appRoles", []any{}},
-		{"keyCredentials", keyCredentials(p)},
-		{"passwordCredentials", passwordCredentials(p)},
+		{"identifierUris", append([]string{}, p.IdentifierURIs...)},
+		{"publisherDomain", publisher},
+		{"uniqueName", unique},
+		{"certification", nil},
+		{"appRoles", appRoleEntities(g.AppRoles)},
+		{"keyCredentials", keyCredentials(p, false, false)},
+		{"passwordCredentials", passwordCredentials(p, false)},
+		{"verifiedPublisher", json.RawMessage(`{"displayName":null,"verifiedPublisherId":null,"addedDateTime":null}`)},
+	}...)
+	for _, m := range applicationMembers {
+		value := memberValue(g.Application, m)
+		if _, written := g.Application[m.name]; m.name == "api" && !written && p.AccessTokenVersion != 0 {
+			value = json.RawMessage(strings.Replace(m.fallback, `"requestedAccessTokenVersion":null`, `"requestedAccessTokenVersion":`+strconv.Itoa(p.AccessTokenVersion), 1))
+		}
+		e = append(e, property{m.name, value})
+	}
+	return e
+}
+
+func appRoleEntities(all []directory.AppRole) []entity {
+	entities := make([]entity, len(all))
+	for i, r := range all {
+		var value any
+		if r.Value != "" {
+			value = r.Value
+		}
+		entities[i] = entity{
+			{"allowedMemberTypes", append([]string{}, r.AllowedMemberTypes...)},
+			{"description", r.Description},
+			{"displayName", r.DisplayName},
+			{"id", r.ID},
+			{"isEnabled", r.Enabled},
+			{"origin", "Application"},
+			{"value", value},
+		}
+	}
+	return entities
+}
+
+// keyCredentials are the certificates, with themselves only if they are asked for by $select.
+func keyCredentials(p *directory.Principal, ofServicePrincipal, shown bool) []entity {
+	all := []entity{}
+	for _, c := range p.Certificates {
+		if c.OfServicePrincipal != ofServicePrincipal {
+			continue
+		}
+		all = append(all, keyCredential(c, shown))
+	}
+	return all
+}
+
+func keyCredential(c directory.Certificate, shown bool) entity {
+	var key any
+	if shown {
+		key = encodedKey(c.DER)
+	}
+	thumbprint := sha1.Sum(c.DER)
+	return entity{
+		{"customKeyIdentifier", strings.ToUpper(hex.EncodeToString(thumbprint[:]))},
+		{"displayName", cmp.Or(c.DisplayName, subject(c.DER))},
+		{"endDateTime", date(c.End)},
+		{"key", key},
+		{"keyId", c.ID},
+		{"startDateTime", date(c.Start)},
+		{"type", "AsymmetricX509Cert"},
+		{"usage", "Verify"},
 	}
 }
 
-func keyCredentials(p *directory.Principal) []entity {
-	all := []entity{}
-	for _, c := range p.Certificates {
-		all = append(all, entity{
-			{"endDateTime", date(c.End)},
-			{"keyId", c.ID},
-			{"startDateTime", date(c.Start)},
-			{"type", "AsymmetricX509Cert"},
-			{"usage", "Verify"},
-			{"key", nil},
-		})
+// subject is that of a certificate, as Graph names a key credential without a name.
+func subject(der []byte) string {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return ""
 	}
-	return all
+	return certificate.Subject.String()
 }
 
 // passwordCredentials never contains a secret, as in Graph.
-func passwordCredentials(p *directory.Principal) []entity {
+func passwordCredentials(p *directory.Principal, ofServicePrincipal bool) []entity {
 	all := []entity{}
 	for _, s := range p.Secrets {
-		all = append(all, entity{
-			{"displayName", s.DisplayName},
-			{"endDateTime", date(s.End)},
-			{"keyId", s.ID},
-			{"secretText", nil},
-			{"startDateTime", date(s.Start)},
-		})
+		if s.OfServicePrincipal == ofServicePrincipal {
+			all = append(all, passwordCredential(s, nil))
+		}
 	}
 	return all
+}
+
+func passwordCredential(s directory.Secret, text any) entity {
+	var name any
+	if s.DisplayName != "" {
+		name = s.DisplayName
+	}
+	return entity{
+		{"customKeyIdentifier", nil},
+		{"displayName", name},
+		{"endDateTime", date(s.End)},
+		{"hint", s.Value[:min(3, len(s.Value))]},
+		{"keyId", s.ID},
+		{"secretText", text},
+		{"startDateTime", date(s.Start)},
+	}
 }
 
 func date(t time.Time) any {
@@ -130,81 +331,28 @@ func date(t time.Time) any {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func federatedEntity(c directory.FederatedCredential) entity {
-	var description any
+// federatedEntity is a federated credential as v1.0 shows it, or as beta does, which knows of
+// flexible ones.
+func federatedEntity(c directory.FederatedCredential, beta bool) entity {
+	var description, subject, expression any
 	if c.Description != "" {
 		description = c.Description
 	}
-	return entity{
+	if c.ClaimsMatching == "" {
+		subject = c.Subject
+	} else {
+		expression = entity{{"value", c.ClaimsMatching}, {"languageVersion", 1}}
+	}
+	e := entity{
 		{"id", c.ID},
 		{"name", c.Name},
 		{"issuer", c.Issuer},
-		{"subject", c.Subject},
+		{"subject", subject},
 		{"description", description},
 		{"audiences", []string{c.Audience}},
 	}
-}
-
-type property struct {
-	name  string
-	value any
-}
-
-// entity is an object whose members keep their order.
-type entity []property
-
-func (e entity) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, p := range e {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(p.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(p.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
+	if beta {
+		e = append(e, property{"claimsMatchingExpression", expression})
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
-
-// get returns a member, its name in any case.
-func (e entity) get(name string) (property, bool) {
-	i := slices.IndexFunc(e, func(p property) bool { return strings.EqualFold(p.name, name) })
-	if i < 0 {
-		return property{}, false
-	}
-	return e[i], true
-}
-
-// only returns the members with these names, in the entity's order.
-func (e entity) only(names []string) entity {
-	return slices.DeleteFunc(slices.Clone(e), func(p property) bool { return !slices.Contains(names, p.name) })
-}
-
-// equals compares a member with a literal of a $filter. GUIDs and names ignore
-// case, as directory objects do; exact says that this one does not.
-func (e entity) equals(c comparison, exact bool) bool {
-	p, ok := e.get(c.property)
-	if !ok {
-		return false
-	}
-	switch v := p.value.(type) {
-	case string:
-		return v == c.value || !exact && strings.EqualFold(v, c.value)
-	case bool:
-		return c.value == map[bool]string{true: "true", false: "false"}[v]
-	case nil:
-		return c.value == "null"
-	default:
-		return false
-	}
+	return e
 }

@@ -1,234 +1,381 @@
 package graph
 
 import (
-	"iter"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
 
-func (c *call) organizations() (entity, *resource.Failure) {
-	return c.list(organizationKind, "organization", func(query) iter.Seq[entity] {
-		return func(yield func(entity) bool) {
-			if t, ok := c.kit.Directory.Tenant(c.Caller.Tenant); ok {
-				yield(organizationEntity(t))
-			}
-		}
+func (c *call) organizations() (resource.Answer, *resource.Failure) {
+	return c.list(organizationKind, "organization", func(query) objects {
+		t, _ := c.kit.Directory.Tenant(c.Caller.Tenant)
+		return entities([]entity{organizationEntity(t)})
 	})
 }
 
-func (c *call) organization() (entity, *resource.Failure) {
+func (c *call) organization() (resource.Answer, *resource.Failure) {
 	id := c.Vars["id"]
 	t, ok := c.kit.Directory.Tenant(c.Caller.Tenant)
 	if !ok || id != t.ID {
-		return nil, notFound(id)
+		return resource.Answer{}, notFound(id)
 	}
 	return c.one(organizationKind, "organization", organizationEntity(t))
 }
 
 // me is for users. The emulator's tokens are all an application's own.
-func (c *call) me() (entity, *resource.Failure) { return nil, notDelegated() }
+func (c *call) me() (resource.Answer, *resource.Failure) { return resource.Answer{}, notDelegated() }
 
-func (c *call) servicePrincipals() (entity, *resource.Failure) {
-	return c.list(servicePrincipalKind, "servicePrincipals", c.principals(func(p *directory.Principal) (entity, bool) {
-		return servicePrincipalEntity(c.Caller.Tenant, p), true
-	}, c.kit.Directory.PrincipalByObjectID))
+func (c *call) servicePrincipals() (resource.Answer, *resource.Failure) {
+	return c.list(servicePrincipalKind, "servicePrincipals", c.allServicePrincipals)
 }
 
-func (c *call) servicePrincipal() (entity, *resource.Failure) {
-	p, failed := c.principal(c.kit.Directory.PrincipalByObjectID)
+func (c *call) countServicePrincipals() (resource.Answer, *resource.Failure) {
+	return c.number(servicePrincipalKind, c.allServicePrincipals)
+}
+
+func (c *call) servicePrincipal() (resource.Answer, *resource.Failure) {
+	p, failed := c.principal()
 	if failed != nil {
-		return nil, failed
+		return resource.Answer{}, failed
 	}
-	return c.one(servicePrincipalKind, "servicePrincipals", servicePrincipalEntity(c.Caller.Tenant, p))
+	return c.one(servicePrincipalKind, "servicePrincipals", c.servicePrincipalEntity(p))
 }
 
-func (c *call) applications() (entity, *resource.Failure) {
-	return c.list(applicationKind, "applications", c.principals(func(p *directory.Principal) (entity, bool) {
-		return applicationEntity(p), p.Kind == directory.Application
-	}, c.kit.Directory.ApplicationByObjectID))
+func (c *call) applications() (resource.Answer, *resource.Failure) {
+	return c.list(applicationKind, "applications", c.allApplications)
 }
 
-func (c *call) application() (entity, *resource.Failure) {
+func (c *call) countApplications() (resource.Answer, *resource.Failure) {
+	return c.number(applicationKind, c.allApplications)
+}
+
+func (c *call) application() (resource.Answer, *resource.Failure) {
 	p, failed := c.registered()
 	if failed != nil {
-		return nil, failed
+		return resource.Answer{}, failed
 	}
-	return c.one(applicationKind, "applications", applicationEntity(p))
-}
-
-func (c *call) federatedCredentials() (entity, *resource.Failure) {
-	p, failed := c.registered()
-	if failed != nil {
-		return nil, failed
-	}
-	return c.list(federatedKind, federatedContext(p), func(query) iter.Seq[entity] {
-		return func(yield func(entity) bool) {
-			for _, f := range p.FederatedCredentials {
-				if !yield(federatedEntity(f)) {
-					return
-				}
+	e := c.applicationEntity(p)
+	if strings.Contains(c.Request.URL.Query().Get("$select"), "keyCredentials") { // then, and then alone, with the keys
+		for i := range e {
+			if e[i].name == "keyCredentials" {
+				e[i].value = keyCredentials(p, false, true)
 			}
 		}
-	})
+	}
+	return c.one(applicationKind, "applications", e)
 }
 
-// federatedCredential finds one by id or name.
-func (c *call) federatedCredential() (entity, *resource.Failure) {
-	p, failed := c.registered()
-	if failed != nil {
+func (c *call) applicationEntity(p *directory.Principal) entity {
+	return applicationEntity(c.domain(), p)
+}
+
+// domain is the tenant's initial one, which registrations have as their publisher's.
+func (c *call) domain() string {
+	t, _ := c.kit.Directory.Tenant(c.Caller.Tenant)
+	if len(t.Domains) == 0 {
+		return ""
+	}
+	return t.Domains[0]
+}
+
+func (c *call) servicePrincipalEntity(p *directory.Principal) entity {
+	return servicePrincipalEntity(c.Caller.Tenant, p)
+}
+
+// principal is the service principal that the path names.
+func (c *call) principal() (*directory.Principal, *resource.Failure) {
+	p, name, failed := c.named(c.kit.Directory.PrincipalByObjectID)
+	switch {
+	case failed != nil:
 		return nil, failed
+	case p == nil && name == c.graphPrincipal().ObjectID || p == nil && name == c.kit.Resource.AppID:
+		return c.graphPrincipal(), nil
+	case p == nil || p.NoServicePrincipal || c.hidden(servicePrincipalSince(p)):
+		return nil, notFound(name)
 	}
-	wanted := c.Vars["credential"]
-	if key, given := c.Vars["credentialkey"]; given {
-		var ok bool
-		if wanted, ok = keyed(key, "name"); !ok {
-			return nil, unknownSegment(httppath.Segment(c.Request, 3))
-		}
-	}
-	for _, f := range p.FederatedCredentials {
-		if f.ID == wanted || strings.EqualFold(f.Name, wanted) {
-			return c.one(federatedKind, federatedContext(p), federatedEntity(f))
-		}
-	}
-	return nil, notFound(wanted)
+	return p, nil
 }
 
-func federatedContext(p *directory.Principal) string {
-	return "applications('" + p.ApplicationObjectID + "')/federatedIdentityCredentials"
-}
-
+// registered is the app registration that the path names.
 func (c *call) registered() (*directory.Principal, *resource.Failure) {
-	p, failed := c.principal(c.kit.Directory.ApplicationByObjectID)
-	if failed == nil && p.Kind != directory.Application {
-		return nil, notFound(p.ClientID)
+	p, name, failed := c.named(c.kit.Directory.ApplicationByObjectID)
+	if failed != nil {
+		return nil, failed
 	}
-	return p, failed
+	if p == nil || p.Kind != directory.Application || c.hidden(p.CreatedAt) {
+		return nil, notFound(name)
+	}
+	return p, nil
 }
 
-// principal is whom the path names: by object id, or by appId as an alternate key.
-func (c *call) principal(byObjectID func(tenant, id string) (*directory.Principal, bool)) (*directory.Principal, *resource.Failure) {
-	id := c.Vars["id"]
-	if key, given := c.Vars["key"]; given {
-		if appID, ok := keyed(key, "appid"); ok {
-			if p, found := c.kit.Directory.Principal(c.Caller.Tenant, appID); found {
-				return p, nil
-			}
-			return nil, notFound(appID)
-		}
-		var ok bool
-		if id, ok = strings.CutPrefix(key, "'"); ok {
-			id, ok = strings.CutSuffix(id, "'")
-		}
-		if !ok {
-			return nil, unknownSegment(httppath.Segment(c.Request, 1))
+// named finds whom the path names by object id, or by appId or uniqueName as an alternate key;
+// nil if there is nobody. name is what it was looked for by.
+func (c *call) named(byObjectID func(tenant, id string) (*directory.Principal, bool)) (p *directory.Principal, name string, failed *resource.Failure) {
+	key, keyed := c.key("at", 1)
+	if keyed {
+		switch property, value, ok := alternateKey(key); {
+		case !ok:
+			return nil, "", unknownSegment(httppath.Segment(c.Request, 1))
+		case property == "appid":
+			p, _ = c.kit.Directory.Principal(c.Caller.Tenant, value)
+			return p, value, nil
+		case property == "uniquename" && c.ofApplication():
+			p, _ = c.kit.Directory.ApplicationByUniqueName(c.Caller.Tenant, value)
+			return p, value, nil
+		case property == "":
+			key = value
+		default:
+			return nil, "", unknownSegment(httppath.Segment(c.Request, 1))
 		}
 	}
-	if uuid.Validate(id) != nil {
-		return nil, invalidID(id)
+	if uuid.Validate(key) != nil {
+		return nil, "", invalidID(key)
 	}
-	if p, found := byObjectID(c.Caller.Tenant, id); found {
-		return p, nil
-	}
-	return nil, notFound(id)
+	p, _ = byObjectID(c.Caller.Tenant, key)
+	return p, strings.ToLower(key), nil
 }
 
-// keyed reads name='value', the form of an alternate key.
-func keyed(key, name string) (value string, ok bool) {
-	value, ok = strings.CutPrefix(key, name+"='")
+// ofApplication reports whether the path begins with an application, and not with a service
+// principal.
+func (c *call) ofApplication() bool {
+	return strings.HasPrefix(strings.ToLower(httppath.Segment(c.Request, 1)), "applications")
+}
+
+// key is what follows a collection in the path, as the client spelt it: the segment behind it, or
+// what is in the parentheses of its own segment, the one at this place.
+func (c *call) key(variable string, at int) (key string, inParentheses bool) {
+	if strings.HasPrefix(c.Vars[variable], "(") {
+		_, key, _ = strings.Cut(httppath.Segment(c.Request, at), "(")
+		return strings.TrimSuffix(key, ")"), true
+	}
+	return httppath.Segment(c.Request, at+1), false
+}
+
+// behind is the place of the segment behind the object that the path begins with.
+func (c *call) behind() int {
+	if strings.HasPrefix(c.Vars["at"], "(") {
+		return 2
+	}
+	return 3
+}
+
+// alternateKey reads name='value', or 'value' alone, without a name. A quote within is doubled.
+func alternateKey(key string) (property, value string, ok bool) {
+	property, value, ok = strings.Cut(key, "=")
 	if !ok {
-		return "", false
+		property, value = "", key
 	}
-	return strings.CutSuffix(value, "'")
+	value, ok = strings.CutPrefix(value, "'")
+	if !ok {
+		return "", "", false
+	}
+	value, ok = strings.CutSuffix(value, "'")
+	if strings.Count(value, "'")%2 != 0 {
+		return "", "", false
+	}
+	return strings.ToLower(property), strings.ReplaceAll(value, "''", "'"), ok
 }
 
-// principals goes through the tenant's principals. A filter by appId or id is
-// answered from the directory's indexes, whatever their number.
-func (c *call) principals(describe func(*directory.Principal) (entity, bool), byObjectID func(tenant, id string) (*directory.Principal, bool)) func(query) iter.Seq[entity] {
-	return func(q query) iter.Seq[entity] {
-		var all []*directory.Principal
-		if appID, ok := q.by("appId"); ok {
-			if p, found := c.kit.Directory.Principal(c.Caller.Tenant, appID); found {
-				all = append(all, p)
+// hidden reports whether an object is so new that Graph does not find it yet: a fault.
+func (c *call) hidden(since time.Time) bool {
+	if since.IsZero() || !c.kit.Faults.Any() {
+		return false
+	}
+	age := c.kit.Clock.Now().Sub(since)
+	if c.late {
+		return age < c.lag
+	}
+	h, hit := c.kit.Faults.HitCall(c.Context(), faultkind.ObjectNotReplicated, faults.Subject{Component: c.kit.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}, func(h faults.Hit) bool { return age < h.Duration("delay") })
+	if hit { // one request is one hit, however many objects it does not find
+		c.late, c.lag = true, h.Duration("delay")
+	}
+	return hit
+}
+
+// allApplications are the tenant's app registrations. A filter by appId or id is answered from the
+// directory's indexes, whatever their number.
+func (c *call) allApplications(q query) objects {
+	all := c.principals(q, c.kit.Directory.ApplicationByObjectID)
+	return objects{
+		number: len(all),
+		id:     func(i int) string { return all[i].ClientID },
+		quick:  quick(all, func(p *directory.Principal) string { return p.ApplicationObjectID }),
+		entity: func(i int) entity {
+			if p := all[i]; p.Kind == directory.Application && !c.hidden(p.CreatedAt) {
+				return c.applicationEntity(p)
 			}
-		} else if id, ok := q.by("id"); ok {
-			if p, found := byObjectID(c.Caller.Tenant, id); found {
-				all = append(all, p)
-			}
-		} else {
-			all = c.kit.Directory.Principals(c.Caller.Tenant)
-		}
-		return func(yield func(entity) bool) {
-			for _, p := range all {
-				if e, ok := describe(p); ok && !yield(e) {
-					return
-				}
-			}
-		}
+			return nil
+		},
 	}
 }
 
-// list answers with a page of the objects that pass the filter.
-func (c *call) list(kind collection, context string, objects func(query) iter.Seq[entity]) (entity, *resource.Failure) {
-	q, failed := kind.read(c.Request.URL.Query())
+func (c *call) allServicePrincipals(q query) objects {
+	all := c.principals(q, c.kit.Directory.PrincipalByObjectID)
+	if _, taken := c.kit.Directory.Principal(c.Caller.Tenant, c.kit.Resource.AppID); !taken {
+		own := c.graphPrincipal()
+		if appID, ok := q.by("appId"); (!ok || appID == own.ClientID) && len(all) != 1 {
+			all = append(all, own)
+		} else if id, ok := q.by("id"); ok && id == own.ObjectID {
+			all = append(all, own)
+		}
+	}
+	return objects{
+		number: len(all),
+		id:     func(i int) string { return all[i].ClientID },
+		quick:  quick(all, func(p *directory.Principal) string { return p.ObjectID }),
+		entity: func(i int) entity {
+			if p := all[i]; !p.NoServicePrincipal && !c.hidden(servicePrincipalSince(p)) {
+				return c.servicePrincipalEntity(p)
+			}
+			return nil
+		},
+	}
+}
+
+// quick has the properties of principals by which clients look for them.
+func quick(all []*directory.Principal, id func(*directory.Principal) string) func(int, string) (any, bool) {
+	return func(i int, name string) (any, bool) {
+		p := all[i]
+		switch name {
+		case "id":
+			return id(p), true
+		case "appId":
+			return p.ClientID, true
+		case "displayName":
+			return p.DisplayName, true
+		case "identifierUris":
+			return p.IdentifierURIs, true
+		case "servicePrincipalNames":
+			return append([]string{p.ClientID}, p.IdentifierURIs...), true
+		case "uniqueName":
+			return graphOf(p).UniqueName, true
+		}
+		return nil, false
+	}
+}
+
+func (c *call) principals(q query, byObjectID func(tenant, id string) (*directory.Principal, bool)) []*directory.Principal {
+	p, found := (*directory.Principal)(nil), false
+	if appID, ok := q.by("appId"); ok {
+		p, found = c.kit.Directory.Principal(c.Caller.Tenant, appID)
+	} else if id, ok := q.by("id"); ok {
+		p, found = byObjectID(c.Caller.Tenant, id)
+	} else {
+		return c.kit.Directory.Principals(c.Caller.Tenant)
+	}
+	if !found {
+		return nil
+	}
+	return []*directory.Principal{p}
+}
+
+// graphPrincipal is Microsoft Graph's own service principal, which every tenant has: with it
+// clients look up the ids of application permissions.
+func (c *call) graphPrincipal() *directory.Principal {
+	app := c.kit.Resource.AppID
+	p := &directory.Principal{Kind: directory.Application, ClientID: app, ObjectID: tenants.StableID("service principal", c.Caller.Tenant, app), DisplayName: "Microsoft Graph", Graph: &directory.GraphObject{}}
+	for _, one := range permissions {
+		p.Graph.AppRoles = append(p.Graph.AppRoles, directory.AppRole{ID: one.id, Value: one.name, DisplayName: one.name, Description: one.name, AllowedMemberTypes: []string{"Application"}, Enabled: true})
+	}
+	return p
+}
+
+// directoryObject answers for an application or a service principal, by object id.
+func (c *call) directoryObject() (resource.Answer, *resource.Failure) {
+	id := c.Vars["id"]
+	if uuid.Validate(id) != nil {
+		return resource.Answer{}, invalidID(id)
+	}
+	found := c.object(id)
+	if found == nil {
+		return resource.Answer{}, notFound(id)
+	}
+	return resource.Answer{Body: append(entity{c.context("directoryObjects", query{}, "/$entity")}, found...)}, nil
+}
+
+// object is the application or service principal with an object id, with its type; nil if there
+// is none.
+func (c *call) object(id string) entity {
+	if p, ok := c.kit.Directory.PrincipalByObjectID(c.Caller.Tenant, id); ok && !p.NoServicePrincipal && !c.hidden(servicePrincipalSince(p)) {
+		return append(entity{{"@odata.type", "#microsoft.graph.servicePrincipal"}}, c.servicePrincipalEntity(p)...)
+	}
+	if p, ok := c.kit.Directory.ApplicationByObjectID(c.Caller.Tenant, id); ok && !c.hidden(p.CreatedAt) {
+		return append(entity{{"@odata.type", "#microsoft.graph.application"}}, c.applicationEntity(p)...)
+	}
+	return nil
+}
+
+// maxIDs is how many ids getByIds takes.
+// Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/directoryobject-getbyids.md.
+const maxIDs = 1000
+
+func (c *call) directoryObjects() (resource.Answer, *resource.Failure) {
+	body, failed := c.body()
 	if failed != nil {
-		return nil, failed
+		return resource.Answer{}, failed
 	}
-	page, last, more := []entity{}, "", false
-	waiting := q.after != ""
-	for e := range objects(q) {
-		id, _ := e.get("id")
-		if waiting {
-			waiting = id.value != q.after
-			continue
+	var ids []guid
+	if failed := body.taken("ids", &ids); failed != nil {
+		return resource.Answer{}, failed
+	}
+	if len(ids) > maxIDs {
+		return resource.Answer{}, badRequest("Too many ids.", "getByIds takes at most 1000 ids.", "") // text inferred
+	}
+	found := []entity{}
+	for _, id := range ids {
+		if e := c.object(string(id)); e != nil {
+			found = append(found, e)
 		}
-		if !q.matches(e, kind.exact) {
-			continue
-		}
-		if len(page) == q.top {
-			more = true
-			break
-		}
-		page, last = append(page, q.shape(e)), id.value.(string)
 	}
-	answer := entity{c.context(context, q, "")}
-	if more {
-		answer = append(answer, property{"@odata.nextLink", c.nextLink(last)})
-	}
-	return append(answer, property{"value", page}), nil
-}
-
-func (c *call) one(kind collection, context string, e entity) (entity, *resource.Failure) {
-	q, failed := kind.read(c.Request.URL.Query())
-	if failed != nil {
-		return nil, failed
-	}
-	return append(entity{c.context(context, q, "/$entity")}, q.shape(e)...), nil
+	return resource.Answer{Body: entity{c.context("directoryObjects", query{}, ""), {"value", found}}}, nil
 }
 
 // unknown answers for what is not served: of what Graph has, that it is not emulated
 // here, if the caller would get as far as that; of anything else, as Graph does, which
 // names the segment that it does not know.
-func (c *call) unknown() (entity, *resource.Failure) {
+func (c *call) unknown() (resource.Answer, *resource.Failure) {
 	segments := strings.Split(strings.Trim(httppath.Original(c.Request), "/"), "/")
 	version := segments[0]
 	if !strings.EqualFold(version, "v1.0") && !strings.EqualFold(version, "beta") {
-		return nil, invalidVersion(version)
+		return resource.Answer{}, invalidVersion(version)
 	}
 	if len(segments) == 1 {
-		return nil, unknownSegment("")
+		return resource.Answer{}, unknownSegment("")
 	}
 	first, _, _ := strings.Cut(strings.ToLower(segments[1]), "(")
+	if first == "me" {
+		return c.me()
+	}
 	roles, there := segmentRoles()[first]
 	if !there {
-		return nil, unknownSegment(segments[1])
+		return resource.Answer{}, unknownSegment(segments[1])
+	}
+	if !reading(c.Request) { // none that reads alone will do
+		roles = writing(roles)
 	}
 	if failed := c.demand(roles); failed != nil {
-		return nil, failed
+		return resource.Answer{}, failed
 	}
-	return nil, c.notEmulated()
+	return resource.Answer{}, notEmulated(c.Request.Method + " " + httppath.Original(c.Request))
 }
+
+func writing(roles []string) (some []string) {
+	for _, role := range roles {
+		if strings.Contains(role, "ReadWrite") {
+			some = append(some, role)
+		}
+	}
+	return some
+}
+
+// noContent is the answer of what changes something and shows nothing.
+func noContent() resource.Answer { return resource.Answer{Status: http.StatusNoContent} }

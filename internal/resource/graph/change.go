@@ -1,0 +1,150 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/tenants"
+)
+
+// may refuses who may write only what it owns if it does not own p.
+func (c *call) may(p *directory.Principal) *resource.Failure {
+	if !c.ownOnly() {
+		return nil
+	}
+	g := graphOf(p)
+	owns := slices.Contains(g.Owners, c.Caller.ObjectID) || !c.ofApplication() && slices.Contains(g.ServicePrincipalOwners, c.Caller.ObjectID)
+	owners := strings.Join(append(slices.Clone(g.Owners), g.ServicePrincipalOwners...), ", ")
+	if owners == "" {
+		owners = "nobody"
+	}
+	if c.Check("owner", c.Caller.ObjectID, owners, owns) {
+		return nil
+	}
+	failed := c.denied([]string{readWriteAll})
+	failed.Meaning = "Application.ReadWrite.OwnedBy permits to write what the caller owns, and it does not own " + p.DisplayName + "."
+	failed.Remedy = "Make the caller's service principal an owner of it, or: " + failed.Remedy
+	return failed
+}
+
+// ownOnly reports whether of what the operation needs the caller has Application.ReadWrite.OwnedBy
+// alone.
+func (c *call) ownOnly() bool {
+	return slices.Contains(c.to.needs.roles, ownedBy) && c.holds(ownedBy) &&
+		!c.holds(slices.DeleteFunc(slices.Clone(c.to.needs.roles), func(role string) bool { return role == ownedBy })...) &&
+		!(c.to.needs.own && c.itself())
+}
+
+// itself reports whether the path names the caller.
+func (c *call) itself() bool {
+	p, _, failed := c.subject()
+	return failed == nil && p != nil && p.ClientID == c.Caller.ClientID
+}
+
+// subject is whom the path names, as application or service principal.
+func (c *call) subject() (*directory.Principal, string, *resource.Failure) {
+	if c.ofApplication() {
+		return c.named(c.kit.Directory.ApplicationByObjectID)
+	}
+	return c.named(c.kit.Directory.PrincipalByObjectID)
+}
+
+// target is the application or service principal that the path names, to be written.
+func (c *call) target() (p *directory.Principal, failed *resource.Failure) {
+	if c.ofApplication() {
+		p, failed = c.registered()
+	} else {
+		p, failed = c.principal()
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	if p.ClientID == c.kit.Resource.AppID {
+		return nil, c.denied(nil)
+	}
+	return p, c.may(p)
+}
+
+// update changes a principal; change may refuse. It returns what it is then.
+func (c *call) update(p *directory.Principal, change func(*directory.Principal) *resource.Failure) (changed *directory.Principal, failed *resource.Failure) {
+	err := c.kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
+		if p.Graph == nil {
+			p.Graph = &directory.GraphObject{}
+		}
+		if failed = change(p); failed != nil {
+			return errRefused
+		}
+		return nil
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	if err != nil {
+		return nil, c.refused(err, p)
+	}
+	changed, ok := c.kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
+	if !ok {
+		return nil, notFound(p.ClientID)
+	}
+	return changed, nil
+}
+
+var errRefused = errors.New("refused")
+
+// refused words what the directory does not take.
+// Source of the text about identifierUris: Azure/pcs-cli#146, from Graph's predecessor, and many
+// since. Others are inferred.
+func (c *call) refused(err error, p *directory.Principal) *resource.Failure {
+	var what *tenants.Error
+	if !errors.As(err, &what) {
+		return resource.Fail(http.StatusInternalServerError, "Service_InternalServerError", "Encountered an internal server error.", "The directory could not be stored: "+err.Error(), "Look after the state directory of the server.")
+	}
+	meaning := fmt.Sprintf("%s: expected %s, found %s.", what.Field, what.Expected, what.Found)
+	field := strings.TrimRight(what.Field[strings.LastIndexByte(what.Field, '.')+1:], "[]0123456789")
+	switch {
+	case errors.Is(what, tenants.ErrNotFound): // deleted meanwhile
+		return notFound(p.ApplicationObjectID)
+	case errors.Is(what, tenants.ErrDuplicate):
+		return badRequest(fmt.Sprintf("Another object with the same value for property %s already exists.", field), meaning, "Choose another value, or delete the other object first.")
+	}
+	return badRequest(fmt.Sprintf("Invalid value specified for property '%s' of resource 'Application'.", field), meaning, "")
+}
+
+// next is an id for an object that is made of a principal: never one that another has had.
+func next(p *directory.Principal, what string) string {
+	p.Graph.Made++
+	return tenants.StableID(what, p.ClientID, strconv.Itoa(p.Graph.Made))
+}
+
+// record tells the journal what became of a principal.
+func (c *call) record(p *directory.Principal, format string, args ...any) {
+	c.recordEvent(p, journal.Event{Summary: fmt.Sprintf(format, args...)})
+}
+
+func (c *call) recordEvent(p *directory.Principal, e journal.Event) {
+	e.Kind, e.Outcome, e.Tenant, e.ClientID, e.ObjectID, e.Identity = journal.Directory, journal.OK, c.Caller.Tenant, p.ClientID, p.ObjectID, p.DisplayName
+	e.Summary = fmt.Sprintf("%s (%s) %s", p.DisplayName, p.ClientID, e.Summary)
+	c.kit.Journal.Record(e)
+}
+
+// created answers with a new object.
+// Source of Location: the recordings of azure-cli, see objects.go.
+func (c *call) created(context, location string, e entity) resource.Answer {
+	return resource.Answer{Status: http.StatusCreated, Body: sent{
+		body:    append(entity{c.context(context, query{}, "/$entity")}, e...),
+		headers: []header{{"Location", fmt.Sprintf("https://%s/v2/%s/%s", c.kit.Cloud().Graph, c.Caller.Tenant, location)}},
+	}}
+}
+
+// upserting reports whether what is not there is to be made by PATCH.
+// Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/application-upsert.md.
+func (c *call) upserting() bool {
+	return strings.EqualFold(c.Request.Header.Get("Prefer"), "create-if-missing")
+}

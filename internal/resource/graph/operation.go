@@ -1,0 +1,123 @@
+package graph
+
+import "net/http"
+
+// The application permissions that Graph's reference names, the least first.
+// Source: microsoft-graph-devx-content, permissions/new/permissions.json (2026-08), which
+// microsoft-graph-docs-contrib's tables are made from.
+var (
+	readApplications  = grants{roles: []string{"Application.Read.All", ownedBy, readWriteAll, "Directory.Read.All", directoryWriter}}
+	readCredentials   = grants{roles: []string{"Application.Read.All", ownedBy, readWriteAll}}
+	readOrganization  = grants{roles: []string{"Organization.Read.All", "Directory.Read.All", "Organization.ReadWrite.All", directoryWriter}}
+	readObjects       = grants{roles: []string{"Directory.Read.All", directoryWriter}}
+	writeApplications = grants{roles: []string{ownedBy, readWriteAll}}
+	writePrincipals   = grants{roles: []string{ownedBy, readWriteAll, directoryWriter}}
+	writePasswords    = writePrincipals
+	writeKeys         = grants{roles: []string{ownedBy, readWriteAll, directoryWriter}, own: true}
+
+	// Application.ReadWrite.All alone is listed, too, but was seen not to suffice: 403 in
+	// hashicorp/terraform-provider-azuread#1661 (2025-03).
+	assignRoles   = grants{roles: []string{"AppRoleAssignment.ReadWrite.All"}, also: []string{"Application.Read.All", "Directory.Read.All", readWriteAll, directoryWriter, ownedBy}}
+	unassignRoles = grants{roles: []string{"AppRoleAssignment.ReadWrite.All"}}
+)
+
+const (
+	ownedBy         = "Application.ReadWrite.OwnedBy"
+	readWriteAll    = "Application.ReadWrite.All"
+	directoryWriter = "Directory.ReadWrite.All"
+)
+
+// keyed is the path of one of a collection: by id, or by a key in parentheses.
+func keyed(at, variable string) string { return at + `{` + variable + `:/[^/(]+|\([^/]*\)}` }
+
+// operations lists what is served.
+func operations() []operation {
+	all := []operation{
+		{http.MethodGet, "/organization", "list organization", readOrganization, (*call).organizations},
+		{http.MethodGet, "/organization/{id}", "get organization", readOrganization, (*call).organization},
+		{http.MethodGet, "/me", "get me", grants{}, (*call).me},
+		{http.MethodGet, "/me/{rest:.*}", "get me", grants{}, (*call).me},
+		{http.MethodPost, "/me/{rest:.*}", "use me", grants{}, (*call).me},
+		{http.MethodGet, "/directoryobjects/{id}", "get directory object", readObjects, (*call).directoryObject},
+		{http.MethodPost, "/directoryobjects/getbyids", "get directory objects by ids", readObjects, (*call).directoryObjects},
+		{http.MethodPost, "/$batch", "send a batch", grants{}, (*call).batch},
+	}
+	all = append(all, applicationOperations()...)
+	all = append(all, servicePrincipalOperations()...)
+	return append(all, deletedOperations()...)
+}
+
+func applicationOperations() []operation {
+	const list = "/applications"
+	one := keyed(list, "at")
+	credentials := one + "/federatedidentitycredentials"
+	credential := keyed(credentials, "credential")
+	return []operation{
+		{http.MethodGet, list, "list applications", readApplications, (*call).applications},
+		{http.MethodGet, list + "/$count", "count applications", readApplications, (*call).countApplications},
+		{http.MethodPost, list, "create application", writeApplications, (*call).createApplication},
+		{http.MethodGet, one, "get application", readApplications, (*call).application},
+		{http.MethodPatch, one, "update application", writeApplications, (*call).patchApplication},
+		{http.MethodDelete, one, "delete application", writeApplications, (*call).deleteApplication},
+
+		{http.MethodGet, credentials, "list federated credentials", readCredentials, (*call).federatedCredentials},
+		{http.MethodPost, credentials, "create federated credential", writeApplications, (*call).createFederated},
+		{http.MethodGet, credential, "get federated credential", readCredentials, (*call).federatedCredential},
+		{http.MethodPatch, credential, "update federated credential", writeApplications, (*call).patchFederated},
+		{http.MethodDelete, credential, "delete federated credential", writeApplications, (*call).deleteFederated},
+
+		{http.MethodPost, one + "/addpassword", "add password to application", writePasswords, (*call).addPassword},
+		{http.MethodPost, one + "/removepassword", "remove password from application", writePasswords, (*call).removePassword},
+		{http.MethodPost, one + "/addkey", "add key to application", writeKeys, (*call).addKey},
+		{http.MethodPost, one + "/removekey", "remove key from application", writeKeys, (*call).removeKey},
+
+		{http.MethodGet, one + "/owners", "list owners of application", readApplications, (*call).owners},
+		{http.MethodGet, one + "/owners/$ref", "list owners of application", readApplications, (*call).ownerReferences},
+		{http.MethodPost, one + "/owners/$ref", "add owner to application", writeApplications, (*call).addOwner},
+		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from application", writeApplications, (*call).removeOwner},
+	}
+}
+
+func servicePrincipalOperations() []operation {
+	const list = "/serviceprincipals"
+	one := keyed(list, "at")
+	all := []operation{
+		{http.MethodGet, list, "list service principals", readApplications, (*call).servicePrincipals},
+		{http.MethodGet, list + "/$count", "count service principals", readApplications, (*call).countServicePrincipals},
+		{http.MethodPost, list, "create service principal", writePrincipals, (*call).createServicePrincipal},
+		{http.MethodGet, one, "get service principal", readApplications, (*call).servicePrincipal},
+		{http.MethodPatch, one, "update service principal", writePrincipals, (*call).patchServicePrincipal},
+		{http.MethodDelete, one, "delete service principal", writePrincipals, (*call).deleteServicePrincipal},
+
+		{http.MethodPost, one + "/addpassword", "add password to service principal", writePasswords, (*call).addPassword},
+		{http.MethodPost, one + "/removepassword", "remove password from service principal", writePasswords, (*call).removePassword},
+		{http.MethodPost, one + "/addkey", "add key to service principal", writeKeys, (*call).addKey},
+		{http.MethodPost, one + "/removekey", "remove key from service principal", writeKeys, (*call).removeKey},
+
+		{http.MethodGet, one + "/owners", "list owners of service principal", readApplications, (*call).owners},
+		{http.MethodGet, one + "/owners/$ref", "list owners of service principal", readApplications, (*call).ownerReferences},
+		{http.MethodPost, one + "/owners/$ref", "add owner to service principal", writePrincipals, (*call).addOwner},
+		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from service principal", writePrincipals, (*call).removeOwner},
+	}
+	for _, given := range []string{"/approleassignments", "/approleassignedto"} {
+		all = append(all, []operation{
+			{http.MethodGet, one + given, "list app role assignments", readApplications, (*call).assignments},
+			{http.MethodPost, one + given, "assign app role", assignRoles, (*call).assign},
+			{http.MethodGet, one + given + "/{assignment}", "get app role assignment", readApplications, (*call).assignment},
+			{http.MethodDelete, one + given + "/{assignment}", "remove app role assignment", unassignRoles, (*call).unassign},
+		}...)
+	}
+	return all
+}
+
+// deletedOperations are about what was deleted in the last thirty days. The permissions are those
+// of applications: deletedItems has the ones of the type.
+func deletedOperations() []operation {
+	const list, one = "/directory/deleteditems", "/directory/deleteditems/{id:[^/]*-[^/]*}"
+	return []operation{
+		{http.MethodGet, list + "/{type:(?:microsoft\\.graph\\.|graph\\.)?application}", "list deleted applications", readApplications, (*call).deletedApplications},
+		{http.MethodGet, one, "get deleted item", readApplications, (*call).deletedItem},
+		{http.MethodDelete, one, "delete item for good", writeApplications, (*call).purge},
+		{http.MethodPost, one + "/restore", "restore deleted item", writeApplications, (*call).restore},
+	}
+}
