@@ -241,7 +241,17 @@ func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *reso
 		body = c.failure(resource.Fail(http.StatusInternalServerError, "InternalServerError", "The property 'subject[Nullable=False]' of type 'Edm.String' has a null value, which is not allowed.", "", ""), id, client)
 		_, _ = w.Write([]byte(begun))
 	}
-	_, _ = w.Write(append(appendJSON(nil, body), '\n')) // the client has gone
+	_, _ = w.Write(append(appendJSON(make([]byte, 0, size(body)), body), '\n')) // the client has gone
+}
+
+// size is about how many bytes a body has as JSON.
+func size(body any) int {
+	const object = 1 << 11
+	if e, ok := body.(entity); ok && len(e) > 0 {
+		page, _ := e[len(e)-1].value.([]entity)
+		return object * (1 + len(page))
+	}
+	return object
 }
 
 // failure is the body of a refusal.

@@ -62,7 +62,25 @@ type member struct {
 	name     string
 	form     form
 	fallback string // in JSON, what it is before it is written
+	value    any    // fallback as a value of an entity
 }
+
+func newMember(name string, f form, fallback string) member {
+	m := member{name, f, fallback, json.RawMessage(fallback)}
+	if f == texts {
+		m.value = []string{}
+	}
+	return m
+}
+
+// Values that most objects have. They are made once, since lists have thousands of objects.
+var (
+	noEntities   any = []entity{}
+	noTexts      any = []string{}
+	unverified   any = json.RawMessage(`{"displayName":null,"verifiedPublisherId":null,"addedDateTime":null}`)
+	noStructures any = json.RawMessage("[]")
+	audience         = newMember("signInAudience", anyText, `"AzureADMyOrg"`)
+)
 
 // form is what the value of a property is, apart from null.
 type form int
@@ -78,45 +96,45 @@ const (
 const info = `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`
 
 var applicationMembers = []member{
-	{"applicationTemplateId", anyText, "null"},
-	{"description", anyText, "null"},
-	{"groupMembershipClaims", anyText, "null"},
-	{"isDeviceOnlyAuthSupported", boolean, "null"},
-	{"isFallbackPublicClient", boolean, "null"},
-	{"notes", anyText, "null"},
-	{"serviceManagementReference", anyText, "null"},
-	{"signInAudience", anyText, `"AzureADMyOrg"`},
-	{"tags", texts, "[]"},
-	{"tokenEncryptionKeyId", anyText, "null"},
-	{"samlMetadataUrl", anyText, "null"},
-	{"defaultRedirectUri", anyText, "null"},
-	{"optionalClaims", structure, "null"},
-	{"servicePrincipalLockConfiguration", structure, "null"},
-	{"addIns", structures, "[]"},
-	{"api", structure, `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`},
-	{"info", structure, info},
-	{"parentalControlSettings", structure, `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`},
-	{"publicClient", structure, `{"redirectUris":[]}`},
-	{"requiredResourceAccess", structures, "[]"},
-	{"web", structure, `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false}}`},
-	{"spa", structure, `{"redirectUris":[]}`},
+	newMember("applicationTemplateId", anyText, "null"),
+	newMember("description", anyText, "null"),
+	newMember("groupMembershipClaims", anyText, "null"),
+	newMember("isDeviceOnlyAuthSupported", boolean, "null"),
+	newMember("isFallbackPublicClient", boolean, "null"),
+	newMember("notes", anyText, "null"),
+	newMember("serviceManagementReference", anyText, "null"),
+	audience,
+	newMember("tags", texts, "[]"),
+	newMember("tokenEncryptionKeyId", anyText, "null"),
+	newMember("samlMetadataUrl", anyText, "null"),
+	newMember("defaultRedirectUri", anyText, "null"),
+	newMember("optionalClaims", structure, "null"),
+	newMember("servicePrincipalLockConfiguration", structure, "null"),
+	newMember("addIns", structures, "[]"),
+	newMember("api", structure, `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`),
+	newMember("info", structure, info),
+	newMember("parentalControlSettings", structure, `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
+	newMember("publicClient", structure, `{"redirectUris":[]}`),
+	newMember("requiredResourceAccess", structures, "[]"),
+	newMember("web", structure, `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false}}`),
+	newMember("spa", structure, `{"redirectUris":[]}`),
 }
 
 var servicePrincipalMembers = []member{
-	{"alternativeNames", texts, "[]"},
-	{"description", anyText, "null"},
-	{"homepage", anyText, "null"},
-	{"loginUrl", anyText, "null"},
-	{"logoutUrl", anyText, "null"},
-	{"notes", anyText, "null"},
-	{"notificationEmailAddresses", texts, "[]"},
-	{"preferredSingleSignOnMode", anyText, "null"},
-	{"replyUrls", texts, "[]"},
-	{"tags", texts, "[]"},
-	{"tokenEncryptionKeyId", anyText, "null"},
-	{"samlSingleSignOnSettings", structure, "null"},
-	{"addIns", structures, "[]"},
-	{"info", structure, info},
+	newMember("alternativeNames", texts, "[]"),
+	newMember("description", anyText, "null"),
+	newMember("homepage", anyText, "null"),
+	newMember("loginUrl", anyText, "null"),
+	newMember("logoutUrl", anyText, "null"),
+	newMember("notes", anyText, "null"),
+	newMember("notificationEmailAddresses", texts, "[]"),
+	newMember("preferredSingleSignOnMode", anyText, "null"),
+	newMember("replyUrls", texts, "[]"),
+	newMember("tags", texts, "[]"),
+	newMember("tokenEncryptionKeyId", anyText, "null"),
+	newMember("samlSingleSignOnSettings", structure, "null"),
+	newMember("addIns", structures, "[]"),
+	newMember("info", structure, info),
 }
 
 // memberValue is a property as it was written, or its fallback.
@@ -130,10 +148,7 @@ func memberValue(written map[string]json.RawMessage, m member) any {
 		}
 		return value
 	}
-	if m.form == texts {
-		return []string{}
-	}
-	return json.RawMessage(m.fallback)
+	return m.value
 }
 
 // graphOf is what Graph was told of a principal.
@@ -168,13 +183,13 @@ func servicePrincipalEntity(tenant string, p *directory.Principal) entity {
 		{"displayName", p.DisplayName},
 		{"servicePrincipalNames", names},
 		{"servicePrincipalType", kind},
-		{"signInAudience", memberValue(g.Application, member{"signInAudience", anyText, `"AzureADMyOrg"`})},
-		{"verifiedPublisher", json.RawMessage(`{"displayName":null,"verifiedPublisherId":null,"addedDateTime":null}`)},
+		{"signInAudience", memberValue(g.Application, audience)},
+		{"verifiedPublisher", unverified},
 		{"appRoles", appRoleEntities(g.AppRoles)},
 		{"keyCredentials", keyCredentials(p, true, false)},
-		{"oauth2PermissionScopes", json.RawMessage("[]")},
+		{"oauth2PermissionScopes", noStructures},
 		{"passwordCredentials", passwordCredentials(p, true)},
-		{"resourceSpecificApplicationPermissions", json.RawMessage("[]")},
+		{"resourceSpecificApplicationPermissions", noStructures},
 	}
 	for _, m := range servicePrincipalMembers {
 		value := memberValue(g.ServicePrincipal, m)
@@ -205,6 +220,10 @@ func managedIdentityNames(p *directory.Principal) []string {
 func applicationEntity(domain string, p *directory.Principal) entity {
 	g := graphOf(p)
 	var publisher, unique any
+	uris := noTexts
+	if len(p.IdentifierURIs) > 0 {
+		uris = p.IdentifierURIs
+	}
 	if domain != "" {
 		publisher = domain
 	}
@@ -212,22 +231,22 @@ func applicationEntity(domain string, p *directory.Principal) entity {
 		unique = g.UniqueName
 	}
 	e := make(entity, 0, 16+len(applicationMembers))
-	e = append(e, entity{
-		{"id", p.ApplicationObjectID},
-		{"deletedDateTime", nil},
-		{"appId", p.ClientID},
-		{"disabledByMicrosoftStatus", nil},
-		{"createdDateTime", date(p.CreatedAt)},
-		{"displayName", p.DisplayName},
-		{"identifierUris", append([]string{}, p.IdentifierURIs...)},
-		{"publisherDomain", publisher},
-		{"uniqueName", unique},
-		{"certification", nil},
-		{"appRoles", appRoleEntities(g.AppRoles)},
-		{"keyCredentials", keyCredentials(p, false, false)},
-		{"passwordCredentials", passwordCredentials(p, false)},
-		{"verifiedPublisher", json.RawMessage(`{"displayName":null,"verifiedPublisherId":null,"addedDateTime":null}`)},
-	}...)
+	e = append(e,
+		property{"id", p.ApplicationObjectID},
+		property{"deletedDateTime", nil},
+		property{"appId", p.ClientID},
+		property{"disabledByMicrosoftStatus", nil},
+		property{"createdDateTime", date(p.CreatedAt)},
+		property{"displayName", p.DisplayName},
+		property{"identifierUris", uris},
+		property{"publisherDomain", publisher},
+		property{"uniqueName", unique},
+		property{"certification", nil},
+		property{"appRoles", appRoleEntities(g.AppRoles)},
+		property{"keyCredentials", keyCredentials(p, false, false)},
+		property{"passwordCredentials", passwordCredentials(p, false)},
+		property{"verifiedPublisher", unverified},
+	)
 	for _, m := range applicationMembers {
 		value := memberValue(g.Application, m)
 		if _, written := g.Application[m.name]; m.name == "api" && !written && p.AccessTokenVersion != 0 {
@@ -238,7 +257,10 @@ func applicationEntity(domain string, p *directory.Principal) entity {
 	return e
 }
 
-func appRoleEntities(all []directory.AppRole) []entity {
+func appRoleEntities(all []directory.AppRole) any {
+	if len(all) == 0 {
+		return noEntities
+	}
 	entities := make([]entity, len(all))
 	for i, r := range all {
 		var value any
@@ -259,7 +281,10 @@ func appRoleEntities(all []directory.AppRole) []entity {
 }
 
 // keyCredentials are the certificates, with themselves only if they are asked for by $select.
-func keyCredentials(p *directory.Principal, ofServicePrincipal, shown bool) []entity {
+func keyCredentials(p *directory.Principal, ofServicePrincipal, shown bool) any {
+	if len(p.Certificates) == 0 {
+		return noEntities
+	}
 	all := []entity{}
 	for _, c := range p.Certificates {
 		if c.OfServicePrincipal != ofServicePrincipal {
@@ -298,7 +323,10 @@ func subject(der []byte) string {
 }
 
 // passwordCredentials never contains a secret, as in Graph.
-func passwordCredentials(p *directory.Principal, ofServicePrincipal bool) []entity {
+func passwordCredentials(p *directory.Principal, ofServicePrincipal bool) any {
+	if len(p.Secrets) == 0 {
+		return noEntities
+	}
 	all := []entity{}
 	for _, s := range p.Secrets {
 		if s.OfServicePrincipal == ofServicePrincipal {
