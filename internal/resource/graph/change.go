@@ -37,9 +37,11 @@ func (c *call) may(p *directory.Principal) *resource.Failure {
 // ownOnly reports whether of what the operation needs the caller has Application.ReadWrite.OwnedBy
 // alone.
 func (c *call) ownOnly() bool {
-	return slices.Contains(c.to.needs.roles, ownedBy) && c.holds(ownedBy) &&
-		!c.holds(slices.DeleteFunc(slices.Clone(c.to.needs.roles), func(role string) bool { return role == ownedBy })...) &&
-		!(c.to.needs.own && c.itself())
+	needs := c.to.needs
+	if needs.own && c.itself() || !slices.Contains(needs.roles, ownedBy) || !c.holds(ownedBy) {
+		return false
+	}
+	return !c.holds(slices.DeleteFunc(slices.Clone(needs.roles), func(role string) bool { return role == ownedBy })...)
 }
 
 // itself reports whether the path names the caller.

@@ -222,8 +222,8 @@ func (c *call) writeKeyCredentials(body object, p *directory.Principal, ofServic
 		}
 		wanted = append(wanted, made)
 	}
-	others := slices.DeleteFunc(p.Certificates, func(c directory.Certificate) bool { return c.OfServicePrincipal == ofServicePrincipal })
-	p.Certificates = append(others, wanted...)
+	p.Certificates = slices.DeleteFunc(p.Certificates, func(c directory.Certificate) bool { return c.OfServicePrincipal == ofServicePrincipal })
+	p.Certificates = append(p.Certificates, wanted...)
 	return nil
 }
 
