@@ -233,16 +233,23 @@ func (p *Plan) concurrent() {
 	for _, c := range p.credentials {
 		byKey[c.key] = c
 	}
-	var before func(c, o *plannedCredential, depth int) bool
-	before = func(c, o *plannedCredential, depth int) bool {
-		return depth < len(p.credentials) && slices.ContainsFunc(c.after, func(key string) bool {
+	var before func(c, o *plannedCredential, seen map[*plannedCredential]bool) bool
+	before = func(c, o *plannedCredential, seen map[*plannedCredential]bool) bool {
+		return slices.ContainsFunc(c.after, func(key string) bool {
 			d := byKey[key]
-			return d == o || d != nil && before(d, o, depth+1)
+			if d == nil || seen[d] {
+				return false
+			}
+			seen[d] = true
+			return d == o || before(d, o, seen)
 		})
+	}
+	ordered := func(c, o *plannedCredential) bool {
+		return before(c, o, map[*plannedCredential]bool{}) || before(o, c, map[*plannedCredential]bool{})
 	}
 	for i, c := range p.credentials {
 		for _, o := range p.credentials[:i] {
-			if c.after == nil || o.after == nil || c.owner != o.owner || before(c, o, 0) || before(o, c, 0) {
+			if c.after == nil || o.after == nil || c.owner != o.owner || ordered(c, o) {
 				continue
 			}
 			p.findings = append(p.findings, Identity{Name: c.place, Findings: []Finding{{

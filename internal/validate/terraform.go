@@ -14,7 +14,7 @@ import (
 // Source: https://developer.hashicorp.com/terraform/internals/json-format; the attributes are those
 // of the providers azurerm 3 and 4 and azuread 2 and 3.
 func (p *Plan) terraform(file string, o *template.Object) error {
-	t := terraformPlan{o.Object("configuration").Object("root_module"), o.List("resource_changes"), p}
+	t := terraformPlan{o.Object("configuration").Object("root_module"), o.List("resource_changes"), p, new(int)}
 	if o.Get("resource_changes") == nil {
 		return yamlfile.Problems{{File: file, Field: "resource_changes", Expected: "the changes of a plan", Found: "a state", Fix: "terraform plan -out PLAN, then terraform show -json PLAN"}}
 	}
@@ -31,7 +31,11 @@ type terraformPlan struct {
 	configuration *template.Object
 	changes       []any
 	plan          *Plan
+	followed      *int // references so far
 }
+
+// maxFollowed bounds how many references are followed: those of a plan that Terraform made are few.
+const maxFollowed = 100_000
 
 // add takes one resource as it would be, or as it was if it is deleted.
 func (t terraformPlan) add(change *template.Object) {
@@ -196,6 +200,9 @@ func (t terraformPlan) follow(modules []string, expression *template.Object, dep
 		return nil
 	}
 	for _, v := range expression.List("references") {
+		if *t.followed++; *t.followed > maxFollowed {
+			return found
+		}
 		text, _ := v.(string)
 		parts := strings.Split(text, ".")
 		switch {

@@ -100,6 +100,7 @@ type environment struct {
 	locals    map[string]any    // of lambdas, by name in lower case
 	namers    map[string]symbol // resources by symbolic name, in lower case
 	byID      map[string]*Resource
+	byName    map[string][]*Resource // made when it is first asked for
 	resources []*Resource
 
 	// live answers the function reference. If nil, it may not be used here.

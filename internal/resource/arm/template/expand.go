@@ -317,6 +317,10 @@ func (p *Plan) connect() error {
 // declared are those of dependsOn: symbolic names, names of loops, ids, and names of resources.
 func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 	found = slices.Clone(r.after)
+	seen := map[*Resource]bool{}
+	for _, o := range found {
+		seen[o] = true
+	}
 	for i, v := range r.source.List("dependsOn") {
 		path := fmt.Sprintf("%s.dependsOn[%d]", r.Path, i)
 		v, err := p.env.value(v, path)
@@ -330,13 +334,17 @@ func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 		if !ok {
 			return nil, at(failf("A dependency must be a string, found '%s'", typeName(v)), path)
 		}
-		named := p.named(text)
+		named := p.env.named(text)
+		if err := p.env.budget.take(8 * len(named)); err != nil {
+			return nil, at(err, path)
+		}
 		if named == nil {
 			// Azure/azure-quickstart-templates and many others; F5Networks/f5-azure-arm-templates#230.
 			return nil, at(invalidf("The resource '%s' is not defined in the template. Please see https://aka.ms/arm-syntax for usage details.", text), path)
 		}
 		for _, o := range named {
-			if !slices.Contains(found, o) {
+			if !seen[o] {
+				seen[o] = true
 				found = append(found, o)
 			}
 		}
@@ -344,25 +352,38 @@ func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 	return found, nil
 }
 
-func (p *Plan) named(text string) (found []*Resource) {
-	if s, ok := p.env.namers[strings.ToLower(text)]; ok {
-		return slices.Concat([]*Resource{}, s.of)
+// named are the resources that a text means: a symbolic name, the name of a loop, an id, or a name
+// with or without the type.
+func (e *environment) named(text string) []*Resource {
+	key := strings.ToLower(text)
+	if s, ok := e.namers[key]; ok {
+		return s.of
 	}
-	if r := p.env.meant(text); r != nil {
+	if r := e.meant(text); r != nil {
 		return []*Resource{r}
 	}
-	if r, ok := p.env.byID[strings.ToLower(text)]; ok {
+	if r, ok := e.byID[key]; ok {
 		return []*Resource{r}
 	}
-	for _, r := range p.Resources {
-		relative := strings.TrimPrefix(strings.ToLower(r.ID), strings.ToLower(p.env.deployment.Scope)+"/providers/")
-		for _, name := range []string{r.copyName, r.Name, r.Type + "/" + r.Name, relative} {
-			if name != "" && strings.EqualFold(name, text) && !slices.Contains(found, r) {
-				found = append(found, r)
+	if e.byName == nil {
+		e.index()
+	}
+	return e.byName[key]
+}
+
+// index notes the resources by the names that they have in the template.
+func (e *environment) index() {
+	e.byName = map[string][]*Resource{}
+	scope := strings.ToLower(e.deployment.Scope) + "/providers/"
+	for _, r := range e.resources {
+		names := []string{strings.ToLower(r.copyName), strings.ToLower(r.Name), strings.ToLower(r.Type + "/" + r.Name), strings.TrimPrefix(strings.ToLower(r.ID), scope)}
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			if name != "" {
+				e.byName[name] = append(e.byName[name], r)
 			}
 		}
 	}
-	return found
 }
 
 // order sorts the resources, each after those that it depends on, and otherwise as the template

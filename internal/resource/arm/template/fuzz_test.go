@@ -87,6 +87,7 @@ func TestBombs(t *testing.T) {
 		"copies of copies":  `"resources": [], "variables": {"copy": [{"name": "v", "count": 800, "input": {"copy": [{"name": "w", "count": 800, "input": {"copy": [{"name": "u", "count": 800, "input": 1}]}}]}}]}, "outputs": {"o": {"type": "array", "value": "[variables('v')]"}}`,
 		"deep elements":     one("[range(0, 1)" + strings.Repeat("[0]", 6000) + "]"),
 		"deep functions":    one("[" + strings.Repeat("not(", 6000) + "true()" + strings.Repeat(")", 6000) + "]"),
+		"dependencies":      `"resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[string(copyIndex())]", "copy": {"name": "x", "count": 800}, "dependsOn": [` + strings.Repeat(`"A.B/c/0",`, 300000) + `"A.B/c/0"]}]`,
 		"long":              one("[concat('" + strings.Repeat("a", 25000) + "')]"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -440,16 +440,8 @@ func (e *environment) ask(r reference, name string) (any, error) {
 	}
 	r.symbol = e.meant(r.id)
 	if r.symbol == nil {
-		id := r.id
-		if !strings.HasPrefix(id, "/") { // by name
-			for _, o := range e.resources {
-				if strings.EqualFold(o.Name, id) || strings.EqualFold(o.Type+"/"+o.Name, id) {
-					r.symbol = o
-				}
-			}
-		}
-		if r.symbol == nil {
-			r.symbol = e.byID[strings.ToLower(id)]
+		if all := e.named(r.id); len(all) > 0 {
+			r.symbol = all[len(all)-1]
 		}
 	}
 	if r.symbol != nil {
