@@ -291,3 +291,41 @@ func TestDeploymentsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A nested template whose expressions are the outer one's, as they are unless something else is
+// said; and secrets, which no answer shows.
+func TestNestedTemplatesAndSecrets(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	const template = `{` + templateHead + `, "parameters": {"password": {"type": "securestring", "defaultValue": "hunter3"}}, "variables": {"names": ["one", "two"]},
+		"resources": {"n": {"copy": {"name": "n", "count": "[length(variables('names'))]"}, "type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "[format('n-{0}', variables('names')[copyIndex()])]", "properties": {"mode": "Incremental",
+			"template": {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [{"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "[variables('names')[copyIndex()]]", "location": "westeurope", "tags": {"n": "[string(copyIndex(1))]"}}]}}}},
+		"outputs": {"password": {"type": "securestring", "value": "[parameters('password')]"}, "length": {"type": "int", "value": "[length(parameters('password'))]"}}}`
+	made, err := w.deploy("main", template, "Incremental")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := json.Marshal(made)
+	if err != nil || strings.Contains(string(shown), "hunter3") || !strings.Contains(string(shown), `"length":{"type":"Int","value":7}`) {
+		t.Errorf("%v: %s", err, shown)
+	}
+	for name, tag := range map[string]string{"one": "1", "two": "2"} {
+		if a := w.ask(w.terraform(), "GET "+identities+"/"+name+v2024, ""); a.status != 200 || a.member(t, "tags", "n") != tag {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
+// Deployments count as one of Azure's providers, and go with their resource group.
+func TestDeploymentsOfAGroupThatIsDeleted(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	if _, err := w.deploy("main", `{`+templateHead+`, "resources": {}}`, "Incremental"); err != nil {
+		t.Fatal(err)
+	}
+	w.do("DELETE "+group+groups2022, "")
+	w.group()
+	if a := w.ask(w.terraform(), "GET "+group+"/providers/Microsoft.Resources/deployments/main?api-version=2022-09-01", ""); a.Code != "DeploymentNotFound" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
