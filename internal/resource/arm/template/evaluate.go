@@ -375,16 +375,34 @@ func (e *environment) call(c call) (any, error) {
 	if len(args) < f.least || f.most >= 0 && len(args) > f.most {
 		return nil, failf("Unable to evaluate template language function '%s': function requires %s while %d were provided. Please see https://aka.ms/arm-functions#%s for usage details.", c.name, f.arity(), len(args), name)
 	}
-	for _, a := range args {
-		if _, unknown := a.(Unknown); unknown && !f.holds || !f.holds && hasUnknown(a) {
-			return Unknown{}, nil
-		}
+	if unknown, err := e.looked(f, args); unknown || err != nil {
+		return Unknown{}, err
 	}
 	v, err := f.do(e, args)
 	if err != nil {
 		return nil, named(err, c.name)
 	}
 	return v, e.budget.take(size(v, e.budget.left))
+}
+
+// looked takes from the budget what it costs to look at arguments, and reports whether one is unknown.
+func (e *environment) looked(f function, args []any) (unknown bool, err error) {
+	for _, a := range args {
+		_, unknown := a.(Unknown)
+		s, isText := a.(string)
+		switch {
+		case unknown && !f.holds:
+			return true, nil
+		case isText:
+			err = e.budget.take(len(s) / 8)
+		case !f.holds:
+			err = e.budget.take(size(a, 8*e.budget.left) / 8)
+		}
+		if err != nil || !f.holds && hasUnknown(a) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // elsewhere are functions of Azure that are not emulated.

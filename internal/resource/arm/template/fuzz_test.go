@@ -88,6 +88,7 @@ func TestBombs(t *testing.T) {
 		"deep elements":     one("[range(0, 1)" + strings.Repeat("[0]", 6000) + "]"),
 		"deep functions":    one("[" + strings.Repeat("not(", 6000) + "true()" + strings.Repeat(")", 6000) + "]"),
 		"dependencies":      `"resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[string(copyIndex())]", "copy": {"name": "x", "count": 800}, "dependsOn": [` + strings.Repeat(`"A.B/c/0",`, 300000) + `"A.B/c/0"]}]`,
+		"looked at again":   `"variables": {"big": "[range(0, 10000)]"}, "resources": [], "outputs": {"o": {"type": "array", "value": [` + strings.Repeat(`"[contains(variables('big'), -1)]",`, 50000) + `1]}}`,
 		"long":              one("[concat('" + strings.Repeat("a", 25000) + "')]"),
 	} {
 		t.Run(name, func(t *testing.T) {
