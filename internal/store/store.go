@@ -19,6 +19,9 @@ import (
 
 const version = 1
 
+// readable is up to how many bytes a value is written with line ends, for people who look at it.
+const readable = 1 << 20
+
 // ErrHeld says that another process has a directory open.
 var ErrHeld = errors.New("another process has it open; stop that one, or give this one a directory of its own")
 
@@ -121,7 +124,12 @@ func (d *Dir) write(name string, generation int, value any) (size int64, err err
 	if err != nil {
 		return 0, fmt.Errorf("encode what is to be kept: %w", err)
 	}
-	data, err = json.MarshalIndent(document{version, generation, data}, "", "  ")
+	made := document{version, generation, data}
+	if len(data) < readable {
+		data, err = json.MarshalIndent(made, "", "  ")
+	} else {
+		data, err = json.Marshal(made)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("encode what is to be kept: %w", err)
 	}

@@ -219,8 +219,16 @@ func (s *Service) resourcesIn(c *rest.Call, scope string) (rest.Reply, *resource
 		if p.Resources == nil {
 			continue
 		}
-		for _, r := range p.Resources(c.Caller.Tenant, scope) {
-			if c.May(r.Type+"/read", r.ID) {
+		found := p.Resources(c.Caller.Tenant, scope)
+		everywhere := map[string]bool{} // types that the caller may read in all of the scope
+		all = slices.Grow(all, len(found))
+		for _, r := range found {
+			may, known := everywhere[r.Type]
+			if !known {
+				may = c.May(r.Type+"/read", scope)
+				everywhere[r.Type] = may
+			}
+			if may || c.May(r.Type+"/read", r.ID) {
 				all = append(all, r)
 			}
 		}

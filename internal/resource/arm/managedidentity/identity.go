@@ -77,8 +77,19 @@ func New(m *rest.Manager) rest.Provider {
 			operation(http.MethodDelete, one+"/federatedidentitycredentials/{credential}", "delete federated credential", "federatedIdentityCredentials/delete", s.deleteCredential),
 		},
 		Resources: func(tenant, scope string) (found []rest.Resource) {
-			for _, i := range s.allShown(tenant, s.identities(tenant, scope)) {
-				found = append(found, rest.Resource{ID: i.ID, Name: i.Name, Type: i.Type, Location: i.Location, Tags: i.Tags})
+			all := s.identities(tenant, scope)
+			found = make([]rest.Resource, len(all))
+			locations := map[string]string{} // of resource groups
+			for n, p := range all {
+				found[n] = rest.Resource{ID: p.ResourceID, Name: p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:], Type: identityType, Location: p.Location, Tags: p.Tags}
+				if p.Location != "" {
+					continue
+				}
+				group := groupOf(p.ResourceID)
+				if _, known := locations[group]; !known {
+					locations[group] = s.located(group)
+				}
+				found[n].Location = locations[group]
 			}
 			return found
 		},
