@@ -150,3 +150,35 @@ func TestTheSameNameInBoth(t *testing.T) {
 		t.Errorf("%v", fmt.Sprint(err))
 	}
 }
+
+// A template makes a vault, an account and a server in one go, with a role on the vault, and reads
+// back what they are.
+func TestATemplateMakesResources(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.withIdentity()
+	template := `{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [
+		{"type": "Microsoft.KeyVault/vaults", "apiVersion": "2023-07-01", "name": "ledger", "location": "westeurope", "properties": {"tenantId": "[subscription().tenantId]", "sku": {"family": "A", "name": "standard"}, "enableRbacAuthorization": true}},
+		{"type": "Microsoft.Storage/storageAccounts", "apiVersion": "2023-05-01", "name": "ledger", "location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}},
+		{"type": "Microsoft.Storage/storageAccounts/blobServices/containers", "apiVersion": "2023-05-01", "name": "ledger/default/inbox", "properties": {}, "dependsOn": ["[resourceId('Microsoft.Storage/storageAccounts', 'ledger')]"]},
+		{"type": "Microsoft.Sql/servers", "apiVersion": "2023-08-01", "name": "ledger", "location": "westeurope", "properties": {"administrators": {"login": "terraform", "sid": "` + terraform + `", "azureADOnlyAuthentication": true}}},
+		{"type": "Microsoft.Authorization/roleAssignments", "apiVersion": "2022-04-01", "name": "` + nobody + `", "scope": "[resourceId('Microsoft.KeyVault/vaults', 'ledger')]", "dependsOn": ["[resourceId('Microsoft.KeyVault/vaults', 'ledger')]"],
+			"properties": {"roleDefinitionId": "[subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7')]", "principalId": "` + w.object(terraform) + `", "principalType": "ServicePrincipal"}}
+	], "outputs": {"uri": {"type": "string", "value": "[reference('Microsoft.KeyVault/vaults/ledger', '2023-07-01').vaultUri]"}, "blob": {"type": "string", "value": "[reference('Microsoft.Storage/storageAccounts/ledger', '2023-05-01').primaryEndpoints.blob]"}}}`
+	w.do("PUT providers/Microsoft.Resources/deployments/ledger?api-version=2022-09-01", `{"properties": {"mode": "Incremental", "template": `+template+`}}`)
+	done := w.do("GET providers/Microsoft.Resources/deployments/ledger?api-version=2022-09-01", "")
+	if got := done.member(t, "properties", "outputs", "uri", "value"); got != "https://ledger.vault.azure.net/" {
+		t.Fatalf("%s", done.body)
+	}
+	if got := done.member(t, "properties", "outputs", "blob", "value"); got != "https://ledger.blob.core.windows.net/" {
+		t.Errorf("%s", done.body)
+	}
+	if got := w.vaultAsk("PUT", "ledger", "password", `{"value": "v"}`); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.do("GET "+accounts+"/ledger/blobServices/default/containers/inbox"+v2023st, ""); got.member(t, "name") != "inbox" {
+		t.Errorf("%s", got.body)
+	}
+	if err := w.streams().logInSQL(w.terraform(), "ledger", "master"); err != nil {
+		t.Error(err)
+	}
+}

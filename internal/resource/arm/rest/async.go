@@ -53,7 +53,7 @@ func (c *Call) Later(k *Kind, i Item, status int, verb string) Reply {
 	if deleted {
 		reply.Body = nil
 	}
-	if status != http.StatusAccepted && !(status == http.StatusCreated && k.Async.Status != "") {
+	if later := status == http.StatusAccepted || status == http.StatusCreated && k.Async.Status != ""; !later {
 		return reply
 	}
 	id := uuid.NewString()

@@ -310,7 +310,7 @@ func (s *service) ask(method string, account rest.Item, of part, name string) (s
 		return 0, rest.Unkept(err)
 	case status == http.StatusNotFound:
 		return status, resource.Fail(status, of.missing+"NotFound", fmt.Sprintf("The specified %s does not exist.", of.title), "There is no such "+of.title+" in the account.", "")
-	case status >= 300 && !(status == http.StatusConflict && code == of.missing+"AlreadyExists"):
+	case status >= 300 && (status != http.StatusConflict || code != of.missing+"AlreadyExists"):
 		return status, resource.Fail(status, code, fmt.Sprintf("The specified %s cannot be changed just now.", of.title), "The account refused it with "+code+".", "Try again, with growing pauses.") // text inferred
 	}
 	return status, nil
