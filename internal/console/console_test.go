@@ -208,9 +208,9 @@ func TestEveryAnswerSaysWhatABrowserMayDo(t *testing.T) {
 }
 
 // follow opens the stream and returns its lines.
-func follow(t *testing.T, c *http.Client, at, lastID string) *bufio.Scanner {
+func follow(t *testing.T, c *http.Client, at, lastID string, after ...string) *bufio.Scanner {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+console.Path+"events", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+console.Path+"events?after="+strings.Join(after, ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +284,8 @@ func TestTheStreamGoesOnWhereItBroke(t *testing.T) {
 	at = max(at, expect(stream, "c"))
 	note("d")
 	expect(follow(t, in, s.url, at), "d", "ready")
+	expect(follow(t, in, s.url, "", at), "d", "ready")
+	expect(follow(t, in, s.url, at, "another-run.1"), "d", "ready")
 	note("e", "f", "g")
 	expect(follow(t, in, s.url, at), "missed 1", "e", "f", "g", "ready")
 	expect(follow(t, in, s.url, "another-run.2"), "reset", "missed 4", "e", "f", "g", "ready")

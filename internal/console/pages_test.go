@@ -296,6 +296,31 @@ func TestABrokenConnectionGoesOnWhereItBroke(t *testing.T) {
 	b.forget() // of requests that failed
 }
 
+// A page that is not seen has no stream, and has everything when it is seen again.
+func TestAPageThatIsNotSeen(t *testing.T) {
+	s := labOf(t, nil)
+	b := open(t, s)
+	b.goTo("live")
+	note := func(text string) {
+		s.Journal().Record(journal.Event{Kind: journal.Run, Outcome: journal.OK, Summary: text})
+	}
+	see := func(hidden bool) {
+		eval[bool](b, fmt.Sprintf("Object.defineProperty(document, 'hidden', { value: %v, configurable: true }) && document.dispatchEvent(new Event('visibilitychange'))", hidden))
+	}
+	note("while it is seen: one")
+	b.sees(".row", "while it is seen: one")
+	see(true)
+	note("while it is hidden")
+	if eval[bool](b, "new Promise((done) => setTimeout(() => done(document.body.innerText.includes('while it is hidden')), 500))") { // wall time
+		t.Error("the stream goes on while the page is not seen")
+	}
+	see(false)
+	b.sees(".row", "while it is hidden")
+	b.types("Filter", "while it is")
+	b.sees(".hint", "2 of")
+	b.quiet()
+}
+
 // A server that ends, and another one at the same address: the page says what to do.
 func TestAServerThatEnds(t *testing.T) {
 	s := labOf(t, nil)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ const (
 )
 
 // stream sends the journal as server-sent events, each with an id by which a browser goes on
-// where its connection broke (Last-Event-ID). Besides those without a name, which are
+// where its connection broke (Last-Event-ID), or a page where it stopped (?after=). Besides those without a name, which are
 // journaled events, there are
 //
 //	reset   the ids before were another server's: what the page shows is to be forgotten
@@ -32,7 +33,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	s := &eventStream{w: w, to: http.NewResponseController(w), run: c.run}
 	_ = s.to.SetReadDeadline(time.Time{}) // the listener's is for requests
 	w.Header().Set("Content-Type", "text/event-stream")
-	run, ordinal, _ := strings.Cut(r.Header.Get("Last-Event-ID"), ".")
+	run, ordinal, _ := strings.Cut(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), ".")
 	last, err := strconv.ParseUint(ordinal, 10, 64)
 	if run != c.run || err != nil {
 		last = 0

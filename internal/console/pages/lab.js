@@ -128,26 +128,48 @@ export const status = new Status();
 // for first.
 export const isRefusal = (e) => (e.outcome === 'denied' || e.outcome === 'failed') && !e.detail?.challenge;
 
-// follow opens the stream of events, which the browser opens again when it breaks.
+let source = null;
+let last = ''; // id of the last event that came
+
+// follow opens the stream of events, which the browser opens again when it breaks. A page that
+// is not seen closes it: a browser has six connections to a server, for all its pages together.
 export function follow() {
-  const source = new EventSource('events');
-  source.onopen = () => {
+  open();
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      open();
+    }
+  });
+}
+
+function open() {
+  if (document.hidden) return;
+  const own = new EventSource(`events?${new URLSearchParams({ after: last })}`);
+  source = own;
+  own.onopen = () => {
     connection.set('open');
     status.refresh();
   };
-  source.onerror = () => {
+  own.onerror = async () => {
     connection.set('lost');
-    if (source.readyState === EventSource.CLOSED) ask('GET', '/v1/status').then(() => setTimeout(follow, 2000), () => {
-      if (connection.state !== 'out') setTimeout(follow, 2000);
-    });
+    if (own.readyState !== EventSource.CLOSED) return; // the browser tries again
+    await ask('GET', '/v1/status').catch(() => {}); // tells whether it is signed in
+    if (connection.state !== 'out') setTimeout(() => { if (source === own) open(); }, 2000);
   };
-  source.addEventListener('reset', () => events.clear());
-  source.addEventListener('missed', (m) => { events.dropped += Number(m.data); });
-  source.addEventListener('ready', () => {
+  own.addEventListener('reset', () => {
+    last = '';
+    events.clear();
+  });
+  own.addEventListener('missed', (m) => { events.dropped += Number(m.data); });
+  own.addEventListener('ready', () => {
     events.ready = true;
     events.changed();
   });
-  source.onmessage = (m) => {
+  own.onmessage = (m) => {
+    last = m.lastEventId;
     const e = JSON.parse(m.data);
     events.add(e);
     if (e.kind === 'clock' || e.kind === 'key-rotation') refreshSoon();
