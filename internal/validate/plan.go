@@ -265,7 +265,7 @@ func (p *Plan) concurrent() {
 // that trusts a workload, or nearly does.
 func (c *check) madeByPlan(w Workload, v *Verdict) bool {
 	var near *journal.Nearest
-	var of *Holder
+	var of, nearOf *Holder
 	for _, issuer := range c.issuersOf(w) {
 		row := workload.Trust([]workload.Workload{w.Workload}, []string{issuer}, c.audience)[0]
 		row.Audience = cmp.Or(w.Audience, row.Audience)
@@ -280,7 +280,7 @@ func (c *check) madeByPlan(w Workload, v *Verdict) bool {
 				}
 			}
 			if n := entra.Nearest(h.Credentials, row.Issuer, row.Subject, row.Audience); n != nil && near == nil && (isSlip(n) || len(n.Differences) == 1) && len(n.Differences) > 0 {
-				near, of = n, cmp.Or(of, h)
+				near, nearOf, of = n, h, cmp.Or(of, h)
 			}
 			if f := h.later(row.Subject); f != nil {
 				v.Findings, of = append(v.Findings, *f), cmp.Or(of, h)
@@ -293,8 +293,10 @@ func (c *check) madeByPlan(w Workload, v *Verdict) bool {
 	case len(v.Trusted) == 0 && near != nil:
 		f := Finding{
 			Severity: Error, Kind: Kind(near.Differences[0].Field), Credential: near.Credential, Differences: near.Differences,
-			Text: fmt.Sprintf("%s, which the plan makes, would not trust it", of), Fix: "mend it in " + of.placeOf(near.Credential),
+			Text: fmt.Sprintf("%s, which the plan makes, would not trust it", nearOf), Fix: "mend it in " + nearOf.placeOf(near.Credential),
 		}
+		of = nearOf
+		c.mended[of] = append(c.mended[of], near.Credential)
 		v.Findings = append(v.Findings, f)
 	}
 	v.Findings = append(v.Findings, Finding{

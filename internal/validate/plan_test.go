@@ -66,7 +66,7 @@ func TestPlans(t *testing.T) {
 		"trusted by what is made": {terraformOutput(isNew, changed("azurerm_federated_identity_credential.web", credential, "create", credentialValues("system:serviceaccount:shop:web-sa"))), "",
 			[]string{"✓ cluster", "warning known after apply: managed identity web is made by the plan (azurerm_user_assigned_identity.web)"}},
 		"nearly trusted by what is made": {terraformOutput(isNew, changed("azurerm_federated_identity_credential.web", credential, "create", credentialValues("system:serviceaccount:shop:web"))), "",
-			[]string{"error subject: managed identity web, which the plan makes, would not trust it | mend it in azurerm_federated_identity_credential.web", "warning known after apply", "warning orphan: (azurerm_federated_identity_credential.web)"}},
+			[]string{"error subject: managed identity web, which the plan makes, would not trust it | mend it in azurerm_federated_identity_credential.web", "warning known after apply"}},
 		"through modules": {terraformOutput(changed("module.identity.azurerm_user_assigned_identity.this", identity, "no-op", fmt.Sprintf(`{"name": "web", "id": %q, "client_id": %q}`, planID, planClient)),
 			changed(`module.trust["a.b"].azurerm_federated_identity_credential.this[0]`, credential, "create", credentialValues("system:serviceaccount:shop:web-sa"))), "", []string{"✓ cluster"}},
 		"an application": {terraformOutput(changed("azuread_application.web", "azuread_application", "no-op", fmt.Sprintf(`{"display_name": "web", "client_id": %q, "object_id": "o", "id": "/applications/o"}`, planClient)),
