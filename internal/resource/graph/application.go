@@ -40,6 +40,9 @@ func (c *call) register(body object, uniqueName string) (resource.Answer, *resou
 	if failed := c.bindOwners(body, &p.Graph.Owners); failed != nil {
 		return resource.Answer{}, failed
 	}
+	if failed := c.firstPasswords(body, &p); failed != nil {
+		return resource.Answer{}, failed
+	}
 	if failed := c.writeApplication(body, &p, true); failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -48,7 +51,36 @@ func (c *call) register(body object, uniqueName string) (resource.Answer, *resou
 	}
 	made, _ := c.kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
 	c.record(made, "is registered now: an application that has no service principal yet and trusts nobody")
-	return c.created("applications", "directoryObjects/"+made.ApplicationObjectID+"/Microsoft.DirectoryServices.Application", c.applicationEntity(made)), nil
+	shown := c.applicationEntity(made)
+	for i := range shown {
+		if shown[i].name == "passwordCredentials" { // with their texts, this once
+			var passwords []entity
+			for _, s := range made.Secrets {
+				passwords = append(passwords, passwordCredential(s, s.Value))
+			}
+			shown[i].value = append([]entity{}, passwords...)
+		}
+	}
+	return c.created("applications", "directoryObjects/"+made.ApplicationObjectID+"/Microsoft.DirectoryServices.Application", shown), nil
+}
+
+// firstPasswords makes the passwords that an application is created with.
+// Source: hashicorp/terraform-provider-azuread, internal/services/applications/
+// application_resource.go, which takes secretText from the answer.
+func (c *call) firstPasswords(body object, p *directory.Principal) *resource.Failure {
+	var wanted []wantedPassword
+	if failed := body.taken("passwordCredentials", &wanted); failed != nil {
+		return failed
+	}
+	for _, one := range wanted {
+		made, failed := c.password(one)
+		if failed != nil {
+			return failed
+		}
+		made.ID = next(p, "password")
+		p.Secrets = append(p.Secrets, made)
+	}
+	return nil
 }
 
 func (c *call) patchApplication() (resource.Answer, *resource.Failure) {
@@ -107,8 +139,10 @@ func (c *call) writeApplication(body object, p *directory.Principal, isNew bool)
 	if failed := c.writeKeyCredentials(body, p, false); failed != nil {
 		return failed
 	}
-	if failed := writePasswordCredentials(body, p, false); failed != nil {
-		return failed
+	if !isNew {
+		if failed := writePasswordCredentials(body, p, false); failed != nil {
+			return failed
+		}
 	}
 	if api, there := body["api"]; there {
 		version, failed := tokenVersion(api)
@@ -119,7 +153,11 @@ func (c *call) writeApplication(body object, p *directory.Principal, isNew bool)
 			p.AccessTokenVersion = version
 		}
 	}
-	written, failed := body.write(p.Graph.Application, applicationMembers)
+	members := applicationMembers
+	if c.beta() {
+		members = append(slices.Clone(members), requirePostResponse)
+	}
+	written, failed := body.write(p.Graph.Application, members)
 	p.Graph.Application = written
 	return failed
 }

@@ -119,6 +119,12 @@ func TestPasswords(t *testing.T) {
 	if forTwoYears.value("endDateTime") != "2033-03-04T05:06:07Z" {
 		t.Error(forTwoYears.text)
 	}
+	born := w.do("POST /v1.0/applications", `{"displayName": "born with one", "passwordCredentials": [{"displayName": "first"}]}`)
+	w.do("POST /v1.0/servicePrincipals", `{"appId": "`+born.value("appId")+`"}`)
+	w.opens("with the password that it was made with", w.secret(born.value("appId"), born.value("passwordCredentials", 0, "secretText")), graphScope, "")
+	if got := w.ask(terraformID, "POST /v1.0/applications", `{"displayName": "x", "passwordCredentials": [{"secretText": "mine"}]}`); got.status != 400 || !strings.Contains(got.text, "New password credentials must be generated with service actions.") {
+		t.Errorf("%d %s", got.status, got.text)
+	}
 	w.do("PATCH /v1.0/applications/"+id, `{"passwordCredentials": []}`)
 	w.opens("with a password that was left out", w.secret(clientID, forTwoYears.value("secretText")), graphScope, "AADSTS7000")
 }

@@ -20,17 +20,42 @@ import (
 // Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/application-addpassword.md.
 const passwordLifetime = 2 // years
 
+// wantedPassword is a password of a body.
+type wantedPassword struct {
+	DisplayName *string `json:"displayName"`
+	Start       when    `json:"startDateTime"`
+	End         when    `json:"endDateTime"`
+	Text        *string `json:"secretText"`
+}
+
+// password makes a client secret. Clients do not choose its text: see writePasswordCredentials.
+func (c *call) password(wanted wantedPassword) (directory.Secret, *resource.Failure) {
+	if wanted.Text != nil {
+		return directory.Secret{}, ownPassword()
+	}
+	made := directory.Secret{Value: newPassword(), Start: wanted.Start.Time, End: wanted.End.Time}
+	if wanted.DisplayName != nil {
+		made.DisplayName = *wanted.DisplayName
+	}
+	if made.Start.IsZero() {
+		made.Start = c.kit.Clock.Now().UTC().Truncate(time.Second)
+	}
+	if made.End.IsZero() {
+		made.End = made.Start.AddDate(passwordLifetime, 0, 0)
+	}
+	if !made.End.After(made.Start) {
+		return directory.Secret{}, badRequest("Credential end date must be after its start date.", "A password ends after it begins.", "") // text inferred
+	}
+	return made, nil
+}
+
 // addPassword makes a client secret, which is shown this once.
 func (c *call) addPassword() (resource.Answer, *resource.Failure) {
 	body, failed := c.body()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	var wanted struct {
-		DisplayName *string `json:"displayName"`
-		Start       when    `json:"startDateTime"`
-		End         when    `json:"endDateTime"`
-	}
+	var wanted wantedPassword
 	if failed := body.taken("passwordCredential", &wanted); failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -38,20 +63,11 @@ func (c *call) addPassword() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	now := c.kit.Clock.Now()
-	made := directory.Secret{Value: newPassword(), Start: wanted.Start.Time, End: wanted.End.Time, OfServicePrincipal: !c.ofApplication()}
-	if wanted.DisplayName != nil {
-		made.DisplayName = *wanted.DisplayName
+	made, failed := c.password(wanted)
+	if failed != nil {
+		return resource.Answer{}, failed
 	}
-	if made.Start.IsZero() {
-		made.Start = now.UTC().Truncate(time.Second)
-	}
-	if made.End.IsZero() {
-		made.End = made.Start.AddDate(passwordLifetime, 0, 0)
-	}
-	if !made.End.After(made.Start) {
-		return resource.Answer{}, badRequest("Credential end date must be after its start date.", "A password ends after it begins.", "") // text inferred
-	}
+	made.OfServicePrincipal = !c.ofApplication()
 	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
 		if p.Kind == directory.ManagedIdentity {
 			return unsupported(p)
@@ -242,12 +258,16 @@ func writePasswordCredentials(body object, p *directory.Principal, ofServicePrin
 		if !slices.ContainsFunc(p.Secrets, func(s directory.Secret) bool {
 			return s.ID == string(one.ID) && s.OfServicePrincipal == ofServicePrincipal
 		}) {
-			return badRequest("New password credentials must be generated with service actions.", "Passwords are not chosen by clients.", "Use addPassword.")
+			return ownPassword()
 		}
 		kept[string(one.ID)] = true
 	}
 	p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool { return s.OfServicePrincipal == ofServicePrincipal && !kept[s.ID] })
 	return nil
+}
+
+func ownPassword() *resource.Failure {
+	return badRequest("New password credentials must be generated with service actions.", "Passwords are not chosen by clients.", "Use addPassword.")
 }
 
 // addKey adds a certificate for whoever proves to have the key of one that is there.

@@ -25,64 +25,83 @@ type item struct {
 // deleted are applications that can be restored.
 type deleted struct {
 	mu    sync.Mutex
-	items []item
-	keep  func(any) error // if nil, they are not stored
+	state deletedState
+	keep  func(any) error // if nil, changes are not stored
 }
 
-// Restore implements resource.StatefulService.
-func (s *Service) Restore(stored []byte, keep func(any) error) error {
-	d := &s.deleted
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.keep = keep
-	if stored == nil {
-		return nil
-	}
-	if err := json.Unmarshal(stored, &d.items); err != nil {
+// deletedState is what is kept of them.
+type deletedState struct {
+	Items []item `json:"items"`
+}
+
+// deletedChange adds an item or removes one.
+type deletedChange struct {
+	Add    *item  `json:"add,omitempty"`
+	Tenant string `json:"tenant,omitempty"` // of the one to remove
+	Remove string `json:"remove,omitempty"` // its object id
+}
+
+// Apply implements resource.State.
+func (s *deletedState) Apply(change json.RawMessage) error {
+	var read deletedChange
+	if err := json.Unmarshal(change, &read); err != nil {
 		return err
 	}
-	for n, one := range d.items {
-		if one.Tenant == "" || one.Principal.ClientID == "" {
-			return fmt.Errorf("[%d]: expected a tenant and a principal with a client id, found %q and %q", n, one.Tenant, one.Principal.ClientID)
-		}
+	if one := read.Add; one != nil && (one.Tenant == "" || one.Principal.ClientID == "") {
+		return fmt.Errorf("add: expected a tenant and a principal with a client id, found %q and %q", one.Tenant, one.Principal.ClientID)
 	}
+	s.apply(read)
 	return nil
 }
 
-// change stores what change makes of the items, and then makes it.
-func (d *deleted) change(change func([]item) []item) error {
+func (s *deletedState) apply(change deletedChange) {
+	if change.Add == nil {
+		s.Items = slices.DeleteFunc(s.Items, func(one item) bool {
+			return one.Tenant == change.Tenant && one.Principal.ApplicationObjectID == change.Remove
+		})
+		return
+	}
+	s.Items = slices.DeleteFunc(s.Items, func(one item) bool { return change.Add.At.Sub(one.At) >= retention })
+	s.Items = append(s.Items, *change.Add)
+}
+
+// State implements resource.StatefulService.
+func (s *Service) State() resource.State { return &s.deleted.state }
+
+// Restore implements resource.StatefulService.
+func (s *Service) Restore(keep func(change any) error) error {
+	s.deleted.mu.Lock()
+	defer s.deleted.mu.Unlock()
+	s.deleted.keep = keep
+	return nil
+}
+
+// change stores a change, and then makes it.
+func (d *deleted) change(change deletedChange) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	items := change(slices.Clone(d.items))
 	if d.keep != nil {
-		if err := d.keep(items); err != nil {
+		if err := d.keep(change); err != nil {
 			return err
 		}
 	}
-	d.items = items
+	d.state.apply(change)
 	return nil
 }
 
 func (d *deleted) add(tenant string, p directory.Principal, at time.Time) error {
-	return d.change(func(items []item) []item {
-		items = slices.DeleteFunc(items, func(one item) bool { return at.Sub(one.At) >= retention })
-		return append(items, item{tenant, p, at})
-	})
+	return d.change(deletedChange{Add: &item{tenant, p, at}})
 }
 
 func (d *deleted) remove(tenant, applicationObjectID string) error {
-	return d.change(func(items []item) []item {
-		return slices.DeleteFunc(items, func(one item) bool {
-			return one.Tenant == tenant && one.Principal.ApplicationObjectID == applicationObjectID
-		})
-	})
+	return d.change(deletedChange{Tenant: tenant, Remove: applicationObjectID})
 }
 
 // of are a tenant's items that can be restored still.
 func (d *deleted) of(tenant string, now time.Time) (found []item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, one := range d.items {
+	for _, one := range d.state.Items {
 		if one.Tenant == tenant && now.Sub(one.At) < retention {
 			found = append(found, one)
 		}

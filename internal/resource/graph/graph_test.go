@@ -428,3 +428,6 @@ func Example() {
 	// 401 {"error":{"code":"InvalidAuthenticationToken","message":"Access token is empty…
 	// Microsoft Graph: list organization by somebody without a token: refused with 401 InvalidAuthenticationToken: The request carried no Authorization header with a bearer token.
 }
+
+// The compiler says if Graph is no service that keeps what was made of it: the lab would not notice.
+var _ resource.StatefulService = (*graph.Service)(nil)

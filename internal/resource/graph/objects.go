@@ -120,6 +120,10 @@ var applicationMembers = []member{
 	newMember("spa", structure, `{"redirectUris":[]}`),
 }
 
+// requirePostResponse is known to beta alone.
+// Source: microsoftgraph/msgraph-metadata#273, by hashicorp/terraform-provider-azuread.
+var requirePostResponse = newMember("oauth2RequirePostResponse", boolean, "false")
+
 var servicePrincipalMembers = []member{
 	newMember("alternativeNames", texts, "[]"),
 	newMember("description", anyText, "null"),

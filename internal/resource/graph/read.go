@@ -75,7 +75,11 @@ func (c *call) application() (resource.Answer, *resource.Failure) {
 }
 
 func (c *call) applicationEntity(p *directory.Principal) entity {
-	return applicationEntity(c.domain(), p)
+	e := applicationEntity(c.domain(), p)
+	if c.beta() {
+		e = append(e, property{requirePostResponse.name, memberValue(graphOf(p).Application, requirePostResponse)})
+	}
+	return e
 }
 
 // domain is the tenant's initial one, which registrations have as their publisher's.
