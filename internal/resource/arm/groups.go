@@ -233,25 +233,35 @@ func (s *Service) resourcesIn(c *rest.Call, scope string) (rest.Reply, *resource
 			}
 		}
 	}
-	kind, failed := typeFilter(c)
+	accept, failed := resourceFilter(c)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	all = slices.DeleteFunc(all, func(r rest.Resource) bool { return kind != "" && !strings.EqualFold(r.Type, kind) })
+	all = slices.DeleteFunc(all, func(r rest.Resource) bool { return !accept(r) })
 	page, failed := rest.Page(c, all)
 	return rest.Reply{Body: page}, failed
 }
 
-// typeFilter is what $filter takes here: resourceType eq 'NAMESPACE/TYPE'.
+// resourceFilter is what $filter takes here: resourceType eq 'NAMESPACE/TYPE' and name eq 'NAME',
+// which azure-cli 2.91.0 asks for, or one of both.
 // Source: Azure REST reference, Resources - List, which has more. The text of the refusal is inferred.
-func typeFilter(c *rest.Call) (kind string, failed *resource.Failure) {
+func resourceFilter(c *rest.Call) (func(rest.Resource) bool, *resource.Failure) {
+	var kind, name string
 	filter := c.Query("$filter")
-	if filter == "" {
-		return "", nil
+	for _, term := range strings.Split(filter, " and ") {
+		field, quoted, ok := strings.Cut(strings.TrimSpace(term), " eq ")
+		value := strings.Trim(quoted, "'")
+		switch {
+		case filter == "":
+		case ok && strings.EqualFold(field, "resourceType") && !strings.Contains(value, " "):
+			kind = value
+		case ok && strings.EqualFold(field, "name") && value != "":
+			name = value
+		default:
+			return nil, rest.BadRequest("InvalidFilterInQueryString", fmt.Sprintf("Invalid $filter '%s' specified in the query string.", filter), "Here, resources are filtered by resourceType eq 'NAMESPACE/TYPE' and name eq 'NAME' alone.")
+		}
 	}
-	field, quoted, ok := strings.Cut(strings.TrimSpace(filter), " eq ")
-	if !ok || !strings.EqualFold(field, "resourceType") || strings.Contains(quoted, " ") {
-		return "", rest.BadRequest("InvalidFilterInQueryString", fmt.Sprintf("Invalid $filter '%s' specified in the query string.", filter), "Here, resources are filtered by resourceType eq 'NAMESPACE/TYPE' alone.")
-	}
-	return strings.Trim(quoted, "'"), nil
+	return func(r rest.Resource) bool {
+		return (kind == "" || strings.EqualFold(r.Type, kind)) && (name == "" || strings.EqualFold(r.Name, name))
+	}, nil
 }

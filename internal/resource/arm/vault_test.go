@@ -216,6 +216,10 @@ func TestNamesOfVaults(t *testing.T) {
 		}
 	}
 	listed := w.do("GET "+inTenant+"/resources?$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'&api-version=2021-04-01", "")
+	named := w.do("GET "+inTenant+"/resources?$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'%20and%20name%20eq%20'ORDERS'&api-version=2015-11-01", "")
+	if other := w.do("GET "+inTenant+"/resources?$filter=name%20eq%20'other'&api-version=2015-11-01", ""); strings.Count(named.body, `"id"`) != 1 || strings.Contains(other.body, `"id"`) {
+		t.Errorf("by name: %s, %s", named.body, other.body)
+	}
 	if !strings.Contains(listed.body, "resourceGroups/wiemu/providers/Microsoft.KeyVault/vaults/orders") || strings.Contains(listed.body, "gone") {
 		t.Errorf("%s", listed.body)
 	}

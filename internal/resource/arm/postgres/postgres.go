@@ -27,7 +27,7 @@ const namespace = "Microsoft.DBforPostgreSQL"
 
 // versions of the types. Source: azure-rest-api-specs, and azure-cli's recordings for
 // 2026-01-01-preview.
-var versions = strings.Fields("2020-02-14-preview 2021-06-01 2021-06-01-preview 2022-01-20-preview 2022-03-08-preview 2022-12-01 2023-03-01-preview 2023-06-01-preview 2023-12-01-preview 2024-03-01-preview 2024-08-01 2024-11-01-preview 2025-01-01-preview 2025-06-01-preview 2025-08-01 2026-01-01-preview")
+var versions = strings.Fields("2020-02-14-preview 2021-06-01 2021-06-01-preview 2022-01-20-preview 2022-03-08-preview 2022-12-01 2023-03-01-preview 2023-06-01-preview 2023-12-01-preview 2024-03-01-preview 2024-08-01 2024-11-01-preview 2025-01-01-preview 2025-06-01-preview 2025-08-01 2026-01-01-preview 2026-04-01-preview")
 
 type service struct {
 	*rest.Manager
