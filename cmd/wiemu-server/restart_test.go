@@ -26,6 +26,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/nodeservice"
 )
 
@@ -202,11 +203,11 @@ func TestAKilledServiceIsTheSameAgain(t *testing.T) {
 	}
 	before := keptFiles(t, s)
 
-	if err := s.command.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = s.command.Wait() // it was killed
+	s.kill(t)
 	s.start(t, "-signer", s.socket)
+	if !s.disabled(t, "app") {
+		t.Error("an application that was disabled before it was killed may sign in")
+	}
 	if again := s.token(t, client); again != rotated.ID {
 		t.Errorf("after it was killed %s signs, want %s", again, rotated.ID)
 	}
@@ -235,11 +236,73 @@ func TestAKilledServiceIsTheSameAgain(t *testing.T) {
 	}
 }
 
+// TestChangesAreForgottenAlone: a session in a cluster removes them, also those in the log of
+// a service that was killed, and the keys stay.
+func TestChangesAreForgottenAlone(t *testing.T) {
+	s := newService(t)
+	s.start(t)
+	rotated, err := s.control.Rotate(t.Context(), "local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	if _, err := s.control.ChangeDirectory(t.Context(), control.DirectoryChange{Identity: "app", Disabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(t)
+	for _, pattern := range nodeservice.Changes {
+		files, err := filepath.Glob(s.path("state/" + pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.start(t)
+	if s.disabled(t, "app") {
+		t.Error("the application is disabled still")
+	}
+	now, err := s.control.Status(t.Context()) // by the token of before
+	if err != nil || !slices.ContainsFunc(now.Keys, func(k control.KeyStatus) bool { return k.ID == rotated.ID }) {
+		t.Errorf("the keys are %+v, %v, want %s among them", now.Keys, err, rotated.ID)
+	}
+}
+
+// kill ends the service as kill -9 does.
+func (s *service) kill(t *testing.T) {
+	t.Helper()
+	if err := s.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.command.Wait() // it was killed
+}
+
+// disabled reports whether the directory says that an application may not sign in.
+func (s *service) disabled(t *testing.T, name string) bool {
+	t.Helper()
+	var tenants []controlapi.Tenant
+	if err := s.control.Do(t.Context(), http.MethodGet, "/v1/directory", nil, &tenants); err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range tenants {
+		for _, identity := range tenant.Identities {
+			if identity.Name == name {
+				return identity.Disabled
+			}
+		}
+	}
+	t.Fatalf("there is no %s in %+v", name, tenants)
+	return false
+}
+
 // keptFiles are those that must be the same after a restart.
 func keptFiles(t *testing.T, s *service) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	for _, file := range []string{"state/control-token", "state/directory.json", "state/rings/local.json", "state/rings/entra.json", "state/ca/authority.pem", "lab/trust/ca.pem"} {
+	for _, file := range []string{"state/control-token", "state/directory.log", "state/rings/local.json", "state/rings/entra.json", "state/ca/authority.pem", "lab/trust/ca.pem"} {
 		files[file] = string(read(t, s.path(file)))
 	}
 	return files

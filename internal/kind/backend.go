@@ -165,7 +165,7 @@ func (p *Backend) configure(ctx context.Context, w backend.Spec) error {
 	if err := p.host.service(opts, image{r.Image, r.Kubernetes}).Write(p.host.nodeDir(p.name)); err != nil {
 		return noSpace(err)
 	}
-	restart := fmt.Sprintf("systemctl stop %[1]s && rm -rf %[2]s && systemctl start %[1]s", nodeservice.Unit, strings.Join(forgotten, " "))
+	restart := fmt.Sprintf("systemctl stop %[1]s && rm -rf %[2]s && systemctl start %[1]s", nodeservice.Unit, forgotten())
 	if _, err := p.host.docker.Exec(ctx, nodeName(p.name), "sh", "-c", restart); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -416,5 +416,12 @@ func (p *Backend) imageOf(ctx context.Context, program backend.Program) (name, p
 // ending is how long a program has, on the wall clock, between being asked to end and being killed.
 const ending = time.Second
 
-// forgotten is what the emulator in a node stores and the next session must not see: see emulator.Options.Keep.
-var forgotten = []string{nodeservice.LabDir, nodeservice.StateDir + "/directory.json"}
+// forgotten returns, as words of a shell, what the emulator in a node stores and the next
+// session must not see: see server.Options.Keep.
+func forgotten() string {
+	words := nodeservice.LabDir
+	for _, pattern := range nodeservice.Changes {
+		words += " " + nodeservice.StateDir + "/" + pattern
+	}
+	return words
+}

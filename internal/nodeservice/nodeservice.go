@@ -40,8 +40,7 @@ const (
 	LabDir   = StateDir + "/lab"               // trust bundle and token files
 	Unit     = "wiemu.service"
 
-	ControlToken = StateDir + "/control-token"  // holds the bearer token of the control endpoint
-	Directory    = StateDir + "/directory.json" // holds the changes of identities at run time; without it only wiemu.yaml counts
+	ControlToken = StateDir + "/control-token" // holds the bearer token of the control endpoint
 
 	Socket    = pkiDir + "/signer.sock"        // of the API server's signer
 	Cluster   = "/etc/kubernetes/admin.conf"   // how the service reaches the API server
@@ -52,6 +51,10 @@ const (
 	ControlPort    = 9444             // of the control endpoint, on every address of the node
 	GatewayPort    = 443              // of the emulated names, on every address of the node
 )
+
+// Changes are patterns of the files in StateDir that hold what was changed at run time, and the
+// logs beside them. Without those files only wiemu.yaml counts; keys, CA and control token stay.
+var Changes = []string{"*.json", "*.log"}
 
 const (
 	kubernetesPKI = "/etc/kubernetes/pki"    // kubeadm mounts it into the API server's pod
