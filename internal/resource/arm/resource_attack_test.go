@@ -119,6 +119,49 @@ func TestPoliciesOfOthers(t *testing.T) {
 
 // What is made, deleted and made again at the same time ends as if one came after the other: what
 // Resource Manager has is what is served.
+// Contributor may not assign roles, and so does not change how a vault lets in whom: neither by
+// PUT or PATCH nor by a template, and not by leaving the property out either.
+func TestThePermissionModelIsNotContributors(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.furnish()
+	w.do("PUT "+vaults+"/byroles"+v2023kv, vaultBody(rbac))
+	w.do("PUT "+vaults+"/bypolicies"+v2023kv, vaultBody(`"accessPolicies": []`))
+	w.assign(tenantID, operator, "Contributor", group)
+	as := w.as("operator", operator, tenantID)
+	open := `"accessPolicies": [{"tenantId": "` + tenantID + `", "objectId": "` + w.object(operator) + `", "permissions": {"secrets": ["all"]}}]`
+	for _, row := range []struct {
+		request, body string
+		status        int
+	}{
+		{"PUT " + vaults + "/byroles" + v2023kv, vaultBody(open), 400},
+		{"PUT " + vaults + "/byroles" + v2023kv, vaultBody(`"enableRbacAuthorization": false, ` + open), 400},
+		{"PATCH " + vaults + "/byroles" + v2023kv, `{"properties": {"enableRbacAuthorization": false, ` + open + `}}`, 400},
+		{"PATCH " + vaults + "/bypolicies" + v2023kv, `{"properties": {"ENABLERBACAUTHORIZATION": true}}`, 400},
+		{"PATCH " + vaults + "/byroles" + v2023kv, `{"properties": {"enableRbacAuthorization": true, "enablerbacauthorization": false, ` + open + `}}`, 400},
+		{"PATCH " + vaults + "/byroles" + v2023kv, `{"tags": {"by": "operator"}}`, 200},
+		{"PUT " + vaults + "/bypolicies/accessPolicies/add" + v2023kv, `{"properties": {` + open + `}}`, 200}, // which Azure lets Contributor do
+	} {
+		got := w.ask(as, row.request, row.body)
+		if got.status != row.status {
+			t.Errorf("%s %s: %d %s, want %d", row.request, row.body, got.status, got.body, row.status)
+		}
+		if row.status == 400 && !strings.Contains(got.body, "InsufficientPermissions") {
+			t.Errorf("%s: it is refused for another reason: %s", row.request, got.body)
+		}
+	}
+	deployed := w.ask(as, "PUT "+group+"/providers/Microsoft.Resources/deployments/letmein?api-version=2024-03-01", `{"properties": {"mode": "Incremental", "template": {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [
+		{"type": "Microsoft.KeyVault/vaults", "apiVersion": "2023-07-01", "name": "byroles", "location": "westeurope", "properties": {"tenantId": "`+tenantID+`", "sku": {"family": "A", "name": "standard"}, `+open+`}}]}}}`)
+	if deployed.status != http.StatusCreated {
+		t.Errorf("the template: %d %s", deployed.status, deployed.body)
+	}
+	if got := w.do("GET "+vaults+"/byroles"+v2023kv, ""); !strings.Contains(got.body, `"enableRbacAuthorization":true`) || strings.Contains(got.body, w.object(operator)) {
+		t.Errorf("the vault is another one now: %s", got.body)
+	}
+	if got := w.do("PATCH "+vaults+"/byroles"+v2023kv, `{"properties": {"EnableRBACAuthorization": false}}`); strings.Count(strings.ToLower(got.body), "enablerbacauthorization") != 1 || !strings.Contains(got.body, `"enableRbacAuthorization":false`) {
+		t.Errorf("an owner, who writes the name in another way: %s", got.body)
+	}
+}
+
 func TestResourcesAtOnce(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	who := w.terraform()

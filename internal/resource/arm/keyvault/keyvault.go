@@ -109,6 +109,9 @@ func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
 	if _, err := p.Read("enableRbacAuthorization", &rbac); err != nil {
 		return bad("The parameter properties.enableRbacAuthorization is not a boolean.", err.Error())
 	}
+	if failed := s.mayChangeModel(c, was, rbac); failed != nil {
+		return failed
+	}
 	all, failed := readPolicies(p, !rbac)
 	if failed != nil {
 		return failed
@@ -128,6 +131,27 @@ func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
 	i.SKU, i.Kind = nil, ""
 	i.Is(p)
 	return nil
+}
+
+// mayChangeModel refuses to change the permission model of a vault for a caller who may not assign
+// roles on it: Contributor would let itself in by access policies.
+// Source: Azure/bicep#13541 (2024-03), of a change to roles; that it is the same to access policies,
+// and the status, one report (dotnetpower/elb-dashboard, 2026-05); which permission, and that a
+// condition on the role is too little: learn.microsoft.com, key-vault/general/rbac-guide. A role
+// with a condition does here.
+func (s *service) mayChangeModel(c *rest.Call, was *rest.Item, rbac bool) *resource.Failure {
+	if was == nil {
+		return nil
+	}
+	before := false
+	_, _ = was.Has().Read("enableRbacAuthorization", &before) // which make has written
+	const action = "Microsoft.Authorization/roleAssignments/write"
+	if before == rbac || c.May(action, was.ID) {
+		return nil
+	}
+	id := strings.Replace(was.ID, "/resourceGroups/", "/resourcegroups/", 1)
+	return rest.BadRequest("InsufficientPermissions", fmt.Sprintf("Caller is not allowed to change permission model. For more information on how to change the permissions model follow this link: https://go.microsoft.com/fwlink/?linkid=2155160. Details: oid=%s; action=%s; resource=%s; decision=NotAllowed; ", c.Caller.ObjectID, action, id),
+		"Who changes from access policies to roles, or back, decides who may open the vault: this takes the right to assign roles on it.")
 }
 
 // defaultRBAC is the permission model of a vault whose body names none: roles since 2026-02-01.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -305,7 +304,7 @@ func (c *Call) patchItem(k *Kind) (Reply, *resource.Failure) {
 		i.SKU = asked.SKU
 	}
 	properties := was.Has()
-	maps.Copy(properties, asked.Properties)
+	properties.Merge(asked.Properties)
 	return c.write(k, i, &was, properties)
 }
 

@@ -2,12 +2,34 @@ package rest
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
 // Properties are those of a resource by name. What the provider does not know of is kept and
 // shown as it was given, as far as it is JSON.
 type Properties map[string]json.RawMessage
+
+// UnmarshalJSON reads an object. Letter case does not tell names apart: of those that differ in it
+// alone one is kept, the last in order, so that what is checked is what is shown.
+func (p *Properties) UnmarshalJSON(data []byte) error {
+	var read map[string]json.RawMessage
+	if err := json.Unmarshal(data, &read); err != nil || read == nil {
+		return err
+	}
+	*p = Properties{}
+	p.Merge(read)
+	return nil
+}
+
+// Merge replaces properties by others of the same names.
+func (p Properties) Merge(others Properties) {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		p.Drop(name)
+		p[name] = others[name]
+	}
+}
 
 // Has are the properties of an item, which the caller may modify.
 func (i *Item) Has() Properties {

@@ -14,7 +14,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -124,7 +123,7 @@ func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
 	p := i.Has()
 	if was != nil { // a PUT of one that is there changes what it names
 		before := was.Has()
-		maps.Copy(before, p)
+		before.Merge(p)
 		p = before
 	}
 	s.complete(i, p)
