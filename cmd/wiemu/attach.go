@@ -11,6 +11,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/run"
 	"github.com/wiemu/wiemu/internal/servedir"
@@ -40,7 +41,7 @@ func (s *selection) open(cmd *cobra.Command, stateDir string) (*labTarget, error
 	if client != nil {
 		return s.attach(cmd.Context(), client, files)
 	}
-	l, err := openSession(cmd.Context(), stateDir, files, nil, nil)
+	l, err := openSession(cmd.Context(), stateDir, files, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -132,15 +133,16 @@ func (s *selection) pickInServer(cmd *cobra.Command, stateDir string, args []str
 }
 
 // openSession starts a lab of this process with everything that the files describe. If record is
-// nil, the session is not recorded; if dir is nil, its files and addresses are new.
-func openSession(ctx context.Context, stateDir string, files session.Files, record *recording.Options, dir *servedir.Dir) (*run.Session, error) {
+// nil, the session is not recorded; if dir is nil, its files and addresses are new; if control is
+// not nil, it adds paths to the control API.
+func openSession(ctx context.Context, stateDir string, files session.Files, record *recording.Options, dir *servedir.Dir, control func(*controlapi.Server)) (*run.Session, error) {
 	cli.TellUnread(os.Stderr, files)
 	state, err := userstate.Open(stateDir)
 	if err != nil {
 		return nil, err
 	}
 	s, err := run.OpenSession(ctx, run.SessionOptions{
-		State: state, Files: files, Record: record, Dir: dir,
+		State: state, Files: files, Record: record, Dir: dir, Control: control,
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		OnError: tellError,
 	})

@@ -18,7 +18,7 @@ func newConsole(stateDir *string) *cobra.Command {
 		Long: `Print a link that opens the console of the running server in a browser: workloads and
 the trust that they meet, app registrations and managed identities with their federated
 credentials, every event as it happens with the reason of each refusal, a token looked
-at, the clock, keys and faults.
+at, the clock, keys and faults, the built-in scenarios.
 
 The link works once, in one browser, which then stays signed in until the server ends.
 The console listens where the control API does, on loopback, and asks nobody else.`,

@@ -257,7 +257,7 @@ func (s *selection) runOwn(ctx context.Context, stateDir string, files session.F
 	if err := checkAs(flags.as, files.Config, d); err != nil {
 		return run.Result{}, err
 	}
-	own, err := openSession(ctx, stateDir, files, flags.record.Options(), nil)
+	own, err := openSession(ctx, stateDir, files, flags.record.Options(), nil, nil)
 	if err != nil {
 		return run.Result{}, err
 	}

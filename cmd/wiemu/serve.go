@@ -9,8 +9,11 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/scenario"
+	"github.com/wiemu/wiemu/internal/scenarioapi"
 	"github.com/wiemu/wiemu/internal/servedir"
 	"github.com/wiemu/wiemu/internal/userstate"
+	"github.com/wiemu/wiemu/scenarios"
 )
 
 func newServe(stateDir *string) *cobra.Command {
@@ -70,7 +73,13 @@ ports unless one is in use, and workloads that were attached are attached again.
 				return err
 			}
 			defer record.Abandon()
-			own, err := openSession(cmd.Context(), *stateDir, files, record.Options(), in)
+			library := scenarioapi.New(cmd.Context(), func() ([]scenario.Scenario, error) { return scenario.LoadFS(scenarios.Library()) }, scenarioapi.Options{KeyDir: dir.KeyDir()})
+			defer func() {
+				if err := library.Close(); err != nil {
+					tellError(err)
+				}
+			}()
+			own, err := openSession(cmd.Context(), *stateDir, files, record.Options(), in, library.Handle)
 			if err != nil {
 				return err
 			}

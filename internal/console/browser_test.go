@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,8 +31,34 @@ type tab struct {
 	trouble []string // console errors, exceptions, violated policies, dialogs
 }
 
-// newBrowser starts a browser with cookies of its own. Without one on the machine the test is
-// left out, unless WIEMU_REQUIRE demands it.
+// shared is the browser of all tests, started by the first that needs one.
+var shared struct {
+	once  sync.Once
+	ctx   context.Context
+	close []func()
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, end := range slices.Backward(shared.close) {
+		end()
+	}
+	os.Exit(code)
+}
+
+func startBrowser(program string) {
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true),
+	)...)
+	var end func()
+	shared.ctx, end = chromedp.NewContext(allocator)
+	shared.close = append(shared.close, stop, end)
+	shared.err = chromedp.Do(shared.ctx)
+}
+
+// newBrowser returns a page of a browser profile of its own, without cookies. Without chromium on
+// the machine the test is left out, unless WIEMU_REQUIRE demands it.
 func newBrowser(t *testing.T) *tab {
 	t.Helper()
 	program := ""
@@ -46,11 +73,11 @@ func newBrowser(t *testing.T) *tab {
 		}
 		t.Skip("there is no chromium to look at the console with")
 	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true),
-	)...)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
+	shared.once.Do(func() { startBrowser(program) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	ctx, closeTab := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
 	b := &tab{t: t, ctx: ctx}
 	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {

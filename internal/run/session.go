@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/internal/ca"
+	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/explain"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/recording"
@@ -25,6 +26,9 @@ type SessionOptions struct {
 
 	Record *recording.Options // if not nil, the session is recorded
 	Dir    *servedir.Dir      // if not nil, files and addresses are those of its last session
+
+	// Control adds paths to the control API. If nil, it adds none.
+	Control func(*controlapi.Server)
 
 	Log     *slog.Logger
 	OnError func(error) // receives what goes wrong in the background; see session.Options
@@ -68,6 +72,7 @@ func OpenSession(ctx context.Context, o SessionOptions) (_ *Session, err error) 
 	}
 	e := &opts.Emulator
 	e.ConfigFile, e.StateDir, e.Keys, e.JournalFile, e.Log = o.Files.ConfigFile, o.State.Path(), s.keys, s.run.Journal, o.Log
+	e.Control = o.Control
 	if o.Dir != nil {
 		o.Dir.Apply(&opts)
 	}

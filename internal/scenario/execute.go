@@ -164,6 +164,9 @@ func (r *run) look(ctx context.Context) error {
 		return err
 	}
 	r.now, r.events = status.Now, append(r.events, events...)
+	if observe := r.runner.opts.Observe; observe != nil && len(events) > 0 {
+		observe(events)
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/backend"
 	"github.com/wiemu/wiemu/internal/keyring"
 	programs "github.com/wiemu/wiemu/internal/run"
@@ -54,6 +55,10 @@ type Options struct {
 	FailOnMissing bool
 
 	Progress func(Progress) // called, once at a time, when a scenario begins or ends; may be nil
+
+	// Observe receives the events of the scenarios' labs while they run, those of a step when it
+	// has ended. If nil, nothing is observed.
+	Observe func([]journal.Event)
 }
 
 // Progress is how far a run has come.

@@ -25,6 +25,9 @@ import (
 	"github.com/wiemu/wiemu/internal/console"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
+	"github.com/wiemu/wiemu/internal/scenario"
+	"github.com/wiemu/wiemu/internal/scenario/report"
+	"github.com/wiemu/wiemu/internal/scenarioapi"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
 )
@@ -92,8 +95,27 @@ func operations() []operation {
 		{method: get, path: "/v1/workloads/trust", summary: "The workloads with the trust that they meet", answer: []session.ShownWorkload{}},
 		{method: post, path: "/v1/workloads/declare", summary: "Declare workloads", request: []workload.Spec{}, answer: []workload.Spec{}},
 		{method: post, path: "/v1/workloads/move", summary: "Move workloads to another issuer", request: session.Moving{}, answer: []session.Moved{}},
+		{method: get, path: scenarioapi.ListPath, summary: "The built-in scenarios (wiemu serve)", answer: []scenarioapi.Listed{}},
+		{method: post, path: scenarioapi.RunPath, summary: "Run a scenario in a lab of its own (wiemu serve)", answer: scenarioapi.Run{}},
+		{method: get, path: scenarioapi.ShowPath, summary: "How a run of a scenario goes, with its events after the first so many (wiemu serve)", query: []string{"after"}, answer: scenarioapi.Run{}},
 		{method: post, path: console.LinkPath, summary: "A link that opens the console once", answer: console.Link{}},
 	}
+}
+
+// withScenarios adds a scenario to a lab, as wiemu serve adds the library.
+func withScenarios(t *testing.T, o session.Options) session.Options {
+	t.Helper()
+	l := scenarioapi.New(t.Context(), func() ([]scenario.Scenario, error) {
+		s, err := scenario.Parse("waits.yaml", []byte("apiVersion: wiemu.dev/v1\nkind: Scenario\nmetadata: {name: waits}\nsteps: [advance: 1m, expect: [clock.elapsed == duration('1m')]]\n"))
+		return []scenario.Scenario{s}, err
+	}, scenarioapi.Options{})
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	o.Emulator.Control = l.Handle
+	return o
 }
 
 // object is JSON.
@@ -163,6 +185,8 @@ func content(t *testing.T, schemas object, value any) object {
 			return &jsonschema.Schema{Type: "integer", Description: "nanoseconds"}
 		case reflect.TypeFor[json.RawMessage]():
 			return &jsonschema.Schema{Type: "object"}
+		case reflect.TypeFor[report.Seconds]():
+			return &jsonschema.Schema{Type: "number"}
 		case reflect.TypeFor[config.Config]():
 			return &jsonschema.Schema{Type: "object"}
 		}
@@ -195,7 +219,7 @@ func content(t *testing.T, schemas object, value any) object {
 // The OpenAPI document names what the handlers answer, no more and no less, and is what the Go
 // types say.
 func TestTheOpenAPIDocumentIsThatOfTheHandlers(t *testing.T) {
-	s := newLab(t, session.Options{})
+	s := newLab(t, withScenarios(t, session.Options{}))
 	routes, err := s.Emulator().Control().Routes()
 	if err != nil {
 		t.Fatal(err)
@@ -225,9 +249,12 @@ func TestTheOpenAPIDocumentIsThatOfTheHandlers(t *testing.T) {
 
 // What is described is what the handlers take and answer.
 func TestHandlersAnswerAsTheOpenAPIDocumentSays(t *testing.T) {
-	s := newLab(t, session.Options{Workloads: []workload.Spec{{Workload: web}}})
+	s := newLab(t, withScenarios(t, session.Options{Workloads: []workload.Spec{{Workload: web}}}))
 	if _, err := s.Workload(t.Context(), workload.Spec{Workload: web}); err != nil {
 		t.Fatal(err)
+	}
+	if status, said := ask(t, s, http.MethodPost, filled(scenarioapi.RunPath), ""); status != http.StatusOK {
+		t.Fatal(status, said)
 	}
 	document, err := validator.UnmarshalJSON(bytes.NewReader(openAPI(t)))
 	if err != nil {
@@ -275,7 +302,7 @@ func schemaName(value any) string {
 }
 
 func filled(path string) string {
-	return strings.NewReplacer("{ring}", "local", "{id}", "1").Replace(path)
+	return strings.NewReplacer("{ring}", "local", "{id}", "1", "{name}", "waits").Replace(path)
 }
 
 func ask(t *testing.T, s *session.Session, method, path, body string) (int, string) {

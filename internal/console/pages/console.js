@@ -4,12 +4,13 @@ import { connection, events, follow, isRefusal, signedOut, status } from './lab.
 import * as errors from './errors.js';
 import * as live from './live.js';
 import * as resources from './resources.js';
+import * as scenarios from './scenarios.js';
 import * as steer from './steer.js';
 import * as token from './token.js';
 import * as trust from './trust.js';
 import * as workloads from './workloads.js';
 
-const pages = { workloads, trust, live, token, steer, resources, errors };
+const pages = { workloads, trust, live, token, steer, resources, scenarios, errors };
 const main = document.getElementById('main');
 let end = null;
 
