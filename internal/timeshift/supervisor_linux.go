@@ -200,7 +200,10 @@ const napEnd = 2 * shortSleep
 // isAtRest tells whether a thread that is blocked in a system call waits there for something, and
 // is not about to go on by itself; s.turns is held.
 func (s *supervisor) isAtRest(tid int, nr int32, args [6]uint64) bool {
-	return s.known(tid, nr, args) && !(isSleep(nr) && s.waits.naps(tid) && time.Now().Before(s.napping))
+	if isSleep(nr) && s.waits.naps(tid) && time.Now().Before(s.napping) {
+		return false
+	}
+	return s.known(tid, nr, args)
 }
 
 // ran is what the program has had of processors, and whether no thread of it waits for one, or

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,7 @@ func (s *Accounts) List(account string, of Service) (names []string, err error) 
 			Next       string   `xml:"NextMarker"`
 		}
 		data, err := io.ReadAll(answer.Body)
-		if err == nil {
+		if err = errors.Join(err, answer.Body.Close()); err == nil {
 			err = xml.Unmarshal([]byte(strings.TrimPrefix(string(data), "\ufeff")), &page)
 		}
 		if err != nil || answer.StatusCode != http.StatusOK {
