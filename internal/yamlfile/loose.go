@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	kubernetesyaml "sigs.k8s.io/yaml"
 )
 
 // How sigs.k8s.io/yaml's Unmarshal reads a file: by YAML 1.1, as JSON, and never
@@ -142,18 +141,15 @@ func (r *resolver) looseKey(key *yaml.Node, field string) (*yaml.Node, bool) {
 		}
 		return key, true
 	}
-	var keys map[string]int
-	if err := kubernetesyaml.Unmarshal([]byte(source(key)+": 1"), &keys); err != nil || len(keys) != 1 {
+	text, err := looseKeyText(key)
+	if err != nil {
 		r.problem(key, field, "a key that is text", Describe(key), fmt.Sprintf("put it in quotes: %q", key.Value))
 		return nil, false
 	}
-	for text := range keys {
-		r.warn(key, Join(field, text), fmt.Sprintf("the key %s is read as the text %q", key.Value, text), quotes(key.Value, text))
-		copied := *key // the node may be anchored, for another use
-		copied.Value, copied.Tag, copied.Style = text, "!!str", yaml.DoubleQuotedStyle
-		return &copied, true
-	}
-	return nil, false
+	r.warn(key, Join(field, text), fmt.Sprintf("the key %s is read as the text %q", key.Value, text), quotes(key.Value, text))
+	copied := *key // the node may be anchored, for another use
+	copied.Value, copied.Tag, copied.Style = text, "!!str", yaml.DoubleQuotedStyle
+	return &copied, true
 }
 
 // rename gives a field the name that its type has for it, so that it is found in
@@ -201,27 +197,6 @@ func quotes(written, read string) string {
 		return fmt.Sprintf("put it in quotes: %q", written)
 	}
 	return fmt.Sprintf("put it in quotes if that is not meant: %q", written)
-}
-
-func unmarshalLoose(node *yaml.Node, into any) error {
-	m := reflect.New(reflect.MapOf(reflect.TypeFor[string](), reflect.TypeOf(into).Elem()))
-	if err := kubernetesyaml.Unmarshal([]byte("value: "+source(node)), m.Interface()); err != nil {
-		return err
-	}
-	read := m.Elem().MapIndex(reflect.ValueOf("value"))
-	if !read.IsValid() {
-		return fmt.Errorf("%s: expected a scalar", Describe(node))
-	}
-	reflect.ValueOf(into).Elem().Set(read)
-	return nil
-}
-
-// source is a scalar as it may stand in a file.
-func source(node *yaml.Node) string {
-	if node.Style&yaml.TaggedStyle == 0 {
-		return node.Value
-	}
-	return node.Tag + " " + fmt.Sprintf("%q", node.Value)
 }
 
 // resolves reports whether YAML 1.1 takes a scalar for something else than text and
