@@ -28,7 +28,7 @@ import (
 
 func main() {
 	if timeshift.IsHelperProcess() {
-		timeshift.RunHelper()
+		timeshift.RunHelper(nil) // nobody asks it for the kinds of programs
 		return
 	}
 	if nodeservice.IsLauncher(os.Args) {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"github.com/wiemu/wiemu/internal/isolation"
+	"github.com/wiemu/wiemu/internal/programkind"
 	"github.com/wiemu/wiemu/internal/timeshift"
 )
 
@@ -14,6 +15,6 @@ func init() {
 		isolation.RunHelper()
 	}
 	if timeshift.IsHelperProcess() {
-		timeshift.RunHelper()
+		timeshift.RunHelper(programkind.Of)
 	}
 }

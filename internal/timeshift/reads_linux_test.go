@@ -4,6 +4,8 @@ package timeshift
 
 import (
 	"bytes"
+	"debug/elf"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -141,4 +143,50 @@ func TestAnUnknownVDSOIsNotPatched(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is read of a vDSO is what debug/elf reads of it.
+func TestReadELF(t *testing.T) {
+	image, err := ownVDSO()
+	if err != nil {
+		t.Skip(err)
+	}
+	whole, err := elf.NewFile(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	symbols, err := whole.DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]span{}
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC {
+			want[s.Name] = span{s.Value, s.Value + s.Size}
+		}
+	}
+	f, err := readELF(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) == 0 || !maps.Equal(f.functions, want) {
+		t.Errorf("functions %v, want %v", f.functions, want)
+	}
+	if s := whole.Section(".eh_frame"); s != nil {
+		data, err := s.Data()
+		if err != nil || f.unwind.address != s.Addr || !bytes.Equal(f.unwind.data, data) {
+			t.Errorf("unwind rules at %#x, %d bytes, want %#x, %d bytes, %v", f.unwind.address, len(f.unwind.data), s.Addr, len(data), err)
+		}
+	}
+}
+
+func FuzzReadELF(f *testing.F) {
+	image, err := ownVDSO()
+	if err != nil {
+		f.Skip(err)
+	}
+	f.Add(image)
+	f.Fuzz(func(_ *testing.T, image []byte) {
+		_, _ = patchVDSO(image, 1) // it does not panic
+	})
 }

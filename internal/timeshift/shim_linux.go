@@ -36,11 +36,12 @@ func IsHelperProcess() bool {
 	return len(os.Args) > 0 && (os.Args[0] == shimName || os.Args[0] == supervisorName || os.Args[0] == probeName)
 }
 
-// RunHelper does the work of such a process. It does not return.
-func RunHelper() {
+// RunHelper does the work of such a process. It does not return. kindOf says of a program's file
+// what it is, for Options.Explain; if nil, the report does not say it.
+func RunHelper(kindOf func(file string) string) {
 	switch os.Args[0] {
 	case supervisorName:
-		os.Exit(supervise()) //nolint:forbidigo // there is no caller
+		os.Exit(supervise(kindOf)) //nolint:forbidigo // there is no caller
 	case probeName:
 		os.Exit(probed()) //nolint:forbidigo // there is no caller
 	}

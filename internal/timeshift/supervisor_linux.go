@@ -60,11 +60,12 @@ type supervisor struct {
 	mu       sync.Mutex // guards answers and programs
 	answers  *json.Encoder
 	programs []Program
+	kindOf   func(file string) string
 	memo     map[string]string // kinds of programs by path; nil: not needed
 }
 
 // supervise is the supervisor's main.
-func supervise() int {
+func supervise(kindOf func(file string) string) int {
 	// Who waits for orders is to hold up nobody else (GOMAXPROCS is 1): the runtime waits for a
 	// file that does not block, and its scheduler is not asked for another thread.
 	_ = unix.SetNonblock(ordersFile, true) // without it, it is slower
@@ -77,8 +78,8 @@ func supervise() int {
 	s := &supervisor{threads: newThreads(), answers: json.NewEncoder(stream), running: make(chan struct{})}
 	s.arrival = first.Begin.Arrival
 	s.clocks = newClocks(*first.Begin, s.preparePage())
-	if first.Begin.Explain {
-		s.memo = map[string]string{}
+	if first.Begin.Explain && kindOf != nil {
+		s.kindOf, s.memo = kindOf, map[string]string{}
 	}
 	s.waits = newWaits(s.clocks, s.end)
 	s.timers = newTimerfds(s.clocks, s.waits)
@@ -326,7 +327,7 @@ func (s *supervisor) executed(pid int, notes ...string) {
 	}
 	kind, known := s.memo[path]
 	if !known && s.memo != nil {
-		kind = kindOf(fmt.Sprintf("/proc/%d/exe", pid))
+		kind = s.kindOf(fmt.Sprintf("/proc/%d/exe", pid))
 		s.memo[path] = kind
 	}
 	s.programs = append(s.programs, Program{PID: pid, Path: path, Kind: kind, Note: notes})

@@ -60,7 +60,7 @@ type Options struct {
 	// WallOnly leaves monotonic clocks and waits unchanged, as if only the system's date
 	// was set: for programs that cannot cope with more.
 	WallOnly bool
-	// Explain adds the kind of each program to the report.
+	// Explain adds the kind of each program to the report, if RunHelper was given who knows it.
 	Explain bool
 	// Lead has the program's connections led as package lead does, which cannot do it beside
 	// a Shift; if nil, they are not. Ancestor has no meaning here.

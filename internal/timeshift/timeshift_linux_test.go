@@ -16,13 +16,14 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/internal/process"
+	"github.com/wiemu/wiemu/internal/programkind"
 	"github.com/wiemu/wiemu/internal/seccomp/seccomptest"
 )
 
 func TestMain(m *testing.M) {
 	switch {
 	case IsHelperProcess():
-		RunHelper()
+		RunHelper(programkind.Of)
 	case os.Args[0] == goProgram:
 		goWaitsMain()
 		return

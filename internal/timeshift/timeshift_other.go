@@ -65,7 +65,7 @@ func (*Remote) Ended() <-chan struct{} { return nil }
 func IsHelperProcess() bool { return false }
 
 // RunHelper is never called.
-func RunHelper() {}
+func RunHelper(func(file string) string) {}
 
 // Probe fails: see errUnsupported.
 func Probe(context.Context) (Probed, error) { return Probed{}, errUnsupported }

@@ -3,14 +3,11 @@
 package timeshift
 
 import (
-	"debug/buildinfo"
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 // Entries of an auxiliary vector. Source: getauxval(3).
@@ -26,7 +23,7 @@ const (
 // auxiliary vector, and has the entry ignored that says where the vDSO is. Source:
 // "Process Initialization" of the System V ABI.
 func (t *tracer) changeVDSO(pid int) (slow, err error) {
-	if class, err := classOf(pid); err == nil && class != elf.ELFCLASS64 {
+	if class, err := classOf(pid); err == nil && class != elfClass64 {
 		return nil, errors.New("it is a 32-bit program")
 	}
 	var r registers
@@ -91,43 +88,15 @@ func (w *wordReader) next() (uint64, error) {
 func (w *wordReader) position() uint64 { return w.at - uint64(len(w.buffer)) }
 
 // classOf tells whether a process runs a program of 32 or 64 bits.
-func classOf(pid int) (elf.Class, error) {
+func classOf(pid int) (byte, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	var ident [elf.EI_NIDENT]byte
+	var ident [elfIdentity]byte
 	if _, err := io.ReadFull(f, ident[:]); err != nil {
 		return 0, err
 	}
-	return elf.Class(ident[elf.EI_CLASS]), nil
-}
-
-// kindOf says what sort of program a file is.
-func kindOf(file string) string {
-	if info, err := buildinfo.ReadFile(file); err == nil {
-		return "Go " + trimGo(info.GoVersion)
-	}
-	f, err := elf.Open(file)
-	if err != nil {
-		return "a program"
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			name := make([]byte, p.Filesz)
-			if _, err := p.ReadAt(name, 0); err == nil && len(name) > 1 {
-				return "an ELF program, linked by " + filepath.Base(string(name[:len(name)-1]))
-			}
-		}
-	}
-	return "an ELF program, statically linked"
-}
-
-func trimGo(version string) string {
-	if len(version) > 2 && version[:2] == "go" {
-		return version[2:]
-	}
-	return version
+	return ident[elfClass], nil
 }

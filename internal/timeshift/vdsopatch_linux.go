@@ -4,7 +4,6 @@ package timeshift
 
 import (
 	"bytes"
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -55,11 +54,11 @@ func patchVDSO(image []byte, secret uint64) (*vdsoPatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := elf.NewFile(bytes.NewReader(image))
+	f, err := readELF(image)
 	if err != nil {
 		return nil, fmt.Errorf("read the vDSO: %w", err)
 	}
-	bodies, err := bodiesOf(f, uint64(len(image)))
+	bodies, err := bodiesOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -111,19 +110,14 @@ func patchVDSO(image []byte, secret uint64) (*vdsoPatch, error) {
 var errNoRoom = errors.New("the functions of the vDSO are too short")
 
 // bodiesOf finds where the functions are that tell the time.
-func bodiesOf(f *elf.File, size uint64) ([]span, error) {
-	symbols, err := f.DynamicSymbols()
-	if err != nil {
-		return nil, fmt.Errorf("read the symbols of the vDSO: %w", err)
-	}
+func bodiesOf(f *elfImage) ([]span, error) {
 	bodies := make([]span, 0, len(clockFunctions))
 	for _, name := range clockFunctions {
-		i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == name && elf.ST_TYPE(s.Info) == elf.STT_FUNC })
-		if i < 0 {
+		body, ok := f.functions[name]
+		if !ok {
 			return nil, fmt.Errorf("the vDSO has no %s", name)
 		}
-		body := span{symbols[i].Value, symbols[i].Value + symbols[i].Size}
-		if body.from > body.to || body.to > size {
+		if body.from > body.to || body.to > uint64(len(f.image)) {
 			return nil, fmt.Errorf("%s is outside of the vDSO", name)
 		}
 		bodies = append(bodies, body)
@@ -177,15 +171,8 @@ func use(room *[]span, used span) {
 // unwindRules finds the rules by which unwinders find what the replaced functions have put on
 // the stack. Ours put nothing there, and without rules that is what unwinders expect. Source:
 // DWARF 5, 6.4; Linux Standard Base, 10.6 (.eh_frame).
-func unwindRules(f *elf.File, bodies []span) (rules []span, err error) {
-	s := f.Section(".eh_frame")
-	if s == nil {
-		return nil, nil // there are none anyway
-	}
-	data, err := s.Data()
-	if err != nil {
-		return nil, fmt.Errorf("read the unwind rules of the vDSO: %w", err)
-	}
+func unwindRules(f *elfImage, bodies []span) (rules []span, err error) {
+	address, data := f.unwind.address, f.unwind.data
 	for at := 0; at+8 <= len(data); {
 		size := int(binary.LittleEndian.Uint32(data[at:]))
 		if size == 0 {
@@ -203,10 +190,10 @@ func unwindRules(f *elf.File, bodies []span) (rules []span, err error) {
 			if size < header-4 || common < 0 || data[at+header-1] != 0 || !bytes.HasPrefix(data[common+8:], []byte("\x01zR\x00")) || data[common+16] != relative32 {
 				return nil, errUnwind
 			}
-			begin := s.Addr + uint64(at) + 8 + uint64(int64(int32(binary.LittleEndian.Uint32(data[at+8:]))))
+			begin := address + uint64(at) + 8 + uint64(int64(int32(binary.LittleEndian.Uint32(data[at+8:]))))
 			end := begin + uint64(binary.LittleEndian.Uint32(data[at+12:]))
 			if slices.ContainsFunc(bodies, func(b span) bool { return begin < b.to && b.from < end }) {
-				rules = append(rules, span{s.Addr + uint64(at) + header, s.Addr + uint64(at+4+size)})
+				rules = append(rules, span{address + uint64(at) + header, address + uint64(at+4+size)})
 			}
 		}
 		at += 4 + size
