@@ -17,8 +17,9 @@ import (
 	"github.com/wiemu/wiemu/internal/journals"
 )
 
-// Path is the path below which the console is on the control listener. The cookie of a session
-// is sent to nothing else on this host, whatever its port.
+// Path is the path below which the console is on the control listener. The cookie of a session is
+// sent to no other path. To browsers all ports of a host are one, though: a program that listens on
+// another port of it gets the cookie if the browser asks it for this path.
 const Path = "/console/"
 
 // Options say what a console shows.

@@ -162,6 +162,27 @@ func TestThePermissionModelIsNotContributors(t *testing.T) {
 	}
 }
 
+// A small template of templates of templates is compared no further than it would be deployed.
+func TestWhatIfIsBounded(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.furnish()
+	template := func(resources string) string {
+		return `{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [` + resources + `]}`
+	}
+	of := func(n int, inner string) string {
+		return template(fmt.Sprintf(`{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "[format('n{0}', copyIndex())]", "copy": {"name": "all", "count": %d}, "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"}, "template": %s}}`, n, inner))
+	}
+	for _, row := range []struct {
+		template string
+		status   int
+	}{{of(2, of(3, template(""))), http.StatusOK}, {of(800, of(800, of(800, template("")))), http.StatusBadRequest}} {
+		got := w.ask(w.as("terraform", terraform, tenantID), "POST "+group+"/providers/Microsoft.Resources/deployments/bounded/whatIf?api-version=2024-03-01", `{"properties": {"mode": "Incremental", "template": `+row.template+`}}`)
+		if got.status != row.status || row.status != http.StatusOK && !strings.Contains(got.body, "5000 resources at most") {
+			t.Errorf("%d %.500s", got.status, got.body)
+		}
+	}
+}
+
 func TestResourcesAtOnce(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	who := w.terraform()

@@ -46,6 +46,9 @@ func (c *call) register(body object, uniqueName string) (resource.Answer, *resou
 	if failed := c.writeApplication(body, &p, true); failed != nil {
 		return resource.Answer{}, failed
 	}
+	if failed := tooLarge(&p); failed != nil {
+		return resource.Answer{}, failed
+	}
 	if err := c.kit.Directory.Put(c.Caller.Tenant, p); err != nil {
 		return resource.Answer{}, c.refused(err, &p)
 	}
@@ -71,6 +74,9 @@ func (c *call) firstPasswords(body object, p *directory.Principal) *resource.Fai
 	var wanted []wantedPassword
 	if failed := body.taken("passwordCredentials", &wanted); failed != nil {
 		return failed
+	}
+	if len(wanted) > maxEntries {
+		return sizeExceeded(len(wanted))
 	}
 	for _, one := range wanted {
 		made, failed := c.password(one)
@@ -111,12 +117,12 @@ func (c *call) patchApplication() (resource.Answer, *resource.Failure) {
 // It stays among the deleted items for thirty days.
 // Source: entra-docs, docs/identity-platform/howto-remove-app.md.
 func (c *call) deleteApplication() (resource.Answer, *resource.Failure) {
+	c.making.Lock()
+	defer c.making.Unlock()
 	p, failed := c.target()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	c.making.Lock()
-	defer c.making.Unlock()
 	if err := c.deleted.add(c.Caller.Tenant, *p, c.kit.Clock.Now()); err != nil {
 		return resource.Answer{}, c.refused(err, p)
 	}

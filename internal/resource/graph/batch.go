@@ -84,7 +84,7 @@ func (c *call) dispatch(handler http.Handler, r batched, statuses map[string]int
 	}
 	path := "/" + c.version() + "/" + strings.TrimPrefix(r.URL, "/")
 	request, err := http.NewRequestWithContext(c.Context(), strings.ToUpper(r.Method), "https://"+c.Request.Host+path, bytes.NewReader(r.Body))
-	if err != nil || strings.Contains(strings.ToLower(r.URL), "$batch") {
+	if err != nil || strings.Contains(strings.ToLower(request.URL.Path), "/$batch") { // decoded: $ may be %24
 		return entity{{"id", r.ID}, {"status", http.StatusBadRequest}, {"body", entity{{"error", entity{{"code", "BadRequest"}, {"message", "Invalid request url."}}}}}}
 	}
 	for name, value := range r.Headers {

@@ -80,7 +80,11 @@ func (c *call) update(p *directory.Principal, change func(*directory.Principal) 
 		if p.Graph == nil {
 			p.Graph = &directory.GraphObject{}
 		}
-		if failed = change(p); failed != nil {
+		before := entries(p)
+		if failed = change(p); failed == nil && entries(p) > before {
+			failed = tooLarge(p)
+		}
+		if failed != nil {
 			return errRefused
 		}
 		return nil
@@ -96,6 +100,30 @@ func (c *call) update(p *directory.Principal, change func(*directory.Principal) 
 		return nil, notFound(p.ClientID)
 	}
 	return changed, nil
+}
+
+// maxEntries is how many entries the lists of an application and its service principal have together.
+// Entra ID bounds them, too. The number is low confidence: no source was found for it, nor for which
+// lists count. It is there so that a small request cannot make a large object.
+const maxEntries = 1200
+
+func entries(p *directory.Principal) int {
+	g := graphOf(p)
+	return len(p.Secrets) + len(p.Certificates) + len(p.IdentifierURIs) + len(p.FederatedCredentials) + len(g.AppRoles) + len(g.Owners) + len(g.ServicePrincipalOwners)
+}
+
+// tooLarge refuses an application with more entries than it may have.
+func tooLarge(p *directory.Principal) *resource.Failure {
+	if n := entries(p); n > maxEntries {
+		return sizeExceeded(n)
+	}
+	return nil
+}
+
+// sizeExceeded is worded as in untrusted.
+func sizeExceeded(n int) *resource.Failure {
+	return resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.",
+		fmt.Sprintf("The application would have %d credentials, app roles, URIs and owners; it has %d at most.", n, maxEntries), "Remove those that are not needed.")
 }
 
 var errRefused = errors.New("refused")

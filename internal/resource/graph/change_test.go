@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -506,6 +507,66 @@ func TestBatch(t *testing.T) {
 	}
 	if got := w.ask(nobodyID, "POST /v1.0/$batch", `{"requests": [{"id": "1", "method": "POST", "url": "/applications", "body": {"displayName": "x"}}]}`); !strings.Contains(got.text, `"status":403`) {
 		t.Errorf("a batch gives no rights: %d %s", got.status, got.text)
+	}
+}
+
+// What one request may make is bounded, however small it is.
+func TestTooManyEntries(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	many := func(n int) string {
+		return `{"displayName": "large", "passwordCredentials": [{}` + strings.Repeat(",{}", n-1) + `]}`
+	}
+	for _, n := range []int{1201, 200_000} {
+		if got := w.ask(terraformID, "POST /v1.0/applications", many(n)); got.status != 403 || got.value("error", "code") != "Directory_ResourceSizeExceeded" {
+			t.Errorf("%d passwords: %d", n, got.status)
+		}
+	}
+	made := w.do("POST /v1.0/applications", many(1200))
+	at := "/v1.0/applications/" + made.value("id")
+	if got := w.ask(terraformID, "POST "+at+"/addPassword", `{}`); got.status != 403 || got.value("error", "code") != "Directory_ResourceSizeExceeded" {
+		t.Errorf("one more: %d %s", got.status, got.text)
+	}
+	w.do("PATCH "+at, `{"displayName": "renamed"}`)
+	w.do("POST "+at+"/removePassword", `{"keyId": "`+made.value("passwordCredentials", 0, "keyId")+`"}`)
+	w.do("POST "+at+"/addPassword", `{}`)
+}
+
+// An application that was deleted is restored once, and what becomes of it then stays.
+func TestRestoresAtOnce(t *testing.T) {
+	w := newWorld(t, lab.Options{Keep: true, StateDir: t.TempDir()}) // a change takes a while to be on disk
+	id := w.do("POST /v1.0/applications", `{"displayName": "gone"}`).value("id")
+	w.do("DELETE /v1.0/applications/"+id, "")
+	statuses := make(chan int, 16)
+	var all sync.WaitGroup
+	for range cap(statuses) {
+		all.Go(func() { statuses <- w.ask(terraformID, "POST /v1.0/directory/deletedItems/"+id+"/restore", "").status })
+	}
+	all.Wait()
+	close(statuses)
+	restored := 0
+	for status := range statuses {
+		if status < 300 {
+			restored++
+		} else if status != 404 {
+			t.Errorf("a restore is answered with %d", status)
+		}
+	}
+	if restored != 1 {
+		t.Errorf("it was restored %d times", restored)
+	}
+}
+
+// A batch in a batch is refused, however its address is spelt.
+func TestABatchInABatch(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	for _, at := range []string{"/$batch", "$batch", "/%24batch", "/$%62atch", "/$BATCH/", "/applications/../$batch", "//$batch"} {
+		got := w.do("POST /v1.0/$batch", `{"requests": [{"id": "1", "method": "POST", "url": "`+at+`", "body": {"requests": [{"id": "inner", "method": "GET", "url": "/organization"}]}}]}`)
+		if !strings.Contains(got.text, `"status":400`) || strings.Contains(got.text, "inner") {
+			t.Errorf("%s: %s", at, got.text)
+		}
+	}
+	if got := w.do("POST /v1.0/$batch", `{"requests": [{"id": "1", "method": "GET", "url": "/applications?$filter=displayName eq '$batch'"}]}`); !strings.Contains(got.text, `"status":200`) {
+		t.Errorf("a name that only looks like it: %s", got.text)
 	}
 }
 

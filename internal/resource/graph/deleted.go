@@ -148,6 +148,8 @@ func (c *call) deletedItem() (resource.Answer, *resource.Failure) {
 
 // purge deletes an application for good.
 func (c *call) purge() (resource.Answer, *resource.Failure) {
+	c.making.Lock()
+	defer c.making.Unlock()
 	one, failed := c.wantedItem()
 	if failed != nil {
 		return resource.Answer{}, failed
@@ -164,6 +166,8 @@ func (c *call) purge() (resource.Answer, *resource.Failure) {
 
 // restore makes an application again, with its ids, credentials and service principal.
 func (c *call) restore() (resource.Answer, *resource.Failure) {
+	c.making.Lock() // else a second one would undo what became of it since the first
+	defer c.making.Unlock()
 	one, failed := c.wantedItem()
 	if failed != nil {
 		return resource.Answer{}, failed
@@ -171,8 +175,6 @@ func (c *call) restore() (resource.Answer, *resource.Failure) {
 	if failed := c.mayDeleted(&one.Principal); failed != nil {
 		return resource.Answer{}, failed
 	}
-	c.making.Lock()
-	defer c.making.Unlock()
 	if err := c.kit.Directory.Put(c.Caller.Tenant, one.Principal); err != nil {
 		return resource.Answer{}, c.refused(err, &one.Principal)
 	}

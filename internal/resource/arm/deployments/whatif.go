@@ -37,6 +37,7 @@ type comparison struct {
 	ids     map[string]bool // in lower case, of what the template has
 	changes []any
 	short   bool // the answer has ids alone
+	seen    int  // resources, with those of the templates in the template
 }
 
 func (w *comparison) add(id, change string, members ...any) {
@@ -52,6 +53,9 @@ func (w *comparison) plan(p *template.Plan) *resource.Failure {
 	for _, r := range p.Resources {
 		if r.Skipped || r.Existing {
 			continue
+		}
+		if w.seen++; w.seen > maxDeployed {
+			return notEmulated(r.Path, fmt.Sprintf("A deployment makes %d resources at most, with all that are in its template.", maxDeployed), "Compare the templates in it each for itself.")
 		}
 		if r.Unsettled {
 			w.add(r.ID, "Unsupported", "unsupportedReason", r.Unanalyzable())
