@@ -28,6 +28,7 @@ func (s *Server) handleReading() {
 	s.Handle(http.MethodGet, "/v1/errors", func(*http.Request) (any, error) { return aadsts.Catalogue(), nil })
 	s.Handle(http.MethodGet, "/v1/faults/kinds", func(*http.Request) (any, error) { return fault.Kinds(), nil })
 	s.Handle(http.MethodGet, "/v1/resources", s.resources)
+	s.Handle(http.MethodPost, "/v1/resources/secret", withBody(s.revealSecret))
 	s.Handle(http.MethodPost, "/v1/tokens/inspect", withBody(s.inspect))
 }
 

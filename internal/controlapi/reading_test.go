@@ -80,6 +80,19 @@ func TestTheDirectoryIsReadWithoutSecrets(t *testing.T) {
 	}
 }
 
+// One value at a time is shown to who asks for it.
+func TestASecretIsRevealed(t *testing.T) {
+	_, c := shownLab(t)
+	revealed := read[controlapi.RevealedSecret](t, c, http.MethodPost, "/v1/resources/secret", controlapi.SecretRequest{Vault: "mykeyvault", Name: "mysecret"})
+	if revealed.Value == "" {
+		t.Error("the value is empty")
+	}
+	err := c.Do(t.Context(), http.MethodPost, "/v1/resources/secret", controlapi.SecretRequest{Vault: "mykeyvault", Name: "nothing"}, nil)
+	if err == nil || !strings.Contains(err.Error(), `secret "nothing" of vault "mykeyvault"`) {
+		t.Error(err)
+	}
+}
+
 func TestAnEventIsExplained(t *testing.T) {
 	l, c := shownLab(t)
 	denied := l.Journal().Record(journal.Event{Kind: journal.Exchange, Outcome: journal.Denied, TraceID: "trace", JTI: "a", Nearest: &journal.Nearest{Credential: "shop", Differences: []journal.Difference{{Field: "audience", Expected: "x", Presented: "y", Kind: "other"}}}})

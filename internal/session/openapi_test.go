@@ -70,6 +70,7 @@ func operations() []operation {
 		{method: post, path: "/v1/roles/assign", summary: "Assign a role", request: control.RoleChange{}, answer: control.RoleChanged{}},
 		{method: post, path: "/v1/roles/remove", summary: "Remove a role", request: control.RoleChange{}, answer: control.RoleChanged{}},
 		{method: get, path: "/v1/resources", summary: "What access tokens open, without values of secrets", answer: []controlapi.Resource{}},
+		{method: post, path: "/v1/resources/secret", summary: "The value of one secret of a vault", request: controlapi.SecretRequest{}, answer: controlapi.RevealedSecret{}},
 		{method: get, path: "/v1/errors", summary: "The AADSTS codes with meaning and remedy", answer: []aadsts.Entry{}},
 		{method: get, path: "/v1/faults", summary: "The faults that are injected", answer: control.Faults{}},
 		{method: get, path: "/v1/faults/kinds", summary: "The kinds of fault with their parameters", answer: []fault.Kind{}},
