@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -49,67 +47,6 @@ func claims(raw string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("read the claims of the access token: %w", err)
 	}
 	return payload, nil
-}
-
-// The host of Microsoft Graph, and the scope that stands for all that a caller was granted there.
-const (
-	graphHost  = "https://graph.microsoft.com"
-	graphScope = graphHost + "/.default"
-)
-
-// graph asks Microsoft Graph without its SDK, which would be larger than all of this program.
-func graph(path string, cae challenge) action {
-	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
-		o := policy.TokenRequestOptions{Scopes: []string{graphScope}, EnableCAE: cae != ""}
-		answer, err := askGraph(ctx, credential, path, o)
-		if claims := challenged(err); claims != "" && cae == answersChallenge {
-			o.Claims = claims // with which the credential asks for a new token, and keeps that
-			return askGraph(ctx, credential, path, o)
-		}
-		return answer, err
-	}
-}
-
-// A challenge is what a program does about the claims with which Graph refuses a token that was
-// revoked. It is "" if the program does not say that it understands them, and gets tokens that
-// are good until they expire.
-type challenge string
-
-const (
-	ignoresChallenge challenge = "ignore"
-	answersChallenge challenge = "answer"
-)
-
-// challenged returns the claims that a refusal asks for, "" if it asks for none.
-func challenged(err error) string {
-	var refused *httpError
-	if !errors.As(err, &refused) {
-		return ""
-	}
-	_, after, _ := strings.Cut(refused.response.Header.Get("WWW-Authenticate"), `claims="`)
-	encoded, _, _ := strings.Cut(after, `"`)
-	claims, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return ""
-	}
-	return string(claims)
-}
-
-func askGraph(ctx context.Context, credential azcore.TokenCredential, path string, o policy.TokenRequestOptions) (Answer, error) {
-	got, err := credential.GetToken(ctx, o)
-	if err != nil {
-		return Answer{}, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, graphHost+"/"+strings.TrimPrefix(path, "/"), nil)
-	if err != nil {
-		return Answer{}, err
-	}
-	request.Header.Set("Authorization", "Bearer "+got.Token)
-	answer := Answer{Status: http.StatusOK}
-	var said json.RawMessage
-	err = call(request, &said)
-	answer.Value = said
-	return answer, err
 }
 
 // A watch does the same again and again with one credential and its cache, as a service does.
@@ -169,7 +106,7 @@ func (w watch) run(ctx context.Context, c command, out io.Writer) (ok bool, err 
 type Answer struct {
 	OK bool `json:"ok"`
 
-	Value     any             `json:"value,omitempty"`      // the secret's value, the certificate's subject, the text of a blob or message, what Graph returned, or the rows of a database
+	Value     any             `json:"value,omitempty"`      // the secret's value, the certificate's subject, the text of a blob or message, what Graph or Resource Manager returned, or the rows of a database
 	Version   string          `json:"version,omitempty"`    // of the secret, key or certificate, or the ETag of a blob
 	ExpiresOn int64           `json:"expires_on,omitempty"` // Unix seconds: the token's, on the clock of this program, or the certificate's
 	Claims    json.RawMessage `json:"claims,omitempty"`     // of the access token
@@ -178,7 +115,7 @@ type Answer struct {
 	Error         string `json:"error,omitempty"`         // what went wrong, in words
 	Code          int    `json:"code,omitempty"`          // AADSTS code, when the token service refused
 	Reason        string `json:"reason,omitempty"`        // the service's word for it: invalid_client, SecretNotFound, or a database's number or SQLSTATE: 18456, 28P01
-	Status        int    `json:"status,omitempty"`        // HTTP
+	Status        int    `json:"status,omitempty"`        // HTTP, of refusals, of Graph and of Resource Manager
 	Host          string `json:"host,omitempty"`          // that refused
 	TraceID       string `json:"traceId,omitempty"`       // of the token service
 	CorrelationID string `json:"correlationId,omitempty"` // of the token service

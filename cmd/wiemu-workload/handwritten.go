@@ -139,24 +139,33 @@ func secretWith(scope, vault, name string) action {
 
 // call sends a request and decodes what is answered; anything but success is a *[httpError].
 func call(request *http.Request, answer any) error {
-	client := http.Client{Timeout: 30 * time.Second} // a server that does not answer
-	response, err := client.Do(request)
+	_, body, err := send(request)
 	if err != nil {
 		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", request.URL.Host, err)
-	}
-	if response.StatusCode >= 300 {
-		response.Body = io.NopCloser(bytes.NewReader(body))
-		return &httpError{response}
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", request.URL.Host, err)
 	}
 	return nil
+}
+
+// send sends a request and returns the status and the body of a success; anything else is a *[httpError].
+func send(request *http.Request) (status int, body []byte, err error) {
+	client := http.Client{Timeout: 30 * time.Second} // a server that does not answer
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the answer of %s: %w", request.URL.Host, err)
+	}
+	if response.StatusCode >= 300 {
+		response.Body = io.NopCloser(bytes.NewReader(body))
+		return 0, nil, &httpError{response}
+	}
+	return response.StatusCode, body, nil
 }
 
 type httpError struct{ response *http.Response }

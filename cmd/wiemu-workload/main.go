@@ -1,6 +1,6 @@
 // Command wiemu-workload is the application under test: a small program on the Azure SDK for Go
 // that uses secrets, keys, certificates, blobs, queues, Azure SQL, PostgreSQL and Redis, shows an
-// access token or calls Microsoft Graph with its workload identity. Scenarios start it, and so may
+// access token or calls Microsoft Graph or Azure Resource Manager with its workload identity. Scenarios start it, and so may
 // anyone who wants to know whether an identity works.
 //
 // It sets no option of the SDK, unless its own options ask for one. Its configuration is that of
@@ -14,6 +14,7 @@
 //	wiemu-workload secret get mykeyvault mysecret
 //	wiemu-workload token --scope https://graph.microsoft.com/.default
 //	wiemu-workload graph GET /v1.0/organization
+//	wiemu-workload arm PUT /subscriptions/ID/resourceGroups/shop?api-version=2021-04-01 --body '{"location": "westeurope"}'
 //	wiemu-workload watch --every 1m --for 26h secret get mykeyvault mysecret
 //	wiemu-workload watch --every 1h sql query orders sales 'SELECT 1' + redis set orders seen yes
 //
@@ -67,7 +68,9 @@ const usage = `Use a workload identity the way an application does, and print wh
   wiemu-workload postgres query SERVER DATABASE ROLE STATEMENT
                                                         the same of PostgreSQL, logged in as a role
   wiemu-workload token --scope SCOPE                    get an access token and show its claims
-  wiemu-workload graph GET PATH                         ask Microsoft Graph, such as /v1.0/organization
+  wiemu-workload graph METHOD PATH                      ask Microsoft Graph, such as GET /v1.0/organization
+  wiemu-workload arm METHOD PATH                        ask Azure Resource Manager, such as
+                                                        GET '/subscriptions?api-version=2022-12-01'
   wiemu-workload watch COMMAND...                       do one of these again and again with one
                                                         credential, and print a line for each attempt
   wiemu-workload watch COMMAND... + COMMAND...          do several each time, one after another
@@ -100,7 +103,8 @@ Options, between the command and its arguments:
   --conn-lifetime DURATION
                       sql, postgres: how long a connection stays open (default: for good)
   --keep-certificate  certificate: read it once and use it for good
-  --cae HOW           graph: say that claims are understood with which tokens are refused that
+  --body JSON         graph, arm: what PUT, POST and PATCH send
+  --cae HOW           graph, arm: say that claims are understood with which tokens are refused that
                       were revoked, and then answer or ignore them
   --print-token       token: print the access token itself too
 
@@ -115,6 +119,7 @@ Examples:
   wiemu-workload sql query orders sales 'CREATE USER [web] FROM EXTERNAL PROVIDER'
   wiemu-workload postgres query orders postgres web 'select current_user'
   wiemu-workload watch --every 1h --for 26h secret get shop password + redis --reauth set orders seen yes
+  wiemu-workload graph POST /v1.0/applications --body '{"displayName": "web"}'
 
 The exit code is 0 when all went well, 1 when something did not, 2 when the
 arguments are wrong.
@@ -269,6 +274,7 @@ func optionsOf(credential *options, w *watch, o *doing) *flag.FlagSet {
 	flags.BoolVar(&o.reauth, "reauth", false, "")
 	flags.DurationVar(&o.connectionLives, "conn-lifetime", 0, "")
 	flags.StringVar((*string)(&o.cae), "cae", "", "")
+	flags.StringVar(&o.body, "body", "", "")
 	return flags
 }
 
@@ -315,6 +321,7 @@ type doing struct {
 	latest          bool
 	keepCertificate bool
 	cae             challenge
+	body            string
 	linkLives       time.Duration
 	keyLives        time.Duration // 0: as long as the link
 	renew           bool
@@ -324,7 +331,7 @@ type doing struct {
 
 // commandsOf names the commands of each option that is of no other.
 var commandsOf = map[string][]string{
-	"print-token": {"token"}, "latest": {"key unwrap"}, "keep-certificate": {"certificate"}, "cae": {"graph"},
+	"print-token": {"token"}, "latest": {"key unwrap"}, "keep-certificate": {"certificate"}, "cae": {"graph", "arm"}, "body": {"graph", "arm"},
 	"link-for": {"blob link"}, "key-for": {"blob link"}, "renew": {"blob lease"}, "reauth": {"redis"}, "conn-lifetime": {"sql", "postgres"},
 }
 
@@ -342,7 +349,7 @@ func (o doing) check(command string, flags *flag.FlagSet) error {
 	return err
 }
 
-const commands = "secret, key, certificate, blob, queue, redis, sql, postgres, token, graph"
+const commands = "secret, key, certificate, blob, queue, redis, sql, postgres, token, graph, arm"
 
 func choose(words []string, o doing) (action, error) {
 	if len(words) == 0 {
@@ -380,12 +387,8 @@ func choose(words []string, o doing) (action, error) {
 		return token(o.scope, o.printToken), nil
 	case name == "token":
 		return nil, errors.New("token: expected --scope SCOPE, such as https://vault.azure.net/.default")
-	case name == "graph" && !slices.Contains([]challenge{"", ignoresChallenge, answersChallenge}, o.cae):
-		return nil, fmt.Errorf("--cae: expected answer or ignore, found %q", o.cae)
-	case name == "graph" && len(rest) == 2 && rest[0] == "GET":
-		return graph(rest[1], o.cae), nil
-	case name == "graph":
-		return nil, errors.New("graph: expected GET PATH")
+	case name == "graph" || name == "arm":
+		return chooseAPI(words, o)
 	}
 	return nil, fmt.Errorf("expected %s or watch, found %q", commands, name)
 }
