@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 	return cli.NewRoot(&stateDir,
 		newRun(&stateDir), newServe(&stateDir), newEnv(&stateDir), newToken(&stateDir), newTrust(), newValidate(),
 		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(),
-		newKubeconfig(&stateDir), newStatus(&stateDir), newConsole(&stateDir), newClock(&stateDir), newKeys(&stateDir), newRevoke(&stateDir), newRole(&stateDir), newFault(&stateDir),
+		newKubeconfig(&stateDir), newStatus(&stateDir), newConsole(&stateDir), newClock(&stateDir), newKeys(&stateDir), newRevoke(&stateDir), newRole(&stateDir), newDirectory(&stateDir), newFault(&stateDir),
 		newMove(&stateDir), newScenario(&stateDir), newDoctor(&stateDir),
 		handedOver("kind", "Make a kind cluster whose pods get their tokens and secrets here"),
 		handedOver("cluster", "Run the emulator in a cluster that is there already"),

@@ -117,7 +117,7 @@ func writeNew(name string, text []byte) (err error) {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%s is there already; choose another name, or remove it", name)
 	case err != nil:
-		return fmt.Errorf("write the scenario: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	_, err = file.Write(text)

@@ -19,11 +19,13 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/explain"
+	"github.com/wiemu/wiemu/internal/inventory"
 )
 
 // handleReading adds what tells about the lab and changes nothing.
 func (s *Server) handleReading() {
 	s.Handle(http.MethodGet, "/v1/directory", s.identities)
+	s.Handle(http.MethodGet, inventory.Path, func(*http.Request) (any, error) { return inventory.Of(s.lab) })
 	s.Handle(http.MethodGet, "/v1/events/{id}", s.explain)
 	s.Handle(http.MethodGet, "/v1/errors", func(*http.Request) (any, error) { return aadsts.Catalogue(), nil })
 	s.Handle(http.MethodGet, "/v1/faults/kinds", func(*http.Request) (any, error) { return fault.Kinds(), nil })

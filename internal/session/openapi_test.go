@@ -25,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/internal/console"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
+	"github.com/wiemu/wiemu/internal/inventory"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/scenario/report"
 	"github.com/wiemu/wiemu/internal/scenarioapi"
@@ -66,6 +67,7 @@ func operations() []operation {
 		{method: get, path: "/v1/events/{id}", summary: "Why an event ended as it did, by its id, trace id, correlation id, jti or uti", answer: controlapi.Explained{}},
 		{method: get, path: "/v1/directory", summary: "Tenants with their identities and federated credentials; of secrets only hints", answer: []controlapi.Tenant{}},
 		{method: post, path: "/v1/directory", summary: "Change what the directory says about an identity", request: control.DirectoryChange{}, answer: control.Changed{}},
+		{method: get, path: inventory.Path, summary: "What exists, of which wiemu directory export writes a wiemu.yaml; without secrets", answer: inventory.State{}},
 		{method: get, path: "/v1/roles", summary: "Role assignments", query: []string{"identity", "scope"}, answer: control.Roles{}},
 		{method: post, path: "/v1/roles/assign", summary: "Assign a role", request: control.RoleChange{}, answer: control.RoleChanged{}},
 		{method: post, path: "/v1/roles/remove", summary: "Remove a role", request: control.RoleChange{}, answer: control.RoleChanged{}},

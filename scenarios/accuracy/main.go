@@ -21,6 +21,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -145,13 +146,7 @@ func open(ctx context.Context, t Table, target, issuerListen string, insecure bo
 	if err != nil {
 		return a, keys, err
 	}
-	now := time.Now() // wall time, on which wiemu's clock runs here, too
-	more, err := keys.certify(dir, now)
-	if err == nil {
-		more["now"], more["soon"] = fmt.Sprint(now.Unix()), fmt.Sprint(now.Add(10*time.Minute).Unix())
-		for name, value := range more {
-			t.Variables[name] = value
-		}
+	if err = t.certify(keys, dir); err == nil {
 		if target == "" {
 			a, err = wiemu(ctx, t, keys, dir)
 		} else {
@@ -169,20 +164,42 @@ func open(ctx context.Context, t Table, target, issuerListen string, insecure bo
 	return a, keys, nil
 }
 
+// certify makes certificates in a folder, and adds their names and the time to the variables.
+func (t Table) certify(keys Keys, dir string) error {
+	now := time.Now() // wall time, on which wiemu's clock runs here, too
+	more, err := keys.certify(dir, now)
+	if err != nil {
+		return err
+	}
+	more["now"], more["soon"] = fmt.Sprint(now.Unix()), fmt.Sprint(now.Add(10*time.Minute).Unix())
+	maps.Copy(t.Variables, more)
+	return nil
+}
+
 // wiemu is an emulator of this process, which finds the issuer in memory.
 func wiemu(ctx context.Context, t Table, keys Keys, dir string) (asked, error) {
 	c, err := config.Parse("setup of accuracy.yaml", []byte(t.fill(t.Setup)))
 	if err != nil {
 		return asked{}, err
 	}
+	e, err := t.start(ctx, keys, c, lab.Options{StateDir: filepath.Join(dir, "state")})
+	if err != nil {
+		return asked{}, err
+	}
+	return t.led(e)
+}
+
+func (t Table) start(ctx context.Context, keys Keys, c config.Config, options lab.Options) (*server.Server, error) {
 	issuer, err := t.issuer(keys)
 	if err != nil {
-		return asked{}, err
+		return nil, err
 	}
-	e, err := server.Start(ctx, server.Options{Config: c, Options: lab.Options{StateDir: filepath.Join(dir, "state"), Outside: inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}}})
-	if err != nil {
-		return asked{}, err
-	}
+	options.Outside = inMemory{strings.Split(t.Variables["issuer"], "/")[2], issuer}
+	return server.Start(ctx, server.Options{Config: c, Options: options})
+}
+
+// led is the emulator with a machine that has the managed identity, and closes it if there can be none.
+func (t Table) led(e *server.Server) (asked, error) {
 	end := func() { _ = e.Close(context.Background()) } // the answers are known
 	machine, err := e.AddMachine(lab.Machine{Kind: managedidentity.IMDS, Name: "accuracy/machine", ClientID: t.Variables["identity"]})
 	if err != nil {

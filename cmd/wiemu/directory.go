@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/inventory"
+)
+
+func newDirectory(stateDir *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "directory",
+		Short: "Write a wiemu.yaml with who exists in a running lab",
+		Long: `Write a wiemu.yaml with who exists and what is trusted: tenants, applications, managed
+identities with their federated credentials, roles and who has them, vaults, storage
+accounts, databases and caches.`,
+		Example: "  wiemu directory export --to wiemu.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newDirectoryExport(stateDir))
+	return cmd
+}
+
+func newDirectoryExport(stateDir *string) *cobra.Command {
+	var to string
+	cmd := writeInventory(&cobra.Command{
+		Use:   "export",
+		Short: "Write what exists in a running lab as a wiemu.yaml",
+		Long: `Write what exists in a running lab as a wiemu.yaml: what its own wiemu.yaml has and what
+Terraform, Bicep, az or the workloads themselves have made since. A lab that loads the file
+answers as this one does.
+
+Secrets are never written: each has "not exported: …" in its place, to be replaced by hand.
+Keys and certificates of vaults are made anew. Listeners, faults and what is in accounts,
+databases and caches are left out, but for blobs of the lab's own wiemu.yaml. A vault or an
+account that was made in a resource group is in the group wiemu afterwards, and so are the
+roles on it. What else is left out is said on stderr, and at the beginning of the file.
+
+Applications' certificates, which are public, are written into the folder certificates beside
+the file that --to names. Existing files are not overwritten.`,
+		Example: `  wiemu directory export
+  wiemu directory export --to exported/wiemu.yaml && wiemu serve -f exported/wiemu.yaml
+  wiemu directory export --compose shop-wiemu -o json`,
+		Args: cobra.NoArgs,
+	}, &to, func(cmd *cobra.Command, _ []string) (inventory.Written, error) {
+		client, err := needServer(cmd, *stateDir)
+		if err != nil {
+			return inventory.Written{}, err
+		}
+		var state inventory.State
+		if err := client.Do(cmd.Context(), http.MethodGet, inventory.Path, nil, &state); err != nil {
+			return inventory.Written{}, err
+		}
+		return state.Export()
+	})
+	addElsewhere(cmd)
+	return cmd
+}
+
+// writeInventory makes a command write what ask returns: to stdout, or into a file with what belongs
+// beside it.
+func writeInventory(cmd *cobra.Command, to *string, ask func(*cobra.Command, []string) (inventory.Written, error)) *cobra.Command {
+	cli.Show(cmd, func(cmd *cobra.Command, args []string) (inventory.Written, error) {
+		written, err := ask(cmd, args)
+		if err != nil {
+			return written, err
+		}
+		for _, one := range written.Left {
+			fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: left out: %s\n", one)
+		}
+		if *to == "" {
+			if n := len(written.Files); n > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "wiemu: the file names certificates, %d of them, which --to FILE writes beside it\n", n)
+			}
+			return written, nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(written.Files)) {
+			at := filepath.Join(filepath.Dir(*to), name)
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				return written, err
+			}
+			if err := writeNew(at, []byte(written.Files[name])); err != nil {
+				return written, err
+			}
+		}
+		return written, writeNew(*to, []byte(written.YAML))
+	}, func(out *cli.Lines, w inventory.Written) {
+		if *to == "" {
+			out.Print("%s", w.YAML)
+			return
+		}
+		out.Print("wrote %s\n", *to)
+	})
+	cmd.Flags().StringVar(to, "to", "", "file to write (default: it is printed)")
+	return cmd
+}
