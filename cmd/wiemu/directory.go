@@ -59,7 +59,7 @@ the file that --to names. Existing files are not overwritten.`,
 		if err := client.Do(cmd.Context(), http.MethodGet, inventory.Path, nil, &state); err != nil {
 			return inventory.Written{}, err
 		}
-		return state.Export()
+		return inventory.Export(state)
 	})
 	addElsewhere(cmd)
 	return cmd

@@ -27,7 +27,7 @@ type Written struct {
 
 // Export writes a wiemu.yaml with what the state has. A lab that loads it answers as the one of the
 // state does, but for secrets, and for what Left names.
-func (s State) Export() (Written, error) {
+func Export(s State) (Written, error) {
 	node, err := yamlfile.Parse("the lab's configuration", []byte(s.Config))
 	if err != nil {
 		return Written{}, err
