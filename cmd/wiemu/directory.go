@@ -12,20 +12,21 @@ import (
 
 	"github.com/wiemu/wiemu/internal/cli"
 	"github.com/wiemu/wiemu/internal/inventory"
+	"github.com/wiemu/wiemu/internal/inventory/azure"
 )
 
 func newDirectory(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "directory",
-		Short: "Write a wiemu.yaml with who exists in a running lab",
+		Short: "Write a wiemu.yaml with what exists in a running lab or a real tenant",
 		Long: `Write a wiemu.yaml with who exists and what is trusted: tenants, applications, managed
 identities with their federated credentials, roles and who has them, vaults, storage
 accounts, databases and caches.`,
-		Example: "  wiemu directory export --to wiemu.yaml",
+		Example: "  wiemu directory export --to wiemu.yaml\n  wiemu directory import azure --to wiemu.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDirectoryExport(stateDir))
+	cmd.AddCommand(newDirectoryExport(stateDir), newDirectoryImport())
 	return cmd
 }
 
@@ -59,9 +60,46 @@ the file that --to names. Existing files are not overwritten.`,
 		if err := client.Do(cmd.Context(), http.MethodGet, inventory.Path, nil, &state); err != nil {
 			return inventory.Written{}, err
 		}
-		return inventory.Export(state)
+		return inventory.Export(state, "Exported from a running lab by wiemu directory export.")
 	})
 	addElsewhere(cmd)
+	return cmd
+}
+
+func newDirectoryImport() *cobra.Command {
+	var to, tenant string
+	cmd := writeInventory(&cobra.Command{
+		Use:   "import FILE|DIRECTORY...",
+		Short: "Write what az prints about a real tenant as a wiemu.yaml",
+		Long: `Write what az prints about a real tenant as a wiemu.yaml. Each file is told by its content,
+and of a folder all *.json files are read:
+
+  az identity list -o json                              managed identities
+  az identity federated-credential list -o json         what one of them trusts
+  az ad app list --all -o json                          applications
+  az ad app federated-credential list -o json           what one trusts: into CLIENT_ID.json,
+                                                        as az does not print whose it is
+  az ad sp list --all -o json                           object ids, and who may not sign in
+  az role assignment list --all -o json                 who has which roles
+  az role definition list --custom-role-only -o json    custom roles
+  az keyvault list, az storage account list -o json     vaults and storage accounts
+  az graph query -q "resources | where type in~ ('microsoft.keyvault/vaults', …)"
+                                                        the same, and vaults' access policies
+
+Nobody is asked, and nothing is guessed: what cannot be taken over is said on stderr by file
+and place, and at the beginning of the file. Secrets are never in what az prints; each has
+"not exported: …" in its place.
+
+The clusters' issuers are real ones. To run workloads whose tokens they would sign, give a
+wiemu.yaml the issuer that the lab hosts in place of it: issuers: [{name: aks, url: URL}].`,
+		Example: `  wiemu directory import azure --to wiemu.yaml
+  wiemu directory import identities.json credentials.json roles.json
+  wiemu directory import apps.json --tenant "$(az account show --query tenantId -o tsv)"`,
+		Args: cobra.MinimumNArgs(1),
+	}, &to, func(_ *cobra.Command, args []string) (inventory.Written, error) {
+		return azure.Import(args, tenant)
+	})
+	cmd.Flags().StringVar(&tenant, "tenant", "", "id of the applications' tenant (default: the one that identities and vaults name)")
 	return cmd
 }
 

@@ -26,8 +26,8 @@ type Written struct {
 }
 
 // Export writes a wiemu.yaml with what the state has. A lab that loads it answers as the one of the
-// state does, but for secrets, and for what Left names.
-func Export(s State) (Written, error) {
+// state does, but for secrets, and for what Left names. origin is the first line of the file.
+func Export(s State, origin string) (Written, error) {
 	node, err := yamlfile.Parse("the lab's configuration", []byte(s.Config))
 	if err != nil {
 		return Written{}, err
@@ -40,7 +40,7 @@ func Export(s State) (Written, error) {
 	e.addVaults()
 	e.addResources()
 	e.addRoles()
-	return written(e.config, e.files, e.left, "Exported from a running lab by wiemu directory export.")
+	return written(e.config, e.files, e.left, origin)
 }
 
 // written makes the file, which says at its beginning what it does not have.

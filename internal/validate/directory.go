@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,22 +81,9 @@ func (d *Directory) tenant(name string) string {
 // directory: any number of files, and folders with *.json files. A file that is
 // called CLIENT_ID.json holds the federated credentials of that client id.
 func ReadDirectory(names []string) (*Directory, error) {
-	var files []string
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, fmt.Errorf("read the directory: %w", err)
-		}
-		if !info.IsDir() {
-			files = append(files, name)
-			continue
-		}
-		inside, err := filepath.Glob(filepath.Join(name, "*.json"))
-		if err != nil || len(inside) == 0 {
-			return nil, fmt.Errorf("read the directory: %s: expected *.json files that az printed, found none", name)
-		}
-		slices.Sort(inside)
-		files = append(files, inside...)
+	files, err := exportedFiles(names)
+	if err != nil {
+		return nil, err
 	}
 	var e export
 	for _, file := range files {
@@ -114,6 +102,48 @@ func ReadDirectory(names []string) (*Directory, error) {
 		}
 	}
 	return e.directory()
+}
+
+// ReadExports reads the JSON that az printed about a real tenant, as [ReadDirectory] does, and rows
+// of Resource Graph. see is shown each object at first, with its file and its place there; what it
+// takes, such as a role assignment, is not looked at further.
+func ReadExports(names []string, see func(file, field string, object json.RawMessage) (taken bool, err error)) (*Directory, error) {
+	files, err := exportedFiles(names)
+	if err != nil {
+		return nil, err
+	}
+	e := export{see: see}
+	for _, file := range files {
+		data, err := readFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the directory: %w", err)
+		}
+		if err := e.read(file, data); err != nil {
+			return nil, err
+		}
+	}
+	return e.directory()
+}
+
+// exportedFiles are the files, and the *.json files of the folders, that are named.
+func exportedFiles(names []string) (files []string, err error) {
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the directory: %w", err)
+		}
+		if !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		inside, err := filepath.Glob(filepath.Join(name, "*.json"))
+		if err != nil || len(inside) == 0 {
+			return nil, fmt.Errorf("read the directory: %s: expected *.json files that az printed, found none", name)
+		}
+		slices.Sort(inside)
+		files = append(files, inside...)
+	}
+	return files, nil
 }
 
 // maxFile is the largest file that is read: a tenant of a hundred thousand applications fits.

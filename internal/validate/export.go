@@ -23,6 +23,8 @@ import (
 type export struct {
 	records []record
 	listed  []string // client ids of files that list all the credentials of one
+
+	see func(file, field string, object json.RawMessage) (taken bool, err error) // see ReadExports; nil: nothing is taken
 }
 
 // record is one object of Microsoft Graph or Resource Manager, with the fields of
@@ -106,6 +108,9 @@ func (e *export) value(file, owner string, value json.RawMessage) error {
 		Value    []json.RawMessage `json:"value"`
 		GraphEnd string            `json:"@odata.nextLink"`
 		ARMEnd   string            `json:"nextLink"`
+		Rows     []json.RawMessage `json:"data"`       // Resource Graph
+		RowsEnd  string            `json:"skip_token"` // the same, in az graph query
+		RestEnd  string            `json:"$skipToken"` // the same, in az rest
 	}
 	switch {
 	case bytes.HasPrefix(value, []byte("[")):
@@ -120,6 +125,11 @@ func (e *export) value(file, owner string, value json.RawMessage) error {
 		if m := contextApplication.FindStringSubmatch(page.Context); m != nil {
 			template.application = m[1]
 		}
+	case e.see != nil && page.Rows != nil:
+		if page.RowsEnd+page.RestEnd != "" {
+			return exportProblem(file, "skip_token", "everything", "the first rows only", "ask for the rest, too (az graph query --first 1000 --skip-token TOKEN), and take the skip_token out of this file")
+		}
+		elements, field = page.Rows, "data"
 	default:
 		r := template
 		return e.element(r, value)
@@ -135,6 +145,11 @@ func (e *export) value(file, owner string, value json.RawMessage) error {
 }
 
 func (e *export) element(r record, data json.RawMessage) error {
+	if e.see != nil {
+		if taken, err := e.see(r.file, r.field, data); taken || err != nil {
+			return err
+		}
+	}
 	if err := r.decode(data); err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func export(t *testing.T, table Table, keys Keys, c config.Config, file string) 
 	if err := json.Unmarshal(sent, &received); err != nil {
 		t.Fatal(err)
 	}
-	written, err := inventory.Export(received)
+	written, err := inventory.Export(received, "Exported.")
 	if err != nil {
 		t.Fatal(err)
 	}
