@@ -29,8 +29,8 @@ federated() { login "$1" "$2" --federated-token "$(cat "$AZURE_FEDERATED_TOKEN_F
 show() { AZURE_CONFIG_DIR=$work/web az keyvault secret show --vault-name mykeyvault -n mysecret --query value -o tsv; }
 secret() { [ "$(show)" = "the secret of wiemu" ]; }
 refused() { ! "$@" >"$work/said" 2>&1 && grep -q "$want" "$work/said"; }
-trust() { # NAME
-  az ad app federated-credential create --id "$CLIENT_ID" --parameters "{\"name\": \"$1\", \"issuer\": \"$ISSUER\", \"subject\": \"$SUBJECT\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
+trust() {
+  az ad app federated-credential create --id "$CLIENT_ID" --parameters "{\"name\": \"cluster\", \"issuer\": \"$ISSUER\", \"subject\": \"$SUBJECT\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
 }
 update() { az ad app update --id "$CLIENT_ID" --web-redirect-uris https://localhost/ --identifier-uris "api://$CLIENT_ID"; }
 updated() { [ "$(az ad app show --id "api://$CLIENT_ID" --query 'web.redirectUris[0]' -o tsv)" = https://localhost/ ]; }
@@ -62,10 +62,10 @@ CLIENT_ID=$(az ad app list --display-name shop-web --query '[0].appId' -o tsv)
 op update update
 op updated updated
 op principal az ad sp create --id "$CLIENT_ID"
-op trust trust cluster
+op trust trust
 op renew renew
 want="FederatedIdentityCredential with name cluster already exists."
-op trust-again refused trust cluster
+op trust-again refused trust
 want="does not exist"
 op nobody refused az ad app show --id 99999999-0000-4000-8000-000000000001
 op assign assign
