@@ -51,7 +51,8 @@ func (l *Lab) following() []*follower {
 // falls due and at every time for which a follower waits. While it stops, Now()
 // stands; the timers' callbacks run in order, each after the requests in flight
 // are answered; then the followers have their turn, one after another, and what they
-// asked is answered. An Advance by zero is one such stop.
+// asked is answered. An Advance by zero is one such stop, before which what programs have sent
+// arrives, and connections that they have ended are ended here.
 //
 // What followers wait for again and again, less than a three-hundredth of d each time, ends at
 // multiples of that: a program that looks at the clock ten times a second is not given its turn a
@@ -113,7 +114,20 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 	}
 	l.hold(true)
 	defer l.hold(false)
+	if target.Equal(now) {
+		l.arrive()
+	}
 	return l.through(ctx, target, target.Sub(now)/stops)
+}
+
+// arrive waits until what is under way has arrived, or that takes too long.
+func (l *Lab) arrive() (t traffic) {
+	t = l.traffic()
+	for n := 0; t.underWay && n < maxArrival; n++ {
+		time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
+		t = l.traffic()
+	}
+	return t
 }
 
 // stops is how many stops waits that are short for an Advance make at most. Go's
@@ -193,11 +207,7 @@ func (l *Lab) turn(ctx context.Context, f *follower, shortest time.Duration) err
 		if err := f.Turn(ctx, shortest); err != nil {
 			return fmt.Errorf("a program on the lab clock: %w", err)
 		}
-		after := l.traffic()
-		for n := 0; after.underWay && n < maxArrival; n++ {
-			time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
-			after = l.traffic()
-		}
+		after := l.arrive()
 		if after == before && after.open == 0 {
 			break
 		}

@@ -204,8 +204,14 @@ func (c *arrivalConn) Close() error {
 	return c.TCPConn.Close()
 }
 
+// arriving tells whether something has arrived that whoever serves it has not read, or is doing
+// something about: the end of the connection, too, until it is closed here.
 func (c *arrivalConn) arriving() bool {
-	return !c.reading.Load() || bytesReceived(c.raw) > c.read.Load()
+	if !c.reading.Load() {
+		return true
+	}
+	bytes, ended := received(c.raw)
+	return ended || bytes > c.read.Load()
 }
 
 // arrivalOf is the connection from a client that another one, such as that of TLS,

@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bytesReceived is how many bytes the kernel has received on a connection, read or not;
-// 0 if it does not say. Source: tcp(7), TCP_INFO.
-func bytesReceived(conn syscall.RawConn) (bytes uint64) {
+// received is how many bytes the kernel has received on a connection, read or not, and whether its
+// client has ended it; nothing if the kernel does not say. Source: tcp(7), TCP_INFO.
+func received(conn syscall.RawConn) (bytes uint64, ended bool) {
+	const closeWait = 8                 // TCP_CLOSE_WAIT of Linux's include/net/tcp_states.h
 	_ = conn.Control(func(fd uintptr) { // a closed one has nothing to read
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			bytes = info.Bytes_received
+			bytes, ended = info.Bytes_received, info.State == closeWait
 		}
 	})
-	return bytes
+	return bytes, ended
 }
 
 // connectionWaits tells whether a connection waits to be accepted.

@@ -47,7 +47,7 @@ func TestWhatNagleHoldsBackArrives(t *testing.T) {
 		if _, err := client.Write([]byte("y")); err != nil {
 			t.Fatal(err)
 		}
-		if got := bytesReceived(server.(*arrivalConn).raw); got != uint64(3*n+3) {
+		if got, _ := received(server.(*arrivalConn).raw); got != uint64(3*n+3) {
 			t.Fatalf("round %d: the kernel has received %d bytes, want %d", n, got, 3*n+3)
 		}
 		if _, err := io.ReadFull(server, one); err != nil {

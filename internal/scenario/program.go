@@ -135,13 +135,11 @@ func (r *run) withEnds() []journal.Event {
 
 // ended records a program's end, once the emulator has recorded its last requests.
 func (r *run) ended(ctx context.Context, c *child) error {
-	if !c.recorded {
-		c.recorded = true
-		if _, err := r.control.Record(ctx, c.end(time.Time{})); err != nil {
-			return err
-		}
+	if _, err := r.control.Settle(ctx); err != nil || c.recorded {
+		return err
 	}
-	_, err := r.control.Settle(ctx)
+	c.recorded = true
+	_, err := r.control.Record(ctx, c.end(time.Time{}))
 	return err
 }
 

@@ -4,8 +4,10 @@ package postgrestest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -22,9 +24,14 @@ import (
 // password.
 func InDocker(t testing.TB) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
-	if err != nil {
-		t.Fatalf("find this machine's address in Docker's network: %v", err)
+	out, err := exec.CommandContext(t.Context(), "docker", "network", "inspect", "bridge", "--format", "{{with index .IPAM.Config 0}}{{.Subnet}} {{.Gateway}}{{end}}").Output()
+	subnet, gateway, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	network, malformed := netip.ParsePrefix(subnet)
+	if err = errors.Join(err, malformed); err != nil {
+		t.Fatalf("find this machine's address in Docker's network: %v, found %q", err, out)
+	}
+	if gateway = strings.TrimSpace(gateway); gateway == "" { // not told by a Docker whose configuration does not name it
+		gateway = network.Masked().Addr().Next().String()
 	}
 	server, err := local.Start(t.Context())
 	if err != nil {
@@ -41,7 +48,7 @@ func InDocker(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(strings.TrimSpace(string(out)), "0"))
+	listener, err := net.Listen("tcp", net.JoinHostPort(gateway, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
