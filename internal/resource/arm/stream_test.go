@@ -60,18 +60,21 @@ func (s streams) DialContext(ctx context.Context, _, address string) (net.Conn, 
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close()
 		serving, stop := context.WithCancel(context.Background())
 		go func() {
 			defer stop()
 			conn, err := listener.Accept()
-			if err != nil {
+			if err = errors.Join(err, listener.Close()); err != nil { // not before: that would reset a connection that waits
 				return
 			}
 			defer conn.Close()
 			stream.Serve(serving, &hostmux.Connection{Conn: conn, Host: host, Port: uint16(at), Certificate: s.trust.GetCertificate, Begin: s.w.Clock().Begin})
 		}()
-		return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+		if err != nil {
+			_ = listener.Close() // which ends the waiting for it
+		}
+		return conn, err
 	}
 	return nil, errors.New(address + " leads nowhere")
 }
