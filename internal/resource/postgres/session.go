@@ -200,6 +200,7 @@ func (s *session) relay(ctx context.Context, broken error) {
 		go func() { down.copy(downBuffer); ended <- true }()
 		go func() { up.copy(upBuffer); ended <- true }()
 		<-ended
+		defer s.client.Begin()() // the clock stands until the end is recorded
 		_ = s.conn.Close()
 		_ = s.behind.Conn.Close()
 		<-ended
