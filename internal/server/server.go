@@ -135,12 +135,12 @@ func (s *Server) openControl(opts Options) (err error) {
 		Traffic: s.Traffic, Configuration: opts.Digests,
 	}, s.token)
 	s.Journal().Secrets().Add("clock token", s.control.ClockToken())
-	if opts.Control != nil {
-		opts.Control(s.control)
-	}
 	h := s.answers.at(ControlEndpoint)(s.control)
 	s.answers.put(ControlEndpoint, h)
 	h = s.withConsole(h)
+	if opts.Control != nil { // last, since what is given may answer at once
+		opts.Control(s.control)
+	}
 	s.controlListener, err = s.listen("control", s.Config().Listen.Control, h, nil)
 	return err
 }
