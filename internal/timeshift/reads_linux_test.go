@@ -104,16 +104,12 @@ func TestAProgramThatSpinsOnTheClockIsNoticed(t *testing.T) {
 			lab := clock.Stopped(start)
 			c := launch(t, lab, lab, Options{Explain: true}, program, "spins", how)
 			c.until("begin", func() bool { return strings.Contains(c.output(), "begin") })
-			began := time.Now()
 			c.advance(time.Minute + time.Second) // time(2) shows whole seconds
 			if code := c.wait(); code != 0 || !strings.Contains(c.output(), "ok") {
 				t.Errorf("exit code %d, it wrote %q\n%s", code, c.output(), c.said())
 			}
-			if took := time.Since(began); took >= turnTimeout {
-				t.Errorf("it took %v: it was waited for", took)
-			}
-			notes := c.shift.Report().Programs[0].Note
-			if how != "child" && !slices.Contains(notes, spinNote) {
+			notes := c.shift.Report().Programs[0].Note // without it, it was waited for until the turn's limit
+			if !slices.Contains(notes, spinNote) {
 				t.Errorf("the report says %q, want %q", notes, spinNote)
 			}
 		})

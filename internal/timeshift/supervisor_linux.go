@@ -3,6 +3,7 @@
 package timeshift
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -300,18 +301,30 @@ const maxPrograms = 100
 // begin says that the program has been executed, or will not be.
 func (s *supervisor) begin() { s.begun.Do(func() { close(s.running) }) }
 
-// note adds a note to the program that a thread executes, once.
-func (s *supervisor) note(tid int, text string) {
+// note adds a note, once, to the program that a process executes: one that has been forked executes
+// that of its parent.
+func (s *supervisor) note(pid int, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.programs) - 1; i >= 0; i-- {
-		if p := &s.programs[i]; p.PID == tid {
-			if !slices.Contains(p.Note, text) {
-				p.Note = append(p.Note, text)
+	for ; pid > 1; pid = parent(pid) {
+		for i := len(s.programs) - 1; i >= 0; i-- {
+			if p := &s.programs[i]; p.PID == pid {
+				if !slices.Contains(p.Note, text) {
+					p.Note = append(p.Note, text)
+				}
+				return
 			}
-			return
 		}
 	}
+}
+
+// parent is the process whose child a process is, 0 if it has ended. Source: proc_pid_stat(5).
+func parent(pid int) (ppid int) {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if at := bytes.LastIndexByte(stat, ')'); at >= 0 { // the end of the name, which can be anything
+		_, _ = fmt.Sscanf(string(stat[at+1:]), " %c %d", new(rune), &ppid)
+	}
+	return ppid
 }
 
 // executed notes a program for the report.
