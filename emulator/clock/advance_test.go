@@ -80,6 +80,43 @@ func TestFollowersHaveTheirTurnAtEveryStop(t *testing.T) {
 	}
 }
 
+// Whether a request is being answered is looked at after what is under way: one that is not under
+// way any more, and was answered since, is traffic, after which the follower has another turn.
+func TestARequestThatBeginsDuringTheLookIsSeen(t *testing.T) {
+	lab := stopped()
+	p := follow(t, lab, 0)
+	looks := 0
+	lab.Traffic(func() (events uint64, underWay bool) {
+		if looks++; looks == 2 { // the first is before the turn
+			lab.Begin()()
+		}
+		return 0, false
+	})
+	if err := lab.Advance(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if want := []time.Duration{0, 0}; !slices.Equal(p.turns, want) {
+		t.Errorf("turns at %v, want %v", p.turns, want)
+	}
+}
+
+// An Advance by zero waits for what is under way, also if nobody follows; what arrives is answered
+// at a time that is not over.
+func TestAnAdvanceByZeroWaitsForWhatIsUnderWay(t *testing.T) {
+	lab := stopped()
+	left := 3
+	lab.Traffic(func() (events uint64, underWay bool) {
+		left--
+		return 0, left > 0
+	})
+	if err := lab.Advance(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if left > 0 {
+		t.Errorf("it ended while something was under way: %d looks left", left)
+	}
+}
+
 func TestABusyFollowerHasSoManyTurnsAtMost(t *testing.T) {
 	lab := stopped()
 	p := follow(t, lab, time.Second)
