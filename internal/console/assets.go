@@ -25,9 +25,8 @@ var types = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// servePage answers with a file of the pages.
-func servePage(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, Path)
+// servePage answers with a file of the pages; that without a name is index.html.
+func servePage(w http.ResponseWriter, r *http.Request, name string) {
 	if name == "" {
 		name = "index.html"
 	}

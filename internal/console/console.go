@@ -7,6 +7,7 @@ package console
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -17,9 +18,11 @@ import (
 	"github.com/wiemu/wiemu/internal/journals"
 )
 
-// Path is the path below which the console is on the control listener. The cookie of a session is
-// sent to no other path. To browsers all ports of a host are one, though: a program that listens on
-// another port of it gets the cookie if the browser asks it for this path.
+// Path is the path below which the console is on the control listener: the link, and below a name
+// that each server draws for itself, the pages. The cookie of a session is for the path of that
+// name alone. To browsers all ports of a host are one: a page of another port can make the browser
+// ask that port for any path that it knows, and gets the cookies of the path. That name it does
+// not know, and nothing tells it to one who has no session.
 const Path = "/console/"
 
 // Options say what a console shows.
@@ -34,8 +37,10 @@ type Options struct {
 type Console struct {
 	opts    Options
 	run     string // tells this journal's ordinals from those of an earlier server
+	base    string // path of the pages: Path, a name that cannot be guessed, and a slash
 	closing chan struct{}
 	close   sync.Once
+	streams chan struct{} // has an element for each stream that is open
 
 	mu       sync.Mutex
 	links    []string // tokens that were not used yet, oldest first
@@ -49,9 +54,13 @@ const (
 	maxSessions = 64
 )
 
+// maxStreams is how many streams of events are open at a time. A browser has six connections to a
+// server, whose listener has 512.
+const maxStreams = 48
+
 // New returns a console.
 func New(opts Options) *Console {
-	return &Console{opts: opts, run: rand.Text()[:8], closing: make(chan struct{})}
+	return &Console{opts: opts, run: rand.Text()[:8], base: Path + rand.Text() + "/", closing: make(chan struct{}), streams: make(chan struct{}, maxStreams)}
 }
 
 // LinkPath is where the control API gives out links; the answer is a Link.
@@ -75,30 +84,33 @@ func (c *Console) Link() Link {
 // Close ends the streams of events, which would keep a server from closing.
 func (c *Console) Close() { c.close.Do(func() { close(c.closing) }) }
 
+const openPath = Path + "open"
+
+// Paths below that of the pages.
 const (
-	openPath   = Path + "open"
-	eventsPath = Path + "events"
-	apiPath    = Path + "api"
+	eventsPath = "events"
+	apiPath    = "api"
 )
 
 // ServeHTTP answers requests below Path.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
+	page, below := strings.CutPrefix(r.URL.Path, c.base)
 	switch {
-	case !isAddress(r.Host):
-		refuse(w, http.StatusMisdirectedRequest, "The console answers by the address of this machine, such as 127.0.0.1, and not by the name in this address.")
+	case !isHere(r):
+		refuse(w, http.StatusMisdirectedRequest, "The console answers by the address of this machine at which it listens, such as 127.0.0.1, and not by what is in this address.")
 	case r.URL.Path == openPath:
 		c.open(w, r)
-	case !c.hasSession(r):
+	case !below || !c.hasSession(r): // one answer, which does not tell whether the path is right
 		refuse(w, http.StatusUnauthorized, "This browser is not signed in to the console, or the server has been started again. Run wiemu console, and open the link that it prints.")
-	case r.URL.Path == eventsPath && isOwn(r):
+	case page == eventsPath && isOwn(r):
 		c.stream(w, r)
-	case strings.HasPrefix(r.URL.Path, apiPath+"/v1/") && isOwn(r):
+	case strings.HasPrefix(page, apiPath+"/v1/") && isOwn(r):
 		c.ask(w, r)
-	case r.URL.Path == eventsPath || strings.HasPrefix(r.URL.Path, apiPath+"/"):
+	case page == eventsPath || strings.HasPrefix(page, apiPath+"/"):
 		refuse(w, http.StatusForbidden, "Only a page of this console may ask for this.")
 	default:
-		servePage(w, r)
+		servePage(w, r, page)
 	}
 }
 
@@ -121,15 +133,26 @@ func refuse(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text + "\n")) // it fails if the client is gone
 }
 
-// isAddress reports whether a Host header is an address or localhost. A page of a stranger can
-// make a name of its own lead to this machine (DNS rebinding), but not an address.
-func isAddress(host string) bool {
-	u, err := url.Parse("//" + host)
+// isHere reports whether a Host header is an address at which this server can be: of a connection
+// to loopback it has to be a loopback address or localhost, of one to another address of this
+// machine an address. A page of a stranger can make a name of its own lead to this machine (DNS
+// rebinding), but not an address.
+func isHere(r *http.Request) bool {
+	u, err := url.Parse("//" + r.Host)
 	if err != nil {
 		return false
 	}
-	_, err = netip.ParseAddr(u.Hostname())
-	return err == nil || strings.EqualFold(u.Hostname(), "localhost")
+	if strings.EqualFold(u.Hostname(), "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && (address.Unmap().IsLoopback() || !toLoopback(r))
+}
+
+// toLoopback reports whether a request came to a loopback address; one in memory did.
+func toLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return !ok || local.IP.IsLoopback()
 }
 
 // isOwn reports whether a page of this console asks. The cookie alone does not say so: to
@@ -154,12 +177,12 @@ func (c *Console) open(w http.ResponseWriter, r *http.Request) {
 	session, ok := c.redeem(r.URL.Query().Get("token"))
 	switch {
 	case ok:
-		http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: session, Path: Path, HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	case !c.hasSession(r): // one that was opened by the link before may open it again
+		http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: session, Path: c.base, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	default:
 		refuse(w, http.StatusUnauthorized, "This link has been used, or is of a server that was started before. Run wiemu console, which prints a new one.")
 		return
 	}
-	w.Header().Set("Location", Path)
+	w.Header().Set("Location", c.base)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -178,13 +201,11 @@ func (c *Console) redeem(token string) (session string, ok bool) {
 }
 
 func (c *Console) hasSession(r *http.Request) bool {
-	cookie, err := r.Cookie(cookieName(r))
-	if err != nil {
-		return false
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.sessions, isToken(cookie.Value))
+	return slices.ContainsFunc(r.CookiesNamed(cookieName(r)), func(cookie *http.Cookie) bool { // another port can set one of that name, too
+		return slices.ContainsFunc(c.sessions, isToken(cookie.Value))
+	})
 }
 
 func isToken(given string) func(string) bool {
@@ -203,8 +224,8 @@ func cookieName(r *http.Request) string {
 // ask passes a request of a page on to the control API.
 func (c *Console) ask(w http.ResponseWriter, r *http.Request) {
 	q := r.Clone(r.Context())
-	q.URL.Path = strings.TrimPrefix(r.URL.Path, apiPath)
-	q.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, apiPath)
+	q.URL.Path = strings.TrimPrefix(r.URL.Path, c.base+apiPath)
+	q.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, c.base+apiPath)
 	q.RequestURI = q.URL.RequestURI()
 	q.Header.Set("Authorization", "Bearer "+c.opts.Token)
 	for _, name := range []string{"Cookie", "Origin", "Referer", "Upgrade", "Connection"} {

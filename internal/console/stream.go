@@ -28,11 +28,21 @@ const (
 //	missed  so many events before the next are not kept any more
 //	ready   what was there at the beginning has been sent
 //
+// There are maxStreams at a time.
 // Source: HTML Living Standard, 9.2 Server-sent events.
 func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
+	select {
+	case c.streams <- struct{}{}:
+		defer func() { <-c.streams }()
+	default:
+		w.Header().Set("Retry-After", "5")
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("As many pages of this console are open as it serves at a time, %d. Close one, and this page goes on by itself.", maxStreams))
+		return
+	}
 	s := &eventStream{w: w, to: http.NewResponseController(w), run: c.run}
 	_ = s.to.SetReadDeadline(time.Time{}) // the listener's is for requests
 	w.Header().Set("Content-Type", "text/event-stream")
+	s.send("retry: 1000\n\n") // milliseconds after which a browser connects again
 	run, ordinal, _ := strings.Cut(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), ".")
 	last, err := strconv.ParseUint(ordinal, 10, 64)
 	if run != c.run || err != nil {

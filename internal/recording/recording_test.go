@@ -21,6 +21,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/recording"
@@ -245,6 +246,29 @@ func TestASessionReplaysAsItWas(t *testing.T) {
 }
 
 // What a vault refuses because nobody may open it, it refuses in the replay, too.
+// Who looks at a lab, in its console or elsewhere, changes nothing: what is looked at, the value of
+// a secret among it, is in no recording.
+func TestWhatIsLookedAtIsNotRecorded(t *testing.T) {
+	s := record(t, config.Config{}, recording.Options{})
+	var shown controlapi.RevealedSecret
+	if err := s.control.Do(t.Context(), http.MethodPost, "/v1/resources/secret", controlapi.SecretRequest{Vault: "mykeyvault", Name: "mysecret"}, &shown); err != nil || shown.Value == "" {
+		t.Fatal(shown, err)
+	}
+	if err := s.control.Do(t.Context(), http.MethodPost, "/v1/tokens/inspect", controlapi.InspectRequest{Token: s.assertion()}, new(any)); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.control.Do(t.Context(), http.MethodPost, "/v1/scenarios/expired/run", nil, new(any)) // it has no library
+	recorded, err := s.recorder.Recording(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range recorded.Inputs {
+		if in.Door == server.ControlEndpoint && in.Path != "/v1/workloads" {
+			t.Errorf("%s %s is recorded", in.Method, in.Path)
+		}
+	}
+}
+
 func TestAClosedVaultIsClosedInAReplay(t *testing.T) {
 	vault := config.Vault{Name: "mykeyvault", Secrets: map[string]string{"mysecret": "hidden"}}
 	for name, closed := range map[string]func(*config.Vault){

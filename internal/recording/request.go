@@ -45,15 +45,16 @@ func (r *Recorder) observe(door string, next http.Handler) http.Handler {
 // changesLab reports whether a request to the control API changes the lab in another
 // way than by its time, which every input has.
 func changesLab(q *http.Request) bool {
-	if q.Method == http.MethodGet || q.Method == http.MethodHead || slices.Contains(questions, q.URL.Path) {
+	if q.Method == http.MethodGet || q.Method == http.MethodHead || slices.Contains(questions, q.URL.Path) || strings.HasPrefix(q.URL.Path, "/v1/scenarios/") {
 		return false
 	}
 	clock, isClock := strings.CutPrefix(q.URL.Path, "/v1/clock/")
 	return !isClock || clock == "skew"
 }
 
-// questions are what is asked of the control API by POST and changes nothing.
-var questions = []string{"/v1/examine", "/v1/tokens/inspect", "/v1/console/link"}
+// questions are what is asked of the control API by POST and changes nothing. A scenario is run in
+// a lab of its own.
+var questions = []string{"/v1/examine", "/v1/tokens/inspect", "/v1/console/link", "/v1/resources/secret"}
 
 // record adds a request to the inputs; nil if it is not recorded.
 func (r *Recorder) record(door string, q *http.Request) *Input {

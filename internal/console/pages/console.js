@@ -54,7 +54,7 @@ function showClock() {
 
 function showConnection() {
   const banner = document.getElementById('banner');
-  const texts = { lost: 'The server does not answer. The page shows what was known before, and tries again.', out: signedOut };
+  const texts = { lost: 'The server does not answer. The page shows what was known before, and tries again.', full: connection.text, out: signedOut };
   const text = texts[connection.state] ?? '';
   banner.className = `banner${text ? ' bad' : ''}`;
   banner.textContent = text;

@@ -86,11 +86,13 @@ class Events extends Observable {
 }
 
 class Connection extends Observable {
-  state = 'opening'; // opening, open, lost or out
+  state = 'opening'; // opening, open, lost, full or out
+  text = ''; // what the server says, if it is full
 
-  set(state) {
+  set(state, text = '') {
     if (this.state === state) return;
     this.state = state;
+    this.text = text;
     this.changed();
   }
 }
@@ -147,16 +149,17 @@ export function follow() {
 
 function open() {
   if (document.hidden) return;
-  const own = new EventSource(`events?${new URLSearchParams({ after: last })}`);
+  const address = `events?${new URLSearchParams({ after: last })}`;
+  const own = new EventSource(address);
   source = own;
   own.onopen = () => {
     connection.set('open');
     status.refresh();
   };
   own.onerror = async () => {
-    connection.set('lost');
+    if (connection.state !== 'full') connection.set('lost');
     if (own.readyState !== EventSource.CLOSED) return; // the browser tries again
-    await ask('GET', '/v1/status').catch(() => {}); // tells whether it is signed in
+    await refusal(address);
     if (connection.state !== 'out') setTimeout(() => { if (source === own) open(); }, 2000);
   };
   own.addEventListener('reset', () => {
@@ -174,6 +177,20 @@ function open() {
     events.add(e);
     if (e.kind === 'clock' || e.kind === 'key-rotation') refreshSoon();
   };
+}
+
+// refusal finds out why the server gives no stream, which the browser does not tell.
+async function refusal(address) {
+  try {
+    const response = await fetch(address);
+    if (response.status === 401) connection.set('out');
+    else if (response.status === 503) {
+      connection.set('full', await response.text());
+      status.refresh();
+    } else await response.body.cancel(); // it would be a stream now
+  } catch {
+    connection.set('lost');
+  }
 }
 
 let refreshing = null;

@@ -38,7 +38,7 @@ function card(r, roles) {
     on.length ? h('div', {}, h('dt', {}, 'Roles'), h('dd', {}, h('ul', {}, on.map((a) => h('li', {}, `${a.identity === '*' ? 'Every identity' : a.identity}: ${a.role}`))))) : null,
   ].filter(Boolean);
   const last = lastOf(r);
-  return h('article', { class: 'card' }, h('h3', {}, r.name || r.title), h('dl', { class: 'facts' }, rows),
+  return h('article', { class: 'card' }, r.name && h('h3', {}, r.name), h('dl', { class: 'facts' }, rows),
     last.length ? h('ul', { class: 'lasts' }, last.map((e) => h('li', {}, badge(isRefusal(e) ? 'bad' : 'good', e.outcome), ' ', h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, time(e.time)), ` ${e.identity ?? e.workload ?? ''} ${e.method ?? ''} ${e.path ?? ''}`))) : h('p', { class: 'hint' }, 'Nobody has opened it yet.'));
 }
 
@@ -50,11 +50,9 @@ function secrets(r) {
     const opened = events.all.findLast((e) => e.kind === 'access' && e.outcome === 'granted' && r.hosts.includes(e.host) && e.path?.split('/')[2] === name);
     const value = h('span', {});
     const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Show the value of ${name}`, onclick: async () => {
-      if (value.childElementCount) {
-        hide();
-        return;
-      }
+      const hidden = button.textContent === 'Show';
       hide();
+      if (!hidden) return;
       hide = () => {
         value.replaceChildren();
         button.textContent = 'Show';
@@ -62,11 +60,14 @@ function secrets(r) {
       };
       button.textContent = 'Hide';
       button.removeAttribute('aria-label');
+      const mine = hide;
+      let shown;
       try {
-        value.append(h('code', { class: 'value' }, (await ask('POST', '/v1/resources/secret', { vault: r.name, name })).value));
+        shown = h('code', { class: 'value' }, (await ask('POST', '/v1/resources/secret', { vault: r.name, name })).value);
       } catch (err) {
-        value.append(h('span', { class: 'wrong' }, err.message));
+        shown = h('span', { class: 'wrong' }, err.message);
       }
+      if (hide === mine && button.textContent === 'Hide') value.replaceChildren(shown); // unless it was hidden, or another shown, meanwhile
     } }, 'Show');
     return h('li', {}, h('code', {}, name), ' ', button, ' ', value, ' ', h('span', { class: 'hint' }, opened ? `opened by ${opened.identity ?? opened.workload ?? 'somebody'} at ${time(opened.time)}` : 'never opened'));
   }));
