@@ -139,7 +139,7 @@ func warnOfPorts(e *server.Server, log *slog.Logger) {
 		return
 	}
 	for _, s := range e.Streams() {
-		if !s.Unused {
+		if s.Used() {
 			log.Warn("listen.streams is not set, so that the ports of databases are reached through the proxy alone; write listen: {streams: 0.0.0.0}", "host", s.Hosts[0], "ports", s.Ports)
 		}
 	}

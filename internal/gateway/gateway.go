@@ -91,10 +91,9 @@ type Gateway struct {
 	closed                    bool
 	listener, outer, isolated net.Listener
 	metadata                  net.Listener
-	streams                   map[uint16]net.Listener // by port
-	directs                   []direct                // of streams with variables
-	variables                 []string                // see Variables
-	handover                  *handover.Listener      // nil: programs cannot be led on this system
+	streams                   map[uint16]net.Listener          // by port
+	directs                   map[*hostmux.Stream]net.Listener // see Variables
+	handover                  *handover.Listener               // nil: programs cannot be led on this system
 }
 
 // The limits of the listeners; those of bodies are the routes'. Time-outs are wall
@@ -208,22 +207,12 @@ func (g *Gateway) Start() (err error) {
 	if err != nil {
 		return err
 	}
-	directs, variables, err := g.listenDirect()
-	for _, d := range directs {
-		opened = append(opened, d)
-	}
-	if err != nil {
-		return err
-	}
 	if g.handover, err = handover.Listen(); err != nil { // such as on another system: then programs go by the proxy
 		g.log.Debug("programs cannot be led to this lab", "error", err)
 		err = nil
 	}
 	g.listener, g.outer, g.isolated, g.metadata = opened[0], opened[1], opened[2], opened[3]
-	g.streams, g.directs, g.variables = streams, directs, variables
-	for _, d := range directs {
-		g.serve(fmt.Sprintf("port %d", d.port), func() error { return g.acceptStreams(d.Listener, d.port) })
-	}
+	g.streams, g.directs = streams, map[*hostmux.Stream]net.Listener{}
 	for port, listener := range streams {
 		g.serve(fmt.Sprintf("port %d", port), func() error { return g.acceptStreams(listener, port) })
 	}
@@ -390,11 +379,11 @@ func tlsConfig(authority *ca.Authority, verbatim func(host string) bool) *tls.Co
 
 // OpenPorts are those, besides 443, on which the proxy lets clients through: to allowed
 // hosts, on the ones that these are allowed with, and 80 for those without; and to
-// streams that have something behind them.
+// streams that have something behind them now.
 func (g *Gateway) OpenPorts() []uint16 {
 	ports := g.proxy.allowed.ports()
 	for _, s := range g.proxy.streams {
-		if !s.Unused {
+		if s.Used() {
 			ports = append(ports, s.Ports...)
 		}
 	}

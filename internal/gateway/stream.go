@@ -68,7 +68,7 @@ func (p *proxy) streamPorts(t target) string {
 func (p *proxy) serveStream(s *hostmux.Stream, conn net.Conn, host string, port uint16) {
 	defer p.tunnels.discard(conn)
 	p.streamed.Add(1)
-	p.hosts.ServeStream(withProgram(p.life, conn), s, &hostmux.Connection{Conn: conn, Host: host, Port: port, Only: s.Only, Certificate: p.certificate, Begin: p.begin})
+	p.hosts.ServeStream(withProgram(p.life, conn), s, &hostmux.Connection{Conn: conn, Host: host, Port: port, Only: s.Only(), Certificate: p.certificate, Begin: p.begin})
 }
 
 // listenStreams opens the ports of all streams on the gateway's address for them: where names
@@ -94,33 +94,44 @@ func (g *Gateway) listenStreams() (opened map[uint16]net.Listener, err error) {
 	return opened, nil
 }
 
-// listenDirect opens a port of loopback for each stream that clients are led to by variables, and
-// which has something behind it, and returns the variables: at an address that nothing else uses,
-// so that the port is the stream's own, or where that cannot be had, on a free port.
-func (g *Gateway) listenDirect() (opened []direct, variables []string, err error) {
+// Variables returns variables, NAME=VALUE, that lead clients that heed no proxy to streams which
+// have something behind them now; none before Start. It opens a port of loopback for each: at an
+// address that nothing else uses, so that the port is the stream's own, or where that cannot be had,
+// on a free port.
+func (g *Gateway) Variables() (variables []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener == nil || g.closed {
+		return nil
+	}
 	for i := range g.proxy.streams {
 		s := &g.proxy.streams[i]
-		if s.Variables == nil || s.Unused {
+		if s.Variables == nil || !s.Used() {
 			continue
 		}
-		listener, err := g.arrivals.listenFirst("port of "+s.Hosts[0], directAddresses(s.Ports[0]))
+		at, err := g.direct(s)
 		if err != nil {
-			return opened, nil, err
-		}
-		opened = append(opened, direct{listener, s.Ports[0]})
-		at, err := netip.ParseAddrPort(listener.Addr().String())
-		if err != nil {
-			return opened, nil, fmt.Errorf("the address of the %s: %w", "port of "+s.Hosts[0], err)
+			g.log.Error("clients that heed no proxy do not reach a host", "host", s.Hosts[0], "error", err)
+			continue
 		}
 		variables = append(variables, s.Variables(at)...)
 	}
-	return opened, variables, nil
+	return variables
 }
 
-// direct is a listener for the connections to a port of a stream.
-type direct struct {
-	net.Listener
-	port uint16
+// direct returns the address at which the first port of a stream is open, and opens it when it is
+// asked for the first time; g.mu is held.
+func (g *Gateway) direct(s *hostmux.Stream) (netip.AddrPort, error) {
+	listener := g.directs[s]
+	if listener == nil {
+		var err error
+		if listener, err = g.arrivals.listenFirst("port of "+s.Hosts[0], directAddresses(s.Ports[0])); err != nil {
+			return netip.AddrPort{}, err
+		}
+		g.directs[s] = listener
+		g.serve(fmt.Sprintf("port %d", s.Ports[0]), func() error { return g.acceptStreams(listener, s.Ports[0]) })
+	}
+	return netip.ParseAddrPort(listener.Addr().String())
 }
 
 // directAddresses are those at which a port is looked for. On Linux and Windows all of 127.0.0.0/8
@@ -140,14 +151,6 @@ func (a *arrivals) listenFirst(name string, addresses []string) (l net.Listener,
 		}
 	}
 	return nil, err
-}
-
-// Variables returns variables, NAME=VALUE, that lead clients of streams to the gateway that heed no proxy; none before
-// Start.
-func (g *Gateway) Variables() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.variables)
 }
 
 // acceptStreams serves the connections to a port of streams.
@@ -177,7 +180,7 @@ func (g *Gateway) acceptStreams(l net.Listener, port uint16) error {
 // has something behind it.
 func (p *proxy) streamAt(port uint16) (found *hostmux.Stream) {
 	for i, s := range p.streams {
-		if slices.Contains(s.Ports, port) && (found == nil || found.Unused) {
+		if slices.Contains(s.Ports, port) && (found == nil || !found.Used()) {
 			found = &p.streams[i]
 		}
 	}

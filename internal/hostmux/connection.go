@@ -17,12 +17,10 @@ import (
 type Stream struct {
 	Hosts []string // as in Route
 	Ports []uint16 // on which each of Hosts is reached
-	// Unused says that there is nothing behind Hosts in this lab: connections are led to Serve
-	// all the same, which refuses them, but isolated programs may listen on Ports themselves.
-	Unused bool
-	// Only is the one host that there is. Connections that name none are taken to be for it.
-	// If empty, there are none, or several.
-	Only string
+	// There returns the hosts that have something behind them now; resources are made and deleted
+	// while a lab runs. Connections to others are led to Serve all the same, which refuses them.
+	// If nil, there is something behind each.
+	There func() []string
 	// Variables, NAME=VALUE, lead clients that heed no proxy to an address of this machine, at
 	// which the first of Ports is opened for them. If nil, there is none.
 	Variables func(at netip.AddrPort) []string
@@ -30,6 +28,22 @@ type Stream struct {
 	// or when the gateway closes, and the context ends then; it knows the program, if that was
 	// led (journals.ProgramOf).
 	Serve func(ctx context.Context, c *Connection)
+}
+
+// Used reports whether there is something behind a host of the stream now. While there is not,
+// isolated programs may listen on Ports themselves.
+func (s *Stream) Used() bool { return s.There == nil || len(s.There()) > 0 }
+
+// Only returns the one host that has something behind it now: connections that name none are taken
+// to be for it. It is empty if there are none, or several.
+func (s *Stream) Only() string {
+	if s.There == nil {
+		return ""
+	}
+	if there := s.There(); len(there) == 1 {
+		return there[0]
+	}
+	return ""
 }
 
 // Connection is a client's to a stream.
@@ -41,7 +55,7 @@ type Connection struct {
 	// resource's own protocol names it.
 	Host string
 	Port uint16 // that the client connected to
-	Only string // as in Stream
+	Only string // as of Stream
 
 	// Certificate returns that of the lab's CA for an emulated host: tls.Config.GetCertificate.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)

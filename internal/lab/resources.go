@@ -190,12 +190,10 @@ func (l *Lab) Streams() []hostmux.Stream {
 			continue
 		}
 		for _, host := range d.Hosts(l.cloud) {
-			s := hostmux.Stream{Hosts: []string{host}, Ports: d.Ports(host), Variables: d.Variables, Serve: made.ServeStream}
-			there := d.At(host, instances(made))
-			if s.Unused = len(there) == 0; len(there) == 1 {
-				s.Only = there[0]
-			}
-			streams = append(streams, s)
+			streams = append(streams, hostmux.Stream{
+				Hosts: []string{host}, Ports: d.Ports(host), Variables: d.Variables, Serve: made.ServeStream,
+				There: func() []string { return d.At(host, instances(made)) },
+			})
 		}
 	}
 	return streams

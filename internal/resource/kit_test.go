@@ -124,8 +124,8 @@ func TestTheWayOfALogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, err := gateway.New(gateway.Config{Clock: k.Clock.(*clock.Lab), Authority: authority, Journal: k.Journal, StreamListen: "127.0.0.1", Streams: []hostmux.Stream{
-		{Hosts: linesDescription().Hosts(k.Cloud()), Ports: linesDescription().Ports(""), Only: "orders.lines.wiemu.test", Serve: made.(resource.StreamService).ServeStream},
-		{Hosts: []string{"nobody.lines.test"}, Ports: []uint16{25434}, Unused: true, Serve: made.(resource.StreamService).ServeStream},
+		{Hosts: linesDescription().Hosts(k.Cloud()), Ports: linesDescription().Ports(""), There: func() []string { return []string{"orders.lines.wiemu.test"} }, Serve: made.(resource.StreamService).ServeStream},
+		{Hosts: []string{"nobody.lines.test"}, Ports: []uint16{25434}, There: func() []string { return nil }, Serve: made.(resource.StreamService).ServeStream},
 	}})
 	if err != nil {
 		t.Fatal(err)

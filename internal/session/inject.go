@@ -13,6 +13,7 @@ import (
 // fault that keeps the webhook from injecting anything.
 func (w *Workload) Injected() PodEnv {
 	env, name := w.Env, w.Namespace+"/"+w.ServiceAccount
+	env.Drivers, env.OpenPorts = w.emulator.Variables(), w.emulator.OpenPorts() // databases may have been made since it was admitted
 	if env.Credential != nil {
 		return env // its variables do not come from the webhook
 	}
