@@ -74,17 +74,39 @@ func (c *call) target() (p *directory.Principal, failed *resource.Failure) {
 	return p, c.may(p)
 }
 
+// asked reads the members that the body of an action has, and returns what the path names, to be
+// written.
+func (c *call) asked(members ...any) (*directory.Principal, *resource.Failure) {
+	body, failed := c.body()
+	if failed == nil {
+		failed = body.taken(members...)
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return c.target()
+}
+
 // update changes a principal; change may refuse. It returns what it is then.
-func (c *call) update(p *directory.Principal, change func(*directory.Principal) *resource.Failure) (changed *directory.Principal, failed *resource.Failure) {
+func (c *call) update(p *directory.Principal, change func(*directory.Principal) *resource.Failure) (*directory.Principal, *resource.Failure) {
+	return c.write(p, func(p *directory.Principal) *resource.Failure {
+		before := entries(p)
+		failed := change(p)
+		if failed == nil && entries(p) > before {
+			failed = tooLarge(p)
+		}
+		return failed
+	}, c.refused)
+}
+
+// write changes a principal, unless change refuses. refused words what the directory does not take.
+func (c *call) write(p *directory.Principal, change func(*directory.Principal) *resource.Failure, refused func(error, *directory.Principal) *resource.Failure) (*directory.Principal, *resource.Failure) {
+	var failed *resource.Failure
 	err := c.kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
 		if p.Graph == nil {
 			p.Graph = &directory.GraphObject{}
 		}
-		before := entries(p)
-		if failed = change(p); failed == nil && entries(p) > before {
-			failed = tooLarge(p)
-		}
-		if failed != nil {
+		if failed = change(p); failed != nil {
 			return errRefused
 		}
 		return nil
@@ -93,7 +115,7 @@ func (c *call) update(p *directory.Principal, change func(*directory.Principal) 
 		return nil, failed
 	}
 	if err != nil {
-		return nil, c.refused(err, p)
+		return nil, refused(err, p)
 	}
 	changed, ok := c.kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
 	if !ok {

@@ -51,15 +51,8 @@ func (c *call) password(wanted wantedPassword) (directory.Secret, *resource.Fail
 
 // addPassword makes a client secret, which is shown this once.
 func (c *call) addPassword() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var wanted wantedPassword
-	if failed := body.taken("passwordCredential", &wanted); failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	p, failed := c.asked("passwordCredential", &wanted)
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -110,15 +103,8 @@ func newPassword() string {
 }
 
 func (c *call) removePassword() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var id guid
-	if failed := body.taken("keyId", &id); failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	p, failed := c.asked("keyId", &id)
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -272,16 +258,9 @@ func ownPassword() *resource.Failure {
 
 // addKey adds a certificate for whoever proves to have the key of one that is there.
 func (c *call) addKey() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var wanted key
 	var proof string
-	if failed := body.taken("keyCredential", &wanted, "proof", &proof); failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	p, failed := c.asked("keyCredential", &wanted, "proof", &proof)
 	if failed == nil {
 		failed = c.proven(p, proof)
 	}
@@ -305,16 +284,9 @@ func (c *call) addKey() (resource.Answer, *resource.Failure) {
 }
 
 func (c *call) removeKey() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var id guid
 	var proof string
-	if failed := body.taken("keyId", &id, "proof", &proof); failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	p, failed := c.asked("keyId", &id, "proof", &proof)
 	if failed == nil {
 		failed = c.proven(p, proof)
 	}

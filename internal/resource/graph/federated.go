@@ -127,15 +127,23 @@ type federated struct {
 	noSubject, noExpression bool // they are null
 }
 
-// readFederated reads a credential and refuses other members.
-func readFederated(body object) (f federated, failed *resource.Failure) {
+// askedFederated reads the credential of the body, refuses other members, and returns the
+// application, to be written.
+func (c *call) askedFederated() (f federated, p *directory.Principal, failed *resource.Failure) {
+	body, failed := c.body()
+	if failed != nil {
+		return f, nil, failed
+	}
 	f.noSubject, f.noExpression = string(body["subject"]) == "null", string(body["claimsMatchingExpression"]) == "null"
 	var id json.RawMessage
 	failed = body.taken("name", &f.Name, "issuer", &f.Issuer, "subject", &f.Subject, "description", &f.Description, "audiences", &f.Audiences, "claimsMatchingExpression", &f.Expression, "id", &id)
 	if failed == nil {
 		failed = body.unknown()
 	}
-	return f, failed
+	if failed == nil {
+		p, failed = c.target()
+	}
+	return f, p, failed
 }
 
 // into changes a credential as a body says.
@@ -161,15 +169,7 @@ func (f federated) into(c *directory.FederatedCredential) {
 
 // createFederated makes a federated credential.
 func (c *call) createFederated() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	f, failed := readFederated(body)
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	f, p, failed := c.askedFederated()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -194,23 +194,13 @@ func (c *call) trust(p *directory.Principal, f federated) (resource.Answer, *res
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	c.recordEvent(changed, journal.Event{
-		Issuer: made.Issuer, Subject: made.Subject, Audience: []string{made.Audience}, Summary: fmt.Sprintf("trusts %s of %s", made.Trusted(), made.Issuer),
-	})
+	c.recordTrust(changed, made, "trusts %s of %s", made.Trusted(), made.Issuer)
 	return c.created(federatedContext(p), "federatedIdentityCredentials/"+made.ID, federatedEntity(made, c.beta())), nil
 }
 
 // patchFederated changes a federated credential, or makes one of this name if it may.
 func (c *call) patchFederated() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	f, failed := readFederated(body)
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	p, failed := c.target()
+	f, p, failed := c.askedFederated()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -244,9 +234,7 @@ func (c *call) patchFederated() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	c.recordEvent(now, journal.Event{
-		Issuer: changed.Issuer, Subject: changed.Subject, Audience: []string{changed.Audience}, Summary: fmt.Sprintf("trusts %s of %s now, by its federated credential %s", changed.Trusted(), changed.Issuer, changed.Name),
-	})
+	c.recordTrust(now, changed, "trusts %s of %s now, by its federated credential %s", changed.Trusted(), changed.Issuer, changed.Name)
 	return noContent(), nil
 }
 
@@ -272,35 +260,18 @@ func (c *call) deleteFederated() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	c.recordEvent(changed, journal.Event{
-		Issuer: was.Issuer, Subject: was.Subject, Audience: []string{was.Audience}, Summary: fmt.Sprintf("has federated credential %s removed: it does not trust %s of %s any more", was.Name, was.Trusted(), was.Issuer),
-	})
+	c.recordTrust(changed, was, "has federated credential %s removed: it does not trust %s of %s any more", was.Name, was.Trusted(), was.Issuer)
 	return noContent(), nil
 }
 
 // change updates an application with a credential that the directory may not take.
 func (c *call) change(p *directory.Principal, to *directory.FederatedCredential, by func(*directory.Principal) *resource.Failure) (*directory.Principal, *resource.Failure) {
-	var failed *resource.Failure
-	err := c.kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
-		if p.Graph == nil {
-			p.Graph = &directory.GraphObject{}
-		}
-		if failed = by(p); failed != nil {
-			return errRefused
-		}
-		return nil
-	})
-	if failed != nil {
-		return nil, failed
-	}
-	if err != nil {
-		return nil, c.untrusted(err, p, *to)
-	}
-	changed, ok := c.kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
-	if !ok {
-		return nil, notFound(p.ApplicationObjectID)
-	}
-	return changed, nil
+	return c.write(p, by, func(err error, p *directory.Principal) *resource.Failure { return c.untrusted(err, p, *to) })
+}
+
+// recordTrust tells the journal what became of an application's trust.
+func (c *call) recordTrust(p *directory.Principal, f directory.FederatedCredential, format string, args ...any) {
+	c.recordEvent(p, journal.Event{Issuer: f.Issuer, Subject: f.Subject, Audience: []string{f.Audience}, Summary: fmt.Sprintf(format, args...)})
 }
 
 // checkFederated refuses what is missing. v1.0 takes subjects alone.
