@@ -47,14 +47,11 @@ func New(m *rest.Manager) rest.Provider {
 	p.Types = append(p.Types, rest.ResourceType{Name: "vaults/accessPolicies", Versions: versions, Global: true}, rest.ResourceType{Name: "deletedVaults", Versions: versions, Global: true})
 	const subscription = "/subscriptions/{subscription}/providers/microsoft.keyvault"
 	const deleted = subscription + "/locations/{location}/deletedvaults/{vault}"
-	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
-		p.Operations = append(p.Operations, rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: namespace + "/" + action, Versions: versions, Serve: serve})
-	}
-	operation(http.MethodPut, "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.keyvault/vaults/{name0}/accesspolicies/{operation}", "change access policies of key vault", "vaults/accessPolicies/write", s.changePolicies)
-	operation(http.MethodPost, subscription+"/checknameavailability", "check the name of a key vault", "checkNameAvailability/read", s.checkName)
-	operation(http.MethodGet, subscription+"/deletedvaults", "list deleted key vaults", "deletedVaults/read", s.listDeleted)
-	operation(http.MethodGet, deleted, "get deleted key vault", "locations/deletedVaults/read", s.getDeleted)
-	operation(http.MethodPost, deleted+"/purge", "purge key vault", "locations/deletedVaults/purge/action", s.purge)
+	p.Add(http.MethodPut, "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.keyvault/vaults/{name0}/accesspolicies/{operation}", "change access policies of key vault", "vaults/accessPolicies/write", versions, s.changePolicies)
+	p.Add(http.MethodPost, subscription+"/checknameavailability", "check the name of a key vault", "checkNameAvailability/read", versions, s.checkName)
+	p.Add(http.MethodGet, subscription+"/deletedvaults", "list deleted key vaults", "deletedVaults/read", versions, s.listDeleted)
+	p.Add(http.MethodGet, deleted, "get deleted key vault", "locations/deletedVaults/read", versions, s.getDeleted)
+	p.Add(http.MethodPost, deleted+"/purge", "purge key vault", "locations/deletedVaults/purge/action", versions, s.purge)
 	open := p.Open
 	p.Open = func() error { s.forgetExpired(); return open() }
 	return p
@@ -85,8 +82,7 @@ var storagePermissions = strings.Fields("get list delete set update regenerateke
 var vaultName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]+[A-Za-z0-9]$`)
 
 // make checks what a vault is asked to be.
-func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) make(c *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		if failed := s.free(c, i, p); failed != nil {
 			return failed
@@ -129,7 +125,6 @@ func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
 	p.Set("provisioningState", "Succeeded")
 	p.Drop("createMode")
 	i.SKU, i.Kind = nil, ""
-	i.Is(p)
 	return nil
 }
 
@@ -271,7 +266,7 @@ func readPolicies(p rest.Properties, required bool) ([]policy, *resource.Failure
 	}
 	for n, one := range all {
 		switch {
-		case uuid.Validate(one.ObjectID) != nil || len(one.ObjectID) != 36:
+		case !rest.IsGUID(one.ObjectID):
 			return nil, bad(fmt.Sprintf("Invalid value found at accessPolicies[%d].ObjectId: %s", n, one.ObjectID), "An access policy is for an object id, which is a GUID.")
 		case uuid.Validate(one.TenantID) != nil:
 			return nil, bad(fmt.Sprintf("Invalid value found at accessPolicies[%d].TenantId: %s", n, one.TenantID), "An access policy names a tenant by its id.")
@@ -316,10 +311,7 @@ func (s *service) open(i rest.Item) error {
 			}
 		}
 	}
-	if err := s.door().Serve(v); err != nil {
-		return err
-	}
-	return nil
+	return s.door().Serve(v)
 }
 
 // every replaces the permission all by all that it stood for, which was without purge.
@@ -343,8 +335,6 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 		if v.Tenant != tenant || v.ID == "" {
 			continue
 		}
-		i := rest.Item{ID: v.ID, Tenant: tenant, Type: s.kind.Type, Name: v.Name}
-		i.Location, i.Tags = s.Region(i), map[string]string{}
 		p := rest.Properties{}
 		p.Set("sku", map[string]string{"family": "A", "name": "standard"})
 		p.Set("tenantId", tenant)
@@ -362,8 +352,7 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 		p.Set("enableSoftDelete", true)
 		p.Set("vaultUri", "https://"+strings.ToLower(v.Name)+"."+s.Kit.Cloud().Vault+"/")
 		p.Set("provisioningState", "Succeeded")
-		i.Is(p)
-		all = append(all, i)
+		all = append(all, s.OfConfiguration(s.kind, tenant, v.ID, v.Name, p))
 	}
 	return all
 }
@@ -452,10 +441,7 @@ func without(a, b []string) []string {
 // checkName says whether a vault can have a name.
 // Source: azure-rest-api-specs, keyvault.json, CheckNameAvailabilityResult; the texts are those of the refusals.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-	}
+	var asked rest.Named
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
 	}

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	servers "github.com/wiemu/wiemu/internal/resource/postgres"
@@ -31,7 +29,7 @@ var versions = strings.Fields("2020-02-14-preview 2021-06-01 2021-06-01-preview 
 
 type service struct {
 	*rest.Manager
-	server, database, admin, rule *rest.Kind
+	server, admin *rest.Kind
 }
 
 // New returns the provider.
@@ -42,21 +40,16 @@ func New(m *rest.Manager) rest.Provider {
 		Type: namespace + "/flexibleServers", Title: "PostgreSQL server", Versions: versions, Async: later,
 		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { return s.door().Remove(i.Name) }, Configured: s.configured,
 	}
-	s.database = &rest.Kind{
-		Type: namespace + "/flexibleServers/databases", Title: "PostgreSQL database", Versions: versions, Parent: s.server, Global: true, NoPatch: true, Async: later, Make: makeDatabase,
-		Open:  func(i rest.Item) error { return s.door().Database(context.Background(), i.Top(), i.Name) },
-		Close: func(i rest.Item) error { return s.door().RemoveDatabase(context.Background(), i.Top(), i.Name) },
-	}
-	s.admin = &rest.Kind{
-		Type: namespace + "/flexibleServers/administrators", Title: "administrator of PostgreSQL server", Versions: versions, Parent: s.server, Global: true, NoPatch: true, Async: later,
-		Make: s.makeAdmin, Open: s.admit, Close: s.admit,
-	}
-	s.rule = &rest.Kind{Type: namespace + "/flexibleServers/firewallRules", Title: "firewall rule", Versions: versions, Parent: s.server, Global: true, NoPatch: true, Async: later, Make: makeRule, Open: func(rest.Item) error { return nil }}
-	p := m.Providing(namespace, s.server, s.database, s.admin, s.rule)
-	p.Operations = append(p.Operations, rest.Operation{
-		Methods: []string{http.MethodPost}, Path: "/subscriptions/{subscription}/providers/microsoft.dbforpostgresql/checknameavailability", Verb: "check the name of a PostgreSQL server",
-		Action: namespace + "/checkNameAvailability/action", Versions: versions, Serve: s.checkName,
-	})
+	database := s.server.Child("databases", "PostgreSQL database")
+	database.Async, database.Make = later, makeDatabase
+	database.Open = func(i rest.Item) error { return s.door().Database(context.Background(), i.Top(), i.Name) }
+	database.Close = func(i rest.Item) error { return s.door().RemoveDatabase(context.Background(), i.Top(), i.Name) }
+	s.admin = s.server.Child("administrators", "administrator of PostgreSQL server")
+	s.admin.Async, s.admin.Make, s.admin.Open, s.admin.Close = later, s.makeAdmin, s.admit, s.admit
+	rules := s.server.FirewallRules("startIpAddress", "endIpAddress", "InvalidParameterValue", "Invalid value given for parameter startIpAddress. Specify a valid parameter value.")
+	rules.Async = later
+	p := m.Providing(namespace, s.server, database, s.admin, rules)
+	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.dbforpostgresql/checknameavailability", "check the name of a PostgreSQL server", "checkNameAvailability/action", versions, s.checkName)
 	return p
 }
 
@@ -66,8 +59,7 @@ func (s *service) door() *servers.Servers { return s.Kit.Service(servers.Name).(
 // makeServer checks what a server is asked to be.
 // Source of ServerNameAlreadyExists: Azure/azure-service-operator#2428, whose text it has, of MySQL;
 // the codes and the other text are inferred.
-func (s *service) makeServer(_ *rest.Call, i, was *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		switch {
 		case !servers.ValidName(i.Name):
@@ -102,7 +94,6 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item) *resource.Failure 
 	p.Default("highAvailability", map[string]string{"mode": "Disabled", "state": "NotEnabled"})
 	p.Default("replicationRole", "Primary")
 	i.Kind = ""
-	i.Is(p)
 	return nil
 }
 
@@ -141,42 +132,35 @@ func (s *service) admit(i rest.Item) error {
 
 // configured are the servers of wiemu.yaml in a tenant.
 func (s *service) configured(tenant string) (all []rest.Item) {
-	made := s.Items(s.server.Type, func(*rest.Item) bool { return true })
+	made := s.Names(s.server)
 	for _, name := range s.door().Names() {
 		of, ok := s.door().Server(name)
-		if !ok || !strings.EqualFold(of.Tenant, tenant) || slices.ContainsFunc(made, func(i rest.Item) bool { return i.Name == name }) {
+		if !ok || !strings.EqualFold(of.Tenant, tenant) || made[name] {
 			continue
 		}
-		i := rest.Item{ID: s.Kit.Roles.ResourceID(tenant, s.server.Type, name), Tenant: tenant, Type: s.server.Type, Name: name, Tags: map[string]string{}}
-		i.Location = s.Region(i)
 		p := rest.Properties{}
 		p.Set("authConfig", map[string]string{"activeDirectoryAuth": "Enabled", "passwordAuth": "Disabled", "tenantId": tenant})
 		p.Set("state", "Ready")
 		p.Set("fullyQualifiedDomainName", name+servers.Domain(s.Kit.Cloud()))
-		i.Is(p)
-		all = append(all, i)
+		all = append(all, s.OfConfiguration(s.server, tenant, s.Kit.Roles.ResourceID(tenant, s.server.Type, name), name, p))
 	}
 	return all
 }
 
-func makeDatabase(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+func makeDatabase(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil && (!servers.ValidDatabase(i.Name) || strings.ContainsAny(i.Name, "%/")) { // text inferred
 		return rest.BadRequest("InvalidDatabaseName", fmt.Sprintf("The database name '%s' is invalid.", i.Name), "A PostgreSQL database has a name that cannot be made.")
 	}
-	p := i.Has()
 	p.Default("charset", "UTF8")
 	p.Default("collation", "en_US.utf8")
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
 	return nil
 }
 
 // makeAdmin checks an administrator, whose name in the path is its object id.
 // The texts are inferred.
-func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
 	switch {
-	case uuid.Validate(i.Name) != nil || len(i.Name) != 36:
+	case !rest.IsGUID(i.Name):
 		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter objectId. Specify a valid parameter value.", "An administrator is named by its object id, which is a GUID.")
 	case p.Text("principalName") == "":
 		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter principalName. Specify a valid parameter value.", "An administrator has a name, which is that of its role.")
@@ -196,28 +180,13 @@ func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item) *resource.Failure {
 	}
 	p.Default("tenantId", i.Tenant)
 	p.Set("objectId", strings.ToLower(i.Name))
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
-	return nil
-}
-
-// makeRule takes a firewall rule, which lets nobody in or out here. The text is inferred.
-func makeRule(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
-	if p.Text("startIpAddress") == "" || p.Text("endIpAddress") == "" || strings.ContainsAny(i.Name, "%\\?#") {
-		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter startIpAddress. Specify a valid parameter value.", "A firewall rule has a startIpAddress and an endIpAddress.")
-	}
-	i.Kind, i.SKU = "", nil
 	return nil
 }
 
 // checkName says whether a server can have a name.
 // Source: azure-rest-api-specs, NameAvailability of its common types; the text is inferred.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-	}
+	var asked rest.Named
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
 	}

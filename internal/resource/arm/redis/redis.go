@@ -17,8 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	caches "github.com/wiemu/wiemu/internal/resource/redis"
@@ -34,45 +32,35 @@ var (
 
 type service struct {
 	*rest.Manager
-	cache, policy, assignment, rule *rest.Kind
-	cluster, database, member       *rest.Kind // of Managed Redis
+	cache, policy, assignment *rest.Kind
+	cluster, database, member *rest.Kind // of Managed Redis
 }
 
 // New returns the provider.
 func New(m *rest.Manager) rest.Provider {
 	s := &service{Manager: m}
 	later := rest.Async{Changed: http.StatusOK, Deleted: http.StatusAccepted, Status: "asyncOperations", Result: "operationResults"}
-	open := func(rest.Item) error { return nil }
 	s.cache = &rest.Kind{
 		Type: namespace + "/Redis", Title: "Redis cache", Versions: versions, Async: later,
 		Make: s.makeCache, Open: s.open, Close: s.close, Configured: s.configured,
 	}
-	s.policy = &rest.Kind{
-		Type: s.cache.Type + "/accessPolicies", Title: "data access policy", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Async: later,
-		Make: makePolicy, Open: s.open, Close: s.open, Configured: s.builtIn,
-	}
-	s.assignment = &rest.Kind{
-		Type: s.cache.Type + "/accessPolicyAssignments", Title: "assignment of a data access policy", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Async: later,
-		Make: s.makeAssignment, Open: s.open, Close: s.open,
-	}
-	s.rule = &rest.Kind{Type: s.cache.Type + "/firewallRules", Title: "firewall rule", Versions: versions, Parent: s.cache, Global: true, NoPatch: true, Make: makeRule, Open: open}
-	s.cluster = &rest.Kind{Type: namespace + "/redisEnterprise", Title: "Managed Redis", Versions: enterpriseVersions, Async: later, Make: s.makeCluster, Open: open}
-	s.database = &rest.Kind{
-		Type: s.cluster.Type + "/databases", Title: "database of Managed Redis", Versions: enterpriseVersions, Parent: s.cluster, Global: true, Async: later,
-		Make: makeDatabase, Open: s.open, Close: s.close,
-	}
-	s.cluster.Close = s.close
-	s.member = &rest.Kind{
-		Type: s.database.Type + "/accessPolicyAssignments", Title: "assignment of a data access policy", Versions: enterpriseVersions, Parent: s.database, Global: true, NoPatch: true, Async: later,
-		Make: makeMember, Open: s.open, Close: s.open,
-	}
-	p := m.Providing(namespace, s.cache, s.policy, s.assignment, s.rule, s.cluster, s.database, s.member)
+	s.policy = s.cache.Child("accessPolicies", "data access policy")
+	s.policy.Async, s.policy.Make, s.policy.Open, s.policy.Close, s.policy.Configured = later, makePolicy, s.open, s.open, s.builtIn
+	s.assignment = s.cache.Child("accessPolicyAssignments", "assignment of a data access policy")
+	s.assignment.Async, s.assignment.Make, s.assignment.Open, s.assignment.Close = later, s.makeAssignment, s.open, s.open
+	rules := s.cache.FirewallRules("startIP", "endIP", "InvalidRequestBody", "The value of the parameter 'properties.startIP' is invalid.")
+	s.cluster = &rest.Kind{Type: namespace + "/redisEnterprise", Title: "Managed Redis", Versions: enterpriseVersions, Async: later, Make: s.makeCluster, Close: s.close}
+	s.database = s.cluster.Child("databases", "database of Managed Redis")
+	s.database.Async, s.database.Make, s.database.Open, s.database.Close, s.database.NoPatch = later, makeDatabase, s.open, s.close, false
+	s.member = s.database.Child("accessPolicyAssignments", "assignment of a data access policy")
+	s.member.Async, s.member.Make, s.member.Open, s.member.Close = later, makeMember, s.open, s.open
+	p := m.Providing(namespace, s.cache, s.policy, s.assignment, rules, s.cluster, s.database, s.member)
 	const group = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.cache/"
-	operation := func(path, action string, of []string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
-		p.Operations = append(p.Operations, rest.Operation{Methods: []string{http.MethodPost}, Path: path, Verb: "list keys of Redis", Action: namespace + "/" + action, Versions: of, Serve: serve})
+	listKeys := func(path, action string, of *rest.Kind) {
+		p.Add(http.MethodPost, group+path+"/listkeys", "list keys of Redis", action+"/listKeys/action", of.Versions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, of) })
 	}
-	operation(group+"redis/{name0}/listkeys", "redis/listKeys/action", versions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, s.cache) })
-	operation(group+"redisenterprise/{name0}/databases/{name1}/listkeys", "redisEnterprise/databases/listKeys/action", enterpriseVersions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, s.database) })
+	listKeys("redis/{name0}", "redis", s.cache)
+	listKeys("redisenterprise/{name0}/databases/{name1}", "redisEnterprise/databases", s.database)
 	return p
 }
 
@@ -165,8 +153,7 @@ func entra(i rest.Item) bool {
 
 // makeCache checks what a cache is asked to be.
 // Source of the text of NameNotAvailable: many logs ("… is not available"), not seen whole: inferred.
-func (s *service) makeCache(_ *rest.Call, i, was *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) makeCache(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		switch {
 		case !caches.ValidName(i.Name):
@@ -199,7 +186,6 @@ func (s *service) makeCache(_ *rest.Call, i, was *rest.Item) *resource.Failure {
 	p.Set("sslPort", caches.CachePort)
 	p.Default("linkedServers", []any{})
 	i.SKU, i.Kind = nil, ""
-	i.Is(p)
 	return nil
 }
 
@@ -214,16 +200,13 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 			continue
 		}
 		_, id := s.door().Scope(name)
-		i := rest.Item{ID: id, Tenant: tenant, Type: s.cache.Type, Name: name, Tags: map[string]string{}}
-		i.Location = s.Region(i)
 		p := rest.Properties{}
 		p.Set("sku", map[string]any{"name": "Standard", "family": "C", "capacity": 1})
 		p.Set("redisConfiguration", map[string]string{"aad-enabled": "true"})
 		p.Set("provisioningState", "Succeeded")
 		p.Set("hostName", name+s.domain())
 		p.Set("sslPort", caches.CachePort)
-		i.Is(p)
-		all = append(all, i)
+		all = append(all, s.OfConfiguration(s.cache, tenant, id, name, p))
 	}
 	return all
 }
@@ -245,10 +228,9 @@ func (s *service) builtIn(tenant string) (all []rest.Item) {
 }
 
 // makePolicy checks a custom policy. The text is inferred.
-func makePolicy(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
+func makePolicy(_ *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
 	permissions := p.Text("permissions")
-	if err := caches.CheckPolicy(i.Name, permissions); err != nil || permissions == "" || strings.ContainsAny(i.Name, "%/\\?#") {
+	if err := caches.CheckPolicy(i.Name, permissions); err != nil || permissions == "" || !rest.Plain(i.Name) {
 		meaning := "A policy has permissions in the words of Redis's ACL, such as +@read ~app:*."
 		if err != nil {
 			meaning = err.Error()
@@ -257,14 +239,11 @@ func makePolicy(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
 	}
 	p.Set("provisioningState", "Succeeded")
 	p.Set("type", "Custom")
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
 	return nil
 }
 
 // makeAssignment checks who is assigned which policy. The texts are inferred.
-func (s *service) makeAssignment(c *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) makeAssignment(c *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
 	cache, failed := c.At(s.cache, "write")
 	if failed != nil {
 		return failed
@@ -274,32 +253,20 @@ func (s *service) makeAssignment(c *rest.Call, i, _ *rest.Item) *resource.Failur
 	switch {
 	case !custom && (!caches.IsBuiltIn(name) || name == "default"):
 		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The access policy '%s' does not exist.", name), "A cache has the policies Data Owner, Data Contributor and Data Reader, and its own.")
-	case uuid.Validate(p.Text("objectId")) != nil || len(p.Text("objectId")) != 36:
+	case !rest.IsGUID(p.Text("objectId")):
 		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.objectId' is invalid.", "A policy is assigned to an object id, which is a GUID.")
 	case p.Text("objectIdAlias") == "":
 		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.objectIdAlias' is invalid.", "An assignment names the object id for people.")
-	case strings.ContainsAny(i.Name, "%/\\?#"):
+	case !rest.Plain(i.Name):
 		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid.", i.Name), "An assignment has a name of letters, digits and hyphens.")
 	}
 	p.Set("provisioningState", "Succeeded")
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
-	return nil
-}
-
-// makeRule takes a firewall rule, which lets nobody in or out here. The text is inferred.
-func makeRule(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
-	if p.Text("startIP") == "" || p.Text("endIP") == "" || strings.ContainsAny(i.Name, "%\\?#") {
-		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.startIP' is invalid.", "A firewall rule has a startIP and an endIP.")
-	}
-	i.Kind, i.SKU = "", nil
 	return nil
 }
 
 // makeCluster checks a cluster of Managed Redis, whose host its database opens. Its texts and
 // those of the two types below it are inferred.
-func (s *service) makeCluster(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+func (s *service) makeCluster(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		switch {
 		case !caches.ValidName(i.Name):
@@ -314,20 +281,17 @@ func (s *service) makeCluster(_ *rest.Call, i, was *rest.Item) *resource.Failure
 	if i.SKU == nil {
 		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'sku.name' is invalid.", "A Managed Redis has a sku, such as {name: Balanced_B5}.")
 	}
-	p := i.Has()
 	p.Set("provisioningState", "Succeeded")
 	p.Set("resourceState", "Running")
 	p.Default("redisVersion", "7.4")
 	p.Set("hostName", i.Name+"."+i.Location+caches.Description().Hosts(s.Kit.Cloud())[1])
-	i.Is(p)
 	return nil
 }
 
-func makeDatabase(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
+func makeDatabase(_ *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
 	if i.Name != "default" {
 		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The database name '%s' is invalid. It must be 'default'.", i.Name), "A Managed Redis has one database.")
 	}
-	p := i.Has()
 	p.Default("clientProtocol", "Encrypted")
 	p.Set("port", caches.ManagedPort)
 	p.Set("provisioningState", "Succeeded")
@@ -335,25 +299,20 @@ func makeDatabase(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
 	p.Default("clusteringPolicy", "OSSCluster")
 	p.Default("evictionPolicy", "VolatileLRU")
 	p.Default("accessKeysAuthentication", "Disabled")
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
 	return nil
 }
 
-func makeMember(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
+func makeMember(_ *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
 	var user struct {
 		ObjectID string `json:"objectId"`
 	}
-	if _, err := p.Read("user", &user); err != nil || uuid.Validate(user.ObjectID) != nil || len(user.ObjectID) != 36 {
+	if _, err := p.Read("user", &user); err != nil || !rest.IsGUID(user.ObjectID) {
 		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.user.objectId' is invalid.", "A policy is assigned to an object id, which is a GUID.")
 	}
-	if p.Text("accessPolicyName") != "default" || strings.ContainsAny(i.Name, "%/\\?#") {
+	if p.Text("accessPolicyName") != "default" || !rest.Plain(i.Name) {
 		return rest.BadRequest("InvalidRequestBody", "The value of the parameter 'properties.accessPolicyName' is invalid.", "A Managed Redis has the policy default.")
 	}
 	p.Set("provisioningState", "Succeeded")
-	i.Kind, i.SKU = "", nil
-	i.Is(p)
 	return nil
 }
 

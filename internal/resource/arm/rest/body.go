@@ -37,6 +37,12 @@ func (c *Call) Read(into any) *resource.Failure {
 	return nil
 }
 
+// Named is what a body asks for that checks whether a resource can have a name.
+type Named struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
 // at says where in the body an error is.
 func at(err error, data []byte) string {
 	offset := int64(-1)

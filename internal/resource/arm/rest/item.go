@@ -49,6 +49,24 @@ func (m *Manager) Items(kind string, accept func(*Item) bool) []Item {
 	return m.stored(func(i *Item) bool { return i.Type == kind && accept(i) })
 }
 
+// Names are those of the items of a kind that were made here.
+func (m *Manager) Names(k *Kind) map[string]bool {
+	names := map[string]bool{}
+	for _, i := range m.Items(k.Type, func(*Item) bool { return true }) {
+		names[i.Name] = true
+	}
+	return names
+}
+
+// OfConfiguration returns a resource that wiemu.yaml makes, with an id in its resource group, whose
+// region it is in.
+func (m *Manager) OfConfiguration(k *Kind, tenant, id, name string, p Properties) Item {
+	i := Item{ID: id, Tenant: tenant, Type: k.Type, Name: name, Tags: map[string]string{}}
+	i.Location = m.Region(i)
+	i.Is(p)
+	return i
+}
+
 // Below are the items of a type that belong to another item.
 func (m *Manager) Below(of Item, kind string) []Item {
 	return m.Items(kind, func(i *Item) bool { return roles.Within(i.ID, of.ID) })

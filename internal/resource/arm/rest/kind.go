@@ -18,14 +18,15 @@ type Kind struct {
 	Type     string // with the namespace, such as Microsoft.Sql/servers/databases
 	Title    string // for people, such as SQL database
 	Versions []string
-	Global   bool  // its resources are in no region, and have no tags
+	Global   bool  // its resources are in no region, and have neither tags nor kind nor SKU
 	Parent   *Kind // that of what its resources belong to. If nil, it is a resource group
 	Async    Async // how a change is answered that takes a while in Azure
 
-	// Make checks what is asked for and completes it. was is the resource as it is; nil if it is
-	// new. The names in its id have passed Parent.
-	Make func(c *Call, i, was *Item) *resource.Failure
+	// Make checks what is asked for and completes it, with p for its properties. was is the
+	// resource as it is; nil if it is new. The names in its id have passed Parent.
+	Make func(c *Call, i, was *Item, p Properties) *resource.Failure
 	// Open has a resource served as it is now. It is called after each change, and after a restart.
+	// If nil, it is kept and shown, and no more.
 	Open func(Item) error
 	// Close has it served no more. If nil, that is its parent's.
 	Close func(Item) error
@@ -112,7 +113,7 @@ func (m *Manager) Providing(namespace string, kinds ...*Kind) Provider {
 	p.Open = func() error {
 		for _, k := range kinds {
 			for _, i := range m.stored(func(i *Item) bool { return i.Type == k.Type && i.Deleted.IsZero() }) {
-				if err := k.Open(i); err != nil {
+				if err := k.open(i); err != nil {
 					return fmt.Errorf("resources: %s: %w", i.ID, err)
 				}
 			}
@@ -120,6 +121,19 @@ func (m *Manager) Providing(namespace string, kinds ...*Kind) Provider {
 		return nil
 	}
 	return p
+}
+
+// Add gives a provider an operation of its own, beside those of its kinds. The action is without
+// the namespace.
+func (p *Provider) Add(method, path, verb, action string, versions []string, serve func(*Call) (Reply, *resource.Failure)) {
+	p.Operations = append(p.Operations, Operation{Methods: []string{method}, Path: path, Verb: verb, Action: p.Namespace + "/" + action, Versions: versions, Serve: serve})
+}
+
+func (k *Kind) open(i Item) error {
+	if k.Open == nil {
+		return nil
+	}
+	return k.Open(i)
 }
 
 // find returns what has an id, if it is there.
@@ -263,13 +277,14 @@ func (c *Call) putItem(k *Kind) (Reply, *resource.Failure) {
 	if failed != nil {
 		return Reply{}, failed
 	}
-	i := Item{ID: id, Tenant: c.Caller.Tenant, Type: k.Type, Name: id[strings.LastIndexByte(id, '/')+1:], Kind: asked.Kind, SKU: asked.SKU, MadeBy: c.Caller.ObjectID}
+	i := Item{ID: id, Tenant: c.Caller.Tenant, Type: k.Type, Name: id[strings.LastIndexByte(id, '/')+1:], MadeBy: c.Caller.ObjectID}
 	var was *Item
 	if old, ok := c.find(k, id); ok {
 		was = &old
 		i.ID, i.Name, i.Made, i.MadeBy = old.ID, old.Name, old.Made, old.MadeBy
 	}
 	if !k.Global {
+		i.Kind, i.SKU = asked.Kind, asked.SKU
 		if i.Location, failed = Location(asked.Location, k.Type); failed != nil {
 			return Reply{}, failed
 		}
@@ -296,12 +311,14 @@ func (c *Call) patchItem(k *Kind) (Reply, *resource.Failure) {
 		return Reply{}, failed
 	}
 	i := was
-	if asked.Tags != nil && !k.Global {
-		i.Tags = *asked.Tags
-	}
-	i.Kind = cmp.Or(asked.Kind, i.Kind)
-	if asked.SKU != nil {
-		i.SKU = asked.SKU
+	if !k.Global {
+		if asked.Tags != nil {
+			i.Tags = *asked.Tags
+		}
+		i.Kind = cmp.Or(asked.Kind, i.Kind)
+		if asked.SKU != nil {
+			i.SKU = asked.SKU
+		}
 	}
 	properties := was.Has()
 	properties.Merge(asked.Properties)
@@ -353,14 +370,14 @@ func (c *Call) make(k *Kind, i, was *Item, properties Properties) *resource.Fail
 	if properties == nil {
 		properties = Properties{}
 	}
-	i.Properties = properties.raw()
-	if failed := k.Make(c, i, was); failed != nil {
+	if failed := k.Make(c, i, was, properties); failed != nil {
 		return failed
 	}
+	i.Is(properties)
 	if err := c.change(change{Resource: i}); err != nil {
 		return Unkept(err)
 	}
-	if err := k.Open(*i); err != nil {
+	if err := k.open(*i); err != nil {
 		undo := change{Gone: strings.ToLower(i.ID)}
 		if was != nil {
 			undo = change{Resource: was}

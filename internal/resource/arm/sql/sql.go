@@ -13,8 +13,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	servers "github.com/wiemu/wiemu/internal/resource/sql"
@@ -27,7 +25,8 @@ var versions = strings.Fields("2014-04-01 2015-05-01-preview 2017-10-01-preview 
 
 type service struct {
 	*rest.Manager
-	server, database, rule, admin, only *rest.Kind
+	server, database *rest.Kind
+	admin, only      single
 }
 
 // New returns the provider.
@@ -58,27 +57,15 @@ func New(m *rest.Manager) rest.Provider {
 		Open:  func(i rest.Item) error { return s.door().Database(i.Top(), i.Name) },
 		Close: func(i rest.Item) error { s.door().RemoveDatabase(i.Top(), i.Name); return nil },
 	}
-	s.rule = &rest.Kind{Type: namespace + "/servers/firewallRules", Title: "firewall rule", Versions: versions, Parent: s.server, Global: true, NoPatch: true, Make: makeRule, Open: func(rest.Item) error { return nil }}
-	s.admin = &rest.Kind{Type: namespace + "/servers/administrators", Parent: s.server, Async: later("serverAdministrator", "CreateActiveDirectoryAdministrator", "DropActiveDirectoryAdministrator")}
-	s.only = &rest.Kind{Type: namespace + "/servers/azureADOnlyAuthentications", Parent: s.server, Async: later("serverAzureADOnlyAuthentication", "UpsertAzureADOnlyAuthentication", "DropAzureADOnlyAuthentication")}
-	p := m.Providing(namespace, s.server, s.database, s.rule)
-	const server = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.sql/servers/{name0}"
-	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
-		p.Operations = append(p.Operations, rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: namespace + "/" + action, Versions: versions, Serve: serve})
-	}
-	operation(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.sql/checknameavailability", "check the name of a SQL server", "checkNameAvailability/action", s.checkName)
-	operation(http.MethodGet, server+"/administrators", "list administrators of SQL server", "servers/administrators/read", s.listAdmins)
-	operation(http.MethodGet, server+"/administrators/{name1}", "get administrator of SQL server", "servers/administrators/read", s.getAdmin)
-	operation(http.MethodPut, server+"/administrators/{name1}", "set administrator of SQL server", "servers/administrators/write", s.putAdmin)
-	operation(http.MethodDelete, server+"/administrators/{name1}", "remove administrator of SQL server", "servers/administrators/delete", s.deleteAdmin)
-	operation(http.MethodGet, server+"/azureadonlyauthentications", "list Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/read", s.listOnly)
-	operation(http.MethodGet, server+"/azureadonlyauthentications/{name1}", "get Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/read", s.getOnly)
-	operation(http.MethodPut, server+"/azureadonlyauthentications/{name1}", "set Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/write", s.putOnly)
-	operation(http.MethodDelete, server+"/azureadonlyauthentications/{name1}", "remove Entra-only authentication of SQL server", "servers/azureADOnlyAuthentications/delete", s.deleteOnly)
-	for _, k := range []*rest.Kind{s.admin, s.only} {
-		p.Operations = append(p.Operations, m.Polls(k)...)
-		p.Types = append(p.Types, rest.ResourceType{Name: strings.TrimPrefix(k.Type, namespace+"/"), Versions: versions, Global: true})
-	}
+	rules := s.server.FirewallRules("startIpAddress", "endIpAddress", "InvalidFirewallRule", "The firewall rule has invalid addresses.")
+	s.admin = single{s.server.Child("administrators", "administrator of SQL server"), "ActiveDirectory", "administrators of SQL server", shownAdmin}
+	s.admin.Async = later("serverAdministrator", "CreateActiveDirectoryAdministrator", "DropActiveDirectoryAdministrator")
+	s.only = single{s.server.Child("azureADOnlyAuthentications", "Entra-only authentication of SQL server"), "Default", "Entra-only authentication of SQL server", shownOnly}
+	s.only.Async = later("serverAzureADOnlyAuthentication", "UpsertAzureADOnlyAuthentication", "DropAzureADOnlyAuthentication")
+	p := m.Providing(namespace, s.server, s.database, rules)
+	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.sql/checknameavailability", "check the name of a SQL server", "checkNameAvailability/action", versions, s.checkName)
+	s.provide(&p, s.admin, s.putAdmin, s.deleteAdmin)
+	s.provide(&p, s.only, s.putOnly, s.deleteOnly)
 	return p
 }
 
@@ -98,8 +85,7 @@ type administrators struct {
 // makeServer checks what a server is asked to be.
 // Source: NameAlreadyExists: Azure-Samples/ansible-playbooks#25 (as the result of the operation;
 // here at once). The other texts are inferred.
-func (s *service) makeServer(_ *rest.Call, i, was *rest.Item) *resource.Failure {
-	p := i.Has()
+func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		switch {
 		case !servers.ValidServer(i.Name):
@@ -137,7 +123,6 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item) *resource.Failure 
 	p.Default("publicNetworkAccess", "Enabled")
 	p.Default("restrictOutboundNetworkAccess", "Disabled")
 	i.Kind, i.SKU = "v12.0", nil
-	i.Is(p)
 	return nil
 }
 
@@ -161,7 +146,7 @@ func (a *administrators) check(tenant string) *resource.Failure {
 		a.TenantID = tenant
 	}
 	for _, id := range []struct{ name, value string }{{"Sid", a.SID}, {"TenantId", a.TenantID}} {
-		if uuid.Validate(id.value) != nil || len(id.value) != 36 {
+		if !rest.IsGUID(id.value) {
 			return rest.BadRequest("InvalidParameterValue", fmt.Sprintf("Invalid value given for parameter %s. Specify a valid parameter value.", id.name), fmt.Sprintf("expected a GUID, found %q.", id.value))
 		}
 	}
@@ -190,14 +175,12 @@ func (s *service) openServer(i rest.Item) error {
 
 // configured are the servers of wiemu.yaml in a tenant.
 func (s *service) configured(tenant string) (all []rest.Item) {
-	made := s.made()
+	made := s.Names(s.server)
 	for _, name := range s.door().Names() {
 		of, ok := s.door().Configured(name)
 		if !ok || of.Tenant != tenant || made[name] {
 			continue
 		}
-		i := rest.Item{ID: s.Kit.Roles.ResourceID(tenant, s.server.Type, name), Tenant: tenant, Type: s.server.Type, Name: name, Kind: "v12.0", Tags: map[string]string{}}
-		i.Location = s.Region(i)
 		p := rest.Properties{}
 		if of.Administrator != "" {
 			login := of.Administrator
@@ -209,19 +192,11 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 		p.Set("version", "12.0")
 		p.Set("state", "Ready")
 		p.Set("fullyQualifiedDomainName", name+"."+s.Kit.Cloud().SQL)
-		i.Is(p)
+		i := s.OfConfiguration(s.server, tenant, s.Kit.Roles.ResourceID(tenant, s.server.Type, name), name, p)
+		i.Kind = "v12.0"
 		all = append(all, i)
 	}
 	return all
-}
-
-// made are the names of the servers that were made here.
-func (s *service) made() map[string]bool {
-	names := map[string]bool{}
-	for _, i := range s.Items(s.server.Type, func(*rest.Item) bool { return true }) {
-		names[i.Name] = true
-	}
-	return names
 }
 
 // configuredDatabases are master of each server, and the databases of wiemu.yaml.
@@ -244,14 +219,12 @@ func (s *service) configuredDatabases(tenant string) (all []rest.Item) {
 	return all
 }
 
-func (s *service) makeDatabase(_ *rest.Call, i, was *rest.Item) *resource.Failure {
+func (s *service) makeDatabase(_ *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil && (!servers.ValidDatabase(i.Name) || strings.Contains(i.Name, "%")) { // text inferred
 		return rest.BadRequest("InvalidDatabaseName", fmt.Sprintf("Invalid database name '%s'.", i.Name), "A SQL database has a name that Azure does not take.")
 	}
-	p := i.Has()
 	p.Drop("administratorLoginPassword", "storageKey")
 	completeDatabase(i, p)
-	i.Is(p)
 	return nil
 }
 
@@ -275,23 +248,10 @@ func completeDatabase(i *rest.Item, p rest.Properties) {
 	}
 }
 
-// makeRule takes a firewall rule, which lets nobody in or out here.
-func makeRule(_ *rest.Call, i, _ *rest.Item) *resource.Failure {
-	p := i.Has()
-	if p.Text("startIpAddress") == "" || p.Text("endIpAddress") == "" || strings.ContainsAny(i.Name, "%\\?#") { // text inferred
-		return rest.BadRequest("InvalidFirewallRule", "The firewall rule has invalid addresses.", "A firewall rule has a startIpAddress and an endIpAddress.")
-	}
-	i.Kind, i.SKU = "", nil
-	return nil
-}
-
 // checkName says whether a server can have a name.
 // Source: azure-rest-api-specs, Servers.json, CheckNameAvailabilityResponse; the texts are inferred.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-	}
+	var asked rest.Named
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -308,173 +268,4 @@ func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
 		found.Available, found.Reason, found.Message = false, "AlreadyExists", "Specified server name is already used"
 	}
 	return rest.Reply{Body: found}, nil
-}
-
-// view is a resource that is a property of a server.
-type view struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Properties any    `json:"properties"`
-}
-
-// shownAdmin is the administrator of a server as a resource of its own.
-func (s *service) shownAdmin(server rest.Item) (view, bool) {
-	a, ok, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
-	return view{server.ID + "/administrators/ActiveDirectory", "ActiveDirectory", s.admin.Type, struct {
-		Type     string `json:"administratorType"`
-		Login    string `json:"login"`
-		SID      string `json:"sid"`
-		TenantID string `json:"tenantId"`
-		Only     bool   `json:"azureADOnlyAuthentication"`
-	}{a.Type, a.Login, a.SID, a.TenantID, a.Only}}, ok
-}
-
-func (s *service) listAdmins(c *rest.Call) (rest.Reply, *resource.Failure) {
-	server, failed := c.At(s.server, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	all := rest.List[view]{Value: []view{}}
-	if shown, ok := s.shownAdmin(server); ok {
-		all.Value = append(all.Value, shown)
-	}
-	return rest.Reply{Body: all}, nil
-}
-
-// named refuses names that the only resource of a type does not have. The text is inferred.
-func named(c *rest.Call, only string) *resource.Failure {
-	if strings.EqualFold(c.Name("name1"), only) {
-		return nil
-	}
-	return rest.BadRequest("InvalidResourceName", fmt.Sprintf("The resource name '%s' is invalid. It must be '%s'.", c.Name("name1"), only), "There is one of these, which is called "+only+".")
-}
-
-func (s *service) getAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
-	server, failed := c.At(s.server, "read")
-	if failed == nil {
-		failed = named(c, "ActiveDirectory")
-	}
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	shown, ok := s.shownAdmin(server)
-	if !ok {
-		return rest.Reply{}, rest.NotFound(s.admin.Type, server.Name+"/ActiveDirectory", server.Group())
-	}
-	return rest.Reply{Body: shown}, nil
-}
-
-func (s *service) putAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties *administrators `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	if failed := named(c, "ActiveDirectory"); failed != nil {
-		return rest.Reply{}, failed
-	}
-	if asked.Properties == nil {
-		return rest.Reply{}, rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter Properties. Specify a valid parameter value.", "The body has no properties.")
-	}
-	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
-		had, _, failed := readAdministrators(p, c.Caller.Tenant)
-		if failed == nil {
-			failed = asked.Properties.check(c.Caller.Tenant)
-		}
-		asked.Properties.Only = had.Only
-		p.Set("administrators", *asked.Properties)
-		return failed
-	})
-	return s.later(c, s.admin, server, "ActiveDirectory", "Upsert", failed)
-}
-
-// later answers a change of a server's property as that of a resource of its own.
-func (s *service) later(c *rest.Call, k *rest.Kind, server rest.Item, name, verb string, failed *resource.Failure) (rest.Reply, *resource.Failure) {
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	kind := strings.TrimPrefix(k.Type, s.server.Type)
-	return c.Later(k, rest.Item{ID: server.ID + kind + "/" + name, Tenant: server.Tenant, Type: k.Type, Name: name, Location: server.Location}, http.StatusAccepted, verb), nil
-}
-
-func (s *service) deleteAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
-	if failed := named(c, "ActiveDirectory"); failed != nil {
-		return rest.Reply{}, failed
-	}
-	none := false
-	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
-		had, ok, _ := readAdministrators(p, c.Caller.Tenant) // makeServer has read it
-		if none = !ok; none {
-			return nil
-		}
-		if had.Only { // inferred of learn.microsoft.com, azure-sql/database/authentication-azure-ad-only-authentication
-			return rest.BadRequest("AadOnlyAuthenticationEnabled", "The Microsoft Entra administrator cannot be removed while Microsoft Entra-only authentication is enabled.", "Without it nobody could log in.")
-		}
-		p.Set("administrators", nil)
-		return nil
-	})
-	if none && failed == nil {
-		return rest.Reply{Status: http.StatusNoContent}, nil
-	}
-	return s.later(c, s.admin, server, "ActiveDirectory", "Drop", failed)
-}
-
-func (s *service) shownOnly(server rest.Item) view {
-	a, _, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
-	return view{server.ID + "/azureADOnlyAuthentications/Default", "Default", s.only.Type, map[string]bool{"azureADOnlyAuthentication": a.Only}}
-}
-
-func (s *service) listOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
-	server, failed := c.At(s.server, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	return rest.Reply{Body: rest.List[view]{Value: []view{s.shownOnly(server)}}}, nil
-}
-
-func (s *service) getOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
-	server, failed := c.At(s.server, "read")
-	if failed == nil {
-		failed = named(c, "Default")
-	}
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	return rest.Reply{Body: s.shownOnly(server)}, nil
-}
-
-func (s *service) putOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties struct {
-			Only bool `json:"azureADOnlyAuthentication"`
-		} `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	return s.setOnly(c, asked.Properties.Only, "Upsert")
-}
-
-func (s *service) deleteOnly(c *rest.Call) (rest.Reply, *resource.Failure) {
-	return s.setOnly(c, false, "Drop")
-}
-
-func (s *service) setOnly(c *rest.Call, only bool, verb string) (rest.Reply, *resource.Failure) {
-	if failed := named(c, "Default"); failed != nil {
-		return rest.Reply{}, failed
-	}
-	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
-		had, ok, _ := readAdministrators(p, c.Caller.Tenant) // makeServer has read it
-		if !ok && only {                                     // inferred of the same page
-			return rest.BadRequest("AadAdminNotConfigured", "Microsoft Entra administrator is not configured, you must first configure a Microsoft Entra administrator before enabling Microsoft Entra-only authentication.", "Nobody could log in.")
-		}
-		if ok {
-			had.Only = only
-			p.Set("administrators", had)
-		}
-		return nil
-	})
-	return s.later(c, s.only, server, "Default", verb, failed)
 }

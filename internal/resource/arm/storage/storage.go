@@ -56,11 +56,8 @@ func New(m *rest.Manager) rest.Provider {
 	}
 	p := m.Providing(namespace, s.kind)
 	const one = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.storage/storageaccounts/{name0}"
-	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) {
-		p.Operations = append(p.Operations, rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: namespace + "/" + action, Versions: versions, Serve: serve})
-	}
-	operation(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.storage/checknameavailability", "check the name of a storage account", "checknameavailability/read", s.checkName)
-	operation(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", s.listKeys)
+	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.storage/checknameavailability", "check the name of a storage account", "checknameavailability/read", versions, s.checkName)
+	p.Add(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", versions, s.listKeys)
 	for _, of := range parts {
 		services, items, _ := strings.Cut(of.kind, "/")
 		at := one + "/" + strings.ToLower(services) + "/default"
@@ -68,12 +65,12 @@ func New(m *rest.Manager) rest.Provider {
 		in := func(serve func(*rest.Call, part) (rest.Reply, *resource.Failure)) func(*rest.Call) (rest.Reply, *resource.Failure) {
 			return func(c *rest.Call) (rest.Reply, *resource.Failure) { return serve(c, of) }
 		}
-		operation(http.MethodGet, at, "get the "+string(of.of)+" service of storage account", "storageAccounts/"+services+"/read", in(s.getService))
-		operation(http.MethodGet, at+"/"+items, "list "+items+" of storage account", action+"read", in(s.listParts))
-		operation(http.MethodGet, at+"/"+items+"/{part}", "get "+of.title, action+"read", in(s.getPart))
-		operation(http.MethodPut, at+"/"+items+"/{part}", "create "+of.title, action+"write", in(s.putPart))
-		operation(http.MethodPatch, at+"/"+items+"/{part}", "update "+of.title, action+"write", in(s.putPart))
-		operation(http.MethodDelete, at+"/"+items+"/{part}", "delete "+of.title, action+"delete", in(s.deletePart))
+		p.Add(http.MethodGet, at, "get the "+string(of.of)+" service of storage account", "storageAccounts/"+services+"/read", versions, in(s.getService))
+		p.Add(http.MethodGet, at+"/"+items, "list "+items+" of storage account", action+"read", versions, in(s.listParts))
+		p.Add(http.MethodGet, at+"/"+items+"/{part}", "get "+of.title, action+"read", versions, in(s.getPart))
+		p.Add(http.MethodPut, at+"/"+items+"/{part}", "create "+of.title, action+"write", versions, in(s.putPart))
+		p.Add(http.MethodPatch, at+"/"+items+"/{part}", "update "+of.title, action+"write", versions, in(s.putPart))
+		p.Add(http.MethodDelete, at+"/"+items+"/{part}", "delete "+of.title, action+"delete", versions, in(s.deletePart))
 		p.Types = append(p.Types, rest.ResourceType{Name: "storageAccounts/" + of.kind, Versions: versions, Global: true})
 	}
 	open := p.Open
@@ -93,7 +90,7 @@ func (s *service) door() *accounts.Accounts { return s.Kit.Service(accounts.Name
 // Source: the text of wrong names: Azure/azure-cli#10020, its code Azure/AzureMonitorStarterPacks#171
 // (2024); StorageAccountAlreadyTaken: hashicorp/terraform#11485. InvalidSku and what is completed
 // are inferred of the recordings.
-func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
+func (s *service) make(c *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
 		switch _, id, ok := s.door().Account(i.Name); {
 		case !accounts.ValidAccount(i.Name):
@@ -120,14 +117,12 @@ func (s *service) make(c *rest.Call, i, was *rest.Item) *resource.Failure {
 	if !slices.Contains([]string{"Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"}, i.Kind) {
 		return rest.BadRequest("InvalidRequestPropertyValue", fmt.Sprintf("The value '%s' is not allowed for property kind.", i.Kind), "The kind of a storage account is Storage, StorageV2, BlobStorage, FileStorage or BlockBlobStorage.")
 	}
-	p := i.Has()
 	if was != nil { // a PUT of one that is there changes what it names
-		before := was.Has()
-		before.Merge(p)
-		p = before
+		now := was.Has()
+		now.Merge(p)
+		p.Merge(now)
 	}
 	s.complete(i, p)
-	i.Is(p)
 	return nil
 }
 
@@ -198,10 +193,7 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 }
 
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-	}
+	var asked rest.Named
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
 	}
