@@ -104,6 +104,30 @@ func TestAnAccountFromTheFirstToTheLast(t *testing.T) {
 	}
 }
 
+// A container that the account refused to make, since it is still deleting one of this name, is not
+// there after a restart either.
+func TestARefusedContainerIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
+	w.withIdentity()
+	one := accounts + "/ledger"
+	w.do("PUT "+one+v2023st, accountBody)
+	for _, name := range []string{"inbox", "kept"} {
+		w.do("PUT "+one+"/blobServices/default/containers/"+name+v2023st, `{}`)
+	}
+	w.do("DELETE "+one+"/blobServices/default/containers/inbox"+v2023st, "")
+	if got := w.ask(w.terraform(), "PUT "+one+"/blobServices/default/containers/inbox"+v2023st, `{}`); got.status != 409 || got.Code != "ContainerBeingDeleted" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorld(t, lab.Options{StateDir: dir, Keep: true})
+	if got := w.do("GET "+one+"/blobServices/default/containers"+v2023st, ""); strings.Contains(got.body, `"name":"inbox"`) || !strings.Contains(got.body, `"name":"kept"`) {
+		t.Errorf("%s", got.body)
+	}
+}
+
 // What an account cannot be is refused in Azure's words.
 func TestRefusedAccounts(t *testing.T) {
 	w := newWorld(t, lab.Options{})

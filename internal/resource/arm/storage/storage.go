@@ -330,13 +330,21 @@ func (s *service) putPart(c *rest.Call, of part) (rest.Reply, *resource.Failure)
 		return rest.Reply{Body: of.shown(account.ID, name)}, failed
 	}
 	shown := of.shown(account.ID, name)
-	if !account.Made.IsZero() { // else wiemu.yaml is what is there after a restart
-		now := s.Kit.Clock.Now()
-		if err := s.Keep(rest.Item{ID: shown.ID, Tenant: account.Tenant, Type: shown.Type, Name: name, Made: now, Changed: now, MadeBy: c.Caller.ObjectID}); err != nil {
+	now := s.Kit.Clock.Now()
+	item := rest.Item{ID: shown.ID, Tenant: account.Tenant, Type: shown.Type, Name: name, Made: now, Changed: now, MadeBy: c.Caller.ObjectID}
+	_, kept := s.Item(item.ID)
+	keep := !kept && !account.Made.IsZero() // else wiemu.yaml is what is there after a restart
+	if keep {
+		if err := s.Keep(item); err != nil {
 			return rest.Reply{}, rest.Unkept(err)
 		}
 	}
 	status, failed := s.ask(http.MethodPut, account, of, name)
+	if failed != nil && keep {
+		if err := s.Forget(item); err != nil {
+			return rest.Reply{}, rest.Unkept(err)
+		}
+	}
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
