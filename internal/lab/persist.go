@@ -169,10 +169,8 @@ func (l *Lab) restoreDirectory(context.Context, Options) (err error) {
 		return err
 	}
 	index()
-	for n, c := range p.changes.all {
-		if err := p.restore(l.directory, c); err != nil {
-			return p.dir.Damaged(directoryFile, fmt.Errorf("[%d] (client id %s): %w", n, c.ClientID, err))
-		}
+	if err := p.restore(l.directory); err != nil {
+		return p.dir.Damaged(directoryFile, err)
 	}
 	l.directory.Keep(p.record)
 	return nil
@@ -236,17 +234,58 @@ func (l *Lab) restoreResources(context.Context, Options) error {
 	return nil
 }
 
-// restore makes a change again, and tells an operator where wiemu.yaml has another
-// opinion by now.
-func (p *persister) restore(d *tenants.Directory, c change) error {
-	if _, known := d.Tenant(c.Tenant); !known {
-		p.log.Warn("an identity that was changed at run time is left out: wiemu.yaml does not have its tenant any more", "tenant", c.Tenant, "clientId", c.ClientID, "file", p.dir.Path(directoryFile))
-		return nil
+// restore makes the changes again. Who has by now what another had before, such as an identifier
+// URI, waits until that one is as it was; those that have exchanged something are cleared first.
+func (p *persister) restore(d *tenants.Directory) error {
+	waiting, cleared := p.expected(d), false
+	for len(waiting) > 0 {
+		var still []int
+		var last error
+		for _, n := range waiting {
+			c := p.changes.all[n]
+			err := c.restore(d)
+			if err != nil {
+				last = fmt.Errorf("[%d] (client id %s): %w", n, c.ClientID, err)
+				still = append(still, n)
+			}
+			if err != nil && !errors.Is(err, tenants.ErrDuplicate) {
+				return last
+			}
+		}
+		if len(still) == len(waiting) {
+			if cleared {
+				return last
+			}
+			for _, n := range still {
+				if err := d.Clear(p.changes.all[n].Tenant, p.changes.all[n].ClientID); err != nil {
+					return err
+				}
+			}
+			cleared = true
+		}
+		waiting = still
 	}
-	now, _ := d.Principal(c.Tenant, c.ClientID)
-	if fingerprint(now) != c.Configured {
-		p.log.Warn("wiemu.yaml says something else about an identity than when it was changed at run time; the change stays", "tenant", c.Tenant, "clientId", c.ClientID, "file", p.dir.Path(directoryFile))
+	return nil
+}
+
+// expected returns which changes can be made again, and tells an operator where wiemu.yaml has
+// another opinion by now.
+func (p *persister) expected(d *tenants.Directory) (all []int) {
+	for n, c := range p.changes.all {
+		if _, known := d.Tenant(c.Tenant); !known {
+			p.log.Warn("an identity that was changed at run time is left out: wiemu.yaml does not have its tenant any more", "tenant", c.Tenant, "clientId", c.ClientID, "file", p.dir.Path(directoryFile))
+			continue
+		}
+		now, _ := d.Principal(c.Tenant, c.ClientID)
+		if fingerprint(now) != c.Configured {
+			p.log.Warn("wiemu.yaml says something else about an identity than when it was changed at run time; the change stays", "tenant", c.Tenant, "clientId", c.ClientID, "file", p.dir.Path(directoryFile))
+		}
+		all = append(all, n)
 	}
+	return all
+}
+
+func (c *change) restore(d *tenants.Directory) error {
 	if c.Principal == nil {
 		return d.Clear(c.Tenant, c.ClientID)
 	}

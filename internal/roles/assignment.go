@@ -457,14 +457,14 @@ func (s *Set) Start(state *State, keep func(Change) error) error {
 	}
 	s.state = state.Clone()
 	for n := range s.state.Definitions {
-		d := &s.state.Definitions[n]
+		d := s.state.Definitions[n] // a copy: State.Apply moves what is in the slice
 		switch {
 		case uuid.Validate(d.ID) != nil || IsBuiltin(d.ID):
 			return fmt.Errorf("definitions[%d].id: expected the GUID of a custom role, found %q", n, d.ID)
 		case d.Name == "":
 			return fmt.Errorf("definitions[%d].name: expected the name of the role, found none", n)
 		}
-		s.definitions[d.ID] = d
+		s.definitions[d.ID] = &d
 	}
 	for n := range s.state.Assignments {
 		a := s.state.Assignments[n]

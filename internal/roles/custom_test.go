@@ -1,6 +1,8 @@
 package roles_test
 
 import (
+	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -50,5 +52,26 @@ func TestARoleThatIsNotDefinedAnyMoreIsForgotten(t *testing.T) {
 	gone := roles.State{Assignments: []roles.Assignment{{Tenant: tenant, ClientID: web, Role: "33333333-3333-4333-8333-333333333333", Scope: inbox}}}
 	if err := l.Start(&gone, nil); err != nil || len(l.Assignments(nil)) != 0 {
 		t.Error(err, l.Assignments(nil))
+	}
+}
+
+// Custom roles of an earlier run stay what they are when another of them changes or goes.
+func TestRestoredRolesAreTheirOwn(t *testing.T) {
+	custom := func(n, action string) roles.Definition {
+		return roles.Definition{ID: strings.ReplaceAll("n3333333-3333-4333-8333-333333333333", "n", n), Name: "role " + n, Permissions: []roles.Permission{{Actions: []string{action}}}}
+	}
+	one, two, three := custom("1", "a/read"), custom("2", "b/read"), custom("3", "c/read")
+	l := newLab(t, 0)
+	if err := l.Start(&roles.State{Definitions: []roles.Definition{one, two, three}}, func(roles.Change) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	one.Permissions[0].Actions[0] = "*"
+	if err := errors.Join(l.Define(one), l.Undefine(two.ID)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []roles.Definition{one, three} {
+		if got, ok := l.Definition(want.ID); !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 }

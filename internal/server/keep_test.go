@@ -216,6 +216,34 @@ func TestATenantThatIsGoneLeavesItsIdentitiesOut(t *testing.T) {
 	}
 }
 
+// What somebody had and gave up, another may have; and two may have exchanged it.
+func TestIdentifierURIsThatChangeHandsSurvive(t *testing.T) {
+	c := smallLab()
+	c.Applications[0].IdentifierURIs = []string{"api://first"}
+	other := c.Applications[0]
+	other.Name, other.ClientID, other.ObjectID, other.IdentifierURIs, other.FederatedCredentials = "other", keptNew, "", []string{"api://second"}, nil
+	c.Applications = append(c.Applications, other)
+	l := &lasting{dir: t.TempDir()}
+	l.start(t, c)
+	take := func(clientID string, uris ...string) {
+		t.Helper()
+		l.update(t, clientID, func(p *directory.Principal) { p.IdentifierURIs = uris })
+	}
+	holds := func(clientID string, want ...string) {
+		t.Helper()
+		l.restart(t, c)
+		if p := l.principal(t, clientID); p == nil || !slices.Equal(p.IdentifierURIs, want) {
+			t.Errorf("%s: %+v, want %s", clientID, p, want)
+		}
+	}
+	take(keptApp, "api://first", "api://third") // its change is the first
+	take(keptNew)
+	take(keptApp, "api://second")
+	holds(keptApp, "api://second")
+	take(keptNew, "api://first")
+	holds(keptNew, "api://first")
+}
+
 func TestDamagedStateIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	for _, row := range []struct {
 		file string
