@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (s *Server) inspect(r *http.Request, req InspectRequest) (any, error) {
 		return seen, err
 	}
 	e := s.lab.Examine(r.Context(), tenant, who.ClientID, raw)
-	seen.Identity, seen.ClientID, seen.Trust = who.DisplayName, who.ClientID, &e
+	seen.Identity, seen.ClientID, seen.Trust = cmp.Or(who.DisplayName, who.ClientID), who.ClientID, &e
 	return seen, nil
 }
 

@@ -53,7 +53,9 @@ func New(ctx context.Context, load func() ([]scenario.Scenario, error), opts Opt
 
 // Close interrupts the runs and waits until their labs are closed.
 func (l *Library) Close() error {
-	l.cancel()
+	l.mu.Lock()
+	l.cancel() // so that no run begins any more
+	l.mu.Unlock()
 	l.going.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,8 +144,21 @@ type run struct {
 	now Run
 }
 
-// maxRuns is how many runs are kept; the oldest makes room.
+// maxRuns is how many runs are kept; the oldest that has ended makes room.
 const maxRuns = 8
+
+// makeRoom drops a run for another; l.mu is held.
+func (l *Library) makeRoom() error {
+	if len(l.runs) < maxRuns {
+		return nil
+	}
+	n := slices.IndexFunc(l.runs, func(r *run) bool { return r.outcome() != Running })
+	if n < 0 {
+		return &control.StatusError{Status: http.StatusTooManyRequests, Err: fmt.Errorf("%d scenarios run already; try again when one of them has ended", maxRuns)}
+	}
+	l.runs = slices.Delete(l.runs, n, n+1)
+	return nil
+}
 
 // begin starts a run and answers with it.
 func (l *Library) begin(r *http.Request) (any, error) {
@@ -164,6 +179,9 @@ func (l *Library) begin(r *http.Request) (any, error) {
 	if n := slices.IndexFunc(l.runs, func(r *run) bool { return r.now.Scenario == name && r.outcome() == Running }); n >= 0 {
 		return l.runs[n].after(0), nil // it is watched, not run twice
 	}
+	if err := l.makeRoom(); err != nil {
+		return nil, err
+	}
 	if l.keys == nil {
 		keys, err := keyring.OpenPool(l.opts.KeyDir, keyring.PoolOptions{})
 		if err != nil {
@@ -174,7 +192,6 @@ func (l *Library) begin(r *http.Request) (any, error) {
 	l.last++
 	one := &run{now: Run{ID: strconv.Itoa(l.last), Scenario: name, Outcome: Running, Events: []journal.Event{}}}
 	l.runs = append(l.runs, one)
-	l.runs = l.runs[max(0, len(l.runs)-maxRuns):]
 	l.going.Go(func() {
 		one.end(scenario.Run(l.ctx, list[i:i+1], scenario.Options{Keys: l.keys, Program: l.opts.Program, Parallel: 1, Observe: one.add}))
 	})

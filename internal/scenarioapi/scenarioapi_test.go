@@ -58,21 +58,54 @@ func TestTheLibraryIsListedByCode(t *testing.T) {
 	}
 }
 
-// What is not there is refused in words, and what runs ends with the library.
-func TestRunsEndWithTheLibrary(t *testing.T) {
-	s, library := newLab(t, func() ([]scenario.Scenario, error) {
-		one, err := scenario.Parse("sleeps.yaml", []byte(`
+// sleeping are scenarios that do not end by themselves.
+func sleeping(names ...string) (all []scenario.Scenario, err error) {
+	for _, name := range names {
+		one, err := scenario.Parse(name+".yaml", []byte(`
 apiVersion: wiemu.dev/v1
 kind: Scenario
-metadata: {name: sleeps}
+metadata: {name: `+name+`}
 workloads:
   - {name: web, namespace: shop, serviceAccount: web-sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}
 steps:
   - {name: long, run: {workload: web, command: [sleep, "600"]}}
   - expect: [results.long.exitCode == 0]
 `))
-		return []scenario.Scenario{one}, err
-	})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// A run that has not ended makes no room for another.
+func TestRunsUnderWayAreNotDropped(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
+	s, library := newLab(t, func() ([]scenario.Scenario, error) { return sleeping(names...) })
+	var ids []string
+	for n, name := range names {
+		var r scenarioapi.Run
+		err := s.Emulator().ControlClient().Do(t.Context(), http.MethodPost, "/v1/scenarios/"+name+"/run", nil, &r)
+		if last := n == len(names)-1; last != (err != nil && strings.Contains(err.Error(), "8 scenarios run already")) {
+			t.Errorf("%s: %v", name, err)
+		}
+		ids = append(ids, r.ID)
+	}
+	if err := library.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, id := range ids[:8] {
+		var r scenarioapi.Run
+		if err := s.Emulator().ControlClient().Do(t.Context(), http.MethodGet, "/v1/scenario-runs/"+id, nil, &r); err != nil || r.Outcome != "interrupted" {
+			t.Errorf("run %s: %q, %v", id, r.Outcome, err)
+		}
+	}
+}
+
+// What is not there is refused in words, and what runs ends with the library.
+func TestRunsEndWithTheLibrary(t *testing.T) {
+	s, library := newLab(t, func() ([]scenario.Scenario, error) { return sleeping("sleeps") })
 	ask := func(method, path string) (r scenarioapi.Run, err error) {
 		err = s.Emulator().ControlClient().Do(t.Context(), method, path, nil, &r)
 		return r, err

@@ -82,9 +82,13 @@ func (l *Log) replay(apply func(json.RawMessage) error) (*Torn, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read what was kept: %w", err)
 	}
-	first, rest, _ := bytes.Cut(data, []byte("\n"))
+	first, rest, whole := bytes.Cut(data, []byte("\n"))
 	var of header
-	if err := strictly(first, &of); err != nil {
+	err = strictly(first, &of)
+	if err == nil && !whole {
+		err = errors.New("expected a line feed at its end, found the end of the file")
+	}
+	if err != nil {
 		return nil, l.dir.Damaged(l.log, fmt.Errorf("line 1: %w", err))
 	}
 	switch {
@@ -129,7 +133,11 @@ func (l *Log) open(size int64) error {
 		err = f.Truncate(size)
 	}
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", l.dir.Path(l.log), err)
+		err = fmt.Errorf("keep %s: %w", l.dir.Path(l.log), err)
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+		return err
 	}
 	l.file, l.size = f, size
 	return nil

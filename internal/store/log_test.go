@@ -173,6 +173,7 @@ func TestADamagedLogIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}{
 		"another generation": {func(s string) string { return strings.Replace(s, `"generation":0`, `"generation":3`, 1) }, "changes since generation 3"},
 		"another version":    {func(s string) string { return strings.Replace(s, `"version":1`, `"version":2`, 1) }, "version: expected 1, found 2"},
+		"half a header":      {func(s string) string { return s[:strings.Index(s, "\n")] }, "line 1: expected a line feed at its end"},
 		"no header":          {func(string) string { return "hello\n" }, "line 1: expected a JSON document"},
 		"a changed line":     {func(s string) string { return strings.Replace(s, `"to":1`, `"to":9`, 1) }, "line 2: expected a change with its checksum"},
 		"a changed last one": {func(s string) string { return strings.Replace(s, `"to":2`, `"to":9`, 1) }, "line 3: expected a change with its checksum"},

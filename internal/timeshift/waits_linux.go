@@ -247,7 +247,7 @@ const (
 	exactWaits = 2
 )
 
-// isExact tells it of a short wait; ws.mu is held.
+// isExact reports whether a short wait ends at its own time; ws.mu is held.
 func (ws *waits) isExact(w *wait) bool {
 	return ws.exact > 0 && w.timer == nil && w.ours && ws.ticks[w.tid] < exactWaits
 }

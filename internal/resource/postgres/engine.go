@@ -133,15 +133,20 @@ func (e *engine) prepare(ctx context.Context, conn *pgconn.PgConn, cfg *pgconn.C
 		return fmt.Errorf("%w at %s: prepare it as %s, who has to be a superuser: %w", errEngine, address(cfg), cfg.User, err)
 	}
 	for _, name := range e.databases {
-		there, err := value(conn.ExecParams(ctx, "select 1 from pg_database where datname = $1", [][]byte{[]byte(name)}, nil, nil, nil).Read())
-		if err == nil && there == "" {
-			_, err = conn.Exec(ctx, "create database "+identifier(name)+" owner "+administrators).ReadAll()
-		}
-		if err != nil {
+		if err := makeDatabase(ctx, conn, name); err != nil {
 			return fmt.Errorf("%w at %s: create the database %s: %w", errEngine, address(cfg), name, err)
 		}
 	}
 	_, err := conn.Exec(ctx, "select pg_advisory_unlock(5432)").ReadAll()
+	return err
+}
+
+// makeDatabase makes a database if it is missing.
+func makeDatabase(ctx context.Context, conn *pgconn.PgConn, name string) error {
+	there, err := value(conn.ExecParams(ctx, "select 1 from pg_database where datname = $1", [][]byte{[]byte(name)}, nil, nil, nil).Read())
+	if err == nil && there == "" {
+		_, err = conn.Exec(ctx, "create database "+identifier(name)+" owner "+administrators).ReadAll()
+	}
 	return err
 }
 

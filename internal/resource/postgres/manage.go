@@ -71,7 +71,15 @@ func (s *Servers) Database(ctx context.Context, name, database string) error {
 	if found == nil {
 		return fmt.Errorf("there is no PostgreSQL server %s", name)
 	}
-	return found.engine.addDatabase(ctx, database)
+	if err := found.engine.addDatabase(ctx, database); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(found.Databases, database) {
+		found.Databases = append(slices.Clone(found.Databases), database)
+	}
+	return nil
 }
 
 // RemoveDatabase drops a database of a server, with the sessions that use it.
@@ -80,7 +88,13 @@ func (s *Servers) RemoveDatabase(ctx context.Context, name, database string) err
 	if found == nil {
 		return nil
 	}
-	return found.engine.dropDatabase(ctx, database)
+	if err := found.engine.dropDatabase(ctx, database); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found.Databases = slices.DeleteFunc(slices.Clone(found.Databases), func(o string) bool { return o == database })
+	return nil
 }
 
 // addDatabase has the engine make a database: at once if it runs, else when it is first needed.
@@ -94,11 +108,17 @@ func (e *engine) addDatabase(ctx context.Context, name string) error {
 	if e.admin == nil {
 		return nil
 	}
-	err := e.execute(ctx, "create database "+identifier(name)+" owner "+administrators)
+	conn, err := e.superuser(ctx)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		err = makeDatabase(ctx, conn, name)
+	}
 	if err != nil {
 		e.databases = e.databases[:len(e.databases)-1]
+		return errors.Join(errEngine, err)
 	}
-	return err
+	return nil
 }
 
 func (e *engine) dropDatabase(ctx context.Context, name string) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,29 @@ func TestSessions(t *testing.T) {
 		t.Error(err)
 	}
 	l.await("the session of Orders API ended: the client closed it")
+}
+
+// A database that a client has made already is there, and not made again.
+func TestADatabaseThatAClientMade(t *testing.T) {
+	needPostgreSQL(t)
+	l := newLab(t, app())
+	if _, err := l.query("reports", "postgres", l.token(tokentest.Claims{"appid": other, "oid": otherObject}), "create database stock"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.servers.Database(t.Context(), "orders", "stock"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, _ := l.servers.Server("orders"); !slices.Equal(s.Databases, []string{"orders", "stock"}) {
+		t.Errorf("databases %q", s.Databases)
+	}
+	if err := l.servers.RemoveDatabase(t.Context(), "orders", "stock"); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := l.servers.Server("orders"); !slices.Equal(s.Databases, []string{"orders"}) {
+		t.Errorf("databases %q after one was removed", s.Databases)
+	}
 }
 
 // Roles are made in SQL, and belong to the identity that is named, to the letter.

@@ -31,12 +31,20 @@ func (s *Caches) Find(text string) (name string, exact, ok bool) {
 	return "", false, false
 }
 
+// named returns a cache by its name, or one without anything if it has been deleted meanwhile.
+func (s *Caches) named(name string) *cache {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.caches[name]; c != nil {
+		return c
+	}
+	return &cache{}
+}
+
 // scope is where policies of a cache are assigned. Source: REST API reference of Microsoft.Cache,
 // redis/accessPolicyAssignments and redisEnterprise/databases/accessPolicyAssignments.
 func (s *Caches) scope(name string) string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	c := s.caches[name]
+	c := s.named(name)
 	if c.ResourceID != "" {
 		return c.ResourceID
 	}
@@ -48,17 +56,12 @@ func (s *Caches) scope(name string) string {
 
 // Scope returns the tenant of a cache, which is one of Names, and where its policies are assigned.
 func (s *Caches) Scope(name string) (tenant, id string) {
-	id = s.scope(name)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.caches[name].Tenant, id
+	return s.named(name).Tenant, s.scope(name)
 }
 
 // Policies are the names of those that a cache, which is one of Names, has.
 func (s *Caches) Policies(name string) []string {
-	s.mu.RLock()
-	c := s.caches[name]
-	s.mu.RUnlock()
+	c := s.named(name)
 	return append(slices.Sorted(maps.Keys(builtIn())), slices.Sorted(maps.Keys(c.Policies))...)
 }
 
@@ -66,9 +69,7 @@ func (s *Caches) Policies(name string) []string {
 // Data Owner instead.
 func (s *Caches) Assignments(name string) (all []Assignment, open bool) {
 	id := s.scope(name)
-	s.mu.RLock()
-	c := s.caches[name]
-	s.mu.RUnlock()
+	c := s.named(name)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, g := range c.grants {

@@ -30,6 +30,7 @@ import (
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
+	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -65,7 +66,7 @@ func newLab(t testing.TB, caches ...Cache) *lab {
 	}
 	settings := Settings(caches)
 	made, err := Description().Open(resource.Kit{
-		Tokens: resource.NewValidator(l.clock, l.tokens.Source(), resource.Options{}), Clock: l.clock, Directory: people, Journal: l.journal, Faults: l.faults,
+		Tokens: resource.NewValidator(l.clock, l.tokens.Source(), resource.Options{}), Clock: l.clock, Directory: people, Journal: l.journal, Faults: l.faults, Roles: roles.New(roles.Config{Clock: l.clock}),
 	}, &settings)
 	if err != nil {
 		t.Fatal(err)
@@ -462,6 +463,17 @@ func TestPoliciesThatAreNone(t *testing.T) {
 		if _, err := parsePolicy("p", row.text); err == nil || !strings.Contains(err.Error(), row.problem) {
 			t.Errorf("%s: %v", row.text, err)
 		}
+	}
+}
+
+// Who asks about a cache that has just been deleted finds nothing in it.
+func TestACacheThatWasDeleted(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	l.caches.Delete("cache")
+	tenant, _ := l.caches.Scope("cache")
+	assigned, open := l.caches.Assignments("cache")
+	if len(l.caches.Names()) != 0 || tenant != "" || len(assigned) != 0 || open {
+		t.Errorf("%q, %q, %v, %v", l.caches.Names(), tenant, assigned, open)
 	}
 }
 

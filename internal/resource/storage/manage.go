@@ -70,8 +70,11 @@ func (s *Accounts) List(account string, of Service) (names []string, err error) 
 		if err = errors.Join(err, answer.Body.Close()); err == nil {
 			err = xml.Unmarshal([]byte(strings.TrimPrefix(string(data), "\ufeff")), &page)
 		}
-		if err != nil || answer.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("storage account %s: list %s: %d %s: %w", account, of, answer.StatusCode, data, err)
+		if answer.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("storage account %s: list %s: %d %s", account, of, answer.StatusCode, data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("storage account %s: list %s: %w", account, of, err)
 		}
 		names = append(append(names, page.Containers...), page.Queues...)
 		if marker = page.Next; marker == "" {
