@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
@@ -189,5 +190,17 @@ func TestATokenIsInspected(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "token: ") {
 			t.Errorf("%q: %v", wrong, err)
 		}
+	}
+}
+
+// An answer that JSON cannot hold is an error with a reason, and no empty 200.
+func TestAnAnswerThatIsNoJSON(t *testing.T) {
+	s := controlapi.New(newLab(t, config.Config{}), controlapi.Endpoints{}, "secret")
+	s.Handle(http.MethodGet, "/v1/late", func(*http.Request) (any, error) { return time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), nil })
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/late", nil)
+	r.Header.Set("Authorization", "Bearer secret")
+	s.ServeHTTP(w, r)
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"GET /v1/late: the answer cannot be written as JSON: `) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -124,9 +124,14 @@ func (s *Server) Handle(method, path string, a Action) {
 			}
 			value = p
 		}
+		body, err := json.Marshal(value)
+		if err != nil {
+			status = http.StatusInternalServerError
+			body, _ = json.Marshal(problem{Error: fmt.Sprintf("%s %s: the answer cannot be written as JSON: %v", method, path, err)}) // it is text
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(value) // it fails if the client is gone
+		_, _ = w.Write(append(body, '\n')) // it fails if the client is gone
 	})
 }
 

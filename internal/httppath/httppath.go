@@ -57,6 +57,12 @@ func Original(r *http.Request) string {
 	return collapse(r.URL)
 }
 
+// WithoutOriginal returns a context for a request that is made within another one, whose path
+// [Original] would take for its own.
+func WithoutOriginal(ctx context.Context) context.Context {
+	return context.WithValue(ctx, originalKey{}, nil)
+}
+
 // Segment is the i-th segment of the path, counted from 0, spelt as the client
 // sent it; empty when the path has no such segment. In /Contoso/oauth2/token
 // segment 0 is Contoso.

@@ -69,6 +69,18 @@ func TestSegment(t *testing.T) {
 	}
 }
 
+// A request that is made within another one has its own path.
+func TestARequestWithinAnother(t *testing.T) {
+	outer := httppath.Folded(httptest.NewRequest("POST", "https://h/V1.0/$batch", nil))
+	ctx := httppath.WithoutOriginal(outer.Context())
+	for _, path := range []string{"/v1.0/applications/Ab", "/v1.0/applications/ab"} {
+		inner := httppath.Folded(httptest.NewRequestWithContext(ctx, "GET", "https://h"+path, nil))
+		if got := httppath.Original(inner); got != path {
+			t.Errorf("%s within another one is %s", path, got)
+		}
+	}
+}
+
 func TestNothingToFoldCostsNothing(t *testing.T) {
 	request := httptest.NewRequest("GET", "https://h/contoso/oauth2/token", nil)
 	if n := testing.AllocsPerRun(100, func() { httppath.Folded(request) }); n != 0 {

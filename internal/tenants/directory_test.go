@@ -201,6 +201,9 @@ func TestRefusals(t *testing.T) {
 		{"certificate that is none", func(p *directory.Principal) {
 			p.Kind, p.Certificates = directory.Application, []directory.Certificate{{DER: []byte("x")}}
 		}, tenants.ErrInvalid, "certificates[0].der"},
+		{"a time that JSON cannot hold", func(p *directory.Principal) {
+			p.Kind, p.Secrets = directory.Application, []directory.Secret{{Value: "hunter2", End: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		}, tenants.ErrInvalid, "secrets[0].end: expected a time in the years 1 to 9999"},
 		{"identifier URI of another", func(p *directory.Principal) {
 			p.Kind, p.IdentifierURIs = directory.Application, []string{"api://ORDERS"}
 		}, tenants.ErrDuplicate, apiID},

@@ -90,12 +90,25 @@ func (p *problems) checkOwnCredentials(principal *directory.Principal) {
 	for i, s := range principal.Secrets {
 		p.checkID(path{"secrets", i, "id"}, s.ID)
 		p.expect(s.Value != "", path{"secrets", i, "value"}, "a value", s.Value)
+		p.checkTimes("secrets", i, s.Start, s.End)
 	}
 	for i, c := range principal.Certificates {
 		p.checkID(path{"certificates", i, "id"}, c.ID)
 		if _, err := x509.ParseCertificate(c.DER); err != nil {
 			p.add(ErrInvalid, path{"certificates", i, "der"}, "an X.509 certificate in DER", err.Error())
 		}
+		p.checkTimes("certificates", i, c.Start, c.End)
+	}
+}
+
+// checkTimes refuses times that JSON cannot hold, so that a directory can always be stored and shown.
+func (p *problems) checkTimes(field string, i int, start, end time.Time) {
+	const expected = "a time in the years 1 to 9999"
+	if _, err := start.MarshalJSON(); err != nil {
+		p.expect(false, path{field, i, "start"}, expected, start)
+	}
+	if _, err := end.MarshalJSON(); err != nil {
+		p.expect(false, path{field, i, "end"}, expected, end)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 )
 
@@ -83,7 +84,8 @@ func (c *call) dispatch(handler http.Handler, r batched, statuses map[string]int
 		return entity{{"id", r.ID}, {"status", http.StatusFailedDependency}, {"body", entity{{"error", entity{{"code", "FailedDependency"}, {"message", "A dependent batch request step failed."}}}}}}
 	}
 	path := "/" + c.version() + "/" + strings.TrimPrefix(r.URL, "/")
-	request, err := http.NewRequestWithContext(c.Context(), strings.ToUpper(r.Method), "https://"+c.Request.Host+path, bytes.NewReader(r.Body))
+	ctx := c.kit.Faults.WithTrail(httppath.WithoutOriginal(c.Context())) // what hits one request has not hit those behind it
+	request, err := http.NewRequestWithContext(ctx, strings.ToUpper(r.Method), "https://"+c.Request.Host+path, bytes.NewReader(r.Body))
 	if err != nil || strings.Contains(strings.ToLower(request.URL.Path), "/$batch") { // decoded: $ may be %24
 		return entity{{"id", r.ID}, {"status", http.StatusBadRequest}, {"body", entity{{"error", entity{{"code", "BadRequest"}, {"message", "Invalid request url."}}}}}}
 	}

@@ -221,9 +221,14 @@ func (w *when) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	w.Time = at.UTC()
+	if w.Time = at.UTC(); err == nil && !writable(w.Time) {
+		return fmt.Errorf("time: expected a year from 1 to 9999 in UTC, found %q", text)
+	}
 	return err
 }
+
+// writable reports whether a time has the years that OData, as RFC 3339, can write: 1 to 9999.
+func writable(at time.Time) bool { return at.Year() >= 1 && at.Year() <= 9999 }
 
 // guid is an id of a body in its usual spelling.
 type guid string

@@ -43,6 +43,9 @@ func (c *call) password(wanted wantedPassword) (directory.Secret, *resource.Fail
 	if made.End.IsZero() {
 		made.End = made.Start.AddDate(passwordLifetime, 0, 0)
 	}
+	if !writable(made.End) {
+		return directory.Secret{}, badRequest("Invalid value specified for property 'startDateTime' of resource 'PasswordCredential'.", "The password would end after the year 9999.", "Give it an endDateTime.") // text inferred
+	}
 	if !made.End.After(made.Start) {
 		return directory.Secret{}, badRequest("Credential end date must be after its start date.", "A password ends after it begins.", "") // text inferred
 	}

@@ -223,16 +223,9 @@ func managedIdentityNames(p *directory.Principal) []string {
 
 func applicationEntity(domain string, p *directory.Principal) entity {
 	g := graphOf(p)
-	var publisher, unique any
 	uris := noTexts
 	if len(p.IdentifierURIs) > 0 {
 		uris = p.IdentifierURIs
-	}
-	if domain != "" {
-		publisher = domain
-	}
-	if g.UniqueName != "" {
-		unique = g.UniqueName
 	}
 	e := make(entity, 0, 16+len(applicationMembers))
 	e = append(e,
@@ -243,8 +236,8 @@ func applicationEntity(domain string, p *directory.Principal) entity {
 		property{"createdDateTime", date(p.CreatedAt)},
 		property{"displayName", p.DisplayName},
 		property{"identifierUris", uris},
-		property{"publisherDomain", publisher},
-		property{"uniqueName", unique},
+		property{"publisherDomain", textOrNull(domain)},
+		property{"uniqueName", textOrNull(g.UniqueName)},
 		property{"certification", nil},
 		property{"appRoles", appRoleEntities(g.AppRoles)},
 		property{"keyCredentials", keyCredentials(p, false, false)},
@@ -261,16 +254,20 @@ func applicationEntity(domain string, p *directory.Principal) entity {
 	return e
 }
 
+// textOrNull is a text, or null if it is empty.
+func textOrNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
 func appRoleEntities(all []directory.AppRole) any {
 	if len(all) == 0 {
 		return noEntities
 	}
 	entities := make([]entity, len(all))
 	for i, r := range all {
-		var value any
-		if r.Value != "" {
-			value = r.Value
-		}
 		entities[i] = entity{
 			{"allowedMemberTypes", append([]string{}, r.AllowedMemberTypes...)},
 			{"description", r.Description},
@@ -278,7 +275,7 @@ func appRoleEntities(all []directory.AppRole) any {
 			{"id", r.ID},
 			{"isEnabled", r.Enabled},
 			{"origin", "Application"},
-			{"value", value},
+			{"value", textOrNull(r.Value)},
 		}
 	}
 	return entities
@@ -341,13 +338,9 @@ func passwordCredentials(p *directory.Principal, ofServicePrincipal bool) any {
 }
 
 func passwordCredential(s directory.Secret, text any) entity {
-	var name any
-	if s.DisplayName != "" {
-		name = s.DisplayName
-	}
 	return entity{
 		{"customKeyIdentifier", nil},
-		{"displayName", name},
+		{"displayName", textOrNull(s.DisplayName)},
 		{"endDateTime", date(s.End)},
 		{"hint", s.Value[:min(3, len(s.Value))]},
 		{"keyId", s.ID},
@@ -366,10 +359,7 @@ func date(t time.Time) any {
 // federatedEntity is a federated credential as v1.0 shows it, or as beta does, which knows of
 // flexible ones.
 func federatedEntity(c directory.FederatedCredential, beta bool) entity {
-	var description, subject, expression any
-	if c.Description != "" {
-		description = c.Description
-	}
+	var subject, expression any
 	if c.ClaimsMatching == "" {
 		subject = c.Subject
 	} else {
@@ -380,7 +370,7 @@ func federatedEntity(c directory.FederatedCredential, beta bool) entity {
 		{"name", c.Name},
 		{"issuer", c.Issuer},
 		{"subject", subject},
-		{"description", description},
+		{"description", textOrNull(c.Description)},
 		{"audiences", []string{c.Audience}},
 	}
 	if beta {

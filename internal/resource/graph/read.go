@@ -2,6 +2,7 @@ package graph
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -226,9 +227,13 @@ func (c *call) allServicePrincipals(q query) objects {
 	all := c.principals(q, c.kit.Directory.PrincipalByObjectID)
 	if _, taken := c.kit.Directory.Principal(c.Caller.Tenant, c.kit.Resource.AppID); !taken {
 		own := c.graphPrincipal()
-		if appID, ok := q.by("appId"); (!ok || appID == own.ClientID) && len(all) != 1 {
-			all = append(all, own)
-		} else if id, ok := q.by("id"); ok && id == own.ObjectID {
+		asked := true // as principals narrows the list
+		if appID, ok := q.by("appId"); ok {
+			asked = strings.EqualFold(appID, own.ClientID)
+		} else if id, ok := q.by("id"); ok {
+			asked = strings.EqualFold(id, own.ObjectID)
+		}
+		if asked {
 			all = append(all, own)
 		}
 	}
@@ -261,7 +266,7 @@ func quick(all []*directory.Principal, id func(*directory.Principal) string) fun
 		case "servicePrincipalNames":
 			return append([]string{p.ClientID}, p.IdentifierURIs...), true
 		case "uniqueName":
-			return graphOf(p).UniqueName, true
+			return textOrNull(graphOf(p).UniqueName), true
 		}
 		return nil, false
 	}
@@ -318,25 +323,50 @@ func (c *call) object(id string) entity {
 	return nil
 }
 
+// kindOf is the last part of an object's type, in lower case: application or serviceprincipal.
+func kindOf(e entity) string {
+	p, _ := e.get("@odata.type")
+	text, _ := p.value.(string)
+	return shortKind(text)
+}
+
+// shortKind is the last part of the name of a type, such as #microsoft.graph.application, in lower case.
+func shortKind(name string) string {
+	return strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
+}
+
 // maxIDs is how many ids getByIds takes.
 // Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/directoryobject-getbyids.md.
 const maxIDs = 1000
 
+// directoryObjects answers getByIds: with the objects of these types, of any if there are none. The
+// case of types does not count (source: as above). An id that is there twice is answered once: no
+// source was found for what Graph does then.
 func (c *call) directoryObjects() (resource.Answer, *resource.Failure) {
 	body, failed := c.body()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
 	var ids []guid
-	if failed := body.taken("ids", &ids); failed != nil {
+	var types []string
+	if failed := body.taken("ids", &ids, "types", &types); failed != nil {
 		return resource.Answer{}, failed
 	}
 	if len(ids) > maxIDs {
 		return resource.Answer{}, badRequest("Too many ids.", "getByIds takes at most 1000 ids.", "") // text inferred
 	}
-	found := []entity{}
+	wanted := func(e entity) bool {
+		return len(types) == 0 || slices.ContainsFunc(types, func(name string) bool {
+			return shortKind(name) == "directoryobject" || shortKind(name) == kindOf(e)
+		})
+	}
+	found, before := []entity{}, map[guid]bool{}
 	for _, id := range ids {
-		if e := c.object(string(id)); e != nil {
+		if before[id] {
+			continue
+		}
+		before[id] = true
+		if e := c.object(string(id)); e != nil && wanted(e) {
 			found = append(found, e)
 		}
 	}
