@@ -1,7 +1,10 @@
 package validate
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +76,7 @@ func merge(before, after *template.Object) *template.Object {
 func (p *Plan) template(file string, o *template.Object, parameters string) error {
 	t, err := template.New(o)
 	if err != nil {
-		return templateProblem(file, err)
+		return templateProblem(file, "", err)
 	}
 	var given *template.Object
 	if parameters != "" {
@@ -92,62 +95,117 @@ func (p *Plan) template(file string, o *template.Object, parameters string) erro
 	if strings.Contains(strings.ToLower(o.Text("$schema")), "subscriptiondeploymenttemplate") {
 		scope = assumedScope
 	}
-	return p.expand(file, t, scope, given, "")
+	first := len(p.credentials)
+	if _, err := p.expand(nested{file: file, scope: scope, at: &moment{}}, t, given); err != nil {
+		return err
+	}
+	p.concurrent(p.credentials[first:])
+	return nil
 }
 
-func templateProblem(file string, err error) error {
-	field, found := "", err.Error()
+// templateProblem is what is wrong with the template of a file, or with one in it; path is where
+// that one is.
+func templateProblem(file, path string, err error) error {
+	field, found := path, err.Error()
 	if what, ok := err.(*template.Error); ok { //nolint:errorlint // package template returns it as it is
-		field, found = what.Path, what.Message
+		field, found = within(path, what.Path), what.Message
 	}
 	return yamlfile.Problems{{File: file, Field: field, Expected: "a template that is valid", Found: found}}
 }
 
-// expand adds the resources of a template, and of those in it.
-func (p *Plan) expand(file string, t *template.Template, scope string, parameters *template.Object, path string) error {
-	segments := strings.Split(scope, "/")
+// within is the place of what is at path in the template that is at outer.
+func within(outer, path string) string { return strings.Trim(outer+"."+path, ".") }
+
+// moment is when a resource is deployed, or when all of a nested deployment has been.
+type moment struct{ after []*moment }
+
+// before returns what has come to its end when the moment comes.
+func (m *moment) before() map[*moment]bool {
+	passed, next := map[*moment]bool{}, slices.Clone(m.after)
+	for len(next) > 0 {
+		last := next[len(next)-1]
+		next = next[:len(next)-1]
+		if !passed[last] {
+			passed[last] = true
+			next = append(next, last.after...)
+		}
+	}
+	return passed
+}
+
+// nested is where in a file a template is, and where and when it is deployed.
+type nested struct {
+	file, path, scope string
+	at                *moment
+}
+
+// deployment is what the functions of the template say about where it is deployed.
+func (n nested) deployment(parameters *template.Object) (template.Deployment, error) {
+	segments := strings.Split(n.scope, "/")
+	if len(segments) < 3 || !strings.EqualFold(segments[1], "subscriptions") {
+		return template.Deployment{}, yamlfile.Problems{{File: n.file, Field: within(n.path, "scope"), Expected: "a subscription or a resource group", Found: cmp.Or(n.scope, "/, the tenant"), Fix: "name a plan without it; federated credentials of managed identities are in resource groups"}}
+	}
 	d := template.Deployment{
-		Scope: scope, Parameters: parameters, Now: time.Unix(0, 0), NewGUID: uuid.NewString, Assume: true,
+		Scope: n.scope, Parameters: parameters, Now: time.Unix(0, 0), NewGUID: uuid.NewString, Assume: true,
 		Environment: template.NewObject("name", "AzureCloud"), Tenant: template.NewObject("tenantId", "TENANT-ID"), Self: template.NewObject("name", "deployment", "location", "westeurope"),
 		Subscription: template.NewObject("id", "/subscriptions/"+segments[2], "subscriptionId", segments[2], "tenantId", "TENANT-ID", "displayName", "SUBSCRIPTION"),
 	}
 	if len(segments) > 4 {
-		d.Group = template.NewObject("id", scope, "name", segments[4], "location", "westeurope", "tags", template.NewObject())
+		d.Group = template.NewObject("id", n.scope, "name", segments[4], "location", "westeurope", "tags", template.NewObject())
+	}
+	return d, nil
+}
+
+// expand adds the resources of a template, and of those in it. It returns the moments after which
+// each has been deployed: what depends on a nested deployment comes after all that is in it.
+func (p *Plan) expand(n nested, t *template.Template, parameters *template.Object) ([]*moment, error) {
+	d, err := n.deployment(parameters)
+	if err != nil {
+		return nil, err
 	}
 	plan, err := t.Expand(d)
 	if err != nil {
-		return templateProblem(file, err)
+		return nil, templateProblem(n.file, n.path, err)
 	}
-	for _, r := range plan.Resources {
+	ends := map[*template.Resource]*moment{}
+	for _, r := range plan.Resources { // each after those that it depends on
+		at := &moment{after: []*moment{n.at}}
+		for _, o := range r.DependsOn {
+			at.after = append(at.after, ends[o])
+		}
+		ends[r] = at
 		if r.Skipped || r.Existing {
 			continue
 		}
 		body, err := plan.Definition(r, none{}, true)
 		if err != nil {
-			return templateProblem(file, err)
+			return nil, templateProblem(n.file, n.path, err)
 		}
-		place := file + ": " + strings.TrimPrefix(path+"."+r.Path, ".")
+		path := within(n.path, r.Path)
 		if strings.EqualFold(r.Type, "Microsoft.Resources/deployments") {
-			root := body.Object("properties").Object("template")
-			if root == nil {
-				return templateProblem(file, &template.Error{Path: r.Path, Message: "A deployment without a template of its own cannot be read."})
-			}
-			inner, err := template.New(root)
-			if err == nil {
-				err = p.expand(file, inner, r.ID[:strings.Index(strings.ToLower(r.ID), "/providers/microsoft.resources/")], body.Object("properties").Object("parameters"), r.Path)
-			}
+			inner, err := p.expandNested(nested{n.file, path, r.ID[:len(r.ID)-len("/providers/"+r.Type+"/"+r.Name)], at}, body)
 			if err != nil {
-				return err
+				return nil, err
 			}
+			ends[r] = &moment{after: append(inner, at)}
 			continue
 		}
-		after := []string{}
-		for _, o := range r.DependsOn {
-			after = append(after, strings.ToLower(o.ID))
-		}
-		p.armResource(r.ID, place, body, false, after)
+		p.armResource(r.ID, n.file+": "+path, body, false, at)
 	}
-	return nil
+	return slices.Collect(maps.Values(ends)), nil
+}
+
+// expandNested adds the resources of a deployment in a template.
+func (p *Plan) expandNested(n nested, body *template.Object) ([]*moment, error) {
+	root := body.Object("properties").Object("template")
+	if root == nil {
+		return nil, templateProblem(n.file, n.path, &template.Error{Message: "A deployment without a template of its own cannot be read."})
+	}
+	t, err := template.New(root)
+	if err != nil {
+		return nil, templateProblem(n.file, n.path, err)
+	}
+	return p.expand(n, t, body.Object("properties").Object("parameters"))
 }
 
 // none is where nothing exists.
@@ -159,9 +217,9 @@ func (none) Get(string, string) (*template.Object, error) { return nil, nil }
 // List implements template.Live.
 func (none) List(string, string, string, any) (any, error) { return nil, nil }
 
-// armResource adds a resource of Resource Manager, if it is about identities. after is what is made
-// before it, in lower case; nil if that is not known.
-func (p *Plan) armResource(id, place string, body *template.Object, deleted bool, after []string) {
+// armResource adds a resource of Resource Manager, if it is about identities. at is when it is
+// deployed; nil if that is not known.
+func (p *Plan) armResource(id, place string, body *template.Object, deleted bool, at *moment) {
 	properties := body.Object("properties")
 	lower := strings.ToLower(id)
 	name := id[strings.LastIndexByte(id, '/')+1:]
@@ -177,7 +235,7 @@ func (p *Plan) armResource(id, place string, body *template.Object, deleted bool
 		}
 	case owner == "":
 	case strings.Contains(lower, "/federatedidentitycredentials/"):
-		c := &plannedCredential{key: lower, place: place, owner: owner, deleted: deleted, after: after, made: directory.FederatedCredential{Name: name, Issuer: properties.Text("issuer"), Subject: properties.Text("subject")}}
+		c := &plannedCredential{place: place, owner: owner, deleted: deleted, at: at, made: directory.FederatedCredential{Name: name, Issuer: properties.Text("issuer"), Subject: properties.Text("subject")}}
 		if list := properties.List("audiences"); len(list) > 0 {
 			c.made.Audience, _ = list[0].(string)
 		}

@@ -167,11 +167,9 @@ func (c *check) unknown(w Workload) Finding {
 		}
 	}
 	f.Fix = cmp.Or(f.Fix, yamlfile.DidYouMean(w.ClientID, ids))
-	for _, h := range c.directory.deleted {
-		if strings.EqualFold(h.ClientID, w.ClientID) {
-			f.Kind, f.Text, f.Fix = Deleted, "the plan deletes "+h.String()+", whose client id it uses", "keep the identity, or give the workload another one first"
-			return f
-		}
+	if h := c.deleted(w.ClientID); h != nil {
+		f.Kind, f.Text, f.Fix = Deleted, "the plan deletes "+h.String()+", whose client id it uses", "keep the identity, or give the workload another one first"
+		return f
 	}
 	switch {
 	case c.directory.Lab:
@@ -181,6 +179,16 @@ func (c *check) unknown(w Workload) Finding {
 		f.Command = "az ad sp show --id " + w.ClientID
 	}
 	return f
+}
+
+// deleted is the identity with a client id that a plan deletes or replaces; nil if it does not.
+func (c *check) deleted(clientID string) *Holder {
+	for _, h := range c.directory.deleted {
+		if strings.EqualFold(h.ClientID, clientID) {
+			return h
+		}
+	}
+	return nil
 }
 
 // The codes with which a workload would fail.

@@ -32,11 +32,11 @@ type plannedIdentity struct {
 
 // plannedCredential is a federated credential. What is known only when it is made is in unknown.
 type plannedCredential struct {
-	key, place, owner string // owner is the key of its identity; "" if the plan does not tell
-	made              directory.FederatedCredential
-	unknown           []string // issuer, subject or audience
-	deleted           bool
-	after             []string // keys of what is made before it
+	place, owner string // owner is the key of its identity; "" if the plan does not tell
+	made         directory.FederatedCredential
+	unknown      []string // issuer, subject or audience
+	deleted      bool
+	at           *moment // when the deployment of a template makes it; nil if it is not of one
 }
 
 // plannedAssignment is an assignment of a role.
@@ -102,6 +102,9 @@ func (d *Directory) Apply(p *Plan) {
 	alone := len(d.Holders) == 0
 	d.plan = p
 	owners := map[string]*Holder{}
+	// What is replaced is deleted and made. Whatever the order in the plan, what is made remains.
+	slices.SortStableFunc(p.identities, func(a, b *plannedIdentity) int { return deletedFirst(a.deleted, b.deleted) })
+	slices.SortStableFunc(p.credentials, func(a, b *plannedCredential) int { return deletedFirst(a.deleted, b.deleted) })
 	for _, i := range p.identities {
 		h := d.same(i)
 		switch {
@@ -111,7 +114,6 @@ func (d *Directory) Apply(p *Plan) {
 				h = &i.holder
 			}
 			d.deleted = append(d.deleted, h)
-			continue
 		case h == nil:
 			h = &i.holder
 			h.Place, h.Known = i.place, alone || h.ClientID == ""
@@ -122,7 +124,7 @@ func (d *Directory) Apply(p *Plan) {
 	for _, c := range p.credentials {
 		h := owners[c.owner]
 		if h == nil {
-			if h = d.ofResource(c.owner); h == nil {
+			if h = cmp.Or(d.ofResource(c.owner), d.ofObject(c.owner)); h == nil {
 				h = &Holder{Name: cmp.Or(c.owner, "an identity that the plan does not name"), Place: c.place, Known: true}
 				if strings.Contains(c.owner, identityPath) {
 					h.ResourceID, h.Name = c.owner, c.owner[strings.LastIndexByte(c.owner, '/')+1:]
@@ -139,7 +141,16 @@ func (d *Directory) Apply(p *Plan) {
 	for _, a := range p.assignments {
 		p.principal(d, a)
 	}
-	p.concurrent()
+}
+
+func deletedFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 // same is the holder of the directory that the plan means.
@@ -168,6 +179,17 @@ func (d *Directory) ofResource(id string) *Holder {
 		}
 	}
 	return named
+}
+
+// ofObject is the application with an object id, which is written alone or as /applications/ID.
+func (d *Directory) ofObject(id string) *Holder {
+	id = id[strings.LastIndexByte(id, '/')+1:]
+	for _, h := range d.Holders {
+		if id != "" && slices.ContainsFunc(h.ObjectIDs, func(o string) bool { return strings.EqualFold(o, id) }) {
+			return h
+		}
+	}
+	return nil
 }
 
 func (h *Holder) apply(c *plannedCredential) {
@@ -227,43 +249,30 @@ func (p *Plan) principal(d *Directory, a *plannedAssignment) {
 }
 
 // concurrent finds federated credentials of one identity that a template has written at the same
-// time, which Azure refuses. Terraform's provider writes them one after the other.
-func (p *Plan) concurrent() {
-	byKey := map[string]*plannedCredential{}
-	for _, c := range p.credentials {
-		byKey[c.key] = c
-	}
-	var before func(c, o *plannedCredential, seen map[*plannedCredential]bool) bool
-	before = func(c, o *plannedCredential, seen map[*plannedCredential]bool) bool {
-		return slices.ContainsFunc(c.after, func(key string) bool {
-			d := byKey[key]
-			if d == nil || seen[d] {
-				return false
+// time, which Azure refuses. Terraform's provider writes them one after the other. Each of made is
+// behind those that are made before it.
+func (p *Plan) concurrent(made []*plannedCredential) {
+	of := map[string][]*plannedCredential{}
+	for _, c := range made {
+		if earlier := of[c.owner]; len(earlier) > 0 {
+			before := c.at.before()
+			if n := slices.IndexFunc(earlier, func(o *plannedCredential) bool { return !before[o.at] }); n >= 0 {
+				p.findings = append(p.findings, Identity{Name: c.place, Findings: []Finding{{
+					Severity: Error, Kind: Concurrent, Text: fmt.Sprintf("it is written at the same time as %s, of the same managed identity: Azure refuses one of them with 409 ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity", earlier[n].place),
+					Fix: "let one depend on the other (dependsOn), or write @batchSize(1) above the loop",
+				}}})
 			}
-			seen[d] = true
-			return d == o || before(d, o, seen)
-		})
-	}
-	ordered := func(c, o *plannedCredential) bool {
-		return before(c, o, map[*plannedCredential]bool{}) || before(o, c, map[*plannedCredential]bool{})
-	}
-	for i, c := range p.credentials {
-		for _, o := range p.credentials[:i] {
-			if c.after == nil || o.after == nil || c.owner != o.owner || ordered(c, o) {
-				continue
-			}
-			p.findings = append(p.findings, Identity{Name: c.place, Findings: []Finding{{
-				Severity: Error, Kind: Concurrent, Text: fmt.Sprintf("it is written at the same time as %s, of the same managed identity: Azure refuses one of them with 409 ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity", o.place),
-				Fix: "let one depend on the other (dependsOn), or write @batchSize(1) above the loop",
-			}}})
-			break
 		}
+		of[c.owner] = append(of[c.owner], c)
 	}
 }
 
 // madeByPlan looks among the identities that the plan makes, whose client ids are not known, for one
 // that trusts a workload, or nearly does.
 func (c *check) madeByPlan(w Workload, v *Verdict) bool {
+	if c.deleted(w.ClientID) != nil { // what is made will have another client id
+		return false
+	}
 	var near *journal.Nearest
 	var of, nearOf *Holder
 	for _, issuer := range c.issuersOf(w) {

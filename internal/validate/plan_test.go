@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/internal/workload"
 )
 
@@ -39,6 +41,49 @@ func changed(address, kind, actions, after string) string {
 		before, after = after, "null"
 	}
 	return fmt.Sprintf(`{"address": %q, "mode": "managed", "type": %q, "change": {"actions": [%q], "before": %s, "after": %s, "after_unknown": {"id": true}}}`, address, kind, actions, before, after)
+}
+
+// replaced is a change that deletes and creates, in the order of create_before_destroy.
+func replaced(address, kind, before, after string) string {
+	return fmt.Sprintf(`{"address": %q, "mode": "managed", "type": %q, "change": {"actions": ["create", "delete"], "before": %s, "after": %s, "after_unknown": {"id": true}}}`, address, kind, before, after)
+}
+
+// credentialOf are the values of a federated credential of an identity that exists.
+func credentialOf(id string) string {
+	return strings.Replace(credentialValues("system:serviceaccount:shop:web-sa"), "{", fmt.Sprintf(`{"parent_id": %q, `, id), 1)
+}
+
+const templateSchema = `"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0"`
+
+// deploymentOf is a template in a template.
+func deploymentOf(name, more string, resources ...string) string {
+	return fmt.Sprintf(`{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": %q, %s "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"}, "template": {%s, "resources": [%s]}}}`, name, more, templateSchema, strings.Join(resources, ","))
+}
+
+func templated(name, subject, more string) string {
+	return fmt.Sprintf(`{"type": "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials", "apiVersion": "2023-01-31", "name": %q, %s "properties": {"issuer": %q, "subject": %q, "audiences": ["api://AzureADTokenExchange"]}}`, name, more, planIssuer, subject)
+}
+
+const templatedIdentity = `{"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "web"}`
+
+// nestedTemplates have a federated credential each, of the same identity. second says on what the
+// second depends.
+func nestedTemplates(second string) string {
+	return fmt.Sprintf(`{%s, "resources": [%s]}`, templateSchema, strings.Join([]string{
+		templatedIdentity,
+		deploymentOf("first", "", deploymentOf("inner", "", templated("web/cluster", "system:serviceaccount:shop:web-sa", ""))),
+		deploymentOf("second", second, templated("web/second", "repo:a/b:ref:refs/heads/main", "")),
+	}, ","))
+}
+
+// between has a script that depends on a federated credential. second says on what another depends.
+func between(second string) string {
+	return fmt.Sprintf(`{%s, "resources": [%s]}`, templateSchema, strings.Join([]string{
+		templatedIdentity,
+		templated("web/cluster", "system:serviceaccount:shop:web-sa", ""),
+		`{"type": "Microsoft.Resources/deploymentScripts", "apiVersion": "2023-08-01", "name": "script", "dependsOn": ["web/cluster"], "properties": {}}`,
+		templated("web/second", "repo:a/b:ref:refs/heads/main", second),
+	}, ","))
 }
 
 func credentialValues(subject string) string {
@@ -86,6 +131,15 @@ func TestPlans(t *testing.T) {
 			{"resourceId": %q, "changeType": "Modify", "before": {"properties": {"issuer": %q, "subject": "system:serviceaccount:shop:web-sa", "audiences": ["api://AzureADTokenExchange"]}}, "after": {"properties": {"subject": "system:serviceaccount:shop:other-sa"}}}]}}`, planID, planClient, planID+"/federatedIdentityCredentials/cluster", planIssuer), "",
 			[]string{"error subject: no federated credential of managed identity web trusts", "warning orphan: shop:other-sa"}},
 
+		"replaced, so that its client id goes": {terraformOutput(replaced("azurerm_user_assigned_identity.web", identity, fmt.Sprintf(`{"name": "web", "id": %q, "client_id": %q}`, planID, planClient), `{"name": "web"}`),
+			replaced("azurerm_federated_identity_credential.web", credential, credentialOf(planID), credentialValues("system:serviceaccount:shop:web-sa"))), "",
+			[]string{"error deleted: the plan deletes managed identity web"}},
+
+		"templates in a template, one after the other":       {nestedTemplates(`"dependsOn": ["first"],`), "", []string{"✓ cluster", "warning known after apply"}},
+		"templates in a template, at the same time":          {nestedTemplates(""), "", []string{"✓ cluster", "warning known after apply", "error concurrent writes: at the same time as plan.json: resources[1].resources[0].resources[0]"}},
+		"a template with another resource between the two":   {between(`"dependsOn": ["script"],`), "", []string{"✓ cluster", "warning known after apply"}},
+		"a template with another resource before the second": {between(""), "", []string{"✓ cluster", "warning known after apply", "error concurrent writes"}},
+
 		"a template":                        {template(""), fmt.Sprintf(`{"parameters": {"issuer": {"value": %q}}}`, planIssuer), []string{"✓ cluster", "warning known after apply: managed identity web is made by the plan (plan.json: resources[0])"}},
 		"a template without its parameters": {template(""), "", []string{"warning known after apply: plan.json: resources[1] is not known in full before it is made (issuer)", "warning known after apply"}},
 		"a template that writes at the same time": {template(`, {"type": "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials", "apiVersion": "2023-01-31", "name": "web/second", "properties": {"issuer": "https://other.example/", "subject": "repo:a/b:ref:refs/heads/main", "audiences": ["api://AzureADTokenExchange"]}, "dependsOn": ["[resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', 'web')]"]}`), fmt.Sprintf(`{"issuer": {"value": %q}}`, planIssuer),
@@ -120,6 +174,64 @@ func TestPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkReport(t, report, row.want)
+		})
+	}
+}
+
+// What a plan does to a directory that has the identities.
+func TestPlansOfWhatExists(t *testing.T) {
+	const identity, credential, application = "azurerm_user_assigned_identity", "azurerm_federated_identity_credential", "azuread_application_federated_identity_credential"
+	const objectID = "0fc1f1f0-6c0e-4b86-8c5a-0b2f4d1f9c11"
+	exists := fmt.Sprintf(`{"name": "web", "id": %q, "client_id": %q}`, planID, planClient)
+	forgotten := func(address, kind, before string) string {
+		return fmt.Sprintf(`{"address": %q, "mode": "managed", "type": %q, "change": {"actions": ["forget"], "before": %s, "after": null, "after_unknown": {}}}`, address, kind, before)
+	}
+	other := strings.NewReplacer(`"cluster"`, `"other"`, "web-sa", "other-sa").Replace(credentialOf(planID))
+	ofApplication := func(owner string) string {
+		return changed("azuread_application_federated_identity_credential.a", application, "create", strings.NewReplacer("{", owner, `"audience"`, `"audiences"`).Replace(credentialValues("system:serviceaccount:shop:app-sa")))
+	}
+	for name, row := range map[string]struct {
+		plan    string
+		holders []string // in the end, with their federated credentials
+	}{
+		"a federated credential is replaced": {terraformOutput(changed("azurerm_user_assigned_identity.web", identity, "no-op", exists), replaced("azurerm_federated_identity_credential.web", credential, credentialOf(planID), other)),
+			[]string{"web: other", "app: "}},
+		"a federated credential is left to somebody else": {terraformOutput(forgotten("azurerm_federated_identity_credential.web", credential, credentialOf(planID))),
+			[]string{"web: cluster", "app: "}},
+		"an identity is left to somebody else": {terraformOutput(forgotten("azurerm_user_assigned_identity.web", identity, exists)),
+			[]string{"web: cluster", "app: "}},
+		"an identity is deleted with its trust": {terraformOutput(changed("azurerm_federated_identity_credential.web", credential, "delete", credentialOf(planID)), changed("azurerm_user_assigned_identity.web", identity, "delete", exists)),
+			[]string{"app: "}},
+		"an identity is replaced, and what it was is deleted last": {terraformOutput(changed("azurerm_user_assigned_identity.web", identity, "create", `{"name": "web"}`), changed("azurerm_federated_identity_credential.web", credential, "create", credentialValues("s")), changed("azurerm_user_assigned_identity.web", identity, "delete", exists)),
+			[]string{"app: ", "web: cluster"}},
+		"an application of elsewhere":                          {terraformOutput(ofApplication(`{"application_id": "/applications/` + objectID + `", `)), []string{"web: cluster", "app: cluster"}},
+		"an application of elsewhere, as in azuread 2":         {terraformOutput(ofApplication(`{"application_object_id": "` + objectID + `", `)), []string{"web: cluster", "app: cluster"}},
+		"an application that no file has is one that is named": {terraformOutput(ofApplication(`{"application_id": "/applications/1fc1f1f0-6c0e-4b86-8c5a-0b2f4d1f9c11", `)), []string{"web: cluster", "app: ", "/applications/1fc1f1f0-6c0e-4b86-8c5a-0b2f4d1f9c11: cluster"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Plan{}
+			if err := p.read("plan.json", []byte(row.plan), ""); err != nil {
+				t.Fatal(err)
+			}
+			d := &Directory{Holders: []*Holder{
+				{Name: "web", ClientID: planClient, ResourceID: planID, Known: true, Credentials: []directory.FederatedCredential{{Name: "cluster", Issuer: planIssuer, Subject: "system:serviceaccount:shop:web-sa", Audience: "api://AzureADTokenExchange"}}},
+				{Name: "app", ClientID: "c96d264b-7053-4465-a4a7-32be5b0fec49", ObjectIDs: []string{objectID}, Known: true},
+			}}
+			d.Apply(p)
+			var got []string
+			for _, h := range d.Holders {
+				var names []string
+				for _, c := range h.Credentials {
+					names = append(names, c.Name)
+				}
+				if len(h.unsettled) > 0 {
+					t.Errorf("of %s it is not known what it trusts: %v", h.Name, h.unsettled[0].unknown)
+				}
+				got = append(got, h.Name+": "+strings.Join(names, ", "))
+			}
+			if !slices.Equal(got, row.holders) {
+				t.Errorf("got\n%q, want\n%q", got, row.holders)
+			}
 		})
 	}
 }
@@ -167,6 +279,10 @@ func TestPlansThatCannotBeRead(t *testing.T) {
 		`{"status": "Failed", "changes": []}`: "status: expected Succeeded, found Failed",
 		`{"changes": [{"resourceId": "` + planID + `", "changeType": "Create"}]}`:                                                                                                 "changes[0].after: expected the resource as it would be",
 		`{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[nope()]"}]}`: "resources[0].name: expected a template that is valid, found Deployment template validation failed: 'The template resource '[nope()]'",
+		inTenant(`"scope": "/",`): "resources[0].resources[0].scope: expected a subscription or a resource group, found /, the tenant",
+		inTenant(`"scope": "/providers/Microsoft.Management/managementGroups/m",`):                                                                                       "found /providers/Microsoft.Management/managementGroups/m",
+		fmt.Sprintf(`{%s, "resources": [%s]}`, templateSchema, deploymentOf("a", "", deploymentOf("b", "", `{"type": "A.B/c", "apiVersion": "1", "name": "[nope()]"}`))): "resources[0].resources[0].resources[0].name: expected a template",
+		fmt.Sprintf(`{%s, "resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "properties": {}}]}`, templateSchema):       "resources[0]: expected a template that is valid, found A deployment without",
 	} {
 		file := filepath.Join(t.TempDir(), "plan.json")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -178,11 +294,18 @@ func TestPlansThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// inTenant is a template in a template that is deployed elsewhere.
+func inTenant(scope string) string {
+	return fmt.Sprintf(`{%s, "resources": [%s]}`, templateSchema, deploymentOf("outer", "", deploymentOf("x", scope, templatedIdentity)))
+}
+
 // FuzzPlan looks for plans that panic, or that do not end.
 func FuzzPlan(f *testing.F) {
 	f.Add(terraformOutput(changed("module.a[\"x.y\"].azurerm_federated_identity_credential.this[0]", "azurerm_federated_identity_credential", "create", credentialValues("s"))))
 	f.Add(`{"changes": [{"resourceId": "` + planID + `", "changeType": "Delete", "before": {}}]}`)
 	f.Add(strings.Replace(armTemplate, "MORE", "", 1))
+	f.Add(inTenant(`"scope": "/",`))
+	f.Add(nestedTemplates(`"dependsOn": ["first"],`))
 	f.Fuzz(func(_ *testing.T, text string) {
 		p := &Plan{}
 		if p.read("plan.json", []byte(text), "") != nil {

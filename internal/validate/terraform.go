@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -37,13 +36,23 @@ type terraformPlan struct {
 // maxFollowed bounds how many references are followed: those of a plan that Terraform made are few.
 const maxFollowed = 100_000
 
-// add takes one resource as it would be, or as it was if it is deleted.
+// add takes one resource as it would be. One that is replaced is deleted, too: what is known only
+// after apply, such as a client id, is not that of before. One that is forgotten stays as it is.
 func (t terraformPlan) add(change *template.Object) {
-	actions := change.Object("change").List("actions")
-	deleted := len(actions) == 1 && actions[0] == "delete"
-	values := change.Object("change").Object("after")
-	if deleted {
-		values = change.Object("change").Object("before")
+	o := change.Object("change")
+	actions, before := o.List("actions"), o.Object("before")
+	if slices.Contains(actions, any("delete")) {
+		t.addValues(change, before, true)
+	}
+	if slices.Contains(actions, any("forget")) {
+		t.addValues(change, before, false)
+	}
+	t.addValues(change, o.Object("after"), false)
+}
+
+func (t terraformPlan) addValues(change, values *template.Object, deleted bool) {
+	if values == nil {
+		return
 	}
 	address := change.Text("address")
 	switch change.Text("type") {
@@ -91,7 +100,7 @@ func (t terraformPlan) credential(change, values *template.Object, deleted bool,
 	if name == "" {
 		name = values.Text("display_name")
 	}
-	c := &plannedCredential{key: strings.ToLower(change.Text("address")), place: change.Text("address"), deleted: deleted, made: directory.FederatedCredential{Name: name, Issuer: values.Text("issuer"), Subject: values.Text("subject")}}
+	c := &plannedCredential{place: change.Text("address"), deleted: deleted, made: directory.FederatedCredential{Name: name, Issuer: values.Text("issuer"), Subject: values.Text("subject")}}
 	if list := values.List(audience); len(list) > 0 {
 		c.made.Audience, _ = list[0].(string)
 	}
@@ -144,7 +153,7 @@ func (t terraformPlan) byID(id string) string {
 	return ""
 }
 
-// place is an address in parts: the modules, with their keys, the resource without and the key.
+// split returns an address in parts: the modules, with their keys, the resource without and the key.
 func split(address string) (modules []string, resource, key string) {
 	var parts []string
 	from, depth, quoted := 0, 0, false
@@ -241,7 +250,7 @@ func (t terraformPlan) instance(of, reference string) string {
 		if reference == i || strings.HasPrefix(reference, i+".") {
 			return strings.ToLower(i)
 		}
-		if reference != bare && !strings.HasPrefix(reference, bare+".") && !strings.HasPrefix(reference, bare+"[") && bare != fmt.Sprintf("%s%s", "", reference) {
+		if reference != bare && !strings.HasPrefix(reference, bare+".") && !strings.HasPrefix(reference, bare+"[") {
 			continue
 		}
 		if itsKey == key && key != "" {
