@@ -112,7 +112,9 @@ func (s settings) serve(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Println("token ", w.Env.TokenFile)
+		if w.Env.TokenFile != "" {
+			fmt.Println("token ", w.Env.TokenFile)
+		}
 	}
 	if err := started.Emulator().Faults().CheckNames(); err != nil {
 		return err

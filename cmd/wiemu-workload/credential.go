@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -107,6 +111,31 @@ var assertions = map[string]func() (assertion, error){
 			return token.Token, err
 		}, err
 	},
+	// Asks for a token of the job of GitHub Actions that the program is in.
+	"github": func() (assertion, error) { return askForJobToken, nil },
+}
+
+// askForJobToken asks as GitHub's toolkit and Terraform's azurerm do.
+// Source: actions/toolkit, packages/core/src/oidc-utils.ts.
+func askForJobToken(ctx context.Context) (string, error) {
+	at := os.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") + "&audience=" + url.QueryEscape("api://AzureADTokenExchange")
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Authorization", "Bearer "+os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }() // it has been read
+	var answer struct {
+		Value string `json:"value"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Value == "" {
+		return "", fmt.Errorf("the job's token: %s: expected JSON with a value: %w", response.Status, err)
+	}
+	return answer.Value, nil
 }
 
 func readTokenFile(context.Context) (string, error) {

@@ -87,8 +87,9 @@ Options, between the command and its arguments:
                       imds (HTTP to the machine's metadata service)
   --assertion HOW     what assertion, msal and post present: file (the token file, read
                       each time it is needed, the default), once (the token file, read at
-                      the start), hourly (read when the last time was an hour ago), or
-                      managed (a token of the machine's managed identity)
+                      the start), hourly (read when the last time was an hour ago),
+                      managed (a token of the machine's managed identity), or github
+                      (that of a job of GitHub Actions)
   --authority URL     msal, post: the tenant's URL (default: AZURE_AUTHORITY_HOST and
                       AZURE_TENANT_ID put together)
   --keep-token        get an access token once and use it for good

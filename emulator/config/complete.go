@@ -126,6 +126,7 @@ func (c *Config) completeIssuers(p *problems) {
 		c.Issuers = append([]Issuer{{Name: "local"}}, c.Issuers...)
 		added = 1
 	}
+	c.hostGitHub()
 	for n := range c.Issuers {
 		if i := &c.Issuers[n]; i.URL == "" && !i.External { // the shape of an AKS issuer, with its trailing slash
 			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, tenants.StableID("issuer", i.Name))
@@ -233,7 +234,11 @@ func (c *Config) completeWorkloads(p *problems) {
 	c.Workloads = slices.Clone(c.Workloads)
 	for n := range c.Workloads {
 		w, at := &c.Workloads[n], fmt.Sprintf("workloads[%d]", n)
-		w.check(p, at)
+		if w.GitHubJob != (GitHubJob{}) {
+			c.completeGitHubJob(p, at, w)
+		} else {
+			w.check(p, at)
+		}
 		p.guid(at+".clientId", &w.ClientID)
 		c.completeTenant(p, at+".tenant", &w.Tenant)
 		w.Name = cmp.Or(w.Name, w.ServiceAccount)

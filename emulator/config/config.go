@@ -356,17 +356,19 @@ type RoleAssignment struct {
 
 // Workload is a service account and the client id that it uses.
 type Workload struct {
-	// Name is how the command line calls the workload. Default: the service account's name.
+	// Name is how the command line calls the workload. Default: the name of the service account or of the repository.
 	Name string `yaml:"name,omitempty" json:"name,omitempty"`
-	// Namespace is the Kubernetes namespace.
-	Namespace string `yaml:"namespace" json:"namespace"`
-	// ServiceAccount is the Kubernetes service account.
-	ServiceAccount string `yaml:"serviceAccount" json:"serviceAccount"`
+	// Namespace is the Kubernetes namespace. A job of GitHub Actions has none.
+	Namespace string `yaml:"namespace,omitempty" json:"namespace,omitempty"`
+	// ServiceAccount is the Kubernetes service account. A job of GitHub Actions has none.
+	ServiceAccount string `yaml:"serviceAccount,omitempty" json:"serviceAccount,omitempty"`
+	// GitHubJob says that it is a job of GitHub Actions instead of a pod: it asks for its token, as the job would. Default: it is a pod.
+	GitHubJob GitHubJob `yaml:"githubJob,omitempty" json:"githubJob,omitzero"`
 	// ClientID is the client id of an application or managed identity.
 	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
 	// Tenant is the id or a domain of the tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
-	// Issuer is the name of an issuer that wiemu hosts. Default: the first.
+	// Issuer is the name of an issuer that wiemu hosts. Default: the first; of a job of GitHub Actions that at https://token.actions.githubusercontent.com, which is added if it is missing, named github.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Audience is what its token is for. Default: api://AzureADTokenExchange.
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`

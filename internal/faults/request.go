@@ -95,8 +95,13 @@ func readToken(raw string) (header jwtHeader, claims jwtClaims) {
 	return header, claims
 }
 
-// workloadOf is the namespace/name of a service account's subject.
+// workloadOf is the namespace/name of a service account's subject, and the repository of a job
+// of GitHub Actions.
 func workloadOf(subject string) string {
+	if job, ok := strings.CutPrefix(subject, "repo:"); ok {
+		repository, _, _ := strings.Cut(job, ":")
+		return repository
+	}
 	rest, ok := strings.CutPrefix(subject, azwi.SubjectPrefix)
 	if !ok {
 		return ""

@@ -30,13 +30,36 @@ type configuration struct {
 	SigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
 }
 
+// githubConfiguration is the discovery document of GitHub Actions.
+// Source: token.actions.githubusercontent.com, as people print it; the claims are those of
+// package githubjob.
+type githubConfiguration struct {
+	Issuer        string   `json:"issuer"`
+	JWKSURI       string   `json:"jwks_uri"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	ResponseTypes []string `json:"response_types_supported"`
+	Claims        []string `json:"claims_supported"`
+	SigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
+	Scopes        []string `json:"scopes_supported"`
+}
+
+// githubKeysPath is where GitHub Actions has its keys.
+const githubKeysPath = "/.well-known/jwks"
+
+func (i *Issuer) keysPath() string {
+	if i.opts.GitHub {
+		return githubKeysPath
+	}
+	return keysPath
+}
+
 // Discovery answers anonymous GET and HEAD requests for the discovery document
 // and the JWKS below the path of the issuer's URL. Matching ignores case and
 // doubled slashes: clients append to an issuer that ends in a slash.
 func (i *Issuer) Discovery() http.Handler {
 	serve := map[string]http.HandlerFunc{
 		i.path + configurationPath: i.serveConfiguration,
-		i.path + keysPath:          i.serveKeys,
+		i.path + i.keysPath():      i.serveKeys,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := httppath.Original(r)
@@ -58,11 +81,24 @@ func (i *Issuer) Discovery() http.Handler {
 
 // Publishes reports whether Discovery answers at a path, which may be in any case.
 func (i *Issuer) Publishes(path string) bool {
-	return strings.EqualFold(path, i.path+configurationPath) || strings.EqualFold(path, i.path+keysPath)
+	return strings.EqualFold(path, i.path+configurationPath) || strings.EqualFold(path, i.path+i.keysPath())
 }
 
 // Kubernetes: pkg/routes/openidmetadata.go
 func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
+	if i.opts.GitHub {
+		i.publish(w, "application/json", githubConfiguration{
+			Issuer: i.url, JWKSURI: strings.TrimRight(i.url, "/") + githubKeysPath,
+			SubjectTypes: []string{"public", "pairwise"}, ResponseTypes: []string{"id_token"},
+			Claims: []string{
+				"sub", "aud", "exp", "iat", "iss", "jti", "nbf", "ref", "sha", "repository", "repository_id", "repository_owner", "repository_owner_id",
+				"run_id", "run_number", "run_attempt", "actor", "actor_id", "workflow", "workflow_ref", "workflow_sha", "head_ref", "base_ref", "event_name",
+				"ref_type", "ref_protected", "environment", "job_workflow_ref", "job_workflow_sha", "repository_visibility", "runner_environment",
+			},
+			SigningAlgs: i.algorithms(), Scopes: []string{"openid"},
+		})
+		return
+	}
 	i.publish(w, "application/json", configuration{
 		Issuer:        i.url,
 		JWKSURI:       strings.TrimRight(i.url, "/") + keysPath,

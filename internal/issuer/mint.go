@@ -169,7 +169,7 @@ func (i *Issuer) sign(req TokenRequest, bound Bound) (Token, error) {
 		return Token{}, internalError(fmt.Errorf("failed to generate token: %w", err))
 	}
 	lifetime := time.Duration(req.ExpirationSeconds) * time.Second
-	now, hit := i.mistime(i.clock.Now(), lifetime, bound)
+	now, hit := i.mistime(i.clock.Now(), lifetime, bound.Namespace+"/"+bound.ServiceAccount.Name)
 	issued := now.Truncate(time.Second)
 	expires := issued.Add(lifetime)
 	claims := Claims{
@@ -218,9 +218,9 @@ func (i *Issuer) SignClaims(ctx context.Context, payload []byte) (Token, error) 
 }
 
 // mistime is the time at which a token is minted as a fault has it.
-func (i *Issuer) mistime(now time.Time, lifetime time.Duration, bound Bound) (time.Time, faults.Hit) {
+func (i *Issuer) mistime(now time.Time, lifetime time.Duration, workload string) (time.Time, faults.Hit) {
 	hit, is := i.opts.Faults.Hit(faultkind.AtMint, faults.Subject{
-		Issuer: i.url, IssuerName: i.opts.Name, Workload: bound.Namespace + "/" + bound.ServiceAccount.Name,
+		Issuer: i.url, IssuerName: i.opts.Name, Workload: workload,
 	})
 	switch {
 	case !is:

@@ -31,6 +31,10 @@ type Account struct {
 	Tenant         string // id or domain; "": the first
 	Issuer         string // name; "": the first that is hosted. An external one has its service accounts itself
 	Audience       string // "": api://AzureADTokenExchange
+
+	// Subject is that of something that is in no cluster, for which no service account is made.
+	// If empty, it is the service account's.
+	Subject string
 }
 
 // Trust makes the service account in its cluster and, as the workload's owners
@@ -39,8 +43,10 @@ type Account struct {
 // managed identity by default, unless somebody has removed it. An identity whose federated credentials wiemu.yaml lists keeps
 // exactly those, as does one that code made at run time (OwnTrust), and one that trusts the service account already is left as it is.
 func (l *Lab) Trust(a Account) error {
-	if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
-		return err
+	if a.Subject == "" {
+		if err := kubename.CheckAccount(a.Namespace, a.ServiceAccount); err != nil {
+			return err
+		}
 	}
 	url, hosted, err := l.configuredIssuer(a.Issuer)
 	if err != nil {
@@ -50,14 +56,14 @@ func (l *Lab) Trust(a Account) error {
 	if err != nil {
 		return err
 	}
-	if hosted != nil {
+	if hosted != nil && a.Subject == "" {
 		hosted.PutServiceAccount(a.Namespace, a.ServiceAccount, azwi.Annotations(a.ClientID))
 	}
 	if a.ClientID == "" || l.listsCredentials(a.ClientID) {
 		return nil
 	}
 	a.Name = cmp.Or(a.Name, a.ServiceAccount)
-	subject := azwi.Subject(a.Namespace, a.ServiceAccount)
+	subject := cmp.Or(a.Subject, azwi.Subject(a.Namespace, a.ServiceAccount))
 	credential := directory.FederatedCredential{
 		ID:   tenants.StableID("federated credential", a.ClientID, url, subject),
 		Name: tenants.CredentialName(a.Name), Issuer: url, Subject: subject, Audience: cmp.Or(a.Audience, l.cloud.TokenExchange),

@@ -24,6 +24,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/entra"
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/identitybinding"
@@ -89,6 +90,7 @@ type Lab struct {
 	roles        *roles.Set                  // who may do what to them
 	machines     *managedidentity.Service
 	bindings     *identitybinding.Proxy
+	jobs         *githubjob.Endpoint // nil: no workload is a job of GitHub Actions
 	routes       []hostmux.Route
 	mux          *hostmux.Mux // of routes
 
@@ -242,11 +244,14 @@ func (l *Lab) openKeys(ctx context.Context, opts Options) (err error) {
 const entraRing = clock.Entra
 
 func (l *Lab) openIssuers(context.Context, Options) error {
+	if l.hasJobs("") {
+		l.jobs = githubjob.New(l.journal)
+	}
 	for _, c := range l.config.Issuers {
 		if c.External {
 			continue
 		}
-		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults})
+		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults, GitHub: l.hasJobs(c.Name)})
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", c.Name, err)
 		}
@@ -261,7 +266,7 @@ func (l *Lab) openIssuers(context.Context, Options) error {
 		if config.OfApplication(w.Credential) {
 			trust = l.Register
 		}
-		if err := trust(Account{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name}); err != nil {
+		if err := trust(Account{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name, Subject: subjectOf(w)}); err != nil {
 			return err
 		}
 	}
@@ -339,6 +344,9 @@ func (l *Lab) issuerRoutes() []hostmux.Route {
 	routes = append(routes, hostmux.Route{Hosts: []string{bindingHost}, Handler: bindings})
 	bindings.MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool { return l.bindings.Publishes(httppath.Original(r)) }).Handler(l.bindings.Discovery())
 	byHost := map[string]*mux.Router{bindingHost: bindings}
+	if l.jobs != nil {
+		routes = append(routes, hostmux.Route{Hosts: []string{githubjob.Host}, Handler: withDate(l.clock, l.jobs)})
+	}
 	for _, i := range l.issuers {
 		host := strings.ToLower(i.Host())
 		if byHost[host] == nil {

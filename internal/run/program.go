@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/backend"
 	"github.com/wiemu/wiemu/internal/isolation"
 	"github.com/wiemu/wiemu/internal/lead"
@@ -204,7 +205,7 @@ func (w *wrappers) isolate(env session.PodEnv, o Options) (inside session.PodEnv
 		return env, fmt.Errorf("make a directory for the isolated application: %w", err)
 	}
 	if env.HidesTokenFile() && o.tokenFile == "" { // then the pod has no token volume either
-		env.TokenFile = filepath.Join(w.dir, "none", filepath.Base(env.TokenFile))
+		env.TokenFile = filepath.Join(w.dir, "none", azwi.TokenFile)
 		if err := os.Mkdir(filepath.Dir(env.TokenFile), 0o755); err != nil {
 			return env, fmt.Errorf("make a directory for the isolated application: %w", err)
 		}

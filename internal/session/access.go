@@ -110,6 +110,7 @@ func Variables() []string {
 	var names []string
 	for _, e := range []PodEnv{
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: ca.BundleIn("set", ca.BundleOptions{}), IdentityBinding: &IdentityBindingAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
+		{ClientID: "set", GitHubJob: &JobAccess{Subscription: "set"}},
 		{ClientID: "set", Credential: &Credential{Secret: "set", CertificateFile: "set", Password: "set"}},
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: ca.BundleIn("set", ca.BundleOptions{}), IdentityBinding: &IdentityBindingAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
 	} {

@@ -41,6 +41,9 @@ func (l *Session) Move(w *Workload, name string) error {
 	if err != nil {
 		return fmt.Errorf("move %s/%s: %w", w.Namespace, w.ServiceAccount, err)
 	}
+	if w.Env.GitHubJob != nil {
+		return fmt.Errorf("move %s/%s: expected a pod, found a job of GitHub Actions, which is in no cluster", w.Namespace, w.ServiceAccount)
+	}
 	from := w.Issuer()
 	to.PutServiceAccount(w.Namespace, w.ServiceAccount, azwi.Annotations(w.ClientID))
 	w.settle(to)

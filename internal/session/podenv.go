@@ -55,6 +55,7 @@ type PodEnv struct {
 	Credential      *Credential            `json:"credential,omitempty"` // of a workload that proves who it is with a secret or certificate
 	Machine         *MachineAccess         `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	IdentityBinding *IdentityBindingAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
+	GitHubJob       *JobAccess             `json:"githubJob,omitempty"`  // of a job of GitHub Actions
 
 	withoutProxy bool // see Led
 }
@@ -122,6 +123,8 @@ func (e PodEnv) Environ(base []string) []string {
 		env = process.SetVariables(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
 	switch {
+	case e.GitHubJob != nil:
+		env = process.SetVariables(env, e.GitHubJob.environ(e.ClientID, e.TenantID)...)
 	case e.Credential != nil:
 		env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "AZURE_FEDERATED_TOKEN_FILE=") }) // a pod's own
 		env = process.SetVariables(env, append(e.Credential.environ(), "AZURE_AUTHORITY_HOST="+e.AuthorityHost)...)
@@ -146,7 +149,9 @@ func (e PodEnv) ownIdentity() []string {
 }
 
 // HidesTokenFile reports whether the program gets no token file, because its pod has none.
-func (e PodEnv) HidesTokenFile() bool { return e.NotInjected || e.Credential != nil }
+func (e PodEnv) HidesTokenFile() bool {
+	return e.NotInjected || e.Credential != nil || e.GitHubJob != nil
+}
 
 // Changes returns the variables that Environ sets, whether base has them so
 // already or not, and the names of those of base that it removes, both sorted.

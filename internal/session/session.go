@@ -7,6 +7,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -26,6 +27,7 @@ import (
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/ca"
 	"github.com/wiemu/wiemu/internal/controlapi"
+	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/identitybinding"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/journals"
@@ -189,7 +191,7 @@ type Workload struct {
 	workload.Workload
 	Env      PodEnv
 	options  workload.TokenOptions
-	volume   *projection.Volume
+	volume   *projection.Volume  // nil: it is a job of GitHub Actions
 	mount    *secretsstore.Mount // of key vaults; nil if there is none
 	home     atomic.Pointer[home]
 	emulator *server.Server
@@ -204,7 +206,7 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 	if known, ok := l.workloads[key(d)]; ok {
 		return known, nil
 	}
-	if err := checkAccess(d.TokenOptions, d.ClientID); err != nil {
+	if err := cmp.Or(checkAccess(d.TokenOptions, d.ClientID), checkJob(d)); err != nil {
 		return nil, err
 	}
 	tenant, err := l.emulator.Tenant(d.Tenant)
@@ -220,19 +222,17 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 		return nil, err
 	}
 	admitted := &Workload{Workload: d.Workload, options: d.TokenOptions, emulator: l.emulator}
+	if githubjob.Is(d.GitHubJob) {
+		return l.admitJob(admitted, d, tenant, from)
+	}
 	admitted.settle(from)
 	volume, err := l.project(ctx, admitted, d.TokenOptions)
 	if err != nil {
 		return nil, err
 	}
-	admitted.volume, admitted.Env = volume, PodEnv{
-		ClientID: d.ClientID, TenantID: tenant, TokenFile: volume.Path(), AuthorityHost: l.emulator.Cloud().Authority(),
-		ProxyURL: l.emulator.ProxyURL(), IsolatedProxy: l.emulator.IsolatedAddress(), Drivers: l.emulator.Variables(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
-	}
-	if address := l.emulator.HandoverAddress(); address != "" {
-		admitted.Env.Leading = &Leading{Handover: address, Hosts: l.emulator.LedHosts(), Metadata: l.emulator.MetadataAddress()}
-	}
-	if err := os.MkdirAll(filepath.Join(admitted.Env.ConfigDir, "azure"), 0o700); err != nil {
+	admitted.volume = volume
+	admitted.Env = l.environment(admitted, tenant)
+	if err := l.makeConfigDir(); err != nil {
 		return nil, errors.Join(err, volume.Close())
 	}
 	if err := errors.Join(l.access(admitted, d.TokenOptions), l.prove(ctx, admitted, d.TokenOptions)); err != nil {
@@ -245,8 +245,29 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 	return admitted, nil
 }
 
-func (w *Workload) close() error {
-	err := w.volume.Close()
+// environment is what a workload's program has of every lab.
+func (l *Session) environment(w *Workload, tenant string) PodEnv {
+	env := PodEnv{
+		ClientID: w.ClientID, TenantID: tenant, AuthorityHost: l.emulator.Cloud().Authority(),
+		ProxyURL: l.emulator.ProxyURL(), IsolatedProxy: l.emulator.IsolatedAddress(), Drivers: l.emulator.Variables(), Bundle: l.bundle, ConfigDir: l.path("home"), OpenPorts: l.emulator.OpenPorts(),
+	}
+	if w.volume != nil {
+		env.TokenFile = w.volume.Path()
+	}
+	if address := l.emulator.HandoverAddress(); address != "" {
+		env.Leading = &Leading{Handover: address, Hosts: l.emulator.LedHosts(), Metadata: l.emulator.MetadataAddress()}
+	}
+	return env
+}
+
+func (l *Session) makeConfigDir() error {
+	return os.MkdirAll(filepath.Join(l.path("home"), "azure"), 0o700)
+}
+
+func (w *Workload) close() (err error) {
+	if w.volume != nil {
+		err = w.volume.Close()
+	}
 	if w.mount != nil {
 		err = errors.Join(err, w.mount.Close())
 	}
@@ -314,8 +335,13 @@ func (l *Session) project(ctx context.Context, w *Workload, id workload.TokenOpt
 // would name another identity, and with the workload's own.
 func (w *Workload) Environ(base []string) []string { return w.Injected().Environ(base) }
 
-// Refresh renews the token file now, whatever its age.
-func (w *Workload) Refresh(ctx context.Context) error { return w.volume.Refresh(ctx) }
+// Refresh renews the token file now, whatever its age. A job of GitHub Actions has none.
+func (w *Workload) Refresh(ctx context.Context) error {
+	if w.volume == nil {
+		return nil
+	}
+	return w.volume.Refresh(ctx)
+}
 
 func (l *Session) list(*http.Request) (any, error) {
 	l.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/wiemu/wiemu/internal/azwi"
+	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -32,7 +34,7 @@ type TrustRow struct {
 
 // Trust returns the federated credentials that the workloads need so that each of the issuers is
 // trusted: several while an application moves from one cluster to another. The audience is that of
-// the cloud, TokenExchange of package cloud. Workloads without a client id need none; those that
+// the cloud, TokenExchange of package cloud. Jobs of GitHub Actions have its issuer instead. Workloads without a client id need none; those that
 // share identity and subject share a credential, as Entra ID demands.
 func Trust(workloads []Workload, issuers []string, audience string) []TrustRow {
 	type key struct{ clientID, issuer, subject string }
@@ -44,7 +46,11 @@ func Trust(workloads []Workload, issuers []string, audience string) []TrustRow {
 	rows := []TrustRow{}
 	at, named, used := map[key]int{}, map[name]bool{}, map[use]bool{}
 	for _, w := range workloads {
-		for i, issuer := range issuers {
+		from := issuers
+		if githubjob.Is(w.GitHubJob) {
+			from = []string{githubjob.Issuer}
+		}
+		for i, issuer := range from {
 			if w.ClientID == "" {
 				continue
 			}
@@ -147,7 +153,7 @@ func RealIssuer(issuer string) error {
 // representable refuses names that Kubernetes does not allow, before they reach a script.
 func representable(row TrustRow) error {
 	for what, name := range map[string]string{"namespace": row.Namespace, "service account": row.ServiceAccount} {
-		if !nameForm.MatchString(strings.ReplaceAll(name, ".", "-")) {
+		if strings.HasPrefix(row.Subject, azwi.SubjectPrefix) && !nameForm.MatchString(strings.ReplaceAll(name, ".", "-")) {
 			return fmt.Errorf("trust: %s %q: expected %s", what, name, nameRule)
 		}
 	}

@@ -5,12 +5,16 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/azwi"
+	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -43,6 +47,10 @@ type Workload struct {
 	Namespace      string `json:"namespace"`
 	ServiceAccount string `json:"serviceAccount"`
 	ClientID       string `json:"clientId,omitempty"` // a UUID in lower case
+
+	// GitHubJob is the job of GitHub Actions that the workload is, whose repository is
+	// Namespace/ServiceAccount. The zero value is a pod's.
+	GitHubJob config.GitHubJob `json:"githubJob,omitzero"`
 
 	// KeyVaults are the vaults that Radix mounts for the workload with this identity.
 	KeyVaults []KeyVault `json:"keyVaults,omitempty"`
@@ -86,6 +94,9 @@ func (i KeyVaultItem) FileName() string {
 
 // Subject returns the sub claim of the workload's tokens.
 func (w Workload) Subject() string {
+	if githubjob.Is(w.GitHubJob) {
+		return githubjob.Subject(w.GitHubJob)
+	}
 	return azwi.Subject(w.Namespace, w.ServiceAccount)
 }
 
@@ -96,7 +107,10 @@ func (w Workload) CredentialName() string {
 	if w.Role == Trigger { // one credential serves every trigger of the application
 		parts = []string{w.Application, w.ServiceAccount}
 	}
-	if w.Application == "" {
+	switch {
+	case githubjob.Is(w.GitHubJob):
+		parts = []string{w.ServiceAccount, cmp.Or(w.GitHubJob.Environment, path.Base(w.GitHubJob.Ref))}
+	case w.Application == "":
 		parts = []string{w.Namespace, w.ServiceAccount}
 	}
 	return tenants.CredentialName(parts...)
