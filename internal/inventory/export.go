@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"encoding/pem"
 	"fmt"
 	"maps"
@@ -370,6 +371,10 @@ func (e *exporter) addRoles() {
 		}
 		e.assign(config.RoleAssignment{Identity: identity, Tenant: a.Tenant, Roles: []string{role.Name}}, a.Scope)
 	}
+	// In the state they are by their names, which az and many programs draw: two runs of the same code are to be the same file.
+	slices.SortStableFunc(e.config.Roles.Assignments, func(a, b config.RoleAssignment) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Identity, b.Identity), slices.Compare(a.Roles, b.Roles))
+	})
 }
 
 // assign adds an assignment where wiemu.yaml has what it is on: vaults, accounts and the like are
