@@ -76,7 +76,7 @@ func (c *call) firstPasswords(body object, p *directory.Principal) *resource.Fai
 		return failed
 	}
 	if len(wanted) > maxEntries {
-		return sizeExceeded(len(wanted))
+		return tooMany(len(wanted), "passwords", maxEntries)
 	}
 	for _, one := range wanted {
 		made, failed := c.password(one)
@@ -158,6 +158,13 @@ func (c *call) writeApplication(body object, p *directory.Principal, isNew bool)
 		if version >= 0 {
 			p.AccessTokenVersion = version
 		}
+	}
+	if _, there := body[fallbackPublicClient]; there {
+		var public bool // null is false
+		if failed := body.peek(fallbackPublicClient, &public); failed != nil {
+			return failed
+		}
+		p.PublicClient = public
 	}
 	members := applicationMembers
 	if c.beta() {

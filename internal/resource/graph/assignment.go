@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -132,6 +131,11 @@ func (c *call) assignment() (resource.Answer, *resource.Failure) {
 	return c.one(assignmentKind, c.assignmentContext(p), assignmentEntity(a))
 }
 
+// maxAssignments is how many app roles a service principal is given at most.
+// Source: MicrosoftDocs/entra-docs, docs/includes/entra-service-limits-include.md. What Graph answers
+// then is inferred from other limits.
+const maxAssignments = 1500
+
 // assign gives a service principal an app role.
 // Seen: "Permission being assigned already exists on the object" and "Permission being assigned
 // was not found on application" in scripts on GitHub that look for them (the first as
@@ -170,6 +174,9 @@ func (c *call) assign() (resource.Answer, *resource.Failure) {
 	changed, failed := c.update(client, func(p *directory.Principal) *resource.Failure {
 		if slices.ContainsFunc(c.given(p), func(a assignment) bool { return a.of == made.ResourceID && a.role == made.RoleID }) {
 			return badRequest("Permission being assigned already exists on the object", "It has this app role already.", "")
+		}
+		if n := len(p.Graph.Assigned) + 1; n > maxAssignments {
+			return tooMany(n, "app role assignments", maxAssignments)
 		}
 		made.ID = next(p, "app role assignment")
 		p.Graph.Assigned = append(p.Graph.Assigned, made)
@@ -220,7 +227,7 @@ func (c *call) unassign() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, failed
 	}
 	c.record(changed, "has an app role of %s taken away: it is not in the roles of new tokens any more", a.ofName)
-	return resource.Answer{Status: http.StatusNoContent}, nil
+	return noContent(), nil
 }
 
 // forget takes what others were given of a resource whose service principal goes.

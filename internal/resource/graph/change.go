@@ -125,8 +125,8 @@ func (c *call) write(p *directory.Principal, change func(*directory.Principal) *
 }
 
 // maxEntries is how many entries the lists of an application and its service principal have together.
-// Entra ID bounds them, too. The number is low confidence: no source was found for it, nor for which
-// lists count. It is there so that a small request cannot make a large object.
+// Source: MicrosoftDocs/entra-docs, docs/includes/entra-service-limits-include.md, of an application's
+// manifest. Which lists count is inferred. It is there so that a small request cannot make a large object.
 const maxEntries = 1200
 
 func entries(p *directory.Principal) int {
@@ -137,15 +137,18 @@ func entries(p *directory.Principal) int {
 // tooLarge refuses an application with more entries than it may have.
 func tooLarge(p *directory.Principal) *resource.Failure {
 	if n := entries(p); n > maxEntries {
-		return sizeExceeded(n)
+		return tooMany(n, "credentials, app roles, URIs and owners", maxEntries)
 	}
 	return nil
 }
 
-// sizeExceeded is worded as in untrusted.
-func sizeExceeded(n int) *resource.Failure {
-	return resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.",
-		fmt.Sprintf("The application would have %d credentials, app roles, URIs and owners; it has %d at most.", n, maxEntries), "Remove those that are not needed.")
+func tooMany(n int, what string, limit int) *resource.Failure {
+	return sizeExceeded(fmt.Sprintf("The application would have %d %s; it has %d at most.", n, what, limit), "Remove those that are not needed.")
+}
+
+// sizeExceeded refuses an object that would be too large. Source of the text: see untrusted.
+func sizeExceeded(meaning, remedy string) *resource.Failure {
+	return resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.", meaning, remedy)
 }
 
 var errRefused = errors.New("refused")

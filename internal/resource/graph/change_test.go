@@ -293,7 +293,7 @@ func TestOwners(t *testing.T) {
 			t.Errorf("%s: %d %s", request, got.status, got.text)
 		}
 	}
-	id, clientID, objectID := w.application("theirs")
+	id, _, objectID := w.application("theirs")
 	at := "/v1.0/applications/" + id
 	for _, request := range []string{"PATCH " + at, "DELETE " + at, "POST " + at + "/addPassword", "POST " + at + "/federatedIdentityCredentials", "DELETE /v1.0/servicePrincipals/" + objectID, "DELETE " + at + "/federatedIdentityCredentials/cluster"} {
 		refused(request, w.trust("mine", "x"))
@@ -331,7 +331,6 @@ func TestOwners(t *testing.T) {
 	if got := w.ask(pipelineID, "POST /v1.0/servicePrincipals", `{"appId": "99999999-0000-4000-8000-000000000001"}`); got.status != 403 || !strings.Contains(got.text, "the backing application of the service principal being created must in the local tenant") {
 		t.Errorf("%d %s", got.status, got.text)
 	}
-	_ = clientID
 }
 
 // TestRefusedWrites has what Graph says of each mistake.

@@ -61,7 +61,10 @@ func (s *deletedState) apply(change deletedChange) {
 		})
 		return
 	}
-	s.Items = slices.DeleteFunc(s.Items, func(one item) bool { return change.Add.At.Sub(one.At) >= retention })
+	s.Items = slices.DeleteFunc(s.Items, func(one item) bool {
+		again := one.Tenant == change.Add.Tenant && one.Principal.ClientID == change.Add.Principal.ClientID // it lived on: see restorable
+		return again || change.Add.At.Sub(one.At) >= retention
+	})
 	s.Items = append(s.Items, *change.Add)
 }
 
@@ -109,7 +112,17 @@ func (d *deleted) of(tenant string, now time.Time) (found []item) {
 	return found
 }
 
-// entity is a deleted application.
+// restorable are the tenant's applications that can be restored. To delete one is two changes, of what
+// was deleted and of the directory, and so is to restore it: what the directory has is not deleted,
+// whatever became of the second change.
+func (c *call) restorable() []item {
+	return slices.DeleteFunc(c.deleted.of(c.Caller.Tenant, c.kit.Clock.Now()), func(one item) bool {
+		_, there := c.kit.Directory.Principal(c.Caller.Tenant, one.Principal.ClientID)
+		return there
+	})
+}
+
+// deletedEntity is a deleted application.
 func (c *call) deletedEntity(one item) entity {
 	e := c.applicationEntity(&one.Principal)
 	for i := range e {
@@ -122,7 +135,7 @@ func (c *call) deletedEntity(one item) entity {
 
 func (c *call) deletedApplications() (resource.Answer, *resource.Failure) {
 	var all []entity
-	for _, one := range c.deleted.of(c.Caller.Tenant, c.kit.Clock.Now()) {
+	for _, one := range c.restorable() {
 		all = append(all, c.deletedEntity(one))
 	}
 	return c.list(applicationKind, "applications", func(query) objects { return entities(all) })
@@ -130,7 +143,7 @@ func (c *call) deletedApplications() (resource.Answer, *resource.Failure) {
 
 // wantedItem is the deleted application that the path names.
 func (c *call) wantedItem() (item, *resource.Failure) {
-	for _, one := range c.deleted.of(c.Caller.Tenant, c.kit.Clock.Now()) {
+	for _, one := range c.restorable() {
 		if one.Principal.ApplicationObjectID == c.Vars["id"] {
 			return one, nil
 		}

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
+	"github.com/wiemu/wiemu/internal/tenants"
 )
 
 // A time that JSON cannot hold is refused: a directory that has it can be neither stored nor shown.
@@ -134,3 +136,162 @@ func TestApplicationsWithoutAUniqueName(t *testing.T) {
 }
 
 func encodeKey(der []byte) string { return base64.StdEncoding.EncodeToString(der) }
+
+// A service principal that is made again is as new: what the one before was set to is gone with it.
+func TestAServicePrincipalMadeAgain(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	_, clientID, objectID := w.application("web")
+	w.do("PATCH /v1.0/servicePrincipals/"+objectID, `{"accountEnabled": false, "appRoleAssignmentRequired": true, "tags": ["old"]}`)
+	w.do("DELETE /v1.0/servicePrincipals/"+objectID, "")
+	again := w.do("POST /v1.0/servicePrincipals", `{"appId": "`+clientID+`"}`)
+	if !strings.Contains(again.text, `"accountEnabled":true`) || !strings.Contains(again.text, `"appRoleAssignmentRequired":false`) || strings.Contains(again.text, "old") {
+		t.Error(again.text)
+	}
+	w.opens("made again", w.workload(clientID), graphScope, "")
+}
+
+// What of an application the token service goes by is shown as the token service sees it, and
+// changed by writing it.
+func TestEffectiveProperties(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id, clientID, _ := w.application("web")
+	at := "/v1.0/applications/" + id
+	password := w.do("POST "+at+"/addPassword", "{}").value("secretText")
+	for _, row := range []struct{ write, shown, refusal string }{
+		{"true", "true", "AADSTS700025"}, {"false", "false", ""}, {"true", "true", "AADSTS700025"}, {"null", "null", ""},
+	} {
+		w.do("PATCH "+at, `{"isFallbackPublicClient": `+row.write+`}`)
+		if got := w.do("GET "+at, ""); !strings.Contains(got.text, `"isFallbackPublicClient":`+row.shown+`,`) {
+			t.Errorf("%s: %s", row.write, got.text)
+		}
+		w.opens("isFallbackPublicClient "+row.write, w.secret(clientID, password), graphScope, row.refusal)
+	}
+	if got := w.ask(terraformID, "PATCH "+at, `{"isFallbackPublicClient": "yes"}`); got.status != 400 {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+
+	set := func(change func(*directory.Principal)) {
+		t.Helper()
+		if err := w.Directory().Update(tokentest.Tenant, clientID, func(p *directory.Principal) error { change(p); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version := func(what, want string) {
+		t.Helper()
+		if got := w.do("GET "+at+"?$select=api", ""); !strings.Contains(got.text, `"requestedAccessTokenVersion":`+want) || !strings.Contains(got.text, `"knownClientApplications":[]`) {
+			t.Errorf("%s: want %s, got %s", what, want, got.text)
+		}
+	}
+	set(func(p *directory.Principal) { p.AccessTokenVersion, p.PublicClient = 2, true })
+	version("as wiemu.yaml has it", "2")
+	if got := w.do("GET "+at, ""); !strings.Contains(got.text, `"isFallbackPublicClient":true`) {
+		t.Errorf("a public client of wiemu.yaml: %s", got.text)
+	}
+	w.do("PATCH "+at, `{"api": {"acceptMappedClaims": true}}`)
+	version("when something else of api was written", "2")
+	w.do("PATCH "+at, `{"api": {"requestedAccessTokenVersion": 1}}`)
+	version("as it was written", "1")
+	set(func(p *directory.Principal) { p.AccessTokenVersion = 0 })
+	version("taken back", "null")
+	w.do("PATCH "+at, `{"api": null}`)
+	set(func(p *directory.Principal) { p.AccessTokenVersion = 2 })
+	version("when api is null", "2")
+}
+
+// An application that could not be deleted is not among the deleted ones, and deleting it later
+// keeps what it is then.
+func TestADeletionThatFails(t *testing.T) {
+	l := newLab(t, tenant())
+	l.directory.Keep(func(c tenants.Change) error {
+		if c.New == nil {
+			return errors.New("the disk is full")
+		}
+		return nil
+	})
+	const deletedItems = "/v1.0/directory/deletedItems"
+	token := l.administrator(t)
+	if got := l.ask(token, "DELETE", "/v1.0/applications/"+ordersApplication); got.Code != 500 {
+		t.Fatalf("%d %s", got.Code, got.Body)
+	}
+	if got := l.ask(token, "GET", deletedItems+"/application"); !strings.HasSuffix(got.Body.String(), `"value":[]}`+"\n") {
+		t.Errorf("%s", got.Body)
+	}
+	if got := l.post(t, deletedItems+"/"+ordersApplication+"/restore", "{}"); got.Code != 404 {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	l.directory.Keep(nil)
+	if err := l.directory.Update(tokentest.Tenant, ordersID, func(p *directory.Principal) error { p.DisplayName = "later"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.ask(token, "DELETE", "/v1.0/applications/"+ordersApplication); got.Code != 204 {
+		t.Fatalf("%d %s", got.Code, got.Body)
+	}
+	if got := l.ask(token, "GET", deletedItems+"/application?$select=displayName"); !strings.Contains(got.Body.String(), `"value":[{"displayName":"later"}]`) {
+		t.Errorf("%s", got.Body)
+	}
+	if got := l.post(t, deletedItems+"/"+ordersApplication+"/restore", "{}"); got.Code != 200 || !strings.Contains(got.Body.String(), `"displayName":"later"`) {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}
+
+// An answer in a batch that breaks off is a text.
+func TestABrokenAnswerInABatch(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id, _, _ := w.application("web")
+	trusts := "/applications/" + id + "/federatedIdentityCredentials"
+	w.do("POST /beta"+trusts, `{"name": "github", "issuer": "https://token.actions.githubusercontent.com", "audiences": ["api://AzureADTokenExchange"], "claimsMatchingExpression": {"value": "claims['sub'] matches 'repo:contoso/*'", "languageVersion": 1}}`)
+	got := w.do("POST /v1.0/$batch", `{"requests": [{"id": "1", "method": "GET", "url": "`+trusts+`"}]}`)
+	if text := got.value("responses", 0, "body"); !strings.HasPrefix(text, `{"@odata.context":"https://`) || json.Valid([]byte(text)) {
+		t.Error(got.text)
+	}
+}
+
+// A service principal has 1,500 app role assignments at most.
+func TestTooManyAppRoles(t *testing.T) {
+	const bigID, bigObject, role = "aaaaaaaa-0000-4000-8000-000000000021", "bbbbbbbb-0000-4000-8000-000000000021", "10000000-0000-4000-8000-000000000001"
+	in := tenant()
+	roles := []directory.AppRole{{ID: role, Value: "a", DisplayName: "a", AllowedMemberTypes: []string{"Application"}, Enabled: true}, {ID: strings.Replace(role, "1", "2", 1), Value: "b", DisplayName: "b", AllowedMemberTypes: []string{"Application"}, Enabled: true}}
+	big := directory.Principal{Kind: directory.Application, ClientID: bigID, ObjectID: bigObject, DisplayName: "big", Graph: &directory.GraphObject{AppRoles: roles}}
+	for n := range 1499 {
+		big.Graph.Assigned = append(big.Graph.Assigned, directory.AppRoleAssignment{ID: fmt.Sprint(n), RoleID: fmt.Sprint(n), ResourceID: ordersObject, ResourceAppID: ordersID})
+	}
+	in.Principals = append(in.Principals, big)
+	l := newLab(t, in)
+	token := l.token(t, "AppRoleAssignment.ReadWrite.All", "Directory.Read.All")
+	for n, want := range []int{201, 403} {
+		r := httptest.NewRequest("POST", "https://graph.microsoft.com/v1.0/servicePrincipals/"+bigObject+"/appRoleAssignments", strings.NewReader(`{"principalId": "`+bigObject+`", "resourceId": "`+bigObject+`", "appRoleId": "`+roles[n].ID+`"}`))
+		r.Header.Set("Authorization", "Bearer "+token)
+		got := httptest.NewRecorder()
+		l.handler.ServeHTTP(got, r)
+		if got.Code != want || want == 403 && !strings.Contains(got.Body.String(), "Directory_ResourceSizeExceeded") {
+			t.Errorf("assignment %d: %d %s", 1500+n, got.Code, got.Body)
+		}
+	}
+}
+
+// The references of owners are those of the owners that there are, in pages.
+func TestOwnerReferences(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id, _, _ := w.application("web")
+	at := "/v1.0/applications/" + id + "/owners/$ref"
+	var owners []string
+	for _, name := range []string{"first", "second", "third"} {
+		_, _, objectID := w.application(name)
+		owners = append(owners, objectID)
+		w.do("POST "+at, `{"@odata.id": "https://graph.microsoft.com/v1.0/directoryObjects/`+objectID+`/"}`)
+	}
+	w.do("DELETE /v1.0/servicePrincipals/"+owners[1], "")
+	found := ""
+	for next, pages := at+"?$top=1", 0; next != "" && pages < 5; pages++ {
+		got := w.do("GET "+next, "")
+		_, of, _ := strings.Cut(got.value("value", 0, "@odata.id"), "/directoryObjects/")
+		found += strings.TrimSuffix(of, "/Microsoft.DirectoryServices.ServicePrincipal") + " "
+		next = strings.TrimPrefix(got.value("@odata.nextLink"), "https://graph.microsoft.com")
+	}
+	if found != owners[0]+" "+owners[2]+" " {
+		t.Errorf("owners %s, found %s", owners, found)
+	}
+	if got := w.ask(terraformID, "GET "+at+"?$filter=displayName eq 'x'", ""); got.status != 400 {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+}

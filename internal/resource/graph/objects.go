@@ -95,12 +95,18 @@ const (
 
 const info = `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`
 
+// The properties of applications that are stored, and that the token service goes by, too.
+const (
+	fallbackPublicClient = "isFallbackPublicClient"
+	apiMember            = "api"
+)
+
 var applicationMembers = []member{
 	newMember("applicationTemplateId", anyText, "null"),
 	newMember("description", anyText, "null"),
 	newMember("groupMembershipClaims", anyText, "null"),
 	newMember("isDeviceOnlyAuthSupported", boolean, "null"),
-	newMember("isFallbackPublicClient", boolean, "null"),
+	newMember(fallbackPublicClient, boolean, "null"),
 	newMember("notes", anyText, "null"),
 	newMember("serviceManagementReference", anyText, "null"),
 	audience,
@@ -111,7 +117,7 @@ var applicationMembers = []member{
 	newMember("optionalClaims", structure, "null"),
 	newMember("servicePrincipalLockConfiguration", structure, "null"),
 	newMember("addIns", structures, "[]"),
-	newMember("api", structure, `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`),
+	newMember(apiMember, structure, `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`),
 	newMember("info", structure, info),
 	newMember("parentalControlSettings", structure, `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
 	newMember("publicClient", structure, `{"redirectUris":[]}`),
@@ -245,13 +251,41 @@ func applicationEntity(domain string, p *directory.Principal) entity {
 		property{"verifiedPublisher", unverified},
 	)
 	for _, m := range applicationMembers {
-		value := memberValue(g.Application, m)
-		if _, written := g.Application[m.name]; m.name == "api" && !written && p.AccessTokenVersion != 0 {
-			value = json.RawMessage(strings.Replace(m.fallback, `"requestedAccessTokenVersion":null`, `"requestedAccessTokenVersion":`+strconv.Itoa(p.AccessTokenVersion), 1))
-		}
-		e = append(e, property{m.name, value})
+		e = append(e, property{m.name, effective(p, m, memberValue(g.Application, m))})
 	}
 	return e
+}
+
+// effective is the value of a property of an application, given what was written: the token service
+// goes by the principal, which wiemu.yaml and the control API change, too.
+func effective(p *directory.Principal, m member, written any) any {
+	switch raw, _ := written.(json.RawMessage); {
+	case m.name == fallbackPublicClient && p.PublicClient:
+		return true
+	case m.name == fallbackPublicClient && string(raw) == "true":
+		return false
+	case m.name == apiMember && string(raw) != "null":
+		return withTokenVersion(raw, m.fallback, p.AccessTokenVersion)
+	case m.name == apiMember && p.AccessTokenVersion != 0:
+		return withTokenVersion(json.RawMessage(m.fallback), m.fallback, p.AccessTokenVersion)
+	}
+	return written
+}
+
+// withTokenVersion is the property api with the version of access tokens; 0 is null.
+func withTokenVersion(api json.RawMessage, fallback string, version int) json.RawMessage {
+	const name, none = `"requestedAccessTokenVersion":`, `"requestedAccessTokenVersion":null`
+	if string(api) != fallback {
+		number := "null"
+		if version != 0 {
+			number = strconv.Itoa(version)
+		}
+		return merged(api, json.RawMessage("{"+name+number+"}"))
+	}
+	if version == 0 {
+		return api
+	}
+	return json.RawMessage(strings.Replace(fallback, none, name+strconv.Itoa(version), 1))
 }
 
 // textOrNull is a text, or null if it is empty.

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -20,16 +19,22 @@ func (c *call) ownersOf(p *directory.Principal) *[]string {
 	return &p.Graph.ServicePrincipalOwners
 }
 
-func (c *call) listedOwners() ([]string, *resource.Failure) {
+// listedOwners are the owners that there are still.
+func (c *call) listedOwners() (all []entity, failed *resource.Failure) {
 	p, failed := c.readTarget()
 	if failed != nil {
 		return nil, failed
 	}
-	g := graphOf(p)
+	owners := graphOf(p).ServicePrincipalOwners
 	if c.ofApplication() {
-		return g.Owners, nil
+		owners = graphOf(p).Owners
 	}
-	return g.ServicePrincipalOwners, nil
+	for _, id := range owners {
+		if e := c.object(id); e != nil {
+			all = append(all, e)
+		}
+	}
+	return all, nil
 }
 
 // readTarget is the application or service principal that the path names, to be read.
@@ -41,15 +46,9 @@ func (c *call) readTarget() (*directory.Principal, *resource.Failure) {
 }
 
 func (c *call) owners() (resource.Answer, *resource.Failure) {
-	owners, failed := c.listedOwners()
+	all, failed := c.listedOwners()
 	if failed != nil {
 		return resource.Answer{}, failed
-	}
-	var all []entity
-	for _, id := range owners {
-		if e := c.object(id); e != nil {
-			all = append(all, e)
-		}
 	}
 	return c.list(ownerKind(), "directoryObjects", func(query) objects { return entities(all) })
 }
@@ -61,17 +60,20 @@ func ownerKind() collection {
 	return k
 }
 
+// referenceKind has an address, and nothing to filter or select by.
+var referenceKind = collection{kind: objectKind.kind, prototype: entity{{"@odata.id", ""}}}
+
 // ownerReferences are the owners' addresses.
 func (c *call) ownerReferences() (resource.Answer, *resource.Failure) {
-	owners, failed := c.listedOwners()
+	all, failed := c.listedOwners()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	all := []entity{}
-	for _, id := range owners {
-		all = append(all, entity{{"@odata.id", "https://" + c.kit.Cloud().Graph + "/v2/" + c.Caller.Tenant + "/directoryObjects/" + id + "/Microsoft.DirectoryServices.ServicePrincipal"}})
+	references := entities(all)
+	references.entity = func(i int) entity {
+		return entity{{"@odata.id", "https://" + c.kit.Cloud().Graph + "/v2/" + c.Caller.Tenant + "/directoryObjects/" + references.id(i) + "/Microsoft.DirectoryServices.ServicePrincipal"}}
 	}
-	return resource.Answer{Body: entity{c.context("Collection($ref)", query{}, ""), {"value", all}}}, nil
+	return c.list(referenceKind, "Collection($ref)", func(query) objects { return references })
 }
 
 // addOwner adds a service principal by reference.
@@ -112,7 +114,8 @@ func (c *call) addOwner() (resource.Answer, *resource.Failure) {
 // referred is the object id of the service principal at an address, such as
 // https://graph.microsoft.com/v1.0/directoryObjects/ID.
 func (c *call) referred(reference string) (string, *resource.Failure) {
-	id := strings.ToLower(reference[strings.LastIndexByte(strings.TrimSuffix(reference, "/"), '/')+1:])
+	address := strings.TrimSuffix(reference, "/")
+	id := strings.ToLower(address[strings.LastIndexByte(address, '/')+1:])
 	if uuid.Validate(id) != nil || !strings.Contains(reference, "/") {
 		return "", badRequest(fmt.Sprintf("Invalid URL format specified in @odata.id: '%s'.", reference), "A reference is the address of a directory object.", "Send {\"@odata.id\": \"https://graph.microsoft.com/v1.0/directoryObjects/ID\"}.") // text inferred
 	}
@@ -161,5 +164,5 @@ func (c *call) removeOwner() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, failed
 	}
 	c.record(changed, "is not owned by %s any more", id)
-	return resource.Answer{Status: http.StatusNoContent}, nil
+	return noContent(), nil
 }

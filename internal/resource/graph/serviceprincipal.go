@@ -106,7 +106,7 @@ func (c *call) deleteServicePrincipal() (resource.Answer, *resource.Failure) {
 	defer c.making.Unlock()
 	c.forget(p.ClientID)
 	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
-		p.NoServicePrincipal, p.AppRoles = true, nil
+		p.NoServicePrincipal, p.Disabled, p.AssignmentRequired, p.AppRoles = true, false, false, nil
 		p.Graph.Assigned, p.Graph.ServicePrincipal, p.Graph.ServicePrincipalOwners = nil, nil, nil
 		p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool { return s.OfServicePrincipal })
 		p.Certificates = slices.DeleteFunc(p.Certificates, func(c directory.Certificate) bool { return c.OfServicePrincipal })
