@@ -456,6 +456,11 @@ func TestFlexibleCredentials(t *testing.T) {
 	if got := w.do("GET /v1.0"+at+"?$select=name", ""); !json.Valid([]byte(got.text)) {
 		t.Error(got.text)
 	}
+	for _, one := range []string{"", "/github"} {
+		if got := w.do("GET /v1.0"+at+one+"?$select=subject", ""); json.Valid([]byte(got.text)) || !strings.Contains(got.text, `{"error":{"code":"InternalServerError"`) || strings.Contains(got.text, `,{"error"`) {
+			t.Errorf("of %s, the subject alone: %s", one, got.text)
+		}
+	}
 }
 
 func TestCounts(t *testing.T) {

@@ -171,7 +171,23 @@ func (k key) certificate(ofServicePrincipal bool) (directory.Certificate, *resou
 	if made.End.After(parsed.NotAfter) {
 		return made, badRequest("Key credential end date is invalid.", "The key credential ends after its certificate.", "")
 	}
+	if !made.End.After(made.Start) {
+		return made, badRequest("Key credential end date is invalid.", "The key credential ends before it begins.", "")
+	}
 	return made, nil
+}
+
+// hasKey reports whether one of the certificates has an id.
+func hasKey(all []directory.Certificate, id string, ofServicePrincipal bool) bool {
+	return slices.ContainsFunc(all, func(c directory.Certificate) bool {
+		return c.ID == id && c.OfServicePrincipal == ofServicePrincipal
+	})
+}
+
+// existingKey refuses a key with the id of another one.
+// Source: Azure/active-directory-dotnet-graphapi-b2bportal-web#8, of Graph's predecessor.
+func existingKey(id string) *resource.Failure {
+	return badRequest(fmt.Sprintf("Update to existing credential with KeyId '%s' is not allowed.", id), "A key credential is not changed, and no other has its keyId.", "Add another one, with another keyId or none, and remove this one.")
 }
 
 func notEmulatedKey(k key) *resource.Failure {
@@ -195,8 +211,7 @@ func encodedKey(der []byte) string { return base64.StdEncoding.EncodeToString(de
 
 // writeKeyCredentials replaces the certificates: those that come without a key and have the id
 // of one that is there stay.
-// Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/application-update.md; the text:
-// Azure/active-directory-dotnet-graphapi-b2bportal-web#8, of Graph's predecessor.
+// Source: microsoft-graph-docs-contrib, api-reference/v1.0/api/application-update.md.
 func (c *call) writeKeyCredentials(body object, p *directory.Principal, ofServicePrincipal bool) *resource.Failure {
 	var keys []key
 	given, failed := body.take("keyCredentials", &keys)
@@ -208,6 +223,9 @@ func (c *call) writeKeyCredentials(body object, p *directory.Principal, ofServic
 	}
 	var wanted []directory.Certificate
 	for _, k := range keys {
+		if k.ID != "" && hasKey(wanted, string(k.ID), ofServicePrincipal) {
+			return existingKey(string(k.ID))
+		}
 		i := slices.IndexFunc(p.Certificates, func(c directory.Certificate) bool {
 			return c.ID == string(k.ID) && c.OfServicePrincipal == ofServicePrincipal
 		})
@@ -216,7 +234,7 @@ func (c *call) writeKeyCredentials(body object, p *directory.Principal, ofServic
 			continue
 		}
 		if i >= 0 {
-			return badRequest(fmt.Sprintf("Update to existing credential with KeyId '%s' is not allowed.", k.ID), "A key credential is not changed.", "Add another one and remove this one.")
+			return existingKey(string(k.ID))
 		}
 		made, failed := k.certificate(ofServicePrincipal)
 		if failed != nil {
@@ -275,6 +293,9 @@ func (c *call) addKey() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, failed
 	}
 	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+		if made.ID != "" && hasKey(p.Certificates, made.ID, made.OfServicePrincipal) {
+			return existingKey(made.ID)
+		}
 		made.ID = cmp.Or(made.ID, next(p, "key"))
 		p.Certificates = append(p.Certificates, made)
 		return nil

@@ -8,6 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -293,5 +296,41 @@ func TestOwnerReferences(t *testing.T) {
 	}
 	if got := w.ask(terraformID, "GET "+at+"?$filter=displayName eq 'x'", ""); got.status != 400 {
 		t.Errorf("%d %s", got.status, got.text)
+	}
+}
+
+// Each key of an application has an id of its own, and ends after it begins.
+func TestKeyIDs(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id, _, _ := w.application("web")
+	at := "/v1.0/applications/" + id
+	first, firstKey := newCertificate(t, "first")
+	second, _ := newCertificate(t, "second")
+	const keyID = "20000000-0000-4000-8000-000000000001"
+	key := func(der []byte, more string) string {
+		return `{"type": "AsymmetricX509Cert", "usage": "Verify", "key": "` + encodeKey(der) + `"` + more + `}`
+	}
+	refused := func(what, text, request, body string) {
+		t.Helper()
+		if got := w.ask(terraformID, request, body); got.status != 400 || !strings.Contains(got.text, text) {
+			t.Errorf("%s: %d %s", what, got.status, got.text)
+		}
+	}
+	const existing, badEnd = "Update to existing credential with KeyId '" + keyID + "' is not allowed.", "Key credential end date is invalid."
+	refused("two keys of one id", existing, "PATCH "+at, `{"keyCredentials": [`+key(first.Raw, `, "keyId": "`+keyID+`"`)+`,`+key(second.Raw, `, "keyId": "`+keyID+`"`)+`]}`)
+	refused("an end before the start", badEnd, "PATCH "+at, `{"keyCredentials": [`+key(first.Raw, `, "startDateTime": "2031-06-02T00:00:00Z", "endDateTime": "2031-06-01T00:00:00Z"`)+`]}`)
+	refused("a start after the certificate's end", badEnd, "PATCH "+at, `{"keyCredentials": [`+key(first.Raw, `, "startDateTime": "2041-06-02T00:00:00Z"`)+`]}`)
+
+	w.do("PATCH "+at, `{"keyCredentials": [`+key(first.Raw, "")+`]}`)
+	now := tokentest.Start()
+	signed := proof(t, firstKey, jwt.Claims{Audience: jwt.Audience{"00000002-0000-0000-c000-000000000000"}, Issuer: id, NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(10 * time.Minute))})
+	add := func(der []byte) string {
+		return `{"keyCredential": ` + key(der, `, "keyId": "`+keyID+`"`) + `, "passwordCredential": null, "proof": "` + signed + `"}`
+	}
+	w.do("POST "+at+"/addKey", add(second.Raw))
+	refused("an id that is taken", existing, "POST "+at+"/addKey", add(first.Raw))
+	refused("an end before the start, of an added one", badEnd, "POST "+at+"/addKey", `{"keyCredential": `+key(second.Raw, `, "startDateTime": "2041-06-02T00:00:00Z"`)+`, "proof": "`+signed+`"}`)
+	if got := w.do("GET "+at, ""); strings.Count(got.text, keyID) != 1 {
+		t.Error(got.text)
 	}
 }

@@ -60,12 +60,12 @@ func (c *call) spoil(answer *resource.Answer, shown []directory.FederatedCredent
 		return
 	}
 	text := string(appendJSON(nil, answer.Body))
-	at := strings.Index(text, `,"subject":null`)
+	at := strings.Index(text, `"subject":null`)
 	if at < 0 {
 		return // it was not selected
 	}
 	c.Note("the answer breaks off at a flexible federated credential, which v1.0 cannot show: ask beta")
-	answer.Body = broken(text[:at])
+	answer.Body = broken(strings.TrimSuffix(text[:at], ",")) // none is there if subject is the first that was selected
 }
 
 // broken is the begin of an answer in which Graph failed.
@@ -333,7 +333,7 @@ func (c *call) untrusted(err error, p *directory.Principal, to directory.Federat
 	case errors.Is(what, tenants.ErrNotFound): // deleted meanwhile
 		return notFound(p.ApplicationObjectID)
 	case errors.Is(what, tenants.ErrLimit):
-		failed = resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.", "", "An application has at most 20 federated credentials: use a flexible one, or another application.")
+		failed = sizeExceeded("", "An application has at most 20 federated credentials: use a flexible one, or another application.")
 	case errors.Is(what, tenants.ErrDuplicate) && field == "subject":
 		failed = invalidCredential(fmt.Sprintf("The combination of issuer and subject must be unique for the application. Issuer %s and Subject: %s already exist.", to.Issuer, to.Trusted()), field, to.Trusted())
 	case errors.Is(what, tenants.ErrDuplicate):
