@@ -43,7 +43,7 @@ func Folded(r *http.Request) *http.Request {
 	folded := r.WithContext(context.WithValue(r.Context(), originalKey{}, original))
 	folded.URL = new(url.URL)
 	*folded.URL = *r.URL
-	folded.URL.Path = lower(original)
+	folded.URL.Path = Lower(original)
 	folded.URL.RawPath = "" // it spells the path that was
 	return folded
 }
@@ -126,9 +126,10 @@ func decoded(u *url.URL) string {
 	return text
 }
 
-// lower is strings.ToLower for ASCII letters alone: a Unicode letter that folds
-// into an ASCII one (the Kelvin sign) must not match a route.
-func lower(path string) string {
+// Lower is strings.ToLower for ASCII letters alone: a Unicode letter that folds
+// into an ASCII one (the Kelvin sign) must not match a route. What it returns is as
+// long as the path, so that an index in one is an index in the other.
+func Lower(path string) string {
 	b := []byte(path)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {

@@ -18,6 +18,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -651,7 +652,7 @@ func Within(scope, above string) bool {
 
 // Short is a scope without the subscription and resource group that a resource is in.
 func Short(scope string) string {
-	lower := strings.ToLower(scope)
+	lower := httppath.Lower(scope)
 	if _, resource, ok := cutFold(scope, lower, "/providers/"); ok && strings.HasPrefix(lower, "/subscriptions/") {
 		return resource
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 )
@@ -75,7 +76,7 @@ func New(m *rest.Manager) rest.Provider {
 // last segment of the path.
 func scopeOf(c *rest.Call) (scope, name string) {
 	path := c.Path()
-	scope = path[:strings.LastIndex(strings.ToLower(path), "/providers/microsoft.authorization/")]
+	scope = path[:strings.LastIndex(httppath.Lower(path), "/providers/microsoft.authorization/")]
 	if scope == "" {
 		scope = "/"
 	}

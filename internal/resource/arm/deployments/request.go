@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
@@ -28,6 +29,7 @@ type request struct {
 	template              *template.Template
 	parameters            *template.Object
 	plan                  *template.Plan
+	chain                 *chain
 	resultFormat          string // of what-if
 }
 
@@ -37,7 +39,7 @@ func (s *service) read(c *rest.Call) (*request, *resource.Failure) {
 	if failed != nil {
 		return nil, failed
 	}
-	r := &request{scope: scope, name: c.Name("deployment")}
+	r := &request{scope: scope, name: c.Name("deployment"), chain: chainOf(c)}
 	if failed := checkName(r.name); failed != nil {
 		return nil, failed
 	}
@@ -84,7 +86,12 @@ func (s *service) settings(c *rest.Call, r *request, body *template.Object) *res
 		return rest.BadRequest("InvalidDeployment", "The 'properties' of the deployment are required.", "The body has no properties.") // text inferred
 	case ofSubscription && r.location == "":
 		return rest.BadRequest("InvalidDeployment", fmt.Sprintf("The 'location' property must be specified for '%s'. Please see https://aka.ms/deploy-to-subscription for usage details.", r.name), "A deployment to a subscription is kept in a region.")
-	case !ofSubscription && r.location != "":
+	case ofSubscription:
+		var failed *resource.Failure
+		if r.location, failed = rest.Location(r.location, kind); failed != nil {
+			return failed
+		}
+	case r.location != "":
 		return rest.BadRequest("InvalidDeployment", fmt.Sprintf("The 'location' property is not allowed for '%s'. Please see https://aka.ms/deploy-to-subscription for usage details.", r.name), "A deployment to a resource group is in the region of the group.")
 	}
 	switch mode := properties.Text("mode"); {
@@ -162,7 +169,7 @@ func (s *service) plan(c *rest.Call, r *request) (*template.Plan, *resource.Fail
 	self.Set("properties", template.NewObject(
 		"template", template.NewObject("$schema", root.Text("$schema"), "contentVersion", root.Text("contentVersion")), "templateHash", hash(root), "parameters", r.parameters, "mode", mode, "provisioningState", "Accepted"))
 	d := template.Deployment{
-		Scope: r.scope, Parameters: r.parameters, Self: self, Now: c.Kit.Clock.Now(), NewGUID: uuid.NewString,
+		Scope: r.scope, Parameters: r.parameters, Self: self, Now: c.Kit.Clock.Now(), NewGUID: uuid.NewString, Budget: r.chain.budget,
 		Environment:  environment(in),
 		Tenant:       template.NewObject("countryCode", "NO", "displayName", c.Caller.Tenant, "id", "/tenants/"+c.Caller.Tenant, "tenantId", c.Caller.Tenant),
 		Subscription: template.NewObject("id", "/subscriptions/"+subscription, "subscriptionId", subscription, "tenantId", c.Caller.Tenant, "displayName", of.Name),
@@ -218,7 +225,7 @@ func (s *service) known(plan *template.Plan) *resource.Failure {
 
 // typeOf is the type of the resource that an id names.
 func typeOf(id string) string {
-	at := strings.LastIndex(strings.ToLower(id), "/providers/")
+	at := strings.LastIndex(httppath.Lower(id), "/providers/")
 	if at < 0 {
 		if len(strings.Split(id, "/")) == 5 {
 			return "Microsoft.Resources/resourceGroups"
@@ -278,8 +285,13 @@ func permitted(c *rest.Call, plan *template.Plan) *resource.Failure {
 // chain is what a deployment and those in its template share.
 type chain struct {
 	correlation string
+	budget      *template.Budget
+	compared    bool         // nothing is made: what-if asks what there is
 	resources   atomic.Int64 // made so far
 }
+
+// Compares implements rest.Comparison.
+func (c *chain) Compares() bool { return c.compared }
 
 // maxDeployed is how many resources a deployment makes with all that are in its template. Azure
 // bounds each deployment alone.
@@ -289,18 +301,24 @@ func chainOf(c *rest.Call) *chain {
 	if of, ok := rest.Chain(c.Request.Context()).(*chain); ok {
 		return of
 	}
-	made := &chain{correlation: uuid.NewString()}
+	made := &chain{correlation: uuid.NewString(), budget: template.NewBudget()}
 	if given, err := uuid.Parse(c.Request.Header.Get("x-ms-correlation-request-id")); err == nil {
 		made.correlation = given.String()
 	}
 	return made
 }
 
-// live answers what a template refers to, in the name of the caller.
+// live answers what a template refers to, in the name of the caller. It asks for a resource once:
+// it is for one evaluation, during which nothing changes.
 type live struct {
 	*service
-	call  *rest.Call
-	chain *chain
+	call     *rest.Call
+	chain    *chain
+	answered map[[2]string]*template.Object // what was answered, by id in lower case and api-version
+}
+
+func (s *service) live(c *rest.Call, of *chain) live {
+	return live{s, c, of, map[[2]string]*template.Object{}}
 }
 
 // Get implements template.Live.
@@ -308,6 +326,18 @@ func (l live) Get(id, apiVersion string) (*template.Object, error) {
 	if apiVersion == "" {
 		apiVersion = l.version(id)
 	}
+	key := [2]string{strings.ToLower(id), apiVersion}
+	if o, ok := l.answered[key]; ok {
+		return o, nil
+	}
+	o, err := l.get(id, apiVersion)
+	if err == nil {
+		l.answered[key] = o
+	}
+	return o, err
+}
+
+func (l live) get(id, apiVersion string) (*template.Object, error) {
 	if l.version(id) == "" {
 		return nil, &template.Error{Code: "NotEmulated", Message: fmt.Sprintf("A reference to '%s' is not emulated: there is no such resource type.", id), Unsupported: true}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
@@ -33,7 +34,7 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	s.count++
 	number := fmt.Sprintf("%020d", 8584000000000000000+int64(s.count))
 	s.mu.Unlock()
-	run := &run{service: s, call: c, request: r, chain: chainOf(c), done: map[*template.Resource]string{}}
+	run := &run{service: s, call: c, request: r, chain: r.chain, done: map[*template.Resource]string{}}
 	run.all()
 	made := run.shown("Accepted", nil)
 	kept := &deployment{id: idOf(r.scope, r.name), tenant: c.Caller.Tenant, scope: r.scope, location: r.location, template: r.template.Root(), status: number}
@@ -50,7 +51,7 @@ func (s *service) validate(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	run := &run{service: s, call: c, request: r, chain: chainOf(c)}
+	run := &run{service: s, call: c, request: r, chain: r.chain}
 	var validated []any
 	for _, o := range r.plan.Resources {
 		if !o.Skipped && !o.Existing {
@@ -107,10 +108,16 @@ func (r *run) all() {
 			ready = ready[:1]
 		}
 		var group sync.WaitGroup
-		for _, o := range ready {
-			group.Go(func() { r.make(o) })
+		caught := make([]*hostmux.Panic, len(ready))
+		for i, o := range ready {
+			group.Go(func() { caught[i] = hostmux.Catch(func() { r.make(o) }) })
 		}
 		group.Wait()
+		for _, c := range caught {
+			if c != nil {
+				panic(c) // in the goroutine of the request, where it ends that request alone
+			}
+		}
 		waiting = slices.DeleteFunc(waiting, func(o *template.Resource) bool { return slices.Contains(ready, o) })
 	}
 }
@@ -174,7 +181,7 @@ func (r *run) send(o *template.Resource) (status int, problem *template.Object) 
 	if r.chain.resources.Add(1) > maxDeployed {
 		return http.StatusBadRequest, problemOf("NotEmulated", fmt.Sprintf("A deployment makes %d resources at most, with all that are in its template.", maxDeployed))
 	}
-	body, err := r.request.plan.Definition(o, live{r.service, r.call, r.chain}, false)
+	body, err := r.request.plan.Definition(o, r.live(r.call, r.chain), false)
 	var data []byte
 	if err == nil {
 		data, err = body.MarshalJSON()
@@ -234,14 +241,13 @@ func ended(o, problem *template.Object) *template.Object {
 
 // result is the deployment once all is made.
 func (r *run) result() *template.Object {
-	at := live{r.service, r.call, r.chain}
 	if len(r.problems) == 0 && r.request.complete {
 		r.remove()
 	}
 	if len(r.problems) == 0 {
 		var err error
 		began := r.Kit.Clock.Now()
-		if r.outputs, err = r.request.plan.Outputs(at, false); err != nil {
+		if r.outputs, err = r.request.plan.Outputs(r.live(r.call, r.chain)); err != nil {
 			r.failure = problemIn(err)
 		} else {
 			operation := template.NewObject("provisioningOperation", "EvaluateDeploymentOutput", "provisioningState", succeeded)
@@ -298,7 +304,7 @@ func (r *run) remove() {
 		}
 	}
 	for _, o := range r.inScope(r.call.Caller.Tenant, r.request.scope) {
-		if keep[strings.ToLower(o.ID)] || slices.ContainsFunc(r.removed, func(id string) bool { return strings.HasPrefix(strings.ToLower(o.ID), strings.ToLower(id)+"/") }) {
+		if keep[strings.ToLower(o.ID)] || unremovable(o) || slices.ContainsFunc(r.removed, func(id string) bool { return strings.HasPrefix(strings.ToLower(o.ID), strings.ToLower(id)+"/") }) {
 			continue
 		}
 		began := r.Kit.Clock.Now()
@@ -316,6 +322,12 @@ func (r *run) remove() {
 		operation.Set("targetResource", template.NewObject("id", o.ID, "resourceType", o.Type, "resourceName", o.Name))
 		r.note(operation)
 	}
+}
+
+// unremovable reports whether a resource is part of another one and goes with it alone: no
+// deployment deletes it.
+func unremovable(o rest.Resource) bool {
+	return strings.EqualFold(o.Type, "Microsoft.Sql/servers/databases") && strings.EqualFold(o.Name[strings.LastIndexByte(o.Name, '/')+1:], "master")
 }
 
 // shown is the deployment as it is answered, with what is known of it beside.

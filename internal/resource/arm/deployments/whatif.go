@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
@@ -20,7 +21,8 @@ func (s *service) whatIf(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	w := &comparison{live: live{s, c, chainOf(c)}, ids: map[string]bool{}, short: strings.EqualFold(r.resultFormat, "ResourceIdOnly")}
+	r.chain.compared = true
+	w := &comparison{live: s.live(c, r.chain), ids: map[string]bool{}, short: strings.EqualFold(r.resultFormat, "ResourceIdOnly")}
 	if failed := w.plan(r.plan); failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -90,7 +92,7 @@ func (w *comparison) inner(r *template.Resource, body *template.Object) *resourc
 	if err != nil {
 		return refused(err)
 	}
-	scope := r.ID[:strings.Index(strings.ToLower(r.ID), "/providers/microsoft.resources/")]
+	scope := r.ID[:strings.LastIndex(httppath.Lower(r.ID), "/providers/microsoft.resources/")]
 	d := w.deployment(scope, r.Name, properties.Object("parameters"))
 	if d.Group == nil && strings.Contains(strings.ToLower(scope), "/resourcegroups/") {
 		w.add(r.ID, "Ignore") // the group is made by this very template
@@ -111,7 +113,7 @@ func (w *comparison) deployment(scope, name string, parameters *template.Object)
 	segments := strings.Split(scope, "/")
 	of, _, _ := w.Subscription(strings.ToLower(segments[2]))
 	d := template.Deployment{
-		Scope: scope, Parameters: parameters, Self: template.NewObject("name", name), Now: w.Kit.Clock.Now(), NewGUID: func() string { return "[newGuid()]" }, Environment: environment(w.Kit.Cloud()), Assume: true,
+		Scope: scope, Parameters: parameters, Self: template.NewObject("name", name), Now: w.Kit.Clock.Now(), NewGUID: func() string { return "[newGuid()]" }, Environment: environment(w.Kit.Cloud()), Assume: true, Budget: w.chain.budget,
 		Tenant:       template.NewObject("tenantId", w.call.Caller.Tenant),
 		Subscription: template.NewObject("id", "/subscriptions/"+of.ID, "subscriptionId", of.ID, "tenantId", w.call.Caller.Tenant, "displayName", of.Name),
 	}
@@ -255,7 +257,7 @@ func (w *comparison) others(r *request) {
 		how = "Delete"
 	}
 	for _, o := range w.inScope(w.call.Caller.Tenant, r.scope) {
-		if w.ids[strings.ToLower(o.ID)] || !w.call.May(o.Type+"/read", o.ID) {
+		if w.ids[strings.ToLower(o.ID)] || r.complete && unremovable(o) || !w.call.May(o.Type+"/read", o.ID) {
 			continue
 		}
 		var before any

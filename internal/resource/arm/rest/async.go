@@ -38,7 +38,7 @@ func (m *Manager) Polls(k *Kind) (all []Operation) {
 // asyncOperation is one that was begun, and is done.
 type asyncOperation struct {
 	kind    *Kind
-	item    Item
+	item    string // the id of what it is about
 	deleted bool
 	started string
 }
@@ -58,7 +58,7 @@ func (c *Call) Later(k *Kind, i Item, status int, verb string) Reply {
 	}
 	id := uuid.NewString()
 	started := Time(c.Kit.Clock.Now())
-	c.begun(id, asyncOperation{k, i, deleted, started})
+	c.begun(id, asyncOperation{k, i.ID, deleted, started})
 	at := func(segment string) string {
 		return fmt.Sprintf("https://%s/subscriptions/%s/providers/%s/locations/%s/%s/%s?api-version=%s", c.Host, c.Vars["subscription"], k.namespace(), c.Region(i), segment, id, c.Query("api-version"))
 	}
@@ -96,10 +96,10 @@ func (c *Call) begunBefore() (asyncOperation, *resource.Failure) {
 	c.mu.RLock()
 	o, ok := c.operations[c.Vars["operation"]]
 	c.mu.RUnlock()
-	if !ok || !roles.Within(o.item.ID, "/subscriptions/"+c.Vars["subscription"]) {
+	if !ok || !roles.Within(o.item, "/subscriptions/"+c.Vars["subscription"]) {
 		return o, resource.Fail(http.StatusNotFound, "OperationNotFound", fmt.Sprintf("The operation '%s' could not be found.", c.Vars["operation"]), "No operation of this id was begun since wiemu was started.", "")
 	}
-	return o, c.Authorize(o.kind.Type+"/read", o.item.ID)
+	return o, c.Authorize(o.kind.Type+"/read", o.item)
 }
 
 // operationStatus says how far an operation is.
@@ -123,7 +123,7 @@ func (c *Call) operationResult() (Reply, *resource.Failure) {
 	case o.deleted:
 		return Reply{}, nil
 	}
-	i, ok := c.Item(o.item.ID)
+	i, ok := c.Item(o.item)
 	if !ok {
 		return Reply{Status: http.StatusNoContent}, nil
 	}

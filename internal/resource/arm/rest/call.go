@@ -6,6 +6,7 @@ package rest
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -139,11 +140,19 @@ func (c *Call) Serve() (resource.Answer, *resource.Failure) {
 		defer c.writes.RUnlock()
 	}
 	reply, failed := c.operation.Serve(c)
-	if failed != nil && failed.Status == http.StatusNotFound && c.Request.Method == http.MethodGet && Chain(c.Request.Context()) != nil {
+	if failed != nil && failed.Status == http.StatusNotFound && c.Request.Method == http.MethodGet && compares(c.Request.Context()) {
 		c.Note("A template was compared with what there is, and this does not exist yet.")
 		reply, failed = Reply{Status: failed.Status, Body: problem{problemBody{failed.Code, failed.Message}}}, nil // nobody is refused anything
 	}
 	return resource.Answer{Status: reply.Status, Body: reply}, failed
+}
+
+// Comparison is a chain of requests that may be one of what-if, which looks for what there is.
+type Comparison interface{ Compares() bool }
+
+func compares(ctx context.Context) bool {
+	of, ok := Chain(ctx).(Comparison)
+	return ok && of.Compares()
 }
 
 // Describe implements resource.Access.

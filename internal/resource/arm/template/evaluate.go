@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Unknown is a value that is not known before something has been deployed: what the function
@@ -36,8 +37,26 @@ func hasUnknown(v any) bool {
 // template has 4 MB at most, and expressions that double a value over and over would have no end.
 const maxWork = 32 << 20
 
+// maxSharedWork bounds what the deployments may evaluate that come of one, with the deployments in
+// its template: it is as much as 16 of them may each.
+const maxSharedWork = 16 * maxWork
+
+// Budget bounds what several deployments evaluate together. Its zero value is not usable: see
+// NewBudget. It may be used by several goroutines.
+type Budget struct{ left atomic.Int64 }
+
+// NewBudget returns the budget of a deployment and of those in its template.
+func NewBudget() *Budget {
+	b := &Budget{}
+	b.left.Store(maxSharedWork)
+	return b
+}
+
 // budget is what is left of maxWork.
-type budget struct{ left int }
+type budget struct {
+	left   int
+	shared *Budget // with other deployments; nil if there are none
+}
 
 func (b *budget) take(n int) error {
 	if n < 0 || n > b.left {
@@ -45,7 +64,18 @@ func (b *budget) take(n int) error {
 		return failf("The template's expressions make values that are too large: more than %d bytes for one deployment.", maxWork)
 	}
 	b.left -= n
+	if b.shared != nil && b.shared.left.Add(-int64(n)) < 0 {
+		b.left = 0
+		return failf("The template's expressions make values that are too large: more than %d bytes for a deployment with those in its template.", maxSharedWork)
+	}
 	return nil
+}
+
+// lasting reports whether an error stands whichever value is chosen: what is not emulated, or what
+// the budget does not allow.
+func (b *budget) lasting(err error) bool {
+	var what *Error
+	return b.left == 0 || errors.As(err, &what) && what.Unsupported
 }
 
 // size is about how many bytes a value has, but no more than a limit, at which it stops counting.
@@ -108,8 +138,9 @@ type environment struct {
 }
 
 type loop struct {
-	name  string
-	index int64
+	name    string
+	index   int64
+	unknown bool // how often it runs is not known, and this copy stands for all of them
 }
 
 // reference is one use of reference, list… or references.
@@ -196,6 +227,9 @@ func (e *environment) object(o *Object, path string) (any, error) {
 				return nil, err
 			}
 			text, ok := v.(string)
+			if u, unknown := v.(Unknown); unknown {
+				text, ok = u.Expression, true
+			}
 			if !ok {
 				return nil, &Error{Code: "InvalidTemplate", Message: fmt.Sprintf("The name of a property is of type '%s'. A property has a string for a name.", typeName(v)), Path: path}
 			}
@@ -232,21 +266,24 @@ func isCopy(list []any) bool {
 // Source: azure-docs, azure-resource-manager/templates/copy-resources.md, "Copy limits".
 const maxCopies = 800
 
-// count is how often a loop runs. The text of a count above the limit is inferred; that below 0
-// too.
-func (e *environment) count(v any, path string) (int, error) {
-	v, err := e.value(v, path)
+// count is how often a loop runs: as an Unknown if that is not known. The text of a count above the
+// limit is inferred; that below 0 too.
+func (e *environment) count(v any, path string) (n int, unknown any, err error) {
+	v, err = e.value(v, path)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	n, ok := v.(int64)
+	if _, ok := v.(Unknown); ok {
+		return 0, v, nil
+	}
+	whole, ok := v.(int64)
 	switch {
 	case !ok:
-		return 0, at(failf("The copy count is of type '%s'. The expected type is 'Integer'.", typeName(v)), path)
-	case n < 0 || n > maxCopies:
-		return 0, at(failf("The copy count '%d' is not valid. It must be between '0' and '%d'.", n, maxCopies), path)
+		return 0, nil, at(failf("The copy count is of type '%s'. The expected type is 'Integer'.", typeName(v)), path)
+	case whole < 0 || whole > maxCopies:
+		return 0, nil, at(failf("The copy count '%d' is not valid. It must be between '0' and '%d'.", whole, maxCopies), path)
 	}
-	return int(n), nil
+	return int(whole), nil, nil
 }
 
 // copies makes the array of a loop in properties or variables.
@@ -256,21 +293,33 @@ func (e *environment) copies(into, l *Object, path string) error {
 		return err
 	}
 	text, _ := name.(string)
-	n, err := e.count(l.Get("count"), path+".count")
+	n, unknown, err := e.count(l.Get("count"), path+".count")
 	if err != nil {
 		return err
 	}
+	if unknown != nil {
+		_, err := e.input(l, path, loop{name: text, unknown: true}) // for what it refers to
+		into.Set(text, unknown)
+		if err != nil && e.budget.lasting(err) {
+			return err
+		}
+		return nil
+	}
 	made := make([]any, n)
 	for i := range made {
-		e.loops = append(e.loops, loop{text, int64(i)})
-		made[i], err = e.value(l.Get("input"), path+".input")
-		e.loops = e.loops[:len(e.loops)-1]
-		if err != nil {
+		if made[i], err = e.input(l, path, loop{name: text, index: int64(i)}); err != nil {
 			return err
 		}
 	}
 	into.Set(text, made)
 	return nil
+}
+
+// input evaluates what a loop in properties or variables makes once.
+func (e *environment) input(l *Object, path string, in loop) (any, error) {
+	e.loops = append(e.loops, in)
+	defer func() { e.loops = e.loops[:len(e.loops)-1] }()
+	return e.value(l.Get("input"), path+".input")
 }
 
 // evaluate returns the value of a part of an expression.
@@ -385,20 +434,21 @@ func (e *environment) call(c call) (any, error) {
 	return v, e.budget.take(size(v, e.budget.left))
 }
 
-// looked takes from the budget what it costs to look at arguments, and reports whether one is unknown.
+// looked takes from the budget what it costs to look at arguments, and reports whether one is unknown
+// on which the value depends.
 func (e *environment) looked(f function, args []any) (unknown bool, err error) {
 	for _, a := range args {
 		_, unknown := a.(Unknown)
 		s, isText := a.(string)
 		switch {
-		case unknown && !f.holds:
+		case unknown && f.unknown != anywhere:
 			return true, nil
 		case isText:
 			err = e.budget.take(len(s) / 8)
-		case !f.holds:
+		case f.unknown == nowhere:
 			err = e.budget.take(size(a, 8*e.budget.left) / 8)
 		}
-		if err != nil || !f.holds && hasUnknown(a) {
+		if err != nil || f.unknown == nowhere && hasUnknown(a) {
 			return err == nil, err
 		}
 	}
@@ -406,7 +456,7 @@ func (e *environment) looked(f function, args []any) (unknown bool, err error) {
 }
 
 // elsewhere are functions of Azure that are not emulated.
-var elsewhere = strings.Fields("pickzones providers managementgroup deployer secret externalinput parsecidr cidrsubnet cidrhost tologicalzone tologicalzones tophysicalzone tophysicalzones")
+var elsewhere = strings.Fields("pickzones providers managementgroup deployer secret externalinput managementgroupresourceid parsecidr cidrsubnet cidrhost tologicalzone tologicalzones tophysicalzone tophysicalzones")
 
 // named says which function an error is about.
 func named(err error, name string) error {

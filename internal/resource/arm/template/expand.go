@@ -20,7 +20,6 @@ type Plan struct {
 // Resource is one resource of a template, or one copy of it.
 type Resource struct {
 	ID, Type, Name, APIVersion string
-	Symbol                     string // its symbolic name; "" if the template has none
 	Path                       string // in the template, such as resources[0]
 	Existing                   bool   // it is referred to, not deployed
 	Skipped                    bool   // its condition is false
@@ -36,7 +35,7 @@ type Resource struct {
 
 // Expand evaluates what is known before anything is deployed, and refuses what is wrong with it.
 func (t *Template) Expand(d Deployment) (*Plan, error) {
-	e := &environment{template: t, deployment: &d, budget: &budget{maxWork}, variables: map[string]any{}, namers: map[string]symbol{}, byID: map[string]*Resource{}}
+	e := &environment{template: t, deployment: &d, budget: &budget{maxWork, d.Budget}, variables: map[string]any{}, namers: map[string]symbol{}, byID: map[string]*Resource{}}
 	shown, err := e.setParameters()
 	if err != nil {
 		return nil, err
@@ -78,7 +77,7 @@ func (p *Plan) add(v any, path, symbolic string, parent *Resource) error {
 	}
 	copies, isLoop := o.Get("copy").(*Object)
 	if !isLoop {
-		r, err := p.make(o, path, symbolic, parent, nil, "")
+		r, err := p.make(o, path, parent, nil, "")
 		if err == nil && symbolic != "" {
 			p.env.namers[strings.ToLower(symbolic)] = symbol{of: []*Resource{r}}
 		}
@@ -90,9 +89,12 @@ func (p *Plan) add(v any, path, symbolic string, parent *Resource) error {
 		return err
 	}
 	text, _ := name.(string)
-	n, err := e.count(copies.Get("count"), path+".copy.count")
+	n, unknown, err := e.count(copies.Get("count"), path+".copy.count")
 	if err != nil {
 		return p.invalid(o, path, err)
+	}
+	if unknown != nil {
+		n = 1
 	}
 	batch, err := e.batch(copies, path, n)
 	if err != nil {
@@ -100,7 +102,7 @@ func (p *Plan) add(v any, path, symbolic string, parent *Resource) error {
 	}
 	made := symbol{loop: true}
 	for i := range n {
-		r, err := p.make(o, path, symbolic, parent, []loop{{text, int64(i)}}, text)
+		r, err := p.make(o, path, parent, []loop{{text, int64(i), unknown != nil}}, text)
 		if err != nil {
 			return err
 		}
@@ -124,7 +126,7 @@ func (e *environment) batch(copies *Object, path string, all int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if v == nil {
+	if _, unknown := v.(Unknown); unknown || v == nil {
 		return 1, nil
 	}
 	n, ok := v.(int64)
@@ -153,17 +155,15 @@ func (p *Plan) invalid(o *Object, path string, err error) error {
 }
 
 // make makes one resource.
-func (p *Plan) make(o *Object, path, symbolic string, parent *Resource, loops []loop, copyName string) (*Resource, error) {
+func (p *Plan) make(o *Object, path string, parent *Resource, loops []loop, copyName string) (*Resource, error) {
 	e := p.env
 	e.loops = loops
 	defer func() { e.loops = nil }()
 	if len(p.Resources) >= maxResources {
 		return nil, limit("resources", maxResources, len(p.Resources)+1)
 	}
-	r := &Resource{Symbol: symbolic, Path: path, line: o.line, column: o.column, source: o, loops: loops, copyName: copyName}
-	if len(loops) > 0 && symbolic != "" {
-		r.Symbol = fmt.Sprintf("%s[%d]", symbolic, loops[0].index)
-	}
+	r := &Resource{Path: path, line: o.line, column: o.column, source: o, loops: loops, copyName: copyName}
+	r.Unsettled = len(loops) > 0 && loops[0].unknown
 	for _, field := range []struct {
 		name string
 		into *string
@@ -203,10 +203,11 @@ func (p *Plan) place(r *Resource, o *Object, path string, parent *Resource) erro
 	if parent != nil && !strings.HasPrefix(strings.ToLower(r.Type), strings.ToLower(parent.Type)+"/") {
 		r.Type, r.Name = parent.Type+"/"+r.Type, parent.Name+"/"+r.Name
 	}
-	scope, err := e.scopeOf(r.Type, o, path)
+	scope, unknown, err := e.scopeOf(r.Type, o, path)
 	if err != nil {
 		return err
 	}
+	r.Unsettled = r.Unsettled || unknown
 	id, err := idOf(scope, r.Type, []string{r.Name})
 	if r.Unsettled {
 		id, err = scope+"/providers/"+r.Type+"/"+r.Name, nil
@@ -216,7 +217,7 @@ func (p *Plan) place(r *Resource, o *Object, path string, parent *Resource) erro
 		return invalidf("The template resource '%s' for type '%s' at line '%d' and column '%d' has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", r.Name, r.Type, r.line, r.column)
 	}
 	r.ID, _ = id.(string)
-	if other, ok := e.byID[strings.ToLower(r.ID)]; ok && !other.Existing && !r.existing() {
+	if other, ok := e.byID[strings.ToLower(r.ID)]; ok && !other.Existing && !r.existing() && !r.Unsettled && !other.Unsettled {
 		return invalidf("The resource '%s' at line '%d' and column '%d' is defined multiple times in a template. Please see https://aka.ms/arm-syntax-resources for usage details.", strings.TrimPrefix(r.Type+"/"+r.Name, "/"), r.line, r.column)
 	}
 	r.Existing = r.existing()
@@ -244,10 +245,10 @@ func (r *Resource) existing() bool {
 	return is
 }
 
-// scopeOf is the scope that a resource is in.
-func (e *environment) scopeOf(kind string, o *Object, path string) (string, error) {
+// scopeOf is the scope that a resource is in, and whether that is unknown.
+func (e *environment) scopeOf(kind string, o *Object, path string) (scope string, unknown bool, err error) {
 	d := e.deployment
-	scope := d.Scope
+	scope = d.Scope
 	texts := map[string]string{}
 	for _, field := range []string{"scope", "subscriptionId", "resourceGroup"} {
 		v, ok := o.Lookup(field)
@@ -256,14 +257,14 @@ func (e *environment) scopeOf(kind string, o *Object, path string) (string, erro
 		}
 		v, err := e.value(v, path+"."+field)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		text, isText := v.(string)
-		if u, unknown := v.(Unknown); unknown && d.Assume {
-			text, isText = u.Expression, true
+		if u, isUnknown := v.(Unknown); isUnknown && d.Assume {
+			text, isText, unknown = u.Expression, true, true
 		}
 		if !isText {
-			return "", at(failf("The %s must be a string, found '%s'", field, typeName(v)), path+"."+field)
+			return "", false, at(failf("The %s must be a string, found '%s'", field, typeName(v)), path+"."+field)
 		}
 		texts[field] = text
 	}
@@ -283,11 +284,14 @@ func (e *environment) scopeOf(kind string, o *Object, path string) (string, erro
 	case strings.HasPrefix(given, "/"):
 		scope = strings.TrimSuffix(given, "/")
 	case strings.HasPrefix(strings.ToLower(given), "microsoft.management/managementgroups"):
-		return "", at(unsupportedf("A deployment to a management group"), path+".scope")
+		return "", false, at(unsupportedf("A deployment to a management group"), path+".scope")
 	default:
 		scope += "/providers/" + given
 	}
-	return scope, nil
+	if segments := strings.Split(scope, "/"); strings.EqualFold(kind, deploymentType) && !unknown && (len(segments) < 3 || segments[0] != "" || !strings.EqualFold(segments[1], "subscriptions")) {
+		return "", false, at(unsupportedf("A deployment to another scope than a subscription or a resource group"), path+".scope")
+	}
+	return scope, unknown, nil
 }
 
 // connect finds what each resource depends on: what it says, and what it refers to.
@@ -328,7 +332,8 @@ func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 			return nil, err
 		}
 		text, ok := v.(string)
-		if u, unknown := v.(Unknown); unknown && p.env.deployment.Assume {
+		u, unknown := v.(Unknown)
+		if unknown && p.env.deployment.Assume {
 			text, ok = u.Expression, true
 		}
 		if !ok {
@@ -337,6 +342,9 @@ func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 		named := p.env.named(text)
 		if err := p.env.budget.take(8 * len(named)); err != nil {
 			return nil, at(err, path)
+		}
+		if named == nil && unknown {
+			continue // it may be any of them
 		}
 		if named == nil {
 			// Azure/azure-quickstart-templates and many others; F5Networks/f5-azure-arm-templates#230.
@@ -474,7 +482,7 @@ func (p *Plan) Definition(r *Resource, live Live, allowUnknown bool) (*Object, e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.env
-	e.loops, e.live = r.loops, answers(live, allowUnknown)
+	e.loops, e.live = r.loops, e.answers(live, allowUnknown)
 	defer func() { e.loops, e.live = nil, nil }()
 	body, err := p.body(r)
 	var what *Error
@@ -487,9 +495,15 @@ func (p *Plan) Definition(r *Resource, live Live, allowUnknown bool) (*Object, e
 	return body, err
 }
 
+// askWork is what asking for a resource costs of the budget.
+const askWork = 1 << 10
+
 // answers makes of what exists what the functions return.
-func answers(live Live, allowUnknown bool) func(reference) (any, error) {
+func (e *environment) answers(live Live, allowUnknown bool) func(reference) (any, error) {
 	return func(r reference) (any, error) {
+		if err := e.budget.take(askWork); err != nil {
+			return nil, err
+		}
 		if !strings.EqualFold(r.function, "reference") {
 			if allowUnknown {
 				return Unknown{}, nil
@@ -550,11 +564,11 @@ func full(o *Object, r reference) *Object {
 
 // Outputs are those of the template once it is deployed: {name: {type, value}}. Those that are
 // secure have no value.
-func (p *Plan) Outputs(live Live, allowUnknown bool) (*Object, error) {
+func (p *Plan) Outputs(live Live) (*Object, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.env
-	e.live = answers(live, allowUnknown)
+	e.live = e.answers(live, false)
 	defer func() { e.live = nil }()
 	made := NewObject()
 	declared := e.template.root.Object("outputs")

@@ -34,7 +34,7 @@ func value(t testing.TB, text string) (any, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := Parse([]byte(data))
+	made, err := parsed([]byte(data))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func value(t testing.TB, text string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := plan.Outputs(nothing{}, false)
+	outputs, err := plan.Outputs(nothing{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,9 @@ func TestExpressions(t *testing.T) {
 		"[items(createObject('b', 1, 'a', 2))]":                                                                           `[{"key":"a","value":2},{"key":"b","value":1}]`, "[objectKeys(createObject('b', 1, 'a', 2))]": `["a","b"]`,
 		"[tryGet(createObject('a', createArray(1)), 'a', 0)]": "1", "[tryGet(createObject(), 'a', 'b')]": "null", "[flatten(createArray(createArray(1), createArray(2)))]": "[1,2]",
 		"[startsWith('abc', 'AB')]": "true", "[endsWith('abc', 'bc')]": "true", "[indexOf('abc', 'C')]": "2", "[lastIndexOf('abca', 'a')]": "3",
+		"[indexOf('ȺB', 'b')]": "1", "[lastIndexOf('ȺbB', 'b')]": "2", "[indexOf('abc', 'd')]": "-1", "[indexOf('abc', '')]": "0",
+		"[indexOf(createArray('a', 'B', 'b', 'b'), 'b')]": "2", "[lastIndexOf(createArray('a', 'b', 'b', 'B'), 'b')]": "2", "[indexOf(createArray(1, createArray(2)), createArray(2))]": "1", "[lastIndexOf(createArray(1), 2)]": "-1",
+		"[dataUriToString('data:;base64,SGVsbG8sIFdvcmxkIQ==')]": `"Hello, World!"`, "[dataUriToString(dataUri('Hello'))]": `"Hello"`, "[dataUriToString('data:text/plain,a%20b')]": `"a b"`,
 		"[dateTimeAdd('2020-04-07T14:53:14Z', 'P3Y')]": `"20230407T145314Z"`, "[dateTimeAdd('2020-04-07T14:53:14Z', '-P9D', 'yyyy-MM-dd')]": `"2020-03-29"`, "[dateTimeToEpoch('2022-01-01T00:00:00Z')]": "1640995200",
 		"[dateTimeFromEpoch(1640995200)]": `"2022-01-01T00:00:00Z"`,
 	} {
@@ -119,32 +122,35 @@ func TestExpressions(t *testing.T) {
 
 func TestExpressionsThatAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"[concat('a'":                   "", // no expression without its bracket
-		"[concat('a']":                  "is not valid: the expression is not complete",
-		"[concat('a',)]":                "the string character ')' at position '11' is not expected",
-		"[concat('a') 'b']":             "the string character ''' at position '12' is not expected",
-		"['a]":                          "the expression is not complete",
-		"[]":                            "the expression is not complete",
-		"[9999999999999999999]":         "is not expected",
-		"[nonsense('a')]":               "The template function 'nonsense' is not valid. Please see https://aka.ms/arm-functions for usage details.",
-		"[other.hello('a')]":            "The template function 'other.hello' is not valid",
-		"[shop.hello()]":                "requires 1 argument(s) while 0 were provided",
-		"[pickZones('a', 'b', 'c')]":    "The template function 'pickZones' is not emulated",
-		"[variables('none')]":           "The template variable 'none' is not found",
-		"[parameters('none')]":          "The template parameter 'none' is not found",
-		"[variables('list')[2]]":        "array index '2' is out of bounds",
-		"[resourceGroup().nothing]":     "The language expression property 'nothing' doesn't exist, available properties are 'id, name, location'.",
-		"[toLower(1)]":                  "Unable to evaluate template language function 'toLower': the argument at position '1' must be a string, found 'Integer'",
-		"[toLower('a', 'b')]":           "requires 1 argument(s) while 2 were provided",
-		"[substring('abc', 2, 3)]":      "must refer to a location within the string",
-		"[div(1, 0)]":                   "is no integer",
-		"[add(9223372036854775807, 1)]": "is no integer",
-		"[range(0, 10001)]":             "must be between '0' and '10000'",
-		"[newGuid()]":                   "only be used in default values",
-		"[utcNow()]":                    "only be used in default values",
-		"[copyIndex()]":                 "The template function 'copyIndex' is not expected at this location",
-		"[reference('/a/b')]":           "The Resource 'a/b' under resource group '' was not found",
-		"[reference('nothing')]":        "The resource 'nothing' is not defined in the template",
+		"[concat('a'":                "", // no expression without its bracket
+		"[concat('a']":               "is not valid: the expression is not complete",
+		"[concat('a',)]":             "the string character ')' at position '11' is not expected",
+		"[concat('a') 'b']":          "the string character ''' at position '12' is not expected",
+		"['a]":                       "the expression is not complete",
+		"[]":                         "the expression is not complete",
+		"[9999999999999999999]":      "is not expected",
+		"[nonsense('a')]":            "The template function 'nonsense' is not valid. Please see https://aka.ms/arm-functions for usage details.",
+		"[other.hello('a')]":         "The template function 'other.hello' is not valid",
+		"[shop.hello()]":             "requires 1 argument(s) while 0 were provided",
+		"[pickZones('a', 'b', 'c')]": "The template function 'pickZones' is not emulated",
+		"[managementGroupResourceId('A.B/c', 'd')]":  "The template function 'managementGroupResourceId' is not emulated",
+		"[indexOf(1, 'a')]":                          "the argument at position '1' must be a string, found 'Integer'",
+		"[dataUriToString('text')]":                  "'text' is no data URI",
+		"[variables('none')]":                        "The template variable 'none' is not found",
+		"[parameters('none')]":                       "The template parameter 'none' is not found",
+		"[variables('list')[2]]":                     "array index '2' is out of bounds",
+		"[resourceGroup().nothing]":                  "The language expression property 'nothing' doesn't exist, available properties are 'id, name, location'.",
+		"[toLower(1)]":                               "Unable to evaluate template language function 'toLower': the argument at position '1' must be a string, found 'Integer'",
+		"[toLower('a', 'b')]":                        "requires 1 argument(s) while 2 were provided",
+		"[substring('abc', 2, 3)]":                   "must refer to a location within the string",
+		"[div(1, 0)]":                                "is no integer",
+		"[add(9223372036854775807, 1)]":              "is no integer",
+		"[range(0, 10001)]":                          "must be between '0' and '10000'",
+		"[newGuid()]":                                "only be used in default values",
+		"[utcNow()]":                                 "only be used in default values",
+		"[copyIndex()]":                              "The template function 'copyIndex' is not expected at this location",
+		"[reference('/a/b')]":                        "The Resource 'a/b' under resource group '' was not found",
+		"[reference('nothing')]":                     "The resource 'nothing' is not defined in the template",
 		"[listKeys('/a/providers/b', '2020-01-01')]": "is not emulated",
 		"[resourceId('a', 'b')]":                     "the fully qualified resource type",
 		"[resourceId('A.B/c/d', 'e')]":               "requires '2' resource name argument(s)",

@@ -10,14 +10,25 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // function is one whose arguments are all evaluated before.
 type function struct {
-	least, most int  // arguments; most is -1 if there is no limit
-	holds       bool // it takes values in which something is unknown, and keeps it
+	least, most int // arguments; most is -1 if there is no limit
+	unknown     unknowns
 	do          func(e *environment, args []any) (any, error)
 }
+
+// unknowns says where a function takes an Unknown. Elsewhere, its value is one too.
+type unknowns int
+
+const (
+	nowhere  unknowns = iota
+	within            // in an array or an object that it takes
+	anywhere          // also as an argument
+)
 
 func (f function) arity() string {
 	switch {
@@ -43,7 +54,7 @@ var functions = sync.OnceValue(func() map[string]function {
 
 func logic() map[string]function {
 	compare := func(holds func(int) bool) function {
-		return function{2, 2, false, func(_ *environment, args []any) (any, error) {
+		return function{2, 2, nowhere, func(_ *environment, args []any) (any, error) {
 			switch a := args[0].(type) {
 			case int64:
 				if b, ok := args[1].(int64); ok {
@@ -58,7 +69,7 @@ func logic() map[string]function {
 		}}
 	}
 	all := func(stop bool) function {
-		return function{2, -1, false, func(_ *environment, args []any) (any, error) {
+		return function{2, -1, nowhere, func(_ *environment, args []any) (any, error) {
 			for _, a := range args {
 				if b, ok := a.(bool); !ok {
 					return nil, failf("the arguments must be booleans, found '%s'.", typeName(a))
@@ -70,22 +81,22 @@ func logic() map[string]function {
 		}}
 	}
 	constant := func(v any) function {
-		return function{0, 0, false, func(*environment, []any) (any, error) { return v, nil }}
+		return function{0, 0, nowhere, func(*environment, []any) (any, error) { return v, nil }}
 	}
 	return map[string]function{
 		"and": all(false), "or": all(true), "true": constant(true), "false": constant(false), "null": constant(nil),
-		"not": {1, 1, false, func(_ *environment, args []any) (any, error) {
+		"not": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
 			b, ok := args[0].(bool)
 			if !ok {
 				return nil, failf("the argument must be a boolean, found '%s'.", typeName(args[0]))
 			}
 			return !b, nil
 		}},
-		"bool":   {1, 1, false, func(_ *environment, args []any) (any, error) { return toBool(args[0]) }},
-		"equals": {2, 2, false, func(_ *environment, args []any) (any, error) { return equal(args[0], args[1]), nil }},
+		"bool":   {1, 1, nowhere, func(_ *environment, args []any) (any, error) { return toBool(args[0]) }},
+		"equals": {2, 2, nowhere, func(_ *environment, args []any) (any, error) { return equal(args[0], args[1]), nil }},
 		"less":   compare(func(n int) bool { return n < 0 }), "lessorequals": compare(func(n int) bool { return n <= 0 }),
 		"greater": compare(func(n int) bool { return n > 0 }), "greaterorequals": compare(func(n int) bool { return n >= 0 }),
-		"coalesce": {1, -1, true, func(_ *environment, args []any) (any, error) {
+		"coalesce": {1, -1, anywhere, func(_ *environment, args []any) (any, error) {
 			for _, a := range args {
 				if a != nil {
 					return a, nil
@@ -115,7 +126,7 @@ func toBool(v any) (any, error) {
 
 func numbers() map[string]function {
 	calculate := func(do func(a, b int64) (int64, bool)) function {
-		return function{2, 2, false, func(_ *environment, args []any) (any, error) {
+		return function{2, 2, nowhere, func(_ *environment, args []any) (any, error) {
 			a, err := integer(args, 0)
 			if err != nil {
 				return nil, err
@@ -132,7 +143,7 @@ func numbers() map[string]function {
 		}}
 	}
 	extreme := func(better func(a, b int64) bool) function {
-		return function{1, -1, false, func(_ *environment, args []any) (any, error) {
+		return function{1, -1, nowhere, func(_ *environment, args []any) (any, error) {
 			if list, ok := args[0].([]any); ok && len(args) == 1 {
 				args = list
 			}
@@ -172,7 +183,7 @@ func numbers() map[string]function {
 			return a % b, true
 		}),
 		"min": extreme(func(a, b int64) bool { return a < b }), "max": extreme(func(a, b int64) bool { return a > b }),
-		"int": {1, 1, false, func(_ *environment, args []any) (any, error) {
+		"int": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
 			switch v := args[0].(type) {
 			case int64:
 				return v, nil
@@ -185,7 +196,7 @@ func numbers() map[string]function {
 			}
 			return nil, failf("the value cannot be converted to an integer.")
 		}},
-		"float": {1, 1, false, func(_ *environment, args []any) (any, error) {
+		"float": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
 			switch v := args[0].(type) {
 			case int64:
 				return float64(v), nil
@@ -236,7 +247,7 @@ func stringsOf(args []any) ([]string, error) {
 
 // onTexts is a function of strings alone.
 func onTexts(least, most int, do func(e *environment, s []string) (any, error)) function {
-	return function{least, most, false, func(e *environment, args []any) (any, error) {
+	return function{least, most, nowhere, func(e *environment, args []any) (any, error) {
 		s, err := stringsOf(args)
 		if err != nil {
 			return nil, err
@@ -272,29 +283,67 @@ func texts() map[string]function {
 		"datauri": one(func(s string) string {
 			return "data:text/plain;charset=utf8;base64," + base64.StdEncoding.EncodeToString([]byte(s))
 		}),
-		"json":         onTexts(1, 1, func(_ *environment, s []string) (any, error) { return parsedJSON(s[0]) }),
-		"guid":         onTexts(1, -1, func(_ *environment, s []string) (any, error) { return GUID(s...), nil }),
-		"uniquestring": onTexts(1, -1, func(_ *environment, s []string) (any, error) { return UniqueString(s...), nil }),
-		"replace":      onTexts(3, 3, replace),
-		"split":        {2, 2, false, split},
-		"join":         {2, 2, false, joinTexts},
-		"substring":    {2, 3, false, substring},
-		"padleft":      {2, 3, false, padLeft},
-		"indexof":      two(func(a, b string) any { return runeIndex(a, strings.Index(strings.ToLower(a), strings.ToLower(b))) }),
-		"lastindexof":  two(func(a, b string) any { return runeIndex(a, strings.LastIndex(strings.ToLower(a), strings.ToLower(b))) }),
-		"format":       {1, -1, false, format},
-		"string":       {1, 1, false, func(e *environment, args []any) (any, error) { return e.string(args[0]) }},
-		"newguid": {0, 0, false, func(e *environment, _ []any) (any, error) {
+		"datauritostring": onTexts(1, 1, func(_ *environment, s []string) (any, error) { return dataURIText(s[0]) }),
+		"json":            onTexts(1, 1, func(_ *environment, s []string) (any, error) { return parsedJSON(s[0]) }),
+		"guid":            onTexts(1, -1, func(_ *environment, s []string) (any, error) { return GUID(s...), nil }),
+		"uniquestring":    onTexts(1, -1, func(_ *environment, s []string) (any, error) { return UniqueString(s...), nil }),
+		"replace":         onTexts(3, 3, replace),
+		"split":           {2, 2, nowhere, split},
+		"join":            {2, 2, nowhere, joinTexts},
+		"substring":       {2, 3, nowhere, substring},
+		"padleft":         {2, 3, nowhere, padLeft},
+		"indexof":         {2, 2, nowhere, indexOf(strings.Index, slices.IndexFunc[[]any])},
+		"lastindexof":     {2, 2, nowhere, indexOf(strings.LastIndex, lastIndexFunc)},
+		"format":          {1, -1, nowhere, format},
+		"string":          {1, 1, nowhere, func(e *environment, args []any) (any, error) { return e.string(args[0]) }},
+		"newguid": {0, 0, nowhere, func(e *environment, _ []any) (any, error) {
 			return e.deployment.newGUID()
 		}},
 	}
 }
 
-func runeIndex(s string, at int) int64 {
-	if at < 0 || at > len(s) {
-		return -1
+// indexOf is where a string is in another one, whatever the case, or a value in an array, in which
+// the case of strings counts; -1 if it is nowhere.
+// Source: azure-docs, azure-resource-manager/templates/template-functions-array.md and -string.md, "indexOf".
+func indexOf(inString func(s, part string) int, inArray func(list []any, holds func(any) bool) int) func(*environment, []any) (any, error) {
+	return func(_ *environment, args []any) (any, error) {
+		if list, ok := args[0].([]any); ok {
+			return int64(inArray(list, func(v any) bool { return equal(v, args[1]) })), nil
+		}
+		s, err := stringsOf(args)
+		if err != nil {
+			return nil, err
+		}
+		in := strings.Map(unicode.ToLower, s[0])
+		at := inString(in, strings.Map(unicode.ToLower, s[1]))
+		if at < 0 {
+			return int64(-1), nil
+		}
+		return int64(utf8.RuneCountInString(in[:at])), nil // as many as in s[0], of whatever length in bytes
 	}
-	return int64(len([]rune(s[:at])))
+}
+
+func lastIndexFunc(list []any, holds func(any) bool) int {
+	for i, v := range slices.Backward(list) {
+		if holds(v) {
+			return i
+		}
+	}
+	return -1
+}
+
+// dataURIText is the text in a data URI, which is base64 or escaped.
+// Source: azure-docs, azure-resource-manager/templates/template-functions-string.md, "dataUriToString"; RFC 2397.
+func dataURIText(s string) (any, error) {
+	head, data, ok := strings.Cut(s, ",")
+	media, isData := strings.CutPrefix(strings.ToLower(head), "data:")
+	switch {
+	case !ok || !isData:
+		return nil, failf("'%s' is no data URI.", shortened(s))
+	case strings.HasSuffix(media, ";base64"):
+		return decoded(data)
+	}
+	return unescapedURI(data)
 }
 
 // escaped is Uri.EscapeDataString of .NET: RFC 3986's unreserved characters stay.
@@ -359,7 +408,11 @@ func split(e *environment, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.budget.take(24 * len(s)); err != nil {
+	each := 24
+	for _, d := range delimiters {
+		each += 1 + len(d)/16 // each is looked for at each place
+	}
+	if err := e.budget.take(each * len(s)); err != nil {
 		return nil, err
 	}
 	return splitBy(s, delimiters), nil
@@ -568,19 +621,22 @@ func formatNumber(n int64, how string) (string, error) {
 
 func lists() map[string]function {
 	return map[string]function{
-		"array": {1, 1, true, func(_ *environment, args []any) (any, error) {
+		"array": {1, 1, within, func(_ *environment, args []any) (any, error) {
 			if list, ok := args[0].([]any); ok {
 				return list, nil
 			}
 			return []any{args[0]}, nil
 		}},
-		"createarray": {0, -1, true, func(_ *environment, args []any) (any, error) { return args, nil }},
-		"createobject": {0, -1, true, func(_ *environment, args []any) (any, error) {
+		"createarray": {0, -1, anywhere, func(_ *environment, args []any) (any, error) { return args, nil }},
+		"createobject": {0, -1, anywhere, func(_ *environment, args []any) (any, error) {
 			made := NewObject()
 			if len(args)%2 != 0 {
 				return nil, failf("the arguments must be names and values in turn.")
 			}
 			for i := 0; i < len(args); i += 2 {
+				if _, unknown := args[i].(Unknown); unknown {
+					return Unknown{}, nil
+				}
 				name, err := stringOf(args, i)
 				if err != nil {
 					return nil, err
@@ -589,8 +645,8 @@ func lists() map[string]function {
 			}
 			return made, nil
 		}},
-		"concat": {1, -1, true, concat},
-		"length": {1, 1, true, func(_ *environment, args []any) (any, error) {
+		"concat": {1, -1, within, concat},
+		"length": {1, 1, within, func(_ *environment, args []any) (any, error) {
 			switch v := args[0].(type) {
 			case string:
 				return int64(len([]rune(v))), nil
@@ -601,7 +657,7 @@ func lists() map[string]function {
 			}
 			return nil, failf("the argument must be an array, a string or an object, found '%s'.", typeName(args[0]))
 		}},
-		"empty": {1, 1, true, func(_ *environment, args []any) (any, error) {
+		"empty": {1, 1, within, func(_ *environment, args []any) (any, error) {
 			switch v := args[0].(type) {
 			case nil:
 				return true, nil
@@ -614,19 +670,19 @@ func lists() map[string]function {
 			}
 			return nil, failf("the argument must be an array, a string or an object, found '%s'.", typeName(args[0]))
 		}},
-		"first": {1, 1, true, func(_ *environment, args []any) (any, error) { return edge(args[0], func(int) int { return 0 }) }},
-		"last":  {1, 1, true, func(_ *environment, args []any) (any, error) { return edge(args[0], func(n int) int { return n - 1 }) }},
-		"take": {2, 2, true, func(_ *environment, args []any) (any, error) {
+		"first": {1, 1, within, func(_ *environment, args []any) (any, error) { return edge(args[0], func(int) int { return 0 }) }},
+		"last":  {1, 1, within, func(_ *environment, args []any) (any, error) { return edge(args[0], func(n int) int { return n - 1 }) }},
+		"take": {2, 2, within, func(_ *environment, args []any) (any, error) {
 			return part(args, func(n, of int) (int, int) { return 0, n })
 		}},
-		"skip": {2, 2, true, func(_ *environment, args []any) (any, error) {
+		"skip": {2, 2, within, func(_ *environment, args []any) (any, error) {
 			return part(args, func(n, of int) (int, int) { return n, of })
 		}},
-		"range":    {2, 2, false, numbersFrom},
-		"contains": {2, 2, false, contains}, "union": {2, -1, true, union}, "shallowmerge": {1, 1, true, shallowMerge},
-		"intersection": {2, -1, false, intersection},
-		"items":        {1, 1, true, items}, "objectkeys": {1, 1, true, objectKeys}, "flatten": {1, 1, true, flatten},
-		"tryget": {2, -1, true, tryGet},
+		"range":    {2, 2, nowhere, numbersFrom},
+		"contains": {2, 2, nowhere, contains}, "union": {2, -1, within, union}, "shallowmerge": {1, 1, within, shallowMerge},
+		"intersection": {2, -1, nowhere, intersection},
+		"items":        {1, 1, within, items}, "objectkeys": {1, 1, within, objectKeys}, "flatten": {1, 1, within, flatten},
+		"tryget": {2, -1, within, tryGet},
 	}
 }
 

@@ -37,7 +37,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add(`{` + head + `, parameters: {x: {type: 'object', "$ref": "#/definitions/d"}}, definitions: {d: {"$ref": "#/definitions/d"}}, // comment
 	resources: [{type: 'A.B/c', apiVersion: '1', name: 'p', resources: [{type: 'd', name: 'q', apiVersion: '1', scope: '/'}],},]}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		made, err := Parse([]byte(text))
+		made, err := parsed([]byte(text))
 		if err != nil {
 			return
 		}
@@ -55,7 +55,7 @@ func FuzzTemplate(f *testing.F) {
 				}
 			}
 		}
-		_, _ = p.Outputs(nothing{}, true) // it may be refused
+		_, _ = p.Outputs(nothing{}) // it may be refused
 	})
 }
 
@@ -75,30 +75,59 @@ func TestBombs(t *testing.T) {
 	one := func(text string) string {
 		return `"resources": [], "outputs": {"o": {"type": "array", "value": ["` + text + `"]}}`
 	}
-	for name, template := range map[string]string{
-		"strings that double": doubling + use, "arrays that double": arrays + use,
-		"loops in loops":    one(`[map(range(0, 10000), lambda('a', map(range(0, 10000), lambda('b', range(0, 10000)))))]`),
-		"a growing string":  one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', concat(lambdaVariables('a'), lambdaVariables('a'))))]`),
-		"a deepening array": one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', createArray(lambdaVariables('a'))))]`),
-		"replaced":          one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', replace(lambdaVariables('a'), 'a', lambdaVariables('a'))))]`),
-		"joined":            one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', join(createArray(lambdaVariables('a'), lambdaVariables('a')), lambdaVariables('a'))))]`),
-		"padded":            one(`[padLeft('', 2147483647)]`),
-		"unions":            one(`[union(range(0, 10000), range(10000, 10000))]`),
-		"copies of copies":  `"resources": [], "variables": {"copy": [{"name": "v", "count": 800, "input": {"copy": [{"name": "w", "count": 800, "input": {"copy": [{"name": "u", "count": 800, "input": 1}]}}]}}]}, "outputs": {"o": {"type": "array", "value": "[variables('v')]"}}`,
-		"deep elements":     one("[range(0, 1)" + strings.Repeat("[0]", 6000) + "]"),
-		"deep functions":    one("[" + strings.Repeat("not(", 6000) + "true()" + strings.Repeat(")", 6000) + "]"),
-		"dependencies":      `"resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[string(copyIndex())]", "copy": {"name": "x", "count": 800}, "dependsOn": [` + strings.Repeat(`"A.B/c/0",`, 300000) + `"A.B/c/0"]}]`,
-		"looked at again":   `"variables": {"big": "[range(0, 10000)]"}, "resources": [], "outputs": {"o": {"type": "array", "value": [` + strings.Repeat(`"[contains(variables('big'), -1)]",`, 50000) + `1]}}`,
-		"long":              one("[concat('" + strings.Repeat("a", 25000) + "')]"),
+	const tooLarge = "values that are too large: more than 33554432 bytes for one deployment"
+	for name, row := range map[string]struct{ template, want string }{
+		"strings that double": {doubling + use, tooLarge}, "arrays that double": {arrays + use, tooLarge},
+		"loops in loops":    {one(`[map(range(0, 10000), lambda('a', map(range(0, 10000), lambda('b', range(0, 10000)))))]`), tooLarge},
+		"a growing string":  {one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', concat(lambdaVariables('a'), lambdaVariables('a'))))]`), tooLarge},
+		"a deepening array": {one(`[reduce(range(0, 10000), 'x', lambda('a', 'b', createArray(lambdaVariables('a'))))]`), tooLarge},
+		"replaced":          {one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', replace(lambdaVariables('a'), 'a', lambdaVariables('a'))))]`), tooLarge},
+		"joined":            {one(`[reduce(range(0, 100), 'aaaaaaaaaa', lambda('a', 'b', join(createArray(lambdaVariables('a'), lambdaVariables('a')), lambdaVariables('a'))))]`), tooLarge},
+		"padded":            {one(`[padLeft('', 2147483647)]`), tooLarge},
+		"unions":            {one(`[union(range(0, 10000), range(10000, 10000))]`), tooLarge},
+		"copies of copies":  {`"resources": [], "variables": {"copy": [{"name": "v", "count": 800, "input": {"copy": [{"name": "w", "count": 800, "input": {"copy": [{"name": "u", "count": 800, "input": 1}]}}]}}]}, "outputs": {"o": {"type": "array", "value": "[variables('v')]"}}`, tooLarge},
+		"deep elements":     {one("[range(0, 1)" + strings.Repeat("[0]", 6000) + "]"), "deep"},
+		"deep functions":    {one("[" + strings.Repeat("not(", 3000) + "true()" + strings.Repeat(")", 3000) + "]"), "deep"},
+		"dependencies":      {`"resources": [{"type": "A.B/c", "apiVersion": "1", "name": "z"}, {"type": "A.B/c", "apiVersion": "1", "name": "[string(copyIndex())]", "copy": {"name": "x", "count": 799}, "dependsOn": [` + strings.Repeat(`"A.B/c/z",`, 300000) + `"A.B/c/z"]}]`, tooLarge},
+		"looked at again":   {`"variables": {"big": "[range(0, 10000)]"}, "resources": [], "outputs": {"o": {"type": "array", "value": [` + strings.Repeat(`"[contains(variables('big'), -1)]",`, 50000) + `1]}}`, tooLarge},
+		"long":              {one("[concat('" + strings.Repeat("a", 25000) + "')]"), "24576"},
+		"split":             {one(`[split(padLeft('', 20000, 'a'), map(range(0, 5000), lambda('x', concat('b', string(lambdaVariables('x'))))))]`), tooLarge},
+		"allowed":           {`"parameters": {"x": {"type": "array", "allowedValues": [` + strings.Repeat(`"no",`, 5000) + `"yes"], "defaultValue": [` + strings.Repeat(`"yes",`, 10000) + `"yes"]}}, "resources": []`, tooLarge},
+		"requests":          {one(`[map(range(0, 10000), lambda('x', map(range(0, 10), lambda('y', tryGet(reference('/a/providers/b/c', '1', 'Full'), 'z')))))]`), tooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := expand(t, template, `{}`)
+			p, err := expand(t, row.template, `{}`)
 			if err == nil {
-				_, err = p.Outputs(nothing{}, false)
+				_, err = p.Outputs(there{})
 			}
-			if err == nil {
-				t.Error("it was evaluated")
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%v lacks %s", err, row.want)
 			}
 		})
+	}
+}
+
+// there is a subscription in which there is everything.
+type there struct{ nothing }
+
+func (there) Get(string, string) (*Object, error) { return NewObject(), nil }
+
+// Deployments that come of one have a budget together beside that of each.
+func TestBudgetOfSeveralDeployments(t *testing.T) {
+	made, err := parsed([]byte("{" + head + `, "resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[string(length(padLeft('', 14000000)))]"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := deployment()
+	d.Budget = NewBudget()
+	n := 0
+	for ; n < 100 && err == nil; n++ {
+		_, err = made.Expand(d)
+	}
+	if err == nil || !strings.Contains(err.Error(), "for a deployment with those in its template") || n < 10 || n > 20 {
+		t.Errorf("after %d deployments: %v", n, err)
+	}
+	if _, err := made.Expand(deployment()); err != nil {
+		t.Errorf("another deployment: %v", err)
 	}
 }

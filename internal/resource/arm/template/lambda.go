@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -60,9 +61,20 @@ func (e *environment) apply(l lambda, values ...any) (any, error) {
 	return v, err
 }
 
-// loopOver are the functions with lambdas.
+// errUnknown says that a function's value is unknown.
+var errUnknown = errors.New("the value is unknown")
+
+// loopOver are the functions with lambdas. What they make is unknown if a condition or a name is.
 // Source: azure-docs, azure-resource-manager/templates/template-functions-lambda.md
 func (e *environment) loopOver(name string, c call) (any, error) {
+	v, err := e.looped(name, c)
+	if errors.Is(err, errUnknown) {
+		return Unknown{}, nil
+	}
+	return v, err
+}
+
+func (e *environment) looped(name string, c call) (any, error) {
 	if err := counted(c, 2, 3); err != nil {
 		return nil, err
 	}
@@ -121,6 +133,9 @@ func (e *environment) holds(l lambda, values ...any) (bool, error) {
 		return false, err
 	}
 	b, ok := v.(bool)
+	if _, unknown := v.(Unknown); unknown {
+		return false, errUnknown
+	}
 	if !ok {
 		return false, failf("The lambda must be a condition, found '%s'.", typeName(v))
 	}
@@ -182,6 +197,9 @@ func (e *environment) toObject(c call, list []any, key lambda) (any, error) {
 			return nil, err
 		}
 		name, ok := k.(string)
+		if _, unknown := k.(Unknown); unknown {
+			return nil, errUnknown
+		}
 		if !ok {
 			return nil, failf("The names that toObject makes must be strings, found '%s'.", typeName(k))
 		}

@@ -8,10 +8,19 @@ import (
 
 const head = `"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0"`
 
+// parsed is a template that is read.
+func parsed(data []byte) (*Template, error) {
+	root, err := ParseObject(data)
+	if err != nil {
+		return nil, err
+	}
+	return New(root)
+}
+
 // expand expands a template, which is given without its first two members.
 func expand(t testing.TB, rest, parameters string) (*Plan, error) {
 	t.Helper()
-	made, err := Parse([]byte("{" + head + "," + rest + "}"))
+	made, err := parsed([]byte("{" + head + "," + rest + "}"))
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +111,7 @@ A.B/c/all < A.B/c/c0 < A.B/c/c1 {}
 A.B/c/p/d/q < A.B/c/p {}
 /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/other/providers/Microsoft.Resources/deployments/m {"properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"x":{"value":"ab"}},"template":{"x":"[parameters('x')]"}}}
 `},
+		"a role on the tenant": {`"resources": [{"type": "Microsoft.Authorization/roleAssignments", "apiVersion": "2022-04-01", "name": "a", "scope": "/"}]`, `{}`, "Microsoft.Authorization/roleAssignments/a {}\n"},
 		"a name that is only a diamond": {`"resources": [
 			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "dependsOn": ["b", "c"]}, {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "b"},
 			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "c", "dependsOn": ["d"]}, {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "d", "dependsOn": ["A.B/c/b"]}]`, `{}`,
@@ -142,6 +152,8 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 		"a variable of itself":  {`"variables": {"a": "[variables('b')]", "b": "[variables('a')]"}, "resources": [{` + c + `, "name": "[variables('a')]"}]`, `{}`, "variables.b", "refers to itself by way of 'a, b'"},
 		"reference in a name":   {`"resources": [{` + c + `, "name": "[reference('x')]"}]`, `{}`, "resources[0].name", "The template function 'reference' is not expected at this location"},
 		"extensions":            {`"extensions": {"g": {}}, "resources": []`, `{}`, "extensions", "is not emulated"},
+		"the tenant":            {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than a subscription or a resource group is not emulated."},
+		"a management group":    {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/providers/Microsoft.Management/managementGroups/g", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than"},
 		"not emulated":          {`"resources": [{` + c + `, "name": "a", "properties": {"zone": ["[pickZones('A', 'b', 'c')]"]}}]`, `{}`, "resources[0].properties.zone[0]", "The template function 'pickZones' is not emulated."},
 	} {
 		t.Run(name, func(t *testing.T) {

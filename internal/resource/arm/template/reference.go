@@ -92,6 +92,9 @@ func (e *environment) references(c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(args, hasUnknown) {
+		return Unknown{}, nil
+	}
 	s, err := stringsOf(args)
 	if err != nil {
 		return nil, named(err, c.name)

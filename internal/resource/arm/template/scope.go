@@ -11,29 +11,29 @@ import (
 // scopes are the functions about where the deployment is.
 func scopes() map[string]function {
 	of := func(do func(d *Deployment) any) function {
-		return function{0, 0, false, func(e *environment, _ []any) (any, error) { return do(e.deployment), nil }}
+		return function{0, 0, nowhere, func(e *environment, _ []any) (any, error) { return do(e.deployment), nil }}
 	}
 	return map[string]function{
 		"deployment":   of(func(d *Deployment) any { return d.Self }),
 		"environment":  of(func(d *Deployment) any { return d.Environment }),
 		"tenant":       of(func(d *Deployment) any { return d.Tenant }),
 		"subscription": of(func(d *Deployment) any { return d.Subscription }),
-		"resourcegroup": {0, 0, false, func(e *environment, _ []any) (any, error) {
+		"resourcegroup": {0, 0, nowhere, func(e *environment, _ []any) (any, error) {
 			if e.deployment.Group == nil {
 				return nil, failf("The template function 'RESOURCEGROUP' is not expected at this location. Please see https://aka.ms/arm-functions for usage details.") // seen in many logs of deployments to subscriptions
 			}
 			return e.deployment.Group, nil
 		}},
-		"resourceid":             {2, -1, false, resourceID},
-		"subscriptionresourceid": {2, -1, false, subscriptionResourceID},
-		"tenantresourceid": {2, -1, false, func(_ *environment, args []any) (any, error) {
+		"resourceid":             {2, -1, nowhere, resourceID},
+		"subscriptionresourceid": {2, -1, nowhere, subscriptionResourceID},
+		"tenantresourceid": {2, -1, nowhere, func(_ *environment, args []any) (any, error) {
 			s, err := stringsOf(args)
 			if err != nil {
 				return nil, err
 			}
 			return below("", s[0], s[1:])
 		}},
-		"extensionresourceid": {3, -1, false, func(_ *environment, args []any) (any, error) {
+		"extensionresourceid": {3, -1, nowhere, func(_ *environment, args []any) (any, error) {
 			s, err := stringsOf(args)
 			if err != nil {
 				return nil, err
@@ -129,13 +129,13 @@ func subscriptionResourceID(e *environment, args []any) (any, error) {
 // dates are the functions about time.
 func dates() map[string]function {
 	return map[string]function{
-		"utcnow": {0, 1, false, func(e *environment, args []any) (any, error) {
+		"utcnow": {0, 1, nowhere, func(e *environment, args []any) (any, error) {
 			if !e.deployment.defaults {
 				return nil, failf("the function is not expected at this location: it may only be used in default values of parameters.")
 			}
 			return formatTime(e.deployment.Now.UTC(), args)
 		}},
-		"datetimeadd": {2, 3, false, func(_ *environment, args []any) (any, error) {
+		"datetimeadd": {2, 3, nowhere, func(_ *environment, args []any) (any, error) {
 			s, err := stringsOf(args[:2])
 			if err != nil {
 				return nil, err
@@ -149,7 +149,7 @@ func dates() map[string]function {
 			}
 			return formatTime(t, args[2:])
 		}},
-		"datetimefromepoch": {1, 1, false, func(_ *environment, args []any) (any, error) {
+		"datetimefromepoch": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
 			n, err := integer(args, 0)
 			if err != nil {
 				return nil, err
@@ -159,7 +159,7 @@ func dates() map[string]function {
 			}
 			return time.Unix(n, 0).UTC().Format("2006-01-02T15:04:05Z"), nil
 		}},
-		"datetimetoepoch": {1, 1, false, func(_ *environment, args []any) (any, error) {
+		"datetimetoepoch": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
 			s, err := stringOf(args, 0)
 			if err != nil {
 				return nil, err

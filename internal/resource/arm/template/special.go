@@ -51,8 +51,8 @@ func (e *environment) either(c call) (any, error) {
 	}
 	switch condition := condition.(type) {
 	case Unknown:
-		for _, branch := range c.args[1:] { // either may be it, with what it refers to
-			if _, err := e.evaluate(branch); err != nil {
+		for _, branch := range c.args[1:] { // either may be it, with what it refers to, and the other one need not be possible
+			if _, err := e.evaluate(branch); err != nil && e.budget.lasting(err) {
 				return nil, err
 			}
 		}
@@ -159,6 +159,9 @@ func (e *environment) copyIndex(c call) (any, error) {
 	}
 	for _, l := range slices.Backward(e.loops) {
 		if !named || strings.EqualFold(l.name, name) {
+			if l.unknown {
+				return Unknown{}, nil
+			}
 			return l.index + offset, nil
 		}
 	}

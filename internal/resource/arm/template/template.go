@@ -2,9 +2,9 @@
 // them and as people do: parameters, variables, functions, copy loops, conditions, dependencies,
 // outputs and the expressions in brackets. It does not deploy anything:
 //
-//	t, err := template.Parse(data)           // what is wrong with the template whatever the parameters
-//	plan, err := t.Expand(deployment)        // the resources with their ids, in an order that works
-//	body, err := plan.Definition(r, live)    // what a resource is to be, once what it refers to exists
+//	t, err := template.New(root)                 // what is wrong with the template whatever the parameters
+//	plan, err := t.Expand(deployment)            // the resources with their ids, in an order that works
+//	body, err := plan.Definition(r, live, false) // what a resource is to be, once what it refers to exists
 //	outputs, err := plan.Outputs(live)
 //
 // What is not emulated is refused by its name and its place. How much a deployment may evaluate is
@@ -40,19 +40,7 @@ type Template struct{ root *Object }
 // Root is the template as it was read.
 func (t *Template) Root() *Object { return t.root }
 
-// Parse reads a template.
-func Parse(data []byte) (*Template, error) {
-	if len(data) > MaxSize {
-		return nil, invalidf("The template is %d bytes long. A template has %d bytes at most.", len(data), MaxSize)
-	}
-	root, err := ParseObject(data)
-	if err != nil {
-		return nil, &Error{Code: "InvalidTemplate", Message: err.Error()}
-	}
-	return New(root)
-}
-
-// New takes a template that was read already.
+// New takes a template that was read, and refuses what is wrong with it whatever the parameters.
 func New(root *Object) (*Template, error) {
 	t := &Template{root}
 	schema := strings.ToLower(root.Text("$schema"))
@@ -123,6 +111,7 @@ type Deployment struct {
 	Parameters *Object
 	Now        time.Time     // for utcNow
 	NewGUID    func() string // for newGuid
+	Budget     *Budget       // of this and other deployments together; nil if there are no others
 	// Assume says that a parameter without a value is unknown rather than refused, for who looks
 	// at a template before it is deployed.
 	Assume bool
@@ -221,6 +210,11 @@ func (e *environment) parameterValue(name string, p, place *Object, given any) (
 	}
 	if v == nil && nullable {
 		return nil, nil
+	}
+	if n := len(p.List("allowedValues")); n > 0 {
+		if err := e.budget.take(n * size(v, e.budget.left) / 8); err != nil { // it is compared with each
+			return nil, err
+		}
 	}
 	return v, checkValue(name, p, place, v)
 }
