@@ -41,6 +41,7 @@ type Assignment struct {
 	MadeBy      string `json:"madeBy,omitempty"`      // object id; "" if nobody is known
 
 	Made    time.Time `json:"made,omitzero"`    // in lab time; zero if it has always been there
+	Changed time.Time `json:"changed,omitzero"` // when its description was last changed; zero if it never was
 	Removed time.Time `json:"removed,omitzero"` // zero if it is there
 
 	owner  string // whose Configure made it: its scope in lower case
@@ -276,6 +277,24 @@ func (s *Set) assign(a Assignment) (Assignment, error) {
 	}
 	s.put(&a)
 	return a, nil
+}
+
+// Describe gives an assignment that there is another description, and returns it as it is since.
+// Who has the role, and since when, stays.
+func (s *Set) Describe(id, description string) (Assignment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.assignments[strings.ToLower(id)]
+	if old == nil || !old.Removed.IsZero() {
+		return Assignment{}, fmt.Errorf("role assignment %q: expected one that there is", id)
+	}
+	changed := *old
+	changed.Description, changed.Changed = description, s.config.Clock.Now()
+	if err := s.store(Change{Assigned: &changed}); err != nil {
+		return *old, err
+	}
+	s.put(&changed)
+	return changed, nil
 }
 
 // Remove takes an assignment away by its id and returns it as it is since. It reports

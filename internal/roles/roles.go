@@ -29,7 +29,8 @@ type Definition struct {
 	Permissions      []Permission `json:"permissions"`
 	AssignableScopes []string     `json:"assignableScopes,omitempty"` // of a custom role; a built-in one has none and is assignable everywhere
 
-	UpdatedAt time.Time `json:"updatedAt,omitzero"` // in lab time, of a custom role that was made at run time
+	CreatedAt time.Time `json:"createdAt,omitzero"` // in lab time, of a custom role that was made at run time
+	UpdatedAt time.Time `json:"updatedAt,omitzero"` // when it was last written; CreatedAt at first
 }
 
 // Permission is what a role permits. Each entry may have * for any text, and letter case

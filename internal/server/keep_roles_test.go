@@ -48,6 +48,9 @@ func TestRolesAndRevocationsOutliveTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := l.Roles().Describe(made.ID, "for the shop"); err != nil {
+		t.Fatal(err)
+	}
 	revoked := time.Now()
 	if err := l.Directory().Revoke(tenant, keptApp, revoked, true); err != nil {
 		t.Fatal(err)
@@ -57,7 +60,7 @@ func TestRolesAndRevocationsOutliveTheProcess(t *testing.T) {
 	if got := sources(); len(got) != 2 || !strings.Contains(strings.Join(got, "|"), "Key Vault Secrets Officer of "+keptWork) {
 		t.Errorf("%q", got)
 	}
-	if again := l.Roles().Assignments(func(a roles.Assignment) bool { return a.ID == made.ID }); len(again) != 1 || !again[0].Made.Equal(made.Made) {
+	if again := l.Roles().Assignments(func(a roles.Assignment) bool { return a.ID == made.ID }); len(again) != 1 || !again[0].Made.Equal(made.Made) || again[0].Description != "for the shop" {
 		t.Errorf("%+v, want %+v", again, made)
 	}
 	if p := l.principal(t, keptApp); !p.TokensValidFrom.Equal(revoked) || !p.EverywhereValidFrom.Equal(revoked) {

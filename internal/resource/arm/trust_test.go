@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -196,6 +197,61 @@ func TestACustomRole(t *testing.T) {
 	}
 	if _, err := c.definitions.Delete(ctx, "/subscriptions/"+subscription, id, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is changed keeps the time at which it was made, by which Terraform tells whether it is
+// changed already; of an assignment only the description can be.
+func TestAChangeKeepsWhenItWasMade(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	c, ctx := w.clients(), t.Context()
+	w.withIdentity()
+	const id, everywhere = "66666666-6666-4666-8666-666666666666", "/subscriptions/" + subscription
+	role := armauthorization.RoleDefinition{Properties: &armauthorization.RoleDefinitionProperties{
+		RoleName: to.Ptr("Group Reader"), RoleType: to.Ptr("CustomRole"), AssignableScopes: []*string{to.Ptr(everywhere)},
+		Permissions: []*armauthorization.Permission{{Actions: []*string{to.Ptr("Microsoft.Resources/subscriptions/resourceGroups/read")}}},
+	}}
+	made, err := c.definitions.CreateOrUpdate(ctx, everywhere, id, role, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := armauthorization.RoleAssignmentCreateParameters{Properties: &armauthorization.RoleAssignmentProperties{
+		PrincipalID: to.Ptr(w.object(nobody)), RoleDefinitionID: made.ID, PrincipalType: to.Ptr(armauthorization.PrincipalTypeServicePrincipal), Description: to.Ptr("before"),
+	}}
+	if _, err := c.assignments.Create(ctx, group, id, wanted, nil); err != nil {
+		t.Fatal(err)
+	}
+	times := func(request string) []string {
+		got := w.do("GET "+request+id+v2022, "")
+		return []string{got.member(t, "properties", "createdOn"), got.member(t, "properties", "updatedOn")}
+	}
+	roleBefore, assignmentBefore := times(everywhere+definitions), times(group+assignments)
+	if roleBefore[0] != roleBefore[1] || assignmentBefore[0] != assignmentBefore[1] {
+		t.Fatalf("made and changed at %q and %q", roleBefore, assignmentBefore)
+	}
+	if err := w.Clock().Advance(ctx, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+
+	role.Properties.RoleName, wanted.Properties.Description = to.Ptr("Groups Reader"), to.Ptr("after")
+	if _, err := c.definitions.CreateOrUpdate(ctx, everywhere, id, role, nil); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := c.assignments.Create(ctx, group, id, wanted, nil)
+	if err != nil || *changed.Properties.Description != "after" {
+		t.Fatalf("%+v, %v", changed.Properties, err)
+	}
+	for what, row := range map[string]struct{ before, after []string }{"the role": {roleBefore, times(everywhere + definitions)}, "the assignment": {assignmentBefore, times(group + assignments)}} {
+		if row.after[0] != row.before[0] || row.after[1] <= row.before[1] {
+			t.Errorf("%s was made and changed at %q, and before at %q", what, row.after, row.before)
+		}
+	}
+	if got := w.ask(w.as("nobody", nobody, tenantID), "GET "+v2022, ""); got.status != 200 {
+		t.Errorf("a reader of the group gets %d %s", got.status, got.body)
+	}
+	wanted.Properties.RoleDefinitionID = to.Ptr(everywhere + "/providers/Microsoft.Authorization/roleDefinitions/" + secretsUser)
+	if _, err := c.assignments.Create(ctx, group, id, wanted, nil); !refusedWith(err, "RoleAssignmentUpdateNotPermitted") {
+		t.Errorf("another role: %v", err)
 	}
 }
 

@@ -68,6 +68,9 @@ func (s *service) shown(a roles.Assignment, asked string) assignment {
 		RoleDefinitionID: definitionID(asked, a.Role), PrincipalID: objectID, PrincipalType: "ServicePrincipal", Scope: a.Scope,
 		CreatedOn: date(a.Made), UpdatedOn: date(a.Made),
 	}
+	if !a.Changed.IsZero() {
+		made.Properties.UpdatedOn = date(a.Changed)
+	}
 	if a.MadeBy != "" {
 		made.Properties.CreatedBy, made.Properties.UpdatedBy = &a.MadeBy, &a.MadeBy
 	}
@@ -150,8 +153,10 @@ type request struct {
 	Description      *string `json:"description"`
 }
 
-// putAssignment assigns a role.
+// putAssignment assigns a role, or changes the description of an assignment that there is.
 // Source of the texts: many logs; how often each is seen stands beside the function that makes it.
+// That the description can be changed, and what else an assignment is cannot: Azure/azure-cli#14552
+// and #14958, hashicorp/terraform-provider-azurerm#32714.
 func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	var asked struct {
 		Properties request `json:"properties"`
@@ -176,6 +181,13 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 			// Azure/bicep and others: the text does not name the role, but a change of it is refused, too.
 			return rest.Reply{}, rest.BadRequest("RoleAssignmentUpdateNotPermitted", "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
 				fmt.Sprintf("A role assignment of this name exists: to %s on %s. Its name is made from something that does not change when the principal does, such as its name.", objectID, roles.Short(old.Scope)))
+		}
+		if wanted.Description != old.Description {
+			changed, err := s.Kit.Roles.Describe(old.ID, wanted.Description)
+			if err != nil {
+				return rest.Reply{}, rest.Unkept(err)
+			}
+			old = changed
 		}
 		return rest.Reply{Status: status, Body: s.shown(old, scope)}, nil
 	}

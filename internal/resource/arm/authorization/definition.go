@@ -47,7 +47,7 @@ const (
 func shownDefinition(d roles.Definition, asked string) definition {
 	made := definition{ID: definitionID(asked, d.ID), Type: definitionType, Name: d.ID}
 	made.Properties = definitionProperties{
-		RoleName: d.Name, Type: customRole, Description: d.Description, AssignableScopes: slices.Clone(d.AssignableScopes), CreatedOn: date(d.UpdatedAt), UpdatedOn: date(d.UpdatedAt),
+		RoleName: d.Name, Type: customRole, Description: d.Description, AssignableScopes: slices.Clone(d.AssignableScopes), CreatedOn: date(d.CreatedAt), UpdatedOn: date(d.UpdatedAt),
 	}
 	if roles.IsBuiltin(d.ID) {
 		made.Properties.Type = builtinRole
@@ -142,7 +142,10 @@ func (s *service) getDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: shownDefinition(d, scope)}, nil
 }
 
-// putDefinition makes a custom role or replaces it; both are answered with 201.
+// putDefinition makes a custom role or replaces it; both are answered with 201. One that is replaced
+// keeps the time at which it was created: azurerm waits for up to an hour until it differs from that
+// of the update (hashicorp/terraform-provider-azurerm, internal/services/authorization/
+// role_definition_resource.go). That Azure shows both alike for some seconds is left out.
 func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	var asked struct {
 		Properties definitionProperties `json:"properties"`
@@ -151,7 +154,8 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	scope, name := scopeOf(c)
-	d := roles.Definition{ID: strings.ToLower(name), Name: asked.Properties.RoleName, Description: asked.Properties.Description, AssignableScopes: asked.Properties.AssignableScopes, UpdatedAt: s.Kit.Clock.Now()}
+	now := s.Kit.Clock.Now()
+	d := roles.Definition{ID: strings.ToLower(name), Name: asked.Properties.RoleName, Description: asked.Properties.Description, AssignableScopes: asked.Properties.AssignableScopes, CreatedAt: now, UpdatedAt: now}
 	for _, p := range asked.Properties.Permissions {
 		d.Permissions = append(d.Permissions, roles.Permission(p))
 	}
@@ -159,6 +163,9 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	defer s.making.Unlock()
 	if failed := s.checkDefinition(c, d); failed != nil {
 		return rest.Reply{}, failed
+	}
+	if old, ok := s.Kit.Roles.Definition(d.ID); ok {
+		d.CreatedAt = old.CreatedAt
 	}
 	if err := s.Kit.Roles.Define(d); err != nil {
 		return rest.Reply{}, rest.Unkept(err)
