@@ -38,6 +38,9 @@ type Program struct {
 	// Refusal is in what the program prints as another identity, which Entra ID gives a token
 	// and the resource refuses. Default: it is refused by Entra ID, with AADSTS700213.
 	Refusal string `yaml:"refusal"`
+	// Refused is how many token requests of the program itself Entra ID refuses, because the program
+	// has taken away what it would be trusted by.
+	Refused int `yaml:"refused"`
 
 	Note string `yaml:"note"`
 }
@@ -190,13 +193,8 @@ func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir st
 	if err != nil {
 		return "", err
 	}
-	for _, e := range events {
-		switch {
-		case e.Kind == journal.Escape && !slices.Contains(c.Escapes, e.Host):
-			return "", fmt.Errorf("the program tried to reach %s: %s", e.Host, e.Summary)
-		case e.Kind == journal.Exchange && e.Outcome != journal.Granted:
-			return "", fmt.Errorf("a token request was refused: %s", e.Summary)
-		}
+	if err := p.behaved(events, c.Escapes); err != nil {
+		return "", err
 	}
 	if err := started.finish(); err != nil {
 		return "", err
@@ -208,6 +206,24 @@ func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir st
 		return refusal(ctx, l, mode, dir, stranger{workload: []string{"--namespace", "shop", "--service-account", "daemon-sa", "--client-id", another}, run: p.Run, says: p.Refusal})
 	}
 	return refusal(ctx, l, mode, dir, stranger{workload: refused, run: p.Run, code: 700213, says: "AADSTS700213"})
+}
+
+// behaved checks that a program stayed in the lab, and was given the tokens that it asked for, but
+// for those that it expects to be refused.
+func (p Program) behaved(events []journal.Event, escapes []string) error {
+	var refused []string
+	for _, e := range events {
+		switch {
+		case e.Kind == journal.Escape && !slices.Contains(escapes, e.Host):
+			return fmt.Errorf("the program tried to reach %s: %s", e.Host, e.Summary)
+		case e.Kind == journal.Exchange && e.Outcome != journal.Granted:
+			refused = append(refused, e.Summary)
+		}
+	}
+	if len(refused) != p.Refused {
+		return fmt.Errorf("expected %d token requests that are refused, found %d: %s", p.Refused, len(refused), strings.Join(refused, "; "))
+	}
+	return nil
 }
 
 // done says what is missing in the lines of a program.
