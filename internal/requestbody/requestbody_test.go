@@ -127,6 +127,7 @@ func TestTricklingBodiesGiveWay(t *testing.T) {
 		b := newBudget(100)
 		trickling := newStranger(100)
 		gone := trickling.read(b, 100)
+		synctest.Wait() // it has the budget
 		ended := make(chan struct{})
 		defer func() { <-ended }()
 		go func() {
