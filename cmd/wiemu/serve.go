@@ -9,6 +9,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/scenarioapi"
 	"github.com/wiemu/wiemu/internal/servedir"
@@ -79,11 +80,18 @@ ports unless one is in use, and workloads that were attached are attached again.
 					tellError(err)
 				}
 			}()
-			own, err := openSession(cmd.Context(), *stateDir, files, record.Options(), in, library.Handle)
+			recorded := record.Options()
+			if recorded == nil && withConsole {
+				recorded = &recording.Options{Most: savedInConsole}
+			}
+			own, err := openSession(cmd.Context(), *stateDir, files, recorded, in, library.Handle)
 			if err != nil {
 				return err
 			}
 			defer closeSession(cmd.Context(), own)
+			if own.Recorder != nil {
+				library.Record(own.Recorder)
+			}
 			e := own.Emulator()
 			if err := faults.checkNames(e.Faults(), files.ConfigFile); err != nil {
 				return err
@@ -132,11 +140,15 @@ ports unless one is in use, and workloads that were attached are attached again.
 	faults.add(cmd)
 	addAs(cmd, &as)
 	cmd.Flags().StringVar(&fixed, "dir", "", "use this directory for the files of the lab, with the same paths and ports at each start")
-	cmd.Flags().BoolVar(&withConsole, "console", false, "print a link that opens the console in a browser; see wiemu console")
+	cmd.Flags().BoolVar(&withConsole, "console", false, "print a link that opens the console in a browser, and record the session in memory, so that it can be saved there; see wiemu console")
 	cmd.Flags().StringVar(&file, "record", "", "record the session in this file when the server ends; see wiemu replay")
 	cmd.Flags().BoolVar(&keys, "keys", false, "with --record: include private keys and secrets in the file")
 	return cmd
 }
+
+// savedInConsole is how many requests a session may have that is recorded in memory, so that its
+// console can save it: some 10 MB.
+const savedInConsole = 2_000
 
 func openServeDir(path string, notes io.Writer) (*servedir.Dir, error) {
 	if path == "" {

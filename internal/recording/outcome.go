@@ -218,6 +218,9 @@ func (r *Recorder) event(input int, e journal.Event) map[string]any {
 func (r *Recorder) watch(e journal.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.dropped > 0 {
+		return // it is not recorded any more
+	}
 	switch e.Kind {
 	case journal.Exchange, journal.Access, journal.TokenReview:
 		if r.open > 0 {

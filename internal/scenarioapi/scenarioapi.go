@@ -1,5 +1,6 @@
 // Package scenarioapi adds scenarios to the control API of a server: it lists them, runs one
-// in a lab of its own, and tells how the run goes. What they are is package scenario's.
+// in a lab of its own, tells how the run goes, and drafts one of what happened in the server's
+// session. What they are is package scenario's.
 package scenarioapi
 
 import (
@@ -37,10 +38,11 @@ type Library struct {
 	cancel func()
 	going  sync.WaitGroup
 
-	mu   sync.Mutex
-	keys *keyring.Pool // opened by the first run
-	runs []*run        // oldest first
-	last int           // number of the newest run
+	mu       sync.Mutex
+	keys     *keyring.Pool // opened by the first run
+	runs     []*run        // oldest first
+	last     int           // number of the newest run
+	recorded Recorded      // the session; nil if it is not recorded
 }
 
 // New returns the library of the scenarios that load returns; it is called when they are first
@@ -77,6 +79,7 @@ func (l *Library) Handle(s *controlapi.Server) {
 	s.Handle(http.MethodGet, ListPath, l.all)
 	s.Handle(http.MethodPost, RunPath, l.begin)
 	s.Handle(http.MethodGet, ShowPath, l.show)
+	s.Handle(http.MethodGet, SavePath, l.save)
 }
 
 // Listed is a scenario of the library.

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/inventory"
+	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/scenario/report"
 	"github.com/wiemu/wiemu/internal/scenarioapi"
@@ -101,6 +103,7 @@ func operations() []operation {
 		{method: get, path: scenarioapi.ListPath, summary: "The built-in scenarios (wiemu serve)", answer: []scenarioapi.Listed{}},
 		{method: post, path: scenarioapi.RunPath, summary: "Run a scenario in a lab of its own (wiemu serve)", answer: scenarioapi.Run{}},
 		{method: get, path: scenarioapi.ShowPath, summary: "How a run of a scenario goes, with its events after the first so many (wiemu serve)", query: []string{"after"}, answer: scenarioapi.Run{}},
+		{method: get, path: scenarioapi.SavePath, summary: "What happened in the session until now, as a draft of a scenario or as a recording, if it is recorded (wiemu serve)", query: []string{"as", "name"}, answer: scenarioapi.Saved{}},
 		{method: post, path: console.LinkPath, summary: "A link that opens the console once", answer: console.Link{}},
 	}
 }
@@ -117,8 +120,16 @@ func withScenarios(t *testing.T, o session.Options) session.Options {
 			t.Error(err)
 		}
 	})
+	l.Record(recordedSession{})
 	o.Emulator.Control = l.Handle
 	return o
+}
+
+// recordedSession is a session in which nothing happened.
+type recordedSession struct{}
+
+func (recordedSession) Recording(context.Context) (*recording.Recording, error) {
+	return &recording.Recording{APIVersion: recording.APIVersion, Kind: recording.Kind}, nil
 }
 
 // object is JSON.
@@ -163,7 +174,7 @@ func openAPI(t *testing.T) []byte {
 	}}
 	data, err := json.MarshalIndent(object{
 		"openapi":  "3.1.0",
-		"info":     object{"title": "wiemu control API", "version": "v1", "description": "Changes a running lab and tells about it. It listens on loopback; requests carry the bearer token of the lab. The console asks the same below /console/api, with the cookie of its session."},
+		"info":     object{"title": "wiemu control API", "version": "v1", "description": "Changes a running lab and tells about it. It listens on loopback; requests carry the bearer token of the lab. The console asks the same below the path of its pages and /api, with the cookie of its session."},
 		"security": []object{{"token": []string{}}},
 		"paths":    paths,
 		"components": object{
