@@ -37,6 +37,7 @@ var shared struct {
 	ctx   context.Context
 	close []func()
 	err   error
+	idle  []*tab // whose tests have ended
 }
 
 func TestMain(m *testing.M) {
@@ -57,8 +58,10 @@ func startBrowser(program string) {
 	shared.err = chromedp.Do(shared.ctx)
 }
 
-// newBrowser returns a page of a browser profile of its own, without cookies. Without chromium on
-// the machine the test is left out, unless WIEMU_REQUIRE demands it.
+// newBrowser returns a page that no test uses now, in a browser profile of its own: tests one after
+// the other have the same, since another one costs more than what most of them do. That a session
+// is of one server its path and its cookie see to. Without chromium on the machine the test is
+// left out, unless WIEMU_REQUIRE demands it.
 func newBrowser(t *testing.T) *tab {
 	t.Helper()
 	program := ""
@@ -77,10 +80,33 @@ func newBrowser(t *testing.T) *tab {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
+	b := newTab(t)
+	b.dark(false)
+	b.size(1280, 900)
+	t.Cleanup(func() {
+		if t.Failed() {
+			return // what it shows now, and does, is unknown
+		}
+		b.do(chromedp.Navigate("about:blank")) // it asks the server, which may end, for nothing more
+		shared.idle = append(shared.idle, b)
+	})
+	return b
+}
+
+// newTab returns a tab that is idle, or else a new one.
+func newTab(t *testing.T) *tab {
+	t.Helper()
+	if n := len(shared.idle) - 1; n >= 0 {
+		b := shared.idle[n]
+		shared.idle = shared.idle[:n]
+		b.t = t
+		b.forget()
+		return b
+	}
 	ctx, closeTab := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(closeTab)
+	shared.close = append(shared.close, closeTab)
 	b := &tab{t: t, ctx: ctx}
-	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
 		return err
 	}))
@@ -178,6 +204,19 @@ func (b *tab) click(selector, text string) {
 		const r = e.getClientRects()[0];
 		return [r.x + Math.min(r.width, 300) / 2, r.y + r.height / 2];
 	})()`, find))
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// clickOn clicks on the first element of a selector.
+func (b *tab) clickOn(selector string) {
+	b.t.Helper()
+	b.until(selector+" to click on", fmt.Sprintf("document.querySelector(%q) !== null", selector))
+	at := eval[[]float64](b, fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		e.scrollIntoView({ block: 'center', behavior: 'instant' });
+		const r = e.getBoundingClientRect();
+		return [r.x + r.width / 2, r.y + r.height / 2];
+	})()`, selector))
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 

@@ -133,3 +133,24 @@ export function unlessSame(draw) {
     draw(...values);
   };
 }
+
+// held returns a function that tells whether a button or finger is down on an element: what is in
+// it has to stay until then, or the click is lost. After that it calls released.
+export function held(e, released) {
+  let down = false;
+  e.addEventListener('pointerdown', (p) => {
+    if (down || p.target === e) return; // its scroll bar
+    down = true;
+    const ended = new AbortController();
+    for (const up of ['pointerup', 'pointercancel']) {
+      document.addEventListener(up, () => {
+        ended.abort();
+        setTimeout(() => { // after the click
+          down = false;
+          released();
+        });
+      }, { signal: ended.signal, capture: true });
+    }
+  });
+  return () => down;
+}

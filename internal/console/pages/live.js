@@ -1,7 +1,8 @@
 // Live: what happens, as it happens. Refusals come first; a click says why, check by check.
-import { badge, clockTime, h, input, select, time } from './dom.js';
+import { badge, clockTime, h, held, input, select, time } from './dom.js';
 import { events, isRefusal } from './lab.js';
 import { explained } from './explain.js';
+import { timeline } from './timeline.js';
 
 export const title = 'Live';
 
@@ -26,10 +27,16 @@ export function show(main, [id]) {
   const body = h('div', { class: 'sizer', role: 'presentation' });
   const grid = h('div', { class: 'grid', role: 'grid', tabindex: '0', 'aria-label': 'Events, the newest first', 'aria-colcount': '5' }, body);
   const panel = h('aside', { class: 'panel', 'aria-label': 'Explanation', hidden: true, tabindex: '-1' });
+  const line = timeline((e) => {
+    choose(e);
+    reveal(rows.indexOf(e));
+    panel.scrollIntoView({ block: 'nearest' });
+  });
   main.append(h('h1', {}, 'Live'), refusals,
-    h('div', { class: 'tools' }, text, kind, h('label', { class: 'check' }, only, ' Refusals only')), count,
-    h('div', { class: 'split' }, h('div', { class: 'events' }, h('div', { class: 'headings', 'aria-hidden': 'true' }, ['Lab time', 'Kind', 'Outcome', 'What', 'Workload'].map((c) => h('span', {}, c))), grid), panel));
+    h('div', { class: 'split' }, h('div', { class: 'events' }, line.element, h('div', { class: 'tools' }, text, kind, h('label', { class: 'check' }, only, ' Refusals only')), count,
+      h('div', { class: 'headings', 'aria-hidden': 'true' }, ['Lab time', 'Kind', 'Outcome', 'What', 'Workload'].map((c) => h('span', {}, c))), grid), panel));
 
+  const pressed = held(grid, () => draw());
   let rows = []; // the events that match, oldest first
   let looked = 0; // how many of all were looked at
   let oldest = null;
@@ -64,6 +71,7 @@ export function show(main, [id]) {
 
   // draw makes the rows that are seen, and no others.
   const draw = () => {
+    if (pressed()) return;
     const first = Math.max(0, Math.floor(grid.scrollTop / rowHeight) - 5);
     const last = Math.min(rows.length, Math.ceil((grid.scrollTop + grid.clientHeight) / rowHeight) + 5);
     const made = [];
@@ -108,18 +116,24 @@ export function show(main, [id]) {
     if (e && innerWidth <= 900) panel.scrollIntoView({ block: 'start' }); // it is above the events there
     const address = e ? `#/live/${encodeURIComponent(e.id)}` : '#/live';
     if (location.hash !== address) history.replaceState(null, '', address);
+    line.look(e);
     draw();
+  };
+
+  // reveal scrolls to a row, if there is one at that place of rows.
+  const reveal = (at) => {
+    if (at < 0) return;
+    const top = (rows.length - 1 - at) * rowHeight;
+    if (top < grid.scrollTop) grid.scrollTop = top;
+    else if (top + rowHeight > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + rowHeight - grid.clientHeight;
   };
 
   const move = (by) => {
     const at = rows.findLastIndex((e) => e.id === selected);
-    const position = at < 0 ? 0 : rows.length - 1 - at + by;
-    const next = rows[rows.length - 1 - Math.max(0, Math.min(rows.length - 1, position))];
-    if (!next) return;
-    const top = Math.max(0, Math.min(rows.length - 1, position)) * rowHeight;
-    if (top < grid.scrollTop) grid.scrollTop = top;
-    else if (top + rowHeight > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + rowHeight - grid.clientHeight;
-    choose(next);
+    const to = Math.max(0, Math.min(rows.length - 1, at < 0 ? rows.length - 1 : at - by));
+    if (!rows[to]) return;
+    reveal(to);
+    choose(rows[to]);
   };
 
   grid.addEventListener('scroll', draw);
@@ -157,6 +171,7 @@ export function show(main, [id]) {
   });
   return () => {
     end();
+    line.end();
     resized.disconnect();
   };
 }

@@ -34,7 +34,7 @@ function card(r, roles) {
   const on = r.name ? roles.assignments.filter((a) => a.scope.toLowerCase().split('/').includes(r.name)) : [];
   const part = (name, names) => (names?.length ? h('div', {}, h('dt', {}, name), h('dd', {}, names.map((n) => h('code', { class: 'item' }, n)))) : null);
   const rows = [
-    part('Host', r.hosts), r.secrets?.length ? h('div', {}, h('dt', {}, 'Secrets'), h('dd', {}, secrets(r))) : null, part('Keys', r.keys), part('Certificates', r.certificates), part('Containers', r.containers), part('Queues', r.queues), part('Databases', r.databases),
+    part(r.hosts?.length > 1 ? 'Hosts' : 'Host', r.hosts), r.secrets?.length ? h('div', {}, h('dt', {}, 'Secrets'), h('dd', {}, secrets(r))) : null, part('Keys', r.keys), part('Certificates', r.certificates), part('Containers', r.containers), part('Queues', r.queues), part('Databases', r.databases),
     on.length ? h('div', {}, h('dt', {}, 'Roles'), h('dd', {}, h('ul', {}, on.map((a) => h('li', {}, `${a.identity === '*' ? 'Every identity' : a.identity}: ${a.role}`))))) : null,
   ].filter(Boolean);
   const last = lastOf(r);

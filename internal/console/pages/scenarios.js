@@ -1,5 +1,5 @@
 // Scenarios: the library of what goes wrong, by symptom and by code; one is run and watched.
-import { badge, clockTime, facts, h, input, outcome, span, table } from './dom.js';
+import { badge, clockTime, facts, field, h, input, outcome, select, span, table } from './dom.js';
 import { reasons } from './explain.js';
 import { ask, isRefusal } from './lab.js';
 
@@ -38,15 +38,39 @@ function list(body, all) {
   };
   search.addEventListener('input', draw);
   body.replaceChildren(h('h1', {}, title), h('p', { class: 'lead' }, 'What goes wrong with workload identity, each with its symptom, its cause and what helps. Each runs in a lab of its own: it changes nothing here.'),
-    h('div', { class: 'tools' }, search), count, found);
+    save(), h('div', { class: 'tools' }, search), count, found);
   draw();
+}
+
+// save makes files of what happened in this session until now.
+function save() {
+  const name = input({ value: 'session', required: true });
+  const as = select([['scenario', 'Scenario: a draft that does the same again, to be edited'], ['recording', 'Recording: every request and answer, for wiemu replay']]);
+  const named = field('Name', name, 'Lower-case letters, digits and hyphens, such as wrong-subject.');
+  const said = outcome();
+  const write = async () => {
+    named.refuse();
+    said.say('', '');
+    try {
+      const file = await ask('GET', `/v1/session?${new URLSearchParams({ as: as.value, name: name.value.trim() })}`);
+      const url = URL.createObjectURL(new Blob([file.text]));
+      h('a', { href: url, download: file.file }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      said.say('good', `${file.file} is saved. ${as.value === 'scenario' ? `Run it: wiemu scenario run ${file.file}` : `Repeat it: wiemu replay ${file.file}`}`);
+    } catch (err) {
+      if (err.field === 'name') named.refuse(err.message);
+      else said.say(err.status === 404 ? '' : 'bad', err.message);
+    }
+  };
+  return h('details', { class: 'card save' }, h('summary', {}, 'Save this session as a scenario or a recording'), h('p', { class: 'hint' }, 'What programs asked for and what was changed here since the server was started, as a file. It holds no token, secret or private key.'),
+    h('form', { novalidate: true, onsubmit: (submitted) => { submitted.preventDefault(); write(); } }, h('div', { class: 'row2' }, named, field('As', as)), h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Save'))), said);
 }
 
 const words = { passed: 'It happened as described', failed: 'It did not happen as described', 'not-here': 'It cannot be run on this machine', interrupted: 'It was interrupted' };
 
 function scenario(body, s, ended) {
   const said = outcome();
-  const events = h('div', {});
+  const events = h('div', { class: 'happened' });
   const panel = h('div', {});
   const start = h('button', { type: 'button', class: 'primary', disabled: Boolean(s.unsupported), onclick: () => watch() }, 'Run');
   body.replaceChildren(h('p', { class: 'crumb' }, h('a', { href: '#/scenarios' }, title)), h('h1', {}, s.name, (s.codes ?? []).map((c) => [' ', badge('bad', `AADSTS${c}`)])),

@@ -29,7 +29,7 @@ function list(body) {
     const tenants = [...new Map(all.map((i) => [i.tenant.id, i.tenant])).values()];
     body.replaceChildren(h('h1', {}, 'Trust'),
       h('p', { class: 'lead' }, 'App registrations and managed identities with their federated credentials: which service accounts of which clusters get access tokens in their name.'),
-      ...(all.length ? tenants.map((t) => h('section', {}, h('h2', {}, `Tenant ${t.displayName || t.domains?.[0] || t.id}`),
+      ...(all.length ? tenants.map((t) => h('section', { class: 'identities' }, h('h2', {}, `Tenant ${t.displayName || t.domains?.[0] || t.id}`),
         table('Identities', ['Display name', 'Kind', 'Client ID', 'Federated credentials', 'Used by'], all.filter((i) => i.tenant.id === t.id).map((i) => [
           h('a', { href: `#/trust/${encodeURIComponent(i.clientId)}` }, i.name), h('span', {}, kinds[i.kind] ?? i.kind, i.disabled ? [' ', badge('bad', 'disabled')] : null),
           h('code', {}, i.clientId), String(i.federatedCredentials.length), i.usedBy])))) :
