@@ -47,6 +47,15 @@ func TestPagesArePacked(t *testing.T) {
 			t.Errorf("%s is not what is packed; go test ./internal/console -run TestPagesArePacked -update", page)
 		}
 	}
+	index, err := os.ReadFile("pages/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if name := filepath.Base(page); filepath.Ext(name) == ".js" && !bytes.Contains(index, []byte(`"`+name+`"`)) {
+			t.Errorf("index.html does not load %s, so that it is asked for late", name)
+		}
+	}
 	there, err := filepath.Glob("packed/*")
 	if err != nil || len(there) != len(pages) {
 		t.Errorf("%d files are packed, expected %d (%v)", len(there), len(pages), err)

@@ -18,13 +18,15 @@ const legend = {
 const bars = new Set(['running', 'advanced', 'injected', 'published', 'signing', 'hidden', 'retired', 'current', 'rest', 'expired', 'token']);
 const stages = new Set(['published', 'signing', 'retired', 'removed']);
 
-const parsed = new WeakMap(); // times of events in milliseconds
+const parsed = new WeakMap(); // by event: its time and, if it has one, the end of a lifetime, in milliseconds
 
-function at(e) {
-  let t = parsed.get(e);
-  if (t === undefined) parsed.set(e, t = Date.parse(e.time));
-  return t;
+function times(e) {
+  let known = parsed.get(e);
+  if (!known) parsed.set(e, known = { at: Date.parse(e.time), ends: e.expiresAt && e.outcome !== 'denied' ? Date.parse(e.expiresAt) : NaN });
+  return known;
 }
+
+const at = (e) => times(e).at;
 
 // gap is the width of an idle time: a second is about two events wide, an hour six, a week ten.
 const gap = (ms) => 0.3 * Math.log10(1 + Math.max(ms, 0)) ** 1.6;
@@ -54,7 +56,9 @@ function axisOf(all, first, end, now) {
   }
   const here = x;
   knots.push([x += 0.6, last]);
-  const later = [...new Set(all.slice(0, end).flatMap((e) => (e.expiresAt && e.outcome !== 'denied' ? [Date.parse(e.expiresAt)] : [])).filter((t) => t > last))].sort((a, b) => a - b);
+  const coming = new Set();
+  for (let i = 0; i < end; i++) if (times(all[i]).ends > last) coming.add(times(all[i]).ends);
+  const later = [...coming].sort((a, b) => a - b);
   let sum = 0;
   let before = last;
   for (const t of later) {
@@ -134,7 +138,7 @@ function compose(all, first, end, axis) {
   };
   const exchange = (i, e) => {
     point(lane('Exchanges', e.workload || e.identity || e.clientId), outcome(e, 'granted'), i);
-    if (e.outcome === 'granted' && e.expiresAt) put(lane('Access tokens', `${e.identity || e.clientId || ''} → ${(e.resource ?? '').replace('https://', '')}`), 'token', 0, axis.of(i), Math.max(axis.place(Date.parse(e.expiresAt)), axis.of(i)), i);
+    if (e.outcome === 'granted' && e.expiresAt) put(lane('Access tokens', `${e.identity || e.clientId || ''} → ${(e.resource ?? '').replace('https://', '')}`), 'token', 0, axis.of(i), Math.max(axis.place(times(e).ends), axis.of(i)), i);
   };
   const clock = (i, e) => {
     const from = Date.parse(e.detail?.from ?? '');
@@ -192,7 +196,7 @@ function compose(all, first, end, axis) {
     versions.forEach(([i, e, l], n) => {
       const from = axis.of(i);
       const until = versions[n + 1] ? axis.of(versions[n + 1][0]) : axis.here;
-      const expires = e.expiresAt ? Math.max(axis.place(Date.parse(e.expiresAt)), from) : until;
+      const expires = e.expiresAt ? Math.max(axis.place(times(e).ends), from) : until;
       if (Math.max(until, expires) <= 0) return;
       const row = rowOf(l, from, Math.max(until, expires));
       if (row < 0) return;
@@ -351,7 +355,7 @@ function draw(svg, all, { lanes, axis, chosen }, width) {
           continue;
         }
         const fresh = [...i];
-        if (i[0] === 'token') fresh[5] = long(Date.parse(all[i[4]].expiresAt) - at(all[i[4]]));
+        if (i[0] === 'token') fresh[5] = long(times(all[i[4]]).ends - at(all[i[4]]));
         open.set(key, fresh);
         crowds.push(fresh);
         continue;
@@ -383,12 +387,12 @@ function ticks(axis, plot) {
   let day = '';
   for (const [place, t] of axis.knots) {
     const px = place / axis.total * plot;
+    if (px < free || px > plot - 60 || t === list.at(-1)?.[3]) continue;
     const iso = new Date(t).toISOString();
-    if (px < free || px > plot - 60 || iso === list.at(-1)?.[3]) continue;
     const date = iso.slice(5, 10);
     const text = date === day ? iso.slice(11, 19) : `${date} ${iso.slice(11, 19)}`;
     day = date;
-    list.push([place, text, `+${long(t - first)}`, iso]);
+    list.push([place, text, `+${long(t - first)}`, t]);
     free = px + Math.max(wide(text) + 8, 88);
   }
   return list;
@@ -452,11 +456,14 @@ export function timeline(pick) {
 
   const pressed = held(frame, () => update());
   let due = null;
-  const soon = () => { // ten times a second at most
+  let cost = 0; // milliseconds that it took to draw
+  const soon = () => { // ten times a second at most, and a fifth of the time
     due ??= setTimeout(() => {
       due = null;
+      const begun = performance.now();
       update();
-    }, 100);
+      cost = performance.now() - begun;
+    }, Math.max(100, 4 * cost));
   };
   frame.addEventListener('click', (click) => {
     const e = events.get(click.target.closest('[data-event]')?.dataset.event);
