@@ -441,23 +441,17 @@ func without(a, b []string) []string {
 // checkName says whether a vault can have a name.
 // Source: azure-rest-api-specs, keyvault.json, CheckNameAvailabilityResult; the texts are those of the refusals.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked rest.Named
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	found := struct {
-		Available bool   `json:"nameAvailable"`
-		Reason    string `json:"reason,omitempty"`
-		Message   string `json:"message,omitempty"`
-	}{Available: true}
-	_, binned := s.binned(asked.Name)
-	switch {
-	case !validName(asked.Name):
-		found.Available, found.Reason, found.Message = false, "AccountNameInvalid", fmt.Sprintf("The vault name '%s' is invalid.", asked.Name)
-	case binned || slices.Contains(s.door().Names(), strings.ToLower(asked.Name)):
-		found.Available, found.Reason, found.Message = false, "AlreadyExists", taken(asked.Name)
-	}
-	return rest.Reply{Body: found}, nil
+	_, _, found, failed := c.CheckName(func(name string) (reason, message string) {
+		_, binned := s.binned(name)
+		switch {
+		case !validName(name):
+			return "AccountNameInvalid", fmt.Sprintf("The vault name '%s' is invalid.", name)
+		case binned || slices.Contains(s.door().Names(), strings.ToLower(name)):
+			return "AlreadyExists", taken(name)
+		}
+		return "", ""
+	})
+	return rest.Reply{Body: found}, failed
 }
 
 // binned is the deleted vault of a name, of any tenant.

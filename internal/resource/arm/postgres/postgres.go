@@ -186,22 +186,18 @@ func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item, p rest.Properties) *r
 // checkName says whether a server can have a name.
 // Source: azure-rest-api-specs, NameAvailability of its common types; the text is inferred.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked rest.Named
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	found := struct {
-		Name      string `json:"name"`
-		Type      string `json:"type,omitempty"`
-		Available bool   `json:"nameAvailable"`
-		Reason    string `json:"reason,omitempty"`
-		Message   string `json:"message,omitempty"`
-	}{Name: asked.Name, Type: asked.Type, Available: true}
-	switch {
-	case !servers.ValidName(asked.Name):
-		found.Available, found.Reason, found.Message = false, "Invalid", fmt.Sprintf("The server name '%s' is invalid.", asked.Name)
-	case s.door().Has(asked.Name):
-		found.Available, found.Reason, found.Message = false, "AlreadyExists", "Specified server name is already used."
-	}
-	return rest.Reply{Body: found}, nil
+	name, kind, found, failed := c.CheckName(func(name string) (reason, message string) {
+		switch {
+		case !servers.ValidName(name):
+			return "Invalid", fmt.Sprintf("The server name '%s' is invalid.", name)
+		case s.door().Has(name):
+			return "AlreadyExists", "Specified server name is already used."
+		}
+		return "", ""
+	})
+	return rest.Reply{Body: struct {
+		Name string `json:"name"`
+		Type string `json:"type,omitempty"`
+		rest.Named
+	}{name, kind, found}}, failed
 }

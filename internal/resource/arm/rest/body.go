@@ -37,10 +37,25 @@ func (c *Call) Read(into any) *resource.Failure {
 	return nil
 }
 
-// Named is what a body asks for that checks whether a resource can have a name.
+// Named is the answer to a request that checks whether a resource can have a name.
 type Named struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Available bool   `json:"nameAvailable"`
+	Reason    string `json:"reason,omitempty"`
+	Message   string `json:"message,omitempty"`
+}
+
+// CheckName reads which name and type a request asks about, and answers what is against the name:
+// an empty reason is nothing.
+func (c *Call) CheckName(against func(name string) (reason, message string)) (name, kind string, found Named, failed *resource.Failure) {
+	var asked struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+	if failed := c.Read(&asked); failed != nil {
+		return "", "", Named{}, failed
+	}
+	reason, message := against(asked.Name)
+	return asked.Name, asked.Type, Named{reason == "", reason, message}, nil
 }
 
 // at says where in the body an error is.

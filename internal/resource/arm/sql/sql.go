@@ -251,21 +251,19 @@ func completeDatabase(i *rest.Item, p rest.Properties) {
 // checkName says whether a server can have a name.
 // Source: azure-rest-api-specs, Servers.json, CheckNameAvailabilityResponse; the texts are inferred.
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked rest.Named
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	found := struct {
+	name, _, found, failed := c.CheckName(func(name string) (reason, message string) {
+		switch {
+		case !servers.ValidServer(name):
+			return "Invalid", fmt.Sprintf("Invalid server name: '%s'.", name)
+		case s.door().Has(name):
+			return "AlreadyExists", "Specified server name is already used"
+		}
+		return "", ""
+	})
+	return rest.Reply{Body: struct {
 		Name      string `json:"name"`
 		Available bool   `json:"available"`
 		Reason    string `json:"reason,omitempty"`
 		Message   string `json:"message,omitempty"`
-	}{Name: asked.Name, Available: true}
-	switch {
-	case !servers.ValidServer(asked.Name):
-		found.Available, found.Reason, found.Message = false, "Invalid", fmt.Sprintf("Invalid server name: '%s'.", asked.Name)
-	case s.door().Has(asked.Name):
-		found.Available, found.Reason, found.Message = false, "AlreadyExists", "Specified server name is already used"
-	}
-	return rest.Reply{Body: found}, nil
+	}{name, found.Available, found.Reason, found.Message}}, failed
 }

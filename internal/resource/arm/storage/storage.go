@@ -193,22 +193,16 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 }
 
 func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked rest.Named
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	found := struct {
-		Available bool   `json:"nameAvailable"`
-		Reason    string `json:"reason,omitempty"`
-		Message   string `json:"message,omitempty"`
-	}{Available: true}
-	switch {
-	case !accounts.ValidAccount(asked.Name):
-		found.Available, found.Reason, found.Message = false, "AccountNameInvalid", asked.Name+invalid
-	case s.door().Has(asked.Name):
-		found.Available, found.Reason, found.Message = false, "AlreadyExists", taken(asked.Name)
-	}
-	return rest.Reply{Body: found}, nil
+	_, _, found, failed := c.CheckName(func(name string) (reason, message string) {
+		switch {
+		case !accounts.ValidAccount(name):
+			return "AccountNameInvalid", name + invalid
+		case s.door().Has(name):
+			return "AlreadyExists", taken(name)
+		}
+		return "", ""
+	})
+	return rest.Reply{Body: found}, failed
 }
 
 // key in the order of the provider's members.
