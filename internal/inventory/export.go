@@ -2,11 +2,13 @@ package inventory
 
 import (
 	"cmp"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
@@ -63,11 +65,15 @@ func written(c config.Config, files map[string]string, left []string, origin str
 }
 
 type exporter struct {
-	state  State
-	config config.Config
-	files  map[string]string
-	left   []string
+	state   State
+	config  config.Config
+	files   map[string]string
+	left    []string
+	clients map[objectID]string // client ids
 }
+
+// objectID is an object id in lower case, and its tenant, which may be empty.
+type objectID struct{ tenant, id string }
 
 func (e *exporter) leave(format string, args ...any) {
 	e.left = append(e.left, fmt.Sprintf(format, args...))
@@ -75,11 +81,14 @@ func (e *exporter) leave(format string, args ...any) {
 
 func (e *exporter) addTenants() {
 	known := map[string]bool{}
-	e.config.Tenants = nil
+	e.config.Tenants, e.clients = nil, map[objectID]string{}
 	for _, t := range e.state.Tenants {
 		e.config.Tenants = append(e.config.Tenants, config.Tenant{ID: t.ID, Name: t.DisplayName, Domains: t.Domains})
+		names := map[string]bool{}
 		for _, p := range t.Principals {
 			known[p.ClientID] = true
+			e.index(t, p)
+			p.DisplayName = e.unique(names, p)
 			made := e.principal(t, p)
 			if p.Kind == directory.ManagedIdentity {
 				e.config.Identities = append(e.config.Identities, config.Identity{Principal: made, ResourceID: p.ResourceID})
@@ -93,6 +102,28 @@ func (e *exporter) addTenants() {
 			e.leave("that nobody has the client id %s any more: the lab that loads this makes an identity for workload %s", w.ClientID, w.Name)
 		}
 	}
+}
+
+func (e *exporter) index(t directory.Tenant, p directory.Principal) {
+	for _, tenant := range []string{t.ID, ""} {
+		key := objectID{tenant, strings.ToLower(p.ObjectID)}
+		if e.clients[key] == "" {
+			e.clients[key] = p.ClientID
+		}
+	}
+}
+
+// unique is the name of a principal in a wiemu.yaml, where no two of a tenant have the same.
+func (e *exporter) unique(names map[string]bool, p directory.Principal) string {
+	name := p.DisplayName
+	if names[name] && name != "" {
+		e.leave("client id %s: its name %s, which another has, too; it is told apart by its client id", p.ClientID, name)
+	}
+	for names[name] && name != "" {
+		name += " (" + p.ClientID + ")"
+	}
+	names[name] = true
+	return name
 }
 
 func (e *exporter) principal(t directory.Tenant, p directory.Principal) config.Principal {
@@ -156,8 +187,11 @@ func (e *exporter) application(made config.Principal, p directory.Principal) con
 		Principal: made, NoServicePrincipal: p.NoServicePrincipal, IdentifierURIs: p.IdentifierURIs, AccessTokenVersion: p.AccessTokenVersion,
 		AppRoleAssignmentRequired: p.AssignmentRequired, PublicClient: p.PublicClient,
 	}
-	for _, s := range p.Secrets {
+	for n, s := range p.Secrets {
 		a.Secrets = append(a.Secrets, config.Secret{Value: s.Value, Expires: s.End})
+		if !s.Start.IsZero() {
+			e.leave("%s: that secret %d is not valid before %s", p.DisplayName, n+1, s.Start.UTC().Format(time.RFC3339))
+		}
 	}
 	if len(p.Secrets) > 0 {
 		e.leave("%s: its client secrets; write their values in place of %q", p.DisplayName, strings.TrimSpace(NotExported)+" …")
@@ -166,8 +200,16 @@ func (e *exporter) application(made config.Principal, p directory.Principal) con
 		file := "certificates/" + c.ID + ".pem"
 		e.files[file] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))
 		a.Certificates = append(a.Certificates, config.Certificate{File: file})
+		if parsed, err := x509.ParseCertificate(c.DER); err == nil && (differs(c.Start, parsed.NotBefore) || differs(c.End, parsed.NotAfter)) {
+			e.leave("%s: that certificate %s is valid from %s to %s; here it is as long as it says itself", p.DisplayName, c.ID, c.Start.UTC().Format(time.RFC3339), c.End.UTC().Format(time.RFC3339))
+		}
 	}
 	return a
+}
+
+// differs reports whether a time is given, and is not the one of the certificate, to the second.
+func differs(given, ofCertificate time.Time) bool {
+	return !given.IsZero() && given.Unix() != ofCertificate.Unix()
 }
 
 // assigned reports whether an entry of access still gives somebody a role.
@@ -176,8 +218,8 @@ func (e *exporter) assigned(source, role string) bool {
 	return slices.ContainsFunc(e.state.Assignments, func(a roles.Assignment) bool { return a.Source == source && a.Role == wanted.ID })
 }
 
-// kept are the roles of an entry of access that it still gives.
-func (e *exporter) kept(source string, given []string) []string {
+// remaining are the roles of an entry of access that it still gives.
+func (e *exporter) remaining(source string, given []string) []string {
 	return slices.DeleteFunc(slices.Clone(given), func(role string) bool { return !e.assigned(source, role) })
 }
 
@@ -214,15 +256,15 @@ func (e *exporter) vaultAccess(v Vault) (access []config.Access, policies []conf
 		if identity == "" {
 			identity = e.clientID(v.Tenant, a.ObjectID)
 		}
-		switch kept := e.kept(a.Source, a.Roles); {
+		switch remaining := e.remaining(a.Source, a.Roles); {
 		case identity == "":
 			e.leave("vault %s: access of the object id %s, which nobody has", v.Name, a.ObjectID)
 		case v.Policies && isPolicy(a) && slices.Contains(a.Permissions, "*"):
 			access = append(access, config.Access{Identity: identity, Permissions: a.Permissions})
 		case v.Policies && isPolicy(a):
 			policies = append(policies, config.AccessPolicy{Identity: identity, Secrets: a.Permissions, Keys: a.Keys, Certificates: a.Certificates})
-		case len(kept) > 0:
-			access = append(access, config.Access{Identity: identity, Roles: e.names(kept)})
+		case len(remaining) > 0:
+			access = append(access, config.Access{Identity: identity, Roles: e.names(remaining)})
 		}
 	}
 	if v.Policies && len(access) == 0 {
@@ -232,15 +274,11 @@ func (e *exporter) vaultAccess(v Vault) (access []config.Access, policies []conf
 }
 
 // clientID is that of an object id; "" if nobody has it.
-func (e *exporter) clientID(tenant, objectID string) string {
-	for _, t := range e.state.Tenants {
-		for _, p := range t.Principals {
-			if (tenant == "" || t.ID == tenant) && strings.EqualFold(p.ObjectID, objectID) {
-				return p.ClientID
-			}
-		}
+func (e *exporter) clientID(tenant, id string) string {
+	if found := e.clients[objectID{tenant, strings.ToLower(id)}]; found != "" {
+		return found
 	}
-	if objectID == roles.Everyone {
+	if id == roles.Everyone {
 		return roles.Everyone
 	}
 	return ""
@@ -283,7 +321,7 @@ func (e *exporter) addAccounts() {
 		for n, a := range *given {
 			access := storage.AccessList{}
 			for k, one := range a.Access {
-				if one.Roles = e.kept(fmt.Sprintf("storageAccounts[%d].access[%d]", n, k), one.Roles); len(one.Roles) > 0 {
+				if one.Roles = e.remaining(fmt.Sprintf("storageAccounts[%d].access[%d]", n, k), one.Roles); len(one.Roles) > 0 {
 					one.Roles = e.names(one.Roles)
 					access = append(access, one)
 				}

@@ -113,8 +113,8 @@ func (s *State) moves(l *lab.Lab, tenant, id, kind, name string) {
 	}
 }
 
-// withoutSecrets leaves principals out, which are among the tenants, and what is of the machine or
-// goes wrong on purpose.
+// withoutSecrets leaves principals out, which are among the tenants, PostgreSQL servers and caches,
+// which the state has in full, and what is of the machine or goes wrong on purpose.
 func (s *State) withoutSecrets(c config.Config) config.Config {
 	c.APIVersion, c.Kind = config.APIVersion, config.Kind
 	c.Listen, c.Faults, c.Chaos = config.Listen{}, nil, 0
@@ -132,18 +132,8 @@ func (s *State) withoutSecrets(c config.Config) config.Config {
 				servers[n].Engine.URL = s.withoutPassword("SQL server "+servers[n].Name, servers[n].Engine.URL)
 			}
 			c.Resources[name] = &servers
-		case *postgres.Settings:
-			servers := slices.Clone(*of)
-			for n := range servers {
-				servers[n].URL = s.withoutPassword("PostgreSQL server "+servers[n].Name, servers[n].URL)
-			}
-			c.Resources[name] = &servers
-		case *redis.Settings:
-			caches := slices.Clone(*of)
-			for n := range caches {
-				caches[n].URL = s.withoutPassword("cache "+caches[n].Name, caches[n].URL)
-			}
-			c.Resources[name] = &caches
+		case *postgres.Settings, *redis.Settings: // see addServers
+			delete(c.Resources, name)
 		}
 	}
 	return c

@@ -27,12 +27,15 @@ import (
 // the tenant of applications, whose exports do not name it; if it is empty, it is the one that
 // identities and vaults name.
 func Import(names []string, tenant string) (inventory.Written, error) {
-	i := &importer{applications: map[string]item{}, principals: map[string]item{}, identities: map[string]item{}, others: map[string]int{}, tenant: strings.ToLower(tenant)}
+	i := &importer{
+		applications: map[string]item{}, principals: map[string]item{}, identities: map[string]item{}, others: map[string]int{}, tenant: strings.ToLower(tenant),
+		tenants: map[string]string{}, assigned: map[[3]string]bool{},
+	}
 	found, err := validate.ReadExports(names, i.see)
 	if err != nil {
 		return inventory.Written{}, err
 	}
-	if err := i.findTenant(); err != nil {
+	if err := i.findTenant(found.Holders); err != nil {
 		return inventory.Written{}, err
 	}
 	for _, h := range found.Holders {
@@ -108,9 +111,12 @@ type importer struct {
 
 	assignments, definitions, vaults, accounts []item
 
-	others map[string]int // service principals that are left out, by file
-	tenant string
-	state  inventory.State
+	others        map[string]int     // service principals that are left out, by file
+	tenant        string             // of applications
+	tenants       map[string]string  // by the object ids of principals in lower case
+	assigned      map[[3]string]bool // principal, role and scope of role assignments
+	subscriptions []string           // that ids are in, sorted
+	state         inventory.State
 }
 
 func (i *importer) leave(format string, args ...any) {
@@ -179,6 +185,7 @@ func (i *importer) see(file, field string, object json.RawMessage) (taken bool, 
 		i.applications[strings.ToLower(it.AppID)] = it
 		return false, nil
 	case it.ClientID != "" && it.PrincipalID != "":
+		it.ID = cmp.Or(it.ID, i.identities[strings.ToLower(it.ClientID)].ID) // of another file
 		i.identities[strings.ToLower(it.ClientID)] = it
 		return false, nil
 	case strings.Contains(string(object), `"error"`):
@@ -206,14 +213,16 @@ func isUserAssigned(name string) bool {
 }
 
 // findTenant finds the tenant of what does not name one.
-func (i *importer) findTenant() error {
-	var named []string
-	for _, it := range slices.Concat(slices.Collect(maps.Values(i.identities)), i.vaults, i.accounts) {
-		if id := strings.ToLower(it.TenantID); id != "" && !slices.Contains(named, id) {
-			named = append(named, id)
-		}
+func (i *importer) findTenant(holders []*validate.Holder) error {
+	ids := map[string]bool{}
+	for _, h := range holders {
+		ids[h.Tenant] = true
 	}
-	slices.Sort(named)
+	for _, it := range slices.Concat(i.vaults, i.accounts) {
+		ids[strings.ToLower(it.TenantID)] = true
+	}
+	delete(ids, "")
+	named := slices.Sorted(maps.Keys(ids))
 	switch {
 	case i.tenant != "":
 	case len(named) == 1:
@@ -280,11 +289,10 @@ func (i *importer) addHolder(h *validate.Holder) {
 		p.FederatedCredentials = append(p.FederatedCredentials, directory.FederatedCredential{Name: x.Name, Issuer: x.Issuer, ClaimsMatching: x.Value})
 	}
 	t := i.tenantOf(h.Tenant)
-	if slices.ContainsFunc(t.Principals, func(o directory.Principal) bool { return o.DisplayName == p.DisplayName }) {
-		i.leave("client id %s: its name %s, which another has, too; it is told apart by its client id", p.ClientID, p.DisplayName)
-		p.DisplayName += " (" + p.ClientID + ")"
-	}
 	t.Principals = append(t.Principals, p)
+	if id := strings.ToLower(p.ObjectID); i.tenants[id] == "" {
+		i.tenants[id] = t.ID
+	}
 }
 
 // describe adds what an app registration and its service principal have.
@@ -302,7 +310,8 @@ func (i *importer) describe(p *directory.Principal, application, principal item)
 // addResources adds vaults and accounts, and who has which roles.
 func (i *importer) addResources() error {
 	c := config.Config{APIVersion: config.APIVersion, Kind: config.Kind}
-	for _, id := range i.subscriptions() {
+	i.findSubscriptions()
+	for _, id := range i.subscriptions {
 		c.Subscriptions = append(c.Subscriptions, config.Subscription{ID: id, Tenant: i.tenant})
 	}
 	text, err := c.YAML()
@@ -331,14 +340,14 @@ func (i *importer) addResources() error {
 // move notes where wiemu.yaml has a resource: it has no resource groups.
 func (i *importer) move(it item, kind string) {
 	subscription := tenants.SubscriptionID(i.tenantOf(it.TenantID).ID)
-	if all := i.subscriptions(); len(all) > 0 && i.tenantOf(it.TenantID).ID == i.tenant {
-		subscription = all[0]
+	if len(i.subscriptions) > 0 && i.tenantOf(it.TenantID).ID == i.tenant {
+		subscription = i.subscriptions[0]
 	}
 	i.state.Moved[it.ID] = "/subscriptions/" + subscription + "/resourceGroups/wiemu/providers/" + kind + "/" + it.Name
 }
 
-// subscriptions are those that ids are in, sorted.
-func (i *importer) subscriptions() (all []string) {
+func (i *importer) findSubscriptions() {
+	var all []string
 	for _, it := range slices.Concat(slices.Collect(maps.Values(i.identities)), i.vaults, i.accounts, i.assignments) {
 		for _, id := range []string{it.ID, it.Scope} {
 			if rest, ok := strings.CutPrefix(strings.ToLower(id), "/subscriptions/"); ok {
@@ -348,7 +357,7 @@ func (i *importer) subscriptions() (all []string) {
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	i.subscriptions = slices.Compact(all)
 }
 
 func lastPart(id string) string { return strings.ToLower(id[strings.LastIndex(id, "/")+1:]) }
@@ -369,6 +378,8 @@ func (i *importer) addVault(it item) {
 
 func (i *importer) addAssignment(it item) {
 	role, known := roles.Named(lastPart(it.RoleDefinitionID), i.state.Definitions...)
+	principal := strings.ToLower(it.PrincipalID)
+	assignment := [3]string{principal, role.ID, strings.ToLower(it.Scope)}
 	switch {
 	case it.PrincipalType != "" && it.PrincipalType != "ServicePrincipal":
 		i.leave("%s: the role assignment of a %s on %s: there are none here", it.place(), it.PrincipalType, it.Scope)
@@ -376,19 +387,9 @@ func (i *importer) addAssignment(it item) {
 		i.leave("%s: the role assignment on %s, as conditions (ABAC) are not emulated", it.place(), it.Scope)
 	case !known:
 		i.leave("%s: the assignment of role %s on %s: it is neither a built-in role that wiemu knows nor in a file of az role definition list --custom-role-only", it.place(), lastPart(it.RoleDefinitionID), it.Scope)
-	case slices.ContainsFunc(i.state.Assignments, func(a roles.Assignment) bool {
-		return strings.EqualFold(a.PrincipalID, it.PrincipalID) && a.Role == role.ID && strings.EqualFold(a.Scope, it.Scope)
-	}): // another file has it, too
+	case i.assigned[assignment]: // another file has it, too
 	default:
-		i.state.Assignments = append(i.state.Assignments, roles.Assignment{Tenant: i.tenantOfPrincipal(it.PrincipalID), PrincipalID: it.PrincipalID, Role: role.ID, Scope: it.Scope})
+		i.assigned[assignment] = true
+		i.state.Assignments = append(i.state.Assignments, roles.Assignment{Tenant: cmp.Or(i.tenants[principal], i.tenant), PrincipalID: it.PrincipalID, Role: role.ID, Scope: it.Scope})
 	}
-}
-
-func (i *importer) tenantOfPrincipal(objectID string) string {
-	for _, t := range i.state.Tenants {
-		if slices.ContainsFunc(t.Principals, func(p directory.Principal) bool { return strings.EqualFold(p.ObjectID, objectID) }) {
-			return t.ID
-		}
-	}
-	return i.tenant
 }
