@@ -85,7 +85,7 @@ func (r apiRequest) ask(ctx context.Context, credential azcore.TokenCredential, 
 		return answer, nil
 	}
 	if !json.Valid(body) {
-		return Answer{}, fmt.Errorf("read the answer of %s: expected JSON, found %q", request.URL.Host, body)
+		return Answer{}, fmt.Errorf("read the answer of %s: expected JSON, found %q", request.URL.Host, body[:min(len(body), 200)])
 	}
 	answer.Value = json.RawMessage(body)
 	return answer, nil

@@ -149,6 +149,9 @@ func call(request *http.Request, answer any) error {
 	return nil
 }
 
+// maxAnswer is the longest answer that is read, in bytes.
+const maxAnswer = 1 << 20
+
 // send sends a request and returns the status and the body of a success; anything else is a *[httpError].
 func send(request *http.Request) (status int, body []byte, err error) {
 	client := http.Client{Timeout: 30 * time.Second} // a server that does not answer
@@ -157,13 +160,16 @@ func send(request *http.Request) (status int, body []byte, err error) {
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the answer of %s: %w", request.URL.Host, err)
 	}
 	if response.StatusCode >= 300 {
 		response.Body = io.NopCloser(bytes.NewReader(body))
 		return 0, nil, &httpError{response}
+	}
+	if len(body) > maxAnswer {
+		return 0, nil, fmt.Errorf("read the answer of %s: expected at most 1 MiB, found more; ask for less of it, such as with $top", request.URL.Host)
 	}
 	return response.StatusCode, body, nil
 }

@@ -46,7 +46,7 @@ account that was made in a resource group is in the group wiemu afterwards, and 
 roles on it. What else is left out is said on stderr, and at the beginning of the file.
 
 Applications' certificates, which are public, are written into the folder certificates beside
-the file that --to names. Existing files are not overwritten.`,
+the file that --to names. Folders are made; existing files are not overwritten.`,
 		Example: `  wiemu directory export
   wiemu directory export --to exported/wiemu.yaml && wiemu serve -f exported/wiemu.yaml
   wiemu directory export --compose shop-wiemu -o json`,
@@ -120,16 +120,7 @@ func writeInventory(cmd *cobra.Command, to *string, ask func(*cobra.Command, []s
 			}
 			return written, nil
 		}
-		for _, name := range slices.Sorted(maps.Keys(written.Files)) {
-			at := filepath.Join(filepath.Dir(*to), name)
-			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-				return written, err
-			}
-			if err := writeNew(at, []byte(written.Files[name])); err != nil {
-				return written, err
-			}
-		}
-		return written, writeNew(*to, []byte(written.YAML))
+		return written, writeBeside(*to, written)
 	}, func(out *cli.Lines, w inventory.Written) {
 		if *to == "" {
 			out.Print("%s", w.YAML)
@@ -139,4 +130,35 @@ func writeInventory(cmd *cobra.Command, to *string, ask func(*cobra.Command, []s
 	})
 	cmd.Flags().StringVar(to, "to", "", "file to write (default: it is printed)")
 	return cmd
+}
+
+// writeBeside writes a wiemu.yaml, which must not be there, with its files in its folder. One of
+// these that is there already with the same content, from an attempt that failed, stays.
+func writeBeside(to string, written inventory.Written) error {
+	folder := filepath.Dir(to)
+	names := slices.Sorted(maps.Keys(written.Files))
+	for _, name := range names { // a server has made them
+		if !filepath.IsLocal(filepath.FromSlash(name)) {
+			return fmt.Errorf("write %s: expected the server to name files in its folder, found %q; nothing was written", to, name)
+		}
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return isThere(to)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for _, name := range names {
+		at := filepath.Join(folder, name)
+		if there, err := os.ReadFile(at); err == nil && string(there) == written.Files[name] {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := writeNew(at, []byte(written.Files[name])); err != nil {
+			return err
+		}
+	}
+	return writeNew(to, []byte(written.YAML))
 }

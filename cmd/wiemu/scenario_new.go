@@ -115,13 +115,17 @@ func writeNew(name string, text []byte) (err error) {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%s is there already; choose another name, or remove it", name)
+		return isThere(name)
 	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	_, err = file.Write(text)
 	return err
+}
+
+func isThere(name string) error {
+	return fmt.Errorf("%s is there already; choose another name, or remove it", name)
 }
 
 func newScenarioCheck() *cobra.Command {
