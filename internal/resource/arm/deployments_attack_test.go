@@ -140,3 +140,19 @@ func TestDeploymentsToTheTenant(t *testing.T) {
 		}
 	}
 }
+
+// A template and its parameters are 4 MB long at most.
+func TestLongDeployments(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	body := deployment("Incremental", `{}`, `{}`)
+	for _, row := range []struct {
+		length int
+		status int
+		code   string
+	}{{4 << 20, http.StatusOK, ""}, {4<<20 + 1, http.StatusBadRequest, "InvalidRequestContent"}} {
+		if got := w.ask(w.terraform(), "POST "+deployed+"/validate"+v2022dep, body+strings.Repeat(" ", row.length-len(body))); got.status != row.status || got.Code != row.code {
+			t.Errorf("%d bytes: %d %s", row.length, got.status, got.body)
+		}
+	}
+}

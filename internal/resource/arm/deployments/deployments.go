@@ -31,7 +31,7 @@ const (
 	// Path is what the paths of deployments have, in lower case.
 	Path = "/providers/microsoft.resources/deployments/"
 	// MaxBody is the longest request body, in bytes: template and parameters.
-	MaxBody = template.MaxSize + 1<<20
+	MaxBody = template.MaxSize
 )
 
 // The api-versions of the type.
