@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -139,12 +138,10 @@ type nested struct {
 	at                *moment
 }
 
-// deployment is what the functions of the template say about where it is deployed.
-func (n nested) deployment(parameters *template.Object) (template.Deployment, error) {
+// deployment is what the functions of the template say about where it is deployed, which is in a
+// subscription: package template refuses others.
+func (n nested) deployment(parameters *template.Object) template.Deployment {
 	segments := strings.Split(n.scope, "/")
-	if len(segments) < 3 || !strings.EqualFold(segments[1], "subscriptions") {
-		return template.Deployment{}, yamlfile.Problems{{File: n.file, Field: within(n.path, "scope"), Expected: "a subscription or a resource group", Found: cmp.Or(n.scope, "/, the tenant"), Fix: "name a plan without it; federated credentials of managed identities are in resource groups"}}
-	}
 	d := template.Deployment{
 		Scope: n.scope, Parameters: parameters, Now: time.Unix(0, 0), NewGUID: uuid.NewString, Assume: true,
 		Environment: template.NewObject("name", "AzureCloud"), Tenant: template.NewObject("tenantId", "TENANT-ID"), Self: template.NewObject("name", "deployment", "location", "westeurope"),
@@ -153,17 +150,13 @@ func (n nested) deployment(parameters *template.Object) (template.Deployment, er
 	if len(segments) > 4 {
 		d.Group = template.NewObject("id", n.scope, "name", segments[4], "location", "westeurope", "tags", template.NewObject())
 	}
-	return d, nil
+	return d
 }
 
 // expand adds the resources of a template, and of those in it. It returns the moments after which
 // each has been deployed: what depends on a nested deployment comes after all that is in it.
 func (p *Plan) expand(n nested, t *template.Template, parameters *template.Object) ([]*moment, error) {
-	d, err := n.deployment(parameters)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := t.Expand(d)
+	plan, err := t.Expand(n.deployment(parameters))
 	if err != nil {
 		return nil, templateProblem(n.file, n.path, err)
 	}

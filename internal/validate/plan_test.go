@@ -279,8 +279,8 @@ func TestPlansThatCannotBeRead(t *testing.T) {
 		`{"status": "Failed", "changes": []}`: "status: expected Succeeded, found Failed",
 		`{"changes": [{"resourceId": "` + planID + `", "changeType": "Create"}]}`:                                                                                                 "changes[0].after: expected the resource as it would be",
 		`{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "resources": [{"type": "A.B/c", "apiVersion": "1", "name": "[nope()]"}]}`: "resources[0].name: expected a template that is valid, found Deployment template validation failed: 'The template resource '[nope()]'",
-		inTenant(`"scope": "/",`): "resources[0].resources[0].scope: expected a subscription or a resource group, found /, the tenant",
-		inTenant(`"scope": "/providers/Microsoft.Management/managementGroups/m",`):                                                                                       "found /providers/Microsoft.Management/managementGroups/m",
+		inTenant(`"scope": "/",`): "resources[0].resources[0].scope: expected a template that is valid, found A deployment to another scope than a subscription or a resource group",
+		inTenant(`"scope": "/providers/Microsoft.Management/managementGroups/m",`):                                                                                       "resources[0].resources[0].scope: expected a template that is valid",
 		fmt.Sprintf(`{%s, "resources": [%s]}`, templateSchema, deploymentOf("a", "", deploymentOf("b", "", `{"type": "A.B/c", "apiVersion": "1", "name": "[nope()]"}`))): "resources[0].resources[0].resources[0].name: expected a template",
 		fmt.Sprintf(`{%s, "resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "properties": {}}]}`, templateSchema):       "resources[0]: expected a template that is valid, found A deployment without",
 	} {
