@@ -30,6 +30,7 @@ const (
 	AtRedisCommand    = "Redis command"      // a connection of a cache that has logged in is about to answer a command
 	AtCredentialWrite = "credential write"   // Resource Manager is about to write a federated credential
 	AtPrincipalLookup = "principal lookup"   // Resource Manager looks for the principal of a role assignment
+	AtWrite           = "write"              // Resource Manager or Microsoft Graph has done a write, and is about to answer
 	AtObjectLookup    = "object lookup"      // Microsoft Graph looks for an application, a service principal or a federated credential
 )
 
@@ -112,6 +113,7 @@ const (
 	ConcurrentWrites       = "concurrent-writes"
 	PrincipalNotReplicated = "principal-not-replicated"
 	ObjectNotReplicated    = "object-not-replicated"
+	WriteLostReply         = "write-lost-reply"
 )
 
 // Faults of SQL servers.

@@ -35,8 +35,12 @@ func TestEachKindDoesSomething(t *testing.T) {
 		t.Run(k.Name, func(t *testing.T) {
 			switch k.Point {
 			case faultkind.AtArrival, faultkind.AtRequest:
-				if sound, hit := answered(t), answered(t, fault.Fault{Name: k.Name}); sound == hit {
+				if sound, hit := answered(t, http.MethodGet), answered(t, http.MethodGet, fault.Fault{Name: k.Name}); sound == hit {
 					t.Errorf("a request is answered as without the fault: %s", hit)
+				}
+			case faultkind.AtWrite:
+				if sound, hit := answered(t, http.MethodPut), answered(t, http.MethodPut, fault.Fault{Name: k.Name}); sound == hit {
+					t.Errorf("a write is answered as without the fault: %s", hit)
 				}
 			case faultkind.AtDiscovery, faultkind.AtJWKS:
 				if sound, hit := fetched(t, k.Point), fetched(t, k.Point, fault.Fault{Name: k.Name}); sound == hit {
@@ -52,7 +56,7 @@ func TestEachKindDoesSomething(t *testing.T) {
 }
 
 // answered is what a client sees of an answer, and after how long.
-func answered(t *testing.T, injected ...fault.Fault) (seen string) {
+func answered(t *testing.T, method string, injected ...fault.Fault) (seen string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, _, _ := newSet(t, injected...)
@@ -64,13 +68,13 @@ func answered(t *testing.T, injected ...fault.Fault) (seen string) {
 			}
 			seen = fmt.Sprintf("%d %v %s, ended by %v after %v", w.Code, w.Header(), w.Body, aborted, time.Since(began))
 		}()
-		s.Answers("part", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Answers("arm", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			if status, _, refused := faults.Refusal(r.Context()); refused {
 				w.WriteHeader(status)
 			}
 			_, _ = io.WriteString(w, `{"value":"the answer"}`)
-		})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://h.example/", nil))
+		})).ServeHTTP(w, httptest.NewRequest(method, "https://h.example/", nil))
 	})
 	return seen
 }

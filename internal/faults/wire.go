@@ -9,10 +9,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/hostmux"
@@ -36,12 +38,34 @@ func (s *Set) Answers(component string, next http.Handler) http.Handler {
 		}
 		h, hit := s.Hit(faultkind.AtRequest, about)
 		if !hit {
-			next.ServeHTTP(w, r)
+			s.answer(w, r, about, next)
 			return
 		}
 		AddHits(r.Context(), h)
 		s.applyFault(w, r, h, about, next)
 	})
+}
+
+// writes are the methods that create, change and delete at a service.
+var writes = map[string][]string{
+	"arm":   {http.MethodPut, http.MethodPatch, http.MethodDelete}, // POST asks for something to be done, such as to list keys
+	"graph": {http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+}
+
+// answer lets next answer, unless the answer to a write is lost.
+func (s *Set) answer(w http.ResponseWriter, r *http.Request, about Subject, next http.Handler) {
+	losing := func(a fault.Active) bool { return a.Name == faultkind.WriteLostReply && !a.Spent }
+	if !slices.Contains(writes[about.Component], r.Method) || !slices.ContainsFunc(s.Active(), losing) {
+		next.ServeHTTP(w, r)
+		return
+	}
+	a := record(next, r)
+	if a.status < http.StatusBadRequest {
+		if _, hit := s.Hit(faultkind.AtWrite, about); hit {
+			reset(r.Context())
+		}
+	}
+	a.send(w, a.body)
 }
 
 func (s *Set) applyFault(w http.ResponseWriter, r *http.Request, h Hit, about Subject, next http.Handler) {

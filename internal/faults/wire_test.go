@@ -97,3 +97,45 @@ func FuzzRequestsAreAboutSomebody(f *testing.F) {
 		})).ServeHTTP(httptest.NewRecorder(), r)
 	})
 }
+
+// The answer to a write is lost once the write is done, and no other answer is.
+func TestWritesWhoseAnswerIsLost(t *testing.T) {
+	for _, row := range []struct {
+		component, method string
+		status            int
+		lost              bool
+	}{
+		{"arm", http.MethodPut, http.StatusCreated, true},
+		{"arm", http.MethodPatch, http.StatusOK, true},
+		{"arm", http.MethodDelete, http.StatusNoContent, true},
+		{"arm", http.MethodGet, http.StatusOK, false},
+		{"arm", http.MethodPost, http.StatusOK, false}, // asks for keys, or for what a template would change
+		{"arm", http.MethodPut, http.StatusConflict, false},
+		{"graph", http.MethodPost, http.StatusCreated, true},
+		{"graph", http.MethodGet, http.StatusOK, false},
+		{"graph", http.MethodDelete, http.StatusNotFound, false},
+		{"keyvault", http.MethodPut, http.StatusOK, false},
+	} {
+		s, _, _ := newSet(t, fault.Fault{Name: faultkind.WriteLostReply, When: fault.Limits{Count: 1}})
+		served := 0
+		handler := s.Answers(row.component, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			served++
+			w.WriteHeader(row.status)
+		}))
+		ask := func() (code int, lost bool) {
+			defer func() { lost = recover() != nil }()
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest(row.method, "https://h.example/", nil))
+			return w.Code, false
+		}
+		if code, lost := ask(); lost != row.lost || !lost && code != row.status {
+			t.Errorf("%s %s, which is answered with %d: %d, lost: %v", row.method, row.component, row.status, code, lost)
+		}
+		if code, lost := ask(); lost || code != row.status {
+			t.Errorf("%s %s again: %d, lost: %v; the fault was for one", row.method, row.component, code, lost)
+		}
+		if served != 2 {
+			t.Errorf("%s %s was served %d times; want 2", row.method, row.component, served)
+		}
+	}
+}

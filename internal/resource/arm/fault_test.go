@@ -1,8 +1,11 @@
 package arm_test
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,5 +75,75 @@ func TestAFreshPrincipal(t *testing.T) {
 	}
 	if a := assign(nobody, ""); a.status != http.StatusCreated {
 		t.Errorf("after two minutes: %d %s", a.status, a.body)
+	}
+}
+
+// lose sends a request as terraform, whose connection is to break.
+func (w *world) lose(method, path, body string) {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), method, "https://management.azure.com"+group+"/"+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+w.token(w.terraform(), "https://management.azure.com/.default"))
+	r.Header.Set("Content-Type", "application/json")
+	res, err := w.Transport().RoundTrip(r)
+	if err == nil {
+		defer res.Body.Close()
+		w.t.Fatalf("%s %s is answered with %d; want a connection that breaks", method, path, res.StatusCode)
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		w.t.Errorf("%s %s: %v; want ECONNRESET", method, path, err)
+	}
+}
+
+// A write whose answer is lost is done, and the same request again is the same write.
+func TestAWriteWhoseAnswerIsLost(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	_, principalID := w.withIdentity()
+	role := `{"properties": {"roleDefinitionId": "` + reader + `", "principalType": "ServicePrincipal", "principalId": "` + principalID + `"}}`
+	const more = "providers/Microsoft.ManagedIdentity/userAssignedIdentities/more"
+	for _, row := range []struct {
+		path, body string
+	}{
+		{more + v2024, `{"location": "westeurope"}`},
+		{more + "/federatedIdentityCredentials/one" + v2024, trust("https://issuer.example/", "one")},
+		{strings.TrimPrefix(assignments, "/") + nobody + v2022, role},
+	} {
+		w.inject("write-lost-reply,when.count=1")
+		w.lose(http.MethodPut, row.path, row.body)
+		if a := w.ask(w.terraform(), "GET "+row.path, ""); a.status != http.StatusOK {
+			t.Errorf("%s after its answer was lost: %d %s", row.path, a.status, a.body)
+		}
+		if a := w.ask(w.terraform(), "PUT "+row.path, row.body); a.status >= http.StatusBadRequest {
+			t.Errorf("PUT %s again: %d %s", row.path, a.status, a.body)
+		}
+	}
+	w.inject("write-lost-reply,when.count=1")
+	w.lose(http.MethodDelete, more+v2024, "")
+	if a := w.ask(w.terraform(), "DELETE "+more+v2024, ""); a.status != http.StatusNoContent {
+		t.Errorf("DELETE again: %d %s", a.status, a.body)
+	}
+	// With another name it is another assignment of what there is already.
+	if a := w.ask(w.terraform(), "PUT "+strings.TrimPrefix(assignments, "/")+stranger+v2022, role); a.Code != "RoleAssignmentExists" {
+		t.Errorf("with a new name: %d %s", a.status, a.body)
+	}
+}
+
+// Who is throttled is told for how long, and that no requests remain.
+func TestThrottled(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	for method, what := range map[string]string{"GET": "Reads", "PUT": "Writes", "DELETE": "Deletes"} {
+		const path = " providers/Microsoft.ManagedIdentity/userAssignedIdentities/more" + v2024
+		sound := w.ask(w.terraform(), method+path, `{"location": "westeurope"}`)
+		w.inject("throttled,retry-after=7s,for.resource=arm,when.count=1")
+		hit := w.ask(w.terraform(), method+path, `{"location": "westeurope"}`)
+		if hit.status != http.StatusTooManyRequests || hit.header.Get("Retry-After") != "7" || hit.header.Get("X-Ms-Ratelimit-Remaining-Subscription-"+what) != "0" {
+			t.Errorf("%s: %d %v", method, hit.status, hit.header)
+		}
+		if left := sound.header.Get("X-Ms-Ratelimit-Remaining-Subscription-" + what); sound.status < http.StatusBadRequest && (left == "" || left == "0") {
+			t.Errorf("%s without the fault: %q remain", method, left)
+		}
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -332,5 +334,47 @@ func TestKeyIDs(t *testing.T) {
 	refused("an end before the start, of an added one", badEnd, "POST "+at+"/addKey", `{"keyCredential": `+key(second.Raw, `, "startDateTime": "2041-06-02T00:00:00Z"`)+`, "proof": "`+signed+`"}`)
 	if got := w.do("GET "+at, ""); strings.Count(got.text, keyID) != 1 {
 		t.Error(got.text)
+	}
+}
+
+// An answer that is lost makes a second application of the same name, of who does not look first.
+func TestAWriteWhoseAnswerIsLost(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.do("GET /v1.0/applications", "") // for the token
+	lose := func(method, path, body string) {
+		t.Helper()
+		w.inject("write-lost-reply,when.count=1")
+		r, err := http.NewRequestWithContext(t.Context(), method, "https://graph.microsoft.com/v1.0"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+w.tokens[terraformID])
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := w.Transport().RoundTrip(r)
+		if err == nil {
+			defer func() { _ = answer.Body.Close() }()
+			t.Fatalf("%s %s is answered with %d", method, path, answer.StatusCode)
+		}
+		if !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s %s: %v; want ECONNRESET", method, path, err)
+		}
+	}
+	lose("POST", "/applications", `{"displayName": "twice"}`)
+	w.do("POST /v1.0/applications", `{"displayName": "twice"}`, "Content-Type: application/json")
+	if got := w.do("GET /v1.0/applications?$filter=displayName eq 'twice'", ""); strings.Count(got.text, `"displayName":"twice"`) != 2 {
+		t.Errorf("%s", got.text)
+	}
+	id, _, _ := w.application("shop")
+	const credential = `{"name": "main", "issuer": "https://issuer.example/", "subject": "web", "audiences": ["api://AzureADTokenExchange"]}`
+	lose("POST", "/applications/"+id+"/federatedIdentityCredentials", credential)
+	if got := w.ask(terraformID, "POST /v1.0/applications/"+id+"/federatedIdentityCredentials", credential, "Content-Type: application/json"); got.status != http.StatusConflict {
+		t.Errorf("the credential again: %d %s", got.status, got.text)
+	}
+	if got := w.ask(terraformID, "PATCH /v1.0/applications/"+id+"/federatedIdentityCredentials(name='main')", credential, "Content-Type: application/json", "Prefer: create-if-missing"); got.status >= 300 {
+		t.Errorf("the credential by its name: %d %s", got.status, got.text)
+	}
+	lose("DELETE", "/applications/"+id, "")
+	if got := w.ask(terraformID, "DELETE /v1.0/applications/"+id, ""); got.status != http.StatusNotFound {
+		t.Errorf("DELETE again: %d %s", got.status, got.text)
 	}
 }

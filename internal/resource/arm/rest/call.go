@@ -287,6 +287,9 @@ func (c *Call) Write(w http.ResponseWriter, answer resource.Answer, failed *reso
 		if c.gateway {
 			h.Set("X-Ms-Failure-Cause", "gateway")
 		}
+		if failed.Status == http.StatusTooManyRequests { // that none remain is inferred
+			h.Set("X-Ms-Ratelimit-Remaining-Subscription-"+remaining[r.Method].what, "0")
+		}
 	} else {
 		if client := r.Header.Get("x-ms-client-request-id"); client != "" && strings.EqualFold(r.Header.Get("x-ms-return-client-request-id"), "true") {
 			h.Set("X-Ms-Client-Request-Id", client)
