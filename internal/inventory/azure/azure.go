@@ -28,7 +28,7 @@ import (
 // identities and vaults name.
 func Import(names []string, tenant string) (inventory.Written, error) {
 	i := &importer{
-		applications: map[string]item{}, principals: map[string]item{}, identities: map[string]item{}, others: map[string]int{}, tenant: strings.ToLower(tenant),
+		applications: map[string]item{}, principals: map[string]item{}, identities: map[string]item{}, others: map[string]int{}, dropped: map[string]map[string]int{}, tenant: strings.ToLower(tenant),
 		tenants: map[string]string{}, assigned: map[[3]string]bool{},
 	}
 	found, err := validate.ReadExports(names, i.see)
@@ -47,6 +47,7 @@ func Import(names []string, tenant string) (inventory.Written, error) {
 	for _, file := range slices.Sorted(maps.Keys(i.others)) {
 		i.leave("%s: %d service principals of other tenants' applications, or of resources' own identities", file, i.others[file])
 	}
+	i.tellDropped()
 	return inventory.Export(i.state, "Imported by wiemu directory import from what az prints.")
 }
 
@@ -59,6 +60,7 @@ func Import(names []string, tenant string) (inventory.Written, error) {
 // a role assignment as az prints it, without principalType. Of the others no recording was at hand.
 type item struct {
 	file, field string
+	dropped     []string // properties that are not taken over
 
 	ID          string `json:"id"`
 	Name        string `json:"name"`
@@ -111,11 +113,12 @@ type importer struct {
 
 	assignments, definitions, vaults, accounts []item
 
-	others        map[string]int     // service principals that are left out, by file
-	tenant        string             // of applications
-	tenants       map[string]string  // by the object ids of principals in lower case
-	assigned      map[[3]string]bool // principal, role and scope of role assignments
-	subscriptions []string           // that ids are in, sorted
+	others        map[string]int            // service principals that are left out, by file
+	dropped       map[string]map[string]int // by property and kind of object, how many have it
+	tenant        string                    // of applications
+	tenants       map[string]string         // by the object ids of principals in lower case
+	assigned      map[[3]string]bool        // principal, role and scope of role assignments
+	subscriptions []string                  // that ids are in, sorted
 	state         inventory.State
 }
 
@@ -163,29 +166,37 @@ func (i *importer) see(file, field string, object json.RawMessage) (taken bool, 
 	}
 	switch kind := strings.ToLower(it.Type); {
 	case it.RoleDefinitionID != "" && it.PrincipalID != "":
+		it.dropped = anAssignment.dropped(object)
 		i.assignments = append(i.assignments, it)
 	case it.RoleName != "":
 		if it.RoleType == "CustomRole" {
+			i.drop(aRole, item{dropped: aRole.dropped(object)})
 			i.definitions = append(i.definitions, it)
 		}
 	case kind == "microsoft.keyvault/vaults":
+		it.dropped = aVault.dropped(object)
 		i.vaults = add(i.vaults, it)
 	case kind == "microsoft.storage/storageaccounts":
+		it.dropped = anAccount.dropped(object)
 		i.accounts = add(i.accounts, it)
 	case it.Issuer != "":
+		i.drop(aCredential, item{dropped: aCredential.dropped(object)})
 		return false, nil
 	case it.AppID != "" && it.ServicePrincipalType != "":
 		if it.ServicePrincipalType == "ManagedIdentity" && !slices.ContainsFunc(it.AlternativeNames, isUserAssigned) {
 			i.others[file]++
 			return true, nil
 		}
+		it.dropped = aPrincipal.dropped(object)
 		i.principals[strings.ToLower(it.AppID)] = it
 		return false, nil
 	case it.AppID != "":
+		it.dropped = anApplication.dropped(object)
 		i.applications[strings.ToLower(it.AppID)] = it
 		return false, nil
 	case it.ClientID != "" && it.PrincipalID != "":
 		it.ID = cmp.Or(it.ID, i.identities[strings.ToLower(it.ClientID)].ID) // of another file
+		it.dropped = anIdentity.dropped(object)
 		i.identities[strings.ToLower(it.ClientID)] = it
 		return false, nil
 	case strings.Contains(string(object), `"error"`):
@@ -266,10 +277,13 @@ func (i *importer) addHolder(h *validate.Holder) {
 	switch {
 	case h.ResourceID != "":
 		p.Kind = directory.ManagedIdentity
+		i.drop(anIdentity, i.identities[h.ClientID])
 		p.ObjectID = cmp.Or(i.identities[h.ClientID].PrincipalID, p.ObjectID)
 	case registered:
 		p.Kind = directory.Application
 		i.describe(&p, application, principal)
+		i.drop(anApplication, application)
+		i.drop(aPrincipal, principal)
 	case signsIn:
 		i.others[principal.file]++
 		return
@@ -321,10 +335,12 @@ func (i *importer) addResources() error {
 	i.state.Config, i.state.Moved = string(text), map[string]string{}
 	for _, it := range i.vaults {
 		i.addVault(it)
+		i.drop(aVault, it)
 		i.move(it, "Microsoft.KeyVault/vaults")
 	}
 	for _, it := range i.accounts {
 		i.state.Accounts = append(i.state.Accounts, storage.Account{Name: it.Name, Tenant: i.tenantOf(it.TenantID).ID})
+		i.drop(anAccount, it)
 		i.leave("storage account %s: its containers and queues; write their names", it.Name)
 		i.move(it, "Microsoft.Storage/storageAccounts")
 	}
@@ -389,6 +405,7 @@ func (i *importer) addAssignment(it item) {
 		i.leave("%s: the assignment of role %s on %s: it is neither a built-in role that wiemu knows nor in a file of az role definition list --custom-role-only", it.place(), lastPart(it.RoleDefinitionID), it.Scope)
 	case i.assigned[assignment]: // another file has it, too
 	default:
+		i.drop(anAssignment, it)
 		i.assigned[assignment] = true
 		i.state.Assignments = append(i.state.Assignments, roles.Assignment{Tenant: cmp.Or(i.tenants[principal], i.tenant), PrincipalID: it.PrincipalID, Role: role.ID, Scope: it.Scope})
 	}
