@@ -2,6 +2,7 @@ package arm_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -110,6 +111,35 @@ func TestADeployment(t *testing.T) {
 	}
 }
 
+// What-if is answered with 202, and with what it found where Location leads: for who may ask, and
+// for a while.
+func TestTheResultOfWhatIf(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	const what = "POST " + group + "/providers/Microsoft.Resources/deployments/main/whatIf?api-version=2022-09-01"
+	const body = `{"properties": {"mode": "Incremental", "template": {` + templateHead + `, "resources": {"a": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "web", "location": "westeurope"}}}}}`
+	a := w.ask(w.terraform(), what, body)
+	at := a.header.Get("Location")
+	if a.status != http.StatusAccepted || a.body != "" || a.header.Get("Retry-After") != "1" || !strings.HasPrefix(at, "https://management.azure.com/subscriptions/"+subscription+"/operationresults/WHATIF-") {
+		t.Fatalf("%d %v %s", a.status, a.header, a.body)
+	}
+	const scope = "https://management.azure.com/.default"
+	for range 2 {
+		if got := w.request(w.terraform(), scope, "GET", at, ""); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"Succeeded"`) || !strings.Contains(got.body, `"changeType":"Create"`) {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	if got := w.request(w.as("nobody", nobody, tenantID), scope, "GET", at, ""); got.status != http.StatusForbidden || strings.Contains(got.body, "changeType") {
+		t.Errorf("who may not ask what-if: %d %s", got.status, got.body)
+	}
+	for range 20 {
+		w.ask(w.terraform(), what, body)
+	}
+	if got := w.request(w.terraform(), scope, "GET", at, ""); strings.Contains(got.body, "changeType") {
+		t.Errorf("after twenty others: %d %s", got.status, got.body)
+	}
+}
+
 // What-if says what a deployment would change, and changes nothing.
 func TestWhatIf(t *testing.T) {
 	w := newWorld(t, lab.Options{})
@@ -121,7 +151,12 @@ func TestWhatIf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result, err := poller.PollUntilDone(t.Context(), nil)
+		for !poller.Done() { // without the pauses that Retry-After asks for
+			if _, err := poller.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result, err := poller.Result(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

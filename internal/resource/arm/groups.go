@@ -194,10 +194,11 @@ func operationOf(group string) string {
 	return strings.ToUpper("deletegroup-" + group)
 }
 
-// operationResult says that an operation is done: those that there are have been done before
-// their name was given out.
-func (s *Service) operationResult(*rest.Call) (rest.Reply, *resource.Failure) {
-	return rest.Reply{}, nil
+// operationResult says that an operation is done, with what it has made if that is something:
+// those that there are have been done before their name was given out.
+func (s *Service) operationResult(c *rest.Call) (rest.Reply, *resource.Failure) {
+	body, failed := c.Result()
+	return rest.Reply{Body: body}, failed
 }
 
 func (s *Service) groupResources(c *rest.Call) (rest.Reply, *resource.Failure) {

@@ -12,8 +12,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
 )
 
-// whatIf answers with what a deployment would change: at once, where Azure answers 202 and a
-// Location; clients take both.
+// whatIf says what a deployment would change, where the Location of its answer leads.
 // Source: azure-rest-api-specs, WhatIfOperationResult and its examples; azure-docs,
 // azure-resource-manager/templates/deploy-what-if.md, for what each type of change means.
 func (s *service) whatIf(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -30,7 +29,8 @@ func (s *service) whatIf(c *rest.Call) (rest.Reply, *resource.Failure) {
 	slices.SortStableFunc(w.changes, func(a, b any) int {
 		return strings.Compare(a.(*template.Object).Text("resourceId"), b.(*template.Object).Text("resourceId"))
 	})
-	return rest.Reply{Body: template.NewObject("status", succeeded, "properties", template.NewObject("correlationId", w.chain.correlation, "changes", w.changes))}, nil
+	made := template.NewObject("status", succeeded, "properties", template.NewObject("correlationId", w.chain.correlation, "changes", w.changes))
+	return c.Accepted("whatif", kind+"/whatIf/action", r.scope, made), nil
 }
 
 // comparison is what a template would make, beside what there is.

@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -128,4 +129,45 @@ func (c *Call) operationResult() (Reply, *resource.Failure) {
 		return Reply{Status: http.StatusNoContent}, nil
 	}
 	return Reply{Body: c.Shown(i)}, nil
+}
+
+// result is what Location leads to after an answer of [Call.Accepted].
+type result struct {
+	id, tenant, scope, action string
+	body                      any
+}
+
+// maxResults is how many results are kept for who asks for them; the oldest is forgotten. One can
+// have megabytes.
+const maxResults = 20
+
+// Accepted answers with 202 and where the result is, which is there already. Who asks for it needs
+// the action on the scope. verb begins the name of the operation.
+// Source of the headers: azure-sdk-for-js, recordings of a resource group that is deleted (2021).
+func (c *Call) Accepted(verb, action, scope string, body any) Reply {
+	id := strings.ToUpper(verb + "-" + uuid.NewString())
+	c.mu.Lock()
+	if c.results = append(c.results, result{id, c.Caller.Tenant, scope, action, body}); len(c.results) > maxResults {
+		c.results = slices.Delete(c.results, 0, 1)
+	}
+	c.mu.Unlock()
+	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], id, c.Query("api-version"))
+	return Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}
+}
+
+// Result is what an operation has made that was accepted, if the caller may see it.
+func (c *Call) Result() (body any, failed *resource.Failure) {
+	c.mu.RLock()
+	n := slices.IndexFunc(c.results, func(r result) bool {
+		return strings.EqualFold(r.id, c.Vars["operation"]) && r.tenant == c.Caller.Tenant && roles.Within(r.scope, "/subscriptions/"+c.Vars["subscription"])
+	})
+	var found result
+	if n >= 0 {
+		found = c.results[n]
+	}
+	c.mu.RUnlock()
+	if n < 0 {
+		return nil, nil
+	}
+	return found.body, c.Authorize(found.action, found.scope)
 }

@@ -36,6 +36,7 @@ type Manager struct {
 	mu         sync.RWMutex
 	operations map[string]asyncOperation // by id
 	begunIDs   []string                  // of operations, oldest first
+	results    []result                  // oldest first
 	state      State
 	keep       func(any) error // if nil, nothing is kept
 }
