@@ -244,21 +244,36 @@ func TestConcurrentCredentialsOfATemplate(t *testing.T) {
 		}
 		return `{` + templateHead + `, "resources": {"web": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "web", "location": "westeurope"}, "one": ` + one("one", `"web"`) + `, "two": ` + one("two", depends) + `}}`
 	}
-	for _, row := range []struct {
-		depends string
-		fault   bool
-		refused bool
-	}{{`"web"`, false, false}, {`"web"`, true, true}, {`"one"`, true, false}} {
+	inModules := func() string {
+		one := func(name string) string {
+			inner := strings.NewReplacer("NAME", name, "DEPENDS", "").Replace(credential)
+			return `{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "` + name + `", "dependsOn": ["web"], "properties": {"mode": "Incremental", "template": {` + templateHead + `, "resources": {"` + name + `": ` + inner + `}}}}`
+		}
+		return `{` + templateHead + `, "resources": {"web": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "web", "location": "westeurope"}, "first": ` + one("one") + `, "second": ` + one("two") + `}}`
+	}
+	for name, row := range map[string]struct {
+		template string
+		fault    bool
+		refused  bool
+	}{
+		"without the fault":   {template(`"web"`), false, false},
+		"at the same time":    {template(`"web"`), true, true},
+		"one after the other": {template(`"one"`), true, false},
+		"in two modules":      {inModules(), true, true},
+	} {
 		w := newWorld(t, lab.Options{})
 		w.group()
 		if row.fault {
-			if _, err := w.Faults().Inject(fault.Fault{Name: "concurrent-writes", Parameters: fault.Settings{"latency": "300ms"}}); err != nil {
+			if _, err := w.Faults().Inject(fault.Fault{Name: "concurrent-writes", Parameters: fault.Settings{"latency": "1h"}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := w.deploy("main", template(row.depends), "Incremental")
+		_, err := w.deploy("main", row.template, "Incremental")
 		if refused := err != nil && strings.Contains(err.Error(), "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"); refused != row.refused || err != nil && !refused {
-			t.Errorf("%+v: %v", row, err)
+			t.Errorf("%s: %v", name, err)
+		}
+		if one := w.ask(w.terraform(), "GET "+group+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/web/federatedIdentityCredentials/one?api-version=2023-01-31", ""); one.status != 200 {
+			t.Errorf("%s: the first of the template: %d", name, one.status)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package arm_test
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,12 +29,16 @@ func (w *world) inject(text string) {
 func TestConcurrentWrites(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	w.withIdentity()
-	w.inject("concurrent-writes,latency=300ms")
+	w.inject("concurrent-writes,latency=2s")
 	names := []string{"one", "two", "three"}
 	got := make([]answer, len(names))
 	var all sync.WaitGroup
-	for n, name := range names {
-		all.Go(func() { got[n] = w.credential(name, trust("https://issuer.example/", name)) })
+	all.Go(func() { got[0] = w.credential(names[0], trust("https://issuer.example/", names[0])) })
+	for w.Faults().Active()[0].Hits == 0 {
+		runtime.Gosched() // it comes to its write
+	}
+	for n, name := range names[1:] {
+		got[n+1] = w.credential(name, trust("https://issuer.example/", name))
 	}
 	all.Wait()
 	created := 0

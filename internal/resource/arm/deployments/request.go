@@ -297,9 +297,21 @@ func (c *chain) Compares() bool { return c.compared }
 // bounds each deployment alone.
 const maxDeployed = 5000
 
+// sibling is the chain of one of several resources that are made at the same time.
+type sibling struct {
+	*chain
+	pause func()
+}
+
+// Pause implements rest.Sibling.
+func (s *sibling) Pause() { s.pause() }
+
 func chainOf(c *rest.Call) *chain {
-	if of, ok := rest.Chain(c.Request.Context()).(*chain); ok {
+	switch of := rest.Chain(c.Request.Context()).(type) {
+	case *chain:
 		return of
+	case *sibling:
+		return of.chain
 	}
 	made := &chain{correlation: uuid.NewString(), budget: template.NewBudget()}
 	if given, err := uuid.Parse(c.Request.Header.Get("x-ms-correlation-request-id")); err == nil {

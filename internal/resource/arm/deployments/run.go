@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,18 +108,42 @@ func (r *run) all() {
 		if !atOnce {
 			ready = ready[:1]
 		}
-		var group sync.WaitGroup
-		caught := make([]*hostmux.Panic, len(ready))
-		for i, o := range ready {
-			group.Go(func() { caught[i] = hostmux.Catch(func() { r.make(o) }) })
-		}
-		group.Wait()
-		for _, c := range caught {
-			if c != nil {
-				panic(c) // in the goroutine of the request, where it ends that request alone
-			}
-		}
+		r.together(ready)
 		waiting = slices.DeleteFunc(waiting, func(o *template.Resource) bool { return slices.Contains(ready, o) })
+	}
+}
+
+// together makes resources at the same time. They come one after another, so that which of them
+// another meets is no matter of chance: the next begins when the one before is made, or pauses in the
+// middle of a write until all of them, and all beside this deployment, have come.
+func (r *run) together(ready []*template.Resource) {
+	var group sync.WaitGroup
+	var pauses atomic.Bool
+	goOn := make(chan struct{})
+	caught := make([]*hostmux.Panic, len(ready))
+	for i, o := range ready {
+		came := make(chan struct{})
+		come := sync.OnceFunc(func() { close(came) })
+		one := &sibling{r.chain, func() {
+			pauses.Store(true)
+			come()
+			<-goOn
+		}}
+		group.Go(func() {
+			defer come()
+			caught[i] = hostmux.Catch(func() { r.make(o, one) })
+		})
+		<-came
+	}
+	if beside, ok := rest.Chain(r.call.Request.Context()).(*sibling); ok && pauses.Load() {
+		beside.Pause()
+	}
+	close(goOn)
+	group.Wait()
+	for _, c := range caught {
+		if c != nil {
+			panic(c) // in the goroutine of the request, where it ends that request alone
+		}
 	}
 }
 
@@ -130,9 +155,9 @@ func (r *run) free(o *template.Resource) bool {
 }
 
 // make makes one resource and notes how it went.
-func (r *run) make(o *template.Resource) {
+func (r *run) make(o *template.Resource, as *sibling) {
 	began := r.Kit.Clock.Now()
-	status, problem := r.send(o)
+	status, problem := r.send(o, as)
 	state := succeeded
 	operation := template.NewObject("provisioningOperation", "Create")
 	if problem != nil {
@@ -177,7 +202,7 @@ func duration(d time.Duration) string {
 }
 
 // send makes one resource by a request; problem is nil if it was made.
-func (r *run) send(o *template.Resource) (status int, problem *template.Object) {
+func (r *run) send(o *template.Resource, as *sibling) (status int, problem *template.Object) {
 	if r.chain.resources.Add(1) > maxDeployed {
 		return http.StatusBadRequest, problemOf("NotEmulated", fmt.Sprintf("A deployment makes %d resources at most, with all that are in its template.", maxDeployed))
 	}
@@ -189,7 +214,7 @@ func (r *run) send(o *template.Resource) (status int, problem *template.Object) 
 	if err != nil {
 		return http.StatusBadRequest, problemIn(err)
 	}
-	return r.settle(r.call.Send(http.MethodPut, o.ID+"?api-version="+o.APIVersion, data, r.chain))
+	return r.settle(r.call.Send(http.MethodPut, o.ID+"?api-version="+o.APIVersion, data, as))
 }
 
 func problemOf(code, message string) *template.Object {

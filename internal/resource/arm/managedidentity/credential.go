@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -173,12 +172,7 @@ func (s *service) begin(c *rest.Call, p *directory.Principal) (done func(), fail
 			"Another federated credential of the same managed identity is being written.", "Write them one after the other: depends_on in Terraform, @batchSize(1) or dependsOn in Bicep; or try again.")
 	}
 	if h, hit := s.Kit.Faults.HitCall(c.Context(), faultkind.ConcurrentWrites, c.About(), nil); hit {
-		timer := time.NewTimer(h.Duration("latency")) // on the machine's clock: it delays input and output
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-c.Context().Done():
-		}
+		c.Overlap(h.Duration("latency"))
 	}
 	return func() { s.writing.Delete(key) }, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/wiemu/wiemu/internal/hostmux"
 )
@@ -21,6 +22,28 @@ type chainKey struct{}
 
 // Chain is what the context of Send has for all requests that came of one.
 func Chain(ctx context.Context) any { return ctx.Value(chainKey{}) }
+
+// Sibling is the chain of a request beside which others are made, of which the service decides how
+// they overlap.
+type Sibling interface {
+	// Pause returns when the others have come as far, or are done.
+	Pause()
+}
+
+// Overlap lets requests come that are made at the same time as this one: those beside it, and else
+// any for a while (wall time: it delays input and output).
+func (c *Call) Overlap(latency time.Duration) {
+	if s, ok := Chain(c.Context()).(Sibling); ok {
+		s.Pause()
+		return
+	}
+	timer := time.NewTimer(latency)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.Context().Done():
+	}
+}
 
 // Send makes a request in the name of the caller of this one, all the way: with its token, its
 // roles, and an entry in the journal. Faults hit the work of providers, not the way there. It goes
