@@ -45,7 +45,6 @@ type supervisor struct {
 	network      *network   // nil: nothing is led
 	turns        sync.Mutex // held during one, guards wasBusy
 	wasBusy      bool       // it was still busy at the end of its last turn
-	napping      time.Time  // until then (wall time) who naps is not at rest; guarded by turns
 	begun        sync.Once
 	page         *sharedPage // what programs read the time from, with patch and secret; nil if they ask
 	patch        *vdsoPatch
@@ -180,7 +179,7 @@ func (s *supervisor) turn() (quiet bool) {
 	rest := func() {
 		for ended := -1; ended != 0 && spinning == 0 && !until.isOver(); {
 			ended = s.waits.endDue()
-			s.napping = time.Now().Add(napEnd)
+			s.waits.countNaps()
 			quiet, spinning = s.threads.quiet(until.isOver, s.isBusy, s.isAtRest)
 		}
 	}
@@ -195,14 +194,10 @@ func (s *supervisor) turn() (quiet bool) {
 	return quiet
 }
 
-// napEnd is how long, in wall time, a turn waits for naps to end: longer than any takes, and not
-// for ever, since there are programs that nap again and again until something happens.
-const napEnd = 2 * shortSleep
-
 // isAtRest tells whether a thread that is blocked in a system call waits there for something, and
 // is not about to go on by itself; s.turns is held.
 func (s *supervisor) isAtRest(tid int, nr int32, args [6]uint64) bool {
-	if isSleep(nr) && s.waits.naps(tid) && time.Now().Before(s.napping) {
+	if isSleep(nr) && s.waits.naps(tid) {
 		return false
 	}
 	return s.known(tid, nr, args)

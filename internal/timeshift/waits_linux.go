@@ -17,9 +17,10 @@ type wait struct {
 	call waitCall
 	due  int64 // lab time
 
-	began  int64  // lab time
-	ours   bool   // the kernel does not know when it is over
-	change uint64 // of the clock, after which it began
+	began   int64     // lab time
+	napping time.Time // when it was first seen to sleep (wall time), if it is a nap; zero: it was not
+	ours    bool      // the kernel does not know when it is over
+	change  uint64    // of the clock, after which it began
 
 	timer timer // if it is one that no thread need wait for; nil otherwise
 }
@@ -66,6 +67,7 @@ type waits struct {
 	byKey   map[waitKey]*wait
 	ticks   map[int]int // by thread: how many short waits in a row have ended because lab time moved
 	short   int64       // shorter waits are short, as of the last turn
+	napped  map[int]int // by thread: how many naps it has begun since ends of waits were looked for
 	exact   int         // how many stops may yet be for short waits alone, before the end of one that is not short
 	alarm   *time.Timer // wall time: rings when one that the kernel does not end in time is due
 	alarmAt int64       // when, in kernel time; 0: it does not
@@ -73,13 +75,16 @@ type waits struct {
 }
 
 func newWaits(c *clocks, over func(*wait)) *waits {
-	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}, exact: exactStops}
+	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}, napped: map[int]int{}, exact: exactStops}
 }
 
 func (ws *waits) add(w *wait) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w.change, w.began = ws.clocks.changes.Load(), ws.clocks.lab()
+	if w.isNap() {
+		ws.napped[w.tid]++
+	}
 	if ws.byKey[w.key()] != nil { // that one has ended by itself
 		delete(ws.ticks, w.tid)
 	}
@@ -153,12 +158,34 @@ func (ws *waits) began(tid int) bool {
 // are naps: by them runtimes wait for what their other threads are about to do.
 const shortSleep = time.Millisecond
 
-// naps tells whether the wait of a thread, which is a sleep, is a nap, which the kernel ends.
+// A turn waits for naps to end, which is soon: the kernel ends them, in wall time. There are programs
+// that nap again and again until something happens, though.
+const (
+	maxNaps = 8                     // of a thread, that a turn waits for
+	napEnd  = 20 * time.Millisecond // after it was first seen, a nap is over by then (wall time)
+)
+
+func (w *wait) isNap() bool { return !w.ours && w.due-w.began < shortSleep.Nanoseconds() }
+
+// countNaps begins to count the naps of threads.
+func (ws *waits) countNaps() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	clear(ws.napped)
+}
+
+// naps tells whether the wait of a thread, which is a sleep, is a nap of which the end is waited for.
 func (ws *waits) naps(tid int) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.byKey[waitKey{thread: tid}]
-	return w != nil && !w.ours && w.due-w.began < shortSleep.Nanoseconds()
+	if w == nil || !w.isNap() || ws.napped[tid] > maxNaps {
+		return false
+	}
+	if w.napping.IsZero() {
+		w.napping = time.Now()
+	}
+	return time.Since(w.napping) < napEnd
 }
 
 // clockChanged plans anew for every wait.
