@@ -9,6 +9,7 @@ package resource
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -175,6 +176,9 @@ func (k Kit) Want(tenant string) *Want {
 		return ok
 	}}
 }
+
+// ErrNameTaken is that something cannot be served by its name, which something else has.
+var ErrNameTaken = errors.New("the name is taken")
 
 // Section is a resource's part of wiemu.yaml.
 type Section struct {

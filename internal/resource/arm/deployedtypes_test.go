@@ -17,7 +17,7 @@ func TestADeploymentOfVaultsAndAccounts(t *testing.T) {
 		"account": {"type": "Microsoft.Storage/storageAccounts", "apiVersion": "2023-01-01", "name": "[format('st{0}', uniqueString(resourceGroup().id))]", "location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "properties": {"allowSharedKeyAccess": false}}},
 		"outputs": {"vault": {"type": "string", "value": "[reference('vault').vaultUri]"}, "blob": {"type": "string", "value": "[reference('account').primaryEndpoints.blob]"}}}`
 	for _, change := range []string{"Create", "NoChange"} {
-		foretold := w.do("POST "+deployed+"/whatIf"+v2022dep, `{"properties": {"mode": "Incremental", "template": `+template+`}}`)
+		foretold := w.finished(w.do("POST "+deployed+"/whatIf"+v2022dep, `{"properties": {"mode": "Incremental", "template": `+template+`}}`))
 		if strings.Count(foretold.body, `"changeType":"`+change+`"`) != 2 {
 			t.Errorf("%s", foretold.body)
 		}

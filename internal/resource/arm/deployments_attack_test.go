@@ -59,7 +59,7 @@ func TestCompleteWithEverything(t *testing.T) {
 		t.Fatalf("%s", before.body)
 	}
 	const empty = "{}"
-	foretold := w.do("POST "+deployed+"/whatIf"+v2022dep, deployment("Complete", empty, `{}`))
+	foretold := w.finished(w.do("POST "+deployed+"/whatIf"+v2022dep, deployment("Complete", empty, `{}`)))
 	if strings.Contains(foretold.body, "databases/master") || strings.Count(foretold.body, `"changeType":"Delete"`) != strings.Count(before.body, `"id":`)-1 {
 		t.Errorf("%s\nwhere there is %s", foretold.body, before.body)
 	}

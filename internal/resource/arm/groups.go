@@ -170,6 +170,14 @@ func (s *Service) deleteGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	for _, p := range s.providers {
+		if p.Locked == nil {
+			continue
+		}
+		if id := p.Locked(c.Caller.Tenant, g.ID); id != "" {
+			return rest.Reply{}, rest.Locked(id, "delete")
+		}
+	}
+	for _, p := range s.providers {
 		if p.Delete == nil {
 			continue
 		}

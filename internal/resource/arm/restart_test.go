@@ -5,8 +5,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/redis"
+	"github.com/wiemu/wiemu/internal/resource/sql"
 )
 
 // furnish makes one of each resource, and gives terraform access to it.
@@ -101,6 +108,122 @@ func TestResourcesSurviveARestart(t *testing.T) {
 		t.Errorf("after its group was deleted: %d", got.status)
 	}
 	if got := w.do("GET "+inTenant+"/providers/Microsoft.Storage/storageAccounts"+v2023st, ""); got.body != `{"value":[]}` {
+		t.Errorf("%s", got.body)
+	}
+}
+
+// What cannot be served any more, since wiemu.yaml has changed, does not keep a lab from starting.
+func TestWhatIsNotServedAnyMore(t *testing.T) {
+	dir := t.TempDir()
+	c := configuration()
+	c.Resources = map[string]any{"sqlServers": &sql.Settings{{Name: "orders", Tenant: tenantID}}}
+	start := func(c config.Config) *world {
+		t.Helper()
+		l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return &world{l, t}
+	}
+	w := start(c)
+	configured := w.Roles().ResourceID(tenantID, "Microsoft.Sql/servers", "orders")
+	w.do("PUT "+configured+"/databases/sales"+v2023sql, `{"location": "westeurope"}`)
+	w.withIdentity()
+	w.do("PUT "+vaults+"/ledger"+v2023kv, vaultBody(rbac))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = start(configuration())
+	told := map[string]bool{}
+	for _, e := range w.Journal().Events() {
+		if e.Outcome == journal.Failed {
+			told[e.Summary[:strings.Index(e.Summary, ",")]] = true
+		}
+	}
+	for _, want := range []string{"Microsoft.Sql/servers/databases orders/sales is kept"} {
+		if !told[want] {
+			t.Errorf("not told: %s; found %v", want, told)
+		}
+	}
+	if len(told) != 1 {
+		t.Errorf("told: %v", told)
+	}
+	if got := w.vaultAsk("GET", "ledger", "password", ""); got.status != 403 {
+		t.Errorf("the vault, which is served: %d %s", got.status, got.body)
+	}
+}
+
+// A vault that cannot be recovered, since another has its name by now, stays in the bin.
+func TestAVaultThatCannotBeRecovered(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
+	w.withIdentity()
+	w.do("PUT "+vaults+"/ledger"+v2023kv, vaultBody(rbac))
+	w.do("DELETE "+vaults+"/ledger"+v2023kv, "")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := configuration()
+	c.Vaults = append(c.Vaults, config.Vault{Name: "ledger"})
+	l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	w = &world{l, t}
+	if got := w.ask(w.terraform(), "PUT "+vaults+"/ledger"+v2023kv, `{"location": "westeurope", "properties": {"createMode": "recover", "tenantId": "`+tenantID+`", "sku": {"family": "A", "name": "standard"}}}`); got.status < 400 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.do("GET "+inTenant+"/providers/Microsoft.KeyVault/deletedVaults"+v2023kv, ""); strings.Count(got.body, "/deletedVaults/ledger") != 1 {
+		t.Errorf("%s", got.body)
+	}
+}
+
+// What wiemu.yaml makes is not changed here: a resource group with something of it is not deleted, and
+// who may use its databases and caches stands there.
+func TestResourcesOfTheConfigurationAreLocked(t *testing.T) {
+	c := configuration()
+	c.Resources = map[string]any{"postgresServers": &postgres.Settings{{Name: "orders", Tenant: tenantID}}, "redis": &redis.Settings{{Name: "orders", Tenant: tenantID}}}
+	l, err := lab.New(t.Context(), c, lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	w := &world{l, t}
+	at := func(kind string) string { return w.Roles().ResourceID(tenantID, kind, "orders") }
+	vault := at("Microsoft.KeyVault/vaults")
+	object := w.object(terraform)
+	for request, body := range map[string]string{
+		"DELETE " + vault[:strings.Index(vault, "/providers/")] + "?api-version=2022-09-01": "",
+
+		"PUT " + at("Microsoft.DBforPostgreSQL/flexibleServers") + "/administrators/" + object + "?api-version=2024-08-01": `{"properties": {"principalName": "terraform", "principalType": "ServicePrincipal"}}`,
+		"PUT " + at("Microsoft.Cache/redis") + "/accessPolicies/app" + v2024redis:                                          `{"properties": {"permissions": "+@read ~*"}}`,
+		"PUT " + at("Microsoft.Cache/redis") + "/accessPolicyAssignments/one" + v2024redis:                                 `{"properties": {"accessPolicyName": "Data Owner", "objectId": "` + object + `", "objectIdAlias": "terraform"}}`,
+	} {
+		if got := w.ask(w.terraform(), request, body); got.status != 409 || got.Code != "ScopeLocked" {
+			t.Errorf("%s: %d %s", request, got.status, got.body)
+		}
+	}
+}
+
+// Letter case does not tell names apart: neither of a policy that is assigned, nor of a property.
+func TestNamesInAnotherCase(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.withIdentity()
+	w.do("PUT "+redisCaches+"/ledger"+v2024redis, cacheBody)
+	w.do("PUT "+redisCaches+"/ledger/accessPolicies/App"+v2024redis, `{"properties": {"permissions": "+@all ~*"}}`)
+	object := w.object(terraform)
+	w.do("PUT "+redisCaches+"/ledger/accessPolicyAssignments/one"+v2024redis, `{"properties": {"accessPolicyName": "app", "objectId": "`+object+`", "objectIdAlias": "terraform"}}`)
+	if got := w.streams().redis(w.terraform(), object, "ledger.redis.cache.windows.net:6380", "SET", "a", "1"); got != "OK" {
+		t.Error(got)
+	}
+	server := func(login string) string {
+		return `{"location": "westeurope", "properties": {"Administrators": {"login": "` + login + `", "sid": "` + terraform + `", "azureADOnlyAuthentication": true}}}`
+	}
+	w.do("PUT "+sqlServers+"/ledger"+v2023sql, server("before"))
+	w.do("PUT "+sqlServers+"/ledger"+v2023sql, server("after"))
+	if got := w.do("GET "+sqlServers+"/ledger"+v2023sql, ""); !strings.Contains(got.body, `"login":"after"`) || strings.Contains(got.body, "before") {
 		t.Errorf("%s", got.body)
 	}
 }

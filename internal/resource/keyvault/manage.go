@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/resource"
 )
 
 // What Resource Manager does with vaults.
@@ -28,7 +30,7 @@ func (s *Service) Serve(v Vault) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.id != "" && !strings.EqualFold(at.id, v.ID) {
-		return fmt.Errorf("vault %s: expected a name that no other vault has, found that of %s", v.Name, at.id)
+		return fmt.Errorf("vault %s: %w: expected one that no other vault has, found that of %s", v.Name, resource.ErrNameTaken, at.id)
 	}
 	if err := at.configureAccess(v); err != nil {
 		return err

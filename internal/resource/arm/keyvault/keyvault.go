@@ -475,7 +475,7 @@ func purges(i rest.Item) time.Time {
 func (s *service) forgetExpired() {
 	now := s.Kit.Clock.Now()
 	for _, i := range s.Items(s.kind.Type, func(i *rest.Item) bool { return !i.Deleted.IsZero() && !now.Before(purges(*i)) }) {
-		if s.Forget(i) == nil { // else the next time
+		if gone, err := s.ForgetDeleted(i); gone && err == nil { // else the next time
 			s.door().Purge(i.Name)
 		}
 	}

@@ -174,6 +174,9 @@ func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item, p rest.Properties) *r
 	if failed != nil {
 		return failed
 	}
+	if server.Made.IsZero() { // who may log in is in wiemu.yaml
+		return rest.Locked(server.ID, "write")
+	}
 	_, _ = server.Has().Read("authConfig", &auth) // makeServer has read it
 	if !strings.EqualFold(auth.Entra, "Enabled") {
 		return rest.BadRequest("AadAuthOperationCannotBePerformedWhenServerIsNotAadEnabled", "Microsoft Entra operations cannot be performed when Microsoft Entra authentication is not enabled on the server.", "authConfig.activeDirectoryAuth of the server is Disabled.")

@@ -45,7 +45,7 @@ func New(m *rest.Manager) rest.Provider {
 		Make: s.makeCache, Open: s.open, Close: s.close, Configured: s.configured,
 	}
 	s.policy = s.cache.Child("accessPolicies", "data access policy")
-	s.policy.Async, s.policy.Make, s.policy.Open, s.policy.Close, s.policy.Configured = later, makePolicy, s.open, s.open, s.builtIn
+	s.policy.Async, s.policy.Make, s.policy.Open, s.policy.Close, s.policy.Configured = later, s.makePolicy, s.open, s.open, s.builtIn
 	s.assignment = s.cache.Child("accessPolicyAssignments", "assignment of a data access policy")
 	s.assignment.Async, s.assignment.Make, s.assignment.Open, s.assignment.Close = later, s.makeAssignment, s.open, s.open
 	rules := s.cache.FirewallRules("startIP", "endIP", "InvalidRequestBody", "The value of the parameter 'properties.startIP' is invalid.")
@@ -90,7 +90,7 @@ func (s *service) open(i rest.Item) error {
 	plain, region, _ := strings.Cut(name, ".")
 	c := caches.Cache{Name: plain, Region: region, Tenant: owner.Tenant, ResourceID: owner.ID, Access: caches.PolicyAssignments{}}
 	if now, served := s.door().Cache(name); served && !strings.EqualFold(now.ResourceID, owner.ID) {
-		return fmt.Errorf("expected a name that no other cache has, found that of one of wiemu.yaml")
+		return fmt.Errorf("%w: expected one that no other cache has, found that of one of wiemu.yaml", resource.ErrNameTaken)
 	}
 	policies, assignments := s.policy.Type, s.assignment.Type
 	enabled := entra(owner)
@@ -228,7 +228,14 @@ func (s *service) builtIn(tenant string) (all []rest.Item) {
 }
 
 // makePolicy checks a custom policy. The text is inferred.
-func makePolicy(_ *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
+func (s *service) makePolicy(c *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Failure {
+	cache, failed := c.At(s.cache, "write")
+	if failed != nil {
+		return failed
+	}
+	if cache.Made.IsZero() {
+		return rest.Locked(cache.ID, "write")
+	}
 	permissions := p.Text("permissions")
 	if err := caches.CheckPolicy(i.Name, permissions); err != nil || permissions == "" || !rest.Plain(i.Name) {
 		meaning := "A policy has permissions in the words of Redis's ACL, such as +@read ~app:*."
@@ -248,8 +255,14 @@ func (s *service) makeAssignment(c *rest.Call, i, _ *rest.Item, p rest.Propertie
 	if failed != nil {
 		return failed
 	}
+	if cache.Made.IsZero() { // who has which policy is in wiemu.yaml
+		return rest.Locked(cache.ID, "write")
+	}
 	name := p.Text("accessPolicyName")
-	_, custom := s.Item(cache.ID + "/accessPolicies/" + name)
+	policy, custom := s.Item(cache.ID + "/accessPolicies/" + name)
+	if custom {
+		p.Set("accessPolicyName", policy.Name)
+	}
 	switch {
 	case !custom && (!caches.IsBuiltIn(name) || name == "default"):
 		return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The access policy '%s' does not exist.", name), "A cache has the policies Data Owner, Data Contributor and Data Reader, and its own.")

@@ -57,6 +57,9 @@ type Provider struct {
 	Resources func(tenant, scope string) []Resource
 	// Delete deletes those of them that are in a resource group.
 	Delete func(tenant, group string) error
+	// Locked is the id of one in a resource group that wiemu.yaml makes, which nobody may delete; ""
+	// if there is none. If nil, there never is.
+	Locked func(tenant, group string) (id string)
 	// Open has what was made in an earlier run be served again. If nil, there is nothing to do.
 	Open func() error
 }

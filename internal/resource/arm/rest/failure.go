@@ -132,6 +132,11 @@ func BadRequest(code, message, meaning string) *resource.Failure {
 	return resource.Fail(http.StatusBadRequest, code, message, meaning, "Correct the request.")
 }
 
+// unopened says that a resource was not made because it cannot be served.
+func unopened(err error) *resource.Failure {
+	return resource.Fail(http.StatusInternalServerError, "InternalServerError", "Encountered internal server error.", "wiemu did not make the resource, since it cannot serve it: "+err.Error()+".", "")
+}
+
 // Unkept says that a change was not made because it cannot be stored.
 func Unkept(err error) *resource.Failure {
 	return resource.Fail(http.StatusInternalServerError, "InternalServerError", "Encountered internal server error.", "wiemu did not make the change: "+err.Error()+".", "See that the state directory can be written.")

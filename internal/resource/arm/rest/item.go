@@ -130,6 +130,21 @@ func (m *Manager) Forget(i Item) error {
 	return nil
 }
 
+// ForgetDeleted keeps an item no longer that was deleted, unless it was made again or recovered
+// since it was looked at. gone says that it is kept no more.
+func (m *Manager) ForgetDeleted(i Item) (gone bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := strings.ToLower(i.ID)
+	if n, ok := m.state.items[key]; !ok || !m.state.Resources[n].Deleted.Equal(i.Deleted) {
+		return false, nil
+	}
+	if err := m.changeLocked(change{Gone: key}); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
 // Keep keeps an item that a provider has changed by itself.
 func (m *Manager) Keep(i Item) error { return m.change(change{Resource: &i}) }
 

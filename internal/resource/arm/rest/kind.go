@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -110,17 +111,39 @@ func (m *Manager) Providing(namespace string, kinds ...*Kind) Provider {
 		}
 		return nil
 	}
+	p.Locked = func(tenant, group string) (id string) {
+		for _, k := range kinds {
+			for _, i := range m.items(k, tenant, group) {
+				if k.Parent == nil && i.Made.IsZero() {
+					return i.ID
+				}
+			}
+		}
+		return ""
+	}
 	p.Open = func() error {
 		for _, k := range kinds {
 			for _, i := range m.stored(func(i *Item) bool { return i.Type == k.Type && i.Deleted.IsZero() }) {
-				if err := k.open(i); err != nil {
+				switch err := k.open(i); {
+				case errors.Is(err, resource.ErrNameTaken): // two things answer to it: somebody has to decide
 					return fmt.Errorf("resources: %s: %w", i.ID, err)
+				case err != nil:
+					m.Unserved(i, err)
 				}
 			}
 		}
 		return nil
 	}
 	return p
+}
+
+// Unserved records that a resource of an earlier run is not served, since what it needs is gone: it
+// is shown, and is served again when it is put again or the lab starts with what it needs.
+func (m *Manager) Unserved(i Item, err error) {
+	m.Kit.Journal.Record(journal.Event{
+		Kind: journal.Directory, Outcome: journal.Failed, Component: m.Kit.Resource.Name, Tenant: i.Tenant, Resource: i.ID,
+		Summary: fmt.Sprintf("%s %s is kept, but not served: %v", i.Type, strings.Join(i.names(), "/"), err),
+	})
 }
 
 // Add gives a provider an operation of its own, beside those of its kinds. The action is without
@@ -358,7 +381,7 @@ func (c *Call) write(k *Kind, i Item, was *Item, properties Properties) (Reply, 
 // make checks a resource, keeps it and has it served; c.making is held.
 func (c *Call) make(k *Kind, i, was *Item, properties Properties) *resource.Failure {
 	if was != nil && was.Made.IsZero() {
-		return locked(was.ID, "write")
+		return Locked(was.ID, "write")
 	}
 	if failed := Tags(i.Tags); failed != nil {
 		return failed
@@ -374,15 +397,15 @@ func (c *Call) make(k *Kind, i, was *Item, properties Properties) *resource.Fail
 		return failed
 	}
 	i.Is(properties)
+	undo := change{Gone: strings.ToLower(i.ID)}
+	if had, ok := c.Item(i.ID); ok { // perhaps one that was deleted, and is recovered
+		undo = change{Resource: &had}
+	}
 	if err := c.change(change{Resource: i}); err != nil {
 		return Unkept(err)
 	}
 	if err := k.open(*i); err != nil {
-		undo := change{Gone: strings.ToLower(i.ID)}
-		if was != nil {
-			undo = change{Resource: was}
-		}
-		return Unkept(errors.Join(err, c.change(undo)))
+		return unopened(errors.Join(err, c.change(undo)))
 	}
 	return nil
 }
@@ -405,7 +428,7 @@ func (c *Call) deleteItem(k *Kind) (Reply, *resource.Failure) {
 	case !ok:
 		return Reply{Status: http.StatusNoContent}, nil
 	case i.Made.IsZero():
-		return Reply{}, locked(i.ID, "delete")
+		return Reply{}, Locked(i.ID, "delete")
 	}
 	if err := c.remove(k, i); err != nil {
 		return Reply{}, Unkept(err)
@@ -413,9 +436,9 @@ func (c *Call) deleteItem(k *Kind) (Reply, *resource.Failure) {
 	return c.Later(k, i, cmp.Or(k.Async.Deleted, http.StatusOK), "Drop"), nil
 }
 
-// locked refuses to change what wiemu.yaml makes, as Azure does what has a lock.
+// Locked refuses to change what wiemu.yaml makes, as Azure does what has a lock.
 // Source: azure-docs, azure-resource-manager/management/lock-resources.md, and many logs.
-func locked(id, operation string) *resource.Failure {
+func Locked(id, operation string) *resource.Failure {
 	return resource.Fail(http.StatusConflict, "ScopeLocked", fmt.Sprintf("The scope '%s' cannot perform %s operation because following scope(s) are locked: '%[1]s'. Please remove the lock and try again.", id, operation),
 		"wiemu.yaml makes this resource.", "Change it there, or create one of another name.")
 }

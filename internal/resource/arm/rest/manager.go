@@ -66,9 +66,14 @@ func (m *Manager) Restore(keep func(any) error) error {
 func (m *Manager) change(c change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.changeLocked(c)
+}
+
+// changeLocked is change; m.mu is held.
+func (m *Manager) changeLocked(c change) error {
 	if m.keep != nil {
 		if err := m.keep(c); err != nil {
-			return fmt.Errorf("keep resource groups: %w", err)
+			return fmt.Errorf("keep resources: %w", err)
 		}
 	}
 	m.state.apply(c)

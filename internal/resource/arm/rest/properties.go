@@ -99,6 +99,16 @@ func (p Properties) Default(name string, value any) {
 	}
 }
 
+// DefaultFrom gives a property the value that it has among others, unless it is there, null included.
+func (p Properties) DefaultFrom(others Properties, name string) {
+	if _, ok := p[p.key(name)]; ok {
+		return
+	}
+	if raw, ok := others[others.key(name)]; ok {
+		p[name] = raw
+	}
+}
+
 // Drop takes properties away, such as passwords, which are neither kept nor shown.
 func (p Properties) Drop(names ...string) {
 	for _, name := range names {

@@ -93,10 +93,8 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 		case s.door().Has(i.Name):
 			return resource.Fail(http.StatusConflict, "NameAlreadyExists", fmt.Sprintf("The name '%s' already exists. Choose a different name.", i.Name), "Another SQL server has this name.", "Take another name.")
 		}
-	} else if _, asked := p["administrators"]; !asked {
-		if kept := was.Has()["administrators"]; kept != nil {
-			p["administrators"] = kept
-		}
+	} else {
+		p.DefaultFrom(was.Has(), "administrators")
 	}
 	admin, there, failed := readAdministrators(p, i.Tenant)
 	if failed != nil {

@@ -13,6 +13,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	accounts "github.com/wiemu/wiemu/internal/resource/storage"
+	"github.com/wiemu/wiemu/internal/roles"
 )
 
 const namespace = "Microsoft.Storage"
@@ -78,7 +80,8 @@ func New(m *rest.Manager) rest.Provider {
 		if err := open(); err != nil {
 			return err
 		}
-		return s.openParts()
+		s.openParts()
+		return nil
 	}
 	return p
 }
@@ -165,7 +168,7 @@ func (s *service) open(i rest.Item) error {
 		if strings.EqualFold(id, i.ID) {
 			return nil
 		}
-		return fmt.Errorf("expected a name that no other storage account has, found that of %s", id)
+		return fmt.Errorf("%w: expected one that no other storage account has, found that of %s", resource.ErrNameTaken, id)
 	}
 	return s.door().Put(accounts.Account{Name: i.Name, Tenant: i.Tenant, ResourceID: i.ID, Access: accounts.AccessList{}})
 }
@@ -374,13 +377,14 @@ func (s *service) deletePart(c *rest.Call, of part) (rest.Reply, *resource.Failu
 }
 
 // openParts makes the containers and queues again that were made in an earlier run.
-func (s *service) openParts() error {
+func (s *service) openParts() {
 	for _, of := range parts {
 		for _, i := range s.Items(namespace+"/storageAccounts/"+of.kind, func(*rest.Item) bool { return true }) {
-			if _, failed := s.ask(http.MethodPut, rest.Item{Name: i.Top()}, of, i.Name); failed != nil {
-				return fmt.Errorf("resources: %s: %s", i.ID, failed.Meaning)
+			if _, id, ok := s.door().Account(i.Top()); !ok || !roles.Within(i.ID, id) {
+				s.Unserved(i, errors.New("its account is not served"))
+			} else if _, failed := s.ask(http.MethodPut, rest.Item{Name: i.Top()}, of, i.Name); failed != nil {
+				s.Unserved(i, errors.New(failed.Meaning))
 			}
 		}
 	}
-	return nil
 }
