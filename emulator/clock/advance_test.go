@@ -85,11 +85,14 @@ func TestFollowersHaveTheirTurnAtEveryStop(t *testing.T) {
 func TestARequestThatBeginsDuringTheLookIsSeen(t *testing.T) {
 	lab := stopped()
 	p := follow(t, lab, 0)
-	looks := 0
+	begin := func() {}
+	p.work = func(context.Context) error {
+		begin = sync.OnceFunc(func() { lab.Begin()() })
+		p.work = nil
+		return nil
+	}
 	lab.Traffic(func() (events uint64, underWay bool) {
-		if looks++; looks == 2 { // the first is before the turn
-			lab.Begin()()
-		}
+		begin() // after the first turn
 		return 0, false
 	})
 	if err := lab.Advance(t.Context(), 0); err != nil {
