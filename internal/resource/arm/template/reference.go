@@ -30,17 +30,24 @@ func (e *environment) meant(name string) *Resource {
 	return s.of[n]
 }
 
-// reference is reference(what[, apiVersion[, 'Full']]).
-func (e *environment) reference(c call) (any, error) {
-	if err := counted(c, 1, 3); err != nil {
+// known evaluates the arguments of a function that asks about resources, of which there are up to
+// most; nil if something of them is not known.
+func (e *environment) known(c call, most int) ([]any, error) {
+	if err := counted(c, 1, most); err != nil {
 		return nil, err
 	}
 	args, err := e.evaluated(c)
-	if err != nil {
+	if err != nil || slices.ContainsFunc(args, hasUnknown) {
 		return nil, err
 	}
-	if slices.ContainsFunc(args, hasUnknown) {
-		return Unknown{}, nil
+	return args, nil
+}
+
+// reference is reference(what[, apiVersion[, 'Full']]).
+func (e *environment) reference(c call) (any, error) {
+	args, err := e.known(c, 3)
+	if err != nil || args == nil {
+		return Unknown{}, err
 	}
 	s, err := stringsOf(args)
 	if err != nil {
@@ -85,15 +92,9 @@ func (e *environment) ask(r reference, name string) (any, error) {
 
 // references is what reference says of each resource of a loop.
 func (e *environment) references(c call) (any, error) {
-	if err := counted(c, 1, 2); err != nil {
-		return nil, err
-	}
-	args, err := e.evaluated(c)
-	if err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(args, hasUnknown) {
-		return Unknown{}, nil
+	args, err := e.known(c, 2)
+	if err != nil || args == nil {
+		return Unknown{}, err
 	}
 	s, err := stringsOf(args)
 	if err != nil {
@@ -129,15 +130,9 @@ func (e *environment) resourceInfo(c call) (any, error) {
 
 // list is one of the functions such as listKeys(resource, apiVersion[, values]).
 func (e *environment) list(c call) (any, error) {
-	if err := counted(c, 1, 3); err != nil {
-		return nil, err
-	}
-	args, err := e.evaluated(c)
-	if err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(args, hasUnknown) {
-		return Unknown{}, nil
+	args, err := e.known(c, 3)
+	if err != nil || args == nil {
+		return Unknown{}, err
 	}
 	s, err := stringsOf(args[:min(len(args), 2)])
 	if err != nil {
