@@ -1,7 +1,7 @@
 // Package arm answers as Azure Resource Manager does: subscriptions, tenants, the cloud's
-// addresses, resource groups, and the resource providers that are in its packages
-// managedidentity and authorization. What it makes is at once what the token service and the
-// resources go by. What all of it shares is in package rest.
+// addresses, resource groups, deployments, and resource providers, each in a package of its own
+// below this one. What it makes is at once what the token service and the resources go by. What
+// all of it shares is in package rest.
 package arm
 
 import (

@@ -133,7 +133,7 @@ func (s *Service) putGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 		status, made.ID, made.Name = http.StatusOK, old.ID, old.Name
 	}
 	if err := s.Groups.Put(made); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Status: status, Body: shownGroup(made)}, nil
 }
@@ -154,7 +154,7 @@ func (s *Service) patchGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 	}
 	g.Tags = maps.Clone(*asked.Tags)
 	if err := s.Groups.Put(g); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Body: shownGroup(g)}, nil
 }
@@ -182,16 +182,16 @@ func (s *Service) deleteGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 			continue
 		}
 		if err := p.Delete(c.Caller.Tenant, g.ID); err != nil {
-			return rest.Reply{}, rest.Unkept(err)
+			return rest.Reply{}, rest.NotStored(err)
 		}
 	}
 	for _, a := range s.Kit.Roles.Assignments(func(a roles.Assignment) bool { return roles.Within(a.Scope, g.ID) }) {
 		if _, _, err := s.Kit.Roles.Remove(a.ID); err != nil {
-			return rest.Reply{}, rest.Unkept(err)
+			return rest.Reply{}, rest.NotStored(err)
 		}
 	}
 	if err := s.Groups.Remove(g.ID); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], operationOf(g.Name), c.Query("api-version"))
 	return rest.Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}, nil

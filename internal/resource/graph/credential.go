@@ -260,16 +260,16 @@ func writePasswordCredentials(body object, p *directory.Principal, ofServicePrin
 	if failed != nil || !given {
 		return failed
 	}
-	kept := map[string]bool{}
+	keep := map[string]bool{}
 	for _, one := range all {
 		if !slices.ContainsFunc(p.Secrets, func(s directory.Secret) bool {
 			return s.ID == string(one.ID) && s.OfServicePrincipal == ofServicePrincipal
 		}) {
 			return ownPassword()
 		}
-		kept[string(one.ID)] = true
+		keep[string(one.ID)] = true
 	}
-	p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool { return s.OfServicePrincipal == ofServicePrincipal && !kept[s.ID] })
+	p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool { return s.OfServicePrincipal == ofServicePrincipal && !keep[s.ID] })
 	return nil
 }
 

@@ -46,16 +46,16 @@ func (c *call) federatedCredentials() (resource.Answer, *resource.Failure) {
 	}
 	answer, failed := c.list(federatedKind, federatedContext(p), func(query) objects { return entities(all) })
 	if failed == nil {
-		c.spoil(&answer, shown)
+		c.breakOff(&answer, shown)
 	}
 	return answer, failed
 }
 
-// spoil breaks an answer of v1.0 off in which there is a flexible federated credential, as Graph
+// breakOff breaks an answer of v1.0 off in which there is a flexible federated credential, as Graph
 // does: v1.0 knows of subjects alone, and finds out when the answer has begun.
 // Source: microsoftgraph/msgraph-sdk-python#1359 (2025-09), Azure/azure-workload-identity#373
 // (2024-12), Azure/azure-cli#32816 (2026-06).
-func (c *call) spoil(answer *resource.Answer, shown []directory.FederatedCredential) {
+func (c *call) breakOff(answer *resource.Answer, shown []directory.FederatedCredential) {
 	if c.beta() || !slices.ContainsFunc(shown, func(f directory.FederatedCredential) bool { return f.ClaimsMatching != "" }) {
 		return
 	}
@@ -88,7 +88,7 @@ func (c *call) federatedCredential() (resource.Answer, *resource.Failure) {
 	}
 	answer, failed := c.one(federatedKind, federatedContext(p), federatedEntity(all[i], c.beta()))
 	if failed == nil {
-		c.spoil(&answer, all[i:i+1])
+		c.breakOff(&answer, all[i:i+1])
 	}
 	return answer, failed
 }

@@ -185,7 +185,7 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 		if wanted.Description != old.Description {
 			changed, err := s.Kit.Roles.Describe(old.ID, wanted.Description)
 			if err != nil {
-				return rest.Reply{}, rest.Unkept(err)
+				return rest.Reply{}, rest.NotStored(err)
 			}
 			old = changed
 		}
@@ -201,7 +201,7 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	case errors.Is(err, roles.ErrNotAssignable):
 		return rest.Reply{}, unassignable(wanted.Role, err)
 	case err != nil:
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	reply := s.shown(made, scope)
 	reply.Properties.CreatedBy = nil // seen in recordings of the answer to PUT
@@ -314,7 +314,7 @@ func (s *service) deleteAssignment(c *rest.Call) (rest.Reply, *resource.Failure)
 	}
 	shown := s.shown(a, scope)
 	if _, _, err := s.Kit.Roles.Remove(a.ID); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Body: shown}, nil
 }

@@ -168,7 +168,7 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 		d.CreatedAt = old.CreatedAt
 	}
 	if err := s.Kit.Roles.Define(d); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Status: http.StatusCreated, Body: shownDefinition(d, scope)}, nil
 }
@@ -254,7 +254,7 @@ func (s *service) deleteDefinition(c *rest.Call) (rest.Reply, *resource.Failure)
 		return rest.Reply{}, rest.BadRequest("RoleDefinitionHasAssignments", "There are existing role assignments referencing role (code: RoleDefinitionHasAssignments).", fmt.Sprintf("It is assigned on %s.", roles.Short(assigned[0].Scope)))
 	}
 	if err := s.Kit.Roles.Undefine(d.ID); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Body: shownDefinition(d, scope)}, nil
 }

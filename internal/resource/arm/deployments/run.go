@@ -38,11 +38,11 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	run := &run{service: s, call: c, request: r, chain: r.chain, done: map[*template.Resource]string{}}
 	run.all()
 	made := run.shown("Accepted", nil)
-	kept := &deployment{id: idOf(r.scope, r.name), tenant: c.Caller.Tenant, scope: r.scope, location: r.location, template: r.template.Root(), status: number}
-	kept.shown = run.result()
-	kept.operations = run.operations
-	s.keep(kept)
-	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, kept.id, number, c.Query("api-version"))
+	deployed := &deployment{id: idOf(r.scope, r.name), tenant: c.Caller.Tenant, scope: r.scope, location: r.location, template: r.template.Root(), status: number}
+	deployed.shown = run.result()
+	deployed.operations = run.operations
+	s.keep(deployed)
+	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, deployed.id, number, c.Query("api-version"))
 	return rest.Reply{Status: status, Body: made, Header: map[string]string{"Azure-Asyncoperation": at}}, nil
 }
 

@@ -182,26 +182,26 @@ func compare(path string, before, after any, isLocation bool) []any {
 			return nil
 		}
 	case *template.Object:
-		is, ok := before.(*template.Object)
+		old, ok := before.(*template.Object)
 		if !ok && before != nil {
 			return []any{change(path, "Modify", before, after)}
 		}
 		var all []any
 		for _, name := range wanted.Names() {
-			all = append(all, compare(path+"."+name, is.Get(name), wanted.Get(name), false)...)
+			all = append(all, compare(path+"."+name, old.Get(name), wanted.Get(name), false)...)
 		}
-		for _, name := range is.Names() {
-			if _, kept := wanted.Lookup(name); path == "tags" && !kept {
-				all = append(all, change(path+"."+name, "Delete", is.Get(name), nil))
+		for _, name := range old.Names() {
+			if _, wants := wanted.Lookup(name); path == "tags" && !wants {
+				all = append(all, change(path+"."+name, "Delete", old.Get(name), nil))
 			}
 		}
 		return all
 	case []any:
-		if is, ok := before.([]any); ok {
-			return compareArrays(path, is, wanted)
+		if old, ok := before.([]any); ok {
+			return compareArrays(path, old, wanted)
 		}
 	case string:
-		if is, ok := before.(string); ok && (wanted == is || same(wanted, is, isLocation)) {
+		if old, ok := before.(string); ok && (wanted == old || same(wanted, old, isLocation)) {
 			return nil
 		}
 	}

@@ -203,7 +203,7 @@ func check(name string, p *credentialProperties) *resource.Failure {
 func refused(err error, p *directory.Principal, operation string) *resource.Failure {
 	var what *tenants.Error
 	if !errors.As(err, &what) {
-		return rest.Unkept(err)
+		return rest.NotStored(err)
 	}
 	meaning := fmt.Sprintf("%s: expected %s, found %s.", what.Field, what.Expected, what.Found)
 	switch {
@@ -216,5 +216,5 @@ func refused(err error, p *directory.Principal, operation string) *resource.Fail
 	case errors.Is(what, tenants.ErrInvalid):
 		return rest.BadRequest("BadRequest", fmt.Sprintf("The request format was unexpected. Federated Identity Credential has an invalid '%s'.", what.Field[strings.LastIndexByte(what.Field, '.')+1:]), meaning)
 	}
-	return rest.Unkept(err)
+	return rest.NotStored(err)
 }

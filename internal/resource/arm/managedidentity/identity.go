@@ -268,7 +268,7 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	}
 	p.ObjectID = tenants.StableID("service principal", p.ClientID)
 	if err := s.Kit.Directory.Put(tenant, p); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	s.record(tenant, &p, fmt.Sprintf("%s (%s) is a managed identity now, which trusts nobody yet", p.DisplayName, p.ClientID))
 	return rest.Reply{Status: http.StatusCreated, Body: s.shown(tenant, &p), Header: map[string]string{"Location": id}}, nil
@@ -306,7 +306,7 @@ func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]st
 	case errors.Is(err, tenants.ErrNotFound): // deleted meanwhile
 		return rest.Reply{}, rest.NotFound(identityType, c.Name("identity"), groupName(p.ResourceID))
 	case err != nil:
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Body: s.shown(c.Caller.Tenant, &changed)}, nil
 }
@@ -329,7 +329,7 @@ func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{Status: http.StatusNoContent}, nil
 	}
 	if err := s.remove(c.Caller.Tenant, p); err != nil {
-		return rest.Reply{}, rest.Unkept(err)
+		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{}, nil
 }

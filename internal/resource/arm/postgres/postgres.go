@@ -38,23 +38,30 @@ func New(m *rest.Manager) rest.Provider {
 	later := rest.Async{Made: http.StatusAccepted, Changed: http.StatusAccepted, Deleted: http.StatusAccepted, Status: "azureAsyncOperation", Result: "operationResults"}
 	s.server = &rest.Kind{
 		Type: namespace + "/flexibleServers", Title: "PostgreSQL server", Versions: versions, Async: later,
-		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { return s.door().Remove(i.Name) }, Configured: s.configured,
+		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { return s.served().Remove(i.Name) }, Configured: s.configured,
 	}
 	database := s.server.Child("databases", "PostgreSQL database")
 	database.Async, database.Make = later, makeDatabase
-	database.Open = func(i rest.Item) error { return s.door().Database(context.Background(), i.Top(), i.Name) }
-	database.Close = func(i rest.Item) error { return s.door().RemoveDatabase(context.Background(), i.Top(), i.Name) }
+	database.Open = func(i rest.Item) error { return s.served().Database(context.Background(), i.Top(), i.Name) }
+	database.Close = func(i rest.Item) error { return s.served().RemoveDatabase(context.Background(), i.Top(), i.Name) }
 	s.admin = s.server.Child("administrators", "administrator of PostgreSQL server")
 	s.admin.Async, s.admin.Make, s.admin.Open, s.admin.Close = later, s.makeAdmin, s.admit, s.admit
 	rules := s.server.FirewallRules("startIpAddress", "endIpAddress", "InvalidParameterValue", "Invalid value given for parameter startIpAddress. Specify a valid parameter value.")
 	rules.Async = later
-	p := m.Providing(namespace, s.server, database, s.admin, rules)
+	p := m.NewProvider(namespace, s.server, database, s.admin, rules)
 	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.dbforpostgresql/checknameavailability", "check the name of a PostgreSQL server", "checkNameAvailability/action", versions, s.checkName)
 	return p
 }
 
-// door are the servers as they are served.
-func (s *service) door() *servers.Servers { return s.Kit.Service(servers.Name).(*servers.Servers) }
+// served are the servers of the lab.
+func (s *service) served() *servers.Servers { return s.Kit.Service(servers.Name).(*servers.Servers) }
+
+// authentication is the property authConfig of a server: how one logs in to it.
+type authentication struct {
+	Entra    string `json:"activeDirectoryAuth,omitempty"`
+	Password string `json:"passwordAuth,omitempty"`
+	TenantID string `json:"tenantId,omitempty"`
+}
 
 // makeServer checks what a server is asked to be.
 // Source of ServerNameAlreadyExists: Azure/azure-service-operator#2428, whose text it has, of MySQL;
@@ -64,15 +71,11 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 		switch {
 		case !servers.ValidName(i.Name):
 			return rest.BadRequest("InvalidServerName", fmt.Sprintf("The server name '%s' is invalid. It must have 3 to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit.", i.Name), "A PostgreSQL server has a name that Azure does not take.")
-		case s.door().Has(i.Name):
+		case s.served().Has(i.Name):
 			return resource.Fail(http.StatusConflict, "ServerNameAlreadyExists", "Specified server name is already used.", "Another PostgreSQL server has this name.", "Take another name.")
 		}
 	}
-	var auth struct {
-		Entra    string `json:"activeDirectoryAuth,omitempty"`
-		Password string `json:"passwordAuth,omitempty"`
-		TenantID string `json:"tenantId,omitempty"`
-	}
+	var auth authentication
 	if _, err := p.Read("authConfig", &auth); err != nil {
 		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter authConfig. Specify a valid parameter value.", err.Error())
 	}
@@ -98,10 +101,10 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 }
 
 func (s *service) openServer(i rest.Item) error {
-	if s.door().Has(i.Name) {
+	if s.served().Has(i.Name) {
 		return s.admit(i)
 	}
-	return s.door().Put(servers.Server{Name: i.Name, Tenant: i.Tenant, Access: servers.AccessList{}})
+	return s.served().Put(servers.Server{Name: i.Name, Tenant: i.Tenant, Access: servers.AccessList{}})
 }
 
 // admit lets those log in to a server, or to that which an item belongs to, who are its
@@ -113,33 +116,31 @@ func (s *service) admit(i rest.Item) error {
 	if !ok {
 		return nil
 	}
-	var auth struct {
-		Entra string `json:"activeDirectoryAuth"`
-	}
-	if _, err := server.Has().Read("authConfig", &auth); err != nil {
+	var auth authentication
+	if _, err := server.ReadProperties().Read("authConfig", &auth); err != nil {
 		return err
 	}
 	access := servers.AccessList{}
 	for _, admin := range s.Below(server, s.admin.Type) {
-		p := admin.Has()
+		p := admin.ReadProperties()
 		principal, ok := s.Kit.Directory.PrincipalByObjectID(server.Tenant, p.Text("objectId"))
 		if ok && strings.EqualFold(auth.Entra, "Enabled") && strings.EqualFold(p.Text("tenantId"), server.Tenant) {
 			access = append(access, servers.Access{Identity: principal.ClientID, Role: p.Text("principalName"), Administrator: true})
 		}
 	}
-	return s.door().Admit(context.Background(), server.Name, access)
+	return s.served().Admit(context.Background(), server.Name, access)
 }
 
 // configured are the servers of wiemu.yaml in a tenant.
 func (s *service) configured(tenant string) (all []rest.Item) {
 	made := s.Names(s.server)
-	for _, name := range s.door().Names() {
-		of, ok := s.door().Server(name)
+	for _, name := range s.served().Names() {
+		of, ok := s.served().Server(name)
 		if !ok || !strings.EqualFold(of.Tenant, tenant) || made[name] {
 			continue
 		}
 		p := rest.Properties{}
-		p.Set("authConfig", map[string]string{"activeDirectoryAuth": "Enabled", "passwordAuth": "Disabled", "tenantId": tenant})
+		p.Set("authConfig", authentication{Entra: "Enabled", Password: "Disabled", TenantID: tenant})
 		p.Set("state", "Ready")
 		p.Set("fullyQualifiedDomainName", name+servers.Domain(s.Kit.Cloud()))
 		all = append(all, s.OfConfiguration(s.server, tenant, s.Kit.Roles.ResourceID(tenant, s.server.Type, name), name, p))
@@ -167,9 +168,7 @@ func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item, p rest.Properties) *r
 	case !slices.Contains([]string{"User", "Group", "ServicePrincipal"}, p.Text("principalType")):
 		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter principalType. Specify a valid parameter value.", "The type of an administrator is User, Group or ServicePrincipal.")
 	}
-	var auth struct {
-		Entra string `json:"activeDirectoryAuth"`
-	}
+	var auth authentication
 	server, failed := c.At(s.server, "write")
 	if failed != nil {
 		return failed
@@ -177,7 +176,7 @@ func (s *service) makeAdmin(c *rest.Call, i, _ *rest.Item, p rest.Properties) *r
 	if server.Made.IsZero() { // who may log in is in wiemu.yaml
 		return rest.Locked(server.ID, "write")
 	}
-	_, _ = server.Has().Read("authConfig", &auth) // makeServer has read it
+	_, _ = server.ReadProperties().Read("authConfig", &auth) // makeServer has read it
 	if !strings.EqualFold(auth.Entra, "Enabled") {
 		return rest.BadRequest("AadAuthOperationCannotBePerformedWhenServerIsNotAadEnabled", "Microsoft Entra operations cannot be performed when Microsoft Entra authentication is not enabled on the server.", "authConfig.activeDirectoryAuth of the server is Disabled.")
 	}
@@ -193,7 +192,7 @@ func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
 		switch {
 		case !servers.ValidName(name):
 			return "Invalid", fmt.Sprintf("The server name '%s' is invalid.", name)
-		case s.door().Has(name):
+		case s.served().Has(name):
 			return "AlreadyExists", "Specified server name is already used."
 		}
 		return "", ""

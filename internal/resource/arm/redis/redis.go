@@ -10,8 +10,6 @@
 package redis
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -54,7 +52,7 @@ func New(m *rest.Manager) rest.Provider {
 	s.database.Async, s.database.Make, s.database.Open, s.database.Close, s.database.NoPatch = later, makeDatabase, s.open, s.close, false
 	s.member = s.database.Child("accessPolicyAssignments", "assignment of a data access policy")
 	s.member.Async, s.member.Make, s.member.Open, s.member.Close = later, makeMember, s.open, s.open
-	p := m.Providing(namespace, s.cache, s.policy, s.assignment, rules, s.cluster, s.database, s.member)
+	p := m.NewProvider(namespace, s.cache, s.policy, s.assignment, rules, s.cluster, s.database, s.member)
 	const group = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.cache/"
 	listKeys := func(path, action string, of *rest.Kind) {
 		p.Add(http.MethodPost, group+path+"/listkeys", "list keys of Redis", action+"/listKeys/action", of.Versions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, of) })
@@ -64,8 +62,8 @@ func New(m *rest.Manager) rest.Provider {
 	return p
 }
 
-// door are the caches as they are served.
-func (s *service) door() *caches.Caches { return s.Kit.Service(caches.Name).(*caches.Caches) }
+// served are the caches of the lab.
+func (s *service) served() *caches.Caches { return s.Kit.Service(caches.Name).(*caches.Caches) }
 
 // instance is the name of the cache that an item is, or belongs to, among those that are served.
 func (s *service) instance(i rest.Item) (name string, owner rest.Item, ok bool) {
@@ -89,7 +87,7 @@ func (s *service) open(i rest.Item) error {
 	}
 	plain, region, _ := strings.Cut(name, ".")
 	c := caches.Cache{Name: plain, Region: region, Tenant: owner.Tenant, ResourceID: owner.ID, Access: caches.PolicyAssignments{}}
-	if now, served := s.door().Cache(name); served && !strings.EqualFold(now.ResourceID, owner.ID) {
+	if now, served := s.served().Cache(name); served && !strings.EqualFold(now.ResourceID, owner.ID) {
 		return fmt.Errorf("%w: expected one that no other cache has, found that of one of wiemu.yaml", resource.ErrNameTaken)
 	}
 	policies, assignments := s.policy.Type, s.assignment.Type
@@ -99,10 +97,10 @@ func (s *service) open(i rest.Item) error {
 	}
 	c.Policies = map[string]string{}
 	for _, p := range s.Below(owner, policies) {
-		c.Policies[p.Name] = p.Has().Text("permissions")
+		c.Policies[p.Name] = p.ReadProperties().Text("permissions")
 	}
 	for _, a := range s.Below(owner, assignments) {
-		p := a.Has()
+		p := a.ReadProperties()
 		id := p.Text("objectId")
 		if region != "" {
 			var user struct {
@@ -121,7 +119,7 @@ func (s *service) open(i rest.Item) error {
 			c.Access = append(c.Access, caches.PolicyAssignment{Identity: principal.ClientID, Policy: policy})
 		}
 	}
-	return s.door().Put(c)
+	return s.served().Put(c)
 }
 
 func (s *service) close(i rest.Item) error {
@@ -133,14 +131,14 @@ func (s *service) close(i rest.Item) error {
 		}
 		name += "." + s.Region(i)
 	}
-	s.door().Delete(name)
+	s.served().Delete(name)
 	return nil
 }
 
 // entra reports whether a cache lets identities in.
 func entra(i rest.Item) bool {
 	var configuration map[string]string
-	if _, err := i.Has().Read("redisConfiguration", &configuration); err != nil {
+	if _, err := i.ReadProperties().Read("redisConfiguration", &configuration); err != nil {
 		return false
 	}
 	for name, value := range configuration {
@@ -158,7 +156,7 @@ func (s *service) makeCache(_ *rest.Call, i, was *rest.Item, p rest.Properties) 
 		switch {
 		case !caches.ValidName(i.Name):
 			return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid. It may have 1 to 63 lower-case letters, digits and single hyphens, and must begin and end with a letter or digit.", i.Name), "A cache has a name that Azure does not take.")
-		case s.door().Has(i.Name):
+		case s.served().Has(i.Name):
 			return resource.Fail(http.StatusConflict, "NameNotAvailable", fmt.Sprintf("An error occurred when trying to reserve the DNS name for the cache. This may be because the name '%s' is not available.", i.Name), "Another cache has this name.", "Take another name.")
 		}
 	}
@@ -194,12 +192,12 @@ func (s *service) domain() string { return caches.Description().Hosts(s.Kit.Clou
 
 // configured are the caches of wiemu.yaml in a tenant, those of Managed Redis aside.
 func (s *service) configured(tenant string) (all []rest.Item) {
-	for _, name := range s.door().Names() {
-		c, ok := s.door().Cache(name)
+	for _, name := range s.served().Names() {
+		c, ok := s.served().Cache(name)
 		if !ok || c.ResourceID != "" || c.Region != "" || !strings.EqualFold(c.Tenant, tenant) {
 			continue
 		}
-		_, id := s.door().Scope(name)
+		_, id := s.served().Scope(name)
 		p := rest.Properties{}
 		p.Set("sku", map[string]any{"name": "Standard", "family": "C", "capacity": 1})
 		p.Set("redisConfiguration", map[string]string{"aad-enabled": "true"})
@@ -220,7 +218,7 @@ func (s *service) builtIn(tenant string) (all []rest.Item) {
 			p := rest.Properties{}
 			p.Set("provisioningState", "Succeeded")
 			p.Set("type", "BuiltIn")
-			i.Is(p)
+			i.SetProperties(p)
 			all = append(all, i)
 		}
 	}
@@ -284,7 +282,7 @@ func (s *service) makeCluster(_ *rest.Call, i, was *rest.Item, p rest.Properties
 		switch {
 		case !caches.ValidName(i.Name):
 			return rest.BadRequest("InvalidRequestBody", fmt.Sprintf("The name '%s' is invalid.", i.Name), "A Managed Redis has a name that Azure does not take.")
-		case s.door().Has(i.Name + "." + i.Location):
+		case s.served().Has(i.Name + "." + i.Location):
 			return resource.Fail(http.StatusConflict, "NameNotAvailable", fmt.Sprintf("The name '%s' is not available.", i.Name), "Another Managed Redis has this name in the region.", "Take another name.")
 		}
 		for _, o := range s.Items(s.cluster.Type, func(o *rest.Item) bool { return o.Name == i.Name && o.Location == i.Location }) {
@@ -338,9 +336,7 @@ func (s *service) listKeys(c *rest.Call, k *rest.Kind) (rest.Reply, *resource.Fa
 	}
 	keys := map[string]string{}
 	for _, name := range []string{"primaryKey", "secondaryKey"} {
-		sum := sha256.Sum256([]byte("key of a cache that takes none\x00" + strings.ToLower(i.ID) + "\x00" + rest.Time(i.Made) + "\x00" + name))
-		keys[name] = base64.StdEncoding.EncodeToString(sum[:])
-		s.Kit.Journal.Secrets().Add(name+" of Redis "+i.Top(), keys[name])
+		keys[name] = s.AccessKey(i, "Redis "+i.Top(), name, 32)
 	}
 	return rest.Reply{Body: keys}, nil
 }

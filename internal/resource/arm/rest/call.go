@@ -1,7 +1,7 @@
 // Package rest is what the resource providers of Azure Resource Manager share: the way of a
 // request through api-version, token, subscription and role, the words in which Resource
-// Manager refuses, bodies, pages, and resource groups. What there is in a group is the
-// providers': see packages managedidentity and authorization.
+// Manager refuses, bodies, pages, resource groups, and the kinds of resources that a manager keeps
+// and another resource of the lab serves. What a kind has is its provider's, in a package of its own.
 package rest
 
 import (

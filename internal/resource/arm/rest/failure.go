@@ -132,12 +132,19 @@ func BadRequest(code, message, meaning string) *resource.Failure {
 	return resource.Fail(http.StatusBadRequest, code, message, meaning, "Correct the request.")
 }
 
-// unopened says that a resource was not made because it cannot be served.
-func unopened(err error) *resource.Failure {
+// notServed says that a resource was not made because it cannot be served.
+func notServed(err error) *resource.Failure {
 	return resource.Fail(http.StatusInternalServerError, "InternalServerError", "Encountered internal server error.", "wiemu did not make the resource, since it cannot serve it: "+err.Error()+".", "")
 }
 
-// Unkept says that a change was not made because it cannot be stored.
-func Unkept(err error) *resource.Failure {
+// NotStored says that a change was not made because it cannot be stored.
+func NotStored(err error) *resource.Failure {
 	return resource.Fail(http.StatusInternalServerError, "InternalServerError", "Encountered internal server error.", "wiemu did not make the change: "+err.Error()+".", "See that the state directory can be written.")
+}
+
+// Locked refuses to change what wiemu.yaml makes, as Azure does what has a lock.
+// Source: azure-docs, azure-resource-manager/management/lock-resources.md, and many logs.
+func Locked(id, operation string) *resource.Failure {
+	return resource.Fail(http.StatusConflict, "ScopeLocked", fmt.Sprintf("The scope '%s' cannot perform %s operation because following scope(s) are locked: '%[1]s'. Please remove the lock and try again.", id, operation),
+		"wiemu.yaml makes this resource.", "Change it there, or create one of another name.")
 }

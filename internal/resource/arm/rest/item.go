@@ -2,6 +2,8 @@ package rest
 
 import (
 	"cmp"
+	"crypto/sha512"
+	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -63,7 +65,7 @@ func (m *Manager) Names(k *Kind) map[string]bool {
 func (m *Manager) OfConfiguration(k *Kind, tenant, id, name string, p Properties) Item {
 	i := Item{ID: id, Tenant: tenant, Type: k.Type, Name: name, Tags: map[string]string{}}
 	i.Location = m.Region(i)
-	i.Is(p)
+	i.SetProperties(p)
 	return i
 }
 
@@ -153,4 +155,14 @@ func (m *Manager) Keep(i Item) error { return m.change(change{Resource: &i}) }
 func (m *Manager) Making() func() {
 	m.making.Lock()
 	return m.making.Unlock
+}
+
+// AccessKey returns an access key of a resource, in the form of Azure's: n bytes, 64 at most, in
+// base64. It opens nothing, is the same until the resource is made anew, and is redacted in the
+// journal, where title names the resource.
+func (m *Manager) AccessKey(i Item, title, name string, n int) string {
+	sum := sha512.Sum512([]byte("access key that opens nothing\x00" + strings.ToLower(i.ID) + "\x00" + Time(i.Made) + "\x00" + name))
+	key := base64.StdEncoding.EncodeToString(sum[:n])
+	m.Kit.Journal.Secrets().Add(name+" of "+title, key)
+	return key
 }

@@ -31,8 +31,8 @@ func (p Properties) Merge(others Properties) {
 	}
 }
 
-// Has are the properties of an item, which the caller may modify.
-func (i *Item) Has() Properties {
+// ReadProperties returns the properties of an item, which the caller may modify.
+func (i *Item) ReadProperties() Properties {
 	p := Properties{}
 	if i.Properties != nil {
 		_ = json.Unmarshal(i.Properties, &p) // they were made by raw, or checked when they were read
@@ -40,8 +40,8 @@ func (i *Item) Has() Properties {
 	return p
 }
 
-// Is replaces the properties of an item.
-func (i *Item) Is(p Properties) { i.Properties = p.raw() }
+// SetProperties replaces the properties of an item.
+func (i *Item) SetProperties(p Properties) { i.Properties = p.raw() }
 
 func (p Properties) raw() json.RawMessage {
 	data, err := json.Marshal(p)

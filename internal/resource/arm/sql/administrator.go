@@ -27,14 +27,14 @@ type view struct {
 
 // shownAdmin is the administrator of a server.
 func shownAdmin(server rest.Item) (any, bool) {
-	a, ok, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
-	a.PrincipalType = ""                                        // which this type does not have
+	a, ok, _ := readAdministrators(server.ReadProperties(), server.Tenant) // makeServer has read it
+	a.PrincipalType = ""                                                   // which this type does not have
 	return a, ok
 }
 
 // shownOnly says whether nobody else than users of Entra ID logs in.
 func shownOnly(server rest.Item) (any, bool) {
-	a, _, _ := readAdministrators(server.Has(), server.Tenant) // makeServer has read it
+	a, _, _ := readAdministrators(server.ReadProperties(), server.Tenant) // makeServer has read it
 	return map[string]bool{"azureADOnlyAuthentication": a.Only}, true
 }
 

@@ -49,28 +49,28 @@ func New(m *rest.Manager) rest.Provider {
 	}
 	s.server = &rest.Kind{
 		Type: namespace + "/servers", Title: "SQL server", Versions: versions, Async: later("server", "UpsertLogicalServer", "DropLogicalServer"),
-		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { s.door().Remove(i.Name); return nil }, Configured: s.configured,
+		Make: s.makeServer, Open: s.openServer, Close: func(i rest.Item) error { s.served().Remove(i.Name); return nil }, Configured: s.configured,
 	}
 	s.database = &rest.Kind{
 		Type: namespace + "/servers/databases", Title: "SQL database", Versions: versions, Parent: s.server, Async: later("database", "UpsertDatabase", "DropDatabase"),
 		Make: s.makeDatabase, Configured: s.configuredDatabases,
-		Open:  func(i rest.Item) error { return s.door().Database(i.Top(), i.Name) },
-		Close: func(i rest.Item) error { s.door().RemoveDatabase(i.Top(), i.Name); return nil },
+		Open:  func(i rest.Item) error { return s.served().Database(i.Top(), i.Name) },
+		Close: func(i rest.Item) error { s.served().RemoveDatabase(i.Top(), i.Name); return nil },
 	}
 	rules := s.server.FirewallRules("startIpAddress", "endIpAddress", "InvalidFirewallRule", "The firewall rule has invalid addresses.")
 	s.admin = single{s.server.Child("administrators", "administrator of SQL server"), "ActiveDirectory", "administrators of SQL server", shownAdmin}
 	s.admin.Async = later("serverAdministrator", "CreateActiveDirectoryAdministrator", "DropActiveDirectoryAdministrator")
 	s.only = single{s.server.Child("azureADOnlyAuthentications", "Entra-only authentication of SQL server"), "Default", "Entra-only authentication of SQL server", shownOnly}
 	s.only.Async = later("serverAzureADOnlyAuthentication", "UpsertAzureADOnlyAuthentication", "DropAzureADOnlyAuthentication")
-	p := m.Providing(namespace, s.server, s.database, rules)
+	p := m.NewProvider(namespace, s.server, s.database, rules)
 	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.sql/checknameavailability", "check the name of a SQL server", "checkNameAvailability/action", versions, s.checkName)
 	s.provide(&p, s.admin, s.putAdmin, s.deleteAdmin)
 	s.provide(&p, s.only, s.putOnly, s.deleteOnly)
 	return p
 }
 
-// door are the servers as they are served.
-func (s *service) door() *servers.Servers { return s.Kit.Service(servers.Name).(*servers.Servers) }
+// served are the servers of the lab.
+func (s *service) served() *servers.Servers { return s.Kit.Service(servers.Name).(*servers.Servers) }
 
 // administrators are the property of a server that has its Entra administrator.
 type administrators struct {
@@ -90,11 +90,11 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 		switch {
 		case !servers.ValidServer(i.Name):
 			return rest.BadRequest("InvalidServerName", fmt.Sprintf("Invalid server name: '%s'. It can be made up of lowercase letters 'a'-'z', the numbers 0-9 and the hyphen. The hyphen may not lead or trail in the name.", i.Name), "A SQL server has a name that Azure does not take.")
-		case s.door().Has(i.Name):
+		case s.served().Has(i.Name):
 			return resource.Fail(http.StatusConflict, "NameAlreadyExists", fmt.Sprintf("The name '%s' already exists. Choose a different name.", i.Name), "Another SQL server has this name.", "Take another name.")
 		}
 	} else {
-		p.DefaultFrom(was.Has(), "administrators")
+		p.DefaultFrom(was.ReadProperties(), "administrators")
 	}
 	admin, there, failed := readAdministrators(p, i.Tenant)
 	if failed != nil {
@@ -109,7 +109,7 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 		}
 	}
 	if was != nil {
-		if login := was.Has().Text("administratorLogin"); login != "" {
+		if login := was.ReadProperties().Text("administratorLogin"); login != "" {
 			p.Default("administratorLogin", login)
 		}
 	}
@@ -156,26 +156,26 @@ func (a *administrators) check(tenant string) *resource.Failure {
 }
 
 func (s *service) openServer(i rest.Item) error {
-	if !s.door().Has(i.Name) {
-		if err := s.door().Put(servers.Server{Name: i.Name, Tenant: i.Tenant}); err != nil {
+	if !s.served().Has(i.Name) {
+		if err := s.served().Put(servers.Server{Name: i.Name, Tenant: i.Tenant}); err != nil {
 			return err
 		}
 	}
-	admin, ok, failed := readAdministrators(i.Has(), i.Tenant)
+	admin, ok, failed := readAdministrators(i.ReadProperties(), i.Tenant)
 	switch {
 	case failed != nil:
 		return fmt.Errorf("properties.administrators: %s", failed.Meaning)
 	case !ok || !strings.EqualFold(admin.TenantID, i.Tenant):
-		return s.door().Administer(i.Name, "")
+		return s.served().Administer(i.Name, "")
 	}
-	return s.door().Administer(i.Name, strings.ToLower(admin.SID))
+	return s.served().Administer(i.Name, strings.ToLower(admin.SID))
 }
 
 // configured are the servers of wiemu.yaml in a tenant.
 func (s *service) configured(tenant string) (all []rest.Item) {
 	made := s.Names(s.server)
-	for _, name := range s.door().Names() {
-		of, ok := s.door().Configured(name)
+	for _, name := range s.served().Names() {
+		of, ok := s.served().Configured(name)
 		if !ok || of.Tenant != tenant || made[name] {
 			continue
 		}
@@ -202,7 +202,7 @@ func (s *service) configuredDatabases(tenant string) (all []rest.Item) {
 	servers := s.configured(tenant)
 	servers = append(servers, s.Items(s.server.Type, func(i *rest.Item) bool { return i.Tenant == tenant })...)
 	for _, server := range servers {
-		of, _ := s.door().Configured(server.Name)
+		of, _ := s.served().Configured(server.Name)
 		for _, name := range of.Databases {
 			if name != "master" && !server.Made.IsZero() {
 				continue
@@ -210,7 +210,7 @@ func (s *service) configuredDatabases(tenant string) (all []rest.Item) {
 			i := rest.Item{ID: server.ID + "/databases/" + name, Tenant: tenant, Type: s.database.Type, Name: name, Location: server.Location, Tags: map[string]string{}}
 			p := rest.Properties{}
 			completeDatabase(&i, p)
-			i.Is(p)
+			i.SetProperties(p)
 			all = append(all, i)
 		}
 	}
@@ -253,7 +253,7 @@ func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
 		switch {
 		case !servers.ValidServer(name):
 			return "Invalid", fmt.Sprintf("Invalid server name: '%s'.", name)
-		case s.door().Has(name):
+		case s.served().Has(name):
 			return "AlreadyExists", "Specified server name is already used"
 		}
 		return "", ""

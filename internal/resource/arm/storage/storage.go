@@ -10,10 +10,7 @@
 package storage
 
 import (
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -22,7 +19,6 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	accounts "github.com/wiemu/wiemu/internal/resource/storage"
-	"github.com/wiemu/wiemu/internal/roles"
 )
 
 const namespace = "Microsoft.Storage"
@@ -36,19 +32,6 @@ type service struct {
 	kind *rest.Kind
 }
 
-// part is a type of what accounts hold: containers and queues.
-type part struct {
-	of          accounts.Service
-	kind, title string // the type below the account, without default, such as blobServices/containers
-	valid       func(string) bool
-	missing     string // code and text of one that there is not
-}
-
-var parts = []part{
-	{accounts.Blob, "blobServices/containers", "container", accounts.ValidContainer, "Container"},
-	{accounts.Queue, "queueServices/queues", "queue", accounts.ValidQueue, "Queue"},
-}
-
 // New returns the provider.
 func New(m *rest.Manager) rest.Provider {
 	s := &service{Manager: m}
@@ -56,7 +39,7 @@ func New(m *rest.Manager) rest.Provider {
 		Type: namespace + "/storageAccounts", Title: "storage account", Versions: versions, Async: rest.Async{Made: http.StatusAccepted, Result: "asyncoperations"},
 		Make: s.make, Open: s.open, Close: s.close, Configured: s.configured,
 	}
-	p := m.Providing(namespace, s.kind)
+	p := m.NewProvider(namespace, s.kind)
 	const one = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.storage/storageaccounts/{name0}"
 	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.storage/checknameavailability", "check the name of a storage account", "checknameavailability/read", versions, s.checkName)
 	p.Add(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", versions, s.listKeys)
@@ -86,8 +69,10 @@ func New(m *rest.Manager) rest.Provider {
 	return p
 }
 
-// door are the accounts as they are served.
-func (s *service) door() *accounts.Accounts { return s.Kit.Service(accounts.Name).(*accounts.Accounts) }
+// served are the accounts of the lab.
+func (s *service) served() *accounts.Accounts {
+	return s.Kit.Service(accounts.Name).(*accounts.Accounts)
+}
 
 // make checks what an account is asked to be.
 // Source: the text of wrong names: Azure/azure-cli#10020, its code Azure/AzureMonitorStarterPacks#171
@@ -95,7 +80,7 @@ func (s *service) door() *accounts.Accounts { return s.Kit.Service(accounts.Name
 // are inferred of the recordings.
 func (s *service) make(c *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {
 	if was == nil {
-		switch _, id, ok := s.door().Account(i.Name); {
+		switch _, id, ok := s.served().Account(i.Name); {
 		case !accounts.ValidAccount(i.Name):
 			return rest.BadRequest("AccountNameInvalid", i.Name+invalid, "A storage account has a name that Azure does not take.")
 		case ok:
@@ -121,7 +106,7 @@ func (s *service) make(c *rest.Call, i, was *rest.Item, p rest.Properties) *reso
 		return rest.BadRequest("InvalidRequestPropertyValue", fmt.Sprintf("The value '%s' is not allowed for property kind.", i.Kind), "The kind of a storage account is Storage, StorageV2, BlobStorage, FileStorage or BlockBlobStorage.")
 	}
 	if was != nil { // a PUT of one that is there changes what it names
-		now := was.Has()
+		now := was.ReadProperties()
 		now.Merge(p)
 		p.Merge(now)
 	}
@@ -164,24 +149,24 @@ func (s *service) complete(i *rest.Item, p rest.Properties) {
 }
 
 func (s *service) open(i rest.Item) error {
-	if _, id, ok := s.door().Account(i.Name); ok {
+	if _, id, ok := s.served().Account(i.Name); ok {
 		if strings.EqualFold(id, i.ID) {
 			return nil
 		}
 		return fmt.Errorf("%w: expected one that no other storage account has, found that of %s", resource.ErrNameTaken, id)
 	}
-	return s.door().Put(accounts.Account{Name: i.Name, Tenant: i.Tenant, ResourceID: i.ID, Access: accounts.AccessList{}})
+	return s.served().Put(accounts.Account{Name: i.Name, Tenant: i.Tenant, ResourceID: i.ID, Access: accounts.AccessList{}})
 }
 
 func (s *service) close(i rest.Item) error {
-	s.door().Remove(i.Name)
+	s.served().Remove(i.Name)
 	return nil
 }
 
 // configured are the accounts of wiemu.yaml in a tenant.
 func (s *service) configured(tenant string) (all []rest.Item) {
-	for _, name := range s.door().Names() {
-		of, id, ok := s.door().Account(name)
+	for _, name := range s.served().Names() {
+		of, id, ok := s.served().Account(name)
 		if !ok || of != tenant {
 			continue
 		}
@@ -189,7 +174,7 @@ func (s *service) configured(tenant string) (all []rest.Item) {
 		i.Location = s.Region(i)
 		p := rest.Properties{}
 		s.complete(&i, p)
-		i.Is(p)
+		i.SetProperties(p)
 		all = append(all, i)
 	}
 	return all
@@ -200,7 +185,7 @@ func (s *service) checkName(c *rest.Call) (rest.Reply, *resource.Failure) {
 		switch {
 		case !accounts.ValidAccount(name):
 			return "AccountNameInvalid", name + invalid
-		case s.door().Has(name):
+		case s.served().Has(name):
 			return "AlreadyExists", taken(name)
 		}
 		return "", ""
@@ -225,166 +210,7 @@ func (s *service) listKeys(c *rest.Call) (rest.Reply, *resource.Failure) {
 	}
 	var all []key
 	for _, name := range []string{"key1", "key2"} {
-		sum := sha512.Sum512([]byte("key of a storage account that takes none\x00" + strings.ToLower(i.ID) + "\x00" + rest.Time(i.Made) + "\x00" + name))
-		value := base64.StdEncoding.EncodeToString(sum[:])
-		s.Kit.Journal.Secrets().Add(name+" of storage account "+i.Name, value)
-		all = append(all, key{rest.Time(i.Made), name, value, "FULL"})
+		all = append(all, key{rest.Time(i.Made), name, s.AccessKey(i, "storage account "+i.Name, name, 64), "FULL"})
 	}
 	return rest.Reply{Body: map[string][]key{"keys": all}}, nil
-}
-
-// shownPart is a container or a queue as clients see it.
-// Source: azure-rest-api-specs, Microsoft.Storage/stable/2023-05-01/examples (BlobContainersPut.json,
-// BlobContainersList.json, QueueOperationPut.json).
-type shownPart struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Properties any    `json:"properties,omitempty"`
-}
-
-func (of part) shown(account, name string) shownPart {
-	services, items, _ := strings.Cut(of.kind, "/")
-	made := shownPart{ID: account + "/" + services + "/default/" + items + "/" + name, Name: name, Type: namespace + "/storageAccounts/" + of.kind}
-	if of.of == accounts.Blob {
-		made.Properties = map[string]any{"publicAccess": "None", "leaseStatus": "Unlocked", "leaseState": "Available", "hasImmutabilityPolicy": false, "hasLegalHold": false}
-	}
-	return made
-}
-
-// getService is a service of an account, which has always been there.
-func (s *service) getService(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
-	i, failed := c.At(s.kind, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	services, _, _ := strings.Cut(of.kind, "/")
-	return rest.Reply{Body: shownPart{i.ID + "/" + services + "/default", "default", namespace + "/storageAccounts/" + services, map[string]any{"cors": map[string]any{"corsRules": []any{}}}}}, nil
-}
-
-func (s *service) listParts(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
-	i, failed := c.At(s.kind, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	names, err := s.door().List(i.Name, of.of)
-	if err != nil {
-		return rest.Reply{}, rest.Unkept(err)
-	}
-	var all []shownPart
-	for _, name := range names {
-		all = append(all, of.shown(i.ID, name))
-	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
-}
-
-// named is the account and the container or queue that the path names.
-func (s *service) named(c *rest.Call, of part) (account rest.Item, name string, failed *resource.Failure) {
-	if account, failed = c.At(s.kind, "read"); failed != nil {
-		return account, "", failed
-	}
-	if name = c.Name("part"); !of.valid(name) { // text inferred
-		return account, name, rest.BadRequest("InvalidResourceName", "The specified resource name contains invalid characters.", fmt.Sprintf("A %s cannot be called %q.", of.title, name))
-	}
-	return account, name, nil
-}
-
-// ask has the account answer, whose refusals are the provider's, too: both are of one service.
-func (s *service) ask(method string, account rest.Item, of part, name string) (status int, failed *resource.Failure) {
-	status, code, err := s.door().Manage(method, account.Name, of.of, name)
-	switch {
-	case err != nil:
-		return 0, rest.Unkept(err)
-	case status == http.StatusNotFound:
-		return status, resource.Fail(status, of.missing+"NotFound", fmt.Sprintf("The specified %s does not exist.", of.title), "There is no such "+of.title+" in the account.", "")
-	case status >= 300 && (status != http.StatusConflict || code != of.missing+"AlreadyExists"):
-		return status, resource.Fail(status, code, fmt.Sprintf("The specified %s cannot be changed just now.", of.title), "The account refused it with "+code+".", "Try again, with growing pauses.") // text inferred
-	}
-	return status, nil
-}
-
-func (s *service) getPart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
-	account, name, failed := s.named(c, of)
-	if failed == nil {
-		_, failed = s.ask(http.MethodHead, account, of, name)
-	}
-	return rest.Reply{Body: of.shown(account.ID, name)}, failed
-}
-
-func (s *service) putPart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
-	var asked struct{}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
-	defer s.Making()()
-	account, name, failed := s.named(c, of)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	if c.Request.Method == http.MethodPatch {
-		_, failed = s.ask(http.MethodHead, account, of, name)
-		return rest.Reply{Body: of.shown(account.ID, name)}, failed
-	}
-	shown := of.shown(account.ID, name)
-	now := s.Kit.Clock.Now()
-	item := rest.Item{ID: shown.ID, Tenant: account.Tenant, Type: shown.Type, Name: name, Made: now, Changed: now, MadeBy: c.Caller.ObjectID}
-	_, kept := s.Item(item.ID)
-	keep := !kept && !account.Made.IsZero() // else wiemu.yaml is what is there after a restart
-	if keep {
-		if err := s.Keep(item); err != nil {
-			return rest.Reply{}, rest.Unkept(err)
-		}
-	}
-	status, failed := s.ask(http.MethodPut, account, of, name)
-	if failed != nil && keep {
-		if err := s.Forget(item); err != nil {
-			return rest.Reply{}, rest.Unkept(err)
-		}
-	}
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	reply := rest.Reply{Status: http.StatusOK, Body: shown}
-	if status == http.StatusCreated && of.of == accounts.Blob {
-		reply.Status = http.StatusCreated
-	}
-	return reply, nil
-}
-
-func (s *service) deletePart(c *rest.Call, of part) (rest.Reply, *resource.Failure) {
-	defer s.Making()()
-	account, name, failed := s.named(c, of)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	status, failed := s.ask(http.MethodDelete, account, of, name)
-	if status == http.StatusNotFound {
-		failed = nil
-	}
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	if i, ok := s.Item(of.shown(account.ID, name).ID); ok {
-		if err := s.Forget(i); err != nil {
-			return rest.Reply{}, rest.Unkept(err)
-		}
-	}
-	if status == http.StatusNotFound || of.of == accounts.Queue {
-		return rest.Reply{Status: http.StatusNoContent}, nil
-	}
-	return rest.Reply{}, nil
-}
-
-// openParts makes the containers and queues again that were made in an earlier run.
-func (s *service) openParts() {
-	for _, of := range parts {
-		for _, i := range s.Items(namespace+"/storageAccounts/"+of.kind, func(*rest.Item) bool { return true }) {
-			if _, id, ok := s.door().Account(i.Top()); !ok || !roles.Within(i.ID, id) {
-				s.Unserved(i, errors.New("its account is not served"))
-			} else if _, failed := s.ask(http.MethodPut, rest.Item{Name: i.Top()}, of, i.Name); failed != nil {
-				s.Unserved(i, errors.New(failed.Meaning))
-			}
-		}
-	}
 }

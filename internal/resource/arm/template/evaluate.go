@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
 // Unknown is a value that is not known before something has been deployed: what the function
@@ -31,78 +30,6 @@ func hasUnknown(v any) bool {
 		return v != nil && slices.ContainsFunc(v.values, hasUnknown)
 	}
 	return false
-}
-
-// maxWork bounds what one deployment may evaluate, in about bytes of what expressions make: a
-// template has 4 MB at most, and expressions that double a value over and over would have no end.
-const maxWork = 32 << 20
-
-// maxSharedWork bounds what the deployments may evaluate that come of one, with the deployments in
-// its template: it is as much as 16 of them may each.
-const maxSharedWork = 16 * maxWork
-
-// Budget bounds what several deployments evaluate together. Its zero value is not usable: see
-// NewBudget. It may be used by several goroutines.
-type Budget struct{ left atomic.Int64 }
-
-// NewBudget returns the budget of a deployment and of those in its template.
-func NewBudget() *Budget {
-	b := &Budget{}
-	b.left.Store(maxSharedWork)
-	return b
-}
-
-// budget is what is left of maxWork.
-type budget struct {
-	left   int
-	shared *Budget // with other deployments; nil if there are none
-}
-
-func (b *budget) take(n int) error {
-	if n < 0 || n > b.left {
-		b.left = 0
-		return failf("The template's expressions make values that are too large: more than %d bytes for one deployment.", maxWork)
-	}
-	b.left -= n
-	if b.shared != nil && b.shared.left.Add(-int64(n)) < 0 {
-		b.left = 0
-		return failf("The template's expressions make values that are too large: more than %d bytes for a deployment with those in its template.", maxSharedWork)
-	}
-	return nil
-}
-
-// lasting reports whether an error stands whichever value is chosen: what is not emulated, or what
-// the budget does not allow.
-func (b *budget) lasting(err error) bool {
-	var what *Error
-	return b.left == 0 || errors.As(err, &what) && what.Unsupported
-}
-
-// size is about how many bytes a value has, but no more than a limit, at which it stops counting.
-func size(v any, limit int) int {
-	n := 8
-	switch v := v.(type) {
-	case string:
-		n += len(v)
-	case []any:
-		for _, e := range v {
-			if n > limit {
-				return n
-			}
-			n += size(e, limit-n)
-		}
-	case *Object:
-		if v == nil {
-			return n
-		}
-		for i, name := range v.names {
-			if n > limit {
-				return n
-			}
-			n += len(name) + size(v.values[i], limit-n)
-		}
-	}
-	return n
 }
 
 // Live answers for what exists.
@@ -135,12 +62,6 @@ type environment struct {
 
 	// live answers the function reference. If nil, it may not be used here.
 	live func(r reference) (any, error)
-}
-
-type loop struct {
-	name    string
-	index   int64
-	unknown bool // how often it runs is not known, and this copy stands for all of them
 }
 
 // reference is one use of reference, list… or references.
@@ -249,77 +170,6 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-// isCopy tells copy loops from an array that is called copy.
-func isCopy(list []any) bool {
-	for _, l := range list {
-		o, ok := l.(*Object)
-		if !ok || o.Get("name") == nil || o.Get("count") == nil {
-			return false
-		}
-	}
-	return len(list) > 0
-}
-
-// maxCopies is how often a loop may run.
-// Source: azure-docs, azure-resource-manager/templates/copy-resources.md, "Copy limits".
-const maxCopies = 800
-
-// count is how often a loop runs: as an Unknown if that is not known. The text of a count above the
-// limit is inferred; that below 0 too.
-func (e *environment) count(v any, path string) (n int, unknown any, err error) {
-	v, err = e.value(v, path)
-	if err != nil {
-		return 0, nil, err
-	}
-	if _, ok := v.(Unknown); ok {
-		return 0, v, nil
-	}
-	whole, ok := v.(int64)
-	switch {
-	case !ok:
-		return 0, nil, at(failf("The copy count is of type '%s'. The expected type is 'Integer'.", typeName(v)), path)
-	case whole < 0 || whole > maxCopies:
-		return 0, nil, at(failf("The copy count '%d' is not valid. It must be between '0' and '%d'.", whole, maxCopies), path)
-	}
-	return int(whole), nil, nil
-}
-
-// copies makes the array of a loop in properties or variables.
-func (e *environment) copies(into, l *Object, path string) error {
-	name, err := e.value(l.Get("name"), path+".name")
-	if err != nil {
-		return err
-	}
-	text, _ := name.(string)
-	n, unknown, err := e.count(l.Get("count"), path+".count")
-	if err != nil {
-		return err
-	}
-	if unknown != nil {
-		_, err := e.input(l, path, loop{name: text, unknown: true}) // for what it refers to
-		into.Set(text, unknown)
-		if err != nil && e.budget.lasting(err) {
-			return err
-		}
-		return nil
-	}
-	made := make([]any, n)
-	for i := range made {
-		if made[i], err = e.input(l, path, loop{name: text, index: int64(i)}); err != nil {
-			return err
-		}
-	}
-	into.Set(text, made)
-	return nil
-}
-
-// input evaluates what a loop in properties or variables makes once.
-func (e *environment) input(l *Object, path string, in loop) (any, error) {
-	e.loops = append(e.loops, in)
-	defer func() { e.loops = e.loops[:len(e.loops)-1] }()
-	return e.value(l.Get("input"), path+".input")
 }
 
 // evaluate returns the value of a part of an expression.

@@ -261,7 +261,7 @@ func number(text string) (any, error) {
 	return f, nil
 }
 
-// With returns a copy of the object that has a member first.
+// With returns a copy of the object with a member in front of the others.
 func (o *Object) With(name string, value any) *Object {
 	made := NewObject(name, value)
 	for i, other := range o.Names() {
