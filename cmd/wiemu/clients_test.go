@@ -24,10 +24,7 @@ type command struct {
 
 func newCommand(t *testing.T) *command {
 	t.Helper()
-	c := &command{t: t, path: filepath.Join(t.TempDir(), "wiemu"), dir: t.TempDir()}
-	if out, err := exec.Command("go", "build", "-o", c.path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build wiemu: %v\n%s", err, out)
-	}
+	c := &command{t: t, path: filepath.Join(linkPrograms(t, "wiemu"), "wiemu"), dir: t.TempDir()}
 	runtime := filepath.Join(c.dir, "runtime")
 	if err := os.Mkdir(runtime, 0o700); err != nil {
 		t.Fatal(err)
@@ -198,7 +195,7 @@ func TestREADME(t *testing.T) {
 
 // The page of storage accounts leads from nothing to a program that uses one.
 func TestPageOfStorageAccounts(t *testing.T) {
-	out := runPage(t, filepath.Join("docs", "resources", "storage.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	out := runPage(t, filepath.Join("docs", "resources", "storage.md"), asAfterMakeBuild(t), func(string) bool { return true })
 	for _, want := range []string{
 		"two loaves of bread",
 		"refused with 403 AuthorizationPermissionMismatch",
@@ -212,7 +209,7 @@ func TestPageOfStorageAccounts(t *testing.T) {
 
 // The page of Azure SQL leads from nothing to a program that logs in.
 func TestPageOfAzureSQL(t *testing.T) {
-	out := runPage(t, filepath.Join("docs", "resources", "azure-sql.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	out := runPage(t, filepath.Join("docs", "resources", "azure-sql.md"), asAfterMakeBuild(t), func(string) bool { return true })
 	for _, want := range []string{
 		"user web, reads true, writes false",
 		"Login failed for user '<token-identified principal>'",
@@ -229,7 +226,7 @@ func TestPageOfAzureSQL(t *testing.T) {
 func TestPageOfPostgreSQL(t *testing.T) {
 	_, err := local.Find()
 	need(t, err, "PostgreSQL")
-	out := runPage(t, filepath.Join("docs", "resources", "postgresql.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	out := runPage(t, filepath.Join("docs", "resources", "postgresql.md"), asAfterMakeBuild(t), func(string) bool { return true })
 	for _, want := range []string{
 		"two loaves of bread",
 		"log in as admin to orders by my-radix-app-web: refused with 28P01",
@@ -243,7 +240,7 @@ func TestPageOfPostgreSQL(t *testing.T) {
 
 // The page of Redis leads from nothing to a program that uses a cache.
 func TestPageOfRedis(t *testing.T) {
-	out := runPage(t, filepath.Join("docs", "resources", "redis.md"), "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	out := runPage(t, filepath.Join("docs", "resources", "redis.md"), asAfterMakeBuild(t), func(string) bool { return true })
 	for _, want := range []string{
 		"two loaves of bread",
 		"set by my-radix-app-web: refused with NOPERM",
@@ -261,7 +258,7 @@ func TestPageOfADay(t *testing.T) {
 	_, err := local.Find()
 	need(t, err, "PostgreSQL")
 	page := filepath.Join("docs", "what-ages-how.md")
-	out := runPage(t, page, "make build\nexport PATH=$PWD/bin:$PATH", func(string) bool { return true })
+	out := runPage(t, page, asAfterMakeBuild(t), func(string) bool { return true })
 	text, err := os.ReadFile(filepath.Join("..", "..", page))
 	if err != nil {
 		t.Fatal(err)
@@ -310,6 +307,13 @@ func runPage(t *testing.T, page, first string, chosen func(block string) bool) s
 		t.Errorf("%s leaves files behind; before it git status said\n%s\nand after it\n%s", page, before, after)
 	}
 	return string(out)
+}
+
+// asAfterMakeBuild are lines of shell after which all is as make build leaves it, which
+// TestREADME runs.
+func asAfterMakeBuild(t *testing.T) string {
+	t.Helper()
+	return "mkdir bin\nln " + linkPrograms(t, "wiemu", "wiemu-workload") + "/* bin/\nexport PATH=$PWD/bin:$PATH"
 }
 
 func goEnv(t *testing.T, name string) string {

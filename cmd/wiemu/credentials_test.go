@@ -18,7 +18,7 @@ import (
 // The examples of docs/credentials.md run, with a program of ours in place of ./my-app.
 func TestCredentialsPage(t *testing.T) {
 	c := newCommand(t)
-	c.env = append(c.env, "PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+buildPrograms(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	c.env = append(c.env, "PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+linkPrograms(t, workloads...)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "credentials.md"))
 	if err != nil {
 		t.Fatal(err)

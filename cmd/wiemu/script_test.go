@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,13 +16,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wiemu": main, "offline": offline})
+	testscript.Main(withPrograms{m}, map[string]func(){"wiemu": main, "offline": offline})
+}
+
+// withPrograms removes what programs built when the tests have run.
+type withPrograms struct{ *testing.M }
+
+func (m withPrograms) Run() int {
+	defer func() { os.RemoveAll(programsDir) }()
+	return m.M.Run()
 }
 
 // Scripts are the command line as people use it: testdata/script/*.txtar. Each
 // has a home and a state directory of its own; keys that were made ahead are shared.
 func TestScript(t *testing.T) {
-	programs, keys := buildPrograms(t), t.TempDir()
+	programs, keys := linkPrograms(t, workloads...), t.TempDir()
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Condition: func(name string) (bool, error) {
@@ -52,16 +61,42 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// buildPrograms builds the programs that the tests run as workloads, and wiemu-containers.
-func buildPrograms(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../docs/examples/readsecret", "../../docs/examples/usevault", "../wiemu-workload", "../wiemu-containers", "./testdata/noproxy")
+// programs builds wiemu, wiemu-containers and the programs that the tests run as
+// workloads, once: linking them takes seconds.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	if programsDir, err = os.MkdirTemp("", "wiemu-programs"); err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-o", programsDir+string(os.PathSeparator), ".", "../wiemu-workload", "../wiemu-containers", "../../docs/examples/readsecret", "../../docs/examples/usevault", "./testdata/noproxy")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the workloads: %v\n%s", err, out)
+		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return programsDir, nil
+})
+
+var programsDir string // empty before programs ran
+
+// linkPrograms gives a test the programs of these names in a directory of its own.
+func linkPrograms(t *testing.T, names ...string) (dir string) {
+	t.Helper()
+	built, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	for _, name := range names {
+		if runtime.GOOS == "windows" {
+			name += ".exe"
+		}
+		if err := os.Link(filepath.Join(built, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
+
+// workloads are the programs beside wiemu.
+var workloads = []string{"wiemu-workload", "wiemu-containers", "readsecret", "usevault", "noproxy"}
 
 // need leaves a test out when something that it needs is missing, or fails it
 // where everything must run.

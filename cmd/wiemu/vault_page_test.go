@@ -12,7 +12,7 @@ import (
 // its commands, with the program that it names.
 func TestKeyVaultPage(t *testing.T) {
 	c := newCommand(t)
-	programs := buildPrograms(t)
+	programs := linkPrograms(t, workloads...)
 	c.env = append(c.env, "PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "resources", "keyvault.md"))
 	if err != nil {
