@@ -10,7 +10,7 @@ func management() []Kind {
 			Summary: "a write of a federated credential takes as long as in Azure, so that another one meets it",
 			Description: "Azure refuses to write two federated credentials of one managed identity at once, with 409 ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity. Here a write is over before the next request arrives, so code that writes them side by side passes; with this fault it is refused as in Azure. " +
 				"Code that writes one after the other only gets slower. Source: crossplane-contrib/provider-upjet-azure#689.",
-			Parameters: []Parameter{{Name: "latency", Type: TypeDuration, Default: "300ms", Description: "how long a write takes, in real time"}},
+			Parameters: []Parameter{{Name: "latency", Type: TypeDuration, Default: "300ms", Description: "how long a write takes, in real time; one that a template makes takes until those beside it have come"}},
 			Example:    "concurrent-writes latency=1s",
 		},
 		{

@@ -2,7 +2,9 @@ package arm_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources"
 
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
 )
 
@@ -275,6 +278,34 @@ func TestConcurrentCredentialsOfATemplate(t *testing.T) {
 		if one := w.ask(w.terraform(), "GET "+group+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/web/federatedIdentityCredentials/one?api-version=2023-01-31", ""); one.status != 200 {
 			t.Errorf("%s: the first of the template: %d", name, one.status)
 		}
+	}
+}
+
+// Resources that are made at the same time go on in the order of the template after a pause.
+func TestConcurrentWritesOfATemplateHaveAnOrder(t *testing.T) {
+	const count = 10
+	var resources, want []string
+	for n := range count {
+		name := fmt.Sprintf("web%d", n)
+		resources = append(resources,
+			`"`+name+`": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "`+name+`", "location": "westeurope"}`,
+			`"of`+name+`": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials", "apiVersion": "2023-01-31", "name": "`+name+`/one", "properties": {"issuer": "https://issuer.example/", "subject": "`+name+`", "audiences": ["a"]}, "dependsOn": ["`+name+`"]}`)
+		want = append(want, name)
+	}
+	w := newWorld(t, lab.Options{})
+	w.group()
+	w.inject("concurrent-writes,latency=1h")
+	var got []string
+	w.Journal().Watch(func(e journal.Event) {
+		if e.Kind == journal.Directory && e.Subject != "" {
+			got = append(got, e.Subject)
+		}
+	})
+	if _, err := w.deploy("main", `{`+templateHead+`, "resources": {`+strings.Join(resources, ", ")+`}}`, "Incremental"); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("trusted in the order %v; want %v", got, want)
 	}
 }
 

@@ -1,9 +1,9 @@
 package arm_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
 )
 
@@ -29,33 +30,46 @@ func (w *world) inject(text string) {
 func TestConcurrentWrites(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	w.withIdentity()
-	w.inject("concurrent-writes,latency=2s")
-	names := []string{"one", "two", "three"}
-	got := make([]answer, len(names))
-	var all sync.WaitGroup
-	all.Go(func() { got[0] = w.credential(names[0], trust("https://issuer.example/", names[0])) })
-	for w.Faults().Active()[0].Hits == 0 {
-		runtime.Gosched() // it comes to its write
-	}
-	for n, name := range names[1:] {
-		got[n+1] = w.credential(name, trust("https://issuer.example/", name))
-	}
-	all.Wait()
-	created := 0
-	for n, a := range got {
+	w.inject("concurrent-writes,latency=1h")
+	hit, done := make(chan struct{}), make(chan struct{})
+	isHit, isDone := sync.OnceFunc(func() { close(hit) }), sync.OnceFunc(func() { close(done) })
+	w.Journal().Watch(func(e journal.Event) {
 		switch {
-		case a.status == http.StatusCreated:
-			created++
-		case a.status != http.StatusConflict || a.Code != "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity":
-			t.Errorf("%s: %d %s", names[n], a.status, a.body)
+		case e.Kind == journal.Fault:
+			isHit()
+		case e.Kind == journal.Access && strings.HasSuffix(e.Path, "/one"):
+			isDone()
+		}
+	})
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://management.azure.com"+group+"/"+identities+"/web/federatedIdentityCredentials/one"+v2024, strings.NewReader(trust("https://issuer.example/", "one")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+w.token(w.terraform(), "https://management.azure.com/.default"))
+	r.Header.Set("Content-Type", "application/json")
+	go func() {
+		if res, err := w.Transport().RoundTrip(r); err == nil {
+			_ = res.Body.Close() // it is given up before it is answered, or refused
+		}
+	}()
+	select {
+	case <-hit:
+	case <-done:
+		t.Fatal("the first is answered without a pause")
+	}
+	for _, name := range []string{"two", "three"} {
+		if a := w.credential(name, trust("https://issuer.example/", name)); a.status != http.StatusConflict || a.Code != "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity" {
+			t.Errorf("%s beside one: %d %s", name, a.status, a.body)
 		}
 	}
-	if created == 0 || created == len(names) {
-		t.Errorf("%d of %d were created", created, len(names))
-	}
-	for n, name := range names {
-		if a := w.credential(name, trust("https://issuer.example/", name)); a.status >= http.StatusBadRequest {
-			t.Errorf("%s again: %d %s", names[n], a.status, a.body)
+	giveUp()
+	<-done
+	w.Faults().ClearAll()
+	for name, want := range map[string]int{"one": http.StatusOK, "two": http.StatusCreated, "three": http.StatusCreated} {
+		if a := w.credential(name, trust("https://issuer.example/", name)); a.status != want {
+			t.Errorf("%s again: %d %s; want %d", name, a.status, a.body, want)
 		}
 	}
 }

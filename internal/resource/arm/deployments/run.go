@@ -113,36 +113,47 @@ func (r *run) all() {
 	}
 }
 
+// turn is when one of several resources is made that are made at the same time.
+type turn struct {
+	came   chan struct{} // closed when it pauses in the middle of a write, or is made
+	goOn   chan struct{} // closed when it may go on
+	done   chan struct{} // closed when it is made
+	caught *hostmux.Panic
+}
+
 // together makes resources at the same time. They come one after another, so that which of them
 // another meets is no matter of chance: the next begins when the one before is made, or pauses in the
-// middle of a write until all of them, and all beside this deployment, have come.
+// middle of a write until all of them, and all beside this deployment, have come. In the same order
+// they go on.
 func (r *run) together(ready []*template.Resource) {
-	var group sync.WaitGroup
 	var pauses atomic.Bool
-	goOn := make(chan struct{})
-	caught := make([]*hostmux.Panic, len(ready))
+	turns := make([]*turn, len(ready))
 	for i, o := range ready {
-		came := make(chan struct{})
-		come := sync.OnceFunc(func() { close(came) })
-		one := &sibling{r.chain, func() {
+		t := &turn{came: make(chan struct{}), goOn: make(chan struct{}), done: make(chan struct{})}
+		come := sync.OnceFunc(func() { close(t.came) })
+		as := &sibling{r.chain, func() {
 			pauses.Store(true)
 			come()
-			<-goOn
+			<-t.goOn
 		}}
-		group.Go(func() {
+		go func() {
+			defer close(t.done)
 			defer come()
-			caught[i] = hostmux.Catch(func() { r.make(o, one) })
-		})
-		<-came
+			t.caught = hostmux.Catch(func() { r.make(o, as) })
+		}()
+		<-t.came
+		turns[i] = t
 	}
 	if beside, ok := rest.Chain(r.call.Request.Context()).(*sibling); ok && pauses.Load() {
 		beside.Pause()
 	}
-	close(goOn)
-	group.Wait()
-	for _, c := range caught {
-		if c != nil {
-			panic(c) // in the goroutine of the request, where it ends that request alone
+	for _, t := range turns {
+		close(t.goOn)
+		<-t.done
+	}
+	for _, t := range turns {
+		if t.caught != nil {
+			panic(t.caught) // in the goroutine of the request, where it ends that request alone
 		}
 	}
 }

@@ -31,9 +31,12 @@ type Sibling interface {
 }
 
 // Overlap lets requests come that are made at the same time as this one: those beside it, and else
-// any for a while (wall time: it delays input and output).
+// any for a while (wall time: it delays input and output). c is a write that is neither Alone nor
+// Composed.
 func (c *Call) Overlap(latency time.Duration) {
 	if s, ok := Chain(c.Context()).(Sibling); ok {
+		c.writes.RUnlock() // the others are writes, too, and none begins while one that is Alone waits for this one
+		defer c.writes.RLock()
 		s.Pause()
 		return
 	}
