@@ -15,7 +15,7 @@ import (
 //go:embed commands.txt
 var commandText string
 
-// command is what access policies and the door know of one.
+// command is what access policies and sessions know of one.
 type command struct {
 	categories []string
 	keys       string // see commands.txt
@@ -144,7 +144,7 @@ func (p policy) permits(user string, args []string) (refusal string) {
 	allowed := name == "auth" || name == "hello" || name == "quit" || name == "reset" // without which nobody logs in; Redis marks them no_auth
 	for _, rule := range p.rules {
 		what := rule[1:]
-		if category, is := strings.CutPrefix(what, "@"); is && known.is(category) || what == name || sub != "" && what == sub {
+		if category, isCategory := strings.CutPrefix(what, "@"); isCategory && known.is(category) || what == name || sub != "" && what == sub {
 			allowed = rule[0] == '+'
 		}
 	}

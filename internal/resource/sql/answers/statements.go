@@ -1,0 +1,397 @@
+package answers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wiemu/wiemu/internal/resource/sql/tds"
+)
+
+func (p *parser) statement() (statement, error) {
+	if p.nesting++; p.nesting > maxNesting {
+		return nil, errUnsupported
+	}
+	defer func() { p.nesting-- }()
+	s := p.session
+	switch first := p.take(); {
+	case first.is("SELECT"):
+		return p.selectStatement()
+	case first.is("SET"):
+		return p.set()
+	case first.is("DECLARE"):
+		return p.declare()
+	case first.is("IF"):
+		return p.ifStatement()
+	case first.is("PRINT"):
+		e, err := p.expression()
+		if err != nil || !e.of.IsText() {
+			return nil, unsupported(err)
+		}
+		return func(_ context.Context, out Reply) error {
+			v, err := e.value(nil)
+			if err != nil {
+				return err
+			}
+			message, _ := v.(string) // NULL prints nothing
+			out.Message(&tds.Error{State: 1, Message: message, Line: first.line})
+			return nil
+		}, nil
+	case first.is("USE"):
+		name, err := p.name()
+		if err != nil {
+			return nil, err
+		}
+		return func(_ context.Context, out Reply) error {
+			if strings.EqualFold(name, s.Database()) {
+				out.Done()
+				return nil
+			}
+			return tds.Errorf(40508, "USE statement is not supported to switch between databases. Use a new connection to connect to a different database.")
+		}, nil
+	case first.is("BEGIN"):
+		if p.accept("TRAN") || p.accept("TRANSACTION") {
+			return p.transaction(tds.Begin), nil
+		}
+		return p.block()
+	case first.is("COMMIT"):
+		_ = p.accept("TRAN") || p.accept("TRANSACTION") || p.accept("WORK")
+		return p.transaction(tds.Commit), nil
+	case first.is("ROLLBACK"):
+		_ = p.accept("TRAN") || p.accept("TRANSACTION") || p.accept("WORK")
+		return p.transaction(tds.Rollback), nil
+	case first.is("WAITFOR"):
+		return p.waitFor()
+	case first.is("EXEC"), first.is("EXECUTE"):
+		return p.exec()
+	case first.is("CREATE") && p.accept("USER"):
+		return done(p.createUser())
+	case first.is("DROP") && p.accept("USER"):
+		return done(p.dropUser())
+	case first.is("ALTER") && p.accept("ROLE"):
+		return done(p.alterRole())
+	}
+	return nil, errUnsupported
+}
+
+// done makes a statement of something that returns no rows.
+func done(do func() error, err error) (statement, error) {
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, out Reply) error {
+		if err := do(); err != nil {
+			return err
+		}
+		out.Done()
+		return nil
+	}, nil
+}
+
+// unsupported is err, or errUnsupported if there is none.
+func unsupported(err error) error {
+	if err != nil {
+		return err
+	}
+	return errUnsupported
+}
+
+func (p *parser) transaction(what tds.Transaction) statement {
+	if t := p.next(); t.kind == identifier || t.kind == word && !begins(t) {
+		p.take() // its name
+	}
+	return func(_ context.Context, out Reply) error {
+		if err := p.session.Transaction(what, ""); err != nil {
+			return err
+		}
+		out.Done()
+		return nil
+	}
+}
+
+// begins reports whether a statement begins with the token, or a block ends.
+func begins(t token) bool {
+	for _, s := range strings.Fields("SELECT SET DECLARE IF ELSE END PRINT USE BEGIN COMMIT ROLLBACK SAVE WAITFOR EXEC EXECUTE CREATE DROP ALTER INSERT UPDATE DELETE MERGE WITH GRANT DENY REVOKE WHILE RETURN TRUNCATE THROW RAISERROR") {
+		if t.is(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// block reads to END.
+func (p *parser) block() (statement, error) {
+	var all []statement
+	for p.skip(); !p.accept("END"); p.skip() {
+		s, err := p.statement()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return inOrder(all), nil
+}
+
+// inOrder executes statements one after the other, until one fails.
+func inOrder(all []statement) statement {
+	return func(ctx context.Context, out Reply) error {
+		for _, s := range all {
+			if err := s(ctx, out); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (p *parser) ifStatement() (statement, error) {
+	holds, err := p.condition()
+	if err != nil {
+		return nil, err
+	}
+	then, err := p.statement()
+	if err != nil {
+		return nil, err
+	}
+	p.skip()
+	var other statement
+	if p.accept("ELSE") {
+		if other, err = p.statement(); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, out Reply) error {
+		yes, err := holds(nil)
+		switch {
+		case err != nil:
+			return err
+		case yes == isTrue:
+			return then(ctx, out)
+		case other != nil:
+			return other(ctx, out)
+		}
+		return nil
+	}, nil
+}
+
+// options are those of SET that change nothing that is answered here.
+var options = strings.Fields("ANSI_DEFAULTS ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF ANSI_PADDING ANSI_WARNINGS ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL CURSOR_CLOSE_ON_COMMIT DATEFIRST DATEFORMAT DEADLOCK_PRIORITY LANGUAGE LOCK_TIMEOUT NOCOUNT NUMERIC_ROUNDABORT QUOTED_IDENTIFIER ROWCOUNT TEXTSIZE")
+
+func (p *parser) set() (statement, error) {
+	nothing := func(_ context.Context, out Reply) error { out.Done(); return nil }
+	if t := p.next(); t.kind == word && strings.HasPrefix(t.text, "@") && !strings.HasPrefix(t.text, "@@") {
+		return p.assign(p.take())
+	}
+	if p.accept("TRANSACTION", "ISOLATION", "LEVEL") {
+		p.take()
+		if t := p.next(); t.is("COMMITTED") || t.is("UNCOMMITTED") || t.is("READ") {
+			p.take()
+		}
+		return nothing, nil
+	}
+	var names []string
+	for {
+		name, err := p.name()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, strings.ToUpper(name))
+		if !p.accept(",") {
+			break
+		}
+	}
+	_ = p.accept("-")
+	value := p.take()
+	if value.kind == end || value.kind == symbol {
+		return nil, errUnsupported
+	}
+	on := value.is("ON")
+	for name, option := range map[string]*bool{"IMPLICIT_TRANSACTIONS": &p.session.implicit, "XACT_ABORT": &p.session.abort} {
+		if len(names) == 1 && names[0] == name {
+			return func(_ context.Context, out Reply) error {
+				*option = on
+				out.Done()
+				return nil
+			}, nil
+		}
+	}
+	if slices.Contains(names, "ROWCOUNT") && value.text != "0" {
+		return nil, errUnsupported
+	}
+	for _, name := range names {
+		known := false
+		for _, option := range options {
+			known = known || option == name
+		}
+		if !known {
+			return nil, errUnsupported
+		}
+	}
+	return nothing, nil
+}
+
+func (p *parser) assign(name token) (statement, error) {
+	v := p.variables[strings.ToLower(name.text)]
+	if v == nil {
+		return nil, undeclared(name)
+	}
+	if err := p.expect("="); err != nil {
+		return nil, err
+	}
+	return p.assigned(v)
+}
+
+func (p *parser) assigned(v *variable) (statement, error) {
+	e, err := p.expression()
+	if err != nil {
+		return nil, err
+	}
+	e, err = cast(e, v.of, 0)
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, out Reply) error {
+		value, err := e.value(nil)
+		if err == nil {
+			v.value, err = value, p.session.hold(value)
+		}
+		return err
+	}, nil
+}
+
+func undeclared(t token) error {
+	return &tds.Error{Number: 137, State: 2, Class: 15, Line: t.line, Message: `Must declare the scalar variable "` + t.text + `".`}
+}
+
+func (p *parser) declare() (statement, error) {
+	var all []statement
+	for {
+		name := p.take()
+		if name.kind != word || !strings.HasPrefix(name.text, "@") {
+			return nil, errUnsupported
+		}
+		p.accept("AS")
+		of, err := p.typeName()
+		if err != nil {
+			return nil, err
+		}
+		v := &variable{of: of}
+		key := strings.ToLower(name.text)
+		if p.variables[key] != nil {
+			return nil, &tds.Error{Number: 134, State: 1, Class: 15, Message: "The variable name '" + name.text + "' has already been declared. Variable names must be unique within a query batch or stored procedure."}
+		}
+		if p.accept("=") {
+			s, err := p.assigned(v)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
+		}
+		p.variables[key] = v
+		if !p.accept(",") {
+			break
+		}
+	}
+	return inOrder(all), nil
+}
+
+// exec reads EXEC (text), and the procedures that are about members of roles.
+func (p *parser) exec() (statement, error) {
+	if p.accept("(") {
+		e, err := p.expression()
+		if err == nil {
+			err = p.expect(")")
+		}
+		if err != nil || !e.of.IsText() {
+			return nil, unsupported(err)
+		}
+		return func(ctx context.Context, out Reply) error {
+			v, err := e.value(nil)
+			if err != nil {
+				return err
+			}
+			sql, _ := v.(string) // NULL executes nothing
+			return p.session.execute(ctx, sql, map[string]*variable{}, out, p.depth+1)
+		}, nil
+	}
+	name, err := p.name()
+	if err != nil {
+		return nil, err
+	}
+	if p.accept(".") {
+		if name, err = p.name(); err != nil {
+			return nil, err
+		}
+	}
+	arguments, err := p.arguments()
+	if err != nil {
+		return nil, err
+	}
+	name = strings.ToLower(name)
+	if name != "sp_addrolemember" && name != "sp_droprolemember" || len(arguments) != 2 {
+		return nil, errUnsupported
+	}
+	return done(func() error {
+		var names [2]string
+		for n, e := range arguments {
+			v, err := e.value(nil)
+			if err != nil {
+				return err
+			}
+			names[n], _ = v.(string) // else no role or user has that name
+		}
+		return p.session.setMember(names[0], names[1], name == "sp_addrolemember")
+	}, nil)
+}
+
+// arguments are those of a procedure, by position or with the names that sp_addrolemember has.
+func (p *parser) arguments() ([]expression, error) {
+	var all []expression
+	for t := p.next(); t.kind == text || t.kind == word && !begins(t) || t.kind == identifier; {
+		if t.is("@rolename") || t.is("@membername") {
+			p.take()
+			if err := p.expect("="); err != nil {
+				return nil, err
+			}
+		}
+		if t := p.next(); t.kind == identifier || t.kind == word && !strings.HasPrefix(t.text, "@") { // a name stands for its text
+			all = append(all, constant(tds.NVarChar(128), p.take().text))
+		} else {
+			e, err := p.primary()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, e)
+		}
+		if !p.accept(",") {
+			break
+		}
+		t = p.next()
+	}
+	return all, nil
+}
+
+// waitFor reads WAITFOR DELAY, which waits on the machine's clock.
+func (p *parser) waitFor() (statement, error) {
+	if err := p.expect("DELAY"); err != nil {
+		return nil, err
+	}
+	t := p.take()
+	var h, m, s int
+	if n, err := fmt.Sscanf(t.text, "%d:%d:%d", &h, &m, &s); t.kind != text || err != nil || n != 3 || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 59 {
+		return nil, errUnsupported
+	}
+	return func(ctx context.Context, out Reply) error {
+		timer := time.NewTimer(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		out.Done()
+		return nil
+	}, nil
+}
