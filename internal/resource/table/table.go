@@ -4,7 +4,6 @@
 package table
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/cloud"
@@ -72,20 +71,6 @@ func InstanceHosts(in cloud.Cloud, instances func(resource.Description) []string
 		}
 	}
 	return hosts
-}
-
-// Ports are those of all resources in a cloud that are streams of bytes, sorted.
-func Ports(in cloud.Cloud) []uint16 {
-	var ports []uint16
-	for _, d := range Resources() {
-		for _, host := range d.Hosts(in) {
-			if d.Ports != nil {
-				ports = append(ports, d.Ports(host)...)
-			}
-		}
-	}
-	slices.Sort(ports)
-	return slices.Compact(ports)
 }
 
 // Instance splits a host of a resource that has one host for each instance into its

@@ -31,7 +31,18 @@ func TestEveryResourceIsDocumented(t *testing.T) {
 
 // What leads names to the emulator in containers and clusters leads each port of a resource.
 func TestEveryPortIsLed(t *testing.T) {
-	for _, port := range table.Ports(cloud.Public()) {
+	var ports []uint16
+	for _, d := range table.Resources() {
+		for _, host := range d.Hosts(cloud.Public()) {
+			if d.Ports != nil {
+				ports = append(ports, d.Ports(host)...)
+			}
+		}
+	}
+	if len(ports) < 5 {
+		t.Errorf("the resources have %d ports", len(ports))
+	}
+	for _, port := range ports {
 		for file, pattern := range map[string]string{
 			"../../../Dockerfile":                       `\nEXPOSE( \d+)* %d\b`,
 			"../../deploy/install/base/service.yaml":    `\bport: %d, targetPort: `,
