@@ -208,6 +208,18 @@ func (l *Lab) RootCAs() *x509.CertPool {
 	return roots
 }
 
+// create makes a resource in the first tenant.
+func (l *Lab) create(put func(tenant string) error) {
+	l.t.Helper()
+	tenant, err := l.session.Emulator().Tenant("")
+	if err == nil {
+		err = put(tenant)
+	}
+	if err != nil {
+		l.t.Fatalf("%v", err)
+	}
+}
+
 // Clock returns the lab's clock.
 func (l *Lab) Clock() *Clock { return &Clock{l.t, l.session.Emulator().Time()} }
 

@@ -12,13 +12,9 @@ func (l *Lab) Postgres(name string) *Postgres {
 	l.t.Helper()
 	p := &Postgres{Host: name + postgres.Domain(l.session.Emulator().Cloud()), lab: l, name: name}
 	if servers := p.servers(); !servers.Has(name) {
-		tenant, err := l.session.Emulator().Tenant("")
-		if err == nil {
-			err = servers.Put(postgres.Server{Name: name, Tenant: tenant, Databases: []string{name}})
-		}
-		if err != nil {
-			l.t.Fatalf("%v", err)
-		}
+		l.create(func(tenant string) error {
+			return servers.Put(postgres.Server{Name: name, Tenant: tenant, Databases: []string{name}})
+		})
 	}
 	return p
 }

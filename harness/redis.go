@@ -14,14 +14,10 @@ func (l *Lab) Redis(cache string) *Redis {
 	l.t.Helper()
 	r := &Redis{lab: l, name: cache}
 	if !r.caches().Has(cache) {
-		tenant, err := l.session.Emulator().Tenant("")
-		if err == nil {
-			name, region, _ := strings.Cut(cache, ".")
-			err = r.caches().Put(redis.Cache{Name: name, Region: region, Tenant: tenant})
-		}
-		if err != nil {
-			l.t.Fatalf("%v", err)
-		}
+		name, region, _ := strings.Cut(cache, ".")
+		l.create(func(tenant string) error {
+			return r.caches().Put(redis.Cache{Name: name, Region: region, Tenant: tenant})
+		})
 	}
 	return r
 }

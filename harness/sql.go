@@ -13,13 +13,7 @@ func (l *Lab) SQL(name string) *SQL {
 	l.t.Helper()
 	servers := l.session.Emulator().SQL()
 	if !servers.Has(name) {
-		tenant, err := l.session.Emulator().Tenant("")
-		if err == nil {
-			err = servers.Put(sql.Server{Name: name, Tenant: tenant})
-		}
-		if err != nil {
-			l.t.Fatalf("%v", err)
-		}
+		l.create(func(tenant string) error { return servers.Put(sql.Server{Name: name, Tenant: tenant}) })
 	}
 	if err := servers.Database(name, name); err != nil {
 		l.t.Fatalf("%v", err)

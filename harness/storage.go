@@ -10,13 +10,7 @@ func (l *Lab) Storage(account string) *Storage {
 	l.t.Helper()
 	s := &Storage{lab: l, name: account}
 	if accounts := s.accounts(); !accounts.Has(account) {
-		tenant, err := l.session.Emulator().Tenant("")
-		if err == nil {
-			err = accounts.Put(storage.Account{Name: account, Tenant: tenant})
-		}
-		if err != nil {
-			l.t.Fatalf("%v", err)
-		}
+		l.create(func(tenant string) error { return accounts.Put(storage.Account{Name: account, Tenant: tenant}) })
 	}
 	s.URL = "https://" + account + ".blob." + l.session.Emulator().Cloud().Storage + "/"
 	return s

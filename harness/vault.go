@@ -17,13 +17,9 @@ func (l *Lab) Vault(name string) *Vault {
 	l.t.Helper()
 	vaults := l.session.Emulator().Vaults()
 	if _, ok := vaults.Vault(name); !ok {
-		tenant, err := l.session.Emulator().Tenant("")
-		if err == nil {
-			err = vaults.Put(keyvault.Vault{Name: name, Tenant: tenant, Access: []keyvault.Access{{ClientID: "*", Permissions: []string{"*"}}}})
-		}
-		if err != nil {
-			l.t.Fatalf("%v", err)
-		}
+		l.create(func(tenant string) error {
+			return vaults.Put(keyvault.Vault{Name: name, Tenant: tenant, Access: []keyvault.Access{{ClientID: "*", Permissions: []string{"*"}}}})
+		})
 	}
 	return &Vault{URL: "https://" + name + "." + l.session.Emulator().Cloud().Vault + "/", lab: l, name: name}
 }
