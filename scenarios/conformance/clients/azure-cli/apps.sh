@@ -1,34 +1,8 @@
 # What az registers for a workload that has nothing yet: docs/trust-as-code.md has these lines. The
 # workload is this one, once as who may write, and once as the application that it registered.
 
-PATH=$PWD/venv/bin:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. ./common.sh
 
-op() { # NAME COMMAND...
-  local name=$1 out
-  shift
-  if ! out=$("$@" 2>&1); then
-    echo "$name failed $(tr '\n' ' ' <<<"$out" | tail -c 2000)"
-    exit 1
-  fi
-  echo "$name ok"
-}
-
-claim() { python3 -c 'import base64, json, sys
-body = sys.argv[1].split(".")[1]
-print(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))[sys.argv[2]])' "$(cat "$AZURE_FEDERATED_TOKEN_FILE")" "$1"; }
-
-login() { # CONFIGURATION CLIENT-ID ARGUMENT...
-  local configuration=$1 id=$2
-  shift 2
-  AZURE_CONFIG_DIR=$work/$configuration az login --service-principal -u "$id" --tenant "$AZURE_TENANT_ID" "$@" --allow-no-subscriptions
-}
-federated() { login "$1" "$2" --federated-token "$(cat "$AZURE_FEDERATED_TOKEN_FILE")"; }
-
-show() { AZURE_CONFIG_DIR=$work/web az keyvault secret show --vault-name mykeyvault -n mysecret --query value -o tsv; }
-secret() { [ "$(show)" = "the secret of wiemu" ]; }
-refused() { ! "$@" >"$work/said" 2>&1 && grep -q "$want" "$work/said"; }
 trust() {
   az ad app federated-credential create --id "$CLIENT_ID" --parameters "{\"name\": \"cluster\", \"issuer\": \"$ISSUER\", \"subject\": \"$SUBJECT\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
 }
@@ -52,10 +26,9 @@ rbac() {
 }
 delete() { az ad app federated-credential delete --id "$CLIENT_ID" --federated-credential-id cluster && az ad sp delete --id "$CLIENT_ID" && az ad app delete --id "$CLIENT_ID"; }
 
-export AZURE_CONFIG_DIR=$work/deploy ISSUER SUBJECT
 ISSUER=$(claim iss) SUBJECT=$(claim sub)
 
-op login federated deploy "$AZURE_CLIENT_ID"
+op login login deploy "$AZURE_CLIENT_ID"
 VAULT=/subscriptions/$(az account show --query id -o tsv)/resourceGroups/wiemu/providers/Microsoft.KeyVault/vaults/mykeyvault
 op create az ad app create --display-name shop-web --sign-in-audience AzureADMyOrg
 CLIENT_ID=$(az ad app list --display-name shop-web --query '[0].appId' -o tsv)
@@ -64,12 +37,10 @@ op updated updated
 op principal az ad sp create --id "$CLIENT_ID"
 op trust trust
 op renew renew
-want="FederatedIdentityCredential with name cluster already exists."
-op trust-again refused trust
-want="does not exist"
-op nobody refused az ad app show --id 99999999-0000-4000-8000-000000000001
+op trust-again refused "FederatedIdentityCredential with name cluster already exists." trust
+op nobody refused "does not exist" az ad app show --id 99999999-0000-4000-8000-000000000001
 op assign assign
-op exchange federated web "$CLIENT_ID"
+op exchange login web "$CLIENT_ID"
 op secret secret
 op app-password reset app
 op principal-password reset sp
@@ -77,6 +48,6 @@ op own own
 op rbac rbac
 op rbac-again rbac
 op delete delete
-op gone refused az ad app show --id "$CLIENT_ID"
+op gone refused "does not exist" az ad app show --id "$CLIENT_ID"
 echo "round done"
 cat >"$work/rest"

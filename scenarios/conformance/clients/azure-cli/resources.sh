@@ -2,39 +2,14 @@
 # argument. Who creates it may not use what is in it; an identity that it gives access may. The
 # workload is this one, once as who may create, and once as that identity.
 
-PATH=$PWD/venv/bin:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. ./common.sh
 
-op() { # NAME COMMAND...
-  local name=$1 out
-  shift
-  if ! out=$("$@" 2>&1); then
-    echo "$name failed $(tr '\n' ' ' <<<"$out" | tail -c 2000)"
-    exit 1
-  fi
-  echo "$name ok"
-}
-
-claim() { python3 -c 'import base64, json, sys
-body = sys.argv[1].split(".")[1]
-print(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))[sys.argv[2]])' "$(cat "$AZURE_FEDERATED_TOKEN_FILE")" "$1"; }
-
-login() { # CONFIGURATION CLIENT-ID
-  AZURE_CONFIG_DIR=$work/$1 az login --service-principal -u "$2" --tenant "$AZURE_TENANT_ID" --federated-token "$(cat "$AZURE_FEDERATED_TOKEN_FILE")" --allow-no-subscriptions
-}
-web() { AZURE_CONFIG_DIR=$work/web az "$@"; } # as the identity that has access
 identity() {
   az identity create -g shop -n web -l westeurope &&
     az identity federated-credential create -g shop --identity-name web -n cluster --issuer "$(claim iss)" --subject "$(claim sub)" --audiences api://AzureADTokenExchange
 }
 assign() { # ROLE
   az role assignment create --role "$1" --assignee-object-id "$PRINCIPAL_ID" --assignee-principal-type ServicePrincipal --scope "$ID"
-}
-refused() { # TEXT COMMAND...
-  local text=$1
-  shift
-  ! "$@" >"$work/said" 2>&1 && grep -q "$text" "$work/said" || { cat "$work/said"; return 1; }
 }
 is() { # EXPECTED COMMAND...
   local found
@@ -102,7 +77,6 @@ query() { AZURE_CLIENT_ID=$CLIENT_ID python3 -c 'import mssql_python
 with mssql_python.connect("Server=shopsql.database.windows.net;Database=orders;Authentication=ActiveDirectoryDefault;Encrypt=yes") as c:
     print(c.execute("SELECT DB_NAME()").fetchone()[0])'; }
 
-export AZURE_CONFIG_DIR=$work/deploy
 op login login deploy "$AZURE_CLIENT_ID"
 op group az group create -n shop -l westeurope
 op identity identity

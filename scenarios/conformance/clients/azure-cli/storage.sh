@@ -1,19 +1,6 @@
 # What az does with blobs as --auth-mode login, each operation once.
 
-PATH=$PWD/venv/bin:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export AZURE_CONFIG_DIR=$work/azure
-
-op() { # NAME COMMAND...
-  local name=$1 out
-  shift
-  if ! out=$("$@" 2>&1); then
-    echo "$name failed $(tr '\n' ' ' <<<"$out" | tail -c 2000)"
-    exit 1
-  fi
-  echo "$name ok"
-}
+. ./common.sh
 
 blob() { az storage blob "$@" --account-name orders --auth-mode login --only-show-errors; }
 download() { blob download -c azcli -n big -f "$work/got" --output none && cmp "$work/big" "$work/got"; }
@@ -28,7 +15,7 @@ sas() {
 head -c 5000000 /dev/urandom >"$work/big"
 echo hello >"$work/a.txt"
 
-op login az login --service-principal -u "$AZURE_CLIENT_ID" --tenant "$AZURE_TENANT_ID" --federated-token "$(cat "$AZURE_FEDERATED_TOKEN_FILE")" --allow-no-subscriptions
+op login login deploy "$AZURE_CLIENT_ID"
 op create az storage container create -n azcli --account-name orders --auth-mode login --only-show-errors
 op put blob upload -c azcli -n d/a.txt -f "$work/a.txt" --metadata k=v
 op large blob upload -c azcli -n big -f "$work/big"
