@@ -130,13 +130,13 @@ func (a *application) read(cmd *cobra.Command, cluster string) ([]*radix.Manifes
 }
 
 func (a *application) deploy(cmd *cobra.Command, to target, objects []*unstructured.Unstructured, done *applied) error {
-	ctx, told := cmd.Context(), cli.NewSteps(cmd.ErrOrStderr())
-	defer told.End()
+	ctx, steps := cmd.Context(), cli.NewSteps(cmd.ErrOrStderr())
+	defer steps.End()
 	cluster, err := to.open(ctx)
 	if err != nil {
 		return err
 	}
-	told.Step("trust")
+	steps.Step("trust")
 	client, letGo, err := to.control(ctx, cluster)
 	if err != nil {
 		return err
@@ -146,14 +146,14 @@ func (a *application) deploy(cmd *cobra.Command, to target, objects []*unstructu
 		return fmt.Errorf("tell the emulator whom to trust: %w", err)
 	}
 	if err := cluster.Apply(ctx, objects, func(object string) {
-		told.Step("apply " + object)
+		steps.Step("apply " + object)
 		done.Objects = append(done.Objects, object)
 	}); err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
-	done.Pods, err = cluster.Await(limited, objects, func(r deploy.Rollout) { told.Step(r.String() + ": " + r.Doing) })
+	done.Pods, err = cluster.Await(limited, objects, func(r deploy.Rollout) { steps.Step(r.String() + ": " + r.Doing) })
 	return withNextSteps(done.Pods, err, to.load)
 }
 
@@ -214,7 +214,7 @@ until the pods run, or says why they do not.
 
 Images that Radix would build are given with --image; a component without one is played
 by wiemu-workload, which reads a secret with the component's identity and prints it. What
-belongs to Radix' platform is left out and told: ingress, OAuth2 proxies, pipelines,
+belongs to Radix' platform is left out and reported: ingress, OAuth2 proxies, pipelines,
 mounted storage, secrets that are set in the console.`
 
 func newKindApply(stateDir *string) *cobra.Command {
@@ -229,11 +229,11 @@ func newKindApply(stateDir *string) *cobra.Command {
   wiemu kind apply -f radixconfig.yaml --dry-run | kubectl apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, told, err := openKind(*stateDir, cmd.ErrOrStderr())
+			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			told.End()
+			steps.End()
 			return a.run(cmd, target{
 				name: name,
 				open: func(ctx context.Context) (*deploy.Cluster, error) { return openKindCluster(ctx, host, name) },

@@ -32,7 +32,7 @@ emulated hosts. What belongs to the cluster, its keys and its time, cannot be ch
 from here: for that, wiemu kind up makes one whose issuer is wiemu's.
 
 The cluster is the one that kubectl would take, or that of --kubeconfig and --context. The
-other commands steer its emulator with --cluster CONTEXT, or WIEMU_CLUSTER=CONTEXT: they
+other commands act on its emulator with --cluster CONTEXT, or WIEMU_CLUSTER=CONTEXT: they
 reach it through the API server, which takes the right to forward ports to pods of
 namespace ` + install.Namespace + `; no port of the cluster is opened.`,
 		Example: `  wiemu cluster install --kubeconfig ~/.kube/config --context my-cluster
@@ -127,8 +127,8 @@ type installed struct {
 }
 
 func installEmulator(cmd *cobra.Command, cluster *deploy.Cluster, opts install.Options, trusted []workload.Spec, patience time.Duration, format string) error {
-	ctx, told := cmd.Context(), cli.NewSteps(cmd.ErrOrStderr())
-	defer told.End()
+	ctx, steps := cmd.Context(), cli.NewSteps(cmd.ErrOrStderr())
+	defer steps.End()
 	var err error
 	if opts.Token, _, err = cluster.Secret(ctx, install.Namespace, install.Control, install.TokenKey); err != nil {
 		return err
@@ -137,16 +137,16 @@ func installEmulator(cmd *cobra.Command, cluster *deploy.Cluster, opts install.O
 	if err != nil {
 		return err
 	}
-	if err := cluster.Apply(ctx, objects, func(object string) { told.Step("apply " + object) }); err != nil {
+	if err := cluster.Apply(ctx, objects, func(object string) { steps.Step("apply " + object) }); err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	pods, err := cluster.Await(limited, objects, func(r deploy.Rollout) { told.Step(r.String() + ": " + r.Doing) })
+	pods, err := cluster.Await(limited, objects, func(r deploy.Rollout) { steps.Step(r.String() + ": " + r.Doing) })
 	if err != nil {
 		return withNextSteps(pods, err, loadByHand)
 	}
-	told.Step("the emulator's answer")
+	steps.Step("the emulator's answer")
 	client, letGo, err := controlInCluster(ctx, cluster)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func installEmulator(cmd *cobra.Command, cluster *deploy.Cluster, opts install.O
 	if err != nil {
 		return err
 	}
-	told.End()
+	steps.End()
 	now := installed{Cluster: cluster.Context, Issuer: opts.Issuer, Pod: pods[0], Emulator: &status}
 	return cli.Print(cmd, format, now, now.write)
 }
@@ -208,9 +208,9 @@ given until they are replaced. What was applied, namespaces of applications too,
 			if err != nil {
 				return err
 			}
-			told := cli.NewSteps(cmd.ErrOrStderr())
-			removed, err := removeEmulator(cmd.Context(), cluster, told)
-			told.End()
+			steps := cli.NewSteps(cmd.ErrOrStderr())
+			removed, err := removeEmulator(cmd.Context(), cluster, steps)
+			steps.End()
 			if err != nil {
 				return err
 			}
@@ -226,10 +226,10 @@ given until they are replaced. What was applied, namespaces of applications too,
 	}
 }
 
-func removeEmulator(ctx context.Context, cluster *deploy.Cluster, told *cli.Steps) ([]string, error) {
+func removeEmulator(ctx context.Context, cluster *deploy.Cluster, steps *cli.Steps) ([]string, error) {
 	var removed []string
 	tell := func(object string) {
-		told.Step("removed " + object)
+		steps.Step("removed " + object)
 		removed = append(removed, object)
 	}
 	objects, err := install.Objects(install.Options{Volume: resource.MustParse("1Mi")})

@@ -177,8 +177,8 @@ func (c *composed) generate(cmd *cobra.Command, e *stack.Engine) (overlay.Overla
 func splitIdentities(given []string) (map[string]string, error) {
 	all := map[string]string{}
 	for _, g := range given {
-		service, identity, is := strings.Cut(g, "=")
-		if !is || service == "" || identity == "" {
+		service, identity, ok := strings.Cut(g, "=")
+		if !ok || service == "" || identity == "" {
 			return nil, cli.Usagef("--identity: expected SERVICE=IDENTITY, such as web=shop/web-sa, found %q", g)
 		}
 		all[service] = identity
@@ -224,10 +224,10 @@ containers and volumes.`,
 			if err := c.name(ctx); err != nil {
 				return err
 			}
-			told := cli.NewSteps(cmd.ErrOrStderr())
-			defer told.End()
+			steps := cli.NewSteps(cmd.ErrOrStderr())
+			defer steps.End()
 			began := time.Now() // wall time: the last line says how long the user waited
-			e, err := stack.Open(ctx, progressOf(told))
+			e, err := stack.Open(ctx, progressOf(steps))
 			if err != nil {
 				return err
 			}
@@ -249,11 +249,11 @@ containers and volumes.`,
 				return err
 			}
 			if err := e.Up(ctx, project); err != nil {
-				told.End()
+				steps.End()
 				return cli.Interrupted(cmd, err)
 			}
-			told.End()
-			fmt.Fprintf(cmd.ErrOrStderr(), "project %s runs after %.1fs; steer it with --compose %[1]s\n", project.Name, time.Since(began).Seconds())
+			steps.End()
+			fmt.Fprintf(cmd.ErrOrStderr(), "project %s runs after %.1fs; control it with --compose %[1]s\n", project.Name, time.Since(began).Seconds())
 			if detach {
 				return nil
 			}
@@ -288,9 +288,9 @@ none.`,
 			if err := c.name(cmd.Context()); err != nil {
 				return err
 			}
-			told := cli.NewSteps(cmd.ErrOrStderr())
-			defer told.End()
-			e, err := stack.Open(cmd.Context(), progressOf(told))
+			steps := cli.NewSteps(cmd.ErrOrStderr())
+			defer steps.End()
+			e, err := stack.Open(cmd.Context(), progressOf(steps))
 			if err != nil {
 				return err
 			}
@@ -302,11 +302,11 @@ none.`,
 	return cmd
 }
 
-// progressOf tells the steps of the compose engine: all on a terminal, finished ones in a log.
-func progressOf(told *cli.Steps) func(stack.Progress) {
+// progressOf shows the steps of the compose engine: all on a terminal, finished ones in a log.
+func progressOf(steps *cli.Steps) func(stack.Progress) {
 	return func(p stack.Progress) {
-		if p.Done || p.Err || told.OnTerminal() {
-			told.Step(p.What + " " + strings.ToLower(p.How))
+		if p.Done || p.Err || steps.OnTerminal() {
+			steps.Step(p.What + " " + strings.ToLower(p.How))
 		}
 	}
 }

@@ -28,7 +28,7 @@ and meet the emulated hosts; nothing else in the cluster is changed.
 
 For a cluster that is there already: wiemu cluster install.
 
-The other commands steer the emulator of a cluster with --kind NAME, or WIEMU_KIND=NAME:
+The other commands act on the emulator of a cluster with --kind NAME, or WIEMU_KIND=NAME:
 wiemu keys rotate --kind wiemu. It needs Docker, and neither kind nor kubectl.`,
 		Example: `  wiemu kind up
   kubectl apply -f docs/examples/kind/app.yaml
@@ -40,14 +40,14 @@ wiemu keys rotate --kind wiemu. It needs Docker, and neither kind nor kubectl.`,
 	return cmd
 }
 
-// openKind returns the host of kind clusters, which tells its steps on out.
+// openKind returns the host of kind clusters, which shows its steps on out.
 func openKind(stateDir string, out io.Writer) (*kind.Host, *cli.Steps, error) {
 	dir, err := userstate.Open(stateDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	told := cli.NewSteps(out)
-	return kind.NewHost(records.Of(dir.Path()).Dir(), kind.HostOptions{Progress: told.Step}), told, nil
+	steps := cli.NewSteps(out)
+	return kind.NewHost(records.Of(dir.Path()).Dir(), kind.HostOptions{Progress: steps.Step}), steps, nil
 }
 
 func addKindName(cmd *cobra.Command, name *string) {
@@ -89,12 +89,12 @@ cluster's signing key cannot be rotated.`,
 			if opts.Kubeconfig, err = absolute(opts.Kubeconfig); err != nil {
 				return err
 			}
-			host, told, err := openKind(*stateDir, cmd.ErrOrStderr())
+			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			report, err := host.Up(cmd.Context(), name, opts)
-			told.End()
+			steps.End()
 			if err := cli.Interrupted(cmd, err); err != nil {
 				return err
 			}
@@ -203,12 +203,12 @@ make is left alone. Docker's network kind stays, as it does with kind itself.`,
 		Example: "  wiemu kind down\n  wiemu kind down --name test",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, told, err := openKind(*stateDir, cmd.ErrOrStderr())
+			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			was, err := host.Down(cmd.Context(), name)
-			told.End()
+			steps.End()
 			if err := cli.Interrupted(cmd, err); err != nil {
 				return err
 			}
@@ -326,12 +326,12 @@ pull them. Pods want imagePullPolicy: IfNotPresent, or a tag other than latest.`
 		Example: "  docker build -t my-app:test .\n  wiemu kind load my-app:test",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			host, told, err := openKind(*stateDir, cmd.ErrOrStderr())
+			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			err = host.Load(cmd.Context(), name, args)
-			told.End()
+			steps.End()
 			return cli.Interrupted(cmd, err)
 		},
 	}

@@ -35,9 +35,9 @@ func openComposeBackend(ctx context.Context, p *cli.Backends) (cli.Backend, erro
 		return cli.Backend{}, err
 	}
 	log.SetDefault(log.NewNoopLogger()) // which Docker it is, Docker itself says
-	told := cli.NewSteps(p.Out)
-	defer told.End()
-	told.Step("images of the emulator and of programs")
+	steps := cli.NewSteps(p.Out)
+	defer steps.End()
+	steps.Step("images of the emulator and of programs")
 	opened, err := containers.Open(ctx, containers.Options{Workload: p.Workload, Base: p.AppImage, Keys: dir.KeyDir()})
 	if err != nil {
 		return cli.Backend{}, err
@@ -55,16 +55,16 @@ func openKindBackend(ctx context.Context, p *cli.Backends) (cli.Backend, error) 
 	if err := findPrograms(&opts); err != nil {
 		return cli.Backend{}, err
 	}
-	host, told, err := openKind(*p.StateDir, p.Out)
+	host, steps, err := openKind(*p.StateDir, p.Out)
 	if err != nil {
 		return cli.Backend{}, err
 	}
-	defer told.End()
+	defer steps.End()
 	if _, err = host.Up(ctx, cli.ScenarioCluster, opts); err != nil {
 		return cli.Backend{}, err
 	}
 	down := func(ctx context.Context) error {
-		defer told.End()
+		defer steps.End()
 		_, err := host.Down(ctx, cli.ScenarioCluster)
 		return errors.Join(err, os.RemoveAll(opts.Kubeconfig))
 	}

@@ -1,4 +1,4 @@
-// Command wiemu-server is the emulator alone, for images and clusters: the doors
+// Command wiemu-server is the emulator alone, for images and clusters: the listeners
 // of a lab, and a token file for each workload of its wiemu.yaml.
 //
 //	wiemu-server -f wiemu.yaml -state /state -lab /lab

@@ -71,7 +71,7 @@ func newDirectoryImport() *cobra.Command {
 	cmd := writeInventory(&cobra.Command{
 		Use:   "import FILE|DIRECTORY...",
 		Short: "Write what az prints about a real tenant as a wiemu.yaml",
-		Long: `Write what az prints about a real tenant as a wiemu.yaml. Each file is told by its content,
+		Long: `Write what az prints about a real tenant as a wiemu.yaml. Each file is recognised by its content,
 and of a folder all *.json files are read:
 
   az identity list -o json                              managed identities

@@ -82,7 +82,7 @@ func writeRecording(ctx context.Context, f *recording.File, r *recording.Recorde
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(recorded.Inputs, func(in recording.Input) bool { return in.Door != server.ControlEndpoint }) {
+	if !slices.ContainsFunc(recorded.Inputs, func(in recording.Input) bool { return in.Endpoint != server.ControlEndpoint }) {
 		fmt.Fprintf(os.Stderr, "wiemu: %s: the session contains no request of a program\n", f.Name)
 		return nil
 	}

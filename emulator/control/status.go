@@ -47,7 +47,7 @@ type KeyStatus struct {
 // Traffic counts what programs have asked a lab for since it was started.
 type Traffic struct {
 	Requests    int64 `json:"requests"`    // at all endpoints but the control endpoint
-	Connections int   `json:"connections"` // to the TLS door; one without a request was given up, as by a client that does not trust the lab's CA
+	Connections int   `json:"connections"` // to the TLS listener; one without a request was given up, as by a client that does not trust the lab's CA
 }
 
 // Since is what has been asked for since an earlier time.

@@ -147,7 +147,7 @@ func (s *settings) lab() (containers.Configuration, []workload.Spec, error) {
 func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustomizer) (_ *Container, err error) {
 	s := settings{}
 	for _, o := range opts {
-		if own, is := o.(Option); is {
+		if own, ok := o.(Option); ok {
 			if err := own(&s); err != nil {
 				return nil, fmt.Errorf("run wiemu: %w", err)
 			}
@@ -245,7 +245,7 @@ func (c *Container) Terminate(ctx context.Context, opts ...testcontainers.Termin
 	return err
 }
 
-// ControlClient steers the emulator: its clock, its keys, its faults, its journal.
+// ControlClient changes the lab: its clock, its keys, its faults, its journal.
 func (c *Container) ControlClient(ctx context.Context) (*control.Client, error) {
 	port, err := c.MappedPort(ctx, containers.Control.String())
 	if err != nil {

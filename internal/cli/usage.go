@@ -70,7 +70,7 @@ func Ending(ctx context.Context, err error, typed []string) (text string, code i
 		}
 		return err.Error(), signal.code()
 	}
-	if text, is := missingFile(err, typed); is {
+	if text, ok := missingFile(err, typed); ok {
 		return text, Misused
 	}
 	if errors.As(err, &misuse) || errors.As(err, &list) || errors.As(err, &problem) || errors.As(err, &unknown) {
@@ -98,7 +98,7 @@ type SignalError struct{ os.Signal }
 func (s SignalError) Error() string { return "interrupted" }
 
 func (s SignalError) code() int {
-	if n, is := s.Signal.(syscall.Signal); is {
+	if n, ok := s.Signal.(syscall.Signal); ok {
 		return 128 + int(n)
 	}
 	return Failed

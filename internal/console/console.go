@@ -18,11 +18,10 @@ import (
 	"github.com/wiemu/wiemu/internal/journals"
 )
 
-// Path is the path below which the console is on the control listener: the link, and below a name
-// that each server draws for itself, the pages. The cookie of a session is for the path of that
-// name alone. To browsers all ports of a host are one: a page of another port can make the browser
-// ask that port for any path that it knows, and gets the cookies of the path. That name it does
-// not know, and nothing tells it to one who has no session.
+// Path is where the console is on the control listener: the link is directly below it, the pages
+// below a random name that each server draws. Browsers send cookies to every port of a host, so a
+// server on another port could receive a session's cookie if a page made the browser request the
+// cookie's path there. The cookie is limited to the random name, which only a session learns.
 const Path = "/console/"
 
 // Options say what a console shows.

@@ -140,7 +140,7 @@ func TestToSettleChangesNothing(t *testing.T) {
 	}
 }
 
-func TestADoorInMemoryIsOneAllTheSame(t *testing.T) {
+func TestControlAPIInMemory(t *testing.T) {
 	c, _, _ := openDirectory(t, "")
 	c.Token = "another"
 	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "needs the bearer token") {

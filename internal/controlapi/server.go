@@ -73,7 +73,7 @@ func New(l *lab.Lab, at Endpoints, token string) *Server {
 }
 
 // ClockToken opens the stream at [ClockPath], and nothing else: it is for workloads
-// that live on the lab clock and must not steer the lab.
+// that live on the lab clock and must not change the lab.
 func (s *Server) ClockToken() string { return s.clockToken }
 
 // Action answers a request with a value that becomes JSON. An error becomes

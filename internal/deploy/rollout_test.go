@@ -119,7 +119,7 @@ func TestWhyAPodDoesNotRun(t *testing.T) {
 			c := &Cluster{client: fake.NewClientset(test.objects...), config: &rest.Config{}, poll: time.Millisecond}
 			kind := "Deployment"
 			if len(test.objects) > 0 {
-				if _, is := test.objects[0].(*batchv1.Job); is {
+				if _, ok := test.objects[0].(*batchv1.Job); ok {
 					kind = "Job"
 				}
 			}

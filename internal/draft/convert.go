@@ -26,21 +26,21 @@ func (d *drafter) convert() {
 	for i, in := range inputs {
 		switch {
 		case covered[in.ID]:
-		case in.Door == server.ControlEndpoint:
+		case in.Endpoint == server.ControlEndpoint:
 			d.control(in)
-		case in.Door == server.GatewayEndpoint && isExchange(in):
+		case in.Endpoint == server.GatewayEndpoint && isExchange(in):
 			d.exchange(i, covered, "")
-		case in.Door == server.BindingsEndpoint && isExchange(in):
+		case in.Endpoint == server.BindingsEndpoint && isExchange(in):
 			d.exchange(i, covered, "binding")
-		case in.Door == server.BindingsEndpoint && in.Method == "GET": // documents, which a run asks for itself
-		case strings.HasPrefix(in.Door, server.MachineEndpoint):
+		case in.Endpoint == server.BindingsEndpoint && in.Method == "GET": // documents, which a run asks for itself
+		case strings.HasPrefix(in.Endpoint, server.MachineEndpoint):
 			d.managed(i, covered)
-		case in.Door == server.GatewayEndpoint && in.Outcome.Event["kind"] == string(journal.Access):
+		case in.Endpoint == server.GatewayEndpoint && in.Outcome.Event["kind"] == string(journal.Access):
 			if in.Outcome.Refused() || in.Workload != "" { // not a challenge, which a run asks for itself
 				d.later(in)
 			}
-		case in.Door != server.GatewayEndpoint:
-			d.remark(in.At, in, "scenarios have no step for a request at the door "+strings.TrimSpace(in.Door))
+		case in.Endpoint != server.GatewayEndpoint:
+			d.remark(in.At, in, "scenarios have no step for a request at the endpoint "+strings.TrimSpace(in.Endpoint))
 		}
 	}
 }
@@ -220,7 +220,7 @@ func (d *drafter) proved(i int, covered map[int]bool, scope string) {
 func (d *drafter) managed(i int, covered map[int]bool) {
 	in := d.recorded.Inputs[i]
 	asked, err := url.Parse(in.Path)
-	account := cmp.Or(strings.TrimPrefix(in.Door, server.MachineEndpoint), in.Workload)
+	account := cmp.Or(strings.TrimPrefix(in.Endpoint, server.MachineEndpoint), in.Workload)
 	actor := d.anyOf(account)
 	if err != nil || actor == "" || asked.Query().Get("resource") == "" {
 		d.remark(in.At, in, "it is no request of a workload for a token")

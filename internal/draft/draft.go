@@ -99,7 +99,7 @@ func (d *drafter) findWorkloads() error {
 	declared := slices.Clone(d.recorded.State.Declared)
 	var strangers []workload.Spec
 	for _, in := range d.recorded.Inputs {
-		if in.Door != server.ControlEndpoint || in.Path != "/v1/workloads" || in.Outcome.Status >= 400 {
+		if in.Endpoint != server.ControlEndpoint || in.Path != "/v1/workloads" || in.Outcome.Status >= 400 {
 			continue
 		}
 		var asked struct {

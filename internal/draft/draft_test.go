@@ -76,7 +76,7 @@ func TestSteps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			recorded := read(t)
 			recorded.Inputs = append(recorded.Inputs[:1:1], recording.Input{
-				ID: 2, At: recording.Since(time.Minute), Door: "control", Method: test.method, Path: test.path, Body: test.body, Outcome: recording.Outcome{Status: test.status},
+				ID: 2, At: recording.Since(time.Minute), Endpoint: "control", Method: test.method, Path: test.path, Body: test.body, Outcome: recording.Outcome{Status: test.status},
 			})
 			got, err := draft.From(recorded, "steps")
 			if err != nil {
@@ -93,7 +93,7 @@ func TestSteps(t *testing.T) {
 func TestFaultsEnd(t *testing.T) {
 	recorded := read(t)
 	control := func(id int, method, path, body string) recording.Input {
-		return recording.Input{ID: id, Door: "control", Method: method, Path: path, Body: body, Outcome: recording.Outcome{Status: 200}}
+		return recording.Input{ID: id, Endpoint: "control", Method: method, Path: path, Body: body, Outcome: recording.Outcome{Status: 200}}
 	}
 	recorded.Inputs = []recording.Input{recorded.Inputs[0], control(2, "POST", "/v1/faults", `{"name":"throttled"}`), control(3, "DELETE", "/v1/faults/f1", "")}
 	got, err := draft.From(recorded, "faults")

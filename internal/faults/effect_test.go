@@ -63,7 +63,7 @@ func answered(t *testing.T, method string, injected ...fault.Fault) (seen string
 		w, began := httptest.NewRecorder(), time.Now()
 		defer func() {
 			aborted := recover()
-			if err, is := aborted.(error); aborted != nil && (!is || !errors.Is(err, http.ErrAbortHandler)) {
+			if err, ok := aborted.(error); aborted != nil && (!ok || !errors.Is(err, http.ErrAbortHandler)) {
 				t.Errorf("it was not the fault that ended the answer: %v", aborted)
 			}
 			seen = fmt.Sprintf("%d %v %s, ended by %v after %v", w.Code, w.Header(), w.Body, aborted, time.Since(began))

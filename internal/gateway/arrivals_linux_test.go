@@ -12,7 +12,7 @@ import (
 // holds it back until what it has sent before is acknowledged.
 func TestWhatNagleHoldsBackArrives(t *testing.T) {
 	a := arrivals{most: 1}
-	listener, err := a.listen("door", "")
+	listener, err := a.listen("gateway", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestWhatNagleHoldsBackArrives(t *testing.T) {
 // left the kernel's queue and is not among those of the listener yet.
 func TestAConnectionIsSeenAtOnce(t *testing.T) {
 	a := arrivals{most: 1000}
-	listener, err := a.listen("door", "")
+	listener, err := a.listen("gateway", "")
 	if err != nil {
 		t.Fatal(err)
 	}

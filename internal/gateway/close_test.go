@@ -51,7 +51,7 @@ func TestCloseWaitsForAnswers(t *testing.T) {
 		<-handler.begun
 		closed := make(chan error, 1)
 		go func() { closed <- g.Close(t.Context()) }()
-		for { // until the door takes no more connections
+		for { // until the listener takes no more connections
 			conn, err := net.Dial("tcp", g.Address())
 			if err != nil {
 				break

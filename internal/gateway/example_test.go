@@ -50,7 +50,7 @@ func ExampleGateway_Transport() {
 	// Get "https://example.com/": the host example.com is not emulated
 }
 
-// On the network a gateway has two addresses: the TLS door, and the proxy that
+// On the network a gateway has two addresses: the TLS listener, and the proxy that
 // leads unmodified programs to it.
 func ExampleGateway_Start() {
 	authority, err := ca.Open("", clock.Running(), ca.Options{})

@@ -17,7 +17,7 @@ import (
 )
 
 // FuzzProxy sends bytes to the proxy. Whatever they are, it ends, without a
-// panic, reaches no host but the allowed one, and gives the TLS door only what
+// panic, reaches no host but the allowed one, and gives the TLS listener only what
 // names an emulated host.
 func FuzzProxy(f *testing.F) {
 	for _, seed := range []string{
@@ -49,14 +49,14 @@ func FuzzProxy(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := newProxy(table, allowed{list: []allowedHost{{name: "allowed.example"}}, login: func(string) bool { return false }}, clock.Running().Begin, deliver, d.dial, nil, logger)
-		doors := newHandedOver()
+		handed := newHandedOver()
 		server := &http.Server{Handler: p, ErrorLog: logger, DisableGeneralOptionsHandler: true}
 		served := make(chan error, 1)
-		go func() { served <- server.Serve(doors) }()
+		go func() { served <- server.Serve(handed) }()
 
 		client, inner := net.Pipe()
 		proxySide := &closeNotifier{Conn: inner, closed: make(chan struct{})}
-		doors.deliver(proxySide)
+		handed.deliver(proxySide)
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		_ = client.SetWriteDeadline(time.Now().Add(5 * time.Second)) // the proxy may stop listening
 		for _, part := range bytes.SplitAfter(input, []byte("\r\n\r\n")) {
@@ -83,7 +83,7 @@ func FuzzProxy(f *testing.F) {
 			}
 		}
 		if delivered > 0 && !strings.Contains(strings.ToLower(string(input)), "login.test") {
-			t.Error("the TLS door got a connection to a host that is not emulated")
+			t.Error("the TLS listener got a connection to a host that is not emulated")
 		}
 	})
 }

@@ -74,18 +74,18 @@ type Gateway struct {
 	mux     *hostmux.Mux
 	proxy   *proxy
 
-	listen, proxyListen string
-	streamListen        string
-	door, proxyDoor     *http.Server
-	isolatedDoor        *http.Server // the proxy for isolated programs; see origin
-	clearDoor           *http.Server // for led programs that ask emulated hosts in clear text
-	metadataDoor        *http.Server // what led programs reach as 169.254.169.254
-	handed              *handedOver  // connections from the proxy to the TLS listener
-	led                 *led
-	arrivals            arrivals
-	conns               *conns // of the TLS listener
-	others              *conns // of the proxies, and of servers that are tracked
-	serving             sync.WaitGroup
+	listen, proxyListen    string
+	streamListen           string
+	tlsServer, proxyServer *http.Server
+	isolatedServer         *http.Server // the proxy for isolated programs; see origin
+	clearServer            *http.Server // for led programs that ask emulated hosts in clear text
+	metadataServer         *http.Server // what led programs reach as 169.254.169.254
+	handed                 *handedOver  // connections from the proxy to the TLS listener
+	led                    *led
+	arrivals               arrivals
+	conns                  *conns // of the TLS listener
+	others                 *conns // of the proxies, and of servers that are tracked
+	serving                sync.WaitGroup
 
 	mu                        sync.Mutex
 	closed                    bool
@@ -150,7 +150,7 @@ func New(cfg Config) (*Gateway, error) {
 		return g.arrivals.events.Load(), underWay // after it: what has just ceased to be under way is counted
 	})
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
-	g.door = &http.Server{
+	g.tlsServer = &http.Server{
 		Handler: g, TLSConfig: tlsConfig(cfg.Authority, g.mux.Verbatim), ErrorLog: errorLog, ConnState: g.conns.observe, ConnContext: onConnection,
 		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -170,11 +170,11 @@ func New(cfg Config) (*Gateway, error) {
 			DisableGeneralOptionsHandler: true, ConnState: g.others.observe,
 		}
 	}
-	g.proxyDoor, g.isolatedDoor = server(g.proxy.life, g.proxy), server(markIsolated(g.proxy.life), g.proxy)
+	g.proxyServer, g.isolatedServer = server(g.proxy.life, g.proxy), server(markIsolated(g.proxy.life), g.proxy)
 	g.led = &led{proxy: g.proxy, arrivals: &g.arrivals, places: make(chan struct{}, maxConns), waiting: make(chan struct{}, maxWaiting), clear: newHandedOver()}
-	g.clearDoor = server(g.proxy.life, http.HandlerFunc(g.led.refuseClear))
-	g.metadataDoor = server(g.proxy.life, http.HandlerFunc(g.proxy.askMetadata))
-	g.clearDoor.ConnContext, g.metadataDoor.ConnContext = onConnection, onConnection
+	g.clearServer = server(g.proxy.life, http.HandlerFunc(g.led.refuseClear))
+	g.metadataServer = server(g.proxy.life, http.HandlerFunc(g.proxy.askMetadata))
+	g.clearServer.ConnContext, g.metadataServer.ConnContext = onConnection, onConnection
 	return g, nil
 }
 
@@ -216,14 +216,14 @@ func (g *Gateway) Start() (err error) {
 	for port, listener := range streams {
 		g.serve(fmt.Sprintf("port %d", port), func() error { return g.acceptStreams(listener, port) })
 	}
-	g.serve("gateway", func() error { return g.door.ServeTLS(opened[0], "", "") })
-	g.serve("gateway", func() error { return g.door.ServeTLS(g.handed, "", "") })
-	g.serve("proxy", func() error { return g.proxyDoor.Serve(opened[1]) })
-	g.serve("proxy for isolated programs", func() error { return g.isolatedDoor.Serve(opened[2]) })
-	g.serve("metadata service", func() error { return g.metadataDoor.Serve(opened[3]) })
+	g.serve("gateway", func() error { return g.tlsServer.ServeTLS(opened[0], "", "") })
+	g.serve("gateway", func() error { return g.tlsServer.ServeTLS(g.handed, "", "") })
+	g.serve("proxy", func() error { return g.proxyServer.Serve(opened[1]) })
+	g.serve("proxy for isolated programs", func() error { return g.isolatedServer.Serve(opened[2]) })
+	g.serve("metadata service", func() error { return g.metadataServer.Serve(opened[3]) })
 	if g.handover != nil {
 		g.arrivals.takeFrom(g.handover.Arriving)
-		g.serve("gateway", func() error { return g.clearDoor.Serve(g.led.clear) })
+		g.serve("gateway", func() error { return g.clearServer.Serve(g.led.clear) })
 		g.serve("socket for led programs", func() error { return handover.Serve(g.handover, g.led) })
 	}
 	return nil
@@ -240,7 +240,7 @@ func (g *Gateway) Track(name, address string, server *http.Server) (net.Listener
 func (g *Gateway) serve(name string, serve func() error) {
 	g.serving.Go(func() {
 		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			g.log.Error("a door failed; it takes no more connections", "door", name, "error", err)
+			g.log.Error("a listener failed; it takes no more connections", "listener", name, "error", err)
 		}
 	})
 }
@@ -257,7 +257,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
-	errs := []error{g.proxyDoor.Close(), g.isolatedDoor.Close(), g.metadataDoor.Close()}
+	errs := []error{g.proxyServer.Close(), g.isolatedServer.Close(), g.metadataServer.Close()}
 	for _, listener := range g.streams {
 		errs = append(errs, listener.Close())
 	}
@@ -267,8 +267,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 	if g.handover != nil {
 		errs = append(errs, g.handover.Close())
 	}
-	errs = append(errs, g.clearDoor.Close(), g.proxy.close(ctx))
-	if err := g.conns.shutdown(ctx, g.door); err != nil {
+	errs = append(errs, g.clearServer.Close(), g.proxy.close(ctx))
+	if err := g.conns.shutdown(ctx, g.tlsServer); err != nil {
 		errs = append(errs, fmt.Errorf("close the gateway: requests were still being answered: %w", err))
 	}
 	if started {

@@ -124,7 +124,7 @@ func started(t testing.TB, cfg Config) (*Gateway, *ca.Authority) {
 	return g, authority
 }
 
-// client trusts the lab and reaches every host at the TLS door.
+// client trusts the lab and reaches every host at the TLS listener.
 func client(t testing.TB, g *Gateway, authority *ca.Authority, http2 bool) *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -139,7 +139,7 @@ func client(t testing.TB, g *Gateway, authority *ca.Authority, http2 bool) *http
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-func TestTheDoorRoutesByHost(t *testing.T) {
+func TestTheGatewayRoutesByHost(t *testing.T) {
 	g, authority := started(t, Config{})
 	for _, test := range []struct {
 		url, want string
@@ -257,7 +257,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestTheDoorsLimits(t *testing.T) {
+func TestTheGatewaysLimits(t *testing.T) {
 	g, authority := started(t, Config{})
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority.RootPEM())

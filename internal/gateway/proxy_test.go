@@ -191,7 +191,7 @@ func dialProxy(t testing.TB, g *Gateway) net.Conn {
 	return conn
 }
 
-// An unmodified client gets through to the TLS door, in HTTP/2 if it can, and
+// An unmodified client gets through to the TLS listener, in HTTP/2 if it can, and
 // what it is told when it is refused says what to do.
 func TestThroughTheProxy(t *testing.T) {
 	g, authority := started(t, Config{})

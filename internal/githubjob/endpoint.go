@@ -39,7 +39,7 @@ type admitted struct {
 	secret [sha256.Size]byte // of the request token
 }
 
-// Access is what a job asks with.
+// Access is what a job needs to ask for a token.
 type Access struct {
 	URL   string `json:"url"`   // ACTIONS_ID_TOKEN_REQUEST_URL; an audience is appended as &audience=
 	Token string `json:"token"` // ACTIONS_ID_TOKEN_REQUEST_TOKEN
@@ -51,8 +51,8 @@ func New(j *journals.Journal) *Endpoint {
 	return &Endpoint{journal: j, jobs: map[string]admitted{}}
 }
 
-// Add admits a job, whose tokens the issuer signs, and returns what it asks with. Each job that is
-// added has its own.
+// Add admits a job, whose tokens the issuer signs, and returns the URL and the request token of this
+// job alone.
 func (e *Endpoint) Add(job config.GitHubJob, from *issuer.Issuer) Access {
 	e.mu.Lock()
 	defer e.mu.Unlock()

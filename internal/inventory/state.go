@@ -23,7 +23,7 @@ import (
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
-// NotExported begins what is in the place of a secret.
+// NotExported begins the text that stands in place of a secret.
 const NotExported = "not exported: "
 
 // Path is where the control API answers with a [State].
@@ -76,7 +76,7 @@ type Cache struct {
 	Open bool   `json:"open,omitempty"` // every identity of its tenant is a Data Owner
 }
 
-// Of is the state of a lab.
+// Of returns the state of a lab.
 func Of(l *lab.Lab) (State, error) {
 	s := State{Tenants: l.Directory().Snapshot(), Assignments: l.Roles().Assignments(nil), Open: l.Roles().Opened(), Moved: map[string]string{}}
 	for _, t := range s.Tenants {

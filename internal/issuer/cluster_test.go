@@ -11,7 +11,7 @@ import (
 	"github.com/wiemu/wiemu/internal/kubeversion"
 )
 
-const admin = "the-cluster-doors-token"
+const admin = "the-cluster-endpoints-token"
 
 // call sends a request with a body to a cluster endpoint, as its admin.
 func call(t testing.TB, handler http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
@@ -31,11 +31,11 @@ const (
 	reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
 )
 
-func TestWhoMayUseTheClusterDoor(t *testing.T) {
+func TestWhoMayUseTheClusterEndpoint(t *testing.T) {
 	c := newCluster(t, testURL, Options{})
 	for _, row := range []struct {
-		name, door, header string
-		code               int
+		name, token, header string
+		code                int
 	}{
 		{"the bearer token", admin, "Bearer " + admin, 201},
 		{"in another case", admin, "bearer " + admin, 201},
@@ -45,10 +45,10 @@ func TestWhoMayUseTheClusterDoor(t *testing.T) {
 		{"an empty token", admin, "Bearer ", 401},
 		{"another scheme", admin, "Basic " + admin, 401},
 		{"a service account's token", admin, "Bearer " + c.mint(t, TokenRequest{}).Raw, 401},
-		{"a door without a token", "", "Bearer ", 401},
+		{"an endpoint without a token", "", "Bearer ", 401},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got := call(t, c.Cluster(row.door), http.MethodPost, tokenPath, "{}", "Authorization", row.header)
+			got := call(t, c.Cluster(row.token), http.MethodPost, tokenPath, "{}", "Authorization", row.header)
 			if got.Code != row.code {
 				t.Fatalf("got %d %s", got.Code, got.Body)
 			}

@@ -30,14 +30,14 @@ func TestKubectl(t *testing.T) {
 	}
 	c := newCluster(t, testURL, Options{})
 	pod := c.PutPod(Pod{Namespace: namespace, Name: "web-1", ServiceAccount: account})
-	door := httptest.NewTLSServer(c.Cluster(admin))
-	defer door.Close()
+	server := httptest.NewTLSServer(c.Cluster(admin))
+	defer server.Close()
 
 	home := t.TempDir()
 	run := func(bearer string, args ...string) (stdout, stderr string, failed bool) {
 		t.Helper()
 		config := filepath.Join(home, "kubeconfig")
-		if err := os.WriteFile(config, []byte(kubeconfig(door, bearer)), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(kubeconfig(server, bearer)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		command := exec.CommandContext(t.Context(), binary, args...)
@@ -120,12 +120,12 @@ func TestKubectl(t *testing.T) {
 	}
 }
 
-// kubeconfig names a door, the CA it is trusted by and the bearer token.
-func kubeconfig(door *httptest.Server, bearer string) string {
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: door.Certificate().Raw})
+// kubeconfig names a server, the CA it is trusted by and the bearer token.
+func kubeconfig(server *httptest.Server, bearer string) string {
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	return `apiVersion: v1
 kind: Config
-clusters: [{name: lab, cluster: {server: "` + door.URL + `", certificate-authority-data: ` + base64.StdEncoding.EncodeToString(ca) + `}}]
+clusters: [{name: lab, cluster: {server: "` + server.URL + `", certificate-authority-data: ` + base64.StdEncoding.EncodeToString(ca) + `}}]
 users: [{name: admin, user: {token: "` + bearer + `"}}]
 contexts: [{name: lab, context: {cluster: lab, user: admin}}]
 current-context: lab

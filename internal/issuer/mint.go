@@ -219,11 +219,11 @@ func (i *Issuer) SignClaims(ctx context.Context, payload []byte) (Token, error) 
 
 // mistime is the time at which a token is minted as a fault has it.
 func (i *Issuer) mistime(now time.Time, lifetime time.Duration, workload string) (time.Time, faults.Hit) {
-	hit, is := i.opts.Faults.Hit(faultkind.AtMint, faults.Subject{
+	hit, ok := i.opts.Faults.Hit(faultkind.AtMint, faults.Subject{
 		Issuer: i.url, IssuerName: i.opts.Name, Workload: workload,
 	})
 	switch {
-	case !is:
+	case !ok:
 	case hit.Name() == faultkind.ExpiredServiceAccountToken:
 		now = now.Add(-lifetime - hit.Duration("ago"))
 	case hit.Name() == faultkind.EarlyServiceAccountToken:

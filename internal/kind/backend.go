@@ -331,7 +331,7 @@ func (r *podWorkload) Token(ctx context.Context) ([]byte, error) {
 }
 
 func (r *podWorkload) Start(ctx context.Context, program backend.Program) (backend.Process, error) {
-	if other, is := program.TokenOf.(*podWorkload); is && program.Token == nil {
+	if other, ok := program.TokenOf.(*podWorkload); ok && program.Token == nil {
 		var err error
 		if program.Token, err = other.Token(ctx); err != nil {
 			return nil, err
@@ -405,7 +405,7 @@ func (p *Backend) imageOf(ctx context.Context, program backend.Program) (name, p
 	}
 	path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" // containerd: oci/spec_opts.go, defaultUnixEnv
 	for line := range strings.Lines(text) {
-		if value, is := strings.CutPrefix(strings.TrimSpace(line), "PATH="); is {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PATH="); ok {
 			path = value
 		}
 	}

@@ -59,7 +59,7 @@ func TestStepsOfKind(t *testing.T) {
 	var _ log.Logger = l
 }
 
-func TestSteeringAClusterThatIsNotThere(t *testing.T) {
+func TestControlOfAMissingCluster(t *testing.T) {
 	h := NewHost(privateDir(t), HostOptions{})
 	for _, row := range []struct{ name, want string }{
 		{"../x", "the cluster's name: expected"},
@@ -277,8 +277,8 @@ func TestOpenSecretIsOneThatAnybodyMayRead(t *testing.T) {
 	}
 }
 
-// TestAPlantedClusterIsNotSteered: whoever made the file would get what is sent there.
-func TestAPlantedClusterIsNotSteered(t *testing.T) {
+// TestAPlantedClusterIsNotControlled: whoever made the file would get what is sent there.
+func TestAPlantedClusterIsNotControlled(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("files of another owner are made by root")
 	}

@@ -156,7 +156,7 @@ vaults:
 		t.Errorf("%v in\n%s", err, text)
 	}
 	if got.Listen != (config.Listen{Gateway: "0.0.0.0:443", Streams: "0.0.0.0", Control: "0.0.0.0:9444", Proxy: "127.0.0.1:3128"}) {
-		t.Errorf("the doors are %+v", got.Listen)
+		t.Errorf("the listeners are %+v", got.Listen)
 	}
 	if i := got.Issuers[0]; i.RotateKeysEvery != 168*time.Hour || i.PublishKeysAhead != 24*time.Hour {
 		t.Errorf("the issuer is %+v", i)

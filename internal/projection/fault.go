@@ -82,8 +82,8 @@ func modesDoNotCount() bool { return os.Geteuid() <= 0 }
 // leaveOut reports whether a fault skips a renewal that is due. The next renewal is then
 // not due before the skipped token would have been renewed.
 func (v *Volume) leaveOut(reason string, now time.Time) bool {
-	hit, is := v.opts.Faults.HitBy(faultkind.TokenNotRotated, v.subject(), nil)
-	if !is {
+	hit, ok := v.opts.Faults.HitBy(faultkind.TokenNotRotated, v.subject(), nil)
+	if !ok {
 		return false
 	}
 	_, due := refreshTimes(v.token)
@@ -94,8 +94,8 @@ func (v *Volume) leaveOut(reason string, now time.Time) bool {
 
 // gap removes the file for a while, if a fault wants that at this renewal.
 func (v *Volume) gap() error {
-	hit, is := v.opts.Faults.HitBy(faultkind.TokenFileDeletedDuringSwap, v.subject(), nil)
-	if !is || v.shown != linked {
+	hit, ok := v.opts.Faults.HitBy(faultkind.TokenFileDeletedDuringSwap, v.subject(), nil)
+	if !ok || v.shown != linked {
 		return nil
 	}
 	window := hit.Duration("window")

@@ -97,7 +97,7 @@ func explanation(e journal.Event, all []journal.Event, known bool) string {
 func (in Input) title() string {
 	path, _, _ := strings.Cut(in.Path, "?")
 	if in.Host == "" {
-		return strings.TrimSpace(in.Method + " " + strings.TrimSpace(in.Door) + " " + path)
+		return strings.TrimSpace(in.Method + " " + strings.TrimSpace(in.Endpoint) + " " + path)
 	}
 	return in.Method + " https://" + in.Host + path
 }

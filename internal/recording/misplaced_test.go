@@ -27,9 +27,9 @@ import (
 // An asked is a request, in which everything that a client chooses can be something
 // else. Words in capitals are filled in.
 type asked struct {
-	door, method, url string
-	header, form      map[string]string
-	json              string // body
+	endpoint, method, url string
+	header, form          map[string]string
+	json                  string // body
 }
 
 // endpoints are requests that every endpoint answers.
@@ -56,13 +56,13 @@ var endpoints = map[string]asked{
 	"resource manager":   {method: "GET", url: "https://management.azure.com/subscriptions/x/resourceGroups/y?api-version=2021-04-01", header: map[string]string{"Authorization": "Bearer ACCESS"}},
 	"issuer":             {method: "GET", url: "https://local.oic.wiemu.test/a/b/.well-known/openid-configuration?x=y"},
 	"nobody's host":      {method: "GET", url: "https://nobody.example.com/path?x=y"},
-	"token request":      {door: server.ClusterEndpoint, method: "POST", url: "/clusters/local/api/v1/namespaces/shop/serviceaccounts/web-sa/token", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{"audiences":["x"],"expirationSeconds":3600,"boundObjectRef":{"kind":"Pod","name":"p","uid":"u"}}}`},
-	"token review":       {door: server.ClusterEndpoint, method: "POST", url: "/clusters/local/apis/authentication.k8s.io/v1/tokenreviews", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"ASSERTION","audiences":["x"]}}`},
-	"event":              {door: server.ControlEndpoint, method: "POST", url: "/v1/events", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"run","outcome":"ok","summary":"started x","workload":"shop/web","clientId":"c","message":"m","remedy":"r","nearest":{"credential":"c","differences":[{"field":"f","expected":"e","presented":"p"}]},"detail":{"a":"b"},"checks":[{"name":"n","expected":"e","presented":"p","outcome":"passed"}],"audience":["a"]}`},
-	"fault":              {door: server.ControlEndpoint, method: "POST", url: "/v1/faults", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"throttled","for":{"client":"x"}}`},
-	"rotate":             {door: server.ControlEndpoint, method: "POST", url: "/v1/keys/nothing/rotate", header: map[string]string{"Authorization": "Bearer CONTROL"}},
-	"imds":               {door: server.MachineEndpoint + "shop/vm", method: "GET", url: "/metadata/identity/oauth2/token?resource=https://vault.azure.net&api-version=2018-02-01&client_id=x&bypass_cache=y", header: map[string]string{"Metadata": "true"}},
-	"app service":        {door: server.MachineEndpoint + "shop/app", method: "GET", url: "/msi/token?resource=https://vault.azure.net&api-version=2019-08-01&mi_res_id=x", header: map[string]string{"X-IDENTITY-HEADER": "MACHINE"}},
+	"token request":      {endpoint: server.ClusterEndpoint, method: "POST", url: "/clusters/local/api/v1/namespaces/shop/serviceaccounts/web-sa/token", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{"audiences":["x"],"expirationSeconds":3600,"boundObjectRef":{"kind":"Pod","name":"p","uid":"u"}}}`},
+	"token review":       {endpoint: server.ClusterEndpoint, method: "POST", url: "/clusters/local/apis/authentication.k8s.io/v1/tokenreviews", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"ASSERTION","audiences":["x"]}}`},
+	"event":              {endpoint: server.ControlEndpoint, method: "POST", url: "/v1/events", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"run","outcome":"ok","summary":"started x","workload":"shop/web","clientId":"c","message":"m","remedy":"r","nearest":{"credential":"c","differences":[{"field":"f","expected":"e","presented":"p"}]},"detail":{"a":"b"},"checks":[{"name":"n","expected":"e","presented":"p","outcome":"passed"}],"audience":["a"]}`},
+	"fault":              {endpoint: server.ControlEndpoint, method: "POST", url: "/v1/faults", header: map[string]string{"Authorization": "Bearer CONTROL"}, json: `{"kind":"throttled","for":{"client":"x"}}`},
+	"rotate":             {endpoint: server.ControlEndpoint, method: "POST", url: "/v1/keys/nothing/rotate", header: map[string]string{"Authorization": "Bearer CONTROL"}},
+	"imds":               {endpoint: server.MachineEndpoint + "shop/vm", method: "GET", url: "/metadata/identity/oauth2/token?resource=https://vault.azure.net&api-version=2018-02-01&client_id=x&bypass_cache=y", header: map[string]string{"Metadata": "true"}},
+	"app service":        {endpoint: server.MachineEndpoint + "shop/app", method: "GET", url: "/msi/token?resource=https://vault.azure.net&api-version=2019-08-01&mi_res_id=x", header: map[string]string{"X-IDENTITY-HEADER": "MACHINE"}},
 }
 
 // fields are the things in a request that can be replaced, each by what replaces it.
@@ -206,7 +206,7 @@ func TestTokensAndSecretsInTheWrongPlace(t *testing.T) {
 					continue
 				}
 				sent++
-				s.send(changed.door, r)
+				s.send(changed.endpoint, r)
 			}
 		}
 	}
@@ -280,10 +280,10 @@ func recordInto(t *testing.T, file string, c config.Config) *recorded {
 	return recordWith(t, session.Options{Emulator: server.Options{Config: c, Options: lab.Options{JournalFile: file, KeepEvents: 100_000}}}, recording.Options{})
 }
 
-// send sends a request to a door, "" being the gateway.
-func (s *recorded) send(door string, r *http.Request) {
+// send sends a request to a endpoint, "" being the gateway.
+func (s *recorded) send(endpoint string, r *http.Request) {
 	s.Helper()
-	if door == "" {
+	if endpoint == "" {
 		if resp, err := s.lab.Emulator().Transport().RoundTrip(r.WithContext(s.Context())); err == nil { // what is cut is recorded, too
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
@@ -291,7 +291,7 @@ func (s *recorded) send(door string, r *http.Request) {
 		return
 	}
 	r.Host = "127.0.0.1"
-	if !s.lab.Emulator().Answer(door, httptest.NewRecorder(), r.WithContext(s.Context())) {
-		s.Fatalf("there is no door %s", door)
+	if !s.lab.Emulator().Answer(endpoint, httptest.NewRecorder(), r.WithContext(s.Context())) {
+		s.Fatalf("there is no endpoint %s", endpoint)
 	}
 }

@@ -73,7 +73,7 @@ func (r *Recorder) outcome(in *Input, seen *seen, event journal.Event, found boo
 		}
 	}
 	a.body(seen.body.Bytes())
-	if in.Door == server.ControlEndpoint {
+	if in.Endpoint == server.ControlEndpoint {
 		out.Header = nil
 		if out.Status < 400 { // addresses and files of this lab
 			out.Body = nil
@@ -275,7 +275,7 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 	if took := now.Sub(r.start) - time.Duration(in.At); took >= time.Second {
 		in.Took = Since(took.Round(time.Millisecond))
 	}
-	in.done = in.Door != server.ControlEndpoint || in.Outcome.Status != http.StatusUnauthorized // a stranger has changed nothing
+	in.done = in.Endpoint != server.ControlEndpoint || in.Outcome.Status != http.StatusUnauthorized // a stranger has changed nothing
 	if r.open--; r.open == 0 {
 		r.unclaimed = nil
 	}
@@ -291,7 +291,7 @@ func (r *Recorder) claim(in *Input, q *http.Request, traceID string) (journal.Ev
 		func(e journal.Event) bool {
 			return e.TraceID == "" && e.Method == sent.Method && strings.TrimRight(e.Path, "/") == sent.Path && strings.EqualFold(e.Host, sent.Host) && (e.UTI == "" || e.UTI == uti)
 		},
-		func(e journal.Event) bool { return in.Door != server.GatewayEndpoint },
+		func(e journal.Event) bool { return in.Endpoint != server.GatewayEndpoint },
 	} {
 		if i := slices.IndexFunc(r.unclaimed, fits); i >= 0 {
 			e := r.unclaimed[i]

@@ -157,8 +157,8 @@ type Input struct {
 	ID int `yaml:"id" json:"id" jsonschema:"minimum=1"`
 	// At is when it came.
 	At Since `yaml:"at" json:"at" jsonschema:"type=string,example=48m0s"`
-	// Door is the listener that received it: gateway, cluster, control, bindings, or machine with a workload.
-	Door string `yaml:"door" json:"door"`
+	// Endpoint is what received it: gateway, cluster, control, bindings, or machine with a workload.
+	Endpoint string `yaml:"door" json:"door"`
 	// Workload is the workload of the token that it carries: namespace/service account.
 	Workload string `yaml:"workload,omitempty" json:"workload,omitempty"`
 	// Method is the HTTP method.
@@ -333,7 +333,7 @@ func (r *Recording) check(top *yaml.Node) yamlfile.Problems {
 		if in.At < at {
 			add(field+".at", fmt.Sprintf("%v or later, as the one before", at), in.At.String())
 		}
-		if in.Method == "" || in.Path == "" || in.Door == "" {
+		if in.Method == "" || in.Path == "" || in.Endpoint == "" {
 			add(field, "door, method and path", "less")
 		}
 		for _, named := range tokenNames(in.Path, in.Body, in.Header) {

@@ -263,7 +263,7 @@ func TestWhatIsLookedAtIsNotRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, in := range recorded.Inputs {
-		if in.Door == server.ControlEndpoint && in.Path != "/v1/workloads" {
+		if in.Endpoint == server.ControlEndpoint && in.Path != "/v1/workloads" {
 			t.Errorf("%s %s is recorded", in.Method, in.Path)
 		}
 	}
@@ -586,15 +586,15 @@ func (s *recorded) rawSecret() {
 	}
 }
 
-// at asks a door in memory.
-func (s *recorded) at(door, method, path, authorization, body string) string {
+// at asks a endpoint in memory.
+func (s *recorded) at(endpoint, method, path, authorization, body string) string {
 	s.Helper()
 	r := httptest.NewRequestWithContext(s.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Authorization", authorization)
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	if !s.lab.Emulator().Answer(door, w, r) {
-		s.Fatalf("no door %s", door)
+	if !s.lab.Emulator().Answer(endpoint, w, r) {
+		s.Fatalf("no endpoint %s", endpoint)
 	}
 	return w.Body.String()
 }

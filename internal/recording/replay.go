@@ -167,13 +167,13 @@ func (p *player) play(ctx context.Context, in *Input) error {
 			panic(v)
 		}
 	}()
-	if !p.lab.Emulator().Answer(in.Door, w, request) {
+	if !p.lab.Emulator().Answer(in.Endpoint, w, request) {
 		p.recorder.missed(in)
 	}
 	return p.lab.Clock().Advance(ctx, 0) // what is still written down when the answer is there
 }
 
-// request is an input as the server of its door would have it.
+// request is an input as the server of its endpoint would have it.
 func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) {
 	target := p.fill(in.Path, escape)
 	u, err := url.ParseRequestURI(target)
@@ -202,10 +202,10 @@ func (p *player) request(ctx context.Context, in *Input) (*http.Request, error) 
 		body = standInBody(in)
 	}
 	method, host := p.fill(in.Method, asItIs), p.fill(in.Host, asItIs)
-	if host == "" && strings.HasPrefix(in.Door, server.MachineEndpoint) {
+	if host == "" && strings.HasPrefix(in.Endpoint, server.MachineEndpoint) {
 		host = "localhost" // the address that it was asked at is that lab's own
 	}
-	if in.Door == server.ControlEndpoint {
+	if in.Endpoint == server.ControlEndpoint {
 		header.Set("Authorization", "Bearer "+p.lab.Emulator().Token())
 	}
 	r := &http.Request{
@@ -355,12 +355,12 @@ func (r *Recorder) expect(id int) {
 	r.last = id - 1
 }
 
-// missed writes down an input whose door is not there.
+// missed writes down an input whose endpoint is not there.
 func (r *Recorder) missed(in *Input) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	missed := *in
-	missed.Outcome, missed.done = Outcome{Error: "this lab has no door " + in.Door}, true
+	missed.Outcome, missed.done = Outcome{Error: "this lab has no endpoint " + in.Endpoint}, true
 	r.inputs = append(r.inputs, &missed)
 }
 

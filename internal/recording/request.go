@@ -20,13 +20,13 @@ import (
 )
 
 // observe wraps the handler of a listener and records the requests that it gets.
-func (r *Recorder) observe(door string, next http.Handler) http.Handler {
+func (r *Recorder) observe(endpoint string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if door == server.ControlEndpoint && !changesLab(q) {
+		if endpoint == server.ControlEndpoint && !changesLab(q) {
 			next.ServeHTTP(w, q)
 			return
 		}
-		in := r.record(door, q)
+		in := r.record(endpoint, q)
 		if in == nil {
 			next.ServeHTTP(w, q)
 			return
@@ -57,14 +57,14 @@ func changesLab(q *http.Request) bool {
 var questions = []string{"/v1/examine", "/v1/tokens/inspect", "/v1/console/link", "/v1/resources/secret"}
 
 // record adds a request to the inputs; nil if it is not recorded.
-func (r *Recorder) record(door string, q *http.Request) *Input {
+func (r *Recorder) record(endpoint string, q *http.Request) *Input {
 	r.mu.Lock()
-	streams := r.begun && door == server.GatewayEndpoint && r.streams(q.Host)
+	streams := r.begun && endpoint == server.GatewayEndpoint && r.streams(q.Host)
 	r.mu.Unlock()
 	var body []byte
 	var err error
 	if !streams {
-		body, err = io.ReadAll(q.Body) // the gateway has read it all; the other doors' servers limit it
+		body, err = io.ReadAll(q.Body) // the gateway has read it all; the other endpoints' servers limit it
 		q.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	now := r.now()
@@ -82,12 +82,12 @@ func (r *Recorder) record(door string, q *http.Request) *Input {
 	if len(r.inputs) > 0 {
 		at = max(at, time.Duration(r.inputs[len(r.inputs)-1].At))
 	}
-	in := &Input{ID: r.last, At: Since(at), Door: door, Method: q.Method, Host: q.Host}
+	in := &Input{ID: r.last, At: Since(at), Endpoint: endpoint, Method: q.Method, Host: q.Host}
 	switch {
-	case door == server.BindingsEndpoint && q.TLS != nil:
+	case endpoint == server.BindingsEndpoint && q.TLS != nil:
 		in.Host = q.TLS.ServerName
-	case strings.HasPrefix(door, server.MachineEndpoint) && isName(q.Host): // which is refused
-	case door != server.GatewayEndpoint:
+	case strings.HasPrefix(endpoint, server.MachineEndpoint) && isName(q.Host): // which is refused
+	case endpoint != server.GatewayEndpoint:
 		in.Host = ""
 	}
 	target := q.RequestURI
@@ -138,7 +138,7 @@ func (r *Recorder) read(in *Input, q *http.Request, target string, body []byte) 
 		if !slices.Contains(recordedHeaders, name) && (in.content == nil || !isStorageHeader(name)) {
 			continue
 		}
-		if name == "Authorization" && in.Door == server.ControlEndpoint {
+		if name == "Authorization" && in.Endpoint == server.ControlEndpoint {
 			continue // a replay has the token of its own lab
 		}
 		for _, value := range q.Header[name] {

@@ -196,7 +196,7 @@ func (r *run) launch(ctx context.Context, p *ProgramStep) (*child, error) {
 	if p.Shell != "" {
 		program.Command = []string{"sh", "-c", p.Shell}
 	}
-	if copied, is := r.copies[p.Token]; is {
+	if copied, ok := r.copies[p.Token]; ok {
 		program.Token = copied
 	} else if p.Token != "" {
 		program.TokenOf = r.workloads[p.Token]

@@ -56,13 +56,13 @@ func TestRecordedIMDS(t *testing.T) {
 	e := start(t, server.Options{Options: lab.Options{Clock: clock.Stopped(at)}, Config: config.Config{
 		Identities: []config.Identity{{Principal: config.Principal{Name: "web", ClientID: target.Query().Get("client_id")}}},
 	}})
-	door, err := e.AddMachine(lab.Machine{Kind: managedidentity.IMDS, Name: "dev/web-sa", ClientID: target.Query().Get("client_id")})
+	machine, err := e.AddMachine(lab.Machine{Kind: managedidentity.IMDS, Name: "dev/web-sa", ClientID: target.Query().Get("client_id")})
 	must(t, err)
 	headers := []string{}
 	for name, values := range i.Request.Headers {
 		headers = append(headers, name, values[0])
 	}
-	resp, body := ask(t, http.DefaultClient, "http://"+door.Address+target.RequestURI(), headers...)
+	resp, body := ask(t, http.DefaultClient, "http://"+machine.Address+target.RequestURI(), headers...)
 	if resp.StatusCode != i.Response.Code {
 		t.Fatalf("status %d, recorded %d: %s", resp.StatusCode, i.Response.Code, body)
 	}

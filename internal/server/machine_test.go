@@ -51,9 +51,9 @@ func machineLab(t *testing.T, more config.ManagedIdentity) (*server.Server, *clo
 
 func addMachine(t *testing.T, e *server.Server, kind managedidentity.Kind) server.MachineAddress {
 	t.Helper()
-	door, err := e.AddMachine(lab.Machine{Kind: kind, Name: "dev/web-sa", ClientID: ownID})
+	machine, err := e.AddMachine(lab.Machine{Kind: kind, Name: "dev/web-sa", ClientID: ownID})
 	must(t, err)
-	return door
+	return machine
 }
 
 // ask sends a GET with headers given as pairs.
@@ -106,8 +106,8 @@ func TestIMDSRefusals(t *testing.T) {
 				more.Assigned = []string{"batch"}
 			}
 			e, _ := machineLab(t, more)
-			door := addMachine(t, e, managedidentity.IMDS)
-			resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?"+c.query, c.headers...)
+			machine := addMachine(t, e, managedidentity.IMDS)
+			resp, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/identity/oauth2/token?"+c.query, c.headers...)
 			if resp.StatusCode != c.status || !strings.Contains(body, c.body) {
 				t.Errorf("%d %s", resp.StatusCode, body)
 			}
@@ -126,9 +126,9 @@ func TestIMDSRefusals(t *testing.T) {
 
 func TestIMDSTokenIsTheSameUntilNearItsEnd(t *testing.T) {
 	e, clk := machineLab(t, config.ManagedIdentity{})
-	door := addMachine(t, e, managedidentity.IMDS)
+	machine := addMachine(t, e, managedidentity.IMDS)
 	get := func() map[string]any {
-		_, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
+		_, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
 		return decode(t, body)
 	}
 	one := get()
@@ -157,9 +157,9 @@ func TestIMDSTokenIsTheSameUntilNearItsEnd(t *testing.T) {
 
 func TestIMDSIsUnavailableAsConfigured(t *testing.T) {
 	e, _ := machineLab(t, config.ManagedIdentity{Unavailable: []int{404, 410, 429}})
-	door := addMachine(t, e, managedidentity.IMDS)
+	machine := addMachine(t, e, managedidentity.IMDS)
 	for _, want := range []int{404, 410, 429, 200} {
-		resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
+		resp, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
 		if resp.StatusCode != want {
 			t.Errorf("%d %s, expected %d", resp.StatusCode, body, want)
 		}
@@ -168,15 +168,15 @@ func TestIMDSIsUnavailableAsConfigured(t *testing.T) {
 
 func TestInstanceMetadata(t *testing.T) {
 	e, _ := machineLab(t, config.ManagedIdentity{})
-	door := addMachine(t, e, managedidentity.IMDS)
-	if resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/instance", "Metadata", "true"); resp.StatusCode != 400 || !strings.Contains(body, "api-version was not specified") {
+	machine := addMachine(t, e, managedidentity.IMDS)
+	if resp, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/instance", "Metadata", "true"); resp.StatusCode != 400 || !strings.Contains(body, "api-version was not specified") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
-	_, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/instance?api-version=2021-02-01", "Metadata", "true")
+	_, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/instance?api-version=2021-02-01", "Metadata", "true")
 	if compute, _ := decode(t, body)["compute"].(map[string]any); compute["azEnvironment"] != "AzurePublicCloud" || compute["name"] != "dev-web-sa" {
 		t.Errorf("%s", body)
 	}
-	if _, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/instance/compute/location?api-version=2021-02-01&format=text", "Metadata", "true"); body != "northeurope" {
+	if _, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/instance/compute/location?api-version=2021-02-01&format=text", "Metadata", "true"); body != "northeurope" {
 		t.Errorf("%s", body)
 	}
 }
@@ -207,9 +207,9 @@ func TestIMDSThroughTheProxy(t *testing.T) {
 
 func TestAppService(t *testing.T) {
 	e, clk := machineLab(t, config.ManagedIdentity{})
-	door := addMachine(t, e, managedidentity.AppService)
-	endpoint := "http://" + door.Address + managedidentity.AppServicePath + "?api-version=2019-08-01&resource=" + vault
-	_, body := ask(t, http.DefaultClient, endpoint, "X-IDENTITY-HEADER", door.Header)
+	machine := addMachine(t, e, managedidentity.AppService)
+	endpoint := "http://" + machine.Address + managedidentity.AppServicePath + "?api-version=2019-08-01&resource=" + vault
+	_, body := ask(t, http.DefaultClient, endpoint, "X-IDENTITY-HEADER", machine.Header)
 	reply := decode(t, body)
 	if reply["expires_on"] != unixText(clk.Now().Add(24*time.Hour)) || reply["client_id"] != ownID || reply["token_type"] != "Bearer" || reply["resource"] != vault {
 		t.Errorf("%s", body)
@@ -217,7 +217,7 @@ func TestAppService(t *testing.T) {
 	if resp, body := ask(t, http.DefaultClient, endpoint, "X-IDENTITY-HEADER", "guessed"); resp.StatusCode != 401 {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
-	if resp, body := ask(t, http.DefaultClient, endpoint+"&client_id="+secondID, "X-IDENTITY-HEADER", door.Header); resp.StatusCode != 400 ||
+	if resp, body := ask(t, http.DefaultClient, endpoint+"&client_id="+secondID, "X-IDENTITY-HEADER", machine.Header); resp.StatusCode != 400 ||
 		body != `{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."}` {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
@@ -232,9 +232,9 @@ func TestSidecarExchangesThePodsToken(t *testing.T) {
 		must(t, os.WriteFile(file, []byte(serviceAccountToken(t, e, "dev", serviceAccount, cloud.Public().TokenExchange)), 0o600))
 	}
 	writeToken("web-sa")
-	door, err := e.AddMachine(lab.Machine{Kind: managedidentity.Sidecar, Name: "dev/web-sa", ClientID: client, TokenFile: file})
+	machine, err := e.AddMachine(lab.Machine{Kind: managedidentity.Sidecar, Name: "dev/web-sa", ClientID: client, TokenFile: file})
 	must(t, err)
-	token := "http://" + door.Address + "/METADATA/identity/oauth2/token/"
+	token := "http://" + machine.Address + "/METADATA/identity/oauth2/token/"
 	resp, body := ask(t, http.DefaultClient, token+"?resource="+vault)
 	reply := decode(t, body)
 	if resp.StatusCode != 200 || reply["expires_in"] != 86389.0 || reply["refresh_token"] != "" || reply["not_before"] != 0.0 || reply["resource"] != vault {
@@ -285,12 +285,12 @@ func serviceAccountToken(t *testing.T, e *server.Server, namespace, serviceAccou
 
 func TestFaultsHitIMDSToo(t *testing.T) {
 	e, _ := machineLab(t, config.ManagedIdentity{})
-	door := addMachine(t, e, managedidentity.IMDS)
+	machine := addMachine(t, e, managedidentity.IMDS)
 	if _, err := e.Faults().Inject(fault.Fault{Name: faultkind.Throttled, For: fault.Selector{Resource: "imds"}, Parameters: map[string]string{"retry-after": "5s"}, When: fault.Limits{Count: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int{http.StatusTooManyRequests, http.StatusOK} {
-		resp, body := ask(t, http.DefaultClient, "http://"+door.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
+		resp, body := ask(t, http.DefaultClient, "http://"+machine.Address+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "Metadata", "true")
 		if resp.StatusCode != want || want == http.StatusTooManyRequests && (resp.Header.Get("Retry-After") != "5" || !strings.Contains(body, "Temporarily throttled")) {
 			t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
 		}

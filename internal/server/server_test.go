@@ -401,7 +401,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTheControlDoorSteersAndAsksForItsToken(t *testing.T) {
+func TestTheControlEndpointAsksForItsToken(t *testing.T) {
 	e := trusted(t, server.Options{Options: lab.Options{Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}})
 	c := &control.Client{URL: e.ControlURL(), Token: e.Token()}
 	if _, err := (&control.Client{URL: e.ControlURL(), Token: "guess"}).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "bearer token") {

@@ -27,24 +27,24 @@ import (
 	"github.com/wiemu/wiemu/internal/server"
 )
 
-// BenchmarkBlobs is one operation of azblob at a time: through the proxy, TLS and the door
+// BenchmarkBlobs is one operation of azblob at a time: through the proxy, TLS and the gateway
 // to the store in memory and to Azurite, and to Azurite itself, which WIEMU_AZURITE names,
 // by plain HTTP and with its key. The figure to look at is the median.
 func BenchmarkBlobs(b *testing.B) {
-	b.Run("memory", func(b *testing.B) { blobs(b, throughTheDoor(b, map[string]any{"backend": "memory"})) })
+	b.Run("memory", func(b *testing.B) { blobs(b, throughTheGateway(b, map[string]any{"backend": "memory"})) })
 	command := strings.Fields(os.Getenv("WIEMU_AZURITE"))
 	if len(command) == 0 {
 		b.Log("WIEMU_AZURITE names no Azurite: make azurite installs one")
 		return
 	}
 	b.Run("azurite", func(b *testing.B) {
-		blobs(b, throughTheDoor(b, map[string]any{"backend": "azurite", "command": command}))
+		blobs(b, throughTheGateway(b, map[string]any{"backend": "azurite", "command": command}))
 	})
 	b.Run("azurite_itself", func(b *testing.B) { blobs(b, azuriteItself(b, command)) })
 }
 
-// throughTheDoor is a client of account orders of a new lab.
-func throughTheDoor(b *testing.B, storage map[string]any) *azblob.Client {
+// throughTheGateway is a client of account orders of a new lab.
+func throughTheGateway(b *testing.B, storage map[string]any) *azblob.Client {
 	b.Helper()
 	began := time.Now() // wall time, which is measured
 	e, err := server.Start(b.Context(), server.Options{Config: config.Config{Resources: map[string]any{"storageAccounts": []any{map[string]any{"name": "orders"}}, "storage": storage}}})

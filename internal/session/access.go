@@ -157,14 +157,14 @@ func checkAccess(id workload.TokenOptions, clientID string) error {
 func (l *Session) access(w *Workload, id workload.TokenOptions) error {
 	if id.ManagedIdentity != "" {
 		kind := managedidentity.Kind(id.ManagedIdentity)
-		door, err := l.emulator.AddMachine(lab.Machine{
+		machine, err := l.emulator.AddMachine(lab.Machine{
 			Kind: kind, Name: w.Namespace + "/" + w.ServiceAccount, Tenant: w.Env.TenantID,
 			ClientID: w.ClientID, TokenFile: w.Env.TokenFile,
 		})
 		if err != nil {
 			return err
 		}
-		w.Env.Machine = &MachineAccess{Kind: kind, Address: door.Address, Header: door.Header}
+		w.Env.Machine = &MachineAccess{Kind: kind, Address: machine.Address, Header: machine.Header}
 	}
 	if id.IdentityBinding == "" {
 		return nil

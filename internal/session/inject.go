@@ -17,8 +17,8 @@ func (w *Workload) Injected() PodEnv {
 	if env.Credential != nil || env.GitHubJob != nil {
 		return env // its variables do not come from the webhook
 	}
-	hit, is := w.emulator.Faults().Hit(faultkind.AtPodStart, faults.Subject{Workload: name, Client: w.ClientID})
-	if !is {
+	hit, ok := w.emulator.Faults().Hit(faultkind.AtPodStart, faults.Subject{Workload: name, Client: w.ClientID})
+	if !ok {
 		return env
 	}
 	env.NotInjected = true

@@ -100,7 +100,7 @@ func Start(ctx context.Context, opts Options) (_ *Session, err error) {
 	defer close(l.opened)
 	given := opts.Emulator.Control
 	opts.Emulator.Control = func(s *controlapi.Server) {
-		if l.steer(s); given != nil {
+		if l.addRoutes(s); given != nil {
 			given(s)
 		}
 	}
@@ -124,9 +124,9 @@ func Start(ctx context.Context, opts Options) (_ *Session, err error) {
 	return l, nil
 }
 
-// steer adds the requests about workloads to the control API. Requests that arrive before
+// addRoutes adds the requests about workloads to the control API. Requests that arrive before
 // startup has finished block until it has.
-func (l *Session) steer(s *controlapi.Server) {
+func (l *Session) addRoutes(s *controlapi.Server) {
 	handle := func(method, path string, a controlapi.Action) {
 		s.Handle(method, path, func(r *http.Request) (any, error) {
 			if <-l.opened; l.emulator == nil {
@@ -349,7 +349,7 @@ func (l *Session) list(*http.Request) (any, error) {
 	return l.declared, nil
 }
 
-// List returns what was declared in the running lab that the client steers.
+// List returns what was declared in the running lab that the client controls.
 func List(ctx context.Context, c *control.Client) ([]workload.Spec, error) {
 	var declared []workload.Spec
 	return declared, c.Do(ctx, http.MethodGet, "/v1/workloads", nil, &declared)

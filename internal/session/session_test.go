@@ -161,7 +161,7 @@ func TestOnlyDeclaredWorkloadsOfAnIdentityAreTrusted(t *testing.T) {
 	}
 }
 
-func TestAnotherProcessAttachesThroughTheControlDoor(t *testing.T) {
+func TestAnotherProcessAttachesThroughTheControlAPI(t *testing.T) {
 	started := newLab(t, session.Options{})
 	client := &control.Client{URL: started.Emulator().ControlURL(), Token: started.Emulator().Token()}
 	d := workload.Spec{Workload: web}

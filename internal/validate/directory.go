@@ -105,8 +105,8 @@ func ReadDirectory(names []string) (*Directory, error) {
 }
 
 // ReadExports reads the JSON that az printed about a real tenant, as [ReadDirectory] does, and rows
-// of Resource Graph. see is shown each object at first, with its file and its place there; what it
-// takes, such as a role assignment, is not looked at further.
+// of Resource Graph. see is called with each object first, with its file and its place there; an object
+// that it takes, such as a role assignment, is not read further.
 func ReadExports(names []string, see func(file, field string, object json.RawMessage) (taken bool, err error)) (*Directory, error) {
 	files, err := exportedFiles(names)
 	if err != nil {

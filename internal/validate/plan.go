@@ -96,8 +96,8 @@ func (p *Plan) read(name string, data []byte, parameters string) error {
 	return yamlfile.Problems{{File: name, Expected: "resource_changes of terraform show -json, changes of what-if, or $schema of a template", Found: fmt.Sprintf("the members %s", strings.Join(o.Names()[:min(5, o.Len())], ", ")), Fix: "a plan of Terraform is binary until terraform show -json prints it"}}
 }
 
-// Apply makes of a directory what it would be once the plan is carried out. A directory without
-// holders is one of which nothing is known but the plan.
+// Apply changes a directory as carrying out the plan would. If the directory has no holders, it then
+// has those of the plan alone.
 func (d *Directory) Apply(p *Plan) {
 	alone := len(d.Holders) == 0
 	d.plan = p

@@ -142,8 +142,8 @@ func (t terraformPlan) byID(id string) string {
 			values := change.Object("change").Object(when)
 			switch change.Text("type") {
 			case "azurerm_user_assigned_identity", "azuread_application", "azuread_application_registration":
-				for _, is := range []string{values.Text("id"), values.Text("object_id")} {
-					if is != "" && (strings.EqualFold(is, id) || strings.EqualFold("/applications/"+is, id)) {
+				for _, own := range []string{values.Text("id"), values.Text("object_id")} {
+					if own != "" && (strings.EqualFold(own, id) || strings.EqualFold("/applications/"+own, id)) {
 						return strings.ToLower(change.Text("address"))
 					}
 				}

@@ -118,8 +118,8 @@ func (a *admission) readAccount(ctx context.Context) error {
 
 // fail drops the identity if a fault says so, as if the webhook had not been called.
 func (a *admission) fail(s *Settings) {
-	hit, is := a.config.Emulator.Faults().Hit(faultkind.AtPodStart, faults.Subject{Workload: a.event.Workload, Client: a.account.Annotations[azwi.ClientIDAnnotation]})
-	if !is {
+	hit, ok := a.config.Emulator.Faults().Hit(faultkind.AtPodStart, faults.Subject{Workload: a.event.Workload, Client: a.account.Annotations[azwi.ClientIDAnnotation]})
+	if !ok {
 		return
 	}
 	s.Identity = nil

@@ -247,8 +247,8 @@ const (
 // sidecar injects the proxy, if the pod asks for it: any value will do.
 // Source: azure-workload-identity, pkg/webhook/webhook.go, Handle.
 func (m *mutation) sidecar(s Sidecar) error {
-	asked, is := m.annotations[azwi.SidecarAnnotation]
-	if !is {
+	asked, ok := m.annotations[azwi.SidecarAnnotation]
+	if !ok {
 		return nil
 	}
 	if m.hostNetwork {

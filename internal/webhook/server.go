@@ -114,7 +114,7 @@ const path = "/mutate"
 // place determines the names under which the webhook and the gateway are reached.
 func (s *Server) place() error {
 	var names ca.Options
-	if namespace, name, is := strings.Cut(s.config.Advertise, "/"); is && namespace != "" && name != "" {
+	if namespace, name, ok := strings.Cut(s.config.Advertise, "/"); ok && namespace != "" && name != "" {
 		s.service = &service{namespace, name}
 		names.Names = []string{name + "." + namespace + ".svc"}
 	} else {

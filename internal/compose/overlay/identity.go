@@ -68,10 +68,10 @@ func (g *generator) identify(context.Context) error {
 }
 
 func identityOf(s types.ServiceConfig, given map[string]string) (at, text string) {
-	if text, is := given[s.Name]; is {
+	if text, ok := given[s.Name]; ok {
 		return "--identity " + s.Name + "=" + text, text
 	}
-	if text, is := s.Labels[IdentityLabel]; is {
+	if text, ok := s.Labels[IdentityLabel]; ok {
 		return "services." + s.Name + ".labels." + IdentityLabel, strings.TrimSpace(text)
 	}
 	return "services." + s.Name + ".environment.AZURE_CLIENT_ID", value(s, "AZURE_CLIENT_ID")

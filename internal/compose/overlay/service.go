@@ -98,7 +98,7 @@ func (g *generator) environment(s Service, theirs types.ServiceConfig, image doc
 
 func lookup(env []string, name string) string {
 	for _, v := range env {
-		if text, is := strings.CutPrefix(v, name+"="); is {
+		if text, ok := strings.CutPrefix(v, name+"="); ok {
 			return text
 		}
 	}
@@ -108,7 +108,7 @@ func lookup(env []string, name string) string {
 // tokenVolume returns the volume of an identity's token file; services with it share one.
 func (g *generator) tokenVolume(s Service) string {
 	at := containers.TokenPaths(g.used)[slices.IndexFunc(g.used, s.Workload.SamePod)]
-	if name, is := g.tokens[at]; is {
+	if name, ok := g.tokens[at]; ok {
 		return name
 	}
 	name := g.memory("token-" + strings.ReplaceAll(path.Base(at), ".", "-"))

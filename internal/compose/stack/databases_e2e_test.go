@@ -42,7 +42,7 @@ func TestDatabases(t *testing.T) {
 			t.Errorf("expected %s in\n%s", want, logs.String())
 		}
 	}
-	events, err := steer(t, e, project).Events(t.Context(), "")
+	events, err := controlOf(t, e, project).Events(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

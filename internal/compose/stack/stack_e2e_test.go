@@ -152,7 +152,7 @@ func read(t *testing.T, e *stack.Engine, project *types.Project, service, file s
 	return string(data)
 }
 
-func steer(t *testing.T, e *stack.Engine, project *types.Project) *control.Client {
+func controlOf(t *testing.T, e *stack.Engine, project *types.Project) *control.Client {
 	t.Helper()
 	c, err := stack.Control(t.Context(), e.Client(), project.Name)
 	if err != nil {
@@ -186,7 +186,7 @@ func TestAnExistingProject(t *testing.T) {
 			t.Errorf("expected %s in\n%s", want, logs.String())
 		}
 	}
-	events, err := steer(t, e, project).Events(t.Context(), "")
+	events, err := controlOf(t, e, project).Events(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestADayInLockstep(t *testing.T) {
 	e := open(t)
 	project := prepare(t, e, "../testdata/lockstep/docker-compose.yml", nil)
 	up(t, e, project)
-	lab := steer(t, e, project)
+	lab := controlOf(t, e, project)
 	const file = "/lab/tokens/shop_worker-sa/azure-identity-token"
 	before := read(t, e, project, "wiemu", file)
 	began := time.Now()
@@ -268,7 +268,7 @@ func TestLockstepOfAProgramThatBecomesAnotherUser(t *testing.T) {
 	t.Setenv("OTHER_USER_IMAGE", otherUserImage(t, e))
 	project := prepare(t, e, "../testdata/otheruser/docker-compose.yml", nil)
 	up(t, e, project)
-	if _, err := steer(t, e, project).Advance(t.Context(), "25h"); err != nil {
+	if _, err := controlOf(t, e, project).Advance(t.Context(), "25h"); err != nil {
 		t.Fatal(err)
 	}
 	var logs said

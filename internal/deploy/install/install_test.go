@@ -83,7 +83,7 @@ func TestWhatDiffersFromClusterToCluster(t *testing.T) {
 		t.Errorf("issuers %+v", c.Issuers)
 	}
 	if c.Listen.Gateway != "0.0.0.0:8443" || c.Listen.Control != "127.0.0.1:9444" {
-		t.Errorf("doors %+v: they are the base's, whatever the caller's file says", c.Listen)
+		t.Errorf("listeners %+v: they are the base's, whatever the caller's file says", c.Listen)
 	}
 	if len(c.Vaults) != 1 || c.Vaults[0].Secrets["password"] != "x" {
 		t.Errorf("vaults %+v", c.Vaults)

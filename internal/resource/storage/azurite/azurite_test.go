@@ -54,7 +54,7 @@ func begin(t *testing.T) *lab {
 	return l
 }
 
-// recorder is what the door passes to a backend: its answer has some headers already.
+// recorder is what the account passes to a backend: its answer has some headers already.
 type recorder struct {
 	*httptest.ResponseRecorder
 	meaning string
@@ -84,7 +84,7 @@ func (l *lab) as(account string, s storage.Service, method, target, body string,
 		t.Source = &of
 	}
 	w := &recorder{ResponseRecorder: httptest.NewRecorder()}
-	for name, value := range map[string]string{"x-ms-request-id": "the door's", "x-ms-version": "2026-10-06", "Server": "the door's", "Date": "the lab's"} {
+	for name, value := range map[string]string{"x-ms-request-id": "the account's", "x-ms-version": "2026-10-06", "Server": "the account's", "Date": "the lab's"} {
 		w.Header().Set(name, value)
 	}
 	l.Serve(w, r, t)
@@ -93,7 +93,7 @@ func (l *lab) as(account string, s storage.Service, method, target, body string,
 
 func targetOf(account string, s storage.Service, u *url.URL) storage.Target {
 	container, name, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	if s == storage.Table { // as the door has it
+	if s == storage.Table { // as the account has it
 		if container, _, _ = strings.Cut(container, "("); container == "$batch" || container == "Tables" {
 			container = ""
 		}
@@ -119,13 +119,13 @@ func (l *lab) text(name string) string {
 	return l.want(200, l.ask("GET", "/inbox/"+name, "")).Body.String()
 }
 
-// Azurite is asked for what the door has allowed, in whatever way it was written.
+// Azurite is asked for what the account has allowed, in whatever way it was written.
 func TestAzuriteIsAskedForWhatWasAllowed(t *testing.T) {
 	a := &Azurite{clock: clock.Stopped(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), addresses: map[storage.Service]string{}, keys: map[string][]byte{}}
 	for _, row := range []struct {
 		service         storage.Service
 		sent            string
-		container, name string // as the door has it
+		container, name string // as the account has it
 		path, query     string
 	}{
 		{storage.Blob, "/inbox/dir/a%20b//%2525?comp=tags", "inbox", "dir/a b//%25", "/inbox/dir/a%20b//%2525", "comp=tags"},
@@ -195,9 +195,9 @@ func TestTraps(t *testing.T) {
 		}
 	})
 	t.Run("headers with bytes that are not ASCII", func(t *testing.T) { l.put("latin", "x", "x-ms-meta-k", "\xfc\xc3\xbc") })
-	t.Run("answers are the door's", func(t *testing.T) {
+	t.Run("answers are the account's", func(t *testing.T) {
 		w := l.want(404, l.ask("GET", "/inbox/none", ""))
-		for name, want := range map[string]string{"Date": "the lab's", "Server": "the door's", "X-Ms-Version": "2026-10-06"} {
+		for name, want := range map[string]string{"Date": "the lab's", "Server": "the account's", "X-Ms-Version": "2026-10-06"} {
 			if got := w.Header().Values(name); !slices.Equal(got, []string{want}) {
 				t.Errorf("%s: %q", name, got)
 			}

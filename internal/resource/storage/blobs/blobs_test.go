@@ -45,7 +45,7 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// ask sends a request to account orders, as the door hands it on.
+// ask sends a request to account orders, as the account hands it on.
 func (l *lab) ask(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	return l.as("orders", method, target, body, headers...)
 }
