@@ -3,6 +3,7 @@
 //
 //	wiemu-server -f wiemu.yaml -state /state -lab /lab
 //	wiemu-server -healthy 127.0.0.1:443
+//	wiemu-server -state /state -link 127.0.0.1:9444     (another link to its console)
 //	wiemu-server timeshift -- COMMAND...     (from the directory of -lockstep)
 //
 // In a node of a cluster it is a service of systemd, which signs the cluster's

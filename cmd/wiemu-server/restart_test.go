@@ -49,6 +49,7 @@ type service struct {
 	command *exec.Cmd
 	systemd *net.UnixConn
 	control *control.Client
+	said    []string // lines, until it was ready
 }
 
 // start starts the server with a state directory, and waits until it says that it
@@ -82,7 +83,9 @@ func (s *service) start(t *testing.T, args ...string) {
 	}
 	t.Cleanup(func() { _ = s.command.Process.Kill(); _ = s.command.Wait() })
 	lines := bufio.NewScanner(out)
+	s.said = nil
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "ready:") {
+		s.said = append(s.said, lines.Text())
 	}
 	s.hears(t, nodeservice.Ready)
 	token, err := os.ReadFile(s.path("state/control-token"))

@@ -36,6 +36,7 @@ type settings struct {
 	lockstep         string // directory
 	controlURL       string
 	healthy          string // address
+	console, link    string // host:port, as browsers reach the control endpoint
 	cluster          inCluster
 }
 
@@ -49,6 +50,8 @@ func parse(args []string) (s settings, err error) {
 	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the lab clock, with a token that opens nothing else")
 	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control endpoint, such as http://control.wiemu.test:9444 (default: where it listens)")
 	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
+	flags.StringVar(&s.console, "console", "", "print a link that opens the console, once, in a browser that reaches the control endpoint at this host:port, such as 127.0.0.1:9444 by docker run -p 127.0.0.1:9444:9444 or kubectl port-forward")
+	flags.StringVar(&s.link, "link", "", "instead of serving, print another link to the console of the server whose state is in -state and whose control endpoint answers at this host:port")
 	s.cluster.add(flags)
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -65,6 +68,9 @@ func serve(args []string) (err error) {
 	defer stop()
 	if s.healthy != "" {
 		return checkHealth(ctx, s.healthy)
+	}
+	if s.link != "" {
+		return printAnotherLink(ctx, s.state, s.link)
 	}
 	return s.serve(ctx)
 }
@@ -125,6 +131,11 @@ func (s settings) serve(ctx context.Context) (err error) {
 	}
 	defer closing(&err, leave)
 	warnOfPorts(started.Emulator(), opts.Emulator.Log)
+	if s.console != "" {
+		if err := printLink(ctx, started.Emulator().ControlClient(), s.console); err != nil {
+			return err
+		}
+	}
 	fmt.Printf("ready: gateway %s, proxy %s\n", started.Emulator().Address(), started.Emulator().ProxyURL())
 	if err := nodeservice.Notify(nodeservice.Ready); err != nil {
 		return err
