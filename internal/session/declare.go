@@ -27,13 +27,19 @@ func (l *Session) declareAll(r *http.Request) (any, error) {
 	if err := controlapi.Decode(r, &all); err != nil {
 		return nil, err
 	}
+	return all, l.declareHere(all)
+}
+
+// declareHere declares workloads with the issuer of the cluster, unless they name one, and the
+// vaults that they name.
+func (l *Session) declareHere(all []workload.Spec) error {
 	for i := range all {
 		all[i].Issuer = cmp.Or(all[i].Issuer, l.emulator.Config().Webhook.Issuer)
 	}
 	if err := l.Declare(all); err != nil {
-		return nil, err
+		return err
 	}
-	return all, l.addVaults(all)
+	return l.addVaults(all)
 }
 
 // addVaults adds the vaults that workloads name.

@@ -99,6 +99,7 @@ func operations() []operation {
 		{method: post, path: "/v1/workloads", summary: "Admit a workload, and get its pod environment", request: session.Attachment{}, answer: session.PodEnv{}},
 		{method: get, path: "/v1/workloads/trust", summary: "The workloads with the trust that they meet", answer: []session.ShownWorkload{}},
 		{method: post, path: "/v1/workloads/declare", summary: "Declare workloads", request: []workload.Spec{}, answer: []workload.Spec{}},
+		{method: post, path: "/v1/workloads/files", summary: "Declare the workloads of a radixconfig.yaml or of Kubernetes manifests", request: []session.GivenFile{}, answer: session.DeclaredFiles{}},
 		{method: post, path: "/v1/workloads/move", summary: "Move workloads to another issuer", request: session.Moving{}, answer: []session.Moved{}},
 		{method: get, path: scenarioapi.ListPath, summary: "The built-in scenarios (wiemu serve)", answer: []scenarioapi.Listed{}},
 		{method: post, path: scenarioapi.RunPath, summary: "Run a scenario in a lab of its own (wiemu serve)", answer: scenarioapi.Run{}},

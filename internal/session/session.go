@@ -139,6 +139,7 @@ func (l *Session) addRoutes(s *controlapi.Server) {
 	handle(http.MethodGet, "/v1/workloads", l.list)
 	handle(http.MethodGet, "/v1/workloads/trust", l.show)
 	handle(http.MethodPost, declarePath, l.declareAll)
+	handle(http.MethodPost, declareFilesPath, l.declareFiles)
 	handle(http.MethodPost, "/v1/workloads/move", l.move)
 	s.HandleStream(controlapi.ClockPath, func(conn io.ReadWriteCloser) {
 		if <-l.opened; l.emulator == nil {

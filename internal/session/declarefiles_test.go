@@ -1,0 +1,62 @@
+package session_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/wiemu/wiemu/internal/session"
+)
+
+const shopRadixConfig = `
+apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: shop}
+spec:
+  environments: [{name: dev}, {name: prod}]
+  components:
+    - name: web
+      identity: {azure: {clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}}
+      ports: [{name: http, port: 8080}]
+`
+
+// The workloads of files that a client sends are declared as if the lab had been started with them.
+func TestFilesAreDeclaredInARunningLab(t *testing.T) {
+	s := newLab(t, session.Options{})
+	send := func(files ...session.GivenFile) (int, string) {
+		t.Helper()
+		body, err := json.Marshal(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ask(t, s, http.MethodPost, "/v1/workloads/files", string(body))
+	}
+	for _, row := range []struct {
+		file session.GivenFile
+		want string
+	}{
+		{session.GivenFile{Name: "wiemu.yaml", Text: "issuers: [{name: blue}]"}, "wiemu serve -f wiemu.yaml"},
+		{session.GivenFile{Name: "radixconfig.yaml", Text: strings.Replace(shopRadixConfig, "identity", "identities", 1)}, "radixconfig.yaml:"},
+		{session.GivenFile{Name: "pod.yaml", Text: "kind: Chart\n"}, "pod.yaml:1:"},
+		{session.GivenFile{Name: "radixconfig.yaml", Text: strings.Replace(shopRadixConfig, "      identity: {azure: {clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}}\n", "", 1)}, "the files have none"},
+	} {
+		if status, said := send(row.file); status != http.StatusBadRequest || !strings.Contains(said, row.want) {
+			t.Errorf("%s: %d %s, want 400 and %s", row.file.Name, status, said, row.want)
+		}
+	}
+	if status, said := send(); status != http.StatusBadRequest {
+		t.Errorf("no file: %d %s", status, said)
+	}
+	for range 2 { // it is idempotent
+		status, said := send(session.GivenFile{Name: "radixconfig.yaml", Text: shopRadixConfig})
+		var done session.DeclaredFiles
+		if err := json.Unmarshal([]byte(said), &done); err != nil || status != http.StatusOK || len(done.Workloads) != 2 {
+			t.Fatalf("%d %s %v, want the 2 workloads", status, said, err)
+		}
+	}
+	var shown []session.ShownWorkload
+	if _, said := ask(t, s, http.MethodGet, "/v1/workloads/trust", ""); json.Unmarshal([]byte(said), &shown) != nil || len(shown) != 2 || shown[0].Namespace != "shop-dev" || shown[0].Issuer == "" {
+		t.Errorf("it shows %s", said)
+	}
+}
