@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience is how long a browser may take for anything: wall time.
@@ -24,7 +26,7 @@ const patience = 60 * time.Second
 
 // A tab is a page in a browser without a window.
 type tab struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 
 	mu      sync.Mutex
@@ -33,10 +35,12 @@ type tab struct {
 
 // shared is the browser of all tests, started by the first that needs one.
 var shared struct {
-	once  sync.Once
-	ctx   context.Context
+	once sync.Once
+	ctx  context.Context
+	err  error
+
+	mu    sync.Mutex
 	close []func()
-	err   error
 	idle  []*tab // whose tests have ended
 }
 
@@ -54,15 +58,16 @@ func startBrowser(program string) {
 	)...)
 	var end func()
 	shared.ctx, end = chromedp.NewContext(allocator)
-	shared.close = append(shared.close, stop, end)
+	shared.close = append(shared.close, stop, end) // before any other
 	shared.err = chromedp.Do(shared.ctx)
 }
 
 // newBrowser returns a page that no test uses now, in a browser profile of its own: tests one after
-// the other have the same, since another one costs more than what most of them do. That a session
+// the other have the same, since another one costs more than what most of them do. Tests run beside
+// each other, since most of their time they wait for the browser or the server. That a session
 // is of one server its path and its cookie see to. Without chromium on the machine the test is
 // left out, unless WIEMU_REQUIRE demands it.
-func newBrowser(t *testing.T) *tab {
+func newBrowser(t testing.TB) *tab {
 	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -88,14 +93,18 @@ func newBrowser(t *testing.T) *tab {
 			return // what it shows now, and does, is unknown
 		}
 		b.do(chromedp.Navigate("about:blank")) // it asks the server, which may end, for nothing more
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
 		shared.idle = append(shared.idle, b)
 	})
 	return b
 }
 
 // newTab returns a tab that is idle, or else a new one.
-func newTab(t *testing.T) *tab {
+func newTab(t testing.TB) *tab {
 	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
 	if n := len(shared.idle) - 1; n >= 0 {
 		b := shared.idle[n]
 		shared.idle = shared.idle[:n]
@@ -171,13 +180,35 @@ func eval[T any](b *tab, expression string) T {
 // until waits until an expression is true.
 func (b *tab) until(what, expression string) {
 	b.t.Helper()
-	for begun := time.Now(); time.Since(begun) < patience/2; time.Sleep(30 * time.Millisecond) { // wall time: the browser's
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
-		if ok && err == nil {
-			return
+	awaited[bool](b, what, "Boolean("+expression+")")
+}
+
+// awaited waits until an expression is something, and returns that. The page itself looks every few
+// milliseconds, which costs less than asking it.
+func awaited[T any](b *tab, what, expression string) T {
+	b.t.Helper()
+	look := fmt.Sprintf(`(async () => {
+		for (const begun = performance.now(); performance.now() - begun < 2000; await new Promise((next) => setTimeout(next, 10))) {
+			try {
+				const found = %s;
+				if (found) return found;
+			} catch {}
+		}
+		return null;
+	})()`, expression)
+	ctx, cancel := context.WithTimeout(b.ctx, patience/2) // wall time: the browser's
+	defer cancel()
+	for ctx.Err() == nil {
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[*T](look, chromedp.EvalAwaitPromise))
+		if err == nil && found != nil {
+			return *found
+		}
+		if err != nil { // another page is being loaded
+			time.Sleep(10 * time.Millisecond) // wall time
 		}
 	}
 	b.fatal(what + ": " + expression)
+	panic("unreachable")
 }
 
 // sees waits until an element shows a text.
@@ -197,26 +228,24 @@ func (b *tab) goTo(page string) {
 func (b *tab) click(selector, text string) {
 	b.t.Helper()
 	find := fmt.Sprintf("[...document.querySelectorAll(%q)].find((e) => e.offsetParent !== null && !e.disabled && (e.innerText.trim() === %[2]q || e.getAttribute('aria-label') === %[2]q))", selector, text)
-	b.until(fmt.Sprintf("%s %q to click on", selector, text), find)
-	at := eval[[]float64](b, fmt.Sprintf(`(() => {
-		const e = %s;
-		e.scrollIntoView({ block: 'center', behavior: 'instant' });
-		const r = e.getClientRects()[0];
-		return [r.x + Math.min(r.width, 300) / 2, r.y + r.height / 2];
-	})()`, find))
-	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	b.clickAt(fmt.Sprintf("%s %q to click on", selector, text), find)
 }
 
 // clickOn clicks on the first element of a selector.
 func (b *tab) clickOn(selector string) {
 	b.t.Helper()
-	b.until(selector+" to click on", fmt.Sprintf("document.querySelector(%q) !== null", selector))
-	at := eval[[]float64](b, fmt.Sprintf(`(() => {
-		const e = document.querySelector(%q);
+	b.clickAt(selector+" to click on", fmt.Sprintf("document.querySelector(%q)", selector))
+}
+
+// clickAt clicks on the element that an expression finds, near its beginning.
+func (b *tab) clickAt(what, find string) {
+	b.t.Helper()
+	at := awaited[[]float64](b, what, fmt.Sprintf(`((e) => {
+		if (!e) return null;
 		e.scrollIntoView({ block: 'center', behavior: 'instant' });
-		const r = e.getBoundingClientRect();
-		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`, selector))
+		const r = e.getClientRects()[0];
+		return [r.x + Math.min(r.width, 300) / 2, r.y + r.height / 2];
+	})(%s)`, find))
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
@@ -254,6 +283,50 @@ func (b *tab) chooses(label, text string) {
 		e.dispatchEvent(new Event('change', { bubbles: true }));
 		return true;
 	})()`, at, text))
+}
+
+// uploads gives a file to what a label names.
+func (b *tab) uploads(label, name, text string) {
+	b.t.Helper()
+	file := filepath.Join(b.t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.SetUploadFiles(chromedp.CSS(b.control(label)), []string{file}))
+}
+
+// presses presses keys, one after the other.
+func (b *tab) presses(keys ...string) {
+	b.t.Helper()
+	for _, key := range keys {
+		b.do(chromedp.KeyEvent(key))
+	}
+}
+
+// focusedName is a JavaScript expression of how the focused element is called.
+const focusedName = "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText.trim())"
+
+// focused waits until the element of a name has the focus, and fails unless one sees that.
+func (b *tab) focused(wanted string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("%q has the focus", wanted), fmt.Sprintf("%s === %q", focusedName, wanted))
+	if !eval[bool](b, "document.activeElement.matches(':focus-visible') && getComputedStyle(document.activeElement).outlineStyle !== 'none'") {
+		b.t.Errorf("%q has the focus, and does not look so", wanted)
+	}
+}
+
+// tabTo presses Tab until the element of a name has the focus.
+func (b *tab) tabTo(wanted string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("something called %q", wanted), fmt.Sprintf("[...document.querySelectorAll('a[href],button,summary,[tabindex=\"0\"]')].some((e) => e.offsetParent !== null && (e.getAttribute('aria-label') ?? e.innerText.trim()) === %q)", wanted))
+	for range 150 {
+		b.presses(kb.Tab)
+		if eval[bool](b, fmt.Sprintf("%s === %q", focusedName, wanted)) {
+			b.focused(wanted)
+			return
+		}
+	}
+	b.fatal(fmt.Sprintf("Tab does not lead to %q", wanted))
 }
 
 func (b *tab) troubles() string {

@@ -54,7 +54,7 @@ func web(environment string) workload.Spec {
 }
 
 // labOf is a lab whose identity, web-identity, trusts the component web of prod and not that of dev.
-func labOf(t *testing.T, change func(*session.Options)) *session.Session {
+func labOf(t testing.TB, change func(*session.Options)) *session.Session {
 	t.Helper()
 	opts := optionsOf(t, change)
 	s, err := session.Start(t.Context(), opts)
@@ -65,7 +65,7 @@ func labOf(t *testing.T, change func(*session.Options)) *session.Session {
 	return s
 }
 
-func closeAtEnd(t *testing.T, s *session.Session) {
+func closeAtEnd(t testing.TB, s *session.Session) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
@@ -75,7 +75,7 @@ func closeAtEnd(t *testing.T, s *session.Session) {
 }
 
 // optionsOf are those of the lab of labOf, with a change.
-func optionsOf(t *testing.T, change func(*session.Options)) session.Options {
+func optionsOf(t testing.TB, change func(*session.Options)) session.Options {
 	t.Helper()
 	pool, err := keys()
 	if err != nil {
@@ -103,7 +103,7 @@ func optionsOf(t *testing.T, change func(*session.Options)) session.Options {
 }
 
 // link is a link to the console, as wiemu console prints it.
-func link(t *testing.T, s *session.Session) string {
+func link(t testing.TB, s *session.Session) string {
 	t.Helper()
 	var l console.Link
 	if err := s.Emulator().ControlClient().Do(t.Context(), http.MethodPost, console.LinkPath, nil, &l); err != nil {
@@ -113,7 +113,7 @@ func link(t *testing.T, s *session.Session) string {
 }
 
 // open opens the console in a browser of its own.
-func open(t *testing.T, s *session.Session) *tab {
+func open(t testing.TB, s *session.Session) *tab {
 	t.Helper()
 	b := newBrowser(t)
 	b.do(chromedp.Navigate(link(t, s)))
@@ -123,7 +123,7 @@ func open(t *testing.T, s *session.Session) *tab {
 
 // exchange asks Entra ID for an access token as the workload does, and returns the code of the
 // refusal, 0 if there is none.
-func exchange(t *testing.T, s *session.Session, d workload.Spec) int {
+func exchange(t testing.TB, s *session.Session, d workload.Spec) int {
 	t.Helper()
 	w, err := s.Workload(t.Context(), d)
 	if err != nil {
@@ -214,11 +214,21 @@ func fromFiles(t *testing.T, more string) func(*session.Options) {
 // The flow of the Radix page, by mouse and keyboard alone: a radixconfig.yaml, a refused workload,
 // the reason, the portal's form, and the secret.
 func TestAddingACredentialLetsARefusedWorkloadIn(t *testing.T) {
-	s := labOf(t, fromFiles(t, ""))
+	t.Parallel()
+	s := labOf(t, func(o *session.Options) {
+		fromFiles(t, "")(o)
+		o.Workloads = nil
+	})
+	b := open(t, s)
+	b.sees(".empty", "There is no workload yet.")
+	b.uploads("Add workloads of a radixconfig.yaml or of Kubernetes manifests", "wiemu.yaml", files["wiemu.yaml"])
+	b.sees(".outcome.bad", "wiemu serve -f wiemu.yaml")
+	b.uploads("Add workloads of a radixconfig.yaml or of Kubernetes manifests", "radixconfig.yaml", files["radixconfig.yaml"])
+	b.sees(".outcome.good", "2 workloads of radixconfig.yaml added.")
+	b.forget() // the browser logs the answer with status 400
 	if code := exchange(t, s, web("dev")); code != 700213 {
 		t.Fatalf("AADSTS%d, want 700213", code)
 	}
-	b := open(t, s)
 	b.sees("article", "not trusted")
 	b.sees("article[data-workload='my-radix-app-dev/web-sa'] .differences", "subject differs (namespace)")
 	b.click("article a", "AADSTS700213: why?")
@@ -254,8 +264,49 @@ func TestAddingACredentialLetsARefusedWorkloadIn(t *testing.T) {
 	b.quiet()
 }
 
+// The same by keyboard alone: whatever a mouse does here, keys do, and where they are is seen.
+func TestTheKeyboardAloneLetsARefusedWorkloadIn(t *testing.T) {
+	t.Parallel()
+	s := labOf(t, nil)
+	if code := exchange(t, s, web("dev")); code != 700213 {
+		t.Fatalf("AADSTS%d, want 700213", code)
+	}
+	b := open(t, s)
+	b.presses(kb.Tab)
+	b.focused("Skip to the page")
+	b.presses(kb.Enter)
+	b.tabTo("AADSTS700213: why?")
+	b.presses(kb.Enter)
+	b.sees(".panel .diagnosis", "The subject's namespace is my-radix-app-dev")
+	b.tabTo("Events, the newest first")
+	b.presses(kb.Home, kb.ArrowDown, kb.Enter)
+	b.until("the explanation has the focus", "document.activeElement.matches('.panel')")
+	b.tabTo("Close")
+	b.presses(kb.Enter)
+	b.until("the explanation is closed, and the events have the focus", "document.querySelector('.panel').hidden && document.activeElement.matches('.grid')")
+	b.tabTo("Workloads")
+	b.presses(kb.Enter)
+	b.sees("h1", "Workloads")
+	b.tabTo("Add credential")
+	b.presses(kb.Enter)
+	b.sees("h1", "Add a credential")
+	b.tabTo("Add")
+	b.presses(kb.Enter)
+	b.sees("table", "my-radix-app_dev_web")
+	b.tabTo("Delete my-radix-app_prod_web")
+	b.presses(kb.Enter)
+	b.focused("Really delete my-radix-app_prod_web")
+	b.presses(kb.Enter)
+	b.sees(".outcome", "has federated credential my-radix-app_prod_web removed")
+	if code := exchange(t, s, web("dev")); code != 0 {
+		t.Errorf("AADSTS%d, want an access token", code)
+	}
+	b.quiet()
+}
+
 // What the directory refuses is shown beside the field, in its words.
 func TestTheFormOfACredentialShowsWhatIsRefused(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	b := open(t, s)
 	b.goTo("trust/" + clientID)
@@ -304,6 +355,7 @@ func TestTheFormOfACredentialShowsWhatIsRefused(t *testing.T) {
 
 // Everything that happens is seen as it happens, filtered, chosen by keyboard and explained.
 func TestEventsAreSeenAsTheyHappen(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	b := open(t, s)
 	b.goTo("live")
@@ -374,6 +426,7 @@ func reported(t *testing.T, s *session.Session) string {
 
 // Ten thousand events make no more rows than are seen, and a filter over them takes no second.
 func TestTenThousandEventsStaySmooth(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, func(o *session.Options) { o.Emulator.KeepEvents = 12_000 })
 	expires := time.Date(2026, 1, 16, 8, 0, 0, 0, time.UTC)
 	for n := range 10_000 {
@@ -411,6 +464,7 @@ func TestTenThousandEventsStaySmooth(t *testing.T) {
 
 // A stream that breaks goes on where it broke: nothing is missing, nothing is there twice.
 func TestABrokenConnectionGoesOnWhereItBroke(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	gate := newGate(t, s.Emulator().ControlURL())
 	b := newBrowser(t)
@@ -434,6 +488,7 @@ func TestABrokenConnectionGoesOnWhereItBroke(t *testing.T) {
 
 // A page for which the server has no stream says so, and goes on when another is closed.
 func TestAPageTooMany(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -473,6 +528,7 @@ func TestAPageTooMany(t *testing.T) {
 
 // A page that is not seen has no stream, and has everything when it is seen again.
 func TestAPageThatIsNotSeen(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	b := open(t, s)
 	b.goTo("live")
@@ -499,6 +555,7 @@ func TestAPageThatIsNotSeen(t *testing.T) {
 
 // A server that ends, and another one at the same address: the page says what to do.
 func TestAServerThatEnds(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	gate := newGate(t, s.Emulator().ControlURL())
 	b := newBrowser(t)
@@ -520,6 +577,7 @@ func TestAServerThatEnds(t *testing.T) {
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>javascript:alert(3)`
 
 func TestHostileNamesAreText(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, func(o *session.Options) {
 		o.Emulator.Config.Identities[0].Name = hostile
 		o.Emulator.Config.Applications = []config.Application{{Principal: config.Principal{Name: hostile + " app", ClientID: "6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11"}, Secrets: []config.Secret{{Value: "not-a-real-secret"}}}}
@@ -552,7 +610,7 @@ func TestHostileNamesAreText(t *testing.T) {
 	b.sees(".panel", hostile+" message")
 	b.goTo("token")
 	b.types("Token", encoded(`{"alg":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`"}`)+"."+encoded(`{"iss":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`","__proto__":{"x":1}}`)+".c2ln")
-	b.click("button", "Look at it")
+	b.click("button", "Inspect")
 	b.sees("table", hostile)
 	b.goTo("errors/" + url.PathEscape(hostile))
 	if made := eval[int](b, "document.querySelectorAll('main script, main img, main iframe').length"); made != 0 {
@@ -563,6 +621,7 @@ func TestHostileNamesAreText(t *testing.T) {
 
 // Two browsers see the same lab, each by a link of its own.
 func TestTwoBrowsers(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	one, two := open(t, s), open(t, s)
 	one.goTo("steer")
@@ -577,6 +636,7 @@ func TestTwoBrowsers(t *testing.T) {
 
 // Each form of Steer does what its command line says.
 func TestSteering(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	if _, err := s.Workload(t.Context(), web("dev")); err != nil {
 		t.Fatal(err)
@@ -601,14 +661,14 @@ func TestSteering(t *testing.T) {
 	b.sees("#clock", "entra +5m")
 
 	b.chooses("Key ring", "blue")
-	b.click("button", "Do it")
+	b.click("button", "Publish")
 	b.sees("table", "published")
 	b.chooses("What", "Rotate")
 	b.sees(".command", "wiemu keys rotate blue")
-	b.click("button", "Do it")
+	b.click("button", "Rotate")
 	b.sees("table", "retired")
 	b.chooses("What", "Remove")
-	b.click("button", "Do it")
+	b.click("button", "Remove")
 	b.sees(".outcome", "is removed")
 
 	b.chooses("Fault", "throttled")
@@ -649,6 +709,7 @@ func exchange429(t *testing.T, s *session.Session) {
 
 // A token is looked at in plain words, and kept nowhere.
 func TestATokenIsLookedAt(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, nil)
 	b := open(t, s)
 	b.goTo("token")
@@ -668,12 +729,13 @@ func TestATokenIsLookedAt(t *testing.T) {
 		}
 	}
 	b.types("Token", "not a token")
-	b.click("button", "Look at it")
+	b.click("button", "Inspect")
 	b.sees(".wrong", "expected a JWT of three parts")
 	b.forget() // the browser logs the answer with status 400
 }
 
 func TestErrorsAndResources(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, fromFiles(t, `
 vaults: [{name: mykeyvault, secrets: {mysecret: correct-horse, other: battery-staple}}]
 storageAccounts: [{name: wiemustorage, containers: {inbox: {}}, queues: [shop-queue]}]
@@ -760,6 +822,7 @@ func withScenarios(t *testing.T, o *session.Options) *scenarioapi.Library {
 
 // A scenario is found by its symptom or code, run, and watched.
 func TestAScenarioIsRunAndWatched(t *testing.T) {
+	t.Parallel()
 	s := labOf(t, func(o *session.Options) { withScenarios(t, o) })
 	b := open(t, s)
 	b.goTo("scenarios")
@@ -787,6 +850,7 @@ func TestAScenarioIsRunAndWatched(t *testing.T) {
 
 // What happened in the session is saved as a scenario that loads, and as a recording.
 func TestASessionIsSaved(t *testing.T) {
+	t.Parallel()
 	var library *scenarioapi.Library
 	opts := optionsOf(t, func(o *session.Options) { library = withScenarios(t, o) })
 	s, recorder, err := recording.Start(t.Context(), opts, nil, recording.Options{})
@@ -832,6 +896,7 @@ func TestASessionIsSaved(t *testing.T) {
 
 // A server without the library says where it is.
 func TestAServerWithoutScenarios(t *testing.T) {
+	t.Parallel()
 	b := open(t, labOf(t, nil))
 	b.goTo("scenarios")
 	b.sees("main", "wiemu scenario run")
@@ -925,6 +990,7 @@ type violation struct {
 
 // No page is wider than a phone, and axe finds nothing on any, light and dark.
 func TestEveryPageIsForEverybody(t *testing.T) {
+	t.Parallel()
 	axe, missing := axeSource(t)
 	everyPage(t, func(b *tab, name string) {
 		if axe != "" {

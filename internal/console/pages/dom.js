@@ -44,12 +44,14 @@ export function facts(rows) {
   return h('dl', { class: 'facts' }, rows.filter(([, v]) => v !== null && v !== undefined && v !== '').map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
 }
 
-// table is a table with a heading for each column; caption is for those who do not see it.
+// table is a table with a heading for each column; caption is for those who do not see it. On a
+// narrow screen each row is a list of its cells with their headings (console.css); the roles say
+// that it is a table still.
 export function table(caption, columns, rows) {
   return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
-    h('table', {}, h('caption', { class: 'unseen' }, caption),
-      h('thead', {}, h('tr', {}, columns.map((c) => h('th', { scope: 'col' }, c || h('span', { class: 'unseen' }, 'Actions'))))),
-      h('tbody', {}, rows.map((cells) => h('tr', {}, cells.map((c) => h('td', {}, c)))))));
+    h('table', { role: 'table' }, h('caption', { class: 'unseen' }, caption),
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map((c) => h('th', { scope: 'col', role: 'columnheader' }, c || h('span', { class: 'unseen' }, 'Actions'))))),
+      h('tbody', { role: 'rowgroup' }, rows.map((cells) => h('tr', { role: 'row' }, cells.map((c, n) => h('td', { role: 'cell', 'data-column': columns[n] || null }, Array.isArray(c) ? h('span', {}, c) : c)))))));
 }
 
 // badge is a word with a colour: good, bad or quiet.

@@ -1,6 +1,6 @@
 // Why an event ended as it did: its checks, the nearest federated credential, what to change.
 import { badge, copyable, facts, h, table, time } from './dom.js';
-import { ask, isRefusal } from './lab.js';
+import { ask, isRefusal, outcomeOf } from './lab.js';
 import { differences } from './workloads.js';
 
 const marks = { passed: ['good', '✓ passed'], failed: ['bad', '✗ failed'], skipped: ['quiet', '– not made'] };
@@ -43,7 +43,7 @@ export function explained(e) {
     }
   }, () => {});
   return [
-    h('h2', {}, badge(isRefusal(e) ? 'bad' : 'good', e.outcome), ' ', e.code ? `AADSTS${e.code}` : e.kind),
+    h('h2', {}, badge(isRefusal(e) ? 'bad' : 'good', outcomeOf(e)), ' ', e.code ? `AADSTS${e.code}` : e.kind),
     diagnosis,
     h('p', { class: 'summary' }, e.summary),
     remark,

@@ -57,22 +57,35 @@ class Observable {
   }
 }
 
-// most is how many events are kept: the oldest are dropped.
+// The oldest events are dropped: most is how many are kept, mostText of how many characters of
+// JSON. An exchange with its checks has some 5,000.
 export const most = 10_000;
+export const mostText = 24_000_000;
 
 class Events extends Observable {
   all = [];
   dropped = 0;
   ready = false;
   #byId = new Map();
+  #sizes = []; // of the events, in characters
+  #size = 0; // all of them
 
-  add(e) {
+  add(e, size) {
     this.all.push(e);
     this.#byId.set(e.id, e);
-    if (this.all.length > most * 1.1) {
-      for (const old of this.all.splice(0, this.all.length - most)) this.#byId.delete(old.id);
-    }
+    this.#sizes.push(size);
+    this.#size += size;
+    if (this.all.length > most * 1.1 || this.#size > mostText * 1.1) this.#shorten();
     this.changed();
+  }
+
+  // shorten drops a tenth at a time, since what shows all events begins again then.
+  #shorten() {
+    let drop = 0;
+    for (; this.all.length - drop > most || this.#size > mostText; drop++) this.#size -= this.#sizes[drop];
+    for (const old of this.all.splice(0, drop)) this.#byId.delete(old.id);
+    this.#sizes.splice(0, drop);
+    this.dropped += drop;
   }
 
   get(id) { return this.#byId.get(id); }
@@ -80,7 +93,8 @@ class Events extends Observable {
   clear() {
     this.all = [];
     this.#byId.clear();
-    this.dropped = 0;
+    this.#sizes = [];
+    this.#size = this.dropped = 0;
     this.changed();
   }
 }
@@ -130,6 +144,9 @@ export const status = new Status();
 // for first.
 export const isRefusal = (e) => (e.outcome === 'denied' || e.outcome === 'failed') && !e.detail?.challenge;
 
+// outcomeOf is the word for how an event ended, as people say it.
+export const outcomeOf = (e) => (e.outcome === 'denied' ? 'refused' : e.outcome);
+
 let source = null;
 let last = ''; // id of the last event that came
 
@@ -174,7 +191,7 @@ function open() {
   own.onmessage = (m) => {
     last = m.lastEventId;
     const e = JSON.parse(m.data);
-    events.add(e);
+    events.add(e, m.data.length);
     if (e.kind === 'clock' || e.kind === 'key-rotation') refreshSoon();
   };
 }
@@ -196,8 +213,10 @@ async function refusal(address) {
 let refreshing = null;
 
 function refreshSoon() {
-  clearTimeout(refreshing);
-  refreshing = setTimeout(() => status.refresh(), 150);
+  refreshing ??= setTimeout(() => {
+    refreshing = null;
+    status.refresh();
+  }, 150);
 }
 
 // whenChanged calls f now and again soon after events that match, until what it returns is called.
@@ -210,8 +229,10 @@ export function whenChanged(match, f) {
     const fresh = events.all.slice(from);
     seen = events.all.at(-1)?.id;
     if (!fresh.some(match)) return;
-    clearTimeout(timer);
-    timer = setTimeout(f, 200);
+    timer ??= setTimeout(() => { // not later because of what comes meanwhile, which may never end
+      timer = null;
+      f();
+    }, 200);
   });
   return () => {
     clearTimeout(timer);

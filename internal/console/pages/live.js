@@ -1,6 +1,6 @@
 // Live: what happens, as it happens. Refusals come first; a click says why, check by check.
 import { badge, clockTime, h, held, input, select, time } from './dom.js';
-import { events, isRefusal } from './lab.js';
+import { events, isRefusal, outcomeOf } from './lab.js';
 import { explained } from './explain.js';
 import { timeline } from './timeline.js';
 
@@ -85,7 +85,7 @@ export function show(main, [id]) {
   const row = (e, n) => {
     const r = h('div', { class: `row${isRefusal(e) ? ' refused' : ''}`, role: 'row', id: `event-${n}`, 'aria-rowindex': String(n + 1), 'aria-selected': String(e.id === selected), 'data-event': e.id },
       h('span', { role: 'gridcell', title: `${time(e.time)} UTC` }, clockTime(e.time)), h('span', { role: 'gridcell' }, e.kind),
-      h('span', { role: 'gridcell' }, badge(isRefusal(e) ? 'bad' : 'quiet', e.code ? `${e.code}` : e.outcome)), h('span', { role: 'gridcell', title: e.summary }, e.summary), h('span', { role: 'gridcell' }, e.workload ?? e.identity ?? ''));
+      h('span', { role: 'gridcell' }, badge(isRefusal(e) ? 'bad' : 'quiet', e.code ? `${e.code}` : outcomeOf(e))), h('span', { role: 'gridcell', title: e.summary }, e.summary), h('span', { role: 'gridcell' }, e.workload ?? e.identity ?? ''));
     r.style.top = `${n * rowHeight}px`;
     return r;
   };
@@ -105,7 +105,7 @@ export function show(main, [id]) {
     if (refusals.dataset.shown === shown) return; // so that a focused link stays
     refusals.dataset.shown = shown;
     refusals.replaceChildren(...(newest.length ? [h('section', { class: 'refusals' }, h('h2', {}, 'Refused or failed'), h('ul', {}, newest.map(({ n, e }) => h('li', {},
-      h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, badge('bad', e.code ? `AADSTS${e.code}` : e.outcome), ' ', h('span', {}, e.summary)), n > 1 ? h('span', { class: 'times' }, ` × ${n}`) : null))))] : []));
+      h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, badge('bad', e.code ? `AADSTS${e.code}` : outcomeOf(e)), ' ', h('span', {}, e.summary)), n > 1 ? h('span', { class: 'times' }, ` × ${n}`) : null))))] : []));
   };
 
   const choose = (e) => {

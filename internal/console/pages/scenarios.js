@@ -1,7 +1,7 @@
 // Scenarios: the library of what goes wrong, by symptom and by code; one is run and watched.
 import { badge, clockTime, facts, field, h, input, outcome, select, span, table } from './dom.js';
 import { reasons } from './explain.js';
-import { ask, isRefusal } from './lab.js';
+import { ask, isRefusal, outcomeOf } from './lab.js';
 
 export const title = 'Scenarios';
 
@@ -110,6 +110,6 @@ function scenario(body, s, ended) {
   };
 
   const draw = (all) => events.replaceChildren(h('h2', {}, 'What happened'), table('Events of the scenario', ['Lab time', 'Kind', 'Outcome', 'What'], all.map((e) => [
-    clockTime(e.time), e.kind, badge(isRefusal(e) ? 'bad' : 'quiet', e.code ? `${e.code}` : e.outcome),
+    clockTime(e.time), e.kind, badge(isRefusal(e) ? 'bad' : 'quiet', e.code ? `${e.code}` : outcomeOf(e)),
     e.checks?.length || e.meaning ? h('details', { class: 'why', ontoggle: (t) => { if (t.target.open && t.target.childElementCount < 2) t.target.append(...reasons(e).filter(Boolean)); } }, h('summary', {}, e.summary)) : e.summary])));
 }

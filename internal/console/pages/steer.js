@@ -40,6 +40,7 @@ function form(heading, words, fields, button, line, send) {
     cmd.update();
   } }, h('h3', {}, heading), words ? h('p', { class: 'hint' }, words) : null, fields, h('p', { class: 'actions' }, b), cmd, said);
   e.update = () => cmd.update();
+  e.call = (words) => { b.textContent = words; };
   return e;
 }
 
@@ -83,7 +84,7 @@ function keys(main) {
   const which = select([], {});
   const what = select([['publish', 'Publish the next key, which does not sign yet'], ['rotate', 'Rotate: the next key signs'], ['remove', 'Remove a key from the JWKS']], {});
   const key = field('Key', which, 'A rotation goes well if the next key is published for a while before it signs, and the old one is removed only when its tokens have expired.');
-  const change = form('Change keys', '', [field('Key ring', ring, ''), field('What', what, ''), key], 'Do it', () => ['wiemu', 'keys', what.value, ring.value, ...(what.value === 'remove' && which.value !== 'retired' ? [which.value] : [])].filter((w) => w !== ''), async () => {
+  const change = form('Change keys', '', [field('Key ring', ring, ''), field('What', what, ''), key], 'Publish', () => ['wiemu', 'keys', what.value, ring.value, ...(what.value === 'remove' && which.value !== 'retired' ? [which.value] : [])].filter((w) => w !== ''), async () => {
     const k = await ask('POST', `/v1/keys/${encodeURIComponent(ring.value)}/${what.value}`, what.value === 'remove' ? { key: which.value } : {});
     await status.refresh();
     return `Key ${k.kid} of ${k.ring} is ${k.stage}.`;
@@ -102,6 +103,7 @@ function keys(main) {
   };
   const choices = () => {
     key.hidden = what.value !== 'remove';
+    change.call({ publish: 'Publish', rotate: 'Rotate', remove: 'Remove' }[what.value]);
     const at = which.value;
     which.replaceChildren(h('option', { value: 'retired' }, 'the oldest retired key'), ...(status.value?.keys ?? []).filter((k) => k.ring === ring.value).map((k) => h('option', { value: k.kid }, `${k.kid} (${k.stage})`)));
     if ([...which.options].some((o) => o.value === at)) which.value = at;

@@ -63,7 +63,7 @@ export function show(main) {
     h('form', { class: 'token', novalidate: true, onsubmit: (e) => {
       e.preventDefault();
       inspect();
-    } }, at.paste, h('div', { class: 'row2' }, at.pick, at.who), h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'primary' }, 'Look at it'))), said, result);
+    } }, at.paste, h('div', { class: 'row2' }, at.pick, at.who), h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'primary' }, 'Inspect'))), said, result);
 
   let known = [];
   ask('GET', '/v1/workloads/trust').then((all) => {

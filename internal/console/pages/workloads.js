@@ -1,6 +1,6 @@
 // Workloads: what the Radix console shows of an identity, and the trust that it meets here.
-import { badge, copyable, facts, h, time, unlessSame } from './dom.js';
-import { ask, events, isRefusal, whenChanged } from './lab.js';
+import { badge, copyable, facts, h, held, outcome, time, unlessSame } from './dom.js';
+import { ask, events, isRefusal, outcomeOf, whenChanged } from './lab.js';
 
 export const title = 'Workloads';
 
@@ -8,18 +8,28 @@ export function show(main) {
   const list = h('div', { class: 'cards' });
   main.append(h('h1', {}, 'Workloads'),
     h('p', { class: 'lead' }, 'Components, jobs and pods with the identity that they use, as the Radix console shows it. A workload gets an access token if a federated credential of its identity has the same issuer, subject and audience, to the letter.'),
-    list);
+    add(() => read()), list);
   let shown = [];
-  const redraw = unlessSame(() => list.replaceChildren(...(shown.length ? grouped(shown) : [none()])));
-  const draw = () => redraw(shown, shown.map((w) => exchangeOf(w)?.id));
-  const end = whenChanged((e) => ['directory', 'run', 'projection', 'admission'].includes(e.kind), async () => {
+  let cards = [];
+  const redraw = unlessSame(() => {
+    cards = shown.map(card);
+    list.replaceChildren(...(shown.length ? grouped(shown, cards) : [none()]));
+  });
+  const draw = () => {
+    if (pressed()) return;
+    redraw(shown);
+    for (const c of cards) c.update();
+  };
+  const pressed = held(list, draw);
+  const read = async () => {
     try {
       shown = await ask('GET', '/v1/workloads/trust');
       draw();
     } catch (err) {
       list.replaceChildren(h('p', { class: 'outcome bad' }, err.message));
     }
-  });
+  };
+  const end = whenChanged((e) => ['directory', 'run', 'projection', 'admission'].includes(e.kind), read);
   const endLast = whenChanged((e) => e.kind === 'exchange', () => shown.length && draw());
   return () => {
     end();
@@ -31,21 +41,43 @@ function none() {
   return h('p', { class: 'empty' }, 'There is no workload yet. Name a radixconfig.yaml or Kubernetes manifests with wiemu serve -f, or start one with wiemu run.');
 }
 
-// grouped are the workloads by application and environment.
-function grouped(all) {
+// grouped are the cards of workloads by application and environment.
+function grouped(all, cards) {
   const groups = new Map();
-  for (const w of all) {
+  all.forEach((w, n) => {
     const name = w.environment ? `${w.application ? `${w.application} in ` : ''}${w.environment}` : `Namespace ${w.namespace}`;
-    groups.set(name, [...(groups.get(name) ?? []), w]);
-  }
-  return [...groups].map(([name, members]) => h('section', { class: 'group' }, h('h2', {}, name), members.map(card)));
+    groups.set(name, [...(groups.get(name) ?? []), cards[n]]);
+  });
+  return [...groups].map(([name, members]) => h('section', { class: 'group' }, h('h2', {}, name), members));
+}
+
+// Adding files: what wiemu serve -f reads, from the browser.
+function add(added) {
+  const said = outcome();
+  const file = h('input', { type: 'file', multiple: true, accept: '.yaml,.yml', id: 'workload-files', onchange: async () => {
+    if (!file.files.length) return;
+    said.say('', '');
+    try {
+      const files = await Promise.all([...file.files].map(async (f) => ({ name: f.name, text: await f.text() })));
+      const done = await ask('POST', '/v1/workloads/files', files);
+      const n = done.workloads.length;
+      said.say('good', [`${n === 1 ? '1 workload' : `${n} workloads`} of ${files.map((f) => f.name).join(', ')} added.`, ...(done.warnings ?? [])].join(' '));
+      await added();
+    } catch (err) {
+      said.say('bad', err.message);
+    }
+    file.value = '';
+  } });
+  return h('div', { class: 'adding' }, h('p', { class: 'pick' }, h('label', { for: 'workload-files' }, 'Add workloads of a radixconfig.yaml or of Kubernetes manifests'), file), said);
 }
 
 const roles = { component: 'component', job: 'job', oauth: 'OAuth2 proxy', subpipeline: 'sub-pipeline', trigger: 'KEDA trigger' };
 
+// card shows a workload; its update shows how its last exchange has ended.
 function card(w) {
+  const end = last(w);
   const identity = w.identityName ? h('a', { href: `#/trust/${encodeURIComponent(w.clientId)}` }, w.identityName) : null;
-  return h('article', { class: 'card', 'data-workload': `${w.namespace}/${w.serviceAccount}` },
+  const e = h('article', { class: 'card', 'data-workload': `${w.namespace}/${w.serviceAccount}` },
     h('h3', {}, w.component || w.serviceAccount, ' ', w.role ? h('span', { class: 'role' }, roles[w.role] ?? w.role) : null, ' ', state(w)),
     facts([
       ['Client ID', copyable(w.clientId, 'client ID')],
@@ -57,7 +89,9 @@ function card(w) {
       ['Audience', copyable(w.audience, 'audience')],
       ['Token file', w.tokenFile ? copyable(w.tokenFile, 'token file') : ''],
     ]),
-    trust(w), last(w));
+    trust(w), end);
+  e.update = end.update;
+  return e;
 }
 
 function state(w) {
@@ -78,14 +112,30 @@ function trust(w) {
 export function differences(nearest) {
   return h('ul', { class: 'differences' }, (nearest.differences ?? []).map((d) => h('li', {},
     h('strong', {}, `${d.field} differs (${d.kind})`),
-    facts([['Token', h('code', {}, d.presented || '(nothing)')], ['Credential', h('code', {}, d.expected || '(nothing)')], ['Fix', d.fix]]))));
+    facts([['Token', h('code', {}, d.presented || '(nothing)')], ['Credential', h('code', {}, d.expected || '(nothing)')], ['Fix', d.fix && `${d.fix[0].toUpperCase()}${d.fix.slice(1)}.`]]))));
 }
 
-// last is how the workload's last exchange has ended.
+// last is how the workload's last exchange has ended. What it consists of stays when it is updated,
+// and so does the focus.
 function last(w) {
-  const e = exchangeOf(w);
-  if (!e) return null;
-  return h('p', { class: 'last' }, isRefusal(e) ? badge('bad', 'refused') : badge('good', e.outcome), ' last exchange, at ', time(e.time), ' ', h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, isRefusal(e) && e.code ? `AADSTS${e.code}: why?` : 'show'));
+  const how = badge('', '');
+  const when = document.createTextNode('');
+  const why = h('a', {});
+  const p = h('p', { class: 'last', hidden: true }, how, when, why);
+  let shown = '';
+  p.update = () => {
+    const e = exchangeOf(w);
+    if (!e || e.id === shown) return;
+    shown = e.id;
+    p.hidden = false;
+    const bad = isRefusal(e);
+    how.className = `badge ${bad ? 'bad' : 'good'}`;
+    how.textContent = outcomeOf(e);
+    when.data = ` last exchange, at ${time(e.time)} `;
+    why.href = `#/live/${encodeURIComponent(e.id)}`;
+    why.textContent = bad && e.code ? `AADSTS${e.code}: why?` : 'show';
+  };
+  return p;
 }
 
 const exchangeOf = (w) => events.all.findLast((o) => o.kind === 'exchange' && o.clientId === w.clientId && (!o.subject || o.subject === w.subject));
