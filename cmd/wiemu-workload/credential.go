@@ -50,6 +50,10 @@ var credentials = map[string]func(options) (azcore.TokenCredential, error){
 		}
 		return azidentity.NewClientAssertionCredential(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), assertion, nil)
 	},
+	// Is in a task of Azure Pipelines with a service connection.
+	"pipelines": func(options) (azcore.TokenCredential, error) {
+		return azidentity.NewAzurePipelinesCredential(os.Getenv("AZURESUBSCRIPTION_TENANT_ID"), os.Getenv("AZURESUBSCRIPTION_CLIENT_ID"), os.Getenv("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"), os.Getenv("SYSTEM_ACCESSTOKEN"), nil)
+	},
 	"msal": newMSAL,
 	"post": newHandWritten,
 	"imds": newMachine,

@@ -81,6 +81,7 @@ Options, between the command and its arguments:
                       environment (EnvironmentCredential: a secret or certificate),
                       managed (ManagedIdentityCredential with AZURE_CLIENT_ID),
                       binding (WorkloadIdentityCredential with EnableAzureProxy),
+                      pipelines (AzurePipelinesCredential: a service connection),
                       assertion (ClientAssertionCredential),
                       msal (MSAL, without azidentity),
                       post (HTTP, without either; caches nothing), or

@@ -85,7 +85,7 @@ func TestCommandLine(t *testing.T) {
 		{args: "arm DELETE /subscriptions --body {}", says: "--body: expected PUT, POST or PATCH, found DELETE"},
 		{args: "arm PUT /subscriptions --body {", says: `--body: expected JSON, found "{"`},
 		{args: "secret get a b --body {}", says: "--body: expected the command graph or arm"},
-		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, environment, imds, managed, msal, post, workload, found "cli"`},
+		{args: "token --scope x --credential cli", says: `expected one of assertion, binding, default, environment, imds, managed, msal, pipelines, post, workload, found "cli"`},
 		{args: "token --scope x --credential post --assertion twice", says: `expected one of file, github, hourly, managed, once, found "twice"`},
 		{args: "token --scope x --assertion once", says: "expected --credential assertion, msal or post"},
 		{args: "token --scope x --credential assertion --authority https://x", says: "expected --credential msal or post"},

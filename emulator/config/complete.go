@@ -127,6 +127,7 @@ func (c *Config) completeIssuers(p *problems) {
 		added = 1
 	}
 	c.hostGitHub()
+	c.hostAzureDevOps()
 	for n := range c.Issuers {
 		if i := &c.Issuers[n]; i.URL == "" && !i.External { // the shape of an AKS issuer, with its trailing slash
 			i.URL = fmt.Sprintf("https://%s.%s/%s/%s/", strings.ToLower(i.Name), IssuerDomain, c.Tenants[0].ID, tenants.StableID("issuer", i.Name))
@@ -234,9 +235,14 @@ func (c *Config) completeWorkloads(p *problems) {
 	c.Workloads = slices.Clone(c.Workloads)
 	for n := range c.Workloads {
 		w, at := &c.Workloads[n], fmt.Sprintf("workloads[%d]", n)
-		if w.GitHubJob != (GitHubJob{}) {
+		switch job, connection := w.GitHubJob != (GitHubJob{}), w.ServiceConnection != (ServiceConnection{}); {
+		case job && connection:
+			p.add(at+".serviceConnection", "nothing beside githubJob", w.ServiceConnection.Name, "make two workloads of it")
+		case job:
 			c.completeGitHubJob(p, at, w)
-		} else {
+		case connection:
+			c.completeServiceConnection(p, at, w)
+		default:
 			w.check(p, at)
 		}
 		p.guid(at+".clientId", &w.ClientID)

@@ -356,19 +356,21 @@ type RoleAssignment struct {
 
 // Workload is a service account and the client id that it uses.
 type Workload struct {
-	// Name is how the command line calls the workload. Default: the name of the service account or of the repository.
+	// Name is how the command line calls the workload. Default: the name of the service account, of the repository or of the service connection.
 	Name string `yaml:"name,omitempty" json:"name,omitempty"`
-	// Namespace is the Kubernetes namespace. A job of GitHub Actions has none.
+	// Namespace is the Kubernetes namespace. A job of GitHub Actions or a task of Azure Pipelines has none.
 	Namespace string `yaml:"namespace,omitempty" json:"namespace,omitempty"`
-	// ServiceAccount is the Kubernetes service account. A job of GitHub Actions has none.
+	// ServiceAccount is the Kubernetes service account. A job of GitHub Actions or a task of Azure Pipelines has none.
 	ServiceAccount string `yaml:"serviceAccount,omitempty" json:"serviceAccount,omitempty"`
 	// GitHubJob says that it is a job of GitHub Actions instead of a pod: it asks for its token, as the job would. Default: it is a pod.
 	GitHubJob GitHubJob `yaml:"githubJob,omitempty" json:"githubJob,omitzero"`
+	// ServiceConnection says that it is a task of Azure Pipelines with a service connection instead of a pod: it asks for the connection's token, as the task would. Default: it is a pod.
+	ServiceConnection ServiceConnection `yaml:"serviceConnection,omitempty" json:"serviceConnection,omitzero"`
 	// ClientID is the client id of an application or managed identity.
 	ClientID string `yaml:"clientId" json:"clientId" jsonschema:"format=uuid"`
 	// Tenant is the id or a domain of the tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
-	// Issuer is the name of an issuer that wiemu hosts. Default: the first; of a job of GitHub Actions that at https://token.actions.githubusercontent.com, which is added if it is missing, named github.
+	// Issuer is the name of an issuer that wiemu hosts. Default: the first; of a job of GitHub Actions that at https://token.actions.githubusercontent.com, which is added if it is missing, named github. Of a service connection serviceConnection.issuer says it.
 	Issuer string `yaml:"issuer,omitempty" json:"issuer,omitempty"`
 	// Audience is what its token is for. Default: api://AzureADTokenExchange.
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`

@@ -70,8 +70,9 @@ func (c *Config) completeGitHubJob(p *problems, at string, w *Workload) {
 		}
 	}
 	j.check(p, at+".githubJob")
-	w.checkJobAlone(p, at)
-	w.Namespace, w.ServiceAccount, _ = strings.Cut(j.Repository, "/") // by which the journal and faults name it
+	owner, name, _ := strings.Cut(j.Repository, "/")
+	w.checkAlone(p, at, "githubJob", "a job of GitHub Actions", owner, name)
+	w.Namespace, w.ServiceAccount = owner, name // by which the journal and faults name it
 }
 
 const pullRequest = "pull_request"
@@ -106,21 +107,21 @@ func (j GitHubJob) check(p *problems, at string) {
 	}
 }
 
-// checkJobAlone refuses what only pods have.
-func (w Workload) checkJobAlone(p *problems, at string) {
-	owner, name, _ := strings.Cut(w.GitHubJob.Repository, "/")
+// checkAlone refuses what only pods have, beside a field that says that the workload is something
+// else; namespace and service account are its own names.
+func (w Workload) checkAlone(p *problems, at, beside, what, namespace, account string) {
 	for _, f := range []struct{ name, value, own string }{
-		{"namespace", w.Namespace, owner}, {"serviceAccount", w.ServiceAccount, name},
+		{"namespace", w.Namespace, namespace}, {"serviceAccount", w.ServiceAccount, account},
 		{"managedIdentity", w.ManagedIdentity, ""}, {"identityBinding", w.IdentityBinding, ""},
 	} {
 		if f.value != "" && f.value != f.own {
-			p.add(at+"."+f.name, "nothing beside githubJob", f.value, "a job of GitHub Actions runs in no cluster, and on no machine of Azure")
+			p.add(at+"."+f.name, "nothing beside "+beside, f.value, what+" runs in no cluster, and on no machine of Azure")
 		}
 	}
 	if w.Credential != "" && w.Credential != Federated {
-		p.add(at+".credential", Federated+", or nothing, beside githubJob", w.Credential, yamlfile.DidYouMean(w.Credential, CredentialKinds()))
+		p.add(at+".credential", Federated+", or nothing, beside "+beside, w.Credential, yamlfile.DidYouMean(w.Credential, CredentialKinds()))
 	}
 	if w.TokenLifetime != 0 {
-		p.add(at+".tokenLifetime", "nothing beside githubJob", w.TokenLifetime.String(), "GitHub's tokens live for five minutes")
+		p.add(at+".tokenLifetime", "nothing beside "+beside, w.TokenLifetime.String(), "the lifetime of its tokens is not the pipeline's to say")
 	}
 }

@@ -29,12 +29,15 @@ func checkTrusts(ctx context.Context, x *exchange) result {
 	return f
 }
 
-// checkNotEntraToken refuses Entra ID's own tokens, but for those of managed
-// identities that an application of the same tenant trusts.
+// checkNotEntraToken refuses Entra ID's own tokens, but for those of managed identities that an
+// application of the same tenant trusts, and those by which Azure DevOps stands for a service
+// connection, which a managed identity may trust, too.
 // Source: entra-docs, workload-identity-federation-config-app-trust-managed-identity.md.
 // A token of the v2 issuer that nobody trusts was seen to get 700211
 // (AzureAD/microsoft-authentication-library-for-python#739), one of the v1
-// issuer 700222 (AzureAD/microsoft-identity-web#2519).
+// issuer 700222 (AzureAD/microsoft-identity-web#2519). Of service connections see [Service.SignConnection];
+// learn.microsoft.com, azure/devops/pipelines/release/convert-service-connections, names applications
+// and managed identities of one tenant.
 func checkNotEntraToken(_ context.Context, x *exchange) result {
 	issuer := x.assertion.Issuer
 	f := result{expected: "an issuer other than Entra ID", presented: issuer}
@@ -43,12 +46,15 @@ func checkNotEntraToken(_ context.Context, x *exchange) result {
 		return f
 	}
 	trusted := slices.ContainsFunc(x.candidates, func(c directory.FederatedCredential) bool { return c.Issuer == issuer })
+	connection := strings.HasPrefix(x.assertion.Subject, connectionSubjects)
 	switch {
-	case x.principal.Kind == directory.ManagedIdentity, !trusted && strings.HasPrefix(issuer, "https://"+x.service.config.Cloud.STS+"/"):
+	case x.principal.Kind == directory.ManagedIdentity && !connection, !trusted && strings.HasPrefix(issuer, "https://"+x.service.config.Cloud.STS+"/"):
 		f.refusal = aadsts.OwnToken()
 	case !trusted:
 	case tenant != x.tenant.ID:
 		f.refusal = aadsts.OwnTokenOfOtherTenant(issuer)
+	case connection:
+		f.note = "a service connection's token, of an issuer that the identity trusts"
 	case !x.isManagedIdentity(x.assertion.Subject):
 		f.refusal = aadsts.OwnTokenNotOfManagedIdentity()
 	default:

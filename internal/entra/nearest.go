@@ -76,6 +76,10 @@ func explainIssuer(expected, presented string) []reason {
 		return []reason{{"trailing slash", setTo + ": the slash at the end counts, and so do upper and lower case"}}
 	case err == nil && have.Scheme != "https":
 		return []reason{{"other", "the token's issuer is no https address, so its metadata cannot be fetched; give the cluster a --service-account-issuer that is"}}
+	case err == nil && want != nil && want.Host == azureDevOpsHost && strings.HasSuffix(presented, "/v2.0"):
+		return []reason{{"other", fmt.Sprintf("the token is of a service connection with the Entra issuer, the credential trusts that of Azure DevOps, which ends on 2027-07-01: the connection was converted, or made anew. Add a federated credential with issuer %s and the token's subject, as the connection shows them", presented)}}
+	case err == nil && want != nil && have.Host == azureDevOpsHost && strings.HasSuffix(expected, "/v2.0"):
+		return []reason{{"other", fmt.Sprintf("the token is of a service connection with the issuer of Azure DevOps, the credential trusts that of Entra ID: the connection is not converted. Convert it, or add a federated credential with issuer %s until 2027-07-01", presented)}}
 	case err == nil && want != nil && !strings.EqualFold(have.Host, want.Host):
 		return []reason{{"host", fmt.Sprintf("the token comes from %s, the credential trusts %s: another cluster%s. Add a second federated credential with issuer %s (during a migration keep the first)",
 			have.Host, want.Host, typingError(want.Host, have.Host), presented)}}
@@ -83,6 +87,10 @@ func explainIssuer(expected, presented string) []reason {
 		return []reason{{"other", fmt.Sprintf("the token comes from another issuer on the same host%s. Add a second federated credential with issuer %s, or run the workload on the cluster that is trusted", typingError(expected, presented), presented)}}
 	}
 }
+
+// azureDevOpsHost has the issuers of Azure DevOps, one for each organization. Source, of the end, too:
+// learn.microsoft.com, azure/devops/pipelines/release/convert-service-connections.
+const azureDevOpsHost = "vstoken.dev.azure.com"
 
 func explainSubject(expected, presented string) []reason {
 	setTo := fmt.Sprintf("set the credential's subject to %s", presented)

@@ -218,11 +218,13 @@ func managedIdentityResource(p *directory.Principal) string {
 
 // resourceHint is the rh claim: a version, then tenant and resource, opaque to
 // everybody else.
-func (x *exchange) resourceHint() string {
+func (x *exchange) resourceHint() string { return resourceHint(x.tenant.ID, x.target.appID) }
+
+func resourceHint(tenantID, resourceID string) string {
 	raw := make([]byte, 0, 35)
 	raw = append(raw, 1, 26, 0) // as the recorded tokens begin
-	tenant, _ := uuid.Parse(x.tenant.ID)
-	resource, _ := uuid.Parse(x.target.appID)
+	tenant, _ := uuid.Parse(tenantID)
+	resource, _ := uuid.Parse(resourceID)
 	raw = append(raw, littleEndian(tenant)...)
 	raw = append(raw, littleEndian(resource)...)
 	return "1." + base64.RawURLEncoding.EncodeToString(raw) + "AAA."

@@ -30,10 +30,10 @@ type configuration struct {
 	SigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// githubConfiguration is the discovery document of GitHub Actions.
+// jobConfiguration is the discovery document of GitHub Actions and of Azure DevOps.
 // Source: token.actions.githubusercontent.com, as people print it; the claims are those of
-// package githubjob.
-type githubConfiguration struct {
+// package githubjob. Of vstoken.dev.azure.com it is printed in Teleport's RFD 211 (2025-04).
+type jobConfiguration struct {
 	Issuer        string   `json:"issuer"`
 	JWKSURI       string   `json:"jwks_uri"`
 	SubjectTypes  []string `json:"subject_types_supported"`
@@ -43,14 +43,22 @@ type githubConfiguration struct {
 	Scopes        []string `json:"scopes_supported"`
 }
 
-// githubKeysPath is where GitHub Actions has its keys.
-const githubKeysPath = "/.well-known/jwks"
+// jobKeysPath is where GitHub Actions has its keys. Azure DevOps has those of all organizations at
+// its root; here each organization has its own, below the path of its issuer.
+const jobKeysPath = "/.well-known/jwks"
 
 func (i *Issuer) keysPath() string {
-	if i.opts.GitHub {
-		return githubKeysPath
+	if i.opts.GitHub || i.opts.AzureDevOps {
+		return jobKeysPath
 	}
 	return keysPath
+}
+
+// jobClaims are claims_supported of GitHub Actions.
+var jobClaims = []string{
+	"sub", "aud", "exp", "iat", "iss", "jti", "nbf", "ref", "sha", "repository", "repository_id", "repository_owner", "repository_owner_id",
+	"run_id", "run_number", "run_attempt", "actor", "actor_id", "workflow", "workflow_ref", "workflow_sha", "head_ref", "base_ref", "event_name",
+	"ref_type", "ref_protected", "environment", "job_workflow_ref", "job_workflow_sha", "repository_visibility", "runner_environment",
 }
 
 // Discovery answers anonymous GET and HEAD requests for the discovery document
@@ -86,16 +94,15 @@ func (i *Issuer) Publishes(path string) bool {
 
 // Kubernetes: pkg/routes/openidmetadata.go
 func (i *Issuer) serveConfiguration(w http.ResponseWriter, _ *http.Request) {
-	if i.opts.GitHub {
-		i.publish(w, "application/json", githubConfiguration{
-			Issuer: i.url, JWKSURI: strings.TrimRight(i.url, "/") + githubKeysPath,
+	if i.opts.GitHub || i.opts.AzureDevOps {
+		claims := jobClaims
+		if i.opts.AzureDevOps {
+			claims = []string{"sub", "aud", "exp", "iat", "iss", "nbf"}
+		}
+		i.publish(w, "application/json", jobConfiguration{
+			Issuer: i.url, JWKSURI: strings.TrimRight(i.url, "/") + jobKeysPath,
 			SubjectTypes: []string{"public", "pairwise"}, ResponseTypes: []string{"id_token"},
-			Claims: []string{
-				"sub", "aud", "exp", "iat", "iss", "jti", "nbf", "ref", "sha", "repository", "repository_id", "repository_owner", "repository_owner_id",
-				"run_id", "run_number", "run_attempt", "actor", "actor_id", "workflow", "workflow_ref", "workflow_sha", "head_ref", "base_ref", "event_name",
-				"ref_type", "ref_protected", "environment", "job_workflow_ref", "job_workflow_sha", "repository_visibility", "runner_environment",
-			},
-			SigningAlgs: i.algorithms(), Scopes: []string{"openid"},
+			Claims: claims, SigningAlgs: i.algorithms(), Scopes: []string{"openid"},
 		})
 		return
 	}

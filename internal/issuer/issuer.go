@@ -31,6 +31,7 @@ type Options struct {
 	CacheMaxAge   time.Duration     // Cache-Control of discovery document and JWKS; 0: 1 h, as kube-apiserver has it
 	Node          string            // where pods run that name no node; "": node-1
 	GitHub        bool              // its documents are those of GitHub Actions, not of a cluster
+	AzureDevOps   bool              // its documents are those of Azure DevOps, not of a cluster
 	Journal       *journals.Journal // records every token minted, refused or reviewed
 	Faults        *faults.Set       // what goes wrong when a token is minted; nil: nothing
 	Random        io.Reader         // what jti are made of; nil: crypto/rand

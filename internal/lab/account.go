@@ -35,6 +35,9 @@ type Account struct {
 	// Subject is that of something that is in no cluster, for which no service account is made.
 	// If empty, it is the service account's.
 	Subject string
+
+	// ByEntra says that Entra ID itself makes the token of such a thing, and not Issuer.
+	ByEntra bool
 }
 
 // Trust makes the service account in its cluster and, as the workload's owners
@@ -55,6 +58,9 @@ func (l *Lab) Trust(a Account) error {
 	tenant, err := l.Tenant(a.Tenant)
 	if err != nil {
 		return err
+	}
+	if a.ByEntra {
+		url = l.cloud.IssuerV2(tenant)
 	}
 	if hosted != nil && a.Subject == "" {
 		hosted.PutServiceAccount(a.Namespace, a.ServiceAccount, azwi.Annotations(a.ClientID))

@@ -20,10 +20,10 @@ func (l *Lab) hasJobs(issuer string) bool {
 
 // subjectOf is the subject of a workload that is in no cluster; else "".
 func subjectOf(w config.Workload) string {
-	if !githubjob.Is(w.GitHubJob) {
-		return ""
+	if githubjob.Is(w.GitHubJob) {
+		return githubjob.Subject(w.GitHubJob)
 	}
-	return githubjob.Subject(w.GitHubJob)
+	return w.ServiceConnection.Subject
 }
 
 // NewJob admits a job of GitHub Actions, whose tokens a hosted issuer signs. It returns what the

@@ -36,6 +36,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/table"
 	"github.com/wiemu/wiemu/internal/roles"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -90,7 +91,8 @@ type Lab struct {
 	roles        *roles.Set                  // who may do what to them
 	machines     *managedidentity.Service
 	bindings     *identitybinding.Proxy
-	jobs         *githubjob.Endpoint // nil: no workload is a job of GitHub Actions
+	jobs         *githubjob.Endpoint         // nil: no workload is a job of GitHub Actions
+	connections  *serviceconnection.Endpoint // nil: no workload is a task with a service connection
 	routes       []hostmux.Route
 	mux          *hostmux.Mux // of routes
 
@@ -247,11 +249,14 @@ func (l *Lab) openIssuers(context.Context, Options) error {
 	if l.hasJobs("") {
 		l.jobs = githubjob.New(l.journal)
 	}
+	if l.hasConnections("") {
+		l.connections = serviceconnection.New(l.journal)
+	}
 	for _, c := range l.config.Issuers {
 		if c.External {
 			continue
 		}
-		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults, GitHub: l.hasJobs(c.Name)})
+		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults, GitHub: l.hasJobs(c.Name), AzureDevOps: l.hasConnections(c.Name)})
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", c.Name, err)
 		}
@@ -266,7 +271,7 @@ func (l *Lab) openIssuers(context.Context, Options) error {
 		if config.OfApplication(w.Credential) {
 			trust = l.Register
 		}
-		if err := trust(Account{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name, Subject: subjectOf(w)}); err != nil {
+		if err := trust(Account{Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, Name: w.Name, Identity: w.Name, Subject: subjectOf(w), ByEntra: serviceconnection.OfEntra(w.ServiceConnection)}); err != nil {
 			return err
 		}
 	}
@@ -346,6 +351,9 @@ func (l *Lab) issuerRoutes() []hostmux.Route {
 	byHost := map[string]*mux.Router{bindingHost: bindings}
 	if l.jobs != nil {
 		routes = append(routes, hostmux.Route{Hosts: []string{githubjob.Host}, Handler: withDate(l.clock, l.jobs)})
+	}
+	if l.connections != nil {
+		routes = append(routes, hostmux.Route{Hosts: []string{serviceconnection.Host}, Handler: withDate(l.clock, l.connections)})
 	}
 	for _, i := range l.issuers {
 		host := strings.ToLower(i.Host())

@@ -67,8 +67,9 @@ func notInherited() []rule {
 		{"AAD_*", false},              // older names of the AZURE_ variables
 		{"AZD_*", false},              // Azure Developer CLI
 		{"ACTIONS_ID_TOKEN_*", false}, // GitHub Actions' own workload identity
-		{"SYSTEM_ACCESSTOKEN", false}, // Azure Pipelines', as is the next
+		{"SYSTEM_ACCESSTOKEN", false}, // Azure Pipelines', as are the next two
 		{"SYSTEM_OIDCREQUESTURI", false},
+		{"AZURESUBSCRIPTION_*", false},
 		{"KUBECONFIG", false}, // clusters and how to log in to them
 
 		// Certificate authorities, and whether certificates are verified.

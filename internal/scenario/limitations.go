@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 )
 
 // The names of the backends that scenarios run on.
@@ -111,6 +112,7 @@ var limitations = []struct {
 	{[]string{OnKind}, ownIssuer, "a cluster has one issuer, and this scenario has issuers of its own (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("managedIdentity", func(a namedSpec) bool { return a.ManagedIdentity != "" }), "there is no machine with a managed identity, which this scenario needs (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("githubJob", func(a namedSpec) bool { return githubjob.Is(a.GitHubJob) }), "jobs of GitHub Actions are processes alone, and this scenario has one (%)"},
+	{[]string{OnKind, OnCompose}, workloadWith("serviceConnection", func(a namedSpec) bool { return serviceconnection.Is(a.ServiceConnection) }), "tasks of Azure Pipelines are processes alone, and this scenario has one (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("credential", func(a namedSpec) bool { return config.OfApplication(a.Credential) }), "the secrets and certificates of applications are handed out to processes alone, and this scenario needs one (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("identityBinding", func(a namedSpec) bool { return a.IdentityBinding != "" }), "there is no identity-binding proxy, which is a part of AKS (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("secretRefs", func(a namedSpec) bool { return len(a.KeyVaults) > 0 }), "key vaults are mounted for processes alone, and this scenario needs one that is (%)"},

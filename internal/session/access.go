@@ -14,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/internal/ca"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/managedidentity"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/workload"
 )
 
@@ -111,6 +112,7 @@ func Variables() []string {
 	for _, e := range []PodEnv{
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: ca.BundleIn("set", ca.BundleOptions{}), IdentityBinding: &IdentityBindingAccess{CAFile: "set"}, Machine: &MachineAccess{Kind: managedidentity.Sidecar}},
 		{ClientID: "set", GitHubJob: &JobAccess{Subscription: "set"}},
+		{ClientID: "set", Task: &TaskAccess{Access: serviceconnection.Access{URL: "https://a/b/c/d/e/f/g/h/i/j/k/l"}, Subscription: "set"}},
 		{ClientID: "set", Credential: &Credential{Secret: "set", CertificateFile: "set", Password: "set"}},
 		{ClientID: "set", ProxyURL: "http://set", ConfigDir: "set", Bundle: ca.BundleIn("set", ca.BundleOptions{}), IdentityBinding: &IdentityBindingAccess{CAData: "set"}, Machine: &MachineAccess{Kind: managedidentity.AppService}},
 	} {

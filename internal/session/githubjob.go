@@ -6,6 +6,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/issuer"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/workload"
 )
 
@@ -17,18 +18,24 @@ type JobAccess struct {
 
 // checkJob refuses what only pods have.
 func checkJob(d workload.Spec) error {
-	if !githubjob.Is(d.GitHubJob) {
+	var what string
+	switch {
+	case githubjob.Is(d.GitHubJob):
+		what = d.GitHubJob.Repository + " is a job of GitHub Actions, which has tokens of its own alone"
+	case serviceconnection.Is(d.ServiceConnection):
+		what = d.ServiceConnection.Name + " is a service connection of Azure DevOps, which has tokens of its own alone"
+	default:
 		return nil
 	}
 	for _, f := range []struct{ field, value string }{
 		{"managed-identity", d.ManagedIdentity}, {"identity-binding", d.IdentityBinding}, {"credential", strings.TrimPrefix(d.Credential, config.Federated)},
 	} {
 		if f.value != "" {
-			return refuseField(f.field, "%s %s: expected nothing, as %s is a job of GitHub Actions, which has tokens of its own alone", f.field, f.value, d.GitHubJob.Repository)
+			return refuseField(f.field, "%s %s: expected nothing, as %s", f.field, f.value, what)
 		}
 	}
 	if d.TokenLifetime != 0 {
-		return refuseField("token-lifetime", "token lifetime %v: expected none, as %s is a job of GitHub Actions, whose tokens live for five minutes", d.TokenLifetime, d.GitHubJob.Repository)
+		return refuseField("token-lifetime", "token lifetime %v: expected none, as %s", d.TokenLifetime, what)
 	}
 	return nil
 }
@@ -39,20 +46,29 @@ func (l *Session) admitJob(w *Workload, d workload.Spec, tenant string, from *is
 	if err != nil {
 		return nil, err
 	}
-	w.home.Store(&home{issuer: from})
 	w.Env = l.environment(w, tenant)
-	w.Env.GitHubJob = &JobAccess{Access: access}
-	for _, s := range l.emulator.Config().Subscriptions {
-		if s.Tenant == tenant {
-			w.Env.GitHubJob.Subscription = s.ID
-			break
-		}
-	}
+	w.Env.GitHubJob = &JobAccess{Access: access, Subscription: l.subscriptionOf(tenant)}
+	return w, l.admit(w, d, from)
+}
+
+// admit keeps a workload that has no token file.
+func (l *Session) admit(w *Workload, d workload.Spec, from *issuer.Issuer) error {
+	w.home.Store(&home{issuer: from})
 	if err := l.makeConfigDir(); err != nil {
-		return nil, err
+		return err
 	}
 	l.workloads[key(d)] = w
-	return w, nil
+	return nil
+}
+
+// subscriptionOf returns the first subscription of a tenant; "" if it has none.
+func (l *Session) subscriptionOf(tenant string) string {
+	for _, s := range l.emulator.Config().Subscriptions {
+		if s.Tenant == tenant {
+			return s.ID
+		}
+	}
+	return ""
 }
 
 // environ returns the variables by which a job asks for its token, GitHub's and those of

@@ -14,7 +14,7 @@ import (
 func (w *Workload) Injected() PodEnv {
 	env, name := w.Env, w.Namespace+"/"+w.ServiceAccount
 	env.Drivers, env.OpenPorts = w.emulator.Variables(), w.emulator.OpenPorts() // databases may have been made since it was admitted
-	if env.Credential != nil || env.GitHubJob != nil {
+	if env.Credential != nil || env.inPipeline() {
 		return env // its variables do not come from the webhook
 	}
 	hit, ok := w.emulator.Faults().Hit(faultkind.AtPodStart, faults.Subject{Workload: name, Client: w.ClientID})

@@ -41,8 +41,8 @@ func (l *Session) Move(w *Workload, name string) error {
 	if err != nil {
 		return fmt.Errorf("move %s/%s: %w", w.Namespace, w.ServiceAccount, err)
 	}
-	if w.Env.GitHubJob != nil {
-		return fmt.Errorf("move %s/%s: expected a pod, found a job of GitHub Actions, which is in no cluster", w.Namespace, w.ServiceAccount)
+	if w.Env.inPipeline() {
+		return fmt.Errorf("move %s/%s: expected a pod, found a job of a pipeline, which is in no cluster", w.Namespace, w.ServiceAccount)
 	}
 	from := w.Issuer()
 	to.PutServiceAccount(w.Namespace, w.ServiceAccount, azwi.Annotations(w.ClientID))

@@ -56,6 +56,7 @@ type PodEnv struct {
 	Machine         *MachineAccess         `json:"machine,omitempty"`    // of a workload that uses a managed identity
 	IdentityBinding *IdentityBindingAccess `json:"tokenProxy,omitempty"` // of one that uses an identity binding
 	GitHubJob       *JobAccess             `json:"githubJob,omitempty"`  // of a job of GitHub Actions
+	Task            *TaskAccess            `json:"task,omitempty"`       // of a task of Azure Pipelines with a service connection
 
 	withoutProxy bool // see Led
 }
@@ -125,6 +126,8 @@ func (e PodEnv) Environ(base []string) []string {
 	switch {
 	case e.GitHubJob != nil:
 		env = process.SetVariables(env, e.GitHubJob.environ(e.ClientID, e.TenantID)...)
+	case e.Task != nil:
+		env = process.SetVariables(env, e.Task.environ(e.ClientID, e.TenantID)...)
 	case e.Credential != nil:
 		env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "AZURE_FEDERATED_TOKEN_FILE=") }) // a pod's own
 		env = process.SetVariables(env, append(e.Credential.environ(), "AZURE_AUTHORITY_HOST="+e.AuthorityHost)...)
@@ -148,9 +151,12 @@ func (e PodEnv) ownIdentity() []string {
 	return all
 }
 
+// inPipeline reports whether the program is one of a pipeline, which asks an endpoint for its token.
+func (e PodEnv) inPipeline() bool { return e.GitHubJob != nil || e.Task != nil }
+
 // HidesTokenFile reports whether the program gets no token file, because its pod has none.
 func (e PodEnv) HidesTokenFile() bool {
-	return e.NotInjected || e.Credential != nil || e.GitHubJob != nil
+	return e.NotInjected || e.Credential != nil || e.inPipeline()
 }
 
 // Changes returns the variables that Environ sets, whether base has them so

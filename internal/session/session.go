@@ -34,6 +34,7 @@ import (
 	"github.com/wiemu/wiemu/internal/projection"
 	"github.com/wiemu/wiemu/internal/secretsstore"
 	"github.com/wiemu/wiemu/internal/server"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/timeshift"
 	"github.com/wiemu/wiemu/internal/userstate"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -225,6 +226,9 @@ func (l *Session) Workload(ctx context.Context, d workload.Spec) (*Workload, err
 	admitted := &Workload{Workload: d.Workload, options: d.TokenOptions, emulator: l.emulator}
 	if githubjob.Is(d.GitHubJob) {
 		return l.admitJob(admitted, d, tenant, from)
+	}
+	if serviceconnection.Is(d.ServiceConnection) {
+		return l.admitTask(admitted, d, tenant, from)
 	}
 	admitted.settle(from)
 	volume, err := l.project(ctx, admitted, d.TokenOptions)

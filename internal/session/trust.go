@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/kubename"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/workload"
 )
 
@@ -71,7 +71,7 @@ func (l *Session) trust(ctx context.Context, d workload.Spec, tenant string, fro
 	if config.OfApplication(d.Credential) || !l.keepsItsTrust(d, tenant) {
 		return l.establishTrust(ctx, d, "")
 	}
-	if githubjob.Is(d.GitHubJob) {
+	if d.OwnIssuer() != "" {
 		return nil
 	}
 	if err := kubename.CheckAccount(d.Namespace, d.ServiceAccount); err != nil {
@@ -108,19 +108,19 @@ func isSame(d workload.Spec) func(workload.Spec) bool {
 
 // key tells admitted workloads apart.
 func key(d workload.Spec) string {
-	return fmt.Sprint(d.Namespace, "/", d.ServiceAccount, " ", d.ClientID, " ", d.TokenOptions, " ", d.GitHubJob)
+	return fmt.Sprint(d.Namespace, "/", d.ServiceAccount, " ", d.ClientID, " ", d.TokenOptions, " ", d.GitHubJob, " ", d.ServiceConnection)
 }
 
 // trusted is the workload as the emulator knows it, but for the audience: the audience of
 // a token and that of the federated credential are the same only where a file declares both.
 func trusted(d workload.Spec) lab.Account {
 	subject := ""
-	if githubjob.Is(d.GitHubJob) {
+	if d.OwnIssuer() != "" {
 		subject = d.Subject()
 	}
 	return lab.Account{
-		Subject: subject,
-		Name:    d.CredentialName(), Identity: d.IdentityName(), Application: d.Application, Namespace: d.Namespace, ServiceAccount: d.ServiceAccount,
+		Subject: subject, ByEntra: serviceconnection.OfEntra(d.ServiceConnection),
+		Name: d.CredentialName(), Identity: d.IdentityName(), Application: d.Application, Namespace: d.Namespace, ServiceAccount: d.ServiceAccount,
 		ClientID: d.ClientID, Tenant: d.Tenant, Issuer: d.Issuer,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/entra"
 	"github.com/wiemu/wiemu/internal/identitybinding"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/workload"
 )
@@ -74,6 +75,9 @@ func (l *Session) shown(d workload.Spec, w *Workload) ShownWorkload {
 	}
 	if w != nil {
 		s.IssuerName, s.Issuer, s.TokenFile = w.Issuer().Name(), w.Issuer().URL(), w.Env.TokenFile
+	}
+	if serviceconnection.OfEntra(d.ServiceConnection) {
+		s.IssuerName, s.Issuer = "Entra ID", d.ServiceConnection.Issuer
 	}
 	p, ok := l.emulator.Directory().Principal(s.Tenant, d.ClientID)
 	if d.ClientID == "" || !ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
-	"github.com/wiemu/wiemu/internal/githubjob"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/workload"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -112,7 +112,10 @@ type check struct {
 type trust struct{ clientID, issuer, subject string }
 
 func (c *check) issuersOf(w Workload) []string {
-	if githubjob.Is(w.GitHubJob) {
+	switch own := w.OwnIssuer(); {
+	case serviceconnection.Is(w.ServiceConnection):
+		return []string{own}
+	case own != "":
 		return w.Issuers // whatever the cluster's is
 	}
 	if len(w.Issuers) > 0 && slices.Equal(c.issuers, c.directory.Issuers) {

@@ -23,7 +23,7 @@ type Spec struct {
 // Declared returns the workload that an entry of a wiemu.yaml describes.
 func Declared(w config.Workload) Spec {
 	return Spec{
-		Workload: Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, GitHubJob: w.GitHubJob},
+		Workload: Workload{Component: w.Name, Namespace: w.Namespace, ServiceAccount: w.ServiceAccount, ClientID: w.ClientID, GitHubJob: w.GitHubJob, ServiceConnection: w.ServiceConnection},
 		TokenOptions: TokenOptions{
 			Tenant: w.Tenant, Issuer: w.Issuer, Audience: w.Audience, TokenLifetime: w.TokenLifetime,
 			Credential: w.Credential, ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
@@ -39,7 +39,7 @@ func (s Spec) Entry() config.Workload {
 		name = s.Environment + "-" + name
 	}
 	return config.Workload{
-		Name: name, Namespace: s.Namespace, ServiceAccount: s.ServiceAccount, ClientID: s.ClientID, GitHubJob: s.GitHubJob,
+		Name: name, Namespace: s.Namespace, ServiceAccount: s.ServiceAccount, ClientID: s.ClientID, GitHubJob: s.GitHubJob, ServiceConnection: s.ServiceConnection,
 		Tenant: s.Tenant, Issuer: s.Issuer, Audience: s.Audience, TokenLifetime: s.TokenLifetime,
 		Credential: s.Credential, ManagedIdentity: s.ManagedIdentity, IdentityBinding: s.IdentityBinding,
 	}
@@ -48,7 +48,7 @@ func (s Spec) Entry() config.Workload {
 // SamePod reports whether another workload is the same pod: the same service account asks
 // for the same tokens with the same client id.
 func (s Spec) SamePod(other Spec) bool {
-	return s.Namespace == other.Namespace && s.ServiceAccount == other.ServiceAccount && s.ClientID == other.ClientID && s.GitHubJob == other.GitHubJob && s.TokenOptions == other.TokenOptions
+	return s.Namespace == other.Namespace && s.ServiceAccount == other.ServiceAccount && s.ClientID == other.ClientID && s.GitHubJob == other.GitHubJob && s.ServiceConnection == other.ServiceConnection && s.TokenOptions == other.TokenOptions
 }
 
 // PresentsToken reports whether the workload itself exchanges its service-account token:

@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/wiemu/wiemu/internal/azwi"
-	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -34,7 +33,8 @@ type TrustRow struct {
 
 // Trust returns the federated credentials that the workloads need so that each of the issuers is
 // trusted: several while an application moves from one cluster to another. The audience is that of
-// the cloud, TokenExchange of package cloud. Jobs of GitHub Actions have its issuer instead. Workloads without a client id need none; those that
+// the cloud, TokenExchange of package cloud. Jobs of GitHub Actions and service connections
+// of Azure DevOps have an issuer of their own instead. Workloads without a client id need none; those that
 // share identity and subject share a credential, as Entra ID demands.
 func Trust(workloads []Workload, issuers []string, audience string) []TrustRow {
 	type key struct{ clientID, issuer, subject string }
@@ -47,8 +47,8 @@ func Trust(workloads []Workload, issuers []string, audience string) []TrustRow {
 	at, named, used := map[key]int{}, map[name]bool{}, map[use]bool{}
 	for _, w := range workloads {
 		from := issuers
-		if githubjob.Is(w.GitHubJob) {
-			from = []string{githubjob.Issuer}
+		if own := w.OwnIssuer(); own != "" {
+			from = []string{own}
 		}
 		for i, issuer := range from {
 			if w.ClientID == "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/githubjob"
+	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -51,6 +52,10 @@ type Workload struct {
 	// GitHubJob is the job of GitHub Actions that the workload is, whose repository is
 	// Namespace/ServiceAccount. The zero value is a pod's.
 	GitHubJob config.GitHubJob `json:"githubJob,omitzero"`
+
+	// ServiceConnection is that of the task of Azure Pipelines that the workload is, whose
+	// organization and name are Namespace and ServiceAccount. The zero value is a pod's.
+	ServiceConnection config.ServiceConnection `json:"serviceConnection,omitzero"`
 
 	// KeyVaults are the vaults that Radix mounts for the workload with this identity.
 	KeyVaults []KeyVault `json:"keyVaults,omitempty"`
@@ -92,10 +97,21 @@ func (i KeyVaultItem) FileName() string {
 	return i.Name
 }
 
+// OwnIssuer returns the URL of the issuer of what is in no cluster; "" of a pod.
+func (w Workload) OwnIssuer() string {
+	if githubjob.Is(w.GitHubJob) {
+		return githubjob.Issuer
+	}
+	return w.ServiceConnection.Issuer
+}
+
 // Subject returns the sub claim of the workload's tokens.
 func (w Workload) Subject() string {
 	if githubjob.Is(w.GitHubJob) {
 		return githubjob.Subject(w.GitHubJob)
+	}
+	if serviceconnection.Is(w.ServiceConnection) {
+		return w.ServiceConnection.Subject
 	}
 	return azwi.Subject(w.Namespace, w.ServiceAccount)
 }
@@ -110,6 +126,8 @@ func (w Workload) CredentialName() string {
 	switch {
 	case githubjob.Is(w.GitHubJob):
 		parts = []string{w.ServiceAccount, cmp.Or(w.GitHubJob.Environment, path.Base(w.GitHubJob.Ref))}
+	case serviceconnection.Is(w.ServiceConnection):
+		parts = []string{w.ServiceConnection.Project, w.ServiceConnection.Name}
 	case w.Application == "":
 		parts = []string{w.Namespace, w.ServiceAccount}
 	}

@@ -13,7 +13,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/emulator/config"
-	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/kubename"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -47,8 +46,8 @@ func (g *generator) identify(context.Context) error {
 		}
 		if id := d.TokenOptions; config.OfApplication(id.Credential) {
 			return fmt.Errorf("%s: workload %s proves who it is with a secret or certificate, which compose does not hand out; set AZURE_CLIENT_SECRET of the service to that of applications in wiemu.yaml, or use wiemu run", at, text)
-		} else if githubjob.Is(d.GitHubJob) {
-			return fmt.Errorf("%s: workload %s is a job of GitHub Actions, which is no service; use wiemu run", at, text)
+		} else if d.OwnIssuer() != "" {
+			return fmt.Errorf("%s: workload %s is a job of a pipeline, which is no service; use wiemu run", at, text)
 		} else if id.ManagedIdentity != "" || id.IdentityBinding != "" {
 			return fmt.Errorf("%s: workload %s uses a managed identity of its machine or an identity binding, which containers do not have here; use wiemu run", at, text)
 		}
