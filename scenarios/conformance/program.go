@@ -35,6 +35,10 @@ type Program struct {
 	// Settings is a file beside storage.yaml that describes what the program uses, in place of
 	// storage accounts and a vault: there is no backend then.
 	Settings string `yaml:"settings"`
+	// Workload and Stranger are the names of workloads of Settings, of which the second is refused.
+	// Default: pods, of which the second is of another environment.
+	Workload string `yaml:"workload"`
+	Stranger string `yaml:"stranger"`
 	// Refusal is in what the program prints as another identity, which Entra ID gives a token
 	// and the resource refuses. Default: it is refused by Entra ID, with AADSTS700213.
 	Refusal string `yaml:"refusal"`
@@ -59,6 +63,9 @@ func (p Program) check(refuse func(field, expected, found, fix string)) {
 	}
 	if slices.Contains(p.Modes, Lockstep) != (len(p.Lockstep) > 0) {
 		refuse("lockstep", "scenarios for a program that has the mode lockstep, and for no other", fmt.Sprint(len(p.Lockstep)), "")
+	}
+	if (p.Workload == "") != (p.Stranger == "") || p.Workload != "" && p.Settings == "" {
+		refuse("workload", "workload and stranger, both of the file in settings, or neither", fmt.Sprint(p.Workload, " ", p.Stranger), "")
 	}
 	if (len(p.Storage) == 0) == (p.Settings == "") {
 		refuse("storage", "memory, azurite or both, or else settings", fmt.Sprint(p.Storage, " ", p.Settings), "")
@@ -181,7 +188,11 @@ func (d *driver) storage(backend string) (file string, err error) {
 
 // operate lets a program do its operations, and in its first mode has it refused, too.
 func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir string) (string, error) {
-	started, err := begin(ctx, l.command(ctx, mode, dir, trusted, p.Run))
+	own, other := trusted, refused
+	if p.Workload != "" {
+		own, other = []string{p.Workload}, []string{p.Stranger}
+	}
+	started, err := begin(ctx, l.command(ctx, mode, dir, own, p.Run))
 	if err != nil {
 		return "", err
 	}
@@ -205,7 +216,7 @@ func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir st
 	if p.Refusal != "" {
 		return refusal(ctx, l, mode, dir, stranger{workload: []string{"--namespace", "shop", "--service-account", "daemon-sa", "--client-id", another}, run: p.Run, says: p.Refusal})
 	}
-	return refusal(ctx, l, mode, dir, stranger{workload: refused, run: p.Run, code: 700213, says: "AADSTS700213"})
+	return refusal(ctx, l, mode, dir, stranger{workload: other, run: p.Run, code: 700213, says: "AADSTS700213"})
 }
 
 // behaved checks that a program stayed in the lab, and was given the tokens that it asked for, but

@@ -42,23 +42,40 @@ var (
 )
 
 func main() {
-	p := &program{environment: environments.AzurePublic(), assertion: string(must(os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))))}
-	body := must(base64.RawURLEncoding.DecodeString(strings.Split(p.assertion, ".")[1]))
-	check(json.Unmarshal(body, &p.claims))
-	for _, operation := range []struct {
-		name string
-		do   func(context.Context)
-	}{
+	p := &program{environment: environments.AzurePublic()}
+	operations := p.pod
+	if slices.Contains(os.Args, "pipeline") {
+		operations = p.pipeline
+	}
+	for _, operation := range operations() {
+		run(operation.name, operation.do)
+	}
+	fmt.Println("round done")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+type operation struct {
+	name string
+	do   func(context.Context)
+}
+
+// pod are the operations of a program with a token file.
+func (p *program) pod() []operation {
+	assertion := string(must(os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))))
+	check(json.Unmarshal(must(base64.RawURLEncoding.DecodeString(strings.Split(assertion, ".")[1])), &p.claims))
+	p.credentials = func(clientID string) auth.Credentials {
+		return auth.Credentials{
+			Environment: *p.environment, TenantID: os.Getenv("AZURE_TENANT_ID"), ClientID: clientID,
+			EnableAuthenticationUsingOIDC: true, OIDCAssertionToken: assertion,
+		}
+	}
+	return []operation{
 		{"login", p.login}, {"group", p.group}, {"identity", p.identity}, {"credential", p.credential}, {"without-role", p.withoutRole},
 		{"assignment", p.assignment}, {"honoured", p.honoured}, {"lists", p.lists}, {"import", p.imports}, {"refused", p.refused},
 		{"update-group", p.updateGroup}, {"update-identity", p.updateIdentity}, {"update-credential", p.updateCredential}, {"update-assignment", p.updateAssignment},
 		{"definition", p.definition}, {"update-definition", p.updateDefinition},
 		{"destroy-roles", p.destroyRoles}, {"destroy-credential", p.destroyCredential}, {"destroy-identity", p.destroyIdentity}, {"destroy-group", p.destroyGroup},
-	} {
-		run(operation.name, operation.do)
 	}
-	fmt.Println("round done")
-	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // run does one operation; the first that fails ends the program.
@@ -77,7 +94,7 @@ func run(name string, do func(context.Context)) {
 
 type program struct {
 	environment *environments.Environment
-	assertion   string
+	credentials func(clientID string) auth.Credentials // that use_oidc of azurerm makes
 	claims      struct {
 		Issuer  string `json:"iss"`
 		Subject string `json:"sub"`
@@ -107,12 +124,9 @@ func refusedWith(code string, err error) {
 	want(err != nil && strings.Contains(err.Error(), code), "expected ", code, ", found ", err)
 }
 
-// authorizer gets tokens for an API with the service-account token, as use_oidc of azurerm does.
+// authorizer gets tokens for an API, as use_oidc of azurerm does.
 func (p *program) authorizer(ctx context.Context, api environments.Api, clientID string) auth.Authorizer {
-	return must(auth.NewAuthorizerFromCredentials(ctx, auth.Credentials{
-		Environment: *p.environment, TenantID: os.Getenv("AZURE_TENANT_ID"), ClientID: clientID,
-		EnableAuthenticationUsingOIDC: true, OIDCAssertionToken: p.assertion,
-	}, api))
+	return must(auth.NewAuthorizerFromCredentials(ctx, p.credentials(clientID), api))
 }
 
 func (p *program) login(ctx context.Context) {
