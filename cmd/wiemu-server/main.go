@@ -5,6 +5,7 @@
 //	wiemu-server -healthy 127.0.0.1:443
 //	wiemu-server -state /state -link 127.0.0.1:9444     (another link to its console)
 //	wiemu-server timeshift -- COMMAND...     (from the directory of -lockstep)
+//	wiemu-server mounted FILE -- COMMAND...  (with the variables that -vaults wrote into FILE)
 //
 // In a node of a cluster it is a service of systemd, which signs the cluster's
 // service-account tokens (package nodeservice):
@@ -41,6 +42,11 @@ func main() {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "wiemu-server:", err)
 		}
+		os.Exit(code)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "mounted" {
+		code, err := runMounted(os.Args[2:])
+		fmt.Fprintln(os.Stderr, "wiemu-server:", err)
 		os.Exit(code)
 	}
 	if err := serve(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {

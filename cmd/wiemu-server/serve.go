@@ -33,6 +33,7 @@ type settings struct {
 	file, state, lab string
 	start            string
 	seed             uint64
+	vaults           string // file
 	lockstep         string // directory
 	controlURL       string
 	healthy          string // address
@@ -47,9 +48,10 @@ func parse(args []string) (s settings, err error) {
 	flags.StringVar(&s.lab, "lab", "", "directory for what workloads need: trust (ca.pem, the lab's root, and roots.pem and truststore.p12, with the public ones) and tokens/NAMESPACE_SERVICEACCOUNT/azure-identity-token (default: a temporary one)")
 	flags.StringVar(&s.start, "start", "", "lab time at first, such as 2026-01-05T09:00:00Z, which then stands still (default: the machine's, which runs)")
 	flags.Uint64Var(&s.seed, "seed", 0, "decides about faults with a probability (default: one is chosen)")
+	flags.StringVar(&s.vaults, "vaults", "", "file that wiemu writes for containers: which key vaults are mounted for workloads of wiemu.yaml, in mounts of -lab, and as variables in mounted of -lab, which the program in -lockstep sets (DIR/wiemu-server mounted FILE -- COMMAND)")
 	flags.StringVar(&s.lockstep, "lockstep", "", "directory, mounted into containers, for what programs need that run on the lab clock: a copy of this program, which runs them (DIR/wiemu-server timeshift -- COMMAND), and how it reaches the lab clock, with a token that opens nothing else")
 	flags.StringVar(&s.controlURL, "control-url", "", "with -lockstep: where other containers reach the control endpoint, such as http://control.wiemu.test:9444 (default: where it listens)")
-	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers")
+	flags.StringVar(&s.healthy, "healthy", "", "instead of serving, check that the gateway at this host:port answers and, with -lab, that what workloads need is there")
 	flags.StringVar(&s.console, "console", "", "print a link that opens the console, once, in a browser that reaches the control endpoint at this host:port, such as 127.0.0.1:9444 by docker run -p 127.0.0.1:9444:9444 or kubectl port-forward")
 	flags.StringVar(&s.link, "link", "", "instead of serving, print another link to the console of the server whose state is in -state and whose control endpoint answers at this host:port")
 	s.cluster.add(flags)
@@ -67,7 +69,7 @@ func serve(args []string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if s.healthy != "" {
-		return checkHealth(ctx, s.healthy)
+		return s.checkHealth(ctx)
 	}
 	if s.link != "" {
 		return printAnotherLink(ctx, s.state, s.link)
@@ -77,13 +79,18 @@ func serve(args []string) (err error) {
 
 // serve opens the lab and closes it when ctx ends.
 func (s settings) serve(ctx context.Context) (err error) {
+	s.markStopped() // what was killed has not
 	var files session.Files
 	if s.file != "" {
 		if files, err = session.ReadFiles(".", []string{s.file}); err != nil {
 			return err
 		}
 	}
-	opts := session.Options{Dir: s.lab, Bundle: ca.BundleOptions{SystemRoots: true}, Emulator: server.Options{
+	workloads, err := s.withVaults(files.Workloads())
+	if err != nil {
+		return err
+	}
+	opts := session.Options{Dir: s.lab, MountMode: mountMode, Bundle: ca.BundleOptions{SystemRoots: true}, Emulator: server.Options{
 		Config: files.Configuration(), Options: lab.Options{ConfigFile: files.ConfigFile, StateDir: s.state, Seed: s.seed, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	}}
 	if s.start != "" {
@@ -113,9 +120,12 @@ func (s settings) serve(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for _, d := range files.Workloads() {
+	for _, d := range workloads {
 		w, err := started.Workload(ctx, d)
 		if err != nil {
+			return err
+		}
+		if err := s.publishMounted(w); err != nil {
 			return err
 		}
 		if w.Env.TokenFile != "" {
@@ -136,6 +146,8 @@ func (s settings) serve(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.markReady(opts.Emulator.Log)
+	defer s.markStopped()
 	fmt.Printf("ready: gateway %s, proxy %s\n", started.Emulator().Address(), started.Emulator().ProxyURL())
 	if err := nodeservice.Notify(nodeservice.Ready); err != nil {
 		return err
@@ -165,8 +177,15 @@ func closing(err *error, shut func(context.Context) error) {
 	*err = errors.Join(*err, shut(ctx))
 }
 
-// checkHealth succeeds when a TLS handshake with the gateway does.
-func checkHealth(ctx context.Context, address string) error {
+// checkHealth succeeds when a TLS handshake with the gateway does and, with -lab, all workloads
+// have been admitted.
+func (s settings) checkHealth(ctx context.Context) error {
+	if s.lab != "" {
+		if _, err := os.Stat(s.readyFile()); err != nil {
+			return fmt.Errorf("the server of -lab %s is not ready: %w", s.lab, err)
+		}
+	}
+	address := s.healthy
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	dialer := tls.Dialer{

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,7 @@ type Container struct {
 	volumes  map[string]string             // by where the emulator has them
 	network  *testcontainers.DockerNetwork // of its own; nil: somebody else's
 	joined   []string
+	mounted  [][]string // variables of each of declared, NAME=VALUE, from key vaults
 }
 
 // Option is one of Run's, besides those of testcontainers.
@@ -138,6 +140,14 @@ func (s *settings) lab() (containers.Configuration, []workload.Spec, error) {
 		c.Workloads = append(c.Workloads, d.Entry())
 	}
 	lab, err := containers.NewConfiguration(c, s.files.ConfigFile, true)
+	if err != nil {
+		return lab, nil, err
+	}
+	vaults := make([][]workload.KeyVault, len(declared))
+	for i, d := range declared {
+		vaults[i] = d.KeyVaults
+	}
+	lab, err = lab.Mounting(vaults)
 	return lab, declared, err
 }
 
@@ -165,7 +175,7 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	doWithoutRyuk(ctx)
 	all := append([]testcontainers.ContainerCustomizer{
 		testcontainers.WithExposedPorts(containers.Control.String()),
-		testcontainers.WithCmd(containers.Arguments(false)...),
+		testcontainers.WithCmd(c.lab.Arguments(false)...),
 		testcontainers.WithLabels(map[string]string{docker.EmulatorLabel: "true"}),
 		testcontainers.WithFiles(files...),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
@@ -180,7 +190,37 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	if err != nil {
 		return c, fmt.Errorf("run wiemu: %w%s", err, c.lastWords(ctx))
 	}
+	if err := c.readMounted(ctx); err != nil {
+		return c, fmt.Errorf("run wiemu: %w", err)
+	}
 	return c, nil
+}
+
+// readMounted reads the variables that workloads have of key vaults.
+func (c *Container) readMounted(ctx context.Context) error {
+	c.mounted = make([][]string, len(c.declared))
+	for i, d := range c.declared {
+		if !slices.ContainsFunc(d.KeyVaults, func(v workload.KeyVault) bool {
+			return slices.ContainsFunc(v.Items, func(item workload.KeyVaultItem) bool { return item.EnvVar != "" })
+		}) {
+			continue
+		}
+		data, err := c.read(ctx, containers.MountedAt(c.tokens(i))+"/"+containers.MountedName)
+		if err == nil {
+			err = json.Unmarshal(data, &c.mounted[i])
+		}
+		if err != nil {
+			return fmt.Errorf("read the variables of %s/%s: %w", d.Namespace, d.ServiceAccount, err)
+		}
+	}
+	return nil
+}
+
+// environment is what the container of a workload needs to know.
+func (c *Container) environment(i int) session.PodEnv {
+	env := c.lab.Environment(c.declared[i])
+	env.Mounted = c.mounted[i]
+	return env
 }
 
 // lastWords returns what an emulator wrote that has not become ready; "" if there is none.
@@ -312,7 +352,7 @@ func (c *Container) Environment(namespace, serviceAccount string) (map[string]st
 	if err != nil {
 		return nil, err
 	}
-	return containers.Variables(c.lab.Environment(c.declared[i]), nil), nil
+	return containers.Variables(c.environment(i), nil), nil
 }
 
 // Workload makes a container one of a workload: it gets identity, trust, token file and
@@ -328,7 +368,7 @@ func (c *Container) Workload(namespace, serviceAccount string) testcontainers.Co
 		for name, text := range req.Env {
 			own = append(own, name+"="+text)
 		}
-		env := containers.Variables(c.lab.Environment(c.declared[i]), own)
+		env := containers.Variables(c.environment(i), own)
 		if req.Env == nil {
 			req.Env = map[string]string{}
 		}
@@ -348,6 +388,9 @@ func (c *Container) Workload(namespace, serviceAccount string) testcontainers.Co
 				before(h)
 			}
 			h.Mounts = append(h.Mounts, containers.ReadOnly(c.volumes[c.tokens(i)], containers.TokenDir), containers.ReadOnly(c.volumes[containers.LabTrustDir], containers.TrustDir))
+			for _, v := range containers.VaultMounts(c.tokens(i), c.declared[i]) {
+				h.Mounts = append(h.Mounts, containers.ReadOnly(c.volumes[v.At], v.Path))
+			}
 		}
 		return nil
 	})

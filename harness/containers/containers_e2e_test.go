@@ -42,6 +42,39 @@ func image(t *testing.T) (string, client.APIClient) {
 	return img, api.Client()
 }
 
+// A container has what its radixconfig.yaml takes from a key vault, as files and in variables.
+func TestMountedKeyVaults(t *testing.T) {
+	img, _ := image(t)
+	file := filepath.Join(t.TempDir(), "radixconfig.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: shop}
+spec:
+  environments: [{name: dev}]
+  components:
+    - name: web
+      identity: {azure: {clientId: `+clientID+`}}
+      secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [{name: db-password, envVar: DB_PASSWORD}]}]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	emulator, err := containers.Run(t.Context(), img, containers.WithConfigFile(file),
+		containers.WithConfig(config.Config{Vaults: []config.Vault{{Name: "shop-vault", Secrets: map[string]string{"db-password": "hunter22"}}}}))
+	testcontainers.CleanupContainer(t, emulator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := testcontainers.Run(t.Context(), "curlimages/curl:8.11.1", emulator.Workload("shop-dev", "web-sa"),
+		testcontainers.WithEntrypoint("sh", "-c", `echo "$DB_PASSWORD and $(cat /mnt/azure-key-vault/shop-vault/db-password)"`), testcontainers.WithWaitStrategy(wait.ForExit()))
+	testcontainers.CleanupContainer(t, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := logs(t, app); !strings.Contains(said, "hunter22 and hunter22") {
+		t.Errorf("the application says %s", said)
+	}
+}
+
 // Somebody's test, with wiemu as a module of testcontainers.
 func TestModule(t *testing.T) {
 	img, api := image(t)

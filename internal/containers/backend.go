@@ -195,7 +195,7 @@ func (s *openSession) start(ctx context.Context) error {
 		Name: s.prefix,
 		Config: &container.Config{
 			Image: s.backend.server, Labels: s.labels(), ExposedPorts: network.PortSet{Control: {}}, Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-			Cmd: append(Arguments(false), "-start", s.spec.Start.Format(time.RFC3339Nano), "-seed", strconv.FormatUint(s.spec.Seed, 10)),
+			Cmd: append(s.lab.Arguments(false), "-start", s.spec.Start.Format(time.RFC3339Nano), "-seed", strconv.FormatUint(s.spec.Seed, 10)),
 		},
 		HostConfig:       host,
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{s.prefix: {Aliases: s.lab.Hosts}}},
@@ -369,6 +369,9 @@ func (r *podWorkload) Start(ctx context.Context, p backend.Program) (backend.Pro
 		HostConfig: &container.HostConfig{
 			NetworkMode: container.NetworkMode(s.network), Mounts: []mount.Mount{ReadOnly(s.volumes[LabTrustDir], TrustDir)},
 		},
+	}
+	for _, v := range VaultMounts(r.tokens, r.declared) {
+		spec.HostConfig.Mounts = append(spec.HostConfig.Mounts, ReadOnly(s.volumes[v.At], v.Path))
 	}
 	variables := Variables(env, nil)
 	maps.Copy(variables, p.Env)

@@ -146,3 +146,42 @@ func TestWorldsInContainersStandSideBySide(t *testing.T) {
 	all.Wait()
 	t.Logf("three worlds at a time: %v", time.Since(began))
 }
+
+// A program has what its workload takes from a key vault, as files, which follow the vault, and
+// in variables, which do not.
+func TestMountedKeyVaultsOfPrograms(t *testing.T) {
+	c, err := config.Config{Vaults: []config.Vault{{Name: "shop-vault", Secrets: map[string]string{"db-password": "hunter22"}}}}.Complete("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounting := web
+	mounting.KeyVaults = []workload.KeyVault{{Name: "shop-vault", Items: []workload.KeyVaultItem{{Name: "db-password", Type: "secret", EnvVar: "DB_PASSWORD"}}}}
+	site, err := place(t).Open(t.Context(), backend.Spec{
+		Name: "test", Config: c, Dir: t.TempDir(), Start: time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC), Seed: 1, Workloads: []workload.Spec{mounting},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := site.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	r, err := site.Workload(t.Context(), mounting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := backend.Program{Command: []string{"sh", "-c", `echo "$DB_PASSWORD $(cat /mnt/azure-key-vault/shop-vault/db-password)"`}}
+	if code, out, errs := run(t, r, show); code != 0 || out != "hunter22 hunter22\n" {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+	if code, out, errs := run(t, r, backend.Program{Command: []string{backend.WorkloadProgram, "secret", "set", "shop-vault", "db-password", "changed"}}); code != 0 {
+		t.Fatalf("exit code %d, %s%s", code, out, errs)
+	}
+	if _, err := site.Control().Advance(t.Context(), "2m"); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := run(t, r, show); code != 0 || out != "hunter22 changed\n" {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+}

@@ -5,6 +5,7 @@ package containers
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path"
@@ -24,6 +25,7 @@ import (
 	"github.com/wiemu/wiemu/internal/docker"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource"
+	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
 )
@@ -33,17 +35,19 @@ const (
 	TokenDir    = azwi.TokenDir // azure-workload-identity before v1.6, and the contract of wiemu
 	TokenFile   = TokenDir + "/" + azwi.TokenFile
 	TrustDir    = "/var/run/secrets/wiemu/trust"
+	MountedDir  = "/var/run/secrets/wiemu/mounted"  // has MountedName
 	LockstepDir = "/var/run/secrets/wiemu/lockstep" // of programs on the lab clock
 )
 
 // What is in the emulator's container.
 const (
 	ConfigFile       = "/etc/wiemu/wiemu.yaml"
-	filesDir         = "/etc/wiemu/files" // that the configuration names
-	StateDir         = "/state"           // the CA with its key, and the token of the control endpoint: no other container mounts it
+	VaultsFile       = "/etc/wiemu/vaults.json" // what the emulator mounts of key vaults; see Configuration.Mounting
+	filesDir         = "/etc/wiemu/files"       // that the configuration names
+	StateDir         = "/state"                 // the CA with its key, and the token of the control endpoint: no other container mounts it
 	ControlTokenFile = StateDir + "/control-token"
-	labDir           = "/lab"
-	LabTrustDir      = labDir + "/trust"
+	LabDir           = "/lab"
+	LabTrustDir      = LabDir + "/trust"
 	LabLockstepDir   = "/lockstep"
 
 	GatewayPort = 443
@@ -82,9 +86,13 @@ func VolumeOptions() map[string]string {
 	return map[string]string{"type": "tmpfs", "device": "tmpfs", "o": fmt.Sprintf("uid=%d,gid=%[1]d,mode=0755", docker.User)}
 }
 
-// Arguments returns the arguments of wiemu-server in the emulator's container.
-func Arguments(lockstep bool) []string {
-	args := []string{"-f", ConfigFile, "-state", StateDir, "-lab", labDir}
+// Arguments returns the arguments of wiemu-server in the emulator's container. lockstep says
+// that it has the volume LabLockstepDir, in which workloads find wiemu-server.
+func (l Configuration) Arguments(lockstep bool) []string {
+	args := []string{"-f", ConfigFile, "-state", StateDir, "-lab", LabDir}
+	if l.Vaults != nil {
+		args = append(args, "-vaults", VaultsFile)
+	}
 	if lockstep {
 		args = append(args, "-lockstep", LabLockstepDir, "-control-url", fmt.Sprintf("http://%s:%d", ControlHost, ControlPort))
 	}
@@ -106,6 +114,7 @@ type Configuration struct {
 	Config []byte   // content of ConfigFile
 	Hosts  []string // the emulated hosts, each a network alias of the emulator
 	Files  []File   // that Config names
+	Vaults []byte   // content of VaultsFile; nil if workloads mount no key vault
 
 	Engines []resource.Engine // what resources have behind them
 
@@ -138,6 +147,19 @@ func NewConfiguration(c config.Config, file string, programs bool) (Configuratio
 	c, l.Files = containerFiles(c, filepath.Dir(file))
 	if l.Config, err = yaml.Marshal(c); err != nil {
 		return l, fmt.Errorf("write the emulator's configuration: %w", err)
+	}
+	return l, nil
+}
+
+// Mounting returns the configuration with the key vaults that the emulator is to mount for its
+// workloads, in their order.
+func (l Configuration) Mounting(vaults [][]workload.KeyVault) (Configuration, error) {
+	if !slices.ContainsFunc(vaults, func(v []workload.KeyVault) bool { return len(v) > 0 }) {
+		return l, nil
+	}
+	var err error
+	if l.Vaults, err = json.Marshal(vaults); err != nil {
+		return l, fmt.Errorf("write what is mounted of key vaults: %w", err)
 	}
 	return l, nil
 }
@@ -199,7 +221,7 @@ const TokenName = azwi.TokenFile
 // token file: a volume that the workload mounts at TokenDir. Specs of one pod share it. The
 // emulator names the directories by the same rule, in the order of its configuration.
 func TokenPaths(workloads []workload.Spec) []string {
-	at := func(name string) string { return path.Join(labDir, "tokens", name) }
+	at := func(name string) string { return path.Join(LabDir, "tokens", name) }
 	paths := make([]string, len(workloads))
 	for i, w := range workloads {
 		if first := slices.IndexFunc(workloads, w.SamePod); first < i {
@@ -211,13 +233,44 @@ func TokenPaths(workloads []workload.Spec) []string {
 	return paths
 }
 
+// VaultMount is a volume with what a workload mounts of a key vault.
+type VaultMount struct {
+	Vault string // its name
+	At    string // its directory in the emulator's container
+	Path  string // in the workload's
+}
+
+// VaultMounts returns the volumes of a workload whose token file is in the directory tokens
+// (see [TokenPaths]) of the emulator's container. The emulator refuses a vault with a name that
+// Key Vault does not allow, which has no volume.
+func VaultMounts(tokens string, w workload.Spec) []VaultMount {
+	var all []VaultMount
+	for _, v := range w.KeyVaults {
+		if keyvault.ValidVaultName(v.Name) {
+			all = append(all, VaultMount{v.Name, path.Join(LabDir, "mounts", path.Base(tokens), v.Name), v.MountPath()})
+		}
+	}
+	return all
+}
+
+// MountedName is the name of the file with the variables that a workload has of key vaults.
+const MountedName = "variables.json"
+
+// MountedAt returns the directory in the emulator's container that has the file MountedName of
+// a workload whose token file is in the directory tokens there.
+func MountedAt(tokens string) string { return path.Join(LabDir, "mounted", path.Base(tokens)) }
+
 // Volumes returns the names of the emulator's volumes by mount point: the trust, and the token
-// files of workloads. The names begin with prefix.
+// files and key vaults of workloads. The names begin with prefix.
 func Volumes(prefix string, workloads []workload.Spec) map[string]string {
 	volumes := map[string]string{LabTrustDir: prefix + "-trust"}
 	for n, at := range TokenPaths(workloads) {
-		if volumes[at] == "" {
-			volumes[at] = fmt.Sprintf("%s-token-%d", prefix, n)
+		if volumes[at] != "" {
+			continue
+		}
+		volumes[at] = fmt.Sprintf("%s-token-%d", prefix, n)
+		for m, v := range VaultMounts(at, workloads[n]) {
+			volumes[v.At] = fmt.Sprintf("%s-vault-%d-%d", prefix, n, m)
 		}
 	}
 	return volumes
@@ -249,6 +302,9 @@ func (l Configuration) Contents(controlToken string) ([]docker.File, error) {
 	files := []docker.File{
 		{Name: ConfigFile[1:], Mode: 0o644, Content: l.Config},
 		{Name: ControlTokenFile[1:], Mode: 0o600, Content: []byte(controlToken)},
+	}
+	if l.Vaults != nil {
+		files = append(files, docker.File{Name: VaultsFile[1:], Mode: 0o644, Content: l.Vaults})
 	}
 	for _, f := range l.Files {
 		data, err := os.ReadFile(f.Host)

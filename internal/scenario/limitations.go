@@ -115,7 +115,7 @@ var limitations = []struct {
 	{[]string{OnKind, OnCompose}, workloadWith("serviceConnection", func(a namedSpec) bool { return serviceconnection.Is(a.ServiceConnection) }), "tasks of Azure Pipelines are processes alone, and this scenario has one (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("credential", func(a namedSpec) bool { return config.OfApplication(a.Credential) }), "the secrets and certificates of applications are handed out to processes alone, and this scenario needs one (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("identityBinding", func(a namedSpec) bool { return a.IdentityBinding != "" }), "there is no identity-binding proxy, which is a part of AKS (%)"},
-	{[]string{OnKind, OnCompose}, workloadWith("secretRefs", func(a namedSpec) bool { return len(a.KeyVaults) > 0 }), "key vaults are mounted for processes alone, and this scenario needs one that is (%)"},
+	{[]string{OnKind}, workloadWith("secretRefs", func(a namedSpec) bool { return len(a.KeyVaults) > 0 }), "no driver mounts key vaults in a cluster here, as files or as variables, and this scenario needs one that is mounted (%)"},
 	{[]string{OnKind}, ownAudience, "the webhook asks for tokens of one audience for all pods, and this scenario has another (%)"},
 	{[]string{OnKind}, shortToken, "the webhook lets token files live for an hour to a day, and this scenario's do not (%)"},
 	{[]string{OnKind}, claimsFault, breaksClaims},

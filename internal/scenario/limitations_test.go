@@ -75,7 +75,7 @@ func TestWhatAPlaceHasNot(t *testing.T) {
 		"a mounted vault": {
 			"radixconfig: {apiVersion: radix.equinor.com/v1, kind: RadixApplication, metadata: {name: shop}, spec: {environments: [{name: dev}], components: [{name: api, identity: {azure: {clientId: 7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f}}, " +
 				"secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [{name: a, envVar: A}]}]}}]}}\n", "",
-			"workload api-dev: secretRefs", "workload api-dev: secretRefs",
+			"", "workload api-dev: secretRefs",
 		},
 		"a short life": {
 			"config: {workloads: [{name: ci, namespace: a, serviceAccount: b, clientId: 7c2b7e47-9a0c-4f4c-8f0e-2c3a4b5d6e7f, tokenLifetime: 10m}]}\n", "",

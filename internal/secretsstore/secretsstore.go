@@ -7,6 +7,7 @@ package secretsstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Options struct {
 	// Assertion returns a service-account token for Entra ID, which the kubelet gives the
 	// driver: it is not the one in the pod's token file.
 	Assertion func(context.Context) (string, error)
+
+	Mode fs.FileMode // of the files. Defaults to 0600: the driver's 0644, but for other users of this machine
 
 	Transport http.RoundTripper // reaches Entra ID and the vaults
 	Clock     clock.Clock
@@ -88,7 +91,7 @@ func Start(ctx context.Context, dir string, vaults []workload.KeyVault, o Option
 	if err != nil {
 		m.cancel()
 		m.record(journal.Failed, "the mount of its key vaults failed", err)
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, m.remove())
 	}
 	for _, f := range fetched {
 		if f.item.EnvVar != "" {
@@ -123,7 +126,28 @@ func (m *Mount) Close() error {
 	}
 	m.closed = true
 	m.timer.Stop()
-	return os.RemoveAll(m.dir)
+	return m.remove()
+}
+
+// remove removes the files. A directory stays if it is a volume, which only its owner can
+// remove.
+func (m *Mount) remove() error {
+	vaults, err := os.ReadDir(m.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, v := range vaults {
+		dir := filepath.Join(m.dir, v.Name())
+		files, err := os.ReadDir(dir)
+		errs = append(errs, err)
+		for _, f := range files {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, f.Name())))
+		}
+		_ = os.Remove(dir)
+	}
+	_ = os.Remove(m.dir)
+	return errors.Join(errs...)
 }
 
 // look writes what has changed since the last time. What cannot be fetched stays as it is.
@@ -183,7 +207,7 @@ func (m *Mount) write(all []object) (changed []string, err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return changed, fmt.Errorf("mount key vault %s: %w", o.vault, err)
 		}
-		if err := file.Replace(path, bytes.NewReader(o.content), fileMode); err != nil {
+		if err := file.Replace(path, bytes.NewReader(o.content), cmp.Or(m.opts.Mode, 0o600)); err != nil {
 			return changed, fmt.Errorf("mount key vault %s: %w", o.vault, err)
 		}
 		if m.versions[o.name()] != "" {
@@ -193,9 +217,6 @@ func (m *Mount) write(all []object) (changed []string, err error) {
 	}
 	return changed, nil
 }
-
-// fileMode is the driver's default, but for other users of this machine.
-const fileMode fs.FileMode = 0o600
 
 // record notes what became of the mount.
 func (m *Mount) record(outcome journal.Outcome, what string, err error) {

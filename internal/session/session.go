@@ -48,6 +48,9 @@ type Options struct {
 	Bundle   ca.BundleOptions
 	Seed     uint64 // of the kubelet's jitter
 
+	// MountMode is the mode of files that are mounted of key vaults. Defaults to 0600.
+	MountMode fs.FileMode
+
 	Workloads []workload.Spec // declared when the lab starts; see Session.Declare
 
 	// OnAttach is called for each workload that another process admits, before it gets its
@@ -63,7 +66,8 @@ type Options struct {
 type Session struct {
 	emulator *server.Server
 	dir      string
-	remove   []string // by Close
+	remove   []string    // by Close
+	mode     fs.FileMode // of mounted files
 	seed     uint64
 	onError  func(error)
 	onAttach func(Attachment, PodEnv) error
@@ -84,7 +88,7 @@ func Directories() []string { return []string{"trust", "tokens", "home", "creden
 
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Session, err error) {
-	l := &Session{dir: opts.Dir, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
+	l := &Session{dir: opts.Dir, mode: opts.MountMode, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
 	if l.dir == "" {
 		if l.dir, err = userstate.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -296,6 +300,7 @@ func (l *Session) mountVaults(ctx context.Context, w *Workload) (err error) {
 			})
 			return token.Raw, err
 		},
+		Mode: l.mode,
 		// Not the gateway's, which a recorder watches: a replay mounts by itself.
 		Transport: l.emulator.Lab.Transport(), Clock: l.Clock(), Journal: l.Journal(),
 	})

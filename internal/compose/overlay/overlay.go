@@ -103,7 +103,8 @@ type generator struct {
 
 	file    file
 	volumes map[string]volume
-	tokens  map[string]string // volume by its path in the emulator's container
+	tokens  map[string]string // volume by its path in the emulator's container, of tokens and key vaults
+	program bool              // services need wiemu-server
 }
 
 func (g *generator) remark(format string, args ...any) {
@@ -153,6 +154,13 @@ func (g *generator) settle(context.Context) (err error) {
 		c.Workloads = append(c.Workloads, d.Entry())
 	}
 	if g.lab, err = containers.NewConfiguration(c, g.opts.Files.ConfigFile, g.opts.Programs); err != nil {
+		return err
+	}
+	mounting := make([][]workload.KeyVault, len(g.used)) // for services alone: what nobody reads fails nothing
+	for _, s := range g.found {
+		mounting[slices.IndexFunc(g.used, s.Workload.SamePod)] = s.Workload.KeyVaults
+	}
+	if g.lab, err = g.lab.Mounting(mounting); err != nil {
 		return err
 	}
 	for _, s := range g.found {

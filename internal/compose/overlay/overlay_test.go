@@ -391,9 +391,9 @@ func TestAComposeFileThatWasFoundBelongsToTheCaller(t *testing.T) {
 	}
 }
 
-// What Radix would mount of a key vault and the overlay does not is told of, with its
-// variables.
-func TestKeyVaultsThatAreNotMountedAreToldOf(t *testing.T) {
+// What Radix mounts of a key vault is in a volume that the emulator fills, and an entrypoint
+// of ours sets the variables; if that is not possible, somebody says so.
+func TestKeyVaultsAreMounted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "radixconfig.yaml")
 	if err := os.WriteFile(file, []byte(`apiVersion: radix.equinor.com/v1
 kind: RadixApplication
@@ -411,12 +411,55 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := generate(t, compose(t, "services: {web: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}}"), overlay.Options{Image: "w", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if told := strings.Join(o.Remarks, "\n"); !strings.Contains(told, "services.web: key vault shop-vault is not mounted as secretRefs.azureKeyVaults of workload web says: there are no files in /mnt/azure-key-vault/shop-vault, and no DB_PASSWORD; mount a file") {
-		t.Errorf("remarks %q", told)
+	const mounted = "/var/run/secrets/wiemu/lockstep/wiemu-server mounted /var/run/secrets/wiemu/mounted/variables.json -- "
+	for _, row := range []struct{ name, service, starts, remark string }{
+		{"by its image", "image: registry.example/base:2", mounted + "/entrypoint --price=5$ serve", ""},
+		{"by itself", "image: i, entrypoint: [/mine], command: [a]", mounted + "/mine a", ""},
+		{"on the lab clock", "image: i, entrypoint: [/mine], labels: {dev.wiemu.clock: lockstep}", mounted + "/var/run/secrets/wiemu/lockstep/wiemu-server timeshift -- /mine", ""},
+		{"by nobody knows what", "image: i", "", "services.web: secretRefs.azureKeyVaults of workload web: there will be no DB_PASSWORD, as it takes another entrypoint to set them, and the image and what it starts are not known here; type: docker pull i"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			source := compose(t, "services: {web: {"+row.service+", environment: {AZURE_CLIENT_ID: "+client+"}}}")
+			o, err := generate(t, source, overlay.Options{Image: "w", Files: files, Inspect: images})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told := strings.Join(o.Remarks, "\n"); row.remark == "" && told != "" || !strings.Contains(told, row.remark) {
+				t.Errorf("remarks %q", told)
+			}
+			written := filepath.Join(t.TempDir(), "overlay.yml")
+			if err := os.WriteFile(written, o.YAML, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			source.Files = append(source.Files, written)
+			both, err := overlay.Load(t.Context(), source)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, o.YAML)
+			}
+			web, wiemu := both.Services["web"], both.Services["wiemu"]
+			if got := strings.Join(append(web.Entrypoint, web.Command...), " "); got != row.starts {
+				t.Errorf("it starts %q, want %q", got, row.starts)
+			}
+			files := map[string]string{} // by volume
+			for _, v := range web.Volumes {
+				files[v.Source] = v.Target
+			}
+			for _, v := range wiemu.Volumes {
+				if at := files[v.Source]; v.Target == "/lab/mounts/my-app-dev_web-sa/shop-vault" && at != "/mnt/azure-key-vault/shop-vault" {
+					t.Errorf("the vault is mounted at %q", at)
+				}
+				if at := files[v.Source]; v.Target == "/lab/mounted/my-app-dev_web-sa" && at != "/var/run/secrets/wiemu/mounted" {
+					t.Errorf("the variables are mounted at %q", at)
+				}
+				delete(files, v.Source)
+			}
+			if len(files) > 0 {
+				t.Errorf("nobody fills %v", files)
+			}
+			if got := both.Configs["wiemu-vaults"].Content; !strings.Contains(got, `[[{"name":"shop-vault",`) || !strings.Contains(strings.Join(wiemu.Command, " "), "-vaults /etc/wiemu/vaults.json") {
+				t.Errorf("the emulator mounts %q, and is started with %q", got, wiemu.Command)
+			}
+		})
 	}
 }
 

@@ -52,27 +52,68 @@ func (g *generator) service(ctx context.Context, s Service, theirs types.Service
 			return out, err
 		}
 	}
+	g.mountVaults(&out, s, theirs, image, known)
 	g.look(theirs)
-	g.lookAtVaults(s)
 	return out, nil
 }
 
-// lookAtVaults adds a remark about what Radix mounts of key vaults, which the overlay does
-// not have.
-func (g *generator) lookAtVaults(s Service) {
+// mountVaults gives the service what Radix mounts of key vaults: volumes with the files, and a
+// start under wiemu-server, which sets the variables.
+func (g *generator) mountVaults(out *service, s Service, theirs types.ServiceConfig, image docker.Image, known bool) {
+	tokens := g.tokensAt(s)
+	for _, v := range containers.VaultMounts(tokens, s.Workload) {
+		out.Volumes = append(out.Volumes, g.readOnly(g.shared(v.At, "vault-"+path.Base(tokens)+"-"+v.Vault), v.Path))
+	}
+	var variables []string
 	for _, vault := range s.Workload.KeyVaults {
-		var variables []string
 		for _, item := range vault.Items {
 			if item.EnvVar != "" {
 				variables = append(variables, item.EnvVar)
 			}
 		}
-		text := "there are no files in " + vault.MountPath()
-		if len(variables) > 0 {
-			text += ", and no " + strings.Join(variables, ", ")
-		}
-		g.remark("services.%s: key vault %s is not mounted as secretRefs.azureKeyVaults of workload %s says: %s; mount a file and set the variables in the compose file, read the vault with the service's identity, or use wiemu run, which mounts it", s.Name, vault.Name, s.Workload.Component, text)
 	}
+	if len(variables) == 0 {
+		return
+	}
+	entrypoint, command, found := startOf(theirs, image, known)
+	if len(out.Entrypoint) > 0 { // it starts in lockstep, which knows both
+		entrypoint, command, found = nil, nil, true
+	}
+	if !found {
+		g.remark("services.%s: secretRefs.azureKeyVaults of workload %s: there will be no %s, as it takes another entrypoint to set them, and the image and what it starts are not known here; type: %s (or write entrypoint and command into the service)", s.Name, s.Workload.Component, strings.Join(variables, ", "), g.fetching(theirs))
+		return
+	}
+	if len(out.Entrypoint) == 0 {
+		out.Entrypoint, out.Command = literals(entrypoint), literals(command)
+		out.Volumes = append(out.Volumes, g.wiemuServer())
+	}
+	out.Entrypoint = append([]string{programPath, "mounted", path.Join(containers.MountedDir, containers.MountedName), "--"}, out.Entrypoint...)
+	out.Volumes = append(out.Volumes, g.readOnly(g.shared(containers.MountedAt(tokens), "mounted-"+path.Base(tokens)), containers.MountedDir))
+}
+
+// startOf returns what a service starts; not found is what the image says, and the image is not
+// here, or says nothing.
+func startOf(theirs types.ServiceConfig, image docker.Image, known bool) (entrypoint, command []string, found bool) {
+	entrypoint, command = theirs.Entrypoint, theirs.Command
+	if theirs.Entrypoint == nil { // an empty list removes the image's
+		if !known {
+			return nil, nil, false
+		}
+		entrypoint = image.Entrypoint
+		if theirs.Command == nil {
+			command = image.Command // Docker: a service's own entrypoint removes the image's command
+		}
+	}
+	return entrypoint, command, len(entrypoint)+len(command) > 0
+}
+
+// programPath is where services have wiemu-server that are started by it.
+var programPath = path.Join(containers.LockstepDir, "wiemu-server")
+
+// wiemuServer mounts the volume that has wiemu-server.
+func (g *generator) wiemuServer() mount {
+	g.program = true
+	return g.readOnly(g.memory("lockstep"), containers.LockstepDir)
 }
 
 // environment returns the variables of the service. Its own variables about CAs are not
@@ -107,13 +148,23 @@ func lookup(env []string, name string) string {
 
 // tokenVolume returns the volume of an identity's token file; services with it share one.
 func (g *generator) tokenVolume(s Service) string {
-	at := containers.TokenPaths(g.used)[slices.IndexFunc(g.used, s.Workload.SamePod)]
-	if name, ok := g.tokens[at]; ok {
-		return name
+	at := g.tokensAt(s)
+	return g.shared(at, "token-"+path.Base(at))
+}
+
+// tokensAt returns the directory of a service's token file in the emulator's container.
+func (g *generator) tokensAt(s Service) string {
+	return containers.TokenPaths(g.used)[slices.IndexFunc(g.used, s.Workload.SamePod)]
+}
+
+// shared returns the volume at a path in the emulator's container, which has a name of its own
+// the first time.
+func (g *generator) shared(at, name string) string {
+	if known, ok := g.tokens[at]; ok {
+		return known
 	}
-	name := g.memory("token-" + strings.ReplaceAll(path.Base(at), ".", "-"))
-	g.tokens[at] = name
-	return name
+	g.tokens[at] = g.memory(strings.ReplaceAll(name, ".", "-"))
+	return g.tokens[at]
 }
 
 func (g *generator) memory(name string) string {
@@ -148,22 +199,16 @@ func (g *generator) inspect(ctx context.Context, s types.ServiceConfig) (docker.
 
 // lockstep makes the service start on the lab clock, under wiemu-server.
 func (g *generator) lockstep(out *service, theirs types.ServiceConfig, image docker.Image, known bool) error {
-	entrypoint, command := []string(theirs.Entrypoint), []string(theirs.Command)
-	if theirs.Entrypoint == nil { // an empty list removes the image's
-		if !known {
-			return g.unknownImage(theirs)
-		}
-		entrypoint = image.Entrypoint
-		if theirs.Command == nil {
-			command = image.Command // Docker: a service's own entrypoint removes the image's command
-		}
+	entrypoint, command, found := startOf(theirs, image, known)
+	if theirs.Entrypoint == nil && !known {
+		return g.unknownImage(theirs)
 	}
-	if len(entrypoint)+len(command) == 0 {
+	if !found {
 		return fmt.Errorf("services.%s.command: expected what to run on the lab clock, found neither an entrypoint nor a command, here and in the image", theirs.Name)
 	}
-	out.Entrypoint = literals(append([]string{path.Join(containers.LockstepDir, "wiemu-server"), "timeshift", "--"}, entrypoint...))
+	out.Entrypoint = literals(append([]string{programPath, "timeshift", "--"}, entrypoint...))
 	out.Command = literals(command)
-	out.Volumes = append(out.Volumes, g.readOnly(g.memory("lockstep"), containers.LockstepDir))
+	out.Volumes = append(out.Volumes, g.wiemuServer())
 	user := cmp.Or(theirs.User, image.User)
 	if isRoot(user) {
 		// A program that root starts may become another user; this lets the supervisor read
@@ -179,12 +224,16 @@ func isRoot(user string) bool {
 	return name == "" || name == "0" || name == "root"
 }
 
-func (g *generator) unknownImage(s types.ServiceConfig) error {
-	fix := "docker pull " + s.Image
+// fetching is the command by which the image of a service comes to this machine.
+func (g *generator) fetching(s types.ServiceConfig) string {
 	if s.Build != nil {
-		fix = "docker compose " + filesOf(g.project) + " build " + s.Name
+		return "docker compose " + filesOf(g.project) + " build " + s.Name
 	}
-	return fmt.Errorf("services.%s.labels.%s: %s needs to know the image's entrypoint, and the image is not here; type: %s (or write entrypoint and command into the service)", s.Name, ClockLabel, lockstep, fix)
+	return "docker pull " + s.Image
+}
+
+func (g *generator) unknownImage(s types.ServiceConfig) error {
+	return fmt.Errorf("services.%s.labels.%s: %s needs to know the image's entrypoint, and the image is not here; type: %s (or write entrypoint and command into the service)", s.Name, ClockLabel, lockstep, g.fetching(s))
 }
 
 // look adds remarks about what will not work in a service.
@@ -255,13 +304,13 @@ func (g *generator) networksOf(name string, seen ...string) ([]string, error) {
 // server adds the emulator's service.
 func (g *generator) server(context.Context) error {
 	out := service{
-		Image: g.opts.Image, PullPolicy: "missing", Command: containers.Arguments(false),
+		Image: g.opts.Image, PullPolicy: "missing", Command: g.lab.Arguments(false),
 		Labels:      map[string]string{docker.EmulatorLabel: "true"},
 		Sysctls:     map[string]int{containers.PortSysctl: 0},
 		CapDrop:     []string{"ALL"},
 		SecurityOpt: []string{"no-new-privileges:true"},
 		// Before Docker 25 the first check is one interval after the start.
-		Healthcheck: &healthcheck{Test: []string{"CMD", "/wiemu-server", "-healthy", "127.0.0.1:" + strconv.Itoa(containers.GatewayPort)}, Interval: "1s", Timeout: "4s", Retries: 60},
+		Healthcheck: &healthcheck{Test: []string{"CMD", "/wiemu-server", "-healthy", "127.0.0.1:" + strconv.Itoa(containers.GatewayPort), "-lab", containers.LabDir}, Interval: "1s", Timeout: "4s", Retries: 60},
 		Ports:       []port{{Target: containers.ControlPort, HostIP: "127.0.0.1"}},
 		Configs:     []map[string]string{{"source": g.wiemu, "target": containers.ConfigFile}},
 		Networks:    map[string]attachment{},
@@ -275,8 +324,11 @@ func (g *generator) server(context.Context) error {
 		out.Volumes = append(out.Volumes, g.writable(g.tokens[at], at))
 	}
 	aliases := slices.Clone(g.lab.Hosts)
-	if slices.ContainsFunc(g.found, func(s Service) bool { return s.Lockstep }) {
-		out.Command = containers.Arguments(true)
+	if g.lab.Vaults != nil {
+		out.Configs = append(out.Configs, map[string]string{"source": g.wiemu + "-vaults", "target": containers.VaultsFile})
+	}
+	if g.program {
+		out.Command = g.lab.Arguments(true)
 		out.Volumes = append(out.Volumes, g.writable(g.memory("lockstep"), containers.LabLockstepDir))
 		aliases = append(aliases, containers.ControlHost)
 	}
@@ -299,6 +351,9 @@ func (g *generator) server(context.Context) error {
 	g.file.Services[g.wiemu] = out
 	g.file.Volumes = g.volumes
 	g.file.Configs = map[string]map[string]string{g.wiemu: {"content": literal(string(g.lab.Config))}}
+	if g.lab.Vaults != nil {
+		g.file.Configs[g.wiemu+"-vaults"] = map[string]string{"content": literal(string(g.lab.Vaults))}
+	}
 	return nil
 }
 

@@ -204,7 +204,7 @@ func (b *builder) mounts(w workload.Workload, s settings, spec *corev1.PodSpec, 
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: m.Name, MountPath: m.Path})
 	}
 	for _, vault := range s.SecretRefs.AzureKeyVaults {
-		b.remark("%s: secrets of Key Vault %s are not mounted, neither as files nor as variables: Radix does so by the Secrets Store CSI driver; set what the component needs under variables, or read the vault, which answers, with the component's identity", w, vault.Name)
+		b.remark("%s: secrets of Key Vault %s are not mounted, neither as files nor as variables: Radix does so by the Secrets Store CSI driver, which this cluster does not have; wiemu run and wiemu compose mount them; here set what the component needs under variables, or read the vault, which answers, with the component's identity", w, vault.Name)
 	}
 }
 
