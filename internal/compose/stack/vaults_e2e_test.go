@@ -58,7 +58,7 @@ func TestMountedKeyVaults(t *testing.T) {
 	if got := read(t, e, project, "wiemu", "/lab/mounts/shop-dev_web-sa/shop-vault/db-password"); got != "$ecret" {
 		t.Errorf("the file of the emulator has %q", got)
 	}
-	lab := steer(t, e, project)
+	lab := controlOf(t, e, project)
 	ended, stop := context.WithTimeout(t.Context(), busy)
 	defer stop()
 	var looking sync.WaitGroup

@@ -56,6 +56,32 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+// What is in boundaries and in values of headers is no part of how a batch is written: Azurite
+// took it for that in several versions.
+func TestBatchesWithColonsAndEqualSigns(t *testing.T) {
+	for _, row := range []struct{ boundary, written string }{
+		{"batch_1", "batch_1"},
+		{"batch=1", `"batch=1"`},
+		{"b:a=t/c+h?_'1'", `"b:a=t/c+h?_'1'"`},
+		{"===============1234567890123456789==", `"===============1234567890123456789=="`}, // azure-storage-blob (Python)
+	} {
+		l := newLab(t, orders(delegated))
+		snapshot := l.ask("PUT", blob+"?comp=snapshot", l.token(), "").Header.Get("x-ms-snapshot") // a time, with colons
+		if snapshot == "" {
+			t.Fatal("no snapshot was made")
+		}
+		body := strings.ReplaceAll(batchOf(
+			"DELETE /inbox/hello.txt?snapshot="+snapshot+" HTTP/1.1\r\nx-ms-client-request-id: a:b=c\r\nIf-Match: \"0x1:2=3\"",
+			"DELETE /inbox/hello.txt HTTP/1.1\r\nx-ms-date: Tue, 04 Mar 2031 05:06:07 GMT\r\nx-ms-delete-snapshots: include",
+		), "batch_1", row.boundary)
+		a := l.ask("POST", batchURL, l.token(), body, "Content-Type", "multipart/mixed; boundary="+row.written)
+		if a.StatusCode != 202 {
+			t.Errorf("%s: %d %s", row.boundary, a.StatusCode, a.text)
+		}
+		has(t, a.text, "HTTP/1.1 412 ", "a:b=c", "HTTP/1.1 202 ")
+	}
+}
+
 // Of a batch that is not whole, nothing is done.
 func TestBadBatches(t *testing.T) {
 	gone := "DELETE /inbox/hello.txt HTTP/1.1"

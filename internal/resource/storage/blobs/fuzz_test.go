@@ -2,6 +2,8 @@ package blobs
 
 import (
 	"encoding/base64"
+	"maps"
+	"net/url"
 	"testing"
 )
 
@@ -61,5 +63,34 @@ func FuzzMarker(f *testing.F) {
 			t.Errorf("%q came back as %v", name, got)
 		}
 		_, _ = readMarker(marker)
+	})
+}
+
+// Tags that are taken are within the service's limits, and the same in a header and in XML.
+func FuzzTags(f *testing.F) {
+	for _, body := range []string{
+		"<Tags><TagSet><Tag><Key>stage</Key><Value>new one</Value></Tag></TagSet></Tags>", "<Tags/>", "<Tags><TagSet><Tag><Key></Key></Tag></TagSet></Tags>",
+		"<Tags><TagSet><Tag><Key>a</Key></Tag><Tag><Key>a</Key></Tag></TagSet></Tags>", "<Tags><TagSet>", "a=1", "",
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		tags, failed := tagsOfXML(body)
+		if failed != nil {
+			return
+		}
+		if len(tags) > maxTags {
+			t.Errorf("%d tags", len(tags))
+		}
+		header := url.Values{}
+		for k, v := range tags {
+			if k == "" || len(k) > maxTagName || len(v) > maxTagValue {
+				t.Errorf("%q=%q", k, v)
+			}
+			header.Set(k, v)
+		}
+		if again, failed := tagsOfHeader(header.Encode()); failed != nil || !maps.Equal(again, tags) {
+			t.Errorf("%q of XML, %q, %v of a header", tags, again, failed)
+		}
 	})
 }
