@@ -68,6 +68,23 @@ func (c *call) Interrupt(status int, _ time.Duration) *resource.Failure {
 	}
 }
 
+// throttled sets the headers that say why and for whom too many requests came. Graph sends them for
+// directory objects; others have Retry-After alone.
+// Source: microsoft-graph-docs-contrib, concepts/throttling-limits.md, "Identity and access service
+// limits", "Throttled responses requests": <Scope>/<Limit>/<ApplicationId>/<TenantId>, and the names.
+// A 429 with both, and with no x-ms-throttle-limit-percentage, is in cartography's test of
+// Intune's detected apps.
+func (c *call) throttled(h http.Header) {
+	limit, why := "ReadWrite", "ResourceUnitLimitExceeded"
+	if !reading(c.Request) {
+		limit, why = "Write", "WriteLimitExceeded"
+	}
+	h.Set("X-Ms-Throttle-Information", why)
+	if c.Caller.ClientID != "" { // not without a token
+		h.Set("X-Ms-Throttle-Scope", "Tenant_Application/"+limit+"/"+c.Caller.ClientID+"/"+c.Caller.Tenant)
+	}
+}
+
 // denied refuses a caller without one of the roles. If there are none, it is not known
 // here which the request needs.
 // Source: Azure-Samples/ms-identity-python-daemon#8 (2020), and many since; the

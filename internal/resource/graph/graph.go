@@ -226,6 +226,8 @@ func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *reso
 	}
 	if failed == nil {
 		h.Set("OData-Version", "4.0")
+	} else if failed.Status == http.StatusTooManyRequests {
+		c.throttled(h)
 	}
 	if body == nil {
 		w.WriteHeader(answer.Status)

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -76,6 +77,19 @@ func (c *call) ownerReferences() (resource.Answer, *resource.Failure) {
 	return c.list(referenceKind, "Collection($ref)", func(query) objects { return references })
 }
 
+// maxOwners is how many owners an application or a service principal has at most.
+// Source: entra-docs, identity/users/directory-service-limits-restrictions.md (of applications:
+// MicrosoftDocs/azure-docs#1488); that it is the same for service principals is inferred.
+const maxOwners = 100
+
+// tooManyOwners is how the directory refuses more values than an object holds.
+// Seen: code, text and status in openshift/openshift-azure#1932 (2019, Azure AD Graph), of an
+// application's other values; that an owner too many is refused so is inferred.
+func tooManyOwners() *resource.Failure {
+	return resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.",
+		fmt.Sprintf("An application and a service principal have %d owners at most.", maxOwners), "Remove an owner first.")
+}
+
 // addOwner adds a service principal by reference.
 // Seen: the text of what is one already, of owners in azure-cli's custom.py and of members in
 // n8n-io/n8n's Microsoft Entra node.
@@ -100,6 +114,9 @@ func (c *call) addOwner() (resource.Answer, *resource.Failure) {
 		owners := c.ownersOf(p)
 		if slices.Contains(*owners, id) {
 			return badRequest("One or more added object references already exist for the following modified properties: 'owners'.", "It is an owner already.", "")
+		}
+		if len(*owners) >= maxOwners {
+			return tooManyOwners()
 		}
 		*owners = append(*owners, id)
 		return nil
@@ -138,9 +155,13 @@ func (c *call) bindOwners(body object, owners *[]string) *resource.Failure {
 		if failed != nil {
 			return failed
 		}
-		if !slices.Contains(*owners, id) {
-			*owners = append(*owners, id)
+		if slices.Contains(*owners, id) {
+			continue
 		}
+		if len(*owners) >= maxOwners {
+			return tooManyOwners()
+		}
+		*owners = append(*owners, id)
 	}
 	return nil
 }
