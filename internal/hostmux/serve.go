@@ -90,7 +90,9 @@ func (m *Mux) unreadable(s *site, w http.ResponseWriter, r *http.Request, text s
 		http.Error(w, text, status)
 		return
 	}
-	s.unreadable.ServeHTTP(w, without(r))
+	bare := without(r)
+	bare.ContentLength = r.ContentLength // which tells what is too long from what breaks off
+	s.unreadable.ServeHTTP(w, bare)
 }
 
 // recovered turns a panic of a handler into an answer: 500 if none has begun,

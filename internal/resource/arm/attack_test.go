@@ -100,6 +100,7 @@ func TestBodies(t *testing.T) {
 	}{
 		"deep":                  {"PUT " + identities + "/new" + v2024, deep, 400},
 		"huge":                  {"PUT " + identities + "/new" + v2024, `{"location":"` + strings.Repeat("x", 2<<20) + `"}`, 400},
+		"too long":              {"PUT " + identities + "/new" + v2024, `{"location":"` + strings.Repeat("x", 4<<20) + `"}`, 413},
 		"a list":                {"PUT " + identities + "/new" + v2024, `[]`, 400},
 		"a number":              {"PUT " + identities + "/new" + v2024, `{"location": 1}`, 400},
 		"two bodies":            {"PUT " + identities + "/new" + v2024, `{"location": "westeurope"}{}`, 400},

@@ -150,7 +150,7 @@ func TestLongDeployments(t *testing.T) {
 		length int
 		status int
 		code   string
-	}{{4 << 20, http.StatusOK, ""}, {4<<20 + 1, http.StatusBadRequest, "InvalidRequestContent"}} {
+	}{{4 << 20, http.StatusOK, ""}, {4<<20 + 1, http.StatusRequestEntityTooLarge, "RequestContentTooLarge"}} {
 		if got := w.ask(w.terraform(), "POST "+deployed+"/validate"+v2022dep, body+strings.Repeat(" ", row.length-len(body))); got.status != row.status || got.Code != row.code {
 			t.Errorf("%d bytes: %d %s", row.length, got.status, got.body)
 		}

@@ -30,8 +30,6 @@ const (
 
 	// Path is what the paths of deployments have, in lower case.
 	Path = "/providers/microsoft.resources/deployments/"
-	// MaxBody is the longest request body, in bytes: template and parameters.
-	MaxBody = template.MaxSize
 )
 
 // The api-versions of the type.

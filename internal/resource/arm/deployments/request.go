@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -61,14 +60,11 @@ func (s *service) read(c *rest.Call) (*request, *resource.Failure) {
 
 // content is the body of a request, which may be more than encoding/json takes.
 func content(c *rest.Call) (*template.Object, *resource.Failure) {
-	data, err := io.ReadAll(io.LimitReader(c.Request.Body, MaxBody+1))
-	if err == nil && len(data) > MaxBody {
-		err = fmt.Errorf("the body is longer than %d bytes", MaxBody)
+	data, failed := c.Content()
+	if failed != nil {
+		return nil, failed
 	}
-	var body *template.Object
-	if err == nil {
-		body, err = template.ParseObject(data)
-	}
+	body, err := template.ParseObject(data)
 	if err != nil {
 		return nil, rest.BadRequest("InvalidRequestContent", fmt.Sprintf("The request content was invalid and could not be deserialized: '%v'.", err), "The body of the request is not the JSON that the operation takes.")
 	}
