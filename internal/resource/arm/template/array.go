@@ -307,7 +307,7 @@ func tryGet(_ *environment, args []any) (any, error) {
 		case nil:
 			return nil, nil
 		case Unknown:
-			return of, nil
+			return Unknown{}, nil
 		case *Object:
 			name, ok := key.(string)
 			if !ok {

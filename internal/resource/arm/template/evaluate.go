@@ -172,8 +172,18 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// evaluate returns the value of a part of an expression.
+// evaluate returns the value of a part of an expression. What is not known is that part, as the
+// template has it.
 func (e *environment) evaluate(n node) (any, error) {
+	v, err := e.part(n)
+	if u, unknown := v.(Unknown); unknown && err == nil && u.Expression == "" {
+		text := sourceOf(n)
+		return Unknown{"[" + text + "]"}, e.budget.take(len(text))
+	}
+	return v, err
+}
+
+func (e *environment) part(n node) (any, error) {
 	if e.depth > 4*maxDepth {
 		return nil, failf("The expressions of the template are nested deeper than %d levels.", 4*maxDepth)
 	}
@@ -211,7 +221,7 @@ func (e *environment) evaluate(n node) (any, error) {
 func member(of any, name string) (any, error) {
 	switch of := of.(type) {
 	case Unknown:
-		return of, nil
+		return Unknown{}, nil
 	case *Object:
 		if v, ok := of.Lookup(name); ok {
 			return v, nil
@@ -225,7 +235,7 @@ func member(of any, name string) (any, error) {
 // logs, of which the first is seen best.
 func elementOf(of, at any) (any, error) {
 	if _, ok := at.(Unknown); ok {
-		return at, nil
+		return Unknown{}, nil
 	}
 	switch key := at.(type) {
 	case string:
@@ -233,7 +243,7 @@ func elementOf(of, at any) (any, error) {
 	case int64:
 		switch of := of.(type) {
 		case Unknown:
-			return of, nil
+			return Unknown{}, nil
 		case []any:
 			if key < 0 || key >= int64(len(of)) {
 				return nil, failf("The language expression property array index '%d' is out of bounds.", key)

@@ -83,7 +83,7 @@ func (e *environment) looped(name string, c call) (any, error) {
 		return nil, err
 	}
 	if _, unknown := of.(Unknown); unknown {
-		return of, nil
+		return Unknown{}, nil
 	}
 	if name == "mapvalues" {
 		return e.mapValues(c, of)

@@ -56,7 +56,7 @@ func (e *environment) either(c call) (any, error) {
 				return nil, err
 			}
 		}
-		return condition, nil
+		return Unknown{}, nil
 	case bool:
 		if condition {
 			return e.evaluate(c.args[1])

@@ -217,6 +217,28 @@ func (p *parser) integer() (node, error) {
 	return literal{n}, nil
 }
 
+// sourceOf is a part of an expression as text.
+func sourceOf(n node) string {
+	switch n := n.(type) {
+	case literal:
+		if text, ok := n.value.(string); ok {
+			return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+		}
+		return fmt.Sprint(n.value)
+	case property:
+		return sourceOf(n.of) + "." + n.name
+	case element:
+		return sourceOf(n.of) + "[" + sourceOf(n.at) + "]"
+	case call:
+		args := make([]string, len(n.args))
+		for i, a := range n.args {
+			args[i] = sourceOf(a)
+		}
+		return n.name + "(" + strings.Join(args, ", ") + ")"
+	}
+	return ""
+}
+
 // Error is why a template is not taken or an expression has no value.
 type Error struct {
 	Code    string // InvalidTemplate, unless something else is said

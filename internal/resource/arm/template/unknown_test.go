@@ -57,6 +57,31 @@ func TestUnknownArguments(t *testing.T) {
 	}
 }
 
+// What is not known inside an object or an array is the part of the expression that it is made by.
+func TestUnknownMembers(t *testing.T) {
+	const r = "reference('/a/b').x"
+	for text, want := range map[string]string{
+		"[createObject('a', " + r + ", 'b', 1)]":                                                         `{"a":"[reference('/a/b').x]","b":1}`,
+		"[createArray('it''s', reference('/a/b').list[0].y)]":                                            `["it's","[reference('/a/b').list[0].y]"]`,
+		"[createObject('a', createArray(concat('x-', " + r + ")))]":                                      `{"a":["[concat('x-', reference('/a/b').x)]"]}`,
+		"[createArray(if(equals(" + r + ", 1), 'a', 'b'))]":                                              `["[if(equals(reference('/a/b').x, 1), 'a', 'b')]"]`,
+		"[map(createArray(1, 2), lambda('n', createObject('n', lambdaVariables('n'), 'p', " + r + ")))]": `[{"n":1,"p":"[reference('/a/b').x]"},{"n":2,"p":"[reference('/a/b').x]"}]`,
+	} {
+		quoted, err := compactJSON(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := expand(t, `"resources": [{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "properties": {"p": `+quoted+`}}]`, `{}`)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := written(t, p, nothing{}); got != `A.B/c/a {"properties":{"p":`+want+"}}\n" {
+			t.Errorf("%s is %s", text, got)
+		}
+	}
+}
+
 // What is not emulated is refused in a branch that may not be the one, too.
 func TestUnknownConditions(t *testing.T) {
 	_, err := expand(t, `"resources": [{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "properties": {"p": "[if(equals(reference('/a/b').x, 'a'), pickZones('A', 'b', 'c'), 'b')]"}}]`, `{}`)
