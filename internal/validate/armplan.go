@@ -95,7 +95,7 @@ func (p *Plan) template(file string, o *template.Object, parameters string) erro
 		scope = assumedScope
 	}
 	first := len(p.credentials)
-	if _, err := p.expand(nested{file: file, scope: scope, at: &moment{}}, t, given); err != nil {
+	if _, err := p.expand(nested{file: file, scope: scope, at: &moment{}, budget: template.NewBudget()}, t, given); err != nil {
 		return err
 	}
 	p.concurrent(p.credentials[first:])
@@ -136,6 +136,7 @@ func (m *moment) before() map[*moment]bool {
 type nested struct {
 	file, path, scope string
 	at                *moment
+	budget            *template.Budget // of all templates of the file
 }
 
 // deployment is what the functions of the template say about where it is deployed, which is in a
@@ -143,7 +144,7 @@ type nested struct {
 func (n nested) deployment(parameters *template.Object) template.Deployment {
 	segments := strings.Split(n.scope, "/")
 	d := template.Deployment{
-		Scope: n.scope, Parameters: parameters, Now: time.Unix(0, 0), NewGUID: uuid.NewString, Assume: true,
+		Scope: n.scope, Parameters: parameters, Now: time.Unix(0, 0), NewGUID: uuid.NewString, Assume: true, Budget: n.budget,
 		Environment: template.NewObject("name", "AzureCloud"), Tenant: template.NewObject("tenantId", "TENANT-ID"), Self: template.NewObject("name", "deployment", "location", "westeurope"),
 		Subscription: template.NewObject("id", "/subscriptions/"+segments[2], "subscriptionId", segments[2], "tenantId", "TENANT-ID", "displayName", "SUBSCRIPTION"),
 	}
@@ -176,7 +177,7 @@ func (p *Plan) expand(n nested, t *template.Template, parameters *template.Objec
 		}
 		path := within(n.path, r.Path)
 		if strings.EqualFold(r.Type, "Microsoft.Resources/deployments") {
-			inner, err := p.expandNested(nested{n.file, path, r.ID[:len(r.ID)-len("/providers/"+r.Type+"/"+r.Name)], at}, body)
+			inner, err := p.expandNested(nested{n.file, path, r.ID[:len(r.ID)-len("/providers/"+r.Type+"/"+r.Name)], at, n.budget}, body)
 			if err != nil {
 				return nil, err
 			}
