@@ -49,6 +49,8 @@ type Principal struct {
 	CreatedAt time.Time         `json:"createdAt,omitzero"` // in lab time; if zero, it has always been there
 	OwnTrust  bool              `json:"ownTrust,omitempty"` // its federated credentials are those that it was given by code: none is added because a workload uses it
 
+	IsolationScope string `json:"isolationScope,omitempty"` // of a managed identity: Regional; if empty, None. It restricts nothing here
+
 	TokenLifetime      time.Duration `json:"tokenLifetime,omitempty"`             // of access tokens issued to it, in JSON as nanoseconds; if 0, see Lifetime
 	AssignmentRequired bool          `json:"appRoleAssignmentRequired,omitempty"` // a client needs an app role to get a token for it
 	NoServicePrincipal bool          `json:"noServicePrincipal,omitempty"`        // it is only registered: it gets no token

@@ -304,6 +304,7 @@ func TestRefusals(t *testing.T) {
 		{"PUT " + identities + "/new" + v2024, `{"location": "westus"`, 400, "InvalidRequestContent", "The request content was invalid and could not be deserialized: "},
 		{"PUT " + identities + "/new" + v2024, ``, 400, "InvalidRequestContent", "the body is empty"},
 		{"PUT " + identities + "/new" + v2024, `{"location": ["westus"]}`, 400, "InvalidRequestContent", "line 1, position"},
+		{"PUT " + identities + "/new" + v2024, `{"location": "westus", "properties": {"isolationScope": "Zonal"}}`, 400, "BadRequest", "The isolation scope 'Zonal' is invalid."},
 		{"GET " + identities + "/new" + v2024, "", 404, "ResourceNotFound", "The Resource 'Microsoft.ManagedIdentity/userAssignedIdentities/new' under resource group 'shop' was not found."},
 		{"GET " + identities + "/new/federatedIdentityCredentials" + v2024, "", 404, "ParentResourceNotFound", "could not be found."},
 		{"GET " + credentials + "/second" + v2024, "", 404, "NotFound", "'second'"},

@@ -9,6 +9,7 @@
 package managedidentity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -118,20 +119,51 @@ type identityProperties struct {
 	TenantID    string `json:"tenantId"`
 	PrincipalID string `json:"principalId"`
 	ClientID    string `json:"clientId"`
+
+	IsolationScope string `json:"isolationScope,omitempty"` // "" in an older version of the API
+}
+
+// isolatedSince is the first version of the API that has isolationScope.
+// Source: azure-rest-api-specs, specification/msi/resource-manager/Microsoft.ManagedIdentity; seen
+// as "None" in what az and the portal show of identities that nobody gave one (2024 to 2026).
+const isolatedSince = "2024-11-30"
+
+func hasIsolation(c *rest.Call) bool { return c.Query("api-version") >= isolatedSince }
+
+// isolation is the scope that a client asks for as the directory has it; given is whether it does.
+// azurerm sends it with each PUT, and with a PATCH that changes it. The text of the refusal is inferred.
+func isolation(c *rest.Call, asked *isolated) (scope string, given bool, failed *resource.Failure) {
+	switch {
+	case !hasIsolation(c) || asked == nil || asked.Scope == nil:
+		return "", false, nil
+	case strings.EqualFold(*asked.Scope, "None"):
+		return "", true, nil
+	case strings.EqualFold(*asked.Scope, "Regional"):
+		return "Regional", true, nil
+	}
+	return "", false, rest.BadRequest("BadRequest", fmt.Sprintf("The isolation scope '%s' is invalid. Valid values are 'None' and 'Regional'.", *asked.Scope), "A managed identity has another isolationScope than Azure takes.")
+}
+
+// isolated are the properties of an identity that clients set.
+type isolated struct {
+	Scope *string `json:"isolationScope"`
 }
 
 // shown is an identity as clients see it. One of wiemu.yaml, which has no region, is in that of
 // its resource group.
-func (s *service) shown(tenant string, p *directory.Principal) identity {
+func (s *service) shown(c *rest.Call, p *directory.Principal) identity {
 	made := identity{
 		ID: p.ResourceID, Name: p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:], Type: identityType, Location: p.Location, Tags: p.Tags,
-		Properties: identityProperties{TenantID: tenant, PrincipalID: p.ObjectID, ClientID: p.ClientID},
+		Properties: identityProperties{TenantID: c.Caller.Tenant, PrincipalID: p.ObjectID, ClientID: p.ClientID},
 	}
 	if made.Location == "" {
 		made.Location = s.located(groupOf(p.ResourceID))
 	}
 	if made.Tags == nil {
 		made.Tags = map[string]string{}
+	}
+	if hasIsolation(c) {
+		made.Properties.IsolationScope = cmp.Or(p.IsolationScope, "None")
 	}
 	return made
 }
@@ -143,7 +175,7 @@ func (s *service) located(group string) string {
 }
 
 // allShown are identities as clients see them; it looks for each resource group once.
-func (s *service) allShown(tenant string, all []*directory.Principal) []identity {
+func (s *service) allShown(c *rest.Call, all []*directory.Principal) []identity {
 	locations := map[string]string{}
 	shown := make([]identity, len(all))
 	for n, p := range all {
@@ -155,7 +187,7 @@ func (s *service) allShown(tenant string, all []*directory.Principal) []identity
 			placed := *p
 			placed.Location, p = locations[group], &placed
 		}
-		shown[n] = s.shown(tenant, p)
+		shown[n] = s.shown(c, p)
 	}
 	return shown
 }
@@ -195,7 +227,7 @@ func (s *service) page(c *rest.Call, scope string) (rest.Reply, *resource.Failur
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	return rest.Reply{Body: rest.List[identity]{Value: s.allShown(c.Caller.Tenant, found.Value), NextLink: found.NextLink}}, nil
+	return rest.Reply{Body: rest.List[identity]{Value: s.allShown(c, found.Value), NextLink: found.NextLink}}, nil
 }
 
 // id is that of the identity which the request's path names: Azure spells resourcegroups in
@@ -221,16 +253,17 @@ func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
+	return rest.Reply{Body: s.shown(c, p)}, nil
 }
 
 var identityName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$`)
 
-// put makes an identity, or replaces its tags.
+// put makes an identity, or replaces what clients set of it.
 func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	var asked struct {
-		Location string            `json:"location"`
-		Tags     map[string]string `json:"tags"`
+		Location   string            `json:"location"`
+		Tags       map[string]string `json:"tags"`
+		Properties *isolated         `json:"properties"`
 	}
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
@@ -242,6 +275,11 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	location, failed := rest.Location(asked.Location, identityType)
 	if failed == nil {
 		failed = rest.Tags(asked.Tags)
+	}
+	wanted := change{tags: &asked.Tags}
+	if failed == nil {
+		wanted.isolation, wanted.isolates, failed = isolation(c, asked.Properties)
+		wanted.isolates = hasIsolation(c) // what a PUT does not have is None
 	}
 	name := c.Name("identity")
 	if failed == nil && !identityName.MatchString(name) {
@@ -257,26 +295,27 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	id := s.id(c, group)
 	old, exists := s.Kit.Directory.ManagedIdentity(tenant, id)
 	if exists {
-		if is := s.shown(tenant, old).Location; is != location {
+		if is := s.shown(c, old).Location; is != location {
 			return rest.Reply{}, rest.Moved(name, is, group.Name, location)
 		}
-		return s.retag(c, old, asked.Tags)
+		return s.change(c, old, wanted)
 	}
 	p := directory.Principal{
 		Kind: directory.ManagedIdentity, ClientID: s.Kit.Directory.NewClientID(tenant, "managed identity", strings.ToLower(id)), DisplayName: name,
-		ResourceID: id, Location: location, Tags: maps.Clone(asked.Tags), CreatedAt: s.Kit.Clock.Now(), OwnTrust: true,
+		ResourceID: id, Location: location, Tags: maps.Clone(asked.Tags), CreatedAt: s.Kit.Clock.Now(), OwnTrust: true, IsolationScope: wanted.isolation,
 	}
 	p.ObjectID = tenants.StableID("service principal", p.ClientID)
 	if err := s.Kit.Directory.Put(tenant, p); err != nil {
 		return rest.Reply{}, rest.NotStored(err)
 	}
 	s.record(tenant, &p, fmt.Sprintf("%s (%s) is a managed identity now, which trusts nobody yet", p.DisplayName, p.ClientID))
-	return rest.Reply{Status: http.StatusCreated, Body: s.shown(tenant, &p), Header: map[string]string{"Location": id}}, nil
+	return rest.Reply{Status: http.StatusCreated, Body: s.shown(c, &p), Header: map[string]string{"Location": id}}, nil
 }
 
 func (s *service) patch(c *rest.Call) (rest.Reply, *resource.Failure) {
 	var asked struct {
-		Tags *map[string]string `json:"tags"`
+		Tags       *map[string]string `json:"tags"`
+		Properties *isolated          `json:"properties"`
 	}
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
@@ -285,20 +324,35 @@ func (s *service) patch(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	if asked.Tags == nil {
-		return rest.Reply{Body: s.shown(c.Caller.Tenant, p)}, nil
-	}
-	if failed := rest.Tags(*asked.Tags); failed != nil {
+	wanted := change{tags: asked.Tags}
+	if wanted.isolation, wanted.isolates, failed = isolation(c, asked.Properties); failed != nil {
 		return rest.Reply{}, failed
 	}
-	return s.retag(c, p, *asked.Tags)
+	if asked.Tags != nil {
+		if failed := rest.Tags(*asked.Tags); failed != nil {
+			return rest.Reply{}, failed
+		}
+	}
+	return s.change(c, p, wanted)
 }
 
-// retag replaces the tags of an identity.
-func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]string) (rest.Reply, *resource.Failure) {
+// change is what a client changes of an identity.
+type change struct {
+	tags      *map[string]string // if nil, they stay
+	isolates  bool               // isolation counts
+	isolation string
+}
+
+// change changes an identity.
+func (s *service) change(c *rest.Call, p *directory.Principal, wanted change) (rest.Reply, *resource.Failure) {
 	var changed directory.Principal
 	err := s.Kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
-		p.Tags = maps.Clone(tags)
+		if wanted.tags != nil {
+			p.Tags = maps.Clone(*wanted.tags)
+		}
+		if wanted.isolates {
+			p.IsolationScope = wanted.isolation
+		}
 		changed = *p
 		return nil
 	})
@@ -308,7 +362,7 @@ func (s *service) retag(c *rest.Call, p *directory.Principal, tags map[string]st
 	case err != nil:
 		return rest.Reply{}, rest.NotStored(err)
 	}
-	return rest.Reply{Body: s.shown(c.Caller.Tenant, &changed)}, nil
+	return rest.Reply{Body: s.shown(c, &changed)}, nil
 }
 
 // delete deletes an identity with its federated credentials. Roles that are assigned to it stay,
