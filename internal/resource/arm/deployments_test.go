@@ -138,7 +138,7 @@ func TestTheResultOfWhatIf(t *testing.T) {
 	for range 20 {
 		w.ask(w.terraform(), what, body)
 	}
-	if got := w.request(w.terraform(), scope, "GET", at, ""); strings.Contains(got.body, "changeType") {
+	if got := w.request(w.terraform(), scope, "GET", at, ""); got.status != http.StatusNotFound || got.Code != "OperationNotFound" {
 		t.Errorf("after twenty others: %d %s", got.status, got.body)
 	}
 }

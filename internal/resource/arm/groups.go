@@ -202,10 +202,13 @@ func operationOf(group string) string {
 	return strings.ToUpper("deletegroup-" + group)
 }
 
-// operationResult says that an operation is done, with what it has made if that is something:
-// those that there are have been done before their name was given out.
+// operationResult says that an operation is done, which it was before its name was given out: with
+// what it has made, or, of the deletion of a group, that there is nothing.
 func (s *Service) operationResult(c *rest.Call) (rest.Reply, *resource.Failure) {
-	body, failed := c.Result()
+	if !strings.HasPrefix(strings.ToLower(c.Vars["operation"]), rest.WhatIf+"-") {
+		return rest.Reply{}, nil
+	}
+	body, failed := c.Result(rest.WhatIf)
 	return rest.Reply{Body: body}, failed
 }
 

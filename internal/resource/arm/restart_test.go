@@ -12,8 +12,10 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
+	"github.com/wiemu/wiemu/internal/resource/postgres/local"
 	"github.com/wiemu/wiemu/internal/resource/redis"
 	"github.com/wiemu/wiemu/internal/resource/sql"
+	"github.com/wiemu/wiemu/internal/roles"
 )
 
 // furnish makes one of each resource, and gives terraform access to it.
@@ -138,7 +140,8 @@ func TestWhatIsNotServedAnyMore(t *testing.T) {
 	told := map[string]bool{}
 	for _, e := range w.Journal().Events() {
 		if e.Outcome == journal.Failed {
-			told[e.Summary[:strings.Index(e.Summary, ",")]] = true
+			what, _, _ := strings.Cut(e.Summary, ",")
+			told[what] = true
 		}
 	}
 	for _, want := range []string{"Microsoft.Sql/servers/databases orders/sales is kept"} {
@@ -259,18 +262,56 @@ func TestTheSameNameInBoth(t *testing.T) {
 	dir := t.TempDir()
 	w := newWorld(t, lab.Options{StateDir: dir, Keep: true})
 	w.furnish()
+	_, missing := local.Find()
+	if missing == nil {
+		w.do("PUT "+flexible+"/ledger"+v2024pg, pgBody)
+	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := configuration()
-	c.Vaults = append(c.Vaults, c.Vaults[0])
-	c.Vaults[1].Name = "ledger"
-	l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true})
-	if err == nil {
-		_ = l.Close()
+	for what, given := range map[string]func(*config.Config){
+		"vaults/ledger": func(c *config.Config) {
+			c.Vaults = append(c.Vaults, c.Vaults[0])
+			c.Vaults[1].Name = "ledger"
+		},
+		"servers/ledger": func(c *config.Config) {
+			c.Resources = map[string]any{"sqlServers": &sql.Settings{{Name: "ledger", Tenant: tenantID, Administrator: operator}}}
+		},
+		"flexibleServers/ledger": func(c *config.Config) {
+			c.Resources = map[string]any{"postgresServers": &postgres.Settings{{Name: "ledger", Tenant: tenantID, Access: postgres.AccessList{{Identity: operator}}}}}
+		},
+	} {
+		if what == "flexibleServers/ledger" && missing != nil {
+			continue
+		}
+		c := configuration()
+		given(&c)
+		l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true})
+		if err == nil {
+			_ = l.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "arm.json") || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, fmt.Sprint(err))
+		}
 	}
-	if err == nil || !strings.Contains(err.Error(), "arm.json") || !strings.Contains(err.Error(), "vaults/ledger") {
-		t.Errorf("%v", fmt.Sprint(err))
+}
+
+// The description of a role that wiemu.yaml gives is not changed: a role that was would outlive it.
+func TestTheDescriptionOfARoleOfTheConfiguration(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	all := w.Roles().Assignments(func(a roles.Assignment) bool { return strings.EqualFold(a.Scope, group) })
+	if len(all) != 1 || all[0].Source == "" {
+		t.Fatalf("%+v", all)
+	}
+	put := func(description string) answer {
+		return w.ask(w.terraform(), "PUT "+group+assignments+all[0].ID+v2022, `{"properties": {"principalId": "`+w.object(operator)+`", "principalType": "ServicePrincipal", "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/`+all[0].Role+`"`+description+`}}`)
+	}
+	if got := put(""); got.status != 200 {
+		t.Errorf("as it is: %d %s", got.status, got.body)
+	}
+	if got := put(`, "description": "for the shop"`); got.status != 409 || got.Code != "ScopeLocked" {
+		t.Errorf("with a description: %d %s", got.status, got.body)
 	}
 }
 

@@ -89,6 +89,7 @@ type Servers struct {
 type server struct {
 	Server
 	source string // its place in wiemu.yaml, such as postgresServers[0]; else its name
+	given  bool   // wiemu.yaml makes it
 	engine *engine
 }
 
@@ -100,6 +101,7 @@ func New(k resource.Kit, servers []Server) (*Servers, error) {
 		if err := s.put(one, fmt.Sprintf("postgresServers[%d]", n)); err != nil {
 			return nil, err
 		}
+		s.servers[one.Name].given = true
 	}
 	return s, nil
 }
@@ -131,6 +133,12 @@ func (s *Servers) put(one Server, source string) error {
 
 // Has reports whether there is a server of that name.
 func (s *Servers) Has(name string) bool { return s.find(name) != nil }
+
+// FromConfiguration reports whether wiemu.yaml makes a server of that name.
+func (s *Servers) FromConfiguration(name string) bool {
+	found := s.find(name)
+	return found != nil && found.given
+}
 
 // Grant lets an identity log in as a role that is called as the identity is, and has it be a
 // member of other roles, such as pg_read_all_data. It returns the role. From the first on, only

@@ -129,6 +129,12 @@ func (s *Servers) Names() []string {
 // Has reports whether there is a server of that name.
 func (s *Servers) Has(name string) bool { return s.server(name) != nil }
 
+// FromConfiguration reports whether wiemu.yaml makes a server of that name.
+func (s *Servers) FromConfiguration(name string) bool {
+	at := s.server(name)
+	return at != nil && at.source != ""
+}
+
 func (s *Servers) server(name string) *server {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

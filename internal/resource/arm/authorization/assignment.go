@@ -183,6 +183,9 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 				fmt.Sprintf("A role assignment of this name exists: to %s on %s. Its name is made from something that does not change when the principal does, such as its name.", objectID, roles.Short(old.Scope)))
 		}
 		if wanted.Description != old.Description {
+			if old.Source != "" { // else it would be there when wiemu.yaml does not have it any more
+				return rest.Reply{}, rest.Locked(below(old.Scope, assignmentType, old.ID), "write")
+			}
 			changed, err := s.Kit.Roles.Describe(old.ID, wanted.Description)
 			if err != nil {
 				return rest.Reply{}, rest.NotStored(err)

@@ -30,7 +30,7 @@ func (s *service) whatIf(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return strings.Compare(a.(*template.Object).Text("resourceId"), b.(*template.Object).Text("resourceId"))
 	})
 	made := template.NewObject("status", succeeded, "properties", template.NewObject("correlationId", w.chain.correlation, "changes", w.changes))
-	return c.Accepted("whatif", kind+"/whatIf/action", r.scope, made), nil
+	return c.Accepted(rest.WhatIf, kind+"/whatIf/action", r.scope, made), nil
 }
 
 // comparison is what a template would make, beside what there is.

@@ -73,6 +73,8 @@ func purges(i rest.Item) time.Time {
 
 // forgetExpired purges the vaults whose time in the bin is over.
 func (s *service) forgetExpired() {
+	s.expiring.Lock() // who finds a vault forgotten finds it purged, too: a new one of its name is empty
+	defer s.expiring.Unlock()
 	now := s.Kit.Clock.Now()
 	for _, i := range s.Items(s.kind.Type, func(i *rest.Item) bool { return !i.Deleted.IsZero() && !now.Before(purges(*i)) }) {
 		if gone, err := s.ForgetDeleted(i); gone && err == nil { // else the next time

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -31,6 +32,8 @@ var versions = strings.Fields("2015-06-01 2016-10-01 2018-02-14 2018-02-14-previ
 type service struct {
 	*rest.Manager
 	kind *rest.Kind
+
+	expiring sync.Mutex // held while vaults are forgotten whose time in the bin is over
 }
 
 // New returns the provider.

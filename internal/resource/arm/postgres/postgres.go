@@ -101,6 +101,9 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 }
 
 func (s *service) openServer(i rest.Item) error {
+	if s.served().FromConfiguration(i.Name) {
+		return fmt.Errorf("%w: expected one that no other PostgreSQL server has, found that of one of wiemu.yaml", resource.ErrNameTaken)
+	}
 	if s.served().Has(i.Name) {
 		return s.admit(i)
 	}

@@ -92,15 +92,20 @@ func (m *Manager) begun(id string, o asyncOperation) {
 	}
 }
 
-// begunBefore is the operation that the path names, if the caller may read what it is about. The text is inferred.
+// begunBefore is the operation that the path names, if the caller may read what it is about.
 func (c *Call) begunBefore() (asyncOperation, *resource.Failure) {
 	c.mu.RLock()
 	o, ok := c.operations[c.Vars["operation"]]
 	c.mu.RUnlock()
 	if !ok || !roles.Within(o.item, "/subscriptions/"+c.Vars["subscription"]) {
-		return o, resource.Fail(http.StatusNotFound, "OperationNotFound", fmt.Sprintf("The operation '%s' could not be found.", c.Vars["operation"]), "No operation of this id was begun since wiemu was started.", "")
+		return o, c.operationNotFound("No operation of this id was begun since wiemu was started.")
 	}
 	return o, c.Authorize(o.kind.Type+"/read", o.item)
+}
+
+// operationNotFound refuses an operation that the path names. The text is inferred.
+func (c *Call) operationNotFound(meaning string) *resource.Failure {
+	return resource.Fail(http.StatusNotFound, "OperationNotFound", fmt.Sprintf("The operation '%s' could not be found.", c.Name("operation")), meaning, "")
 }
 
 // operationStatus says how far an operation is.
@@ -137,6 +142,9 @@ type result struct {
 	body                      any
 }
 
+// WhatIf is the verb of what-if.
+const WhatIf = "whatif"
+
 // maxResults is how many results are kept for who asks for them; the oldest is forgotten. One can
 // have megabytes.
 const maxResults = 20
@@ -155,8 +163,8 @@ func (c *Call) Accepted(verb, action, scope string, body any) Reply {
 	return Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}
 }
 
-// Result is what an operation has made that was accepted, if the caller may see it.
-func (c *Call) Result() (body any, failed *resource.Failure) {
+// Result is what an operation of a verb has made that was accepted, if the caller may see it.
+func (c *Call) Result(verb string) (body any, failed *resource.Failure) {
 	c.mu.RLock()
 	n := slices.IndexFunc(c.results, func(r result) bool {
 		return strings.EqualFold(r.id, c.Vars["operation"]) && r.tenant == c.Caller.Tenant && roles.Within(r.scope, "/subscriptions/"+c.Vars["subscription"])
@@ -167,7 +175,7 @@ func (c *Call) Result() (body any, failed *resource.Failure) {
 	}
 	c.mu.RUnlock()
 	if n < 0 {
-		return nil, nil
+		return nil, c.operationNotFound(fmt.Sprintf("No %s of this id was asked for since wiemu was started, or %d others since then, whose results are kept.", verb, maxResults))
 	}
 	return found.body, c.Authorize(found.action, found.scope)
 }

@@ -156,6 +156,9 @@ func (a *administrators) check(tenant string) *resource.Failure {
 }
 
 func (s *service) openServer(i rest.Item) error {
+	if s.served().FromConfiguration(i.Name) {
+		return fmt.Errorf("%w: expected one that no other SQL server has, found that of one of wiemu.yaml", resource.ErrNameTaken)
+	}
 	if !s.served().Has(i.Name) {
 		if err := s.served().Put(servers.Server{Name: i.Name, Tenant: i.Tenant}); err != nil {
 			return err
