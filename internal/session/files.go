@@ -28,9 +28,9 @@ type Files struct {
 	Warnings   []yamlfile.Problem // about what was ignored
 	Unread     string             // the wiemu.yaml of the directory, if other files alone were named
 
-	workloads []config.Workload // of Config, with their defaults filled in
-	pods      []workload.Spec   // of Manifests
-	digests   map[string]string // of Config as the file has it
+	declared config.Config     // Config, with its defaults filled in
+	pods     []workload.Spec   // of Manifests
+	digests  map[string]string // of Config as the file has it
 }
 
 // defaultFiles are the files to read, if they exist, when none is named.
@@ -115,7 +115,7 @@ func (f *Files) add(name string, data []byte) error {
 			return err
 		}
 		completed, err := f.Config.Complete(name)
-		f.workloads = completed.Workloads
+		f.declared = completed
 		return err
 	default:
 		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + ", " + workload.RadixKind + " or a Kubernetes object", Found: kind}.At(root)}
@@ -245,8 +245,8 @@ func (f Files) Workloads() []workload.Spec {
 		}
 	}
 	all = append(all, f.pods...)
-	for _, w := range f.workloads {
-		all = append(all, workload.Declared(w))
+	for _, w := range f.declared.Workloads {
+		all = append(all, workload.DeclaredIn(f.declared, w))
 	}
 	return all
 }
@@ -254,7 +254,7 @@ func (f Files) Workloads() []workload.Spec {
 // DescribeWorkloads reports whether the files are of a kind that describes workloads, even
 // if none of these has an identity.
 func (f Files) DescribeWorkloads() bool {
-	return len(f.Radix) > 0 || f.Manifests != nil || len(f.workloads) > 0
+	return len(f.Radix) > 0 || f.Manifests != nil || len(f.declared.Workloads) > 0
 }
 
 // HaveComponent reports whether a radixconfig.yaml has a component or job of a name,
@@ -267,7 +267,7 @@ func (f Files) HaveComponent(name string) bool {
 // err if the files do not show it.
 func (f Files) WhyNot(declared []workload.Spec, component, environment string, err error) error {
 	for _, r := range f.Radix {
-		alone := len(f.Radix) == 1 && len(f.workloads) == 0 && f.Manifests == nil
+		alone := len(f.Radix) == 1 && len(f.declared.Workloads) == 0 && f.Manifests == nil
 		if component != "" && (alone || r.Has(component)) && (environment != "" || len(r.Environments) == 1) {
 			_, why := r.Find(component, environment)
 			return cmp.Or(why, err)

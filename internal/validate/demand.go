@@ -172,7 +172,7 @@ func (d *Demand) addConfiguration(file string, data []byte) error {
 		if config.OfApplication(w.Credential) || w.IdentityBinding != "" || w.ManagedIdentity != "" && w.ManagedIdentity != "sidecar" {
 			continue
 		}
-		one := Workload{Spec: workload.Declared(w), Place: file}
+		one := Workload{Spec: workload.DeclaredIn(c, w), Place: file}
 		for _, i := range c.Issuers {
 			if i.Name == w.Issuer {
 				one.Issuers = []string{i.URL}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/githubjob"
 	"github.com/wiemu/wiemu/internal/identitybinding"
 )
 
@@ -29,6 +30,19 @@ func Declared(w config.Workload) Spec {
 			Credential: w.Credential, ManagedIdentity: w.ManagedIdentity, IdentityBinding: w.IdentityBinding,
 		},
 	}
+}
+
+// DeclaredIn is Declared for a workload of a configuration that is complete, with the issuer of a job.
+func DeclaredIn(c config.Config, w config.Workload) Spec {
+	s := Declared(w)
+	if githubjob.Is(w.GitHubJob) {
+		for _, i := range c.Issuers {
+			if i.Name == w.Issuer {
+				s.IssuerURL = i.URL
+			}
+		}
+	}
+	return s
 }
 
 // Entry returns the entry of a wiemu.yaml that describes the workload. Names are unique

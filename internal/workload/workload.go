@@ -53,6 +53,10 @@ type Workload struct {
 	// Namespace/ServiceAccount. The zero value is a pod's.
 	GitHubJob config.GitHubJob `json:"githubJob,omitzero"`
 
+	// IssuerURL is that of the issuer of a job's tokens, if wiemu.yaml says it; see [DeclaredIn]. If
+	// empty, it is that of github.com.
+	IssuerURL string `json:"-"`
+
 	// ServiceConnection is that of the task of Azure Pipelines that the workload is, whose
 	// organization and name are Namespace and ServiceAccount. The zero value is a pod's.
 	ServiceConnection config.ServiceConnection `json:"serviceConnection,omitzero"`
@@ -100,7 +104,7 @@ func (i KeyVaultItem) FileName() string {
 // OwnIssuer returns the URL of the issuer of what is in no cluster; "" of a pod.
 func (w Workload) OwnIssuer() string {
 	if githubjob.Is(w.GitHubJob) {
-		return githubjob.Issuer
+		return cmp.Or(w.IssuerURL, githubjob.Issuer)
 	}
 	return w.ServiceConnection.Issuer
 }
