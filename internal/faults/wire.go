@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Set) Answers(component string, next http.Handler) http.Handler {
 	})
 }
 
-// writes are the methods that create, change and delete at a service.
+// writes are the methods that create, change and delete at a service; see isWrite.
 var writes = map[string][]string{
 	"arm":   {http.MethodPut, http.MethodPatch, http.MethodDelete}, // POST asks for something to be done, such as to list keys
 	"graph": {http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
@@ -55,17 +56,31 @@ var writes = map[string][]string{
 // answer lets next answer, unless the answer to a write is lost.
 func (s *Set) answer(w http.ResponseWriter, r *http.Request, about Subject, next http.Handler) {
 	losing := func(a fault.Active) bool { return a.Name == faultkind.WriteLostReply && !a.Spent }
-	if !slices.Contains(writes[about.Component], r.Method) || !slices.ContainsFunc(s.Active(), losing) {
+	if !isWrite(about.Component, r) || !slices.ContainsFunc(s.Active(), losing) {
 		next.ServeHTTP(w, r)
 		return
 	}
 	a := record(next, r)
 	if a.status < http.StatusBadRequest {
-		if _, hit := s.Hit(faultkind.AtWrite, about); hit {
+		if h, hit := s.Hit(faultkind.AtWrite, about); hit { // of which the event of the request knows nothing
+			AddHits(r.Context(), h)
+			s.record(r, about, journal.Event{
+				Summary: "the write was done, and the connection was reset before the answer",
+				Meaning: "The service did what it was asked for, as the event of this request before this one says. The client does not know.",
+				Remedy:  "A robust client looks for what there is before it tries again.",
+			})
 			reset(r.Context())
 		}
 	}
 	a.send(w, a.body)
+}
+
+// isWrite reports whether a request creates, changes or deletes something by itself: a batch of Graph
+// has requests of its own, of which no answer is lost.
+func isWrite(component string, r *http.Request) bool {
+	path := strings.ToLower(strings.TrimRight(r.URL.Path, "/"))
+	asks := component == "graph" && (strings.HasSuffix(path, "/$batch") || strings.HasSuffix(path, "/directoryobjects/getbyids"))
+	return slices.Contains(writes[component], r.Method) && !asks
 }
 
 func (s *Set) applyFault(w http.ResponseWriter, r *http.Request, h Hit, about Subject, next http.Handler) {
@@ -123,13 +138,18 @@ func Refusal(ctx context.Context) (status int, retryAfter time.Duration, refused
 }
 
 func (s *Set) unanswered(r *http.Request, about Subject, why string) {
-	e := journal.Event{
-		Kind: journal.Access, Outcome: journal.Failed, Component: about.Component, Host: r.Host, Method: r.Method, Path: httppath.Original(r),
-		ClientID: about.Client, Workload: about.Workload, Issuer: about.Issuer, Kid: about.Kid, Resource: about.Resource,
-		Summary: fmt.Sprintf("%s %s: %s", r.Method, r.Host, why),
+	s.record(r, about, journal.Event{
+		Summary: why,
 		Meaning: "The request did not reach the service; a fault took its place.",
 		Remedy:  "A robust client tries again, with growing pauses.",
-	}
+	})
+}
+
+// record journals that a fault broke a request off. e says why.
+func (s *Set) record(r *http.Request, about Subject, e journal.Event) {
+	e.Kind, e.Outcome, e.Component, e.Host, e.Method, e.Path = journal.Access, journal.Failed, about.Component, r.Host, r.Method, httppath.Original(r)
+	e.ClientID, e.Workload, e.Issuer, e.Kid, e.Resource = about.Client, about.Workload, about.Issuer, about.Kid, about.Resource
+	e.Summary = fmt.Sprintf("%s %s: %s", r.Method, r.Host, e.Summary)
 	switch {
 	case about.Component == Entra && r.Method == http.MethodPost:
 		e.Kind = journal.Exchange

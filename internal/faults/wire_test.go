@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/faults"
 )
@@ -104,19 +106,22 @@ func TestWritesWhoseAnswerIsLost(t *testing.T) {
 		component, method string
 		status            int
 		lost              bool
+		path              string
 	}{
-		{"arm", http.MethodPut, http.StatusCreated, true},
-		{"arm", http.MethodPatch, http.StatusOK, true},
-		{"arm", http.MethodDelete, http.StatusNoContent, true},
-		{"arm", http.MethodGet, http.StatusOK, false},
-		{"arm", http.MethodPost, http.StatusOK, false}, // asks for keys, or for what a template would change
-		{"arm", http.MethodPut, http.StatusConflict, false},
-		{"graph", http.MethodPost, http.StatusCreated, true},
-		{"graph", http.MethodGet, http.StatusOK, false},
-		{"graph", http.MethodDelete, http.StatusNotFound, false},
-		{"keyvault", http.MethodPut, http.StatusOK, false},
+		{"arm", http.MethodPut, http.StatusCreated, true, ""},
+		{"arm", http.MethodPatch, http.StatusOK, true, ""},
+		{"arm", http.MethodDelete, http.StatusNoContent, true, ""},
+		{"arm", http.MethodGet, http.StatusOK, false, ""},
+		{"arm", http.MethodPost, http.StatusOK, false, ""}, // asks for keys, or for what a template would change
+		{"arm", http.MethodPut, http.StatusConflict, false, ""},
+		{"graph", http.MethodPost, http.StatusCreated, true, ""},
+		{"graph", http.MethodGet, http.StatusOK, false, ""},
+		{"graph", http.MethodDelete, http.StatusNotFound, false, ""},
+		{"graph", http.MethodPost, http.StatusOK, false, "v1.0/$batch"},
+		{"graph", http.MethodPost, http.StatusOK, false, "v1.0/directoryObjects/getByIds"},
+		{"keyvault", http.MethodPut, http.StatusOK, false, ""},
 	} {
-		s, _, _ := newSet(t, fault.Fault{Name: faultkind.WriteLostReply, When: fault.Limits{Count: 1}})
+		s, _, events := newSet(t, fault.Fault{Name: faultkind.WriteLostReply, When: fault.Limits{Count: 1}})
 		served := 0
 		handler := s.Answers(row.component, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			served++
@@ -125,7 +130,7 @@ func TestWritesWhoseAnswerIsLost(t *testing.T) {
 		ask := func() (code int, lost bool) {
 			defer func() { lost = recover() != nil }()
 			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, httptest.NewRequest(row.method, "https://h.example/", nil))
+			handler.ServeHTTP(w, httptest.NewRequest(row.method, "https://h.example/"+row.path, nil))
 			return w.Code, false
 		}
 		if code, lost := ask(); lost != row.lost || !lost && code != row.status {
@@ -136,6 +141,12 @@ func TestWritesWhoseAnswerIsLost(t *testing.T) {
 		}
 		if served != 2 {
 			t.Errorf("%s %s was served %d times; want 2", row.method, row.component, served)
+		}
+		told := slices.ContainsFunc(events.Events(), func(e journal.Event) bool {
+			return e.Kind == journal.Access && e.Outcome == journal.Failed && e.Detail[journal.DetailFault] != "" && strings.Contains(e.Summary, "the write was done")
+		})
+		if told != row.lost {
+			t.Errorf("%s %s: that the answer was lost is journaled: %v; want %v", row.method, row.component, told, row.lost)
 		}
 	}
 }
