@@ -82,7 +82,7 @@ ports unless one is in use, and workloads that were attached are attached again.
 			}()
 			recorded := record.Options()
 			if recorded == nil && withConsole {
-				recorded = &recording.Options{Most: savedInConsole}
+				recorded = &recording.Options{Most: savedRequests, MostBytes: savedBytes}
 			}
 			own, err := openSession(cmd.Context(), *stateDir, files, recorded, in, library.Handle)
 			if err != nil {
@@ -146,9 +146,12 @@ ports unless one is in use, and workloads that were attached are attached again.
 	return cmd
 }
 
-// savedInConsole is how many requests a session may have that is recorded in memory, so that its
-// console can save it: some 10 MB.
-const savedInConsole = 2_000
+// A session that is recorded in memory, so that its console can save it, may have so many requests,
+// and with their answers and what happened beside them so many bytes.
+const (
+	savedRequests = 2_000
+	savedBytes    = 32 << 20
+)
 
 func openServeDir(path string, notes io.Writer) (*servedir.Dir, error) {
 	if path == "" {

@@ -39,6 +39,13 @@ var (
 	ordinal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 )
 
+// forget forgets all names.
+func (n *names) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fixed, n.byText, n.byName, n.counts, n.secrets, n.made = map[string]bool{}, map[string]string{}, map[string]string{}, map[string]int{}, nil, nil
+}
+
 // put gives a text a name. One that has a name keeps that, and has both.
 func (n *names) put(name, text string) {
 	n.mu.Lock()

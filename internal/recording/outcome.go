@@ -129,11 +129,14 @@ func (a *answering) readError(body map[string]any) {
 	}
 }
 
-// readMachine names the secret of a machine that a workload was admitted to.
+// readMachine names the secret of the machine, or of the job of GitHub Actions, that a workload was
+// admitted to.
 func (a *answering) readMachine(environment map[string]any) {
-	if machine, ok := environment["machine"].(map[string]any); ok {
-		if header, ok := machine["header"].(string); ok {
-			a.recorder.names.next("machine", fmt.Sprintf("%d.", a.input), header)
+	for of, name := range map[string]string{"machine": "header", "githubJob": "token"} { // it has one of them
+		if with, ok := environment[of].(map[string]any); ok {
+			if secret, ok := with[name].(string); ok {
+				a.recorder.names.next("machine", fmt.Sprintf("%d.", a.input), secret)
+			}
 		}
 	}
 }
@@ -218,7 +221,7 @@ func (r *Recorder) event(input int, e journal.Event) map[string]any {
 func (r *Recorder) watch(e journal.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.dropped > 0 {
+	if r.full {
 		return // it is not recorded any more
 	}
 	switch e.Kind {
@@ -251,7 +254,11 @@ func (r *Recorder) watch(e journal.Event) {
 		At: Since(max(0, e.Time.Sub(r.start))), Kind: string(e.Kind), Outcome: string(e.Outcome), Part: e.Component, Workload: r.said(e.Workload),
 		Summary: r.names.known(r.said(e.Summary)), Kid: r.names.known(e.Kid), JTI: r.names.known(e.JTI),
 	})
+	r.grow(eventBytes + len(e.Summary))
 }
+
+// eventBytes is about what an event takes, beside its summary.
+const eventBytes = 256
 
 // said is a text of the journal with names for what it has redacted.
 func (r *Recorder) said(text string) string {
@@ -262,6 +269,10 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.full {
+		r.open--
+		return
+	}
 	event, found := r.claim(in, q, seen.Header().Get("X-Ms-Request-Id"))
 	if found && event.Workload != "" {
 		in.Workload = event.Workload
@@ -279,6 +290,7 @@ func (r *Recorder) answered(in *Input, q *http.Request, seen *seen, cut bool) {
 	if r.open--; r.open == 0 {
 		r.unclaimed = nil
 	}
+	r.grow(seen.body.Len())
 }
 
 // claim finds the event of the journal that is about a request: by the trace id

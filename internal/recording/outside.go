@@ -66,6 +66,9 @@ func (r *Recorder) fetched(f Fetched, body []byte) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.full {
+		return
+	}
 	f.At = Since(max(0, now.Sub(r.start)))
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -84,6 +87,7 @@ func (r *Recorder) fetched(f Fetched, body []byte) {
 		f.Body = walk(set, func(_, text string) any { return r.names.known(text) })
 	}
 	r.outside = append(r.outside, f)
+	r.grow(eventBytes + len(body))
 }
 
 // replaceable puts ordinals in the place of a public key's numbers, if a replay can

@@ -31,6 +31,9 @@ type Options struct {
 	Keys bool
 	// Most is the number of inputs after which no more are taken; 0: 20,000.
 	Most int
+	// MostBytes is about how many bytes of requests, answers and events are kept in memory, after which
+	// no more are taken; 0: any number.
+	MostBytes int
 }
 
 // Recorder records what comes into a lab.
@@ -53,7 +56,8 @@ type Recorder struct {
 	state     State
 	last      int // input
 	inputs    []*Input
-	dropped   int
+	bytes     int             // of what is kept, about
+	full      bool            // nothing is kept any more: see giveUp
 	open      int             // requests being answered
 	unclaimed []journal.Event // exchanges and accesses that no input has claimed
 	events    []Event
@@ -234,8 +238,8 @@ func (r *Recorder) Recording(ctx context.Context) (*Recording, error) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.dropped > 0 {
-		return nil, fmt.Errorf("the session has %d requests too many for a recording, which takes %d; record a shorter one", r.dropped, r.opts.Most)
+	if r.full {
+		return nil, r.tooLong()
 	}
 	recorded := &Recording{
 		APIVersion: APIVersion, Kind: Kind, Start: r.start, State: r.state, Tokens: r.tokens.inTheEnd(), Outside: slices.Clone(r.outside), Events: slices.Clone(r.events),
@@ -253,6 +257,28 @@ func (r *Recorder) Recording(ctx context.Context) (*Recording, error) {
 		}
 	}
 	return recorded, nil
+}
+
+// grow counts what is kept. r.mu is held.
+func (r *Recorder) grow(bytes int) {
+	if r.bytes += bytes; r.opts.MostBytes > 0 && r.bytes > r.opts.MostBytes {
+		r.giveUp()
+	}
+}
+
+// giveUp forgets what was recorded, since a part of a session is no recording. r.mu is held.
+func (r *Recorder) giveUp() {
+	r.full = true
+	r.inputs, r.events, r.unclaimed, r.outside = nil, nil, nil, nil
+	r.workload, r.journal = map[string]string{}, map[int]string{}
+	r.names.forget()
+}
+
+func (r *Recorder) tooLong() error {
+	if r.opts.MostBytes > 0 {
+		return fmt.Errorf("this session has more than %d requests, or %d KiB of requests, answers and events, which is not kept in memory; start the server with wiemu serve --record FILE", r.opts.Most, r.opts.MostBytes>>10)
+	}
+	return fmt.Errorf("this session has more than %d requests, which a recording does not take; record a shorter one", r.opts.Most)
 }
 
 // privateKeys are the keys of the pool that are in use, in its order.

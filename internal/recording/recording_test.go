@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -290,6 +291,69 @@ func TestAClosedVaultIsClosedInAReplay(t *testing.T) {
 
 // sessions are things that happen; each has to replay as it was, and to leave no
 // secret in the file.
+// A job of GitHub Actions that a server has admitted asks for its token in a replay, too.
+func TestAJobReplays(t *testing.T) {
+	c, err := config.Config{Workloads: []config.Workload{{Name: "deploy", ClientID: web.ClientID, GitHubJob: config.GitHubJob{Repository: "contoso/shop"}}}}.Complete("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := record(t, c, recording.Options{})
+	env, err := session.Admit(t.Context(), s.control, workload.Declared(c.Workloads[0]), nil)
+	if err != nil || env.GitHubJob == nil {
+		t.Fatal(env, err)
+	}
+	r, err := http.NewRequest(http.MethodGet, env.GitHubJob.URL+"&audience=api%3A%2F%2FAzureADTokenExchange", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+env.GitHubJob.Token)
+	status, text := s.do(r)
+	var given struct{ Value string }
+	if err := json.Unmarshal([]byte(text), &given); err != nil || status != http.StatusOK || given.Value == "" {
+		t.Fatal(status, text)
+	}
+	access, answer := s.exchange(url.Values{"client_assertion": {given.Value}})
+	if access == "" {
+		t.Fatal(answer)
+	}
+	s.secret(access, "")
+	file := s.written()
+	for _, secret := range []string{env.GitHubJob.Token, given.Value, access} {
+		if strings.Contains(file, secret) {
+			t.Errorf("the file has %s", secret)
+		}
+	}
+	wantSame(t, replay(t, file))
+}
+
+// A session that is kept in memory is forgotten when it takes more than it may: by what was asked, and
+// by what happened by itself.
+func TestASessionThatIsTooLongForMemory(t *testing.T) {
+	for what, row := range map[string]struct {
+		most   int
+		happen func(*recorded)
+	}{
+		"requests": {256 << 10, func(s *recorded) {
+			for range 20 {
+				s.secret("", strings.Repeat("a", 20<<10))
+			}
+		}},
+		"events": {64 << 10, func(s *recorded) { s.advance("240h") }},
+	} {
+		s := record(t, config.Config{}, recording.Options{Most: 1000, MostBytes: row.most})
+		if _, err := s.recorder.Recording(t.Context()); err != nil {
+			t.Fatalf("%s: before: %v", what, err)
+		}
+		row.happen(s)
+		if _, err := s.recorder.Recording(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("more than 1000 requests, or %d KiB", row.most>>10)) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if status := s.secret("", ""); status != http.StatusUnauthorized {
+			t.Errorf("%s: a request afterwards: %d", what, status)
+		}
+	}
+}
+
 func TestSessionsReplayAsTheyWere(t *testing.T) {
 	withApplication := config.Config{
 		Applications: []config.Application{{

@@ -59,8 +59,11 @@ var questions = []string{"/v1/examine", "/v1/tokens/inspect", "/v1/console/link"
 // record adds a request to the inputs; nil if it is not recorded.
 func (r *Recorder) record(endpoint string, q *http.Request) *Input {
 	r.mu.Lock()
-	streams := r.begun && endpoint == server.GatewayEndpoint && r.streams(q.Host)
+	streams, full := r.begun && endpoint == server.GatewayEndpoint && r.streams(q.Host), r.full
 	r.mu.Unlock()
+	if full {
+		return nil
+	}
 	var body []byte
 	var err error
 	if !streams {
@@ -70,11 +73,11 @@ func (r *Recorder) record(endpoint string, q *http.Request) *Input {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.begun || err != nil {
+	if !r.begun || r.full || err != nil {
 		return nil
 	}
 	if len(r.inputs) >= r.opts.Most {
-		r.dropped++
+		r.giveUp()
 		return nil
 	}
 	r.last++
@@ -102,8 +105,12 @@ func (r *Recorder) record(endpoint string, q *http.Request) *Input {
 	r.read(in, q, target, body)
 	r.inputs = append(r.inputs, in)
 	r.open++
+	r.grow(inputBytes + len(target) + len(body))
 	return in
 }
+
+// inputBytes is about what a request takes with its answer, beside their bodies.
+const inputBytes = 4 << 10
 
 // isName reports whether a host is neither an address nor this machine's.
 func isName(host string) bool {
