@@ -18,6 +18,25 @@ func (anyToken) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Ac
 	return azcore.AccessToken{Token: "t"}, nil
 }
 
+// A job that gets no token says what it was answered.
+func TestAJobWithoutAToken(t *testing.T) {
+	for want, body := range map[string]string{
+		`401 Unauthorized: expected a value, found "the request does not bear the job's token"`: `{"message": "the request does not bear the job's token"}`,
+		`401 Unauthorized: expected JSON: invalid character '<'`:                                `<html>`,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", server.URL+"/?api-version=2.0")
+		_, err := askForJobToken(t.Context())
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: %v; want %s", body, err, want)
+		}
+	}
+}
+
 func TestLongAnswers(t *testing.T) {
 	const most = 1 << 20
 	for name, row := range map[string]struct {

@@ -128,16 +128,21 @@ func askForJobToken(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.Header.Set("Authorization", "Bearer "+os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
-	response, err := http.DefaultClient.Do(r)
+	client := http.Client{Timeout: 30 * time.Second} // a server that does not answer
+	response, err := client.Do(r)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = response.Body.Close() }() // it has been read
 	var answer struct {
-		Value string `json:"value"`
+		Value   string `json:"value"`
+		Message string `json:"message"`
 	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Value == "" {
-		return "", fmt.Errorf("the job's token: %s: expected JSON with a value: %w", response.Status, err)
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return "", fmt.Errorf("the job's token: %s: expected JSON: %w", response.Status, err)
+	}
+	if answer.Value == "" {
+		return "", fmt.Errorf("the job's token: %s: expected a value, found %q", response.Status, answer.Message)
 	}
 	return answer.Value, nil
 }

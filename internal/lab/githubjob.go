@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
@@ -16,6 +17,14 @@ func (l *Lab) hasJobs(issuer string) bool {
 	return slices.ContainsFunc(l.config.Workloads, func(w config.Workload) bool {
 		return githubjob.Is(w.GitHubJob) && (issuer == "" || w.Issuer == issuer)
 	})
+}
+
+// onlyJobs reports whether an issuer makes tokens of jobs alone. What it publishes is then GitHub's;
+// that of a cluster which signs for a job, too, stays as it is for its pods.
+func (l *Lab) onlyJobs(of config.Issuer) bool {
+	pod := func(w config.Workload) bool { return !githubjob.Is(w.GitHubJob) && w.Issuer == of.Name }
+	ofCluster := strings.Contains(of.URL, "."+config.IssuerDomain+"/") // also for pods that the configuration does not list
+	return l.hasJobs(of.Name) && !ofCluster && !slices.ContainsFunc(l.config.Workloads, pod)
 }
 
 // subjectOf is the subject of a workload that is in no cluster; else "".

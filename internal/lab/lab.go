@@ -256,7 +256,7 @@ func (l *Lab) openIssuers(context.Context, Options) error {
 		if c.External {
 			continue
 		}
-		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults, GitHub: l.hasJobs(c.Name), AzureDevOps: l.hasConnections(c.Name)})
+		i, err := issuer.New(c.URL, l.rings[c.Name], l.clock.Part(c.Name), issuer.Options{Name: c.Name, MaxExpiration: c.MaxTokenLifetime, Journal: l.journal, Faults: l.faults, GitHub: l.onlyJobs(c), AzureDevOps: l.hasConnections(c.Name)})
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", c.Name, err)
 		}

@@ -89,6 +89,11 @@ func TestRunsUnderWayAreNotDropped(t *testing.T) {
 		err := s.Emulator().ControlClient().Do(t.Context(), http.MethodPost, "/v1/scenarios/"+name+"/run", nil, &r)
 		if last := n == len(names)-1; last != (err != nil && strings.Contains(err.Error(), "8 scenarios run already")) {
 			t.Errorf("%s: %v", name, err)
+			for _, id := range ids { // one that has ended by itself makes room
+				var before scenarioapi.Run
+				err := s.Emulator().ControlClient().Do(t.Context(), http.MethodGet, "/v1/scenario-runs/"+id, nil, &before)
+				t.Logf("run %s: %+v, %v", id, before, err)
+			}
 		}
 		ids = append(ids, r.ID)
 	}
