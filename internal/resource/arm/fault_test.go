@@ -3,6 +3,7 @@ package arm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -94,6 +95,38 @@ func TestAFreshPrincipal(t *testing.T) {
 	}
 	if a := assign(nobody, ""); a.status != http.StatusCreated {
 		t.Errorf("after two minutes: %d %s", a.status, a.body)
+	}
+}
+
+// A role for a group or a user is taken, as in Azure, and its event says that it grants nobody anything.
+func TestARoleOfAGroupSaysThatItGrantsNothing(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	_, principalID := w.withIdentity()
+	const stranger = "11111111-2222-4333-8444-555555555555" // no object id of the directory
+	for n, row := range []struct {
+		kind, id, note string
+	}{
+		{"Group", stranger, "the principal " + stranger + ", of type Group, is not in the directory: members of groups are not emulated, so the role on it grants nobody anything: assign it to the service principal of each member"},
+		{"foreignGroup", stranger, "members of groups are not emulated"},
+		{"User", stranger, "users are not emulated"},
+		{"ServicePrincipal", stranger, ""}, // one that was made a moment ago
+		{"ServicePrincipal", principalID, ""},
+	} {
+		name := fmt.Sprintf("99999999-0000-4000-8000-%012d", n)
+		before := len(w.Journal().Events())
+		if a := w.do("PUT "+group+assignments+name+v2022, `{"properties": {"roleDefinitionId": "`+reader+`", "principalId": "`+row.id+`", "principalType": "`+row.kind+`"}}`); a.status != http.StatusCreated {
+			t.Errorf("%s: %d %s", row.kind, a.status, a.body)
+		}
+		var notes []string
+		for _, e := range w.Journal().Events()[before:] {
+			if note := e.Detail[journal.DetailNote]; note != "" {
+				notes = append(notes, note)
+			}
+		}
+		if got := strings.Join(notes, "\n"); (row.note == "") != (got == "") || !strings.Contains(got, row.note) {
+			t.Errorf("%s: noted %q, want %q", row.kind, got, row.note)
+		}
+		w.do("DELETE "+group+assignments+name+v2022, "")
 	}
 }
 

@@ -206,6 +206,7 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	case err != nil:
 		return rest.Reply{}, rest.NotStored(err)
 	}
+	s.noteAbsent(c, asked.Properties)
 	reply := s.shown(made, scope)
 	reply.Properties.CreatedBy = nil // seen in recordings of the answer to PUT
 	return rest.Reply{Status: status, Body: reply}, nil
@@ -299,6 +300,21 @@ func (s *service) checkPrincipal(c *rest.Call, r request) *resource.Failure {
 		meaning += fmt.Sprintf(" It is the object id of the app registration %s; that of its service principal is %s.", p.DisplayName, p.ObjectID)
 	}
 	return principalNotFound(c, r, meaning, "Name the object id of the service principal (principalId of a managed identity).")
+}
+
+// noteAbsent notes that an assignment to a group or user grants nobody anything here: in Azure it
+// does, to the members of the group.
+func (s *service) noteAbsent(c *rest.Call, r request) {
+	instead := ""
+	switch strings.ToLower(r.PrincipalType) {
+	case "group", "foreigngroup":
+		instead = "members of groups are not emulated, so the role on it grants nobody anything: assign it to the service principal of each member"
+	case "user":
+		instead = "users are not emulated, so the role on it grants nobody anything: assign it to the service principal of a workload"
+	default:
+		return
+	}
+	c.Note(fmt.Sprintf("the principal %s, of type %s, is not in the directory: %s", r.PrincipalID, r.PrincipalType, instead))
 }
 
 func principalNotFound(c *rest.Call, r request, meaning, remedy string) *resource.Failure {
