@@ -42,15 +42,7 @@ type listener struct {
 // start runs the command with a further variable. Its ports are free ones of loopback.
 func start(command []string, variable string) (*process, error) {
 	p := &process{listening: make(chan listener, 3), gone: make(chan struct{})}
-	arguments := slices.Concat(command[1:], []string{
-		"--silent", "--inMemoryPersistence", "--disableTelemetry",
-		// SDKs are ahead of it, and so are their headers.
-		"--skipApiVersionCheck", "--loose",
-	})
-	for _, s := range []storage.Service{storage.Blob, storage.Queue, storage.Table} {
-		arguments = append(arguments, "--"+string(s)+"Host", "127.0.0.1", "--"+string(s)+"Port", "0")
-	}
-	p.cmd = exec.Command(command[0], arguments...) //nolint:gosec // what the configuration names
+	p.cmd = exec.Command(command[0], arguments(command)...) //nolint:gosec // what the configuration names
 	p.cmd.Env = append(os.Environ(), variable)
 	p.cmd.Stderr = &p.said
 	alone(p.cmd)
@@ -69,6 +61,20 @@ func start(command []string, variable string) (*process, error) {
 		}
 	}()
 	return p, nil
+}
+
+// arguments are those of the command and what follows them. Never --debug among them: it
+// logs the Authorization header of each request.
+func arguments(command []string) []string {
+	all := slices.Concat(command[1:], []string{
+		"--silent", "--inMemoryPersistence", "--disableTelemetry",
+		// SDKs are ahead of it, and so are their headers.
+		"--skipApiVersionCheck", "--loose",
+	})
+	for _, s := range []storage.Service{storage.Blob, storage.Queue, storage.Table} {
+		all = append(all, "--"+string(s)+"Host", "127.0.0.1", "--"+string(s)+"Port", "0")
+	}
+	return all
 }
 
 // read finds the addresses in what Azurite prints: it says them whatever --silent, such as
