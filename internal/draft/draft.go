@@ -137,7 +137,7 @@ func (d *drafter) findWorkloads() error {
 
 func same(a, b workload.Spec) bool {
 	return a.Namespace == b.Namespace && a.ServiceAccount == b.ServiceAccount && a.ClientID == b.ClientID &&
-		a.GitHubJob == b.GitHubJob && a.Tenant == b.Tenant && a.Issuer == b.Issuer
+		a.GitHubJob == b.GitHubJob && a.ServiceConnection == b.ServiceConnection && a.Tenant == b.Tenant && a.Issuer == b.Issuer
 }
 
 // owned reports whether an identity was there before a workload came with its client id.

@@ -129,10 +129,10 @@ func (a *answering) readError(body map[string]any) {
 	}
 }
 
-// readMachine names the secret of the machine, or of the job of GitHub Actions, that a workload was
-// admitted to.
+// readMachine names the secret of the machine, of the job of GitHub Actions, or of the task of Azure
+// Pipelines, that a workload was admitted to.
 func (a *answering) readMachine(environment map[string]any) {
-	for of, name := range map[string]string{"machine": "header", "githubJob": "token"} { // it has one of them
+	for of, name := range map[string]string{"machine": "header", "githubJob": "token", "task": "token"} { // it has one of them
 		if with, ok := environment[of].(map[string]any); ok {
 			if secret, ok := with[name].(string); ok {
 				a.recorder.names.next("machine", fmt.Sprintf("%d.", a.input), secret)
