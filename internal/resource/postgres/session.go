@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -182,7 +183,7 @@ func (s *session) relay(ctx context.Context, broken error) {
 	var answered atomic.Bool // PostgreSQL owes nothing
 	answered.Store(true)
 	if broken == nil {
-		busy := &busy{begin: s.client.Begin}
+		busy := &busy{begin: s.client.Begin, works: s.works}
 		up.before = func(sent []byte) (more bool) {
 			// Between the messages of an answer there is no place for another's.
 			if answered.Swap(false) && s.disturbed(ctx) {
@@ -195,7 +196,11 @@ func (s *session) relay(ctx context.Context, broken error) {
 			answered.Store(isReady(sent))
 			return true
 		}
-		down.after = busy.answered
+		down.after = func() {
+			if answered.Load() {
+				busy.answered()
+			}
+		}
 		ended := make(chan bool, 2)
 		go func() { down.copy(downBuffer); ended <- true }()
 		go func() { up.copy(upBuffer); ended <- true }()
@@ -287,17 +292,26 @@ func fatal(last []byte) (code, message string) {
 }
 
 // busy holds the lab clock while PostgreSQL owes an answer: from what the client sends until
-// the first that comes back. It holds it for a second of wall time at most, since a query may wait
-// for a lock that another client gives back at a later lab time.
+// PostgreSQL is ready for more. It holds it for a second of wall time at most, since a query may wait
+// for a lock that another client gives back at a later lab time; for longer, while PostgreSQL works at
+// the answer, as on a machine that is busy with something else.
 type busy struct {
 	begin func() (end func()) // nil: no clock is held
+	works func() bool         // whether PostgreSQL works at the answer
 
-	mu   sync.Mutex
-	done func() // nil: nothing is owed
-	late *time.Timer
+	mu    sync.Mutex
+	done  func() // nil: nothing is owed
+	late  *time.Timer
+	began time.Time // with done
+	rests int       // how often in a row it was seen not to work
 }
 
-const longestHold = time.Second
+const (
+	longestHold = time.Second
+	utmostHold  = 30 * time.Second
+	workLook    = 20 * time.Millisecond // from one look whether it works to the next
+	mostRests   = 5                     // who waits for a lock does not work at as many looks
+)
 
 func (b *busy) asked() {
 	b.mu.Lock()
@@ -305,22 +319,57 @@ func (b *busy) asked() {
 	if b.begin == nil || b.done != nil {
 		return
 	}
-	b.done = b.begin()
+	b.done, b.began, b.rests = b.begin(), time.Now(), 0
 	if b.late == nil {
-		b.late = time.AfterFunc(longestHold, b.answered)
+		b.late = time.AfterFunc(longestHold, b.overdue)
 	} else {
 		b.late.Reset(longestHold)
 	}
+}
+
+// overdue ends the hold, unless PostgreSQL works.
+func (b *busy) overdue() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := time.Since(b.began)
+	if b.done == nil || held < longestHold { // that was another one's
+		return
+	}
+	b.rests++
+	if b.works() {
+		b.rests = 0
+	}
+	if b.rests < mostRests && held < utmostHold {
+		b.late.Reset(workLook)
+		return
+	}
+	b.end()
 }
 
 func (b *busy) answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.done != nil {
-		b.done()
-		b.done = nil
-		b.late.Stop()
+		b.end()
 	}
+}
+
+// end ends the hold; b.mu is held.
+func (b *busy) end() {
+	b.done()
+	b.done = nil
+	b.late.Stop()
+}
+
+// works tells whether the PostgreSQL behind works, as far as the operating system says it: one that
+// wiemu has not started is not seen to. Source: proc_pid_stat(5).
+func (s *session) works() bool {
+	if s.server.URL != "" {
+		return false
+	}
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.behind.PID)) // nobody, if it has ended
+	_, after, _ := bytes.Cut(stat, []byte(") "))
+	return bytes.HasPrefix(after, []byte("R")) || bytes.HasPrefix(after, []byte("D")) // runs or may, or reads from a disk
 }
 
 // cancel hands a CancelRequest on to the PostgreSQL of the session that it is about. Nobody is
