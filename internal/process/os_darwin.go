@@ -35,6 +35,3 @@ func processes() []member {
 	}
 	return all
 }
-
-// lastProcess is not known.
-func lastProcess() (id string, known bool) { return "", false }

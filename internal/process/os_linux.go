@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -35,13 +34,12 @@ func processes() []member {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	var all []member
-	var buffer [512]byte // what is looked at is at most half as long
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		stat, err := readStat(int(dir.Fd()), name, buffer[:])
+		stat, err := os.ReadFile("/proc/" + name + "/stat")
 		if err != nil {
 			continue // it has ended
 		}
@@ -62,27 +60,4 @@ func processes() []member {
 		})
 	}
 	return all
-}
-
-// lastProcess is the process or thread of this machine that was made last; known is false where the
-// kernel does not tell. Source: proc_loadavg(5).
-func lastProcess() (id string, known bool) {
-	load, _ := os.ReadFile("/proc/loadavg")
-	fields := strings.Fields(string(load))
-	if len(fields) < 5 {
-		return "", false
-	}
-	return fields[4], true
-}
-
-// readStat reads what the kernel tells of a process into the buffer. There are hundreds of them, of
-// which package os would take twice as long.
-func readStat(proc int, process string, buffer []byte) ([]byte, error) {
-	fd, err := unix.Openat(proc, process+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }() // it was read only
-	n, err := unix.Read(fd, buffer)
-	return buffer[:max(n, 0)], err
 }

@@ -14,6 +14,3 @@ func (t *processTree) reap(cmd *exec.Cmd, _ time.Duration) error { return cmd.Wa
 
 // processes are reached through the child's process group alone.
 func processes() []member { return nil }
-
-// lastProcess is not known.
-func lastProcess() (id string, known bool) { return "", false }

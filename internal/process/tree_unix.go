@@ -90,12 +90,6 @@ func (t *processTree) signal(s unix.Signal) {
 // meant to stay.
 func (t *processTree) sweep(grace time.Duration) {
 	deadline := time.Now().Add(grace) // wall time: the processes live in it
-	made, known := lastProcess()
-	if t.reach(unix.SIGTERM, true) == 0 {
-		if last, _ := lastProcess(); known && last == made {
-			return // there is none, and none was made that the look may have passed over
-		}
-	}
 	for t.reach(unix.SIGTERM, true) > 0 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond)
 	}
