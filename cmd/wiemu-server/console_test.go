@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The link that the server prints opens the console where its port is published, whichever
@@ -86,7 +87,7 @@ func reaching(t *testing.T, address string) *http.Client {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Jar: jar, Transport: transport}
+	return &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute}
 }
 
 // anotherLink is what wiemu-server -link prints, of a control endpoint, as it is published.
