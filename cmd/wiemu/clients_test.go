@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -250,6 +251,55 @@ func TestPageOfRedis(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page's commands did not show %q:\n%s", want, out)
 		}
+	}
+}
+
+// The page of trust as code compares the plan of its Terraform folder with the application beside it.
+func TestPageOfTrustAsCode(t *testing.T) {
+	out := runPage(t, filepath.Join("docs", "trust-as-code.md"), asAfterMakeBuild(t), func(block string) bool { return strings.HasPrefix(block, "wiemu validate ") })
+	for _, want := range []string{
+		"+ managed identity web trusts system:serviceaccount:my-radix-app-dev:web-sa of https://northeurope.oic.prod-aks.azure.com/",
+		"(azurerm_federated_identity_credential.web)",
+		"✓ cluster trusts ",
+		"! known after apply: ",
+		"0 errors, 1 warning in 1 workload",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands did not show %q:\n%s", want, out)
+		}
+	}
+}
+
+// The plan of the Terraform folder is one of the folder: it makes the resources of main.tf.
+func TestPlanOfTheTerraformFolder(t *testing.T) {
+	folder := filepath.Join("..", "..", "docs", "examples", "terraform")
+	code, err := os.ReadFile(filepath.Join(folder, "main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan struct {
+		Changes []struct {
+			Address string `json:"address"`
+		} `json:"resource_changes"`
+	}
+	if err := json.Unmarshal(text, &plan); err != nil {
+		t.Fatal(err)
+	}
+	var written, planned []string
+	for _, found := range regexp.MustCompile(`(?m)^resource "(\w+)" "(\w+)"`).FindAllSubmatch(code, -1) {
+		written = append(written, string(found[1])+"."+string(found[2]))
+	}
+	for _, c := range plan.Changes {
+		planned = append(planned, c.Address)
+	}
+	slices.Sort(written)
+	slices.Sort(planned)
+	if len(written) == 0 || !slices.Equal(written, planned) {
+		t.Errorf("main.tf has %v; plan.json makes %v", written, planned)
 	}
 }
 
