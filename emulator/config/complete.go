@@ -248,6 +248,7 @@ func (c *Config) completeWorkloads(p *problems) {
 		p.guid(at+".clientId", &w.ClientID)
 		c.completeTenant(p, at+".tenant", &w.Tenant)
 		w.Name = cmp.Or(w.Name, w.ServiceAccount)
+		c.checkNameBesideConnections(p, n)
 		switch {
 		case w.Audience != "":
 		case w.IdentityBinding != "":

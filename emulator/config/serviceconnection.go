@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,16 +88,37 @@ func (c *Config) completeServiceConnection(p *problems, at string, w *Workload) 
 	s.ID = cmp.Or(s.ID, tenants.StableID("service connection", s.OrganizationID, s.Project, s.Name))
 	p.guid(in+".id", &s.ID)
 	c.completeTenant(p, at+".tenant", &w.Tenant)
+	given := w.Issuer
 	c.completeIssuerOfConnection(p, in, w)
 	if s.Subject == "" {
 		s.Subject = s.subject(w.Tenant)
 	}
 	w.checkAlone(p, at, "serviceConnection", "a task of Azure Pipelines", s.Organization, s.Name)
+	if given != "" && given != w.Issuer {
+		p.add(at+".issuer", "nothing beside serviceConnection", given, "write serviceConnection.issuer: "+entraIssuer+" or "+azureDevOpsIssuer)
+	}
+	if w.Audience != "" && w.Audience != c.TokenAudience() {
+		p.add(at+".audience", c.TokenAudience()+", or nothing, beside serviceConnection", w.Audience, "the audience of a connection's tokens cannot be chosen")
+	}
 	w.Namespace, w.ServiceAccount = s.Organization, s.Name // by which the journal and faults name it
+}
+
+// checkNameBesideConnections refuses the name of a workload that one before it has, if one of the
+// two has a service connection: nothing else tells these apart, as each project may have a
+// connection of that name, and a connection may be declared with either issuer.
+func (c *Config) checkNameBesideConnections(p *problems, n int) {
+	w := c.Workloads[n]
+	for i, before := range c.Workloads[:n] {
+		if before.Name == w.Name && (before.ServiceConnection != (ServiceConnection{}) || w.ServiceConnection != (ServiceConnection{})) {
+			p.add(fmt.Sprintf("workloads[%d].name", n), "a name of its own", fmt.Sprintf("%s, as workloads[%d] has", w.Name, i), "give each of the two a name: wiemu run, scenarios and faults find them by it")
+			return
+		}
+	}
 }
 
 func (c *Config) completeIssuerOfConnection(p *problems, at string, w *Workload) {
 	s, entra := &w.ServiceConnection, c.entraIssuerOf(w.Tenant)
+	w.Issuer = c.HostedIssuer("") // Entra ID is none of them: it is not asked
 	if url := c.azureDevOpsIssuerOf(*s); url != "" {
 		s.Issuer = url
 		in := c.Issuers[slices.IndexFunc(c.Issuers, isAt(url))] // hostAzureDevOps has seen to it

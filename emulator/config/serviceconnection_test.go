@@ -70,6 +70,12 @@ func TestMistakesOfServiceConnections(t *testing.T) {
 		{"cloud: AzureUSGovernment\n" + workload + ", issuer: entra}}]\n", at + ".issuer: expected azureDevOps, as the cloud is AzureUSGovernment, found entra"},
 		{workload + "}, namespace: dev}]\n", "workloads[0].namespace: expected nothing beside serviceConnection, found dev"},
 		{workload + "}, managedIdentity: imds}]\n", "workloads[0].managedIdentity: expected nothing beside serviceConnection, found imds"},
+		{workload + "}, audience: \"api://mine\"}]\n", "workloads[0].audience: expected api://AzureADTokenExchange, or nothing, beside serviceConnection, found api://mine"},
+		{"issuers: [{name: local}, {name: blue}]\n" + workload + "}, issuer: blue}]\n", "workloads[0].issuer: expected nothing beside serviceConnection, found blue"},
+		{"issuers: [{name: local}, {name: blue}]\n" + workload + ", issuer: azureDevOps}, issuer: blue}]\n", "workloads[0].issuer: expected nothing beside serviceConnection, found blue"},
+		{workload + "}}, {clientId: " + jobClientID + ", serviceConnection: {organization: contoso, project: billing, name: arm}}]\n", "workloads[1].name: expected a name of its own, found arm, as workloads[0] has; give each of the two a name"},
+		{workload + "}}, {clientId: " + jobClientID + ", serviceConnection: {organization: contoso, project: shop, name: arm, issuer: azureDevOps}}]\n", "workloads[1].name: expected a name of its own, found arm"},
+		{workload + "}}, {name: arm, clientId: " + jobClientID + ", namespace: shop, serviceAccount: web}]\n", "workloads[1].name: expected a name of its own, found arm"},
 		{workload + "}, githubJob: {repository: contoso/shop}}]\n", at + ": expected nothing beside githubJob, found arm"},
 		{"issuers: [{name: devops, url: \"https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6\", external: true}]\n" + workload + ", issuer: \"https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6\"}}]\n", at + ": expected an issuer at https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6 that wiemu hosts, to make the connection's tokens, found devops, which is external"},
 	} {

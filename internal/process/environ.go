@@ -70,6 +70,10 @@ func notInherited() []rule {
 		{"SYSTEM_ACCESSTOKEN", false}, // Azure Pipelines', as are the next two
 		{"SYSTEM_OIDCREQUESTURI", false},
 		{"AZURESUBSCRIPTION_*", false},
+		{"servicePrincipalId", false}, // AzureCLI@2 with addSpnToEnvironment, as are the next three (azure-pipelines-tasks: Tasks/AzureCLIV2/azureclitask.ts)
+		{"servicePrincipalKey", false},
+		{"idToken", false},
+		{"tenantId", false},
 		{"KUBECONFIG", false}, // clusters and how to log in to them
 
 		// Certificate authorities, and whether certificates are verified.

@@ -15,6 +15,7 @@ func TestCleanEnvironDropsWhatTheCallerIs(t *testing.T) {
 		{"nor is that of Terraform", "ARM_CLIENT_ID ARM_CLIENT_SECRET ARM_USE_OIDC ARM_OIDC_TOKEN ARM_SUBSCRIPTION_ID"},
 		{"a managed identity of the machine is another identity", "IDENTITY_ENDPOINT IDENTITY_HEADER IDENTITY_SERVER_THUMBPRINT MSI_ENDPOINT MSI_SECRET IMDS_ENDPOINT"},
 		{"so are those of a build agent", "ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN SYSTEM_ACCESSTOKEN SYSTEM_OIDCREQUESTURI"},
+		{"and those that AzureCLI@2 sets for its script", "AZURESUBSCRIPTION_CLIENT_ID servicePrincipalId servicePrincipalKey idToken tenantId"},
 		{"older names count too", "AAD_CLIENT_ID AAD_SECRET AZD_CONFIG_DIR"},
 		{"the caller's cluster is not the workload's", "KUBECONFIG"},
 		{"there is one way to the network", "HTTP_PROXY http_proxy HTTPS_PROXY https_proxy Https_Proxy ALL_PROXY all_proxy NO_PROXY no_proxy npm_config_https_proxy npm_config_noproxy"},

@@ -120,7 +120,7 @@ func (e PodEnv) Environ(base []string) []string {
 	if e.NotInjected {
 		return env
 	}
-	if e.ClientID != "" { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
+	if e.ClientID != "" && e.Task == nil { // the webhook injects no empty value (azure-workload-identity: pkg/webhook/webhook.go)
 		env = process.SetVariables(env, "AZURE_CLIENT_ID="+e.ClientID)
 	}
 	switch {
@@ -134,7 +134,9 @@ func (e PodEnv) Environ(base []string) []string {
 	case !e.Machine.replacesTokenFile():
 		env = process.SetVariables(env, "AZURE_FEDERATED_TOKEN_FILE="+e.TokenFile, "AZURE_AUTHORITY_HOST="+e.AuthorityHost)
 	}
-	env = process.SetVariables(env, append(e.IdentityBinding.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
+	if e.Task == nil {
+		env = process.SetVariables(env, append(e.IdentityBinding.environ(), "AZURE_TENANT_ID="+e.TenantID)...)
+	}
 	return process.SetVariables(env, e.ownIdentity()...)
 }
 
