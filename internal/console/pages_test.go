@@ -599,7 +599,7 @@ func TestHostileNamesAreText(t *testing.T) {
 		Program: &journal.Program{PID: 1, Name: hostile},
 	})
 	b := open(t, s)
-	for page, at := range map[string]string{"workloads": "article h3", "trust": "table", "trust/" + clientID: "table", "trust/" + clientID + "/add": "select", "live": ".row", "token": "select", "steer": "select", "resources": "article", "errors": "details"} {
+	for page, at := range map[string]string{"workloads": "article h3", "trust": "table", "trust/" + clientID: "table", "trust/" + clientID + "/add": "select", "live": ".row", "token": "select", "control": "select", "resources": "article", "errors": "details"} {
 		b.goTo(page)
 		b.until("page "+page, fmt.Sprintf("document.querySelector(%q) !== null", at))
 	}
@@ -624,7 +624,7 @@ func TestTwoBrowsers(t *testing.T) {
 	t.Parallel()
 	s := labOf(t, nil)
 	one, two := open(t, s), open(t, s)
-	one.goTo("steer")
+	one.goTo("control")
 	one.types("By", "25h")
 	one.sees(".command", "wiemu clock advance 25h")
 	one.click("button", "Advance")
@@ -634,8 +634,8 @@ func TestTwoBrowsers(t *testing.T) {
 	two.quiet()
 }
 
-// Each form of Steer does what its command line says.
-func TestSteering(t *testing.T) {
+// Each form of Control does what its command line says. The page is at its earlier address, too.
+func TestControl(t *testing.T) {
 	t.Parallel()
 	s := labOf(t, nil)
 	if _, err := s.Workload(t.Context(), web("dev")); err != nil {
@@ -643,6 +643,8 @@ func TestSteering(t *testing.T) {
 	}
 	b := open(t, s)
 	b.goTo("steer")
+	b.sees("h1", "Control")
+	b.sees("nav a[aria-current=page]", "Control")
 	b.sees("table", "signing")
 
 	b.types("To", "2026-01-20T08:00:00Z")
@@ -925,7 +927,7 @@ func everyPage(t *testing.T, visit func(b *tab, name string)) {
 	for _, p := range []struct{ name, page, at string }{
 		{"workloads", "workloads", "article"}, {"trust", "trust", "table"}, {"identity", "trust/" + clientID, "table"}, {"application", "trust/6f9f6a0e-5c0c-4d5e-9a39-2f4c8f5b7f11", "dl"},
 		{"add-credential", "trust/" + clientID + "/add", "form"}, {"live", "live", ".row"}, {"refusal", "live/" + refused, ".panel .chain"},
-		{"token", "token", "form"}, {"steer", "steer", ".steer"}, {"resources", "resources", "article"}, {"scenarios", "scenarios", "article"}, {"scenario", "scenarios/never-so", ".actions"}, {"errors", "errors", "details"},
+		{"token", "token", "form"}, {"control", "control", "form.control"}, {"resources", "resources", "article"}, {"scenarios", "scenarios", "article"}, {"scenario", "scenarios/never-so", ".actions"}, {"errors", "errors", "details"},
 	} {
 		b.goTo(p.page)
 		b.until("page "+p.page, fmt.Sprintf("document.querySelector(%q) !== null", p.at))

@@ -1,16 +1,17 @@
 // The frame of the pages: which one is shown, the lab's time, and whether the server answers.
 import { h, span } from './dom.js';
 import { connection, events, follow, isRefusal, signedOut, status } from './lab.js';
+import * as control from './control.js';
 import * as errors from './errors.js';
 import * as live from './live.js';
 import * as resources from './resources.js';
 import * as scenarios from './scenarios.js';
-import * as steer from './steer.js';
 import * as token from './token.js';
 import * as trust from './trust.js';
 import * as workloads from './workloads.js';
 
-const pages = { workloads, trust, live, token, steer, resources, scenarios, errors };
+const pages = { workloads, trust, live, token, control, resources, scenarios, errors };
+const renamed = { steer: 'control' }; // addresses of earlier versions
 const main = document.getElementById('main');
 let end = null;
 
@@ -21,7 +22,8 @@ for (const [name, page] of Object.entries(pages)) {
 // show shows the page that the address names: #/NAME/PART?QUERY.
 function show(focus) {
   const [path, query] = location.hash.replace(/^#\/?/, '').split('?');
-  const [name, ...parts] = path.split('/').map(decodeURIComponent);
+  const [asked, ...parts] = path.split('/').map(decodeURIComponent);
+  const name = Object.hasOwn(renamed, asked) ? renamed[asked] : asked;
   const page = Object.hasOwn(pages, name) ? pages[name] : workloads;
   for (const a of document.querySelectorAll('nav a')) {
     if (pages[a.dataset.page] === page) a.setAttribute('aria-current', 'page');

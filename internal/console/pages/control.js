@@ -1,12 +1,12 @@
-// Steer: the clock, keys, faults, issuers of workloads, and sessions. Each form shows the
+// Control: the clock, keys, faults, issuers of workloads, and sessions. Each form shows the
 // command line that does the same.
 import { badge, command, field, h, input, outcome, select, table, time } from './dom.js';
 import { ask, status, whenChanged } from './lab.js';
 
-export const title = 'Steer';
+export const title = 'Control';
 
 export function show(main) {
-  main.append(h('h1', {}, 'Steer'), h('p', { class: 'lead' }, 'Changes the lab while programs run. Below each form is the command line that does the same.'));
+  main.append(h('h1', {}, 'Control'), h('p', { class: 'lead' }, 'Changes the lab while programs run. Below each form is the command line that does the same.'));
   const ends = [clock(main), keys(main), faults(main), move(main), revoke(main)];
   return () => ends.forEach((end) => end?.());
 }
@@ -17,7 +17,7 @@ function form(heading, words, fields, button, line, send) {
   const said = outcome();
   const cmd = command(line);
   const b = h('button', { type: 'submit', class: 'primary' }, button);
-  const e = h('form', { class: 'steer', novalidate: true, oninput: () => cmd.update(), onchange: () => cmd.update(), onsubmit: async (event) => {
+  const e = h('form', { class: 'control', novalidate: true, oninput: () => cmd.update(), onchange: () => cmd.update(), onsubmit: async (event) => {
     event.preventDefault();
     for (const f of fields) f.refuse?.('');
     const empty = fields.find((f) => {
@@ -44,7 +44,7 @@ function form(heading, words, fields, button, line, send) {
   return e;
 }
 
-const section = (main, heading, ...content) => main.append(h('section', { class: 'steering' }, h('h2', {}, heading), content));
+const section = (main, heading, ...content) => main.append(h('section', { class: 'controls' }, h('h2', {}, heading), content));
 
 async function tick(path, body) {
   status.take(await ask('POST', `/v1/clock/${path}`, body));
