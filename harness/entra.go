@@ -78,8 +78,8 @@ func (e *Entra) Trust(identity string, c directory.FederatedCredential) {
 	e.change(identity, control.DirectoryChange{AddFederatedCredential: &c})
 }
 
-// Change sets the issuer, subject and audience of a federated credential, as far as to
-// has them. If to.Name is empty, it is the identity's only one.
+// Change sets those of issuer, subject and audience of a federated credential that are not empty
+// in to. If to.Name is empty, it is the identity's only one.
 func (e *Entra) Change(identity string, to directory.FederatedCredential) {
 	e.lab.t.Helper()
 	e.change(identity, control.DirectoryChange{FederatedCredential: &to})
@@ -119,9 +119,9 @@ func (e *Entra) Remove(identity string) {
 	e.change(identity, control.DirectoryChange{Deleted: true})
 }
 
-// Revoke revokes the access tokens that were given out to an identity until now, at resources
-// that evaluate access continuously: at Microsoft Graph, for applications whose client
-// understands claims challenges. The fault sessions-revoked does it at every resource.
+// Revoke revokes the access tokens that an identity has been given until now. As in Entra ID, only
+// Microsoft Graph evaluates that, and only for clients that understand claims challenges. The fault
+// sessions-revoked does it at every resource.
 func (e *Entra) Revoke(identity string) {
 	e.lab.t.Helper()
 	e.change(identity, control.DirectoryChange{Revoked: true})

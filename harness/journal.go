@@ -35,7 +35,7 @@ func (j *Journal) All(expected journal.Event) []journal.Event {
 
 // Await returns the first event that is as expected. If none has happened, it blocks
 // until one does, for at most the given time on the machine's clock (or the bubble's),
-// which defaults to ten seconds, and never beyond the test's deadline. Then it fails the
+// which defaults to ten seconds (only the first of within counts), and never beyond the test's deadline. Then it fails the
 // test with the events that come nearest, and the fields in which they differ.
 func (j *Journal) Await(expected journal.Event, within ...time.Duration) journal.Event {
 	j.t.Helper()
@@ -67,11 +67,11 @@ func deadline(t TB) (at time.Time, has bool) {
 	return limited.Deadline()
 }
 
-// Never reports an error for each event that is as expected: with Outcome journal.Denied, for each
+// Never reports an error for each event that is as unwanted: with Outcome journal.Denied, for each
 // refusal. The first request of Key Vault's clients, which has no token, does not count.
-func (j *Journal) Never(expected journal.Event) {
+func (j *Journal) Never(unwanted journal.Event) {
 	j.t.Helper()
-	for _, e := range j.All(expected) {
+	for _, e := range j.All(unwanted) {
 		if e.Detail["challenge"] == "" {
 			j.t.Errorf("unexpected:\n%s", explanation(e, j.journal.Events()))
 		}

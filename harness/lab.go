@@ -1,37 +1,3 @@
-// Package harness gives a Go test a Microsoft Entra ID, the token issuer of a Kubernetes
-// cluster and key vaults. [New] starts such a lab and closes it when the test ends:
-//
-//	lab := harness.New(t)
-//	web := lab.Workload("shop/web-sa")
-//	credential := azure.Credential(t, lab, web) // package azure below this one
-//
-// A workload is a pod: it has a token file that rotates, and a managed identity that
-// trusts it. Code under test reaches the lab by [Lab.HTTPClient], and drivers of databases and
-// caches by [Lab.Dial]; programs that the test starts need [WithListeners] and [Pod.Environ].
-//
-// Then change what the test is about, and ask what happened:
-//
-//	lab.Issuer().Rotate()               // the cluster signs with a new key
-//	lab.Clock().Advance(25 * time.Hour) // token files rotate, tokens expire
-//	lab.Entra().Disable(web.ClientID)   // see Entra for all that owners can do
-//	lab.Inject("throttled,for.resource=keyvault,when.count=2")
-//	lab.Journal().Await(journal.Event{Kind: journal.Exchange, Code: 7000112})
-//
-// Methods do not return errors: what cannot be done fails the test, and a test that fails
-// logs why the lab refused its last request.
-//
-// In a [testing/synctest] bubble the lab lives on the bubble's time, so that code which
-// uses an Azure SDK is tested with days between two lines, in milliseconds:
-//
-//	synctest.Test(t, func(t *testing.T) {
-//		lab := harness.New(t)
-//		credential := azure.Credential(t, lab, lab.Workload("shop/web-sa"))
-//		_, err := credential.GetToken(t.Context(), scope)
-//		time.Sleep(25 * time.Hour) // the token file rotates, and the access token expires
-//		_, err = credential.GetToken(t.Context(), scope)
-//	})
-//
-// docs/go-tests.md has a table of what can be tested, and the conventions.
 package harness
 
 import (
@@ -124,8 +90,9 @@ type Lab struct {
 //
 // Every test has a lab of its own, so tests may be parallel. A lab takes some
 // milliseconds to start, since its signing keys come from the user's key cache, which
-// the first lab fills. A test that rotates more often than the cache has keys gets the
-// same keys again, with other ids: never trust the tokens of a lab.
+// the first lab fills. A test that rotates more often than the cache has keys gets
+// private keys again, under new ids. All labs of a user share them: never accept the tokens
+// of a lab outside of tests.
 func New(t TB, with ...Option) *Lab {
 	t.Helper()
 	opts := options{Emulator: server.Options{InMemory: true, Options: lab.Options{Seed: 1}}}
@@ -155,8 +122,8 @@ func New(t TB, with ...Option) *Lab {
 	return l
 }
 
-// cachedKeys returns the first two keys of the user's key cache: Entra ID's and the issuer's. They
-// start no goroutine that outlives this function, so a bubble is none the wiser.
+// cachedKeys returns the first two keys of the user's key cache: Entra ID's and the issuer's. No
+// goroutine outlives this function, so it can be called in a synctest bubble.
 func cachedKeys(t TB) (*keyring.Pool, error) {
 	t.Helper()
 	pool, err := keyring.OpenPool(userstate.KeyDir(), keyring.PoolOptions{Ahead: 1})

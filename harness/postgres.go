@@ -30,7 +30,7 @@ func (p *Postgres) servers() *postgres.Servers { return p.lab.session.Emulator()
 
 // User lets a workload's identity log in as the role that it returns, which is called as the
 // identity is, and makes that a member of other roles, such as pg_read_all_data, or azure_pg_admin
-// for an administrator. From the first on, only users log in.
+// for an administrator. After the first call, only identities that User has added log in.
 func (p *Postgres) User(workload *Pod, memberOf ...string) (role string) {
 	p.lab.t.Helper()
 	role, err := p.servers().Grant(p.name, workload.ClientID, memberOf...)

@@ -48,8 +48,8 @@ func (r *Redis) Get(key string) string {
 	return text
 }
 
-// Grant assigns a workload's identity a data access policy, such as Data Contributor. From the
-// first on, nobody logs in without one.
+// Grant assigns a workload's identity a data access policy, such as Data Contributor. After
+// the first call, nobody logs in without one.
 func (r *Redis) Grant(workload *Pod, policy string) {
 	r.lab.t.Helper()
 	if err := r.caches().Grant(r.name, workload.ClientID, policy); err != nil {

@@ -44,7 +44,7 @@ func (s *Storage) Blob(container, blob string) string {
 }
 
 // Grant gives a workload's identity a role for the account, such as Storage Blob Data
-// Reader. From the first on, nobody uses the account without one.
+// Reader. After the first call, nobody uses the account without one.
 func (s *Storage) Grant(workload *Pod, role string) {
 	s.lab.t.Helper()
 	if err := s.accounts().Grant(s.name, workload.ClientID, role); err != nil {

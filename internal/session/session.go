@@ -197,7 +197,7 @@ type Workload struct {
 	workload.Workload
 	Env      PodEnv
 	options  workload.TokenOptions
-	volume   *projection.Volume  // nil: it is a job of GitHub Actions
+	volume   *projection.Volume  // nil: it is a job or a task of a pipeline
 	mount    *secretsstore.Mount // of key vaults; nil if there is none
 	home     atomic.Pointer[home]
 	emulator *server.Server
