@@ -212,6 +212,9 @@ func (d *drafter) actor(w workload.Spec) {
 	d.names[key] = name
 	entry := w.Entry()
 	entry.Name = name
+	if w.Issuer == "github" && !slices.ContainsFunc(d.config.Issuers, func(i config.Issuer) bool { return i.Name == w.Issuer }) {
+		entry.Issuer = "" // not listed: it is there because of the job
+	}
 	d.workloads = append(d.workloads, entry)
 }
 
