@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a browser may take for anything: wall time.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // A tab is a page in a browser without a window.
 type tab struct {
@@ -100,20 +100,28 @@ func newBrowser(t testing.TB) *tab {
 	return b
 }
 
-// newTab returns a tab that is idle, or else a new one.
-func newTab(t testing.TB) *tab {
-	t.Helper()
+// idleTab takes a tab that another test has left; nil if there is none.
+func idleTab() (b *tab) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if n := len(shared.idle) - 1; n >= 0 {
-		b := shared.idle[n]
-		shared.idle = shared.idle[:n]
+		b, shared.idle = shared.idle[n], shared.idle[:n]
+	}
+	return b
+}
+
+// newTab returns a tab that is idle, or else a new one.
+func newTab(t testing.TB) *tab {
+	t.Helper()
+	if b := idleTab(); b != nil {
 		b.t = t
 		b.forget()
 		return b
 	}
 	ctx, closeTab := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
+	shared.mu.Lock()
 	shared.close = append(shared.close, closeTab)
+	shared.mu.Unlock()
 	b := &tab{t: t, ctx: ctx}
 	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
@@ -188,26 +196,36 @@ func (b *tab) until(what, expression string) {
 func awaited[T any](b *tab, what, expression string) T {
 	b.t.Helper()
 	look := fmt.Sprintf(`(async () => {
+		let why = '';
 		for (const begun = performance.now(); performance.now() - begun < 2000; await new Promise((next) => setTimeout(next, 10))) {
 			try {
 				const found = %s;
-				if (found) return found;
-			} catch {}
+				if (found) return {found};
+				why = '';
+			} catch (error) { why = String(error); }
 		}
-		return null;
+		return {why};
 	})()`, expression)
 	ctx, cancel := context.WithTimeout(b.ctx, patience/2) // wall time: the browser's
 	defer cancel()
+	why := ""
 	for ctx.Err() == nil {
-		found, err := chromedp.Run(ctx, chromedp.Evaluate[*T](look, chromedp.EvalAwaitPromise))
-		if err == nil && found != nil {
-			return *found
+		answer, err := chromedp.Run(ctx, chromedp.Evaluate[struct {
+			Found *T     `json:"found"`
+			Why   string `json:"why"` // the expression cannot be evaluated
+		}](look, chromedp.EvalAwaitPromise))
+		if err == nil && answer.Found != nil {
+			return *answer.Found
 		}
 		if err != nil { // another page is being loaded
+			answer.Why = err.Error()
 			time.Sleep(10 * time.Millisecond) // wall time
 		}
+		if ctx.Err() == nil {
+			why = answer.Why
+		}
 	}
-	b.fatal(what + ": " + expression)
+	b.fatal(what + ": " + expression + " " + why)
 	panic("unreachable")
 }
 
