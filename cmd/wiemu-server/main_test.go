@@ -22,6 +22,15 @@ func TestTheWebhookNeedsItsClusterAndAWay(t *testing.T) {
 	}
 }
 
+func TestVaultsAreMountedInTheLabsDirectory(t *testing.T) {
+	if _, err := parse([]string{"-vaults", "vaults.json"}); err == nil || !strings.Contains(err.Error(), "-vaults: expected -lab") {
+		t.Error(err)
+	}
+	if _, err := parse([]string{"-vaults", "vaults.json", "-lab", "lab"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheControlDoorsTokenStaysTheSame(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	made, err := controlToken(dir)

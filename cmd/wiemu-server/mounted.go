@@ -76,6 +76,22 @@ func (s settings) publishMounted(w *session.Workload) error {
 	return nil
 }
 
+// removeMounted removes what publishMounted wrote, now or in a run that was killed. The directories
+// stay, as they may be volumes.
+func (s settings) removeMounted() error {
+	if s.lab == "" {
+		return nil
+	}
+	written, err := filepath.Glob(filepath.Join(s.lab, mountedDir, "*", mountedFile))
+	for _, name := range written {
+		err = errors.Join(err, os.Remove(name))
+	}
+	if err != nil {
+		return fmt.Errorf("-vaults: remove the values of secrets: %w", err)
+	}
+	return nil
+}
+
 // runMounted replaces this program by a command, with the variables of a file that
 // publishMounted wrote. It returns if that cannot be done.
 func runMounted(args []string) (exitCode int, err error) {

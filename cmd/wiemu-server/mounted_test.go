@@ -80,7 +80,7 @@ func TestVaultsAreMountedForContainers(t *testing.T) {
 	if err := s.command.Wait(); err != nil {
 		t.Error(err)
 	}
-	for _, gone := range []string{file, s.path("lab/ready")} {
+	for _, gone := range []string{file, variables, s.path("lab/ready")} {
 		if _, err := os.Stat(gone); err == nil {
 			t.Errorf("%s is still there", gone)
 		}

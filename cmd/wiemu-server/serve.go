@@ -58,6 +58,9 @@ func parse(args []string) (s settings, err error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
+	if s.vaults != "" && s.lab == "" {
+		return s, errors.New("-vaults: expected -lab, the directory in which other containers find what is mounted, found nothing; add -lab DIR")
+	}
 	return s, s.cluster.checkWebhook()
 }
 
@@ -79,7 +82,11 @@ func serve(args []string) (err error) {
 
 // serve opens the lab and closes it when ctx ends.
 func (s settings) serve(ctx context.Context) (err error) {
-	s.markStopped() // what was killed has not
+	s.markStopped() // a server that was killed left its files
+	if err := s.removeMounted(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.removeMounted()) }()
 	var files session.Files
 	if s.file != "" {
 		if files, err = session.ReadFiles(".", []string{s.file}); err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/entra/assertion"
 	"github.com/wiemu/wiemu/internal/entra/discovery"
@@ -175,8 +174,7 @@ func (x *exchange) event(token Token) journal.Event {
 	if a := x.assertion; a != nil {
 		e.Issuer, e.Subject, e.Kid, e.JTI = bounded(a.Issuer), bounded(a.Subject), bounded(a.KeyID()), bounded(a.ID)
 		e.Audience = boundedAll(a.Audience)
-		if namespace, account, ok := azwi.ParseSubject(e.Subject); ok {
-			e.Workload = namespace + "/" + account
+		if e.Workload = x.service.config.Faults.WorkloadOf(e.Subject); e.Workload != "" {
 			who = e.Workload + " as " + who
 		}
 	}

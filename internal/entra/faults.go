@@ -8,7 +8,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/faultkind"
 	"github.com/wiemu/wiemu/internal/faults"
@@ -56,9 +55,7 @@ func (x *exchange) faultSubject() faults.Subject {
 	}
 	if a := x.assertion; a != nil {
 		about.Issuer, about.Kid = a.Issuer, a.KeyID()
-		if namespace, account, ok := azwi.ParseSubject(a.Subject); ok {
-			about.Workload = namespace + "/" + account
-		}
+		about.Workload = x.service.config.Faults.WorkloadOf(a.Subject)
 	}
 	if h := x.request.host; h != nil {
 		about.Workload = h.Workload

@@ -14,7 +14,7 @@ import (
 )
 
 // subjectOf is what a request says about itself, none of it verified.
-func subjectOf(component string, r *http.Request) Subject {
+func (s *Set) subjectOf(component string, r *http.Request) Subject {
 	about := Subject{Component: component, Host: r.Host}
 	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		_, claims := readToken(strings.TrimSpace(token))
@@ -34,7 +34,7 @@ func subjectOf(component string, r *http.Request) Subject {
 	}
 	header, claims := readToken(sent.Get("client_assertion"))
 	about.Kid, about.Issuer = header.Kid, claims.Issuer
-	about.Workload = workloadOf(claims.Subject)
+	about.Workload = s.WorkloadOf(claims.Subject)
 	return about
 }
 
@@ -95,16 +95,35 @@ func readToken(raw string) (header jwtHeader, claims jwtClaims) {
 	return header, claims
 }
 
-// workloadOf is the namespace/name of a service account's subject, and the repository of a job
-// of GitHub Actions.
-func workloadOf(subject string) string {
+// NameSubject sets which workload a subject of tokens is of, for one that does not say so itself,
+// such as that of a service connection of Azure DevOps.
+func (s *Set) NameSubject(subject, workload string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.subjects == nil {
+		s.subjects = map[string]string{}
+	}
+	s.subjects[subject] = workload
+}
+
+// WorkloadOf returns the workload that a subject is of, as NameSubject has it, else the
+// namespace/name of a service account's and the repository of a job of GitHub Actions. It
+// returns "" for all others.
+func (s *Set) WorkloadOf(subject string) string {
+	if s != nil {
+		s.mu.Lock()
+		named := s.subjects[subject]
+		s.mu.Unlock()
+		if named != "" {
+			return named
+		}
+	}
 	if job, ok := strings.CutPrefix(subject, "repo:"); ok {
 		repository, _, _ := strings.Cut(job, ":")
 		return repository
 	}
-	rest, ok := strings.CutPrefix(subject, azwi.SubjectPrefix)
-	if !ok {
-		return ""
+	if namespace, account, ok := azwi.ParseSubject(subject); ok {
+		return namespace + "/" + account
 	}
-	return strings.Replace(rest, ":", "/", 1)
+	return ""
 }

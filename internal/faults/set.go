@@ -38,6 +38,7 @@ type Set struct {
 	issuers    map[string]string // URLs by name
 	names      Names             // what else they may name
 	disallowed map[string]string // why there are no faults of a point
+	subjects   map[string]string // workloads by the subject of their tokens; see NameSubject
 
 	watchers []*watcher
 }

@@ -31,7 +31,7 @@ func (s *Set) Answers(component string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		about := subjectOf(component, r)
+		about := s.subjectOf(component, r)
 		r = r.WithContext(context.WithValue(r.Context(), trailKey{}, &trail{})) // this request's own
 		if h, hit := s.Hit(faultkind.AtArrival, about); hit {
 			AddHits(r.Context(), h)

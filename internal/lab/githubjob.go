@@ -45,5 +45,6 @@ func (l *Lab) NewJob(job config.GitHubJob, issuerName string) (githubjob.Access,
 	if l.jobs == nil || !l.hasJobs(from.Name()) {
 		return githubjob.Access{}, &control.StatusError{Status: http.StatusBadRequest, Field: "githubJob", Err: fmt.Errorf("job of %s: expected a lab whose wiemu.yaml has a workload with githubJob and issuer %s; start it with the file that declares this job", job.Repository, from.Name())}
 	}
+	l.faults.NameSubject(githubjob.Subject(job), job.Repository)
 	return l.jobs.Add(job, from), nil
 }

@@ -264,6 +264,9 @@ func (l *Lab) openIssuers(context.Context, Options) error {
 	}
 	for _, w := range l.config.Workloads {
 		l.Introduce(w.Namespace, w.ServiceAccount, w.ClientID, w.Name)
+		if subject := subjectOf(w); subject != "" {
+			l.faults.NameSubject(subject, w.Namespace+"/"+w.ServiceAccount)
+		}
 		if w.IdentityBinding != "" { // bound when there is a proxy; see bindConfigured
 			continue
 		}

@@ -25,6 +25,7 @@ func (l *Lab) hasConnections(issuer string) bool {
 // or else a hosted issuer. It returns what the task asks with.
 func (l *Lab) NewTask(c config.ServiceConnection, tenant, issuerName string) (serviceconnection.Access, error) {
 	if serviceconnection.OfEntra(c) && l.connections != nil {
+		l.faults.NameSubject(c.Subject, serviceconnection.Workload(c))
 		return l.connections.Add(c, func(ctx context.Context) (string, error) {
 			return l.entra.SignConnection(ctx, entra.Connection{Tenant: tenant, Workload: serviceconnection.Workload(c), Subject: c.Subject})
 		}), nil
@@ -36,5 +37,6 @@ func (l *Lab) NewTask(c config.ServiceConnection, tenant, issuerName string) (se
 	if l.connections == nil || !l.hasConnections(from.Name()) {
 		return serviceconnection.Access{}, &control.StatusError{Status: http.StatusBadRequest, Field: "serviceConnection", Err: fmt.Errorf("service connection %s: expected a lab whose wiemu.yaml has a workload with serviceConnection and issuer %s; start it with the file that declares this connection", c.Name, from.Name())}
 	}
+	l.faults.NameSubject(c.Subject, serviceconnection.Workload(c))
 	return l.connections.Add(c, serviceconnection.ByAzureDevOps(c, l.cloud.TokenExchange, from)), nil
 }

@@ -153,9 +153,9 @@ func TestJobsOfGitHubActions(t *testing.T) {
 		}
 	}
 	if !slices.ContainsFunc(events, func(e journal.Event) bool {
-		return e.Workload == "contoso/Tools" && e.Subject == "repo:contoso/Tools:environment:staging"
+		return e.Kind == journal.Exchange && e.Workload == "contoso/Tools" && e.Subject == "repo:contoso/Tools:environment:staging"
 	}) {
-		t.Error("no event is of the job of contoso/Tools")
+		t.Error("no exchange is of the job of contoso/Tools")
 	}
 }
 

@@ -463,6 +463,65 @@ spec:
 	}
 }
 
+// The volumes of pods and vaults are told apart although their names together are the same.
+func TestVolumesOfVaultsHaveNamesOfTheirOwn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "radixconfig.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: radix.equinor.com/v1
+kind: RadixApplication
+metadata: {name: my-app}
+spec:
+  environments: [{name: dev}]
+  components:
+    - name: web
+      identity: {azure: {clientId: `+client+`}}
+      secretRefs: {azureKeyVaults: [{name: sa-orders, useAzureIdentity: true, items: [{name: a}]}]}
+    - name: web-sa
+      identity: {azure: {clientId: `+other+`}}
+      secretRefs: {azureKeyVaults: [{name: orders, useAzureIdentity: true, items: [{name: b}]}]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := session.ReadFiles(".", []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := compose(t, "services: {one: {image: i, environment: {AZURE_CLIENT_ID: "+client+"}}, two: {image: i, environment: {AZURE_CLIENT_ID: "+other+"}}}")
+	o, err := generate(t, source, overlay.Options{Image: "w", Files: files, Inspect: images})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := filepath.Join(t.TempDir(), "overlay.yml")
+	if err := os.WriteFile(written, o.YAML, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source.Files = append(source.Files, written)
+	both, err := overlay.Load(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]string{} // in the emulator, by volume
+	for _, v := range both.Services["wiemu"].Volumes {
+		if before, ok := at[v.Source]; ok {
+			t.Errorf("%s is at %s and at %s", v.Source, before, v.Target)
+		}
+		at[v.Source] = v.Target
+	}
+	mounts := 0
+	for name := range both.Services {
+		for _, v := range both.Services[name].Volumes {
+			if strings.HasPrefix(v.Target, "/mnt/azure-key-vault/") {
+				mounts++
+				if filepath.Base(at[v.Source]) != filepath.Base(v.Target) {
+					t.Errorf("%s of %s is what the emulator has at %q", v.Target, name, at[v.Source])
+				}
+			}
+		}
+	}
+	if mounts != 2 {
+		t.Errorf("%d vaults are mounted; want 2\n%s", mounts, o.YAML)
+	}
+}
+
 // A database by its public name is an alias in every cloud, and one that nobody declares is
 // missed where a service names it.
 func TestNamesOfDatabases(t *testing.T) {

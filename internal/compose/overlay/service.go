@@ -163,8 +163,18 @@ func (g *generator) shared(at, name string) string {
 	if known, ok := g.tokens[at]; ok {
 		return known
 	}
-	g.tokens[at] = g.memory(strings.ReplaceAll(name, ".", "-"))
+	name = strings.ReplaceAll(name, ".", "-")
+	free := name
+	for n := 2; g.taken(free); n++ { // names of pods and vaults have hyphens, too
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	g.tokens[at] = g.memory(free)
 	return g.tokens[at]
+}
+
+func (g *generator) taken(name string) bool {
+	_, ok := g.volumes[g.wiemu+"-"+name]
+	return ok
 }
 
 func (g *generator) memory(name string) string {
