@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/wiemu/wiemu/internal/controlapi"
@@ -30,13 +31,20 @@ func (l *Session) declareFiles(r *http.Request) (any, error) {
 		return nil, err
 	}
 	var files Files
-	for _, f := range given {
-		if err := files.add(f.Name, []byte(f.Text)); err != nil {
+	for n, f := range given {
+		if f.Name == "" {
+			return nil, fmt.Errorf("[%d].name: expected the name of the file, by which problems name it, found nothing", n)
+		}
+		added, err := files.addWorkloads(f.Name, []byte(f.Text))
+		if err == nil && !added {
+			err = checkConfigKind(f.Name, []byte(f.Text))
+		}
+		if err != nil {
 			return nil, err
 		}
-	}
-	if files.ConfigFile != "" {
-		return nil, yamlfile.Problem{File: files.ConfigFile, Expected: "a radixconfig.yaml or Kubernetes manifests", Found: "a wiemu configuration, which decides how a lab starts", Fix: "start the server with it: wiemu serve -f " + files.ConfigFile}
+		if !added {
+			return nil, yamlfile.Problem{File: f.Name, Expected: "a radixconfig.yaml or Kubernetes manifests", Found: "a wiemu configuration, which decides how a lab starts", Fix: "start the server with it: wiemu serve -f " + f.Name}
+		}
 	}
 	if err := files.declareManifests(); err != nil {
 		return nil, err

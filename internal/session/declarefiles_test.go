@@ -37,6 +37,8 @@ func TestFilesAreDeclaredInARunningLab(t *testing.T) {
 		want string
 	}{
 		{session.GivenFile{Name: "wiemu.yaml", Text: "issuers: [{name: blue}]"}, "wiemu serve -f wiemu.yaml"},
+		{session.GivenFile{Text: "issuers: [{name: blue}]"}, "[0].name: expected the name of the file"},
+		{session.GivenFile{Name: "wiemu.yaml", Text: "identities: [{name: a, clientId: seven}]"}, "wiemu serve -f wiemu.yaml"},
 		{session.GivenFile{Name: "radixconfig.yaml", Text: strings.Replace(shopRadixConfig, "identity", "identities", 1)}, "radixconfig.yaml:"},
 		{session.GivenFile{Name: "pod.yaml", Text: "kind: Chart\n"}, "pod.yaml:1:"},
 		{session.GivenFile{Name: "radixconfig.yaml", Text: strings.Replace(shopRadixConfig, "      identity: {azure: {clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}}\n", "", 1)}, "the files have none"},

@@ -85,18 +85,44 @@ func ReadFiles(dir string, names []string) (Files, error) {
 func (f Files) Digests() map[string]string { return f.digests }
 
 func (f *Files) add(name string, data []byte) error {
+	if added, err := f.addWorkloads(name, data); added || err != nil {
+		return err
+	}
+	if err := checkConfigKind(name, data); err != nil {
+		return err
+	}
+	if f.ConfigFile != "" {
+		return yamlfile.Problem{File: name, Expected: "one wiemu configuration", Found: "this one beside " + f.ConfigFile, Fix: "merge them"}
+	}
+	f.ConfigFile = name
+	var err error
+	if f.Config, err = config.Parse(name, data); err != nil {
+		return err
+	}
+	f.declared, err = f.Config.Complete(name)
+	return err
+}
+
+// addWorkloads adds a radixconfig.yaml or Kubernetes manifests. It reports false, and adds nothing,
+// if the file is neither.
+func (f *Files) addWorkloads(name string, data []byte) (added bool, err error) {
 	if workload.IsRadixConfig(data) {
 		radix, warnings, err := workload.ParseRadixConfig(name, data)
 		f.Warnings = append(f.Warnings, warnings...)
 		if err != nil {
-			return err
+			return false, err
 		}
 		f.Radix = append(f.Radix, radix)
-		return nil
+		return true, nil
 	}
 	if documents, err := yamlfile.ParseAll(name, data); err == nil && manifest.Are(documents) {
-		return f.addManifests(name, documents)
+		return true, f.addManifests(name, documents)
 	}
+	return false, nil
+}
+
+// checkConfigKind refuses a file whose kind is not that of a wiemu configuration.
+func checkConfigKind(name string, data []byte) error {
 	root, err := yamlfile.Parse(name, data)
 	if err != nil {
 		return err
@@ -105,21 +131,10 @@ func (f *Files) add(name string, data []byte) error {
 	if node := yamlfile.Get(root, "kind"); node != nil {
 		kind = node.Value
 	}
-	switch kind {
-	case config.Kind, "":
-		if f.ConfigFile != "" {
-			return yamlfile.Problem{File: name, Expected: "one wiemu configuration", Found: "this one beside " + f.ConfigFile, Fix: "merge them"}
-		}
-		f.ConfigFile = name
-		if f.Config, err = config.Parse(name, data); err != nil {
-			return err
-		}
-		completed, err := f.Config.Complete(name)
-		f.declared = completed
-		return err
-	default:
+	if kind != config.Kind && kind != "" {
 		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + ", " + workload.RadixKind + " or a Kubernetes object", Found: kind}.At(root)}
 	}
+	return nil
 }
 
 // checkTokens refuses a wiemu.yaml that was found and not named if it sends the content of a
