@@ -80,16 +80,12 @@ func (s *Service) Handler() http.Handler {
 	return s.Kit.Handler(routes, s.Begin(rest.Operation{Verb: "something else", Serve: s.unknown}))
 }
 
-// mostUnsaid is how long the body of a request is at most that does not say its length, in bytes:
-// room is held for as much, which others wait for. Those of deployments may be longer.
-const mostUnsaid = 1 << 20
-
 // MaxBody implements resource.BodyService.
 func (s *Service) MaxBody(r *http.Request) int64 {
 	switch r.Method {
 	case http.MethodPut, http.MethodPost, http.MethodPatch:
 		if r.ContentLength < 0 && !strings.Contains(strings.ToLower(r.URL.Path), deployments.Path) {
-			return mostUnsaid
+			return rest.MaxBodyWithoutLength
 		}
 		return rest.MaxBody
 	}

@@ -1,11 +1,14 @@
 package arm_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/lab"
@@ -153,6 +156,39 @@ func TestLongDeployments(t *testing.T) {
 	}{{4 << 20, http.StatusOK, ""}, {4<<20 + 1, http.StatusRequestEntityTooLarge, "RequestContentTooLarge"}} {
 		if got := w.ask(w.terraform(), "POST "+deployed+"/validate"+v2022dep, body+strings.Repeat(" ", row.length-len(body))); got.status != row.status || got.Code != row.code {
 			t.Errorf("%d bytes: %d %s", row.length, got.status, got.body)
+		}
+	}
+}
+
+// A body that does not say its length may be shorter than others, and the journal says so.
+func TestBodiesWithoutContentLength(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	token, err := w.terraform().GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		length, status int
+		says           bool
+	}{{1 << 10, http.StatusOK, false}, {2 << 20, http.StatusRequestEntityTooLarge, true}} {
+		body := `{"location": "westeurope"}`
+		body += strings.Repeat(" ", row.length-len(body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://management.azure.com"+group+groups2022, io.MultiReader(strings.NewReader(body))) // whose length net/http does not know
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Token)
+		r.Header.Set("Content-Type", "application/json")
+		got, err := w.Transport().RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = got.Body.Close()
+		all := w.Journal().Events()
+		last := all[len(all)-1]
+		if got.StatusCode != row.status || strings.Contains(last.Meaning, "1 MB of one without Content-Length") != row.says {
+			t.Errorf("%d bytes: %s, and the journal says %q", row.length, got.Status, last.Meaning)
 		}
 	}
 }

@@ -17,6 +17,10 @@ import (
 // MaxBody is the longest request body, in bytes.
 const MaxBody = 4 << 20
 
+// MaxBodyWithoutLength is the longest body, in bytes, of a request without Content-Length: room is
+// held for as much while it is read, which others wait for. Those of deployments may have MaxBody.
+const MaxBodyWithoutLength = 1 << 20
+
 // Content is the request's body.
 func (c *Call) Content() ([]byte, *resource.Failure) {
 	data, err := io.ReadAll(io.LimitReader(c.Request.Body, MaxBody+1))
@@ -104,10 +108,16 @@ func at(err error, data []byte) string {
 // not said before is taken for too long: nothing of it is left to be looked at.
 func Unreadable() Operation {
 	return Operation{Verb: "do something with a body that cannot be read", Serve: func(c *Call) (Reply, *resource.Failure) {
-		if n := c.Request.ContentLength; n >= 0 && n <= MaxBody {
+		n := c.Request.ContentLength
+		if n >= 0 && n <= MaxBody {
 			return Reply{}, BadRequest("InvalidRequestContent", "The request content was invalid and could not be deserialized: 'the body breaks off'.", "The body of the request was not sent whole.")
 		}
-		return Reply{}, tooLarge()
+		refused := tooLarge()
+		if n < 0 {
+			refused.Meaning += fmt.Sprintf(" wiemu takes %d MB of one without Content-Length, unless it is a deployment.", MaxBodyWithoutLength>>20)
+			refused.Remedy = "Send Content-Length. " + refused.Remedy
+		}
+		return Reply{}, refused
 	}}
 }
 
