@@ -71,7 +71,7 @@ func isRunning(pid int) bool {
 }
 
 // A daemon is a program that its parent leaves behind, and that connects when it is told
-// to.
+// to, after other commands if there are any.
 type daemon struct {
 	t                *testing.T
 	script           string // starts it
@@ -79,7 +79,7 @@ type daemon struct {
 	local            string
 }
 
-func newDaemon(t *testing.T) daemon {
+func newDaemon(t *testing.T, first ...string) daemon {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -93,8 +93,9 @@ func newDaemon(t *testing.T) daemon {
 	}
 	_, d.local, _ = net.SplitHostPort(l.Addr().String())
 	d.script = fmt.Sprintf(`setsid sh -c 'echo $$ >%s.new; mv %[1]s.new %[1]s; while [ -e %s ]; do sleep 0.01; done
-		(%s login.example.test; %s 127.0.0.1 %s 203.0.113.7 80) >%s.new 2>&1; mv %[6]s.new %[6]s' >/dev/null 2>&1 &
-		while [ ! -e %[1]s ]; do sleep 0.01; done; `, d.pid, d.wait, compiled(t, "get"), compiled(t, "reach"), d.local, d.wrote)
+		%s
+		(%s login.example.test; %s 127.0.0.1 %s 203.0.113.7 80) >%s.new 2>&1; mv %[7]s.new %[7]s' >/dev/null 2>&1 &
+		while [ ! -e %[1]s ]; do sleep 0.01; done; `, d.pid, d.wait, strings.Join(first, "\n"), compiled(t, "get"), compiled(t, "reach"), d.local, d.wrote)
 	t.Cleanup(func() {
 		if pid := d.id(); pid > 0 {
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
@@ -173,7 +174,8 @@ func shapes(t *testing.T, test func(t *testing.T, opts Options)) {
 // left behind lives on.
 func TestStarterIsKilled(t *testing.T) {
 	shapes(t, func(t *testing.T, opts Options) {
-		d := newDaemon(t)
+		// Nobody waits for the supervisor, which has to see first that the starter is gone.
+		d := newDaemon(t, "until "+compiled(t, "get")+" login.example.test 2>&1 | grep -q refused; do sleep 0.01; done")
 		text, err := json.Marshal(opts)
 		if err != nil {
 			t.Fatal(err)
