@@ -210,7 +210,7 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 		}
 	}
 	stop()
-	if failed := <-logs; !errors.Is(failed, context.Canceled) { // it was cancelled here
+	if failed := <-logs; !errors.Is(failed, context.Canceled) && !errors.Is(failed, net.ErrClosed) { // it was cancelled here, perhaps while it read
 		err = errors.Join(err, failed)
 	}
 	return exitCode, err
