@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -127,16 +129,26 @@ func newService(t *testing.T) *service {
 	}
 	s := &service{dir: t.TempDir()}
 	s.socket = s.path("signer.sock")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	text := "listen: {control: \"" + free.Addr().String() + "\"}\napplications: [{name: app, clientId: 11111111-1111-4111-8111-111111111111}]\n"
+	text := "listen: {control: \"" + fixedAddress(t) + "\"}\napplications: [{name: app, clientId: 11111111-1111-4111-8111-111111111111}]\n"
 	if err := os.WriteFile(s.path("wiemu.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// fixedAddress is one of loopback that a server keeps over its restarts: its port is below those
+// that systems hand out by themselves, so that no connection of another test takes it meanwhile.
+func fixedAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		free, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(12_000)))
+		if err == nil {
+			defer free.Close()
+			return free.Addr().String()
+		}
+	}
+	t.Fatal("no port from 20,000 to 31,999 is free")
+	return ""
 }
 
 func read(t *testing.T, file string) []byte {
