@@ -17,8 +17,7 @@ const maxBody = 1 << 20
 
 type protobufMessage interface{ protobuf() protobufFields }
 
-// readObject reads the body of a request into an object of a kind of
-// authentication.k8s.io/v1, whose type is written to meta.
+// readObject reads the body of a request into an object of a kind, whose type is written to meta.
 // Kubernetes: staging/src/k8s.io/apiserver/pkg/endpoints/handlers/create.go
 func readObject(w http.ResponseWriter, r *http.Request, kind string, meta *typeMeta, into protobufMessage) *Status {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -73,11 +72,15 @@ func parseProtobuf(data []byte, kind string, meta *typeMeta, into protobufMessag
 }
 
 // checkKind refuses an object of another kind; one that does not say is taken
-// for the right one.
+// for the right one. All kinds but ServiceAccount are of authentication.k8s.io.
 func checkKind(kind string, found typeMeta) *Status {
+	of := authenticationGroup + "/v1"
+	if kind == serviceAccountType.Kind {
+		of = serviceAccountType.APIVersion
+	}
 	found.Kind = cmp.Or(found.Kind, kind)
-	found.APIVersion = cmp.Or(found.APIVersion, authenticationGroup+"/v1")
-	if found.Kind == kind && found.APIVersion == authenticationGroup+"/v1" {
+	found.APIVersion = cmp.Or(found.APIVersion, of)
+	if found.Kind == kind && found.APIVersion == of {
 		return nil
 	}
 	version := found.APIVersion[strings.LastIndex(found.APIVersion, "/")+1:]

@@ -20,9 +20,13 @@ func (i *Issuer) getServiceAccount(w http.ResponseWriter, r *http.Request) {
 		refuse(w, notFound("serviceaccounts", vars["name"]))
 		return
 	}
+	answerAccount(w, r, http.StatusOK, account)
+}
+
+func answerAccount(w http.ResponseWriter, r *http.Request, code int, account ServiceAccount) {
 	shown := account.object()
-	shown.typeMeta = typeMeta{"ServiceAccount", "v1"}
-	answer(w, r, http.StatusOK, shown)
+	shown.typeMeta = serviceAccountType
+	answer(w, r, code, shown)
 }
 
 func (i *Issuer) listServiceAccounts(w http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,7 @@ const (
 )
 
 // Cluster answers what of the Kubernetes API has to do with tokens: TokenRequest
-// and TokenReview, reading service accounts and namespaces, and what kubectl asks
+// and TokenReview, service accounts, reading namespaces, and what kubectl asks
 // a server before that. Every request must bear adminToken; with "" none is
 // answered. Serve it over TLS: kubectl sends no bearer token without.
 func (i *Issuer) Cluster(adminToken string) http.Handler {
@@ -27,6 +27,9 @@ func (i *Issuer) Cluster(adminToken string) http.Handler {
 	const accounts = "/api/v1/namespaces/{namespace}/serviceaccounts"
 	r.HandleFunc(accounts+"/{name}/token", i.createToken).Methods(http.MethodPost)
 	r.HandleFunc("/apis/"+authenticationGroup+"/v1/tokenreviews", i.createReview).Methods(http.MethodPost)
+	r.HandleFunc(accounts, i.createServiceAccount).Methods(http.MethodPost)
+	r.HandleFunc(accounts+"/{name}", i.updateServiceAccount).Methods(http.MethodPut)
+	r.HandleFunc(accounts+"/{name}", i.deleteServiceAccount).Methods(http.MethodDelete)
 	get(accounts+"/{name}", i.getServiceAccount)
 	get(accounts, i.listServiceAccounts)
 	get("/api/v1/serviceaccounts", i.listServiceAccounts)

@@ -110,6 +110,9 @@ func TestKubectl(t *testing.T) {
 		{"get --raw /version", `"gitVersion":"` + kubeversion.Version + `+wiemu"`},
 		{"api-resources", "serviceaccounts"},
 		{"get --raw /openid/v1/jwks", c.ring.Signing().ID},
+		{"create sa api -n shop", "serviceaccount/api created"},
+		{"create token api -n shop", "."},
+		{"delete sa api -n shop", `serviceaccount "api" deleted`},
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			stdout, stderr, failed := run(admin, strings.Fields(row.args)...)

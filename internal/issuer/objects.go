@@ -34,10 +34,29 @@ type Pod struct {
 // PutServiceAccount creates a service account or replaces its annotations. One
 // that was removed and is put again has another UID, as in a cluster.
 func (i *Issuer) PutServiceAccount(namespace, name string, annotations map[string]string) ServiceAccount {
+	account, _ := i.putServiceAccount(namespace, name, annotations, either)
+	return account
+}
+
+// presence is whether something has to be there, or must not be, before it is written.
+type presence int
+
+const (
+	either presence = iota
+	absent
+	present
+)
+
+// putServiceAccount is PutServiceAccount of a service account that is only written as it is absent,
+// or present.
+func (i *Issuer) putServiceAccount(namespace, name string, annotations map[string]string, only presence) (ServiceAccount, bool) {
 	i.objects.mu.Lock()
 	defer i.objects.mu.Unlock()
 	key := objectKey{namespace, name}
 	account, ok := i.objects.accounts[key]
+	if ok && only == absent || !ok && only == present {
+		return ServiceAccount{}, false
+	}
 	if !ok {
 		account = ServiceAccount{
 			Namespace: namespace, Name: name, CreatedAt: i.clock.Now(),
@@ -46,7 +65,7 @@ func (i *Issuer) PutServiceAccount(namespace, name string, annotations map[strin
 	}
 	account.Annotations = maps.Clone(annotations)
 	i.objects.accounts[key] = account
-	return account.clone()
+	return account.clone(), true
 }
 
 // ServiceAccounts returns all service accounts, by namespace and name.

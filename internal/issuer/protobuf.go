@@ -8,9 +8,11 @@ import (
 )
 
 // kubectl and every client-go client send TokenRequest and TokenReview as
-// protobuf (client-go: kubernetes/typed/core/v1 CreateToken, UseProtobufAsDefault)
-// and take JSON for an answer. This file reads what they send: the two messages
-// of staging/src/k8s.io/api/authentication/v1/generated.proto, in the envelope
+// protobuf (client-go: kubernetes/typed/core/v1 CreateToken, UseProtobufAsDefault),
+// controller-runtime ServiceAccount, too, and take JSON for an answer. This file
+// reads what they send: messages of staging/src/k8s.io/api/authentication/v1 and
+// core/v1/generated.proto, with the metadata of
+// staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto, in the envelope
 // of staging/src/k8s.io/apimachinery/pkg/runtime/generated.proto. Unknown fields
 // are skipped.
 
@@ -51,6 +53,17 @@ func (s *tokenRequestSpec) boundObject() protobufFields {
 
 func (r *tokenReview) protobuf() protobufFields {
 	return protobufFields{2: func() protobufFields { return protobufFields{1: &r.Spec.Token, 2: &r.Spec.Audiences} }}
+}
+
+func (b *serviceAccountBody) protobuf() protobufFields {
+	annotation := func() protobufFields {
+		entry := &[2]string{}
+		b.entries = append(b.entries, entry)
+		return protobufFields{1: &entry[0], 2: &entry[1]}
+	}
+	return protobufFields{1: func() protobufFields {
+		return protobufFields{1: &b.Metadata.Name, 3: &b.Metadata.Namespace, 12: annotation}
+	}}
 }
 
 // protobufFields says where the fields of a message go, by their numbers: into a *[]byte,

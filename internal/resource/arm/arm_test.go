@@ -149,6 +149,11 @@ func (w *world) request(who azcore.TokenCredential, scope, method, url, body str
 		}
 		r.Header.Set("Authorization", "Bearer "+token.Token)
 	}
+	return w.send(r)
+}
+
+func (w *world) send(r *http.Request) answer {
+	w.t.Helper()
 	res, err := w.Transport().RoundTrip(r)
 	if err != nil {
 		w.t.Fatal(err)
@@ -329,6 +334,36 @@ func TestRefusals(t *testing.T) {
 		got := w.ask(w.terraform(), row.request, row.body)
 		if got.status != row.status || got.Code != row.code || !strings.Contains(got.Message, row.message) {
 			t.Errorf("%s: %d %s: %s\nwant %d %s: %s", row.request, got.status, got.Code, got.Message, row.status, row.code, row.message)
+		}
+	}
+}
+
+// A challenge names the tenant of the path's subscription, from which azwi has it.
+func TestChallenges(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	for _, row := range []struct{ path, header, code, authority string }{
+		{"/subscriptions/" + subscription + v2022, "", "AuthenticationFailed", "https://login.windows.net/" + tenantID},
+		{"/subscriptions/" + subscription + v2022, "Bearer ", "AuthenticationFailedMissingToken", "https://login.windows.net/" + tenantID},
+		{"/subscriptions/" + subscription + v2022, "Bearer x", "InvalidAuthenticationToken", "https://login.windows.net/" + tenantID},
+		{identities + v2024, "", "AuthenticationFailed", "https://login.windows.net/" + tenantID},
+		{"/subscriptions/" + nobody + v2022, "", "AuthenticationFailed", "https://login.windows.net/"},
+		{"/subscriptions" + v2022, "", "AuthenticationFailed", "https://login.windows.net/"},
+	} {
+		path := row.path
+		if !strings.HasPrefix(path, "/") {
+			path = group + "/" + path
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://management.azure.com"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.header != "" {
+			r.Header.Set("Authorization", row.header)
+		}
+		got := w.send(r)
+		challenge := got.header.Get("WWW-Authenticate")
+		if got.status != http.StatusUnauthorized || got.Code != row.code || !strings.HasPrefix(challenge, `Bearer authorization_uri="`+row.authority+`", error="invalid_token", error_description="`) {
+			t.Errorf("%s with %q: %d %s, %s", row.path, row.header, got.status, got.Code, challenge)
 		}
 	}
 }

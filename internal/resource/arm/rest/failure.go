@@ -13,7 +13,7 @@ import (
 const stampLayout = "1/2/2006 3:04:05 PM"
 
 // unauthorized says in Resource Manager's words why a token was refused.
-// Seen in logs: a missing header, ExpiredAuthenticationToken,
+// Seen in logs: a missing header, AuthenticationFailedMissingToken, ExpiredAuthenticationToken,
 // InvalidAuthenticationTokenAudience and …Tenant. The rest is modelled on them.
 func (c *Call) unauthorized(refused *resource.Refusal) *resource.Failure {
 	f := &resource.Failure{
@@ -23,6 +23,9 @@ func (c *Call) unauthorized(refused *resource.Refusal) *resource.Failure {
 	switch refused.Reason {
 	case resource.Missing:
 		f.Code, f.Message = "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
+		if c.Request.Header.Get("Authorization") != "" {
+			f.Code, f.Message = "AuthenticationFailedMissingToken", "Authentication failed. The 'Authorization' header is missing the access token."
+		}
 	case resource.WrongAudience:
 		f.Code = "InvalidAuthenticationTokenAudience"
 		f.Message = fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
@@ -38,11 +41,25 @@ func (c *Call) unauthorized(refused *resource.Refusal) *resource.Failure {
 	}
 	if claims := refused.Claims(); claims != "" { // the text is inferred from Graph's
 		f.Message = resource.Evaluated
-		f.Challenge = fmt.Sprintf(`Bearer authorization_uri="%s%s", error="insufficient_claims", claims="%s"`, c.Kit.Cloud().Authority(), cmp.Or(c.Caller.Tenant, "common"), claims)
+		f.Challenge = fmt.Sprintf(`Bearer authorization_uri="%s", error="insufficient_claims", claims="%s"`, c.authority(), claims)
 		return f
 	}
-	f.Challenge = fmt.Sprintf(`Bearer authorization_uri="%s%s", error="invalid_token", error_description="%s"`, c.Kit.Cloud().Authority(), cmp.Or(c.Caller.Tenant, "common"), challengeText(refused, f.Message))
+	f.Challenge = fmt.Sprintf(`Bearer authorization_uri="%s", error="invalid_token", error_description="%s"`, c.authority(), challengeText(refused, f.Message))
 	return f
+}
+
+// authority is where a challenge says that tokens are to be had: in the tenant of the path's
+// subscription, by which clients such as azwi learn it, or else in none.
+// Source: azure-workload-identity, pkg/cloud/azureclient.go, GetTenantID; azure-sdk-for-net, the
+// challenge of Resource Manager in tests of its pipeline. That it is so of other clouds is inferred.
+func (c *Call) authority() string {
+	authority := "https://" + c.Kit.Cloud().Aliases[1] + "/"
+	id, ok := subscriptionOf(c.Path())
+	if !ok {
+		return authority
+	}
+	s, _, _ := c.Subscription(id)
+	return authority + s.Tenant
 }
 
 // challengeText is the description in the header, which may not hold quotes.

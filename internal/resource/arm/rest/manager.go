@@ -103,22 +103,24 @@ func (m *Manager) Subscription(id string) (s Subscription, configured, ok bool) 
 
 // Foreign reports whether a scope is in a subscription of another tenant than the caller's.
 func (c *Call) Foreign(scope string) bool {
-	rest, ok := strings.CutPrefix(strings.ToLower(scope), "/subscriptions/")
-	if !ok {
-		return false
-	}
-	id, _, _ := strings.Cut(rest, "/")
+	id, _ := subscriptionOf(scope)
 	s, _, ok := c.Subscription(id)
 	return ok && s.Tenant != c.Caller.Tenant
 }
 
+// subscriptionOf is the id, in lower case, of the subscription that a scope is in, or names.
+func subscriptionOf(scope string) (id string, ok bool) {
+	rest, ok := strings.CutPrefix(strings.ToLower(scope), "/subscriptions/")
+	id, _, _ = strings.Cut(rest, "/")
+	return id, ok
+}
+
 // subscription refuses paths of subscriptions that there are not, or not for the caller.
 func (c *Call) subscription() *resource.Failure {
-	rest, ok := strings.CutPrefix(strings.ToLower(c.Path()), "/subscriptions/")
+	id, ok := subscriptionOf(c.Path())
 	if !ok {
 		return nil
 	}
-	id, _, _ := strings.Cut(rest, "/")
 	if _, err := uuid.Parse(id); err != nil {
 		return resource.Fail(http.StatusBadRequest, "InvalidSubscriptionId", fmt.Sprintf("The provided subscription identifier '%s' is malformed or invalid.", id),
 			"A subscription id is a GUID.", "")
