@@ -9,7 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -141,7 +141,7 @@ func newService(t *testing.T) *service {
 func fixedAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		free, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(12_000)))
+		free, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+mathrand.IntN(12_000)))
 		if err == nil {
 			defer free.Close()
 			return free.Addr().String()
