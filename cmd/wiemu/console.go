@@ -47,7 +47,6 @@ The console listens where the control API does, on loopback, and asks nobody els
 	return cmd
 }
 
-// consoleLink asks a server for a link to its console.
 func consoleLink(ctx context.Context, client *control.Client) (string, error) {
 	var link console.Link
 	if err := client.Do(ctx, http.MethodPost, console.LinkPath, nil, &link); err != nil {

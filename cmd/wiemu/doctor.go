@@ -80,5 +80,4 @@ func printFinding(out *cli.Lines, f doctor.Finding) {
 	out.Print("%25s→ %s\n", "", oneLine(f.Remedy))
 }
 
-// oneLine joins the lines of a text.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

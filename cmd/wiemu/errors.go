@@ -58,7 +58,6 @@ func newErrors() *cobra.Command {
 	return cmd
 }
 
-// errorEntry is an entry with the header that goes with it.
 type errorEntry struct {
 	aadsts.Entry
 	Telemetry string `json:"x-ms-clitelem"`

@@ -52,7 +52,6 @@ func parseNames(opts Options) (names, error) {
 	return n, nil
 }
 
-// serves reports whether there is a certificate for the host.
 func (n names) serves(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {

@@ -86,7 +86,6 @@ func (s *Server) changePolicy(c control.RoleChange, cache string, assign bool) (
 	return changed, nil
 }
 
-// heldPolicies are the policies of an identity in words.
 func heldPolicies(all []redis.Assignment, who holder, open bool) string {
 	var names []string
 	for _, a := range all {

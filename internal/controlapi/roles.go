@@ -114,7 +114,6 @@ func (s *Server) held(who holder) string {
 	return strings.Join(all, ", ")
 }
 
-// wantedRole is what a change is about.
 type wantedRole struct {
 	holder holder
 	role   roles.Definition
@@ -125,7 +124,6 @@ func (w wantedRole) same(a roles.Assignment) bool {
 	return w.holder.has(a) && a.Role == w.role.ID && strings.EqualFold(a.Scope, w.scope)
 }
 
-// wanted finds what a change names.
 func (s *Server) wanted(c control.RoleChange) (wantedRole, resource.Scope, error) {
 	on, err := s.scope(c.Scope)
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 	"github.com/wiemu/wiemu/internal/timeshift"
 )
 
-// A check tries one thing.
 type check struct {
 	name     string
 	required bool   // see Finding

@@ -244,7 +244,6 @@ func (d *drafter) use(i int, covered map[int]bool, run runStep, credential strin
 	d.ran(d.recorded.Inputs[i], run.with(credential), failed)
 }
 
-// ran adds a run and what came of it.
 func (d *drafter) ran(in recording.Input, run runStep, failed *recording.Outcome) {
 	d.add(in.At, "%s", run.text())
 	switch {

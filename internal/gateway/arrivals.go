@@ -55,7 +55,6 @@ func (a *arrivals) takeFrom(coming func() bool) {
 	a.coming = coming
 }
 
-// any reports whether something is arriving.
 func (a *arrivals) any() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

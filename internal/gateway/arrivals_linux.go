@@ -20,7 +20,6 @@ func received(conn syscall.RawConn) (bytes uint64, ended bool) {
 	return bytes, ended
 }
 
-// connectionWaits tells whether a connection waits to be accepted.
 func connectionWaits(listener syscall.RawConn) (waits bool) {
 	_ = listener.Control(func(fd uintptr) { // a closed one has none
 		files := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -35,7 +35,6 @@ func markIsolated(ctx context.Context) context.Context {
 	return context.WithValue(ctx, isolatedKey{}, true)
 }
 
-// originOf returns where a request comes from.
 func originOf(r *http.Request) origin {
 	if r.Context().Value(isolatedKey{}) != nil {
 		return isolated

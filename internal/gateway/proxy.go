@@ -114,7 +114,6 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// connect answers a CONNECT.
 func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 	t, err := parseTarget(r.RequestURI)
 	if err != nil {

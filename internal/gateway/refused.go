@@ -74,7 +74,6 @@ func refusalOfAddress(t target, address netip.Addr, from origin) refusal {
 	}
 }
 
-// attempt is what a client tried.
 type attempt struct {
 	to      target
 	method  string           // of HTTP; "" for a connection that was led here

@@ -143,7 +143,6 @@ func directAddresses(port uint16) (all []string) {
 	return append(all, "127.0.0.1:0")
 }
 
-// listenFirst listens on the first of some addresses that is free.
 func (a *arrivals) listenFirst(name string, addresses []string) (l net.Listener, err error) {
 	for _, address := range addresses {
 		if l, err = a.listen(name, address); err == nil {

@@ -105,7 +105,6 @@ func (t *tunnels) join(client, server net.Conn) {
 	<-done
 }
 
-// pour copies one way.
 func (t *tunnels) pour(to, from net.Conn) {
 	if _, err := io.Copy(to, from); err != nil {
 		t.discard(to)

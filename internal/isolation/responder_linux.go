@@ -154,7 +154,6 @@ func (s *responder) join(conn net.Conn, address string) {
 	pipe(conn, server)
 }
 
-// errRefused is that the proxy refused a target.
 var errRefused = errors.New("refused by the lab's proxy")
 
 // connect asks the proxy for a tunnel to a target. The connection is among those that close ends.
@@ -185,7 +184,6 @@ func (s *responder) report(method, target string) {
 	_, _ = io.Copy(io.Discard, conn) // what it answers does not matter, only when
 }
 
-// ask sends a request to the proxy.
 func (s *responder) ask(request string) (net.Conn, error) {
 	conn, err := dialer("tcp", s.proxy)
 	if err != nil {

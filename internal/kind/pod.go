@@ -163,7 +163,6 @@ func containerOf(p corev1.Pod, name string) *corev1.ContainerStatus {
 	return nil
 }
 
-// ended reports whether the program has ended, and how.
 func ended(p corev1.Pod, name string) (code int, ended bool, err error) {
 	c := containerOf(p, name)
 	switch {

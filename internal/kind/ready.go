@@ -270,7 +270,6 @@ func object(kind, namespace, name string, more map[string]any) map[string]any {
 	return o
 }
 
-// waitsFor returns what a pod waits for.
 func waitsFor(p corev1.Pod) string {
 	for _, c := range p.Status.ContainerStatuses {
 		if w := c.State.Waiting; w != nil {

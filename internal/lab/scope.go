@@ -74,7 +74,6 @@ func (l *Lab) statements(name string) string {
 	return ""
 }
 
-// description is that of a resource by its name.
 func (l *Lab) description(name string) resource.Description {
 	all := table.Resources()
 	return all[slices.IndexFunc(all, func(d resource.Description) bool { return d.Name == name })]

@@ -208,7 +208,6 @@ func (a Account) pods() *Pods {
 	return p
 }
 
-// kindOf returns the kind for a word, as kubectl does.
 func kindOf(word string) string {
 	for _, kind := range []string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "ServiceAccount"} {
 		if lower := strings.ToLower(word); lower == strings.ToLower(kind) || lower == strings.ToLower(kind)+"s" {

@@ -61,7 +61,6 @@ func (r *relay) pass(s syscall.Signal) {
 	}
 }
 
-// relay hands a signal to the program.
 func (t *processTree) relay(s syscall.Signal) {
 	for _, w := range t.wrappers {
 		if r, ok := w.(Relayer); ok && r.Relay(s) {

@@ -26,7 +26,6 @@ type processTree struct {
 	groups    map[int]bool        // that are led by members, and stay theirs when the leader has ended
 }
 
-// A member is a process.
 type member struct {
 	pid, parent, group int
 	incarnation

@@ -39,7 +39,6 @@ var (
 	ordinal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 )
 
-// forget forgets all names.
 func (n *names) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -164,7 +163,6 @@ func (n *names) secret(value string) string {
 	return name
 }
 
-// isSecret reports whether a text has the name of a secret.
 func (n *names) isSecret(value string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -287,7 +287,6 @@ func (t *tokens) multipart(input int, text, contentType string) string {
 	return strings.Join(parts, "--"+parameters["boundary"])
 }
 
-// partName is the name of a part in its header.
 var partName = regexp.MustCompile(`(?i)\bname="?([^";\r\n]*)`)
 
 // escapeForm encodes a value, but for the names in it.

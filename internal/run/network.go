@@ -32,7 +32,6 @@ func (e *NotLedError) Unwrap() error { return e.Reason }
 // errNoLeading is why no program of a lab is led.
 var errNoLeading = errors.New("the lab has no socket for programs that are led to it: its server is an older wiemu, or does not run on Linux")
 
-// leading is what leads the connections of a command.
 type leading struct {
 	options lead.Options
 	way     lead.Way
@@ -116,7 +115,6 @@ func (o Options) permitted(ctx context.Context, c *process.Command, env session.
 	return &leading{lead.Options{Names: env.Leading.Hosts, Literals: literals, Handover: env.Leading.Handover}, way}, nil
 }
 
-// isUnled reports whether an event is one of unled.
 func isUnled(e journal.Event) bool {
 	return e.Kind == journal.Run && e.Outcome == journal.Failed && e.Program != nil
 }

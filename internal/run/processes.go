@@ -126,7 +126,6 @@ func (p Processes) FindProgram() (string, error) {
 // errNoProgram says how to get the client.
 var errNoProgram = fmt.Errorf("%s was not found beside this program nor in PATH; build it with make build or go build github.com/wiemu/wiemu/cmd/%[1]s, or name it (wiemu scenario run --workload)", backend.WorkloadProgram)
 
-// processes is an open session.
 type processes struct {
 	spec    backend.Spec
 	environ []string

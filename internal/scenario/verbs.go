@@ -262,7 +262,6 @@ func (s *Scenario) workload(name string) namedSpec {
 	return namedSpec{}
 }
 
-// revoke does a revoke step.
 func (r *run) revoke(ctx context.Context, step *Step, _ *condition.Result) error {
 	change := control.DirectoryChange{Identity: step.Revoke.Identity, Revoked: true, Everywhere: step.Revoke.Everywhere}
 	r.resolve(&change)

@@ -30,7 +30,6 @@ import (
 // apiVersion is what the provider's clients send (azsecrets 0.x to 1.x).
 const apiVersion = "7.5"
 
-// token is an access token for vaults.
 type token struct {
 	raw     string
 	expires time.Time

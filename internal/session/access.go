@@ -49,7 +49,6 @@ func (m *MachineAccess) environ() []string {
 	}
 }
 
-// replacesTokenFile reports whether a workload has no token file.
 func (m *MachineAccess) replacesTokenFile() bool {
 	return m != nil && m.Kind != managedidentity.Sidecar
 }

@@ -74,7 +74,6 @@ func (f *Files) warn(p *manifest.Pods, found, fix string) {
 	f.Warnings = append(f.Warnings, yamlfile.Problem{File: p.Place, Field: p.Kind + " " + p.Namespace + "/" + p.Name, Found: found, Fix: fix, Warning: true})
 }
 
-// declaredPods returns the pods as a workload.
 func declaredPods(p *manifest.Pods, s manifest.Started) (workload.Spec, error) {
 	d := workload.Spec{
 		Workload:     workload.Workload{Component: p.Name, Namespace: p.Namespace, ServiceAccount: p.Template.Spec.ServiceAccountName},

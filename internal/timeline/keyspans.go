@@ -12,7 +12,6 @@ import (
 	"github.com/wiemu/wiemu/internal/truncate"
 )
 
-// A ring is the keys of one key ring.
 type ring struct {
 	name  string
 	keys  []*key
@@ -146,7 +145,6 @@ func (c *composer) drawRing(r *ring) {
 // short is enough of a key id to tell it from others.
 func short(id string) string { return truncate.Runes(id, 8) }
 
-// A file is the versions of one token file.
 type file struct {
 	workload, path string
 	versions       []version

@@ -50,7 +50,6 @@ var legend = []struct {
 	{changed, "change or look-up"}, {advanced, "clock moved on"}, {turned, "clock set"}, {injected, "fault injected"}, {fault, "fault hit a call"},
 }
 
-// bar reports whether a shape has a length.
 func (s shape) bar() bool {
 	switch s {
 	case running, advanced, injected, published, signing, hidden, retired, current, rest, expired, token:
@@ -233,7 +232,6 @@ func (c *composer) point(l *lane, s shape, i int) {
 	l.add(item{shape: s, row: row, from: c.axis.at[i], to: c.axis.at[i], event: i})
 }
 
-// outcome is the shape of an event that went well or not.
 func outcome(e journal.Event, well shape) shape {
 	switch {
 	case refused(e):

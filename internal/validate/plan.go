@@ -39,7 +39,6 @@ type plannedCredential struct {
 	at           *moment // when the deployment of a template makes it; nil if it is not of one
 }
 
-// plannedAssignment is an assignment of a role.
 type plannedAssignment struct {
 	place, principal string
 	byClientID       bool // the code names a client id where the object id belongs

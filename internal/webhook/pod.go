@@ -183,7 +183,6 @@ func below(path, field string) string {
 	return path + "." + field
 }
 
-// read returns a field that is of type T.
 func read[T any](r *reader, of object, path, field, expected string) T {
 	value, ok := of[field].(T)
 	if !ok && of[field] != nil {

@@ -122,7 +122,6 @@ func symbol(prefix, text string) string {
 	return prefix + "_" + strings.NewReplacer("_", "__", "-", "_").Replace(text)
 }
 
-// bicepQuote makes a string literal of Bicep.
 func bicepQuote(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "${", `\${`).Replace(text) + "'"
 }

@@ -100,7 +100,6 @@ func looseValue(node *yaml.Node) (any, error) {
 
 var looseFloat = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 
-// plainValue is what plain text stands for.
 func plainValue(text string) any {
 	switch text {
 	case "true", "True", "TRUE":

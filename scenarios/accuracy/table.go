@@ -66,7 +66,6 @@ type Reply struct {
 	Key     []string          `yaml:"key"`    // members that every key of a key set has
 }
 
-// readTable reads a table; over replaces variables.
 func readTable(file string, data []byte, over map[string]string) (Table, error) {
 	node, err := yamlfile.Parse(file, data)
 	if err != nil {

@@ -32,7 +32,6 @@ type Lab struct {
 	ended   chan error
 }
 
-// ownFiles are the configuration that a client has.
 func ownFiles(c Client) []string {
 	if own := filepath.Join(c.Dir, "wiemu.yaml"); exists(own) {
 		return []string{own}

@@ -229,7 +229,6 @@ func (s *Server) refuse(w http.ResponseWriter, code int, reason, message string)
 	s.answer(w, code, map[string]any{"kind": "Status", "apiVersion": "v1", "metadata": map[string]any{}, "status": "Failure", "reason": reason, "message": message, "code": code})
 }
 
-// resourceOf is the resource and name of an object's path.
 func resourceOf(path string) (resource, name string) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	if len(parts) < 2 {

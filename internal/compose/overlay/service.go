@@ -110,7 +110,6 @@ func startOf(theirs types.ServiceConfig, image docker.Image, known bool) (entryp
 // programPath is where services have wiemu-server that are started by it.
 var programPath = path.Join(containers.LockstepDir, "wiemu-server")
 
-// wiemuServer mounts the volume that has wiemu-server.
 func (g *generator) wiemuServer() mount {
 	g.program = true
 	return g.readOnly(g.memory("lockstep"), containers.LockstepDir)
