@@ -114,6 +114,17 @@ func needServer(cmd *cobra.Command, stateDir string) (*control.Client, error) {
 	return c, err
 }
 
+// onServer is what [cli.Show] asks of the running server.
+func onServer[T any](stateDir *string, ask func(context.Context, *control.Client, []string) (T, error)) func(*cobra.Command, []string) (T, error) {
+	return func(cmd *cobra.Command, args []string) (result T, err error) {
+		client, err := needServer(cmd, *stateDir)
+		if err != nil {
+			return result, err
+		}
+		return ask(cmd.Context(), client, args)
+	}
+}
+
 // askServer returns the running server with what it says of itself.
 func askServer(cmd *cobra.Command, stateDir string) (*control.Client, control.Status, error) {
 	client, err := needServer(cmd, stateDir)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -51,17 +52,13 @@ the file that --to names. Folders are made; existing files are not overwritten.`
   wiemu directory export --to exported/wiemu.yaml && wiemu serve -f exported/wiemu.yaml
   wiemu directory export --compose shop-wiemu -o json`,
 		Args: cobra.NoArgs,
-	}, &to, func(cmd *cobra.Command, _ []string) (inventory.Written, error) {
-		client, err := needServer(cmd, *stateDir)
-		if err != nil {
-			return inventory.Written{}, err
-		}
+	}, &to, onServer(stateDir, func(ctx context.Context, client *control.Client, _ []string) (inventory.Written, error) {
 		var state inventory.State
-		if err := client.Do(cmd.Context(), http.MethodGet, inventory.Path, nil, &state); err != nil {
+		if err := client.Do(ctx, http.MethodGet, inventory.Path, nil, &state); err != nil {
 			return inventory.Written{}, err
 		}
 		return inventory.Export(state, "Exported from a running lab by wiemu directory export.")
-	})
+	}))
 	addElsewhere(cmd)
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -161,13 +162,9 @@ func newFaultShow(stateDir *string) *cobra.Command {
 		Short:   "Show the faults in the running server's lab",
 		Example: "  wiemu fault show\n  wiemu fault show -o json",
 		Args:    cobra.NoArgs,
-	}, func(cmd *cobra.Command, _ []string) (control.Faults, error) {
-		client, err := needServer(cmd, *stateDir)
-		if err != nil {
-			return control.Faults{}, err
-		}
-		return client.Faults(cmd.Context())
-	}, func(out *cli.Lines, faults control.Faults) {
+	}, onServer(stateDir, func(ctx context.Context, client *control.Client, _ []string) (control.Faults, error) {
+		return client.Faults(ctx)
+	}), func(out *cli.Lines, faults control.Faults) {
 		for _, a := range faults.Active {
 			spent := ""
 			if a.Spent {

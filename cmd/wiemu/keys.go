@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,10 +21,10 @@ func newKeys(stateDir *string) *cobra.Command {
 		Short:   "Show or change the running server's signing keys",
 		Example: "  wiemu keys\n  wiemu keys publish local\n  wiemu keys rotate local\n  wiemu keys remove local",
 		Args:    cobra.NoArgs,
-	}, func(cmd *cobra.Command, _ []string) ([]control.KeyStatus, error) {
-		_, status, err := askServer(cmd, *stateDir)
+	}, onServer(stateDir, func(ctx context.Context, client *control.Client, _ []string) ([]control.KeyStatus, error) {
+		status, err := client.Status(ctx)
 		return status.Keys, err
-	}, show)
+	}), show)
 	addElsewhere(cmd)
 	change := func(use, short, example string, most int, do func(cmd *cobra.Command, client *control.Client, ring string, args []string) (control.KeyStatus, error)) {
 		sub := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.MaximumNArgs(most)}

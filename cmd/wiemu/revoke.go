@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/emulator/control"
@@ -24,13 +26,9 @@ every resource refuse them, to see how a program copes.`,
 		Example: `  wiemu revoke web
   wiemu revoke web --everywhere`,
 		Args: cobra.ExactArgs(1),
-	}, func(cmd *cobra.Command, args []string) (control.Changed, error) {
-		client, _, err := askServer(cmd, *stateDir)
-		if err != nil {
-			return control.Changed{}, err
-		}
-		return client.ChangeDirectory(cmd.Context(), control.DirectoryChange{Identity: args[0], Revoked: true, Everywhere: everywhere})
-	}, func(out *cli.Lines, c control.Changed) { out.Print("%s\n", c.Summary) })
+	}, onServer(stateDir, func(ctx context.Context, client *control.Client, args []string) (control.Changed, error) {
+		return client.ChangeDirectory(ctx, control.DirectoryChange{Identity: args[0], Revoked: true, Everywhere: everywhere})
+	}), func(out *cli.Lines, c control.Changed) { out.Print("%s\n", c.Summary) })
 	addElsewhere(cmd)
 	cmd.Flags().BoolVar(&everywhere, "everywhere", false, "let every resource refuse them, not only Microsoft Graph")
 	return cmd

@@ -61,13 +61,9 @@ func newRoleList(stateDir *string) *cobra.Command {
 		Short:   "List role assignments, and what is open to everybody",
 		Example: "  wiemu role list\n  wiemu role list --identity web --scope orders\n  wiemu role list -o json",
 		Args:    cobra.NoArgs,
-	}, func(cmd *cobra.Command, _ []string) (control.Roles, error) {
-		client, err := needServer(cmd, *stateDir)
-		if err != nil {
-			return control.Roles{}, err
-		}
-		return client.Roles(cmd.Context(), identity, scope)
-	}, printRoles)
+	}, onServer(stateDir, func(ctx context.Context, client *control.Client, _ []string) (control.Roles, error) {
+		return client.Roles(ctx, identity, scope)
+	}), printRoles)
 	cmd.Flags().StringVar(&identity, "identity", "", "only those of this identity (default: of all)")
 	cmd.Flags().StringVar(&scope, "scope", "", "only those that count on this scope, or on something below it (default: all)")
 	return cmd
@@ -80,13 +76,9 @@ func newRoleChange(stateDir *string, do func(*control.Client, context.Context, c
 		Short:   short,
 		Example: example,
 		Args:    cobra.ExactArgs(3),
-	}, func(cmd *cobra.Command, args []string) (control.RoleChanged, error) {
-		client, err := needServer(cmd, *stateDir)
-		if err != nil {
-			return control.RoleChanged{}, err
-		}
-		return do(client, cmd.Context(), control.RoleChange{Tenant: tenant, Identity: args[0], Role: args[1], Scope: args[2]})
-	}, func(out *cli.Lines, c control.RoleChanged) { out.Print("%s\n", c.Summary) })
+	}, onServer(stateDir, func(ctx context.Context, client *control.Client, args []string) (control.RoleChanged, error) {
+		return do(client, ctx, control.RoleChange{Tenant: tenant, Identity: args[0], Role: args[1], Scope: args[2]})
+	}), func(out *cli.Lines, c control.RoleChanged) { out.Print("%s\n", c.Summary) })
 	cmd.Flags().StringVar(&tenant, "tenant", "", "id or domain of the identity's tenant (default: the scope's, else the first that knows the identity)")
 	return cmd
 }

@@ -96,9 +96,8 @@ func tellSilence(w io.Writer, code int, traffic control.Traffic, seen bool, c ru
 	switch {
 	case traffic.Connections > 0:
 		fmt.Fprintln(w, "wiemu: this run connected to the lab and made no request; does the program trust the lab's CA (SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS, …)?")
-	case seen, c.Way != "": // what was not led was reported
-		fmt.Fprintln(w, "wiemu: this run made no request to the lab")
-	case code == process.NotExecutable || code == process.NotFound: // also a shell's
+	case seen, c.Way != "", // what was not led was reported
+		code == process.NotExecutable, code == process.NotFound: // also a shell's
 		fmt.Fprintln(w, "wiemu: this run made no request to the lab")
 	case code != 0:
 		fmt.Fprintf(w, "wiemu: this run made no request to the lab, and the program ended with exit code %d; if it tried to make one, does it honour HTTPS_PROXY? %s\n", code, try)
@@ -115,9 +114,7 @@ func tellFinding(w io.Writer, f run.Finding, events []journal.Event) {
 		times = fmt.Sprintf(" (× %d)", f.Times)
 	}
 	switch {
-	case f.Kind == journal.Escape:
-		fmt.Fprintf(w, "wiemu: %s. %s\n", f.Summary, f.Remedy)
-	case f.Kind == journal.Run && f.Program != nil: // it was not led
+	case f.Kind == journal.Escape, f.Kind == journal.Run && f.Program != nil: // which was not led
 		fmt.Fprintf(w, "wiemu: %s. %s\n", f.Summary, f.Remedy)
 	case f.Kind == journal.Run:
 		fmt.Fprintf(w, "wiemu: %s\n", f.Summary)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,11 +74,7 @@ the program that made the requests.`,
 			if err != nil {
 				return err
 			}
-			named := args[0]
-			if file != "" {
-				named = file
-			}
-			text, err := draft.From(recorded, scenarioName(named))
+			text, err := draft.From(recorded, scenarioName(cmp.Or(file, args[0])))
 			if err != nil {
 				return err
 			}

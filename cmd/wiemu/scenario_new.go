@@ -157,10 +157,7 @@ problems, else 2.`,
 				warnings = append(warnings, s.Warnings()...)
 			}
 			if format == "json" {
-				all := slices.Concat(yamlfile.Problems{}, problems, warnings)
-				if all == nil {
-					all = yamlfile.Problems{}
-				}
+				all := append(append(yamlfile.Problems{}, problems...), warnings...)
 				return errors.Join(cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"problems": all}), wrong(problems))
 			}
 			if err != nil {
@@ -171,10 +168,9 @@ problems, else 2.`,
 			out.Print("checked %d, no problems\n", len(list))
 			for _, s := range list {
 				for place, why := range s.Undeclared().All() {
-					if !slices.Contains(on.On, place) {
-						continue
+					if slices.Contains(on.On, place) {
+						out.Print("%s: is not supported on %s, and does not say so: %s; add notOn: {%s: \"…\"}\n", s.Metadata.Name, place, why, place)
 					}
-					out.Print("%s: is not supported on %s, and does not say so: %s; add notOn: {%s: \"…\"}\n", s.Metadata.Name, place, why, place)
 				}
 			}
 			return out.Err

@@ -17,7 +17,7 @@ import (
 func newTimeshift(stateDir *string) *cobra.Command {
 	var at, by, format string
 	var speed float64
-	var probe, explain bool
+	var probe bool
 	var opts timeshift.Options
 	cmd := &cobra.Command{
 		Use:   "timeshift [flags] -- COMMAND [ARGUMENT...]",
@@ -52,7 +52,6 @@ command's.`,
 			if probe {
 				return showProbe(cmd, format)
 			}
-			opts.Explain = explain
 			if at == "" && by == "" && !cmd.Flags().Changed("speed") {
 				client, err := needServer(cmd, *stateDir)
 				if err != nil {
@@ -82,7 +81,7 @@ command's.`,
 	cmd.Flags().StringVar(&by, "by", "", "how far ahead of now (or, with -, behind) the clock is: 25h")
 	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times as fast as the machine's clock time runs; 0 stops it")
 	cmd.Flags().BoolVar(&opts.WallOnly, "wall-only", false, "shift only dates, not monotonic clocks, sleeps and time-outs")
-	cmd.Flags().BoolVar(&explain, "explain", false, "report at the end what was done to each program")
+	cmd.Flags().BoolVar(&opts.Explain, "explain", false, "report at the end what was done to each program")
 	cmd.Flags().BoolVar(&probe, "probe", false, "report whether it works on this machine, and what it costs")
 	cli.AddOutput(cmd, &format, "text", "json")
 	return cmd

@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -129,11 +130,7 @@ func (s *Server) wanted(c control.RoleChange) (wantedRole, resource.Scope, error
 	if err != nil {
 		return wantedRole{}, on, err
 	}
-	tenant := c.Tenant
-	if tenant == "" {
-		tenant = on.Tenant
-	}
-	who, err := s.holder(tenant, c.Identity)
+	who, err := s.holder(cmp.Or(c.Tenant, on.Tenant), c.Identity)
 	if err != nil {
 		return wantedRole{}, on, err
 	}
@@ -166,9 +163,7 @@ func (h holder) has(a roles.Assignment) bool {
 // holder finds who is called by a name, a client id or an object id, or each of the tenant.
 func (s *Server) holder(tenant, name string) (holder, error) {
 	if name == roles.Everyone {
-		if tenant == "" {
-			tenant = s.lab.Config().Tenants[0].ID
-		}
+		tenant = cmp.Or(tenant, s.lab.Config().Tenants[0].ID)
 		t, known := s.lab.Directory().Tenant(tenant)
 		if !known {
 			return holder{}, unknownTenant(tenant)

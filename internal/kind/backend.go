@@ -290,7 +290,7 @@ func (s *session) Close(ctx context.Context) error {
 	running, made := s.running, slices.Clone(s.made)
 	s.mu.Unlock()
 	for _, p := range running {
-		p.end(errors.New("its session is closed"))
+		p.stop(errors.New("its session is closed"))
 	}
 	var errs []error
 	for _, path := range slices.Backward(made) { // pods before their accounts

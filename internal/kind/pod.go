@@ -50,16 +50,13 @@ type pod struct {
 // pod returns the pod of a program, which is not created yet.
 func (r *podWorkload) pod(ctx context.Context, program backend.Program) (*pod, error) {
 	random := make([]byte, 4)
-	if _, err := rand.Read(random); err != nil {
-		return nil, err
-	}
+	_, _ = rand.Read(random) // it never fails
 	w := r.declared.Workload
 	account := w.ServiceAccount[:min(len(w.ServiceAccount), 50)]
 	p := &pod{
 		session: r.session, namespace: w.Namespace, name: strings.TrimRight(account, "-.") + "-" + hex.EncodeToString(random), program: program, done: make(chan struct{}),
 	}
-	own, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	p.own, p.stop = own, stop
+	p.own, p.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	holder := map[string]any{"name": fileContainer, "image": r.session.backend.pause, "imagePullPolicy": "IfNotPresent"}
 	containers, volumes := []any{holder}, []any{}
 	if len(program.Command) > 0 {
@@ -127,8 +124,7 @@ func (r *podWorkload) container(ctx context.Context, program backend.Program) (m
 }
 
 func (p *pod) Done() <-chan struct{} { return p.done }
-func (p *pod) Stop()                 { p.end(nil) }
-func (p *pod) end(why error)         { p.stop(why) }
+func (p *pod) Stop()                 { p.stop(nil) }
 
 func (p *pod) Wait(ctx context.Context) (exitCode int, err error) {
 	select {
@@ -203,11 +199,9 @@ func (p *pod) watch(ctx context.Context) {
 		}
 		code, over, err := ended(now, programContainer)
 		c := containerOf(now, programContainer)
-		if over || looks%logLooks == 0 {
-			if c != nil && c.State.Waiting == nil {
-				if failed := p.copyLog(asking, &copied); failed != nil && over {
-					err = errors.Join(err, failed)
-				}
+		if (over || looks%logLooks == 0) && c != nil && c.State.Waiting == nil {
+			if failed := p.copyLog(asking, &copied); failed != nil && over {
+				err = errors.Join(err, failed)
 			}
 		}
 		if over {

@@ -321,7 +321,7 @@ func (l *Lab) openServices(_ context.Context, opts Options) (err error) {
 	l.machines = managedidentity.New(managedidentity.Config{
 		Entra: l.entra, Directory: l.directory, Clock: l.clock, Journal: l.journal, Faults: l.faults, Login: router, Unavailable: l.config.ManagedIdentity.Unavailable,
 	})
-	l.time = newTimekeeper(l.clock, l.journal, l.components())
+	l.time = &Timekeeper{clock: l.clock, journal: l.journal, parts: l.components()}
 	if opts.InCluster {
 		l.time.Fix(realTime)
 	}

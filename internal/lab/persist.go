@@ -149,13 +149,7 @@ func (l *Lab) restoreDirectory(context.Context, Options) (err error) {
 		return nil
 	}
 	p := l.persist
-	indexed := false
-	index := func() {
-		if !indexed {
-			p.changes.index()
-			indexed = true
-		}
-	}
+	index := sync.OnceFunc(p.changes.index)
 	p.kept, err = l.openLog(directoryFile, &p.changes.all, func(line json.RawMessage) error {
 		index()
 		var made loggedChange

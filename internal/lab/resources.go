@@ -257,11 +257,7 @@ func issuerHosts(c config.Config) (all []string) {
 // lower case; none for a resource that has no instances.
 func (l *Lab) Resources(yield func(resource.Description, []string) bool) {
 	for _, d := range table.Resources() {
-		var names []string
-		if made, ok := l.resources[d.Name].(resource.Instances); ok {
-			names = made.Names()
-		}
-		if !yield(d, names) {
+		if !yield(d, instances(l.resources[d.Name])) {
 			return
 		}
 	}

@@ -50,7 +50,7 @@ func (l *Lab) Scope(text string) (resource.Scope, error) {
 		known = append(known, l.Redis().Names()...) // which have policies in place of roles
 		slices.Sort(known)
 		known = slices.Compact(known)
-		return resource.Scope{}, fmt.Errorf("scope %q: expected the name of a resource (%s), NAME/KIND/PART such as NAME/containers/inbox, or a resource id%s", text, orNone(known), yamlfile.DidYouMeanAside(name, known))
+		return resource.Scope{}, fmt.Errorf("scope %q: expected the name of a resource (%s), NAME/KIND/PART such as NAME/containers/inbox, or a resource id%s", text, cmp.Or(strings.Join(known, ", "), "there is none"), yamlfile.DidYouMeanAside(name, known))
 	}
 	return resource.Scope{}, fmt.Errorf("scope %q: expected the name of one resource, found that of several; write which: %s", text, strings.Join(hosts, " or "))
 }
@@ -133,5 +133,3 @@ func (l *Lab) subscriptions() (all []string) {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
-
-func orNone(names []string) string { return cmp.Or(strings.Join(names, ", "), "there is none") }

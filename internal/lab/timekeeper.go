@@ -22,14 +22,8 @@ import (
 type Timekeeper struct {
 	clock   *clock.Lab
 	journal *journals.Journal
-	parts   []string
-	fixed   string // why lab time cannot be changed; "": it can
-}
-
-// newTimekeeper returns the timekeeper of a lab; parts are the names of those
-// whose clocks can be skewed.
-func newTimekeeper(clk *clock.Lab, j *journals.Journal, parts []string) *Timekeeper {
-	return &Timekeeper{clock: clk, journal: j, parts: parts}
+	parts   []string // whose clocks can be skewed
+	fixed   string   // why lab time cannot be changed; "": it can
 }
 
 // Fix refuses every change of lab time from now on, for the reason given. Clocks can
@@ -45,9 +39,6 @@ func (t *Timekeeper) changeable() error {
 
 // Clock is the lab's.
 func (t *Timekeeper) Clock() *clock.Lab { return t.clock }
-
-// Parts are the names of those whose clocks can be skewed.
-func (t *Timekeeper) Parts() []string { return t.parts }
 
 // Advance moves lab time forward; see clock.Lab.
 func (t *Timekeeper) Advance(ctx context.Context, by time.Duration) error {
@@ -105,10 +96,7 @@ func (t *Timekeeper) SetSpeed(rate float64) error {
 // negative; 0 puts it right.
 func (t *Timekeeper) Skew(part string, by time.Duration) error {
 	if !slices.Contains(t.parts, part) {
-		meant := yamlfile.Nearest(part, t.parts)
-		if meant != "" {
-			meant = "; did you mean " + meant + "?"
-		}
+		meant := strings.TrimSuffix("; "+yamlfile.DidYouMean(part, t.parts), "; ")
 		return fmt.Errorf("skew the clock of %q: expected one of %s%s", part, strings.Join(t.parts, ", "), meant)
 	}
 	if err := t.clock.Skew(part, by); err != nil {

@@ -47,13 +47,7 @@ func (f Files) DifferencesFrom(lab control.Status) []string {
 	if f.ConfigFile == "" || lab.Configuration == nil {
 		return nil
 	}
-	return differentSections(f.Digests(), lab.Configuration)
-}
-
-// differentSections returns the names of the sections whose digests differ in two
-// configurations, sorted.
-func differentSections(a, b map[string]string) []string {
-	names := map[string]bool{}
+	a, b, names := f.Digests(), lab.Configuration, map[string]bool{}
 	for name, digest := range a {
 		names[name] = b[name] != digest
 	}

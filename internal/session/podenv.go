@@ -143,14 +143,10 @@ func (e PodEnv) Environ(base []string) []string {
 // ownIdentity returns those of a pod's own variables that the webhook does not change. The
 // token file is not one of them: its path differs from that in the pod.
 func (e PodEnv) ownIdentity() []string {
-	var all []string
-	for _, v := range e.Own {
+	return slices.DeleteFunc(slices.Clone(e.Own), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		if slices.Contains([]string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"}, name) {
-			all = append(all, v)
-		}
-	}
-	return all
+		return !slices.Contains([]string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"}, name)
+	})
 }
 
 // inPipeline reports whether the program is one of a pipeline, which asks an endpoint for its token.

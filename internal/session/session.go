@@ -293,11 +293,7 @@ func (l *Session) mountVaults(ctx context.Context, w *Workload) (err error) {
 		Namespace: w.Namespace, Pod: w.home.Load().pod.Name, Workload: w.Namespace + "/" + w.ServiceAccount,
 		Tenant: w.Env.TenantID, ClientID: w.ClientID, Cloud: l.emulator.Cloud(),
 		Assertion: func(ctx context.Context) (string, error) {
-			at := w.home.Load()
-			token, err := at.issuer.Mint(ctx, issuer.TokenRequest{
-				Namespace: at.pod.Namespace, ServiceAccount: at.pod.ServiceAccount, Audiences: []string{l.emulator.Cloud().TokenExchange},
-				BoundObject: &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: at.pod.Name, UID: at.pod.UID},
-			})
+			token, err := w.mint(ctx, l.emulator.Cloud().TokenExchange, 0)
 			return token.Raw, err
 		},
 		Mode: l.mode,
@@ -317,27 +313,29 @@ func (l *Session) mountVaults(ctx context.Context, w *Workload) (err error) {
 // project lays out the token file of a workload, in a directory named after its
 // service account.
 func (l *Session) project(ctx context.Context, w *Workload, id workload.TokenOptions) (*projection.Volume, error) {
-	audience := id.Audience
-	switch {
-	case audience != "":
-	case id.IdentityBinding != "":
-		audience = identitybinding.Audience
-	default:
-		audience = l.emulator.Cloud().TokenExchange
-	}
-	mint := func(ctx context.Context) (issuer.Token, error) {
-		at := w.home.Load()
-		return at.issuer.Mint(ctx, issuer.TokenRequest{
-			Namespace: at.pod.Namespace, ServiceAccount: at.pod.ServiceAccount, Audiences: []string{audience},
-			ExpirationSeconds: int64(id.TokenLifetime / time.Second),
-			BoundObject:       &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: at.pod.Name, UID: at.pod.UID},
-		})
-	}
+	mint := func(ctx context.Context) (issuer.Token, error) { return w.mint(ctx, l.audience(id), id.TokenLifetime) }
 	sum := sha256.Sum256([]byte(w.Namespace + "_" + w.ServiceAccount))
 	name := w.TokenDirectory(func(name string) bool { return l.laidOut[name] })
 	l.laidOut[name] = true
 	return projection.Start(ctx, filepath.Join(l.path("tokens"), name), l.Clock(), mint, projection.Options{
 		File: azwi.TokenFile, Faults: l.emulator.Faults(), Seed: l.seed ^ binary.LittleEndian.Uint64(sum[:]), Journal: l.Journal(), Workload: w.Namespace + "/" + w.ServiceAccount, OnError: l.onError,
+	})
+}
+
+// audience is that of a workload's tokens.
+func (l *Session) audience(id workload.TokenOptions) string {
+	if id.IdentityBinding != "" {
+		return cmp.Or(id.Audience, identitybinding.Audience)
+	}
+	return cmp.Or(id.Audience, l.emulator.Cloud().TokenExchange)
+}
+
+// mint returns a token of the workload's pod. Its lifetime defaults to the issuer's.
+func (w *Workload) mint(ctx context.Context, audience string, lifetime time.Duration) (issuer.Token, error) {
+	at := w.home.Load()
+	return at.issuer.Mint(ctx, issuer.TokenRequest{
+		Namespace: at.pod.Namespace, ServiceAccount: at.pod.ServiceAccount, Audiences: []string{audience}, ExpirationSeconds: int64(lifetime / time.Second),
+		BoundObject: &issuer.BoundObject{APIVersion: "v1", Kind: "Pod", Name: at.pod.Name, UID: at.pod.UID},
 	})
 }
 

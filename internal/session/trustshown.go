@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/entra"
-	"github.com/wiemu/wiemu/internal/identitybinding"
 	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -63,10 +61,7 @@ func (l *Session) show(*http.Request) (any, error) {
 func (l *Session) shown(d workload.Spec, w *Workload) ShownWorkload {
 	s := ShownWorkload{
 		Workload: d.Workload, Spec: d.TokenOptions, Subject: d.Subject(), Credential: d.CredentialName(), SignsIn: d.PresentsToken(),
-		Audience: cmp.Or(d.Audience, l.emulator.Cloud().TokenExchange), IssuerName: d.Issuer,
-	}
-	if d.Audience == "" && d.IdentityBinding != "" {
-		s.Audience = identitybinding.Audience
+		Audience: l.audience(d.TokenOptions), IssuerName: d.Issuer,
 	}
 	s.Tenant, _ = l.emulator.Tenant(d.Tenant) // one that there is not was refused when it was declared
 	all := l.emulator.Config().Issuers

@@ -80,29 +80,7 @@ func (d *Directory) tenant(name string) string {
 // ReadDirectory reads a wiemu.yaml, or the JSON that az printed about a real
 // directory: any number of files, and folders with *.json files. A file that is
 // called CLIENT_ID.json holds the federated credentials of that client id.
-func ReadDirectory(names []string) (*Directory, error) {
-	files, err := exportedFiles(names)
-	if err != nil {
-		return nil, err
-	}
-	var e export
-	for _, file := range files {
-		data, err := readFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read the directory: %w", err)
-		}
-		if isConfiguration(file, data) {
-			if len(files) > 1 {
-				return nil, fmt.Errorf("read the directory: %s is a wiemu configuration: expected no other file with it, found %d", file, len(files)-1)
-			}
-			return fromConfiguration(file, data)
-		}
-		if err := e.read(file, data); err != nil {
-			return nil, err
-		}
-	}
-	return e.directory()
-}
+func ReadDirectory(names []string) (*Directory, error) { return ReadExports(names, nil) }
 
 // ReadExports reads the JSON that az printed about a real tenant, as [ReadDirectory] does, and rows
 // of Resource Graph. see is called with each object first, with its file and its place there; an object
@@ -117,6 +95,12 @@ func ReadExports(names []string, see func(file, field string, object json.RawMes
 		data, err := readFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the directory: %w", err)
+		}
+		if see == nil && isConfiguration(file, data) {
+			if len(files) > 1 {
+				return nil, fmt.Errorf("read the directory: %s is a wiemu configuration: expected no other file with it, found %d", file, len(files)-1)
+			}
+			return fromConfiguration(file, data)
 		}
 		if err := e.read(file, data); err != nil {
 			return nil, err

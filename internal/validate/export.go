@@ -41,9 +41,8 @@ type record struct {
 	AppID       string `json:"appId"`
 
 	// Of a service principal.
-	ServicePrincipalType string   `json:"servicePrincipalType"`
-	AccountEnabled       *bool    `json:"accountEnabled"`
-	AlternativeNames     []string `json:"alternativeNames"`
+	AccountEnabled   *bool    `json:"accountEnabled"`
+	AlternativeNames []string `json:"alternativeNames"`
 
 	// Of a managed identity.
 	ClientID    string `json:"clientId"`

@@ -15,18 +15,13 @@ import (
 type pod struct {
 	*manifest.Pods
 	objects             *manifest.Objects
-	injectedAccounts    map[string]bool   // NAMESPACE/NAME of accounts, some of whose pods have the label
 	labels, annotations map[string]string // of the pods
-}
-
-func newPod(objects *manifest.Objects, injected map[string]bool, p *manifest.Pods) pod {
-	return pod{p, objects, injected, p.Template.Metadata.Labels, p.Template.Metadata.Annotations}
 }
 
 // workloads returns the pods that use workload identity, or were meant to: one for each
 // client id of theirs.
 func workloads(objects *manifest.Objects) []Workload {
-	injectedAccounts := map[string]bool{}
+	injectedAccounts := map[string]bool{} // NAMESPACE/NAME of those some of whose pods have the label
 	for _, p := range objects.Pods() {
 		if p.Template.Metadata.Labels[azwi.UseLabel] == "true" {
 			injectedAccounts[p.Namespace+"/"+p.Template.Spec.ServiceAccountName] = true
@@ -34,7 +29,7 @@ func workloads(objects *manifest.Objects) []Workload {
 	}
 	var all []Workload
 	for _, made := range objects.Pods() {
-		p := newPod(objects, injectedAccounts, made)
+		p := pod{made, objects, made.Template.Metadata.Labels, made.Template.Metadata.Annotations}
 		a, exists := objects.Account(p.Pods)
 		injected, token := p.labels[azwi.UseLabel] == "true", objects.OwnToken(p.Pods)
 		_, annotated := a.Annotations[azwi.ClientIDAnnotation]
@@ -54,7 +49,7 @@ func workloads(objects *manifest.Objects) []Workload {
 			w.Findings = append(w.Findings, checkToken(token)...)
 		default:
 			f := p.missingLabel(labelled)
-			if !labelled && p.othersInjected() {
+			if !labelled && injectedAccounts[p.Namespace+"/"+p.Template.Spec.ServiceAccountName] {
 				f.Severity = Warning // it may have nothing to do with Azure
 			}
 			w.Findings = append(w.Findings, f)
@@ -62,10 +57,6 @@ func workloads(objects *manifest.Objects) []Workload {
 		all = append(all, w.identified(p, a, exists)...)
 	}
 	return all
-}
-
-func (p *pod) othersInjected() bool {
-	return p.injectedAccounts[p.Namespace+"/"+p.Template.Spec.ServiceAccountName]
 }
 
 // identified returns the workload for each of its client ids. Findings about the pods are

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -61,10 +62,7 @@ func (t terraformPlan) addValues(change, values *template.Object, deleted bool) 
 			Name: values.Text("name"), ClientID: strings.ToLower(values.Text("client_id")), ResourceID: values.Text("id"), Tenant: strings.ToLower(values.Text("tenant_id")), ObjectIDs: given(values.Text("principal_id")), kind: "managed identity",
 		}})
 	case "azuread_application", "azuread_application_registration":
-		id := values.Text("client_id")
-		if id == "" {
-			id = values.Text("application_id")
-		}
+		id := cmp.Or(values.Text("client_id"), values.Text("application_id"))
 		t.plan.identities = append(t.plan.identities, &plannedIdentity{key: strings.ToLower(address), place: address, deleted: deleted, holder: Holder{
 			Name: values.Text("display_name"), ClientID: strings.ToLower(id), ObjectIDs: given(values.Text("object_id")),
 		}})
@@ -86,20 +84,15 @@ func (t terraformPlan) addValues(change, values *template.Object, deleted bool) 
 	}
 }
 
-func given(ids ...string) (made []string) {
-	for _, id := range ids {
-		if id != "" {
-			made = append(made, strings.ToLower(id))
-		}
+func given(id string) []string {
+	if id == "" {
+		return nil
 	}
-	return made
+	return []string{strings.ToLower(id)}
 }
 
 func (t terraformPlan) credential(change, values *template.Object, deleted bool, audience string, owners ...string) {
-	name := values.Text("name")
-	if name == "" {
-		name = values.Text("display_name")
-	}
+	name := cmp.Or(values.Text("name"), values.Text("display_name"))
 	c := &plannedCredential{place: change.Text("address"), deleted: deleted, made: directory.FederatedCredential{Name: name, Issuer: values.Text("issuer"), Subject: values.Text("subject")}}
 	if list := values.List(audience); len(list) > 0 {
 		c.made.Audience, _ = list[0].(string)
