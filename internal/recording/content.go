@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -170,14 +171,7 @@ func filler(sum string, n int) string {
 // withoutBackend takes out of a configuration what stores the content of accounts on one
 // machine, and PostgreSQL servers, whose logins are not replayed. A replay stores it in memory.
 func withoutBackend(c *config.Config) {
-	kept := config.Config{}.Resources
-	for name, section := range c.Resources {
-		if name != "storage" && name != "postgresServers" {
-			if kept == nil {
-				kept = map[string]any{}
-			}
-			kept[name] = section
-		}
-	}
-	c.Resources = kept
+	c.Resources = maps.Clone(c.Resources)
+	delete(c.Resources, "storage")
+	delete(c.Resources, "postgresServers")
 }

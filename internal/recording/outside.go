@@ -34,11 +34,7 @@ type Fetched struct {
 // ringOutside is what the keys of all external issuers are called together.
 const ringOutside = "outside"
 
-// observeOutside stands before what reaches external issuers.
-func (r *Recorder) observeOutside(next http.RoundTripper) http.RoundTripper {
-	return watched{recorder: r, next: next}
-}
-
+// watched stands before what reaches external issuers.
 type watched struct {
 	recorder *Recorder
 	next     http.RoundTripper

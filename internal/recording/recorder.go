@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,7 @@ func Start(ctx context.Context, opts session.Options, declared []workload.Spec, 
 		opts: o, config: opts.Emulator.Config, file: opts.Emulator.ConfigFile, pool: opts.Emulator.Keys, names: n, keys: k, tokens: newTokens(n, k),
 		minted: map[string]int{}, workload: map[string]string{}, journal: map[int]string{},
 	}
-	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, r.observeOutside
+	opts.Emulator.Observe, opts.Emulator.ObserveOutside = r.observe, func(next http.RoundTripper) http.RoundTripper { return watched{r, next} }
 	lab, err := session.Start(ctx, opts)
 	if err != nil {
 		return nil, nil, err
@@ -206,8 +207,7 @@ func withoutThisMachine(c *config.Config) {
 // readCertificates reads the files that the configuration names, and gives them
 // names that any folder can have.
 func readCertificates(c *config.Config, dir string) (map[string]string, error) {
-	var files map[string]string
-	renamed := map[string]string{}
+	files, renamed := map[string]string{}, map[string]string{}
 	for i, name := range certificateFiles(*c) {
 		data, err := os.ReadFile(file.In(dir, name))
 		if err != nil {
@@ -216,9 +216,6 @@ func readCertificates(c *config.Config, dir string) (map[string]string, error) {
 		block, _ := pem.Decode(data) // the first, as config reads it; what else is there may be a key
 		if block == nil {
 			return nil, fmt.Errorf("%s: expected a PEM block CERTIFICATE first, found none", name)
-		}
-		if files == nil {
-			files = map[string]string{}
 		}
 		renamed[name] = fmt.Sprintf("certificate-%d.pem", i+1)
 		files[renamed[name]] = string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))

@@ -189,16 +189,11 @@ func withoutSignature(raw string) string {
 	if !strings.Contains(raw, "eyJ") {
 		return masked(raw)
 	}
-	first := strings.IndexByte(raw, '.')
-	if first < 0 {
+	parts := strings.SplitN(raw, ".", 3)
+	if len(parts) < 3 {
 		return raw
 	}
-	second := strings.IndexByte(raw[first+1:], '.')
-	if second < 0 {
-		return raw
-	}
-	at := first + 1 + second + 1
-	return raw[:at] + masked(raw[at:])
+	return parts[0] + "." + parts[1] + "." + masked(parts[2])
 }
 
 func masked(text string) string {

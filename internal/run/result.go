@@ -43,13 +43,8 @@ func (r Result) Unseen() bool {
 }
 
 // Escapes is how many times the program tried to reach a host outside the lab.
-func (r Result) Escapes() (n int) {
-	for _, e := range r.Events {
-		if e.Kind == journal.Escape {
-			n++
-		}
-	}
-	return n
+func (r Result) Escapes() int {
+	return r.count(func(e journal.Event) bool { return e.Kind == journal.Escape })
 }
 
 // Finding is an event that a user of the program is told of.

@@ -136,10 +136,7 @@ func (c *checker) network() {
 	s := c.scenario
 	switch {
 	case s.Network.Check() != nil:
-		var all []string
-		for _, n := range backend.Networks {
-			all = append(all, string(n))
-		}
+		all := namesOf(backend.Networks, func(n backend.Network) string { return string(n) })
 		c.add("network", "auto, transparent or proxy", string(s.Network), yamlfile.DidYouMean(string(s.Network), all))
 	case s.Isolate && s.Network != "":
 		c.add("network", "none, because of isolate: true", string(s.Network), "remove one of them: isolated programs have a network of their own")

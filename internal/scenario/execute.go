@@ -240,10 +240,7 @@ func (r *run) token(ctx context.Context, workload string) condition.Token {
 	if err != nil {
 		return condition.Token{}
 	}
-	token, err := condition.ParseToken(content)
-	if err != nil {
-		return condition.Token{}
-	}
+	token, _ := condition.ParseToken(content)
 	return token
 }
 

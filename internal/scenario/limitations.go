@@ -106,8 +106,8 @@ var limitations = []struct {
 	part     func(*Scenario) string // what of the scenario it is about, "" if the scenario does not have it
 	reason   string                 // % stands for the part
 }{
-	{[]string{OnKind}, lockstepMode, "time in a cluster is real, and the programs of this scenario live on lab time (%)"},
-	{[]string{OnKind, OnCompose}, isolated, "programs are isolated only as processes of this machine, and this scenario isolates them (%)"},
+	{[]string{OnKind}, with("clock.mode: "+lockstep, livesOnLabTime), "time in a cluster is real, and the programs of this scenario live on lab time (%)"},
+	{[]string{OnKind, OnCompose}, with("isolate: true", func(s *Scenario) bool { return s.Isolate }), "programs are isolated only as processes of this machine, and this scenario isolates them (%)"},
 	{[]string{OnKind, OnCompose}, program, "there is no program to start behind a resource there, and this scenario needs one of this machine (%)"},
 	{[]string{OnKind}, ownIssuer, "a cluster has one issuer, and this scenario has issuers of its own (%)"},
 	{[]string{OnKind, OnCompose}, workloadWith("managedIdentity", func(a namedSpec) bool { return a.ManagedIdentity != "" }), "there is no machine with a managed identity, which this scenario needs (%)"},
@@ -117,18 +117,22 @@ var limitations = []struct {
 	{[]string{OnKind, OnCompose}, workloadWith("identityBinding", func(a namedSpec) bool { return a.IdentityBinding != "" }), "there is no identity-binding proxy, which is a part of AKS (%)"},
 	{[]string{OnKind}, workloadWith("secretRefs", func(a namedSpec) bool { return len(a.KeyVaults) > 0 }), "no driver mounts key vaults in a cluster here, as files or as variables, and this scenario needs one that is mounted (%)"},
 	{[]string{OnKind}, ownAudience, "the webhook asks for tokens of one audience for all pods, and this scenario has another (%)"},
-	{[]string{OnKind}, shortToken, "the webhook lets token files live for an hour to a day, and this scenario's do not (%)"},
-	{[]string{OnKind}, claimsFault, breaksClaims},
-	{[]string{OnKind}, tokenFileFault, breaksTokenFiles},
-	{[]string{OnCompose}, lockstepMode, "programs in these containers live on the machine's clock, and those of this scenario on lab time (%)"},
+	{[]string{OnKind}, workloadWith("tokenLifetime", shortToken), "the webhook lets token files live for an hour to a day, and this scenario's do not (%)"},
+	{[]string{OnKind}, faultAt(faultkind.AtMint), breaksClaims},
+	{[]string{OnKind}, faultAt(tokenFilePoints...), breaksTokenFiles},
+	{[]string{OnCompose}, with("clock.mode: "+lockstep, livesOnLabTime), "programs in these containers live on the machine's clock, and those of this scenario on lab time (%)"},
 }
 
-func isolated(s *Scenario) string {
-	if s.Isolate {
-		return "isolate: true"
+func with(part string, is func(*Scenario) bool) func(*Scenario) string {
+	return func(s *Scenario) string {
+		if is(s) {
+			return part
+		}
+		return ""
 	}
-	return ""
 }
+
+func livesOnLabTime(s *Scenario) bool { return s.Clock.Mode == lockstep }
 
 // program finds a resource that has a program of this machine behind it, such as PostgreSQL.
 func program(s *Scenario) string {
@@ -136,13 +140,6 @@ func program(s *Scenario) string {
 		if e.URL == "" {
 			return e.Program + ": config." + e.Field
 		}
-	}
-	return ""
-}
-
-func lockstepMode(s *Scenario) string {
-	if s.Clock.Mode == lockstep {
-		return "clock.mode: " + lockstep
 	}
 	return ""
 }
@@ -158,46 +155,40 @@ func ownIssuer(s *Scenario) string {
 	return ""
 }
 
-func (s *Scenario) workloadThat(is func(namedSpec) bool, field string) string {
-	for _, a := range s.specs {
-		if is(a) {
-			return "workload " + a.name + ": " + field
-		}
-	}
-	return ""
-}
-
 func workloadWith(field string, is func(namedSpec) bool) func(*Scenario) string {
-	return func(s *Scenario) string { return s.workloadThat(is, field) }
+	return func(s *Scenario) string {
+		for _, a := range s.specs {
+			if is(a) {
+				return "workload " + a.name + ": " + field
+			}
+		}
+		return ""
+	}
 }
 
 func ownAudience(s *Scenario) string {
 	in, _ := cloud.Named(s.lab.Cloud) // Complete refuses one that there is not
-	return s.workloadThat(func(a namedSpec) bool { return a.Audience != "" && a.Audience != in.TokenExchange }, "audience")
+	return workloadWith("audience", func(a namedSpec) bool { return a.Audience != "" && a.Audience != in.TokenExchange })(s)
 }
 
-func shortToken(s *Scenario) string {
-	return s.workloadThat(func(a namedSpec) bool {
-		lifetime := a.TokenLifetime.Seconds()
-		return lifetime != 0 && (lifetime < azwi.MinExpiration || lifetime > azwi.MaxExpiration)
-	}, "tokenLifetime")
+func shortToken(a namedSpec) bool {
+	lifetime := a.TokenLifetime.Seconds()
+	return lifetime != 0 && (lifetime < azwi.MinExpiration || lifetime > azwi.MaxExpiration)
 }
 
 // tokenFilePoints are where faults of a token file hit.
 var tokenFilePoints = []string{faultkind.AtTokenFile, faultkind.AtRenewal, faultkind.AtEarlyRenewal}
 
-func tokenFileFault(s *Scenario) string { return s.faultAt(tokenFilePoints...) }
-
-func claimsFault(s *Scenario) string { return s.faultAt(faultkind.AtMint) }
-
 // faultAt finds a fault from the start that hits at one of some points.
-func (s *Scenario) faultAt(points ...string) string {
-	for i := range s.Faults {
-		if hitsAt(&s.Faults[i], points...) {
-			return fmt.Sprintf("faults[%d]: %s", i, s.Faults[i].Name)
+func faultAt(points ...string) func(*Scenario) string {
+	return func(s *Scenario) string {
+		for i := range s.Faults {
+			if hitsAt(&s.Faults[i], points...) {
+				return fmt.Sprintf("faults[%d]: %s", i, s.Faults[i].Name)
+			}
 		}
+		return ""
 	}
-	return ""
 }
 
 func hitsAt(f *fault.Fault, points ...string) bool {

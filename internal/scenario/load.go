@@ -96,12 +96,7 @@ func (l *loader) directory(files fs.FS, show func(string) string) {
 	}
 	found := false
 	for _, entry := range entries {
-		switch path.Ext(entry.Name()) {
-		case ".yaml", ".yml":
-		default:
-			continue
-		}
-		if entry.IsDir() {
+		if extension := path.Ext(entry.Name()); entry.IsDir() || extension != ".yaml" && extension != ".yml" {
 			continue
 		}
 		found = true

@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -53,14 +52,14 @@ type Options struct {
 	Observe func(endpoint string, next http.Handler) http.Handler
 }
 
-// Server hosts a lab, whose methods it has. Nothing of a listener is in the lab, so that
-// a server can host several.
+// Server hosts a lab, whose methods it has, and those of the gateway. Nothing of a listener is in
+// the lab, so that a server can host several.
 type Server struct {
 	*lab.Lab
+	*gateway.Gateway
 	inMemory  bool
 	stateDir  string // "": nothing is stored
 	authority *ca.Authority
-	gateway   *gateway.Gateway
 	control   *controlapi.Server
 	console   *console.Console
 	token     string // bearer token of the cluster and control listeners
@@ -109,18 +108,18 @@ func (s *Server) openGateway(opts Options) (err error) {
 	if s.authority, err = ca.Open(s.stored("ca"), s.Clock(), ca.Options{Names: hosts}); err != nil {
 		return err
 	}
-	s.gateway, err = gateway.New(gateway.Config{
+	s.Gateway, err = gateway.New(gateway.Config{
 		Clock: s.Clock(), Authority: s.authority, Journal: s.Journal(), Routes: s.Routes(), Streams: s.Streams(), AllowHosts: c.AllowHosts, Login: cloud.IsLoginHost,
 		Metadata: s.metadata, Observe: s.answers.at(GatewayEndpoint), Listen: c.Listen.Gateway, ProxyListen: c.Listen.Proxy, StreamListen: c.Listen.Streams, Log: opts.Log,
 	})
 	if err != nil {
 		return err
 	}
-	s.answers.put(GatewayEndpoint, s.gateway)
+	s.answers.put(GatewayEndpoint, s.Gateway)
 	if s.inMemory {
 		return nil
 	}
-	return s.gateway.Start()
+	return s.Gateway.Start()
 }
 
 func (s *Server) openCluster(Options) (err error) {
@@ -131,7 +130,7 @@ func (s *Server) openCluster(Options) (err error) {
 
 func (s *Server) openControl(opts Options) (err error) {
 	s.control = controlapi.New(s.Lab, controlapi.Endpoints{
-		Gateway: s.gateway.Address(), Proxy: s.gateway.ProxyURL(), Cluster: s.cluster.address(), CA: s.authority.RootPEM(),
+		Gateway: s.Gateway.Address(), Proxy: s.Gateway.ProxyURL(), Cluster: s.cluster.address(), CA: s.authority.RootPEM(),
 		Traffic: s.Traffic, Configuration: opts.Digests,
 	}, s.token)
 	s.Journal().Secrets().Add("clock token", s.control.ClockToken())
@@ -186,13 +185,13 @@ func (s *Server) Close(ctx context.Context) error {
 			errs = append(errs, l.close(ctx))
 		}
 	}
-	if s.gateway != nil {
-		errs = append(errs, s.gateway.Close(ctx))
+	if s.Gateway != nil {
+		errs = append(errs, s.Gateway.Close(ctx))
 	}
 	if s.Lab != nil {
 		errs = append(errs, s.Lab.Close())
 	}
-	s.cluster, s.controlListener, s.gateway = nil, nil, nil
+	s.cluster, s.controlListener, s.Gateway = nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -205,38 +204,11 @@ func NewToken() string {
 
 // Traffic counts what programs have asked for.
 func (s *Server) Traffic() control.Traffic {
-	return control.Traffic{Requests: s.answers.requests.Load(), Connections: s.gateway.Connections()}
+	return control.Traffic{Requests: s.answers.requests.Load(), Connections: s.Gateway.Connections()}
 }
 
 // Authority is the CA that signs the certificates of the gateway.
 func (s *Server) Authority() *ca.Authority { return s.authority }
-
-// Address is the host:port of the gateway, the TLS listener that applications meet.
-func (s *Server) Address() string { return s.gateway.Address() }
-
-// ProxyURL is the HTTP proxy through which applications reach the gateway.
-func (s *Server) ProxyURL() string { return s.gateway.ProxyURL() }
-
-// IsolatedAddress is the host:port of the proxy through which isolated
-// applications reach the gateway (package isolation).
-func (s *Server) IsolatedAddress() string { return s.gateway.IsolatedAddress() }
-
-// HandoverAddress is the address of the socket by which programs are led to the gateway (package
-// lead); "" where there are none.
-func (s *Server) HandoverAddress() string { return s.gateway.HandoverAddress() }
-
-// LedHosts are the hosts whose connections are to be led there; ".suffix" is for all below it.
-func (s *Server) LedHosts() []string { return s.gateway.LedHosts() }
-
-// MetadataAddress is the host:port of what answers led programs as 169.254.169.254:80.
-func (s *Server) MetadataAddress() string { return s.gateway.MetadataAddress() }
-
-// Variables lead clients to databases that heed no proxy, such as libpq.
-func (s *Server) Variables() []string { return s.gateway.Variables() }
-
-// OpenPorts are those, besides 443, on which applications are let through to
-// allowed hosts outside.
-func (s *Server) OpenPorts() []uint16 { return s.gateway.OpenPorts() }
 
 // ClusterURL is the Kubernetes API server URL of a hosted issuer's cluster; ""
 // for a lab in memory, as are the other addresses.
@@ -270,14 +242,12 @@ func (s *Server) ControlClient() *control.Client {
 	return controlapi.InMemory(s.token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Answer(ControlEndpoint, w, r) }))
 }
 
+// Hosts are the lab's.
+func (s *Server) Hosts() []string { return s.Lab.Hosts() }
+
 // Transport reaches the emulated hosts in memory, without TLS: for Go programs
 // in the same process, also inside a testing/synctest bubble.
-func (s *Server) Transport() http.RoundTripper { return s.gateway.Transport() }
-
-// Dial connects to an emulated database or cache in memory; see [gateway.Gateway.Dial].
-func (s *Server) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return s.gateway.Dial(ctx, network, address)
-}
+func (s *Server) Transport() http.RoundTripper { return s.Gateway.Transport() }
 
 // HTTPClient reaches the emulated hosts as an application does: through the
 // proxy, over TLS, trusting the lab's CA alone.
