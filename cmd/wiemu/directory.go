@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/cli"
 	"github.com/wiemu/wiemu/internal/inventory"
 	"github.com/wiemu/wiemu/internal/inventory/azure"
