@@ -182,19 +182,13 @@ func (c *call) scope(op operation) string {
 
 // byPolicy decides by access policies. Letter case does not matter.
 func (c *call) byPolicy(op operation) *resource.Failure {
-	known := permissionsOf(op.kind)
+	known := map[string][]string{"secrets": Permissions(), "keys": KeyPermissions(), "certificates": CertificatePermissions()}[op.kind]
 	held := map[string]bool{}
 	for _, a := range c.access {
 		if !a.names(c.Caller) {
 			continue
 		}
-		list := a.Permissions
-		switch op.kind {
-		case "keys":
-			list = a.Keys
-		case "certificates":
-			list = a.Certificates
-		}
+		list := map[string][]string{"secrets": a.Permissions, "keys": a.Keys, "certificates": a.Certificates}[op.kind]
 		for _, p := range known {
 			held[p] = held[p] || slices.Contains(a.Permissions, "*") || slices.Contains(list, "*") || containsFold(list, p)
 		}
@@ -204,18 +198,6 @@ func (c *call) byPolicy(op operation) *resource.Failure {
 		return nil
 	}
 	return c.forbiddenByPolicy(op)
-}
-
-// permissionsOf are those that access policies have for secrets, keys or certificates.
-func permissionsOf(kind string) []string {
-	switch kind {
-	case "keys":
-		return KeyPermissions()
-	case "certificates":
-		return CertificatePermissions()
-	default:
-		return Permissions()
-	}
 }
 
 // forbiddenByPolicy refuses a caller without the permission of an access policy.

@@ -45,8 +45,6 @@ type backupParameters struct {
 const maxBackedUp = 500
 
 func (c *call) backupKey() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	o, latest, failed := keys().find(c, c.name, "")
 	switch {
 	case failed != nil:

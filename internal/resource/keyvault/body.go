@@ -73,6 +73,13 @@ func taking[P any](serve func(*call, P) (int, any, *resource.Failure)) handler {
 	}
 }
 
+// changing is an operation with a body, during which the vault is locked.
+func changing[P any](serve func(*call, P) (int, any, *resource.Failure)) handler {
+	return taking(func(c *call, p P) (int, any, *resource.Failure) {
+		return writing(func(c *call) (int, any, *resource.Failure) { return serve(c, p) })(c)
+	})
+}
+
 // read decodes the request's body. What has tags, or a check of its own, is checked.
 func (c *call) read(into any) *resource.Failure {
 	most := maxBodyOf(c.Request.URL.Path)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -41,14 +40,17 @@ type bundleAttributes struct {
 	RecoverableDays int    `json:"recoverableDays"`
 }
 
-// binned says that an object of a kind, such as keys, is in the bin.
-func (c *call) binned(kind, name string, deleted, purge time.Time) binned {
-	return binned{RecoveryID: c.base() + "/deleted" + kind + "/" + name, Deleted: deleted.Unix(), Purge: purge.Unix()}
+// binned is what is said of an object of a kind, such as keys, if it is in the bin.
+func (o *object[V]) binned(c *call, kind string) binned {
+	if o.deleted.IsZero() {
+		return binned{}
+	}
+	return binned{RecoveryID: c.base() + "/deleted" + kind + "/" + o.name, Deleted: o.deleted.Unix(), Purge: o.purge().Unix()}
 }
 
 // describe has the secret's id without its version.
 func (c *call) describe(o *object[*version], n *version) bundle {
-	b := bundle{ContentType: n.contentType, ID: c.base() + "/secrets/" + o.name, Tags: n.tags, Attributes: n.attributes()}
+	b := bundle{binned: o.binned(c, "secrets"), ContentType: n.contentType, ID: c.base() + "/secrets/" + o.name, Tags: n.tags, Attributes: n.attributes()}
 	if n.certificate != nil {
 		b.Managed, b.ContentType, b.KeyID = true, n.certificate.contentType(), c.base()+"/keys/"+o.name+"/"+n.id
 	}

@@ -25,6 +25,24 @@ type operation struct {
 
 type handler func(*call) (status int, body any, failed *resource.Failure)
 
+// reading is an operation during which the vault stays as it is.
+func reading(serve handler) handler {
+	return func(c *call) (int, any, *resource.Failure) {
+		c.vault.mu.RLock()
+		defer c.vault.mu.RUnlock()
+		return serve(c)
+	}
+}
+
+// writing is an operation during which the vault is locked.
+func writing(serve handler) handler {
+	return func(c *call) (int, any, *resource.Failure) {
+		c.vault.mu.Lock()
+		defer c.vault.mu.Unlock()
+		return serve(c)
+	}
+}
+
 // operations lists what is served. The permissions are those that Key Vault's
 // REST reference names for each operation, the data actions those of the resource
 // provider's operations. Of paths that fit several, the first counts.
@@ -36,18 +54,18 @@ func secretOperations() []operation {
 	const kind = "secrets"
 	s := secrets()
 	return []operation{
-		{"GET", "/secrets", "list secrets", kind, "list", "secrets/readMetadata/action", s.list},
-		{"PUT", "/secrets/{name}", "set secret", kind, "set", "secrets/setSecret/action", taking((*call).set)},
-		{"GET", "/secrets/{name}", "get secret", kind, "get", "secrets/getSecret/action", (*call).get},
-		{"PATCH", "/secrets/{name}", "update secret", kind, "set", "secrets/update/action", taking((*call).update)},
-		{"DELETE", "/secrets/{name}", "delete secret", kind, "delete", "secrets/delete", s.delete},
-		{"GET", "/secrets/{name}/versions", "list versions of secret", kind, "list", "secrets/readMetadata/action", s.versions},
-		{"GET", "/secrets/{name}/{version}", "get secret", kind, "get", "secrets/getSecret/action", (*call).get},
-		{"PATCH", "/secrets/{name}/{version}", "update secret", kind, "set", "secrets/update/action", taking((*call).update)},
-		{"GET", "/deletedsecrets", "list deleted secrets", kind, "list", "secrets/readMetadata/action", s.listDeleted},
-		{"GET", "/deletedsecrets/{name}", "get deleted secret", kind, "get", "secrets/readMetadata/action", (*call).getDeletedSecret},
-		{"DELETE", "/deletedsecrets/{name}", "purge secret", kind, "purge", "secrets/purge/action", s.purge},
-		{"POST", "/deletedsecrets/{name}/recover", "recover secret", kind, "recover", "secrets/recover/action", s.recover},
+		{"GET", "/secrets", "list secrets", kind, "list", "secrets/readMetadata/action", reading(s.list)},
+		{"PUT", "/secrets/{name}", "set secret", kind, "set", "secrets/setSecret/action", changing((*call).set)},
+		{"GET", "/secrets/{name}", "get secret", kind, "get", "secrets/getSecret/action", reading((*call).get)},
+		{"PATCH", "/secrets/{name}", "update secret", kind, "set", "secrets/update/action", changing((*call).update)},
+		{"DELETE", "/secrets/{name}", "delete secret", kind, "delete", "secrets/delete", writing(s.delete)},
+		{"GET", "/secrets/{name}/versions", "list versions of secret", kind, "list", "secrets/readMetadata/action", reading(s.versions)},
+		{"GET", "/secrets/{name}/{version}", "get secret", kind, "get", "secrets/getSecret/action", reading((*call).get)},
+		{"PATCH", "/secrets/{name}/{version}", "update secret", kind, "set", "secrets/update/action", changing((*call).update)},
+		{"GET", "/deletedsecrets", "list deleted secrets", kind, "list", "secrets/readMetadata/action", reading(s.listDeleted)},
+		{"GET", "/deletedsecrets/{name}", "get deleted secret", kind, "get", "secrets/readMetadata/action", reading((*call).getDeletedSecret)},
+		{"DELETE", "/deletedsecrets/{name}", "purge secret", kind, "purge", "secrets/purge/action", writing(s.purge)},
+		{"POST", "/deletedsecrets/{name}/recover", "recover secret", kind, "recover", "secrets/recover/action", writing(s.recover)},
 	}
 }
 
@@ -55,24 +73,24 @@ func keyOperations() []operation {
 	const kind = "keys"
 	k := keys()
 	all := []operation{
-		{"GET", "/keys", "list keys", kind, "list", "keys/read", k.list},
+		{"GET", "/keys", "list keys", kind, "list", "keys/read", reading(k.list)},
 		{"POST", "/keys/restore", "restore key", kind, "restore", "keys/restore/action", taking((*call).restoreKey)},
 		{"POST", "/keys/{name}/create", "create key", kind, "create", "keys/create/action", taking((*call).createKey)},
 		{"POST", "/keys/{name}/rotate", "rotate key", kind, "rotate", "keys/rotate/action", (*call).rotateKey},
-		{"POST", "/keys/{name}/backup", "back up key", kind, "backup", "keys/backup/action", (*call).backupKey},
+		{"POST", "/keys/{name}/backup", "back up key", kind, "backup", "keys/backup/action", reading((*call).backupKey)},
 		{"GET", "/keys/{name}/rotationpolicy", "get rotation policy of key", kind, "getrotationpolicy", "keyrotationpolicies/read", k.show((*call).rotationPolicy)},
-		{"PUT", "/keys/{name}/rotationpolicy", "set rotation policy of key", kind, "setrotationpolicy", "keyrotationpolicies/write", taking((*call).setRotationPolicy)},
+		{"PUT", "/keys/{name}/rotationpolicy", "set rotation policy of key", kind, "setrotationpolicy", "keyrotationpolicies/write", changing((*call).setRotationPolicy)},
 		{"PUT", "/keys/{name}", "import key", kind, "import", "keys/import/action", taking((*call).importKey)},
 		{"GET", "/keys/{name}", "get key", kind, "get", "keys/read", k.get},
-		{"PATCH", "/keys/{name}", "update key", kind, "update", "keys/update/action", taking((*call).updateKey)},
-		{"DELETE", "/keys/{name}", "delete key", kind, "delete", "keys/delete", k.delete},
-		{"GET", "/keys/{name}/versions", "list versions of key", kind, "list", "keys/read", k.versions},
+		{"PATCH", "/keys/{name}", "update key", kind, "update", "keys/update/action", changing((*call).updateKey)},
+		{"DELETE", "/keys/{name}", "delete key", kind, "delete", "keys/delete", writing(k.delete)},
+		{"GET", "/keys/{name}/versions", "list versions of key", kind, "list", "keys/read", reading(k.versions)},
 		{"GET", "/keys/{name}/{version}", "get key", kind, "get", "keys/read", k.get},
-		{"PATCH", "/keys/{name}/{version}", "update key", kind, "update", "keys/update/action", taking((*call).updateKey)},
-		{"GET", "/deletedkeys", "list deleted keys", kind, "list", "keys/read", k.listDeleted},
-		{"GET", "/deletedkeys/{name}", "get deleted key", kind, "get", "keys/read", k.getDeleted},
-		{"DELETE", "/deletedkeys/{name}", "purge key", kind, "purge", "keys/purge/action", k.purge},
-		{"POST", "/deletedkeys/{name}/recover", "recover key", kind, "recover", "keys/recover/action", k.recover},
+		{"PATCH", "/keys/{name}/{version}", "update key", kind, "update", "keys/update/action", changing((*call).updateKey)},
+		{"GET", "/deletedkeys", "list deleted keys", kind, "list", "keys/read", reading(k.listDeleted)},
+		{"GET", "/deletedkeys/{name}", "get deleted key", kind, "get", "keys/read", reading(k.getDeleted)},
+		{"DELETE", "/deletedkeys/{name}", "purge key", kind, "purge", "keys/purge/action", writing(k.purge)},
+		{"POST", "/deletedkeys/{name}/recover", "recover key", kind, "recover", "keys/recover/action", writing(k.recover)},
 	}
 	for _, use := range []struct {
 		path, verb, permission, action string
@@ -98,10 +116,10 @@ func certificateOperations() []operation {
 	const kind = "certificates"
 	c := certificates()
 	return []operation{
-		{"GET", "/certificates", "list certificates", kind, "list", "certificates/read", c.list},
-		{"PUT", "/certificates/contacts", "set contacts", kind, "managecontacts", "certificatecontacts/write", taking((*call).setContacts)},
-		{"GET", "/certificates/contacts", "get contacts", kind, "managecontacts", "certificates/read", (*call).getContacts},
-		{"DELETE", "/certificates/contacts", "delete contacts", kind, "managecontacts", "certificatecontacts/write", (*call).deleteContacts},
+		{"GET", "/certificates", "list certificates", kind, "list", "certificates/read", reading(c.list)},
+		{"PUT", "/certificates/contacts", "set contacts", kind, "managecontacts", "certificatecontacts/write", changing((*call).setContacts)},
+		{"GET", "/certificates/contacts", "get contacts", kind, "managecontacts", "certificates/read", reading((*call).getContacts)},
+		{"DELETE", "/certificates/contacts", "delete contacts", kind, "managecontacts", "certificatecontacts/write", writing((*call).deleteContacts)},
 		{"GET", "/certificates/issuers", "list issuers", kind, "listissuers", "certificatecas/read", (*call).listIssuers},
 		{"GET", "/certificates/issuers/{name}", "get issuer", kind, "getissuers", "certificatecas/read", (*call).otherIssuers},
 		{"PUT", "/certificates/issuers/{name}", "set issuer", kind, "setissuers", "certificatecas/write", (*call).otherIssuers},
@@ -110,20 +128,20 @@ func certificateOperations() []operation {
 		{"POST", "/certificates/{name}/create", "create certificate", kind, "create", "certificates/create/action", taking((*call).createCertificate)},
 		{"POST", "/certificates/{name}/import", "import certificate", kind, "import", "certificates/import/action", taking((*call).importCertificate)},
 		{"GET", "/certificates/{name}/policy", "get policy of certificate", kind, "get", "certificates/read", c.show((*call).policy)},
-		{"PATCH", "/certificates/{name}/policy", "update policy of certificate", kind, "update", "certificates/update/action", taking((*call).updatePolicy)},
-		{"GET", "/certificates/{name}/pending", "get operation of certificate", kind, "get", "certificates/read", (*call).getPending},
-		{"PATCH", "/certificates/{name}/pending", "cancel operation of certificate", kind, "update", "certificates/update/action", (*call).getPending}, // which is complete, as all are here
-		{"DELETE", "/certificates/{name}/pending", "delete operation of certificate", kind, "delete", "certificates/delete", (*call).deletePending},
+		{"PATCH", "/certificates/{name}/policy", "update policy of certificate", kind, "update", "certificates/update/action", changing((*call).updatePolicy)},
+		{"GET", "/certificates/{name}/pending", "get operation of certificate", kind, "get", "certificates/read", reading((*call).getPending)},
+		{"PATCH", "/certificates/{name}/pending", "cancel operation of certificate", kind, "update", "certificates/update/action", reading((*call).getPending)}, // which is complete, as all are here
+		{"DELETE", "/certificates/{name}/pending", "delete operation of certificate", kind, "delete", "certificates/delete", writing((*call).deletePending)},
 		{"GET", "/certificates/{name}", "get certificate", kind, "get", "certificates/read", c.get},
-		{"PATCH", "/certificates/{name}", "update certificate", kind, "update", "certificates/update/action", taking((*call).updateCertificate)},
-		{"DELETE", "/certificates/{name}", "delete certificate", kind, "delete", "certificates/delete", c.delete},
-		{"GET", "/certificates/{name}/versions", "list versions of certificate", kind, "list", "certificates/read", c.versions},
+		{"PATCH", "/certificates/{name}", "update certificate", kind, "update", "certificates/update/action", changing((*call).updateCertificate)},
+		{"DELETE", "/certificates/{name}", "delete certificate", kind, "delete", "certificates/delete", writing(c.delete)},
+		{"GET", "/certificates/{name}/versions", "list versions of certificate", kind, "list", "certificates/read", reading(c.versions)},
 		{"GET", "/certificates/{name}/{version}", "get certificate", kind, "get", "certificates/read", c.get},
-		{"PATCH", "/certificates/{name}/{version}", "update certificate", kind, "update", "certificates/update/action", taking((*call).updateCertificate)},
-		{"GET", "/deletedcertificates", "list deleted certificates", kind, "list", "certificates/read", c.listDeleted},
-		{"GET", "/deletedcertificates/{name}", "get deleted certificate", kind, "get", "certificates/read", c.getDeleted},
-		{"DELETE", "/deletedcertificates/{name}", "purge certificate", kind, "purge", "certificates/purge/action", c.purge},
-		{"POST", "/deletedcertificates/{name}/recover", "recover certificate", kind, "recover", "certificates/recover/action", c.recover},
+		{"PATCH", "/certificates/{name}/{version}", "update certificate", kind, "update", "certificates/update/action", changing((*call).updateCertificate)},
+		{"GET", "/deletedcertificates", "list deleted certificates", kind, "list", "certificates/read", reading(c.listDeleted)},
+		{"GET", "/deletedcertificates/{name}", "get deleted certificate", kind, "get", "certificates/read", reading(c.getDeleted)},
+		{"DELETE", "/deletedcertificates/{name}", "purge certificate", kind, "purge", "certificates/purge/action", writing(c.purge)},
+		{"POST", "/deletedcertificates/{name}/recover", "recover certificate", kind, "recover", "certificates/recover/action", writing(c.recover)},
 	}
 }
 

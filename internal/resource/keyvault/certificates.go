@@ -46,26 +46,14 @@ func certificates() kind[*certVersion] {
 		noun: "Certificate",
 		of:   func(v *vault) collection[*certVersion] { return v.certificates },
 		describe: func(c *call, o *object[*certVersion], n *certVersion, as form) any {
+			if as == whole {
+				return c.certificate(o, n)
+			}
 			id := c.base() + "/certificates/" + o.name
-			if as == inList {
-				return n.item(id)
-			}
-			id += "/" + n.id
 			if as == asVersion {
-				return n.item(id)
+				id += "/" + n.id
 			}
-			return c.certificate(o, n)
-		},
-		deleted: func(c *call, o *object[*certVersion], inList bool) any {
-			n, said := o.latest(), c.binned("certificates", o.name, o.deleted, o.purge())
-			if inList {
-				item := n.item(c.base() + "/certificates/" + o.name)
-				item.binned = said
-				return item
-			}
-			b := c.certificate(o, n)
-			b.binned = said
-			return b
+			return certItem{o.binned(c, "certificates"), id, n.thumbprint(), n.attributes(), n.tags, n.of.policy.X509.Subject}
 		},
 		// A certificate takes its key and secret with it.
 		together: func(v *vault, name string, do move, now time.Time) {
@@ -126,10 +114,6 @@ type certItem struct {
 	Subject    string            `json:"subject,omitempty"`
 }
 
-func (n *certVersion) item(id string) certItem {
-	return certItem{ID: id, Thumbprint: n.thumbprint(), Attributes: n.attributes(), Tags: n.tags, Subject: n.of.policy.X509.Subject}
-}
-
 func (n *certVersion) thumbprint() string {
 	sum := sha1.Sum(n.material().der) //nolint:gosec // it identifies, and protects nothing
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -138,7 +122,7 @@ func (n *certVersion) thumbprint() string {
 func (c *call) certificate(o *object[*certVersion], n *certVersion) certBundle {
 	of := func(kind string) string { return c.base() + "/" + kind + "/" + o.name }
 	b := certBundle{
-		ID: of("certificates") + "/" + n.id, KeyID: of("keys") + "/" + n.id, SecretID: of("secrets") + "/" + n.id,
+		binned: o.binned(c, "certificates"), ID: of("certificates") + "/" + n.id, KeyID: of("keys") + "/" + n.id, SecretID: of("secrets") + "/" + n.id,
 		Thumbprint: n.thumbprint(), Certificate: base64.StdEncoding.EncodeToString(n.material().der),
 		Attributes: n.attributes(), Tags: n.tags, Policy: n.of.policy.out(of("certificates") + "/policy"),
 	}
@@ -180,7 +164,7 @@ func (c *call) createCertificate(p certParameters) (int, any, *resource.Failure)
 	if wanted.Issuer.Name != "Self" {
 		return 0, nil, notEmulated("issuers of certificates other than Self", "Use issuer Self, or import a certificate.")
 	}
-	made, failed := c.service.selfSigned(wanted, c.now, nil)
+	made, failed := selfSigned(wanted, c.now, nil)
 	if failed != nil {
 		return 0, nil, failed
 	}
@@ -300,8 +284,6 @@ func (v *vault) sync(name string, n *certVersion) {
 }
 
 func (c *call) updateCertificate(p certParameters) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, n, failed := certificates().find(c, c.name, c.id)
 	if failed != nil {
 		return 0, nil, failed
@@ -321,8 +303,6 @@ func (c *call) policy(o *object[*certVersion], n *certVersion) any {
 }
 
 func (c *call) updatePolicy(p policy) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, n, failed := certificates().find(c, c.name, "")
 	if failed != nil {
 		return 0, nil, failed
@@ -376,8 +356,6 @@ func (c *call) findPending() (*object[*certVersion], *resource.Failure) {
 }
 
 func (c *call) getPending() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	o, failed := c.findPending()
 	if failed != nil {
 		return 0, nil, failed
@@ -386,8 +364,6 @@ func (c *call) getPending() (int, any, *resource.Failure) {
 }
 
 func (c *call) deletePending() (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, failed := c.findPending()
 	if failed != nil {
 		return 0, nil, failed
@@ -415,16 +391,12 @@ func (c *call) setContacts(p contacts) (int, any, *resource.Failure) {
 	if len(p.Contacts) == 0 || len(p.Contacts) > maxContacts || slices.ContainsFunc(p.Contacts, func(one contact) bool { return one.Email == "" }) {
 		return 0, nil, badParameter("'contacts' has 1 to %d contacts, each with an 'email'.", maxContacts)
 	}
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	c.vault.contacts = p.Contacts
 	return http.StatusOK, contacts{c.base() + "/certificates/contacts", p.Contacts}, nil
 }
 
 // getContacts describes them. Seen: azure-sdk-for-js recordings, 2022.
 func (c *call) getContacts() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	if len(c.vault.contacts) == 0 {
 		return 0, nil, resource.Fail(http.StatusNotFound, "ContactsNotFound", "Contacts not found", "The vault has no contacts.", "")
 	}
@@ -433,8 +405,6 @@ func (c *call) getContacts() (int, any, *resource.Failure) {
 
 func (c *call) deleteContacts() (int, any, *resource.Failure) {
 	status, answer, failed := c.getContacts()
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	c.vault.contacts = nil
 	return status, answer, failed
 }

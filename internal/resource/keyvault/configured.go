@@ -155,7 +155,7 @@ func (v *vault) addConfigured(c Vault, s *Service, now time.Time) {
 			continue
 		}
 		p, _ := configured.policy().completed(now)
-		made, _ := s.selfSigned(p, now, nil)
+		made, _ := selfSigned(p, now, nil)
 		v.addCertificate(name, made)
 	}
 }

@@ -12,21 +12,16 @@ import (
 // errorBody is a failure in Key Vault's error JSON:
 // {"error":{"code":…,"message":…,"innererror":{"code":…}}}.
 func errorBody(f *resource.Failure) any {
-	type inner struct {
-		Code string `json:"code"`
-	}
 	type content struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Inner   *inner `json:"innererror,omitempty"`
+		Code    string   `json:"code"`
+		Message string   `json:"message,omitempty"`
+		Inner   *content `json:"innererror,omitempty"`
 	}
 	c := content{Code: f.Code, Message: f.Message}
 	if f.Inner != "" {
-		c.Inner = &inner{f.Inner}
+		c.Inner = &content{Code: f.Inner}
 	}
-	return struct {
-		Error content `json:"error"`
-	}{c}
+	return map[string]content{"error": c}
 }
 
 // unauthorized says in Key Vault's words why a token was refused. The message has the

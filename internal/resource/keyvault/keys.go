@@ -36,22 +36,14 @@ func keys() kind[*keyVersion] {
 		managed: func(n *keyVersion) bool { return n.managed },
 		of:      func(v *vault) collection[*keyVersion] { return v.keys },
 		describe: func(c *call, o *object[*keyVersion], n *keyVersion, as form) any {
-			kid := c.base() + "/keys/" + o.name
-			if as == inList {
-				return keyItem{KeyID: kid, keyTail: n.tail()}
+			kid, said := c.base()+"/keys/"+o.name, o.binned(c, "keys")
+			if as != inList {
+				kid += "/" + n.id
 			}
-			kid += "/" + n.id
-			if as == asVersion {
-				return keyItem{KeyID: kid, keyTail: n.tail()}
+			if as == whole {
+				return keyBundle{said, n.public(kid), n.tail()}
 			}
-			return keyBundle{Key: n.public(kid), keyTail: n.tail()}
-		},
-		deleted: func(c *call, o *object[*keyVersion], inList bool) any {
-			n, kid, said := o.latest(), c.base()+"/keys/"+o.name, c.binned("keys", o.name, o.deleted, o.purge())
-			if inList {
-				return keyItem{binned: said, KeyID: kid, keyTail: n.tail()}
-			}
-			return keyBundle{binned: said, Key: n.public(kid + "/" + n.id), keyTail: n.tail()}
+			return keyItem{said, kid, n.tail()}
 		},
 	}
 }
@@ -194,8 +186,6 @@ func (c *call) room(more int) *resource.Failure {
 }
 
 func (c *call) updateKey(p keyParameters) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, n, failed := keys().find(c, c.name, c.id)
 	if failed != nil {
 		return 0, nil, failed

@@ -20,8 +20,6 @@ type kind[V versioned] struct {
 	// managed reports whether a version belongs to a certificate, with which alone it is
 	// deleted. If nil, none does.
 	managed func(V) bool
-	// deleted describes what is in the bin; in lists its id names no version.
-	deleted func(c *call, o *object[V], inList bool) any
 	// together does with what belongs to an object what was done with it. If nil, nothing
 	// belongs to it.
 	together func(v *vault, name string, do move, now time.Time)
@@ -49,15 +47,11 @@ const (
 )
 
 func (k kind[V]) list(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	all := k.of(c.vault).there
 	return c.page(slices.Sorted(maps.Keys(all)), func(name string) any { return k.describe(c, all[name], all[name].latest(), inList) })
 }
 
 func (k kind[V]) listDeleted(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	all := k.of(c.vault)
 	var names []string
 	for name := range all.gone {
@@ -66,15 +60,13 @@ func (k kind[V]) listDeleted(c *call) (int, any, *resource.Failure) {
 		}
 	}
 	slices.Sort(names)
-	return c.page(names, func(name string) any { return k.deleted(c, all.gone[name], true) })
+	return c.page(names, func(name string) any { return k.describe(c, all.gone[name], all.gone[name].latest(), inList) })
 }
 
 // versions describes an object's versions in the order of their ids. One that does not
 // exist has none, which is no error (azure-sdk-for-js, tests "can list … versions (non
 // existing)").
 func (k kind[V]) versions(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	o, _, ok := k.of(c.vault).find(c.name, "")
 	if !ok {
 		return c.page(nil, nil)
@@ -94,21 +86,17 @@ func (k kind[V]) get(c *call) (int, any, *resource.Failure) {
 
 // show answers with what is said of the version that the request names.
 func (k kind[V]) show(describe func(*call, *object[V], V) any) handler {
-	return func(c *call) (int, any, *resource.Failure) {
-		c.vault.mu.RLock()
-		defer c.vault.mu.RUnlock()
+	return reading(func(c *call) (int, any, *resource.Failure) {
 		o, v, failed := k.find(c, c.name, c.id)
 		if failed != nil {
 			return 0, nil, failed
 		}
 		return http.StatusOK, describe(c, o, v), nil
-	}
+	})
 }
 
 // delete moves an object with all its versions into the bin.
 func (k kind[V]) delete(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, _, failed := k.find(c, c.name, "")
 	if failed == nil {
 		failed = k.unmanaged(o)
@@ -118,23 +106,19 @@ func (k kind[V]) delete(c *call) (int, any, *resource.Failure) {
 	}
 	k.of(c.vault).bin(c.name, c.now)
 	k.move(c, toBin)
-	return http.StatusOK, k.deleted(c, o, false), nil
+	return http.StatusOK, k.describe(c, o, o.latest(), whole), nil
 }
 
 // getDeleted describes an object in the bin.
 func (k kind[V]) getDeleted(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	defer c.vault.mu.RUnlock()
 	o, failed := k.findInBin(c)
 	if failed != nil {
 		return 0, nil, failed
 	}
-	return http.StatusOK, k.deleted(c, o, false), nil
+	return http.StatusOK, k.describe(c, o, o.latest(), whole), nil
 }
 
 func (k kind[V]) recover(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, failed := k.findInBin(c)
 	if failed == nil {
 		failed = k.unmanaged(o)
@@ -152,8 +136,6 @@ func (k kind[V]) recover(c *call) (int, any, *resource.Failure) {
 
 // purge empties the bin of an object, for good.
 func (k kind[V]) purge(c *call) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, failed := k.findInBin(c)
 	if failed == nil {
 		failed = k.unmanaged(o)

@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,10 +21,7 @@ func (s *Service) Serve(v Vault) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := strings.ToLower(v.Name)
-	at := s.vaults[name]
-	if at == nil {
-		at = s.bin[name]
-	}
+	at := cmp.Or(s.vaults[name], s.bin[name])
 	if at == nil {
 		at = newVault(v.Name, s.kit.Roles, s.kit.Journal.Secrets().Add)
 	}

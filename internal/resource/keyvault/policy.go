@@ -100,12 +100,7 @@ func (p policy) out(id string) policyOut { return policyOut{id, p} }
 
 // with returns the policy with what is sent in its place.
 func (p policy) with(sent policy) policy {
-	if sent.Key != (policyKey{}) {
-		p.Key = sent.Key
-	}
-	if sent.Secret.ContentType != "" {
-		p.Secret = sent.Secret
-	}
+	p.Key, p.Secret = cmp.Or(sent.Key, p.Key), cmp.Or(sent.Secret, p.Secret)
 	if sent.X509.Subject != "" || sent.X509.Names.any() {
 		p.X509.Subject, p.X509.Names = sent.X509.Subject, sent.X509.Names
 	}
@@ -115,21 +110,14 @@ func (p policy) with(sent policy) policy {
 	if sent.X509.Use != nil {
 		p.X509.Use = sent.X509.Use
 	}
-	if sent.X509.Months != 0 {
-		p.X509.Months = sent.X509.Months
-	}
-	if sent.X509.Basic != nil {
-		p.X509.Basic = sent.X509.Basic
-	}
+	p.X509.Months, p.X509.Basic = cmp.Or(sent.X509.Months, p.X509.Months), cmp.Or(sent.X509.Basic, p.X509.Basic)
 	if sent.Actions != nil {
 		p.Actions = sent.Actions
 	}
 	if sent.Issuer.Name != "" {
 		p.Issuer = sent.Issuer
 	}
-	if sent.Attributes.Enabled != nil {
-		p.Attributes.Enabled = sent.Attributes.Enabled
-	}
+	p.Attributes.Enabled = cmp.Or(sent.Attributes.Enabled, p.Attributes.Enabled)
 	return p
 }
 
@@ -140,7 +128,6 @@ func (n policyNames) any() bool {
 // completed fills in what Key Vault does, and refuses what cannot be made. Seen:
 // azure-sdk-for-js recordings, 2022; limits from the REST reference.
 func (p policy) completed(created time.Time) (policy, *resource.Failure) {
-	yes, no := true, false
 	p.Key.Type = cmp.Or(p.Key.Type, "RSA")
 	if strings.HasPrefix(p.Key.Type, "RSA") && p.Key.Size == 0 {
 		p.Key.Size = 2048
@@ -148,12 +135,7 @@ func (p policy) completed(created time.Time) (policy, *resource.Failure) {
 	if strings.HasPrefix(p.Key.Type, "EC") && p.Key.Curve == "" {
 		p.Key.Curve = map[int]string{0: "P-256", 256: "P-256", 384: "P-384", 521: "P-521"}[p.Key.Size]
 	}
-	if p.Key.Exportable == nil {
-		p.Key.Exportable = &yes
-	}
-	if p.Key.Reuse == nil {
-		p.Key.Reuse = &no
-	}
+	p.Key.Exportable, p.Key.Reuse = cmp.Or(p.Key.Exportable, new(true)), cmp.Or(p.Key.Reuse, new(false))
 	p.Secret.ContentType = cmp.Or(p.Secret.ContentType, contentPFX)
 	if p.X509.ExtendedUse == nil {
 		p.X509.ExtendedUse = []string{"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"}
@@ -162,9 +144,7 @@ func (p policy) completed(created time.Time) (policy, *resource.Failure) {
 		p.X509.Use = []string{"digitalSignature", "keyEncipherment"}
 	}
 	p.X509.Months = cmp.Or(p.X509.Months, 12)
-	if p.X509.Basic == nil {
-		p.X509.Basic = &policyConstraints{}
-	}
+	p.X509.Basic = cmp.Or(p.X509.Basic, &policyConstraints{})
 	if p.Actions == nil {
 		var renew policyAction
 		renew.Trigger.Percentage, renew.Action.Type = 80, "AutoRenew"

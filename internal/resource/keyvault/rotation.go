@@ -67,8 +67,7 @@ func (p *rotationPolicy) date(n *keyVersion) {
 		return
 	}
 	ends, _ := addDuration(n.created, p.expiry, 1) // it was checked
-	seconds := ends.Unix()
-	n.expires = &seconds
+	n.expires = new(ends.Unix())
 }
 
 // due returns when the version is followed by another one; ok is false if by none. It lives
@@ -136,7 +135,7 @@ func (s *Service) next(v *vault, now time.Time) string {
 		if !*latest.of.policy.Key.Reuse {
 			before = nil
 		}
-		renewed, failed := s.selfSigned(latest.of.policy, renews, before)
+		renewed, failed := selfSigned(latest.of.policy, renews, before)
 		if failed != nil {
 			return "" // a policy is checked when it is set
 		}
@@ -174,8 +173,6 @@ func (c *call) rotationPolicy(o *object[*keyVersion], n *keyVersion) any {
 }
 
 func (c *call) setRotationPolicy(p policyParameters) (int, any, *resource.Failure) {
-	c.vault.mu.Lock()
-	defer c.vault.mu.Unlock()
 	o, n, failed := keys().find(c, c.name, "")
 	if failed != nil {
 		return 0, nil, failed

@@ -21,14 +21,6 @@ func secrets() kind[*version] {
 			}
 			return b
 		},
-		deleted: func(c *call, o *object[*version], inList bool) any {
-			b := c.describe(o, o.latest())
-			if !inList {
-				b.ID += "/" + o.latest().id
-			}
-			b.binned = c.binned("secrets", o.name, o.deleted, o.purge())
-			return b
-		},
 	}
 }
 
@@ -53,8 +45,6 @@ func (c *call) set(p parameters) (int, any, *resource.Failure) {
 		return 0, nil, badParameter("The 'value' property has %d bytes; a secret holds at most %d.", len(*p.Value), maxValue)
 	}
 	v := c.vault
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	if failed := secrets().vacate(c, c.name); failed != nil {
 		return 0, nil, failed
 	}
@@ -70,9 +60,6 @@ func (c *call) set(p parameters) (int, any, *resource.Failure) {
 // ("about secrets", date-time controlled operations); that the application
 // should mind goes to the journal.
 func (c *call) get() (int, any, *resource.Failure) {
-	v := c.vault
-	v.mu.RLock()
-	defer v.mu.RUnlock()
 	s, n, failed := secrets().find(c, c.name, c.id)
 	if failed != nil {
 		return 0, nil, failed
@@ -102,9 +89,6 @@ func unix(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time
 
 // update changes a version's attributes, not its value.
 func (c *call) update(p parameters) (int, any, *resource.Failure) {
-	v := c.vault
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	s, n, failed := secrets().find(c, c.name, c.id)
 	if failed != nil {
 		return 0, nil, failed
@@ -126,11 +110,7 @@ func (n *version) update(p parameters, now time.Time) {
 // getDeletedSecret describes a secret in the bin.
 // Seen: a disabled one is refused here too (azure-sdk-for-js recordings, 2021).
 func (c *call) getDeletedSecret() (int, any, *resource.Failure) {
-	c.vault.mu.RLock()
-	s, ok := c.vault.secrets.binned(c.name, c.now)
-	refused := ok && !s.latest().enabled
-	c.vault.mu.RUnlock()
-	if refused {
+	if s, ok := c.vault.secrets.binned(c.name, c.now); ok && !s.latest().enabled {
 		return 0, nil, disabled("Secret", "get")
 	}
 	return secrets().getDeleted(c)

@@ -29,7 +29,7 @@ func (s *StandIns) key(kind keyKind) crypto.Signer {
 		s.keys = map[keyKind]crypto.Signer{}
 	}
 	if s.keys[kind] == nil {
-		s.keys[kind] = (&Service{}).exportable(kind)()
+		s.keys[kind] = exportable(kind)()
 	}
 	return s.keys[kind]
 }

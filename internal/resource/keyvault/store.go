@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -72,12 +73,7 @@ func (p *properties) change(a attributes, tags map[string]string, now time.Time)
 	if a.Enabled != nil {
 		p.enabled = *a.Enabled
 	}
-	if a.NotBefore != nil {
-		p.notBefore = a.NotBefore
-	}
-	if a.Expires != nil {
-		p.expires = a.Expires
-	}
+	p.notBefore, p.expires = cmp.Or(a.NotBefore, p.notBefore), cmp.Or(a.Expires, p.expires)
 }
 
 type versioned interface{ common() *properties }

@@ -151,7 +151,7 @@ const skew = 10 * time.Minute
 // selfSigned returns a version that the policy describes and that begins now. key is that
 // of the version before if it is used again, else nil. Certificate and key are made when
 // they are needed.
-func (s *Service) selfSigned(p policy, now time.Time, key *keyVersion) (*certVersion, *resource.Failure) {
+func selfSigned(p policy, now time.Time, key *keyVersion) (*certVersion, *resource.Failure) {
 	template, failed := p.template()
 	if failed != nil {
 		return nil, failed
@@ -160,7 +160,7 @@ func (s *Service) selfSigned(p policy, now time.Time, key *keyVersion) (*certVer
 	if failed != nil {
 		return nil, failed
 	}
-	private := s.exportable(kind)
+	private := exportable(kind)
 	if key != nil {
 		private = key.private
 	}
@@ -176,9 +176,8 @@ func (s *Service) selfSigned(p policy, now time.Time, key *keyVersion) (*certVer
 		der, _ := x509.CreateCertificate(rand.Reader, &t, &t, signer.Public(), signer) // nor does this fail
 		return material{der: der, csr: csr}
 	}
-	begins, ends := from.Unix(), until.Unix()
 	n := &certVersion{
-		properties: properties{enabled: true, created: now, updated: now, notBefore: &begins, expires: &ends},
+		properties: properties{enabled: true, created: now, updated: now, notBefore: new(from.Unix()), expires: new(until.Unix())},
 		of:         &certificate{policy: p}, key: &keyVersion{kty: p.Key.Type, kind: kind, private: private, operations: defaultOperations(p.Key.Type)},
 		material: sync.OnceValue(made), pem: p.Secret.ContentType == contentPEM, exported: *p.Key.Exportable,
 	}
@@ -195,7 +194,7 @@ func random(n int) []byte {
 
 // exportable is generate for keys that programs get: those of the pool sign the tokens of
 // other labs.
-func (s *Service) exportable(kind keyKind) privateKey {
+func exportable(kind keyKind) privateKey {
 	return (&Service{}).generate(kind)
 }
 
@@ -326,12 +325,10 @@ func newImported(found read, inPEM bool, sent *policy, now time.Time) *certVersi
 	if done, failed := p.completed(now); failed == nil {
 		p = done
 	} else { // a certificate can say what a policy cannot
-		yes, no := true, false
-		p.Key.Exportable, p.Key.Reuse, p.Attributes.created, p.Attributes.updated = &yes, &no, now, now
+		p.Key.Exportable, p.Key.Reuse, p.Attributes.created, p.Attributes.updated = new(true), new(false), now, now
 	}
-	from, until := cert.NotBefore.Unix(), cert.NotAfter.Unix()
 	n := &certVersion{
-		properties: properties{enabled: true, created: now, updated: now, notBefore: &from, expires: &until},
+		properties: properties{enabled: true, created: now, updated: now, notBefore: new(cert.NotBefore.Unix()), expires: new(cert.NotAfter.Unix())},
 		of:         &certificate{policy: p}, key: &keyVersion{kty: kty, kind: kind, private: ready(found.private), operations: defaultOperations(kty)},
 		material: func() material { return material{der: cert.Raw, chain: found.chain} }, pem: inPEM, exported: *p.Key.Exportable,
 	}
