@@ -54,16 +54,11 @@ func (c *call) register(body object, uniqueName string) (resource.Answer, *resou
 	}
 	made, _ := c.kit.Directory.Principal(c.Caller.Tenant, p.ClientID)
 	c.record(made, "is registered now: an application that has no service principal yet and trusts nobody")
-	shown := c.applicationEntity(made)
-	for i := range shown {
-		if shown[i].name == "passwordCredentials" { // with their texts, this once
-			var passwords []entity
-			for _, s := range made.Secrets {
-				passwords = append(passwords, passwordCredential(s, s.Value))
-			}
-			shown[i].value = append([]entity{}, passwords...)
-		}
+	shown, passwords := c.applicationEntity(made), []entity{}
+	for _, s := range made.Secrets {
+		passwords = append(passwords, passwordCredential(s, s.Value))
 	}
+	shown.set("passwordCredentials", passwords) // with their texts, this once
 	return c.created("applications", "directoryObjects/"+made.ApplicationObjectID+"/Microsoft.DirectoryServices.Application", shown), nil
 }
 
@@ -105,12 +100,7 @@ func (c *call) patchApplication() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure { return c.writeApplication(body, p, false) })
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has its registration changed")
-	return noContent(), nil
+	return c.changed(p, func(p *directory.Principal) *resource.Failure { return c.writeApplication(body, p, false) }, "has its registration changed")
 }
 
 // deleteApplication deletes an app registration with its service principal and all credentials.

@@ -109,22 +109,21 @@ func (c *call) assignmentContext(p *directory.Principal) string {
 
 // wantedAssignment finds the one that the path names. Ids count their case in Graph, where they
 // are not GUIDs; here they are.
-func (c *call) wantedAssignment(p *directory.Principal) (assignment, *resource.Failure) {
+func (c *call) wantedAssignment() (p *directory.Principal, a assignment, failed *resource.Failure) {
+	if p, failed = c.principal(); failed != nil {
+		return nil, a, failed
+	}
 	id := c.Vars["assignment"]
 	all := c.assigned(p)
 	i := slices.IndexFunc(all, func(a assignment) bool { return a.id == id })
 	if i < 0 {
-		return assignment{}, notFound(id)
+		return nil, a, notFound(id)
 	}
-	return all[i], nil
+	return p, all[i], nil
 }
 
 func (c *call) assignment() (resource.Answer, *resource.Failure) {
-	p, failed := c.principal()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	a, failed := c.wantedAssignment(p)
+	p, a, failed := c.wantedAssignment()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -143,12 +142,8 @@ const maxAssignments = 1500
 // microsoftgraph/msgraph-bicep-types#161), "Not a valid reference update." in
 // microsoftgraph/microsoft-graph-docs-contrib#1407 (2023-02) and terraform-provider-azuread.
 func (c *call) assign() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var to, of, role guid
-	if failed := body.taken("principalId", &to, "resourceId", &of, "appRoleId", &role); failed != nil {
+	if _, failed := c.taken("principalId", &to, "resourceId", &of, "appRoleId", &role); failed != nil {
 		return resource.Answer{}, failed
 	}
 	p, failed := c.principal()
@@ -208,26 +203,17 @@ func roleOf(p *directory.Principal, id string) (string, *resource.Failure) {
 }
 
 func (c *call) unassign() (resource.Answer, *resource.Failure) {
-	p, failed := c.principal()
+	_, a, failed := c.wantedAssignment()
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	a, failed := c.wantedAssignment(p)
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	changed, failed := c.update(a.principal, func(p *directory.Principal) *resource.Failure {
+	return c.changed(a.principal, func(p *directory.Principal) *resource.Failure {
 		p.Graph.Assigned = slices.DeleteFunc(p.Graph.Assigned, func(one directory.AppRoleAssignment) bool { return one.ID == a.id })
 		p.AppRoles = slices.DeleteFunc(p.AppRoles, func(name string) bool {
 			return a.resource.ClientID == c.kit.Resource.AppID && permissionID(name) == a.role
 		})
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has an app role of %s taken away: it is not in the roles of new tokens any more", a.ofName)
-	return noContent(), nil
+	}, "has an app role of %s taken away: it is not in the roles of new tokens any more", a.ofName)
 }
 
 // forget takes what others were given of a resource whose service principal goes.

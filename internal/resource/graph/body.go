@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -76,21 +77,31 @@ func checkNesting(data []byte) error {
 // body reads the request's object.
 func (c *call) body() (object, *resource.Failure) {
 	var data []byte
+	var read object
 	err := error(nil)
 	if c.Request.Body != nil {
 		data, err = io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
 	}
-	if err == nil && len(data) > maxBody {
+	switch {
+	case err != nil:
+	case len(data) > maxBody:
 		err = fmt.Errorf("it is longer than %d bytes", maxBody)
+	default:
+		read, err = parseObject(data)
 	}
-	if err != nil {
-		return nil, unreadable(err.Error())
-	}
-	read, err := parseObject(data)
 	if err != nil {
 		return nil, unreadable(err.Error())
 	}
 	return read, nil
+}
+
+// taken reads the request's object, and members of it in turn; see object.taken.
+func (c *call) taken(members ...any) (object, *resource.Failure) {
+	body, failed := c.body()
+	if failed == nil {
+		failed = body.taken(members...)
+	}
+	return body, failed
 }
 
 // unreadable refuses a body that is no JSON object. The text is seen in many logs.
@@ -201,9 +212,7 @@ func merged(before, by json.RawMessage) json.RawMessage {
 	if json.Unmarshal(before, &all) != nil || json.Unmarshal(by, &change) != nil || all == nil {
 		return by
 	}
-	for name, value := range change {
-		all[name] = value
-	}
+	maps.Copy(all, change)
 	return encoded(all)
 }
 

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,10 +22,7 @@ func (c *call) may(p *directory.Principal) *resource.Failure {
 	}
 	g := graphOf(p)
 	owns := slices.Contains(g.Owners, c.Caller.ObjectID) || !c.ofApplication() && slices.Contains(g.ServicePrincipalOwners, c.Caller.ObjectID)
-	owners := strings.Join(append(slices.Clone(g.Owners), g.ServicePrincipalOwners...), ", ")
-	if owners == "" {
-		owners = "nobody"
-	}
+	owners := cmp.Or(strings.Join(slices.Concat(g.Owners, g.ServicePrincipalOwners), ", "), "nobody")
 	if c.Check("owner", c.Caller.ObjectID, owners, owns) {
 		return nil
 	}
@@ -59,12 +57,8 @@ func (c *call) subject() (*directory.Principal, string, *resource.Failure) {
 }
 
 // target is the application or service principal that the path names, to be written.
-func (c *call) target() (p *directory.Principal, failed *resource.Failure) {
-	if c.ofApplication() {
-		p, failed = c.registered()
-	} else {
-		p, failed = c.principal()
-	}
+func (c *call) target() (*directory.Principal, *resource.Failure) {
+	p, failed := c.readTarget()
 	if failed != nil {
 		return nil, failed
 	}
@@ -77,11 +71,7 @@ func (c *call) target() (p *directory.Principal, failed *resource.Failure) {
 // asked reads the members that the body of an action has, and returns what the path names, to be
 // written.
 func (c *call) asked(members ...any) (*directory.Principal, *resource.Failure) {
-	body, failed := c.body()
-	if failed == nil {
-		failed = body.taken(members...)
-	}
-	if failed != nil {
+	if _, failed := c.taken(members...); failed != nil {
 		return nil, failed
 	}
 	return c.target()
@@ -99,13 +89,21 @@ func (c *call) update(p *directory.Principal, change func(*directory.Principal) 
 	}, c.refused)
 }
 
+// changed answers a request with an update, of which the journal is told.
+func (c *call) changed(p *directory.Principal, change func(*directory.Principal) *resource.Failure, format string, args ...any) (resource.Answer, *resource.Failure) {
+	changed, failed := c.update(p, change)
+	if failed != nil {
+		return resource.Answer{}, failed
+	}
+	c.record(changed, format, args...)
+	return noContent(), nil
+}
+
 // write changes a principal, unless change refuses. refused words what the directory does not take.
 func (c *call) write(p *directory.Principal, change func(*directory.Principal) *resource.Failure, refused func(error, *directory.Principal) *resource.Failure) (*directory.Principal, *resource.Failure) {
 	var failed *resource.Failure
 	err := c.kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
-		if p.Graph == nil {
-			p.Graph = &directory.GraphObject{}
-		}
+		p.Graph = cmp.Or(p.Graph, &directory.GraphObject{})
 		if failed = change(p); failed != nil {
 			return errRefused
 		}
@@ -193,8 +191,7 @@ func (c *call) recordEvent(p *directory.Principal, e journal.Event) {
 // Source of Location: the recordings of azure-cli, see objects.go.
 func (c *call) created(context, location string, e entity) resource.Answer {
 	return resource.Answer{Status: http.StatusCreated, Body: sent{
-		body:    append(entity{c.context(context, query{}, "/$entity")}, e...),
-		headers: []header{{"Location", fmt.Sprintf("https://%s/v2/%s/%s", c.kit.Cloud().Graph, c.Caller.Tenant, location)}},
+		append(entity{c.context(context, query{}, "/$entity")}, e...), fmt.Sprintf("https://%s/v2/%s/%s", c.kit.Cloud().Graph, c.Caller.Tenant, location),
 	}}
 }
 

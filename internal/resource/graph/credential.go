@@ -111,7 +111,7 @@ func (c *call) removePassword() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		before := len(p.Secrets)
 		p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool {
 			return s.ID == string(id) && s.OfServicePrincipal != c.ofApplication()
@@ -120,12 +120,7 @@ func (c *call) removePassword() (resource.Answer, *resource.Failure) {
 			return badRequest(fmt.Sprintf("No password credential found with keyId %s.", id), "There is no such password.", "Look for its keyId in passwordCredentials.")
 		}
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has password %s removed", id)
-	return noContent(), nil
+	}, "has password %s removed", id)
 }
 
 // key is a key credential of a body.
@@ -156,9 +151,7 @@ func (k key) certificate(ofServicePrincipal bool) (directory.Certificate, *resou
 	if err != nil { // seen in many logs
 		return made, badRequest("Key credential is invalid.", "The key is no X.509 certificate in base64.", "")
 	}
-	if made.DisplayName == "" {
-		made.DisplayName = parsed.Subject.String()
-	}
+	made.DisplayName = cmp.Or(made.DisplayName, parsed.Subject.String())
 	if made.Start.IsZero() {
 		made.Start = parsed.NotBefore
 	}
@@ -177,9 +170,9 @@ func (k key) certificate(ofServicePrincipal bool) (directory.Certificate, *resou
 	return made, nil
 }
 
-// hasKey reports whether one of the certificates has an id.
-func hasKey(all []directory.Certificate, id string, ofServicePrincipal bool) bool {
-	return slices.ContainsFunc(all, func(c directory.Certificate) bool {
+// keyAt is where the certificate with an id is; -1 if there is none.
+func keyAt(all []directory.Certificate, id string, ofServicePrincipal bool) int {
+	return slices.IndexFunc(all, func(c directory.Certificate) bool {
 		return c.ID == id && c.OfServicePrincipal == ofServicePrincipal
 	})
 }
@@ -223,18 +216,14 @@ func (c *call) writeKeyCredentials(body object, p *directory.Principal, ofServic
 	}
 	var wanted []directory.Certificate
 	for _, k := range keys {
-		if k.ID != "" && hasKey(wanted, string(k.ID), ofServicePrincipal) {
+		i := keyAt(p.Certificates, string(k.ID), ofServicePrincipal)
+		same := i >= 0 && (k.Key == nil || bytes.Equal(decodedKey(*k.Key), p.Certificates[i].DER))
+		switch {
+		case k.ID != "" && keyAt(wanted, string(k.ID), ofServicePrincipal) >= 0, i >= 0 && !same:
 			return existingKey(string(k.ID))
-		}
-		i := slices.IndexFunc(p.Certificates, func(c directory.Certificate) bool {
-			return c.ID == string(k.ID) && c.OfServicePrincipal == ofServicePrincipal
-		})
-		if i >= 0 && (k.Key == nil || bytes.Equal(decodedKey(*k.Key), p.Certificates[i].DER)) {
+		case same:
 			wanted = append(wanted, p.Certificates[i])
 			continue
-		}
-		if i >= 0 {
-			return existingKey(string(k.ID))
 		}
 		made, failed := k.certificate(ofServicePrincipal)
 		if failed != nil {
@@ -293,7 +282,7 @@ func (c *call) addKey() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, failed
 	}
 	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
-		if made.ID != "" && hasKey(p.Certificates, made.ID, made.OfServicePrincipal) {
+		if made.ID != "" && keyAt(p.Certificates, made.ID, made.OfServicePrincipal) >= 0 {
 			return existingKey(made.ID)
 		}
 		made.ID = cmp.Or(made.ID, next(p, "key"))
@@ -317,7 +306,7 @@ func (c *call) removeKey() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		before := len(p.Certificates)
 		p.Certificates = slices.DeleteFunc(p.Certificates, func(one directory.Certificate) bool {
 			return one.ID == string(id) && one.OfServicePrincipal != c.ofApplication()
@@ -326,12 +315,7 @@ func (c *call) removeKey() (resource.Answer, *resource.Failure) {
 			return badRequest(fmt.Sprintf("No credentials found to be removed with keyId %s.", id), "There is no such key.", "")
 		}
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has certificate %s removed", id)
-	return noContent(), nil
+	}, "has certificate %s removed", id)
 }
 
 // unproven refuses a proof. Whatever is wrong with it, the answer is the same.

@@ -125,11 +125,7 @@ func (c *call) restorable() []item {
 // deletedEntity is a deleted application.
 func (c *call) deletedEntity(one item) entity {
 	e := c.applicationEntity(&one.Principal)
-	for i := range e {
-		if e[i].name == "deletedDateTime" {
-			e[i].value = date(one.At)
-		}
-	}
+	e.set("deletedDateTime", date(one.At))
 	return e
 }
 
@@ -164,10 +160,10 @@ func (c *call) purge() (resource.Answer, *resource.Failure) {
 	c.making.Lock()
 	defer c.making.Unlock()
 	one, failed := c.wantedItem()
-	if failed != nil {
-		return resource.Answer{}, failed
+	if failed == nil {
+		failed = c.mayDeleted(&one.Principal)
 	}
-	if failed := c.mayDeleted(&one.Principal); failed != nil {
+	if failed != nil {
 		return resource.Answer{}, failed
 	}
 	if err := c.deleted.remove(c.Caller.Tenant, one.Principal.ApplicationObjectID); err != nil {
@@ -182,16 +178,17 @@ func (c *call) restore() (resource.Answer, *resource.Failure) {
 	c.making.Lock() // else a second one would undo what became of it since the first
 	defer c.making.Unlock()
 	one, failed := c.wantedItem()
+	if failed == nil {
+		failed = c.mayDeleted(&one.Principal)
+	}
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	if failed := c.mayDeleted(&one.Principal); failed != nil {
-		return resource.Answer{}, failed
+	err := c.kit.Directory.Put(c.Caller.Tenant, one.Principal)
+	if err == nil {
+		err = c.deleted.remove(c.Caller.Tenant, one.Principal.ApplicationObjectID)
 	}
-	if err := c.kit.Directory.Put(c.Caller.Tenant, one.Principal); err != nil {
-		return resource.Answer{}, c.refused(err, &one.Principal)
-	}
-	if err := c.deleted.remove(c.Caller.Tenant, one.Principal.ApplicationObjectID); err != nil {
+	if err != nil {
 		return resource.Answer{}, c.refused(err, &one.Principal)
 	}
 	c.record(&one.Principal, "is restored with its credentials")

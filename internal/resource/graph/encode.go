@@ -83,6 +83,15 @@ func encoded(v any) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
+// set replaces the value of a member that is there.
+func (e entity) set(name string, value any) {
+	for i := range e {
+		if e[i].name == name {
+			e[i].value = value
+		}
+	}
+}
+
 // get returns a member, its name in any case.
 func (e entity) get(name string) (property, bool) {
 	i := slices.IndexFunc(e, func(p property) bool { return strings.EqualFold(p.name, name) })
@@ -90,9 +99,4 @@ func (e entity) get(name string) (property, bool) {
 		return property{}, false
 	}
 	return e[i], true
-}
-
-// only returns the members with these names, in the entity's order.
-func (e entity) only(names []string) entity {
-	return slices.DeleteFunc(slices.Clone(e), func(p property) bool { return !slices.Contains(names, p.name) })
 }

@@ -23,13 +23,8 @@ func (c *call) beta() bool { return c.version() == "beta" }
 
 // federatedOf are the credentials of an application that Graph finds.
 func (c *call) federatedOf(p *directory.Principal) []directory.FederatedCredential {
-	all := p.FederatedCredentials
-	if !c.kit.Faults.Any() {
-		return all
-	}
-	changed := c.kit.Directory.FederatedCredentialsChanged(c.Caller.Tenant, p.ClientID)
-	if !c.hidden(changed) {
-		return all
+	if !c.kit.Faults.Any() || !c.hidden(c.kit.Directory.FederatedCredentialsChanged(c.Caller.Tenant, p.ClientID)) {
+		return p.FederatedCredentials
 	}
 	return c.kit.Directory.FederatedCredentialsAsOf(c.Caller.Tenant, p.ClientID, c.kit.Clock.Now().Add(-c.lag))
 }

@@ -37,10 +37,7 @@ func parseFilter(text string) (clause, error) {
 	if err == nil && !p.done() {
 		err = p.fail("the end")
 	}
-	if err != nil {
-		return clause{}, err
-	}
-	return c, nil
+	return c, err
 }
 
 type filterParser struct {
@@ -120,10 +117,7 @@ func (p *filterParser) negated() (clause, error) {
 	}
 	if p.symbol('(') {
 		c, err := p.joined("or")
-		if err == nil && !p.symbol(')') {
-			err = p.fail("')'")
-		}
-		return c, err
+		return c, p.closed(err)
 	}
 	return p.comparison()
 }
@@ -142,20 +136,15 @@ func (p *filterParser) symbol(wanted byte) bool {
 
 func (p *filterParser) comparison() (c clause, err error) {
 	name := p.word()
-	if name == "" {
-		return c, p.fail("a property")
-	}
-	if p.symbol('(') {
+	switch {
+	case name == "": // as subject says
+	case p.symbol('('):
 		return p.function(name)
-	}
-	if p.symbol('/') {
+	case p.symbol('/'):
 		return p.list(name)
 	}
-	if c.property = name; p.element != "" {
-		if name != p.element {
-			return c, p.fail("'" + p.element + "'")
-		}
-		c.property = ""
+	if c.property, err = p.subject(name); err != nil {
+		return c, err
 	}
 	start := p.at
 	if !p.blanks() {
@@ -178,6 +167,19 @@ func (p *filterParser) comparison() (c clause, err error) {
 		p.at = start
 		return c, p.operatorMissing()
 	}
+}
+
+// subject is the property that is compared; "" for the element of a list.
+func (p *filterParser) subject(name string) (string, error) {
+	switch {
+	case name == "":
+		return "", p.fail("a property")
+	case p.element == "":
+		return name, nil
+	case name != p.element:
+		return "", p.fail("'" + p.element + "'")
+	}
+	return "", nil
 }
 
 func (p *filterParser) operatorMissing() error {
@@ -216,14 +218,8 @@ func (p *filterParser) function(name string) (c clause, err error) {
 		return c, errOperator
 	}
 	p.blanks()
-	if c.property = p.word(); c.property == "" {
-		return c, p.fail("a property")
-	}
-	if p.element != "" {
-		if c.property != p.element {
-			return c, p.fail("'" + p.element + "'")
-		}
-		c.property = ""
+	if c.property, err = p.subject(p.word()); err != nil {
+		return c, err
 	}
 	if !p.symbol(',') {
 		return c, p.fail("','")
@@ -231,10 +227,7 @@ func (p *filterParser) function(name string) (c clause, err error) {
 	p.blanks()
 	value, err := p.literal()
 	c.values = []string{value}
-	if err == nil && !p.symbol(')') {
-		err = p.fail("')'")
-	}
-	return c, err
+	return c, p.closed(err)
 }
 
 // list reads the rest of identifierUris/any(u:u eq 'x').
@@ -254,10 +247,15 @@ func (p *filterParser) list(property string) (c clause, err error) {
 	}
 	part, err := p.joined("or")
 	c.parts = []clause{part}
+	return c, p.closed(err)
+}
+
+// closed reads the parenthesis that ends what was read, unless that failed.
+func (p *filterParser) closed(err error) error {
 	if err == nil && !p.symbol(')') {
-		err = p.fail("')'")
+		return p.fail("')'")
 	}
-	return c, err
+	return err
 }
 
 func (p *filterParser) word() string {

@@ -160,10 +160,7 @@ func (c *call) Allow(refused *resource.Refusal) *resource.Failure {
 func (c *call) Serve() (resource.Answer, *resource.Failure) { return c.to.serve(c) }
 
 func (c *call) Describe(e *journal.Event) (action string) {
-	action = c.to.verb
-	if action == "" {
-		action = c.Request.Method + " " + httppath.Original(c.Request)
-	}
+	action = cmp.Or(c.to.verb, c.Request.Method+" "+httppath.Original(c.Request))
 	e.Detail["action"] = action
 	return action
 }
@@ -188,13 +185,10 @@ func (c *call) demand(roles []string) *resource.Failure {
 	return nil
 }
 
-// header is a header of an answer.
-type header struct{ name, value string }
-
-// sent is an answer with headers of its own. Body is the JSON of an entity; nil for none.
+// sent is an answer with the address of what was made.
 type sent struct {
-	body    any
-	headers []header
+	body     entity
+	location string
 }
 
 // Write implements resource.Request, with the headers that Graph sends.
@@ -210,24 +204,22 @@ func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *reso
 	h.Set("X-Ms-Ags-Diagnostic", `{"ServerInfo":{"DataCenter":"North Europe","Slice":"E","Ring":"5","ScaleUnit":"001","RoleInstance":"DB1PEPF000509F1"}}`)
 	body := answer.Body
 	if more, ok := body.(sent); ok {
-		for _, m := range more.headers {
-			h.Set(m.name, m.value)
-		}
+		h.Set("Location", more.location)
 		body = more.body
 	}
 	contentType := "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 	number, plain := body.(int)
-	begun, breaks := body.(broken)
-	switch {
-	case failed != nil:
-		contentType, body = "application/json", c.failure(failed, id, client)
-	case plain:
+	if plain {
 		contentType = "text/plain"
 	}
+	begun, breaks := body.(broken)
 	if failed == nil {
 		h.Set("OData-Version", "4.0")
-	} else if failed.Status == http.StatusTooManyRequests {
-		c.throttled(h)
+	} else {
+		contentType, body = "application/json", c.failure(failed, id, client)
+		if failed.Status == http.StatusTooManyRequests {
+			c.throttled(h)
+		}
 	}
 	if body == nil {
 		w.WriteHeader(answer.Status)

@@ -322,10 +322,9 @@ func keyCredentials(p *directory.Principal, ofServicePrincipal, shown bool) any 
 	}
 	all := []entity{}
 	for _, c := range p.Certificates {
-		if c.OfServicePrincipal != ofServicePrincipal {
-			continue
+		if c.OfServicePrincipal == ofServicePrincipal {
+			all = append(all, keyCredential(c, shown))
 		}
-		all = append(all, keyCredential(c, shown))
 	}
 	return all
 }

@@ -1,6 +1,9 @@
 package graph
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // The application permissions that Graph's reference names, the least first.
 // Source: microsoft-graph-devx-content, permissions/new/permissions.json (2026-08), which
@@ -32,7 +35,7 @@ func keyed(at, variable string) string { return at + `{` + variable + `:/[^/(]+|
 
 // operations lists what is served.
 func operations() []operation {
-	all := []operation{
+	return slices.Concat([]operation{
 		{http.MethodGet, "/organization", "list organization", readOrganization, (*call).organizations},
 		{http.MethodGet, "/organization/{id}", "get organization", readOrganization, (*call).organization},
 		{http.MethodGet, "/me", "get me", grants{}, (*call).me},
@@ -41,10 +44,7 @@ func operations() []operation {
 		{http.MethodGet, "/directoryobjects/{id}", "get directory object", readObjects, (*call).directoryObject},
 		{http.MethodPost, "/directoryobjects/getbyids", "get directory objects by ids", readObjects, (*call).directoryObjects},
 		{http.MethodPost, "/$batch", "send a batch", grants{}, (*call).batch},
-	}
-	all = append(all, applicationOperations()...)
-	all = append(all, servicePrincipalOperations()...)
-	return append(all, deletedOperations()...)
+	}, applicationOperations(), servicePrincipalOperations(), deletedOperations())
 }
 
 func applicationOperations() []operation {
@@ -52,7 +52,7 @@ func applicationOperations() []operation {
 	one := keyed(list, "at")
 	credentials := one + "/federatedidentitycredentials"
 	credential := keyed(credentials, "credential")
-	return []operation{
+	return slices.Concat([]operation{
 		{http.MethodGet, list, "list applications", readApplications, (*call).applications},
 		{http.MethodGet, list + "/$count", "count applications", readApplications, (*call).countApplications},
 		{http.MethodPost, list, "create application", writeApplications, (*call).createApplication},
@@ -65,40 +65,35 @@ func applicationOperations() []operation {
 		{http.MethodGet, credential, "get federated credential", readCredentials, (*call).federatedCredential},
 		{http.MethodPatch, credential, "update federated credential", writeApplications, (*call).patchFederated},
 		{http.MethodDelete, credential, "delete federated credential", writeApplications, (*call).deleteFederated},
+	}, ownedOperations(one, "application", writeApplications))
+}
 
-		{http.MethodPost, one + "/addpassword", "add password to application", writePasswords, (*call).addPassword},
-		{http.MethodPost, one + "/removepassword", "remove password from application", writePasswords, (*call).removePassword},
-		{http.MethodPost, one + "/addkey", "add key to application", writeKeys, (*call).addKey},
-		{http.MethodPost, one + "/removekey", "remove key from application", writeKeys, (*call).removeKey},
+// ownedOperations are about the credentials and owners that applications and service principals have.
+func ownedOperations(one, noun string, write grants) []operation {
+	return []operation{
+		{http.MethodPost, one + "/addpassword", "add password to " + noun, writePasswords, (*call).addPassword},
+		{http.MethodPost, one + "/removepassword", "remove password from " + noun, writePasswords, (*call).removePassword},
+		{http.MethodPost, one + "/addkey", "add key to " + noun, writeKeys, (*call).addKey},
+		{http.MethodPost, one + "/removekey", "remove key from " + noun, writeKeys, (*call).removeKey},
 
-		{http.MethodGet, one + "/owners", "list owners of application", readApplications, (*call).owners},
-		{http.MethodGet, one + "/owners/$ref", "list owners of application", readApplications, (*call).ownerReferences},
-		{http.MethodPost, one + "/owners/$ref", "add owner to application", writeApplications, (*call).addOwner},
-		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from application", writeApplications, (*call).removeOwner},
+		{http.MethodGet, one + "/owners", "list owners of " + noun, readApplications, (*call).owners},
+		{http.MethodGet, one + "/owners/$ref", "list owners of " + noun, readApplications, (*call).ownerReferences},
+		{http.MethodPost, one + "/owners/$ref", "add owner to " + noun, write, (*call).addOwner},
+		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from " + noun, write, (*call).removeOwner},
 	}
 }
 
 func servicePrincipalOperations() []operation {
 	const list = "/serviceprincipals"
 	one := keyed(list, "at")
-	all := []operation{
+	all := slices.Concat([]operation{
 		{http.MethodGet, list, "list service principals", readApplications, (*call).servicePrincipals},
 		{http.MethodGet, list + "/$count", "count service principals", readApplications, (*call).countServicePrincipals},
 		{http.MethodPost, list, "create service principal", writePrincipals, (*call).createServicePrincipal},
 		{http.MethodGet, one, "get service principal", readApplications, (*call).servicePrincipal},
 		{http.MethodPatch, one, "update service principal", writePrincipals, (*call).patchServicePrincipal},
 		{http.MethodDelete, one, "delete service principal", writePrincipals, (*call).deleteServicePrincipal},
-
-		{http.MethodPost, one + "/addpassword", "add password to service principal", writePasswords, (*call).addPassword},
-		{http.MethodPost, one + "/removepassword", "remove password from service principal", writePasswords, (*call).removePassword},
-		{http.MethodPost, one + "/addkey", "add key to service principal", writeKeys, (*call).addKey},
-		{http.MethodPost, one + "/removekey", "remove key from service principal", writeKeys, (*call).removeKey},
-
-		{http.MethodGet, one + "/owners", "list owners of service principal", readApplications, (*call).owners},
-		{http.MethodGet, one + "/owners/$ref", "list owners of service principal", readApplications, (*call).ownerReferences},
-		{http.MethodPost, one + "/owners/$ref", "add owner to service principal", writePrincipals, (*call).addOwner},
-		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from service principal", writePrincipals, (*call).removeOwner},
-	}
+	}, ownedOperations(one, "service principal", writePrincipals))
 	for _, given := range []string{"/approleassignments", "/approleassignedto"} {
 		all = append(all, []operation{
 			{http.MethodGet, one + given, "list app role assignments", readApplications, (*call).assignments},

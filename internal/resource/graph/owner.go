@@ -2,7 +2,6 @@ package graph
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -86,20 +85,15 @@ const maxOwners = 100
 // Seen: code, text and status in openshift/openshift-azure#1932 (2019, Azure AD Graph), of an
 // application's other values; that an owner too many is refused so is inferred.
 func tooManyOwners() *resource.Failure {
-	return resource.Fail(http.StatusForbidden, "Directory_ResourceSizeExceeded", "The size of the object has exceeded its limit. Please reduce the number of values and retry your request.",
-		fmt.Sprintf("An application and a service principal have %d owners at most.", maxOwners), "Remove an owner first.")
+	return sizeExceeded(fmt.Sprintf("An application and a service principal have %d owners at most.", maxOwners), "Remove an owner first.")
 }
 
 // addOwner adds a service principal by reference.
 // Seen: the text of what is one already, of owners in azure-cli's custom.py and of members in
 // n8n-io/n8n's Microsoft Entra node.
 func (c *call) addOwner() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var reference string
-	if failed := body.taken("@odata.id", &reference); failed != nil {
+	if _, failed := c.taken("@odata.id", &reference); failed != nil {
 		return resource.Answer{}, failed
 	}
 	id, failed := c.referred(reference)
@@ -110,7 +104,7 @@ func (c *call) addOwner() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		owners := c.ownersOf(p)
 		if slices.Contains(*owners, id) {
 			return badRequest("One or more added object references already exist for the following modified properties: 'owners'.", "It is an owner already.", "")
@@ -120,12 +114,7 @@ func (c *call) addOwner() (resource.Answer, *resource.Failure) {
 		}
 		*owners = append(*owners, id)
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has a new owner, %s", id)
-	return noContent(), nil
+	}, "has a new owner, %s", id)
 }
 
 // referred is the object id of the service principal at an address, such as
@@ -172,7 +161,7 @@ func (c *call) removeOwner() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		owners := c.ownersOf(p)
 		i := slices.Index(*owners, id)
 		if i < 0 {
@@ -180,10 +169,5 @@ func (c *call) removeOwner() (resource.Answer, *resource.Failure) {
 		}
 		*owners = slices.Delete(*owners, i, i+1)
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "is not owned by %s any more", id)
-	return noContent(), nil
+	}, "is not owned by %s any more", id)
 }

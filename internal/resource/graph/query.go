@@ -336,11 +336,12 @@ func (q query) by(property string) (value string, ok bool) {
 	return q.filter.by(property)
 }
 
+// shape returns the members of an entity that $select names, in the entity's order.
 func (q query) shape(e entity) entity {
 	if q.names == nil {
 		return e
 	}
-	return e.only(q.names)
+	return slices.DeleteFunc(slices.Clone(e), func(p property) bool { return !slices.Contains(q.names, p.name) })
 }
 
 func (c *call) context(what string, q query, suffix string) property {

@@ -48,7 +48,7 @@ func (c *call) servicePrincipal() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	return c.one(servicePrincipalKind, "servicePrincipals", c.servicePrincipalEntity(p))
+	return c.one(servicePrincipalKind, "servicePrincipals", servicePrincipalEntity(c.Caller.Tenant, p))
 }
 
 func (c *call) applications() (resource.Answer, *resource.Failure) {
@@ -66,11 +66,7 @@ func (c *call) application() (resource.Answer, *resource.Failure) {
 	}
 	e := c.applicationEntity(p)
 	if strings.Contains(c.Request.URL.Query().Get("$select"), "keyCredentials") { // then, and then alone, with the keys
-		for i := range e {
-			if e[i].name == "keyCredentials" {
-				e[i].value = keyCredentials(p, false, true)
-			}
-		}
+		e.set("keyCredentials", keyCredentials(p, false, true))
 	}
 	return c.one(applicationKind, "applications", e)
 }
@@ -90,10 +86,6 @@ func (c *call) domain() string {
 		return ""
 	}
 	return t.Domains[0]
-}
-
-func (c *call) servicePrincipalEntity(p *directory.Principal) entity {
-	return servicePrincipalEntity(c.Caller.Tenant, p)
 }
 
 // principal is the service principal that the path names.
@@ -243,7 +235,7 @@ func (c *call) allServicePrincipals(q query) objects {
 		quick:  quick(all, func(p *directory.Principal) string { return p.ObjectID }),
 		entity: func(i int) entity {
 			if p := all[i]; !p.NoServicePrincipal && !c.hidden(servicePrincipalSince(p)) {
-				return c.servicePrincipalEntity(p)
+				return servicePrincipalEntity(c.Caller.Tenant, p)
 			}
 			return nil
 		},
@@ -315,7 +307,7 @@ func (c *call) directoryObject() (resource.Answer, *resource.Failure) {
 // is none.
 func (c *call) object(id string) entity {
 	if p, ok := c.kit.Directory.PrincipalByObjectID(c.Caller.Tenant, id); ok && !p.NoServicePrincipal && !c.hidden(servicePrincipalSince(p)) {
-		return append(entity{{"@odata.type", "#microsoft.graph.servicePrincipal"}}, c.servicePrincipalEntity(p)...)
+		return append(entity{{"@odata.type", "#microsoft.graph.servicePrincipal"}}, servicePrincipalEntity(c.Caller.Tenant, p)...)
 	}
 	if p, ok := c.kit.Directory.ApplicationByObjectID(c.Caller.Tenant, id); ok && !c.hidden(p.CreatedAt) {
 		return append(entity{{"@odata.type", "#microsoft.graph.application"}}, c.applicationEntity(p)...)
@@ -343,13 +335,9 @@ const maxIDs = 1000
 // case of types does not count (source: as above). An id that is there twice is answered once: no
 // source was found for what Graph does then.
 func (c *call) directoryObjects() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var ids []guid
 	var types []string
-	if failed := body.taken("ids", &ids, "types", &types); failed != nil {
+	if _, failed := c.taken("ids", &ids, "types", &types); failed != nil {
 		return resource.Answer{}, failed
 	}
 	if len(ids) > maxIDs {
@@ -394,21 +382,12 @@ func (c *call) unknown() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, unknownSegment(segments[1])
 	}
 	if !reading(c.Request) { // none that reads alone will do
-		roles = writing(roles)
+		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return !strings.Contains(role, "ReadWrite") })
 	}
 	if failed := c.demand(roles); failed != nil {
 		return resource.Answer{}, failed
 	}
 	return resource.Answer{}, notEmulated(c.Request.Method + " " + httppath.Original(c.Request))
-}
-
-func writing(roles []string) (some []string) {
-	for _, role := range roles {
-		if strings.Contains(role, "ReadWrite") {
-			some = append(some, role)
-		}
-	}
-	return some
 }
 
 // noContent is the answer of what changes something and shows nothing.

@@ -18,12 +18,9 @@ import (
 // Graph's predecessor, which azure-cli looks for still); that with Application.ReadWrite.OwnedBy the
 // answer is 403: azure-cli, src/azure-cli/azure/cli/command_modules/role/custom.py.
 func (c *call) createServicePrincipal() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	var appID string
-	if failed := body.taken("appId", &appID); failed != nil {
+	body, failed := c.taken("appId", &appID)
+	if failed != nil {
 		return resource.Answer{}, failed
 	}
 	if appID == "" {
@@ -63,7 +60,7 @@ func (c *call) createServicePrincipal() (resource.Answer, *resource.Failure) {
 		return resource.Answer{}, failed
 	}
 	c.record(changed, "has a service principal now, object id %s: it can get tokens and be given roles", changed.ObjectID)
-	return c.created("servicePrincipals", "directoryObjects/"+changed.ObjectID+"/Microsoft.DirectoryServices.ServicePrincipal", c.servicePrincipalEntity(changed)), nil
+	return c.created("servicePrincipals", "directoryObjects/"+changed.ObjectID+"/Microsoft.DirectoryServices.ServicePrincipal", servicePrincipalEntity(c.Caller.Tenant, changed)), nil
 }
 
 // noApplication refuses to make the service principal of an application that there is not.
@@ -84,12 +81,7 @@ func (c *call) patchServicePrincipal() (resource.Answer, *resource.Failure) {
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure { return c.writeServicePrincipal(body, p) })
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has its service principal changed")
-	return noContent(), nil
+	return c.changed(p, func(p *directory.Principal) *resource.Failure { return c.writeServicePrincipal(body, p) }, "has its service principal changed")
 }
 
 // deleteServicePrincipal takes an application's ability to get tokens; the registration stays. One
@@ -105,18 +97,13 @@ func (c *call) deleteServicePrincipal() (resource.Answer, *resource.Failure) {
 	c.making.Lock()
 	defer c.making.Unlock()
 	c.forget(p.ClientID)
-	changed, failed := c.update(p, func(p *directory.Principal) *resource.Failure {
+	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		p.NoServicePrincipal, p.Disabled, p.AssignmentRequired, p.AppRoles = true, false, false, nil
 		p.Graph.Assigned, p.Graph.ServicePrincipal, p.Graph.ServicePrincipalOwners = nil, nil, nil
 		p.Secrets = slices.DeleteFunc(p.Secrets, func(s directory.Secret) bool { return s.OfServicePrincipal })
 		p.Certificates = slices.DeleteFunc(p.Certificates, func(c directory.Certificate) bool { return c.OfServicePrincipal })
 		return nil
-	})
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
-	c.record(changed, "has its service principal deleted: it gets no tokens, and has no roles")
-	return noContent(), nil
+	}, "has its service principal deleted: it gets no tokens, and has no roles")
 }
 
 // writeServicePrincipal changes a service principal as a body says.
