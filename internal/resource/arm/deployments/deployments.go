@@ -10,12 +10,13 @@
 package deployments
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -37,33 +38,16 @@ const (
 // (deployments/)stable; 2014-04-01-preview and 2015-11-01 are left out.
 var versions = strings.Fields("2016-02-01 2016-07-01 2016-09-01 2017-05-10 2018-02-01 2018-05-01 2019-03-01 2019-05-01 2019-05-10 2019-07-01 2019-08-01 2019-10-01 2020-06-01 2020-08-01 2020-10-01 2021-01-01 2021-04-01 2022-09-01 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01")
 
-// maxHistory is how many deployments a scope keeps; the oldest is forgotten.
-// Source: azure-docs, azure-resource-manager/templates/deployment-history-deletions.md
-const maxHistory = 800
-
 type service struct {
 	*rest.Manager
 	providers func() []rest.Provider
-
-	mu    sync.Mutex
-	all   []*deployment // oldest first
-	count int           // of operations, which have numbers
-}
-
-// deployment is one that was made.
-type deployment struct {
-	id, tenant, scope string
-	location          string
-	template          *template.Object
-	shown             *template.Object // as it is answered
-	operations        []*template.Object
-	status            string // the number of the operation that made it
+	count     atomic.Int64 // of operations, which have numbers
 }
 
 // New returns the provider. providers are all of Resource Manager's, this one included.
 func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
 	s := &service{Manager: m, providers: providers}
-	p := rest.Provider{Namespace: namespace, Types: []rest.ResourceType{{Name: "deployments", Versions: versions, Global: true}}, Delete: s.forget}
+	p := rest.Provider{Namespace: namespace, Types: []rest.ResourceType{{Name: "deployments", Versions: versions, Global: true}}, Delete: s.forget, Open: s.open}
 	for _, scope := range []string{"/subscriptions/{subscription}", "/subscriptions/{subscription}/resourcegroups/{group}"} {
 		all := scope + "/providers/microsoft.resources/deployments"
 		one := all + "/{deployment}"
@@ -94,47 +78,47 @@ func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
 }
 
 // forget drops the deployments to a resource group that is deleted.
-func (s *service) forget(tenant, group string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(d *deployment) bool { return d.tenant == tenant && strings.EqualFold(d.scope, group) })
-	return nil
-}
+func (s *service) forget(_, group string) error { return s.ForgetDeployments(group) }
 
-// keep remembers a deployment in place of an earlier one of the same id.
-func (s *service) keep(d *deployment) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(o *deployment) bool { return o.tenant == d.tenant && strings.EqualFold(o.id, d.id) })
-	s.all = append(s.all, d)
-	n := 0
-	for i := len(s.all) - 1; i >= 0; i-- {
-		if strings.EqualFold(s.all[i].scope, d.scope) {
-			if n++; n > maxHistory {
-				s.all = slices.Delete(s.all, i, i+1)
-			}
+// open makes of the deployments that were under way when an earlier process ended what has failed:
+// who deployed is not there any more, and its token is kept nowhere. Azure would go on.
+func (s *service) open() error {
+	for _, d := range append(s.Begun(), s.Deployments("")...) {
+		if n, err := strconv.ParseInt(d.Status, 10, 64); err == nil {
+			s.count.Store(max(s.count.Load(), n-firstOperation))
 		}
 	}
+	for _, d := range s.Begun() {
+		shown, err := template.ParseObject(d.Shown)
+		properties := shown.Object("properties")
+		if err != nil || properties == nil {
+			return fmt.Errorf("begun: %s: expected a deployment with its properties, found %s", d.ID, d.Shown)
+		}
+		properties.Set("provisioningState", refusedAs)
+		properties.Set("error", problemOf("DeploymentInterrupted", "wiemu ended while this deployment was under way. What it had made by then is there. Azure would have gone on; deploy it again."))
+		if d.Shown, err = shown.MarshalJSON(); err != nil {
+			return err
+		}
+		if err := s.EndDeployment(d, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lookup is the deployment that a request's path names.
-func (s *service) lookup(c *rest.Call) *deployment {
+func (s *service) lookup(c *rest.Call) (rest.Deployment, bool) {
 	scope, failed := scopeOf(c)
 	if failed != nil {
-		return nil
+		return rest.Deployment{}, false
 	}
-	return s.byID(c.Caller.Tenant, idOf(scope, c.Name("deployment")))
+	return s.Deployment(idOf(scope, c.Name("deployment")))
 }
 
-func (s *service) byID(tenant, id string) *deployment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.all {
-		if d.tenant == tenant && strings.EqualFold(d.id, id) {
-			return d
-		}
-	}
-	return nil
+// properties are those of a deployment as it is shown.
+func properties(d rest.Deployment) *template.Object {
+	shown, _ := template.ParseObject(d.Shown) // it was written here
+	return shown.Object("properties")
 }
 
 func idOf(scope, name string) string { return scope + "/providers/" + kind + "/" + name }
@@ -150,14 +134,14 @@ func scopeOf(c *rest.Call) (string, *resource.Failure) {
 
 // found is lookup with the refusal of what there is not.
 // Source: many logs.
-func (s *service) found(c *rest.Call) (*deployment, *resource.Failure) {
+func (s *service) found(c *rest.Call) (rest.Deployment, *resource.Failure) {
 	if _, failed := scopeOf(c); failed != nil {
-		return nil, failed
+		return rest.Deployment{}, failed
 	}
-	if d := s.lookup(c); d != nil {
+	if d, ok := s.lookup(c); ok {
 		return d, nil
 	}
-	return nil, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope; what was deployed before wiemu was started is not remembered.", "")
+	return rest.Deployment{}, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope, or it was one of the oldest of a long history. What was deployed before wiemu was started is known to a server with -state alone.", "")
 }
 
 func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -165,24 +149,17 @@ func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	var all []*template.Object
-	s.mu.Lock()
-	for _, d := range slices.Backward(s.all) {
-		if d.tenant == c.Caller.Tenant && strings.EqualFold(d.scope, scope) {
-			all = append(all, d.shown)
-		}
+	var all []json.RawMessage
+	for _, d := range s.Deployments(scope) {
+		all = append(all, d.Shown)
 	}
-	s.mu.Unlock()
 	page, failed := rest.Page(c, all)
 	return rest.Reply{Body: page}, failed
 }
 
 func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
 	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	return rest.Reply{Body: d.shown}, nil
+	return rest.Reply{Body: d.Shown}, failed
 }
 
 func (s *service) exists(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -193,23 +170,20 @@ func (s *service) exists(c *rest.Call) (rest.Reply, *resource.Failure) {
 // delete forgets a deployment; what it made stays. It is done when it answers.
 // Source: azure-rest-api-specs, Deployments_Delete (202 with Location, 204 if there is none).
 func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d := s.lookup(c)
-	if d == nil {
+	d, ok := s.lookup(c)
+	if !ok {
 		return rest.Reply{Status: http.StatusNoContent}, nil
 	}
-	s.mu.Lock()
-	s.all = slices.DeleteFunc(s.all, func(o *deployment) bool { return o == d })
-	s.mu.Unlock()
+	if err := s.ForgetDeployment(d); err != nil {
+		return rest.Reply{}, rest.NotStored(err)
+	}
 	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], "DELETEDEPLOYMENT-"+strings.ToUpper(uuid.NewString()), c.Query("api-version"))
 	return rest.Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}, nil
 }
 
 func (s *service) export(c *rest.Call) (rest.Reply, *resource.Failure) {
 	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
-	return rest.Reply{Body: template.NewObject("template", d.template)}, nil
+	return rest.Reply{Body: map[string]json.RawMessage{"template": d.Template}}, failed
 }
 
 // cancel is refused: a deployment is done when its PUT is answered. The text is that of many logs.
@@ -218,7 +192,7 @@ func (s *service) cancel(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), d.shown.Object("properties").Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
+	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), properties(d).Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
 }
 
 func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -226,7 +200,7 @@ func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	page, failed := rest.Page(c, d.operations)
+	page, failed := rest.Page(c, d.Operations)
 	return rest.Reply{Body: page}, failed
 }
 
@@ -235,7 +209,8 @@ func (s *service) getOperation(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	for _, o := range d.operations {
+	for _, data := range d.Operations {
+		o, _ := template.ParseObject(data) // it was written here
 		if strings.EqualFold(o.Text("operationId"), c.Name("operation")) {
 			return rest.Reply{Body: o}, nil
 		}
@@ -249,12 +224,12 @@ func (s *service) status(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	if d.status != c.Vars["operation"] {
+	if d.Status != c.Vars["operation"] {
 		return rest.Reply{}, resource.Fail(http.StatusNotFound, "DeploymentOperationStatusNotFound", fmt.Sprintf("The deployment operation status '%s' could not be found.", c.Vars["operation"]), "Another deployment of this name came later.", "") // text inferred
 	}
-	properties := d.shown.Object("properties")
-	answer := template.NewObject("status", properties.Text("provisioningState"))
-	if problem := properties.Object("error"); problem != nil {
+	of := properties(d)
+	answer := template.NewObject("status", of.Text("provisioningState"))
+	if problem := of.Object("error"); problem != nil {
 		answer.Set("error", problem)
 	}
 	return rest.Reply{Body: answer}, nil

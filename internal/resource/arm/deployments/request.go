@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -97,8 +98,8 @@ func (s *service) settings(c *rest.Call, r *request, body *template.Object) *res
 	default:
 		return rest.BadRequest("InvalidDeployment", fmt.Sprintf("The deployment mode '%s' is not valid for '%s'. Expected 'Incremental', or 'Complete' for a resource group.", mode, r.name), "The mode of the deployment is not valid.")
 	}
-	if old := s.lookup(c); old != nil && ofSubscription && old.location != r.location {
-		return resource.Fail(http.StatusConflict, "InvalidDeploymentLocation", fmt.Sprintf("Invalid deployment location '%s'. The deployment '%s' already exists in location '%s'.", r.location, r.name, old.location), "A deployment stays in its region.", "Take another name.")
+	if old, ok := s.lookup(c); ok && ofSubscription && old.Location != r.location {
+		return resource.Fail(http.StatusConflict, "InvalidDeploymentLocation", fmt.Sprintf("Invalid deployment location '%s'. The deployment '%s' already exists in location '%s'.", r.location, r.name, old.Location), "A deployment stays in its region.", "Take another name.")
 	}
 	r.resultFormat = properties.Object("whatIfSettings").Text("resultFormat")
 	return r.source(properties)
@@ -184,6 +185,7 @@ func (s *service) plan(c *rest.Call, r *request) (*template.Plan, *resource.Fail
 	if err != nil {
 		return nil, refused(err)
 	}
+	r.chain.hide(plan.Secrets())
 	return plan, nil
 }
 
@@ -284,6 +286,23 @@ type chain struct {
 	budget      *template.Budget
 	compared    bool         // nothing is made: what-if asks what there is
 	resources   atomic.Int64 // made so far
+
+	mu      sync.Mutex
+	secrets []string // texts in the values of secure parameters
+}
+
+// hide has texts be left out of the templates that are kept.
+func (c *chain) hide(secrets []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.secrets = append(c.secrets, secrets...)
+}
+
+// hidden is a template without those texts.
+func (c *chain) hidden(root *template.Object) *template.Object {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return template.Redacted(root, c.secrets)
 }
 
 // Compares implements rest.Comparison.

@@ -20,6 +20,9 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
 )
 
+// firstOperation is before the numbers of operations.
+const firstOperation = 8584000000000000000
+
 // put deploys a template. It is done when it answers; the answer says that it takes a while, as
 // the real one does.
 func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -28,22 +31,65 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	status := http.StatusCreated
-	if s.lookup(c) != nil {
+	if _, ok := s.lookup(c); ok {
 		status = http.StatusOK
 	}
-	s.mu.Lock()
-	s.count++
-	number := fmt.Sprintf("%020d", 8584000000000000000+int64(s.count))
-	s.mu.Unlock()
 	run := &run{service: s, call: c, request: r, chain: r.chain, done: map[*template.Resource]string{}}
-	run.all()
 	made := run.shown("Accepted", nil)
-	deployed := &deployment{id: idOf(r.scope, r.name), tenant: c.Caller.Tenant, scope: r.scope, location: r.location, template: r.template.Root(), status: number}
-	deployed.shown = run.result()
-	deployed.operations = run.operations
-	s.keep(deployed)
-	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, deployed.id, number, c.Query("api-version"))
+	d, failed := run.begin()
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	defer s.AbandonDeployment(d)
+	run.all()
+	if err := run.end(d); err != nil {
+		return rest.Reply{}, rest.NotStored(err)
+	}
+	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, d.ID, d.Status, c.Query("api-version"))
 	return rest.Reply{Status: status, Body: made, Header: map[string]string{"Azure-Asyncoperation": at}}, nil
+}
+
+// begin keeps that the deployment is under way.
+// Source of the refusal: microsoft/mwt-ds#29 and microsoft/azure-pipelines-tasks#5320; the status is
+// inferred.
+func (r *run) begin() (rest.Deployment, *resource.Failure) {
+	d := rest.Deployment{
+		ID: idOf(r.request.scope, r.request.name), Tenant: r.call.Caller.Tenant, Scope: r.request.scope, Location: r.request.location,
+		Status: fmt.Sprintf("%020d", firstOperation+r.count.Add(1)),
+	}
+	var err error
+	if d.Template, err = r.chain.hidden(r.request.template.Root()).MarshalJSON(); err != nil {
+		return d, rest.NotStored(err)
+	}
+	if d.Shown, err = r.shown("Running", nil).MarshalJSON(); err != nil {
+		return d, rest.NotStored(err)
+	}
+	active, err := r.BeginDeployment(d)
+	switch {
+	case err != nil:
+		return d, rest.NotStored(err)
+	case active != nil:
+		const layout = "1/2/2006 3:04:05 PM"
+		from, _ := time.Parse(time.RFC3339, properties(*active).Text("timestamp")) // it was written here
+		return d, resource.Fail(http.StatusConflict, "DeploymentActive", fmt.Sprintf("Unable to edit or replace deployment '%s': previous deployment from '%s' is still active (expiration time is '%s'). Please see https://aka.ms/arm-deploy for usage details.",
+			r.request.name, from.Format(layout), from.AddDate(0, 0, 7).Format(layout)), "A deployment of this name is under way on the scope: another one that runs at the same time, or the one whose template has this one.", "Give each deployment that runs at the same time, and each module, a name of its own.")
+	}
+	return d, nil
+}
+
+// end keeps what became of the deployment.
+func (r *run) end(d rest.Deployment) (err error) {
+	if d.Shown, err = r.result().MarshalJSON(); err != nil {
+		return err
+	}
+	for _, o := range r.operations {
+		data, err := o.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		d.Operations = append(d.Operations, data)
+	}
+	return r.EndDeployment(d, rest.Chain(r.call.Request.Context()) != nil)
 }
 
 // validate answers with what would be deployed.
@@ -319,8 +365,8 @@ func (r *run) result() *template.Object {
 // template, what that has made.
 func (r *run) outputResources(o *template.Resource) []any {
 	if strings.EqualFold(typeOf(o.ID), kind) {
-		if d := r.byID(r.call.Caller.Tenant, o.ID); d != nil {
-			return d.shown.Object("properties").List("outputResources")
+		if d, ok := r.Deployment(o.ID); ok {
+			return properties(d).List("outputResources")
 		}
 	}
 	return []any{template.NewObject("id", o.ID)}

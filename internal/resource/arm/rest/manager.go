@@ -50,14 +50,18 @@ func NewManager(k resource.Kit, subscriptions []Subscription) *Manager {
 	return m
 }
 
-// State implements resource.StatefulService.
-func (m *Manager) State() resource.State { return &m.state }
+// State implements resource.StatefulService. What is read into it has no indexes yet.
+func (m *Manager) State() resource.State {
+	m.state.groups = nil
+	return &m.state
+}
 
 // Restore implements resource.StatefulService, as far as it is not the providers'.
 func (m *Manager) Restore(keep func(any) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state.reindex()
+	m.state.reindexDeployments()
 	m.keep = keep
 	return m.state.check()
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -19,7 +20,11 @@ type State struct {
 	Removed   []string `json:"removed,omitempty"`   // ids in lower case of those of the configuration that were deleted
 	Resources []Item   `json:"resources,omitempty"` // oldest first; managed identities and roles are kept elsewhere
 
-	groups, items map[string]int // by id in lower case
+	Deployments []Deployment `json:"deployments,omitempty"` // those that ended, in the order in which they did
+	Begun       []Deployment `json:"begun,omitempty"`       // those that are under way
+
+	groups, items, deployments map[string]int // by id in lower case
+	history                    int            // bytes of the deployments
 }
 
 // Item is a resource that was made here, as far as Resource Manager knows of it. The fields are
@@ -49,6 +54,11 @@ type change struct {
 	Configured   bool   `json:"configured,omitempty"`   // GroupRemoved is one of the configuration
 	Resource     *Item  `json:"resource,omitempty"`
 	Gone         string `json:"gone,omitempty"` // id of a resource in lower case
+
+	Begun           *Deployment `json:"begun,omitempty"`
+	Ended           *Deployment `json:"ended,omitempty"`           // one that was begun: its status, and what is new
+	DeploymentsGone []string    `json:"deploymentsGone,omitempty"` // ids in lower case
+	BegunGone       bool        `json:"begunGone,omitempty"`       // those of DeploymentsGone are under way no more
 }
 
 // Apply implements resource.State.
@@ -59,6 +69,7 @@ func (s *State) Apply(line json.RawMessage) error {
 	}
 	if s.groups == nil {
 		s.reindex()
+		s.reindexDeployments()
 	}
 	s.apply(made)
 	return nil
@@ -107,6 +118,7 @@ func (s *State) apply(made change) {
 		s.Resources = slices.Delete(s.Resources, n, n+1)
 		s.reindex()
 	}
+	s.applyDeployment(made)
 }
 
 // check says what is wrong with a state that was stored.
@@ -133,5 +145,5 @@ func (s *State) check() error {
 			return fmt.Errorf("resources[%d].tenant: expected the id of a tenant, found %q", n, i.Tenant)
 		}
 	}
-	return nil
+	return cmp.Or(checkDeployments("deployments", s.Deployments), checkDeployments("begun", s.Begun))
 }

@@ -48,7 +48,8 @@ type environment struct {
 	budget     *budget
 	depth      int
 
-	parameters *Object // values
+	parameters *Object  // values
+	secrets    []string // texts in the secure ones
 	variables  map[string]any
 	computing  []string // variables that are being evaluated, in lower case
 

@@ -12,6 +12,8 @@ type Plan struct {
 	Parameters *Object     // as an answer shows them: {name: {type, value}}, without those that are secure
 	Resources  []*Resource // each after those that it depends on
 
+	secrets []string // texts in the values of secure parameters
+
 	mu  sync.Mutex // env is used by one evaluation at a time
 	env *environment
 }
@@ -39,7 +41,7 @@ func (t *Template) Expand(d Deployment) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Parameters: shown, env: e}
+	p := &Plan{Parameters: shown, secrets: e.secrets, env: e}
 	if err := p.collect(); err != nil {
 		return nil, err
 	}

@@ -176,7 +176,9 @@ func (e *environment) setParameters() (shown *Object, err error) {
 		}
 		e.parameters.Set(name, v)
 		one := NewObject("type", types[kind])
-		if !secure(kind) {
+		if secure(kind) {
+			e.secrets = textsIn(v, e.secrets)
+		} else {
 			one.Set("value", v)
 		}
 		shown.Set(name, one)
