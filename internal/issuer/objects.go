@@ -72,13 +72,18 @@ func (i *Issuer) putServiceAccount(namespace, name string, annotations map[strin
 func (i *Issuer) ServiceAccounts() []ServiceAccount {
 	i.objects.mu.RLock()
 	defer i.objects.mu.RUnlock()
-	var all []ServiceAccount
+	var sorted []*ServiceAccount // pointers: sorting large structs by value is much code
 	for _, account := range i.objects.accounts {
-		all = append(all, account.clone())
+		account = account.clone()
+		sorted = append(sorted, &account)
 	}
-	slices.SortFunc(all, func(a, b ServiceAccount) int {
+	slices.SortFunc(sorted, func(a, b *ServiceAccount) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
+	var all []ServiceAccount
+	for _, account := range sorted {
+		all = append(all, *account)
+	}
 	return all
 }
 

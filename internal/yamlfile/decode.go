@@ -64,16 +64,13 @@ func (v Value) structure(target reflect.Value) {
 	}
 	fields := fieldsOf(target.Type())
 	for _, p := range v.pairs() {
-		at, known := slices.BinarySearchFunc(fields, p.key.Value, func(f field, name string) int {
-			return strings.Compare(f.name, name)
-		})
-		if !known && v.loose {
-			at = slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, p.key.Value) })
-			if known = at >= 0; known {
+		at := slices.IndexFunc(fields, func(f *field) bool { return f.name == p.key.Value })
+		if at < 0 && v.loose {
+			if at = slices.IndexFunc(fields, func(f *field) bool { return strings.EqualFold(f.name, p.key.Value) }); at >= 0 {
 				v.rename(p.key, fields[at].name)
 			}
 		}
-		if !known {
+		if at < 0 {
 			if !v.furtherField(target, p) && !v.refusedField(target, p) {
 				v.unknownField(p.key, p.value, fields, furtherFields(target))
 			}
@@ -92,7 +89,7 @@ func (v Value) structure(target reflect.Value) {
 }
 
 // refusedField refuses a field of which a blank field of the struct says why it is not there.
-func (v Value) refusedField(target reflect.Value, p pair) bool {
+func (v Value) refusedField(target reflect.Value, p *pair) bool {
 	for i := range target.NumField() {
 		f := target.Type().Field(i)
 		if f.Name != "_" || v.unknown != nil {
@@ -111,7 +108,7 @@ func (v Value) refusedField(target reflect.Value, p pair) bool {
 }
 
 // furtherField lets an inline map of a struct read a field that the struct does not have.
-func (v Value) furtherField(target reflect.Value, p pair) bool {
+func (v Value) furtherField(target reflect.Value, p *pair) bool {
 	for i := range target.NumField() {
 		if f := target.Type().Field(i); isInline(f) && f.Type.Kind() == reflect.Map {
 			return target.Field(i).Addr().Interface().(FieldUnmarshaler).UnmarshalYAMLField(p.key.Value, v.At(p.key.Value, p.value))
@@ -140,13 +137,15 @@ type pair struct{ key, value *yaml.Node }
 // pairs are the keys of a mapping with their values. Loosely read they are sorted, as
 // in the JSON that sigs.k8s.io/yaml makes of them: of two keys that are one field the
 // last counts.
-func (v Value) pairs() []pair {
-	all := make([]pair, 0, len(v.Node.Content)/2)
-	for i := 0; i+1 < len(v.Node.Content); i += 2 {
-		all = append(all, pair{v.Node.Content[i], v.Node.Content[i+1]})
+func (v Value) pairs() []*pair {
+	made := make([]pair, len(v.Node.Content)/2)
+	all := make([]*pair, len(made))
+	for i := range made {
+		made[i] = pair{v.Node.Content[2*i], v.Node.Content[2*i+1]}
+		all[i] = &made[i]
 	}
 	if v.loose {
-		slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.key.Value, b.key.Value) })
+		slices.SortFunc(all, func(a, b *pair) int { return strings.Compare(a.key.Value, b.key.Value) })
 	}
 	return all
 }
@@ -158,7 +157,7 @@ func mappingFix(node *yaml.Node) string {
 	return `write "field: value" lines`
 }
 
-func (v Value) unknownField(key, content *yaml.Node, fields []field, further []string) {
+func (v Value) unknownField(key, content *yaml.Node, fields []*field, further []string) {
 	u := Unknown{Name: key.Value, Key: v.At(key.Value, key), Content: content, known: further}
 	for _, f := range fields {
 		u.known = append(u.known, f.name)
@@ -179,10 +178,10 @@ type field struct {
 	notNull bool // null is refused
 }
 
-// fieldsOf lists the fields of a struct as they are called in a file, sorted.
+// fieldsOf lists the fields of a struct as they are called in a file.
 // It works from the type each time: files are small and read once.
-func fieldsOf(t reflect.Type) []field {
-	var fields []field
+func fieldsOf(t reflect.Type) []*field {
+	var fields []*field
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
@@ -201,7 +200,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		if names := f.Tag.Get("names"); names != "" {
 			for name := range strings.FieldsSeq(names) {
-				fields = append(fields, field{name: name, index: []int{i}})
+				fields = append(fields, &field{name: name, index: []int{i}})
 			}
 			continue
 		}
@@ -209,9 +208,8 @@ func fieldsOf(t reflect.Type) []field {
 			name = strings.ToLower(f.Name)
 		}
 		tag := f.Tag.Get("yamlfile")
-		fields = append(fields, field{name, []int{i}, tag == "scalars", tag == "notnull"})
+		fields = append(fields, &field{name, []int{i}, tag == "scalars", tag == "notnull"})
 	}
-	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	return fields
 }
 

@@ -175,7 +175,9 @@ func TestALongHistory(t *testing.T) {
 		t.Helper()
 		w.do("PUT "+all+"/"+name+v2022dep, `{"properties": {"mode": "Incremental", "template": {`+templateHead+`, "metadata": {"a": "`+metadata+`"}, "resources": {}}}}`)
 	}
-	count := func() int { return strings.Count(w.do("GET "+all+v2022dep, "").body, `"type":"Microsoft.Resources/deployments"`) }
+	count := func() int {
+		return strings.Count(w.do("GET "+all+v2022dep, "").body, `"type":"Microsoft.Resources/deployments"`)
+	}
 	for n := range 700 {
 		put(fmt.Sprint("d", n), "")
 	}

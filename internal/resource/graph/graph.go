@@ -7,6 +7,7 @@ package graph
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,14 +56,15 @@ func New(k resource.Kit) *Service {
 func (s *Service) Handler() http.Handler { return s.requests() }
 
 func (s *Service) handler() http.Handler {
-	var routes []resource.Route
-	for path, methods := range s.byPath() {
-		routes = append(routes, resource.Route{Path: `/{version:v1\.0|beta}` + path + `{slash:/?}`, Begin: s.begin(methods)})
-	}
-	// The longest first: a fixed segment before one that is an id.
-	slices.SortFunc(routes, func(a, b resource.Route) int {
-		return cmp.Or(cmp.Compare(strings.Count(a.Path, "{"), strings.Count(b.Path, "{")), cmp.Compare(a.Path, b.Path))
+	byPath := s.byPath()
+	// A fixed segment before one that is an id, and the longest first.
+	paths := slices.SortedFunc(maps.Keys(byPath), func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(a, "{"), strings.Count(b, "{")), cmp.Compare(a+"{", b+"{"))
 	})
+	var routes []resource.Route
+	for _, path := range paths {
+		routes = append(routes, resource.Route{Path: `/{version:v1\.0|beta}` + path + `{slash:/?}`, Begin: s.begin(byPath[path])})
+	}
 	return s.kit.Handler(routes, s.begin(nil))
 }
 

@@ -10,10 +10,10 @@
 package deployments
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -78,47 +78,57 @@ func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
 }
 
 // forget drops the deployments to a resource group that is deleted.
-func (s *service) forget(_, group string) error { return s.ForgetDeployments(group) }
+func (s *service) forget(_, group string) error {
+	var ids []string
+	ended, begun := s.Deployments()
+	for _, d := range append(ended, begun...) {
+		if strings.EqualFold(d.Scope, group) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return s.ForgetDeployments(ids, true)
+}
 
 // open makes of the deployments that were under way when an earlier process ended what has failed:
 // who deployed is not there any more, and its token is kept nowhere. Azure would go on.
 func (s *service) open() error {
-	for _, d := range append(s.Begun(), s.Deployments("")...) {
-		if n, err := strconv.ParseInt(d.Status, 10, 64); err == nil {
-			s.count.Store(max(s.count.Load(), n-firstOperation))
-		}
+	ended, begun := s.Deployments()
+	for _, d := range append(ended, begun...) {
+		n, _ := strconv.ParseInt(d.Status, 10, 64) // what is no number is that of no operation here
+		s.count.Store(max(s.count.Load(), n-firstOperation))
 	}
-	for _, d := range s.Begun() {
+	for _, was := range begun {
+		d := *was
 		shown, err := template.ParseObject(d.Shown)
-		properties := shown.Object("properties")
-		if err != nil || properties == nil {
+		of := shown.Object("properties")
+		if err != nil || of == nil {
 			return fmt.Errorf("begun: %s: expected a deployment with its properties, found %s", d.ID, d.Shown)
 		}
-		properties.Set("provisioningState", refusedAs)
-		properties.Set("error", problemOf("DeploymentInterrupted", "wiemu ended while this deployment was under way. What it had made by then is there. Azure would have gone on; deploy it again."))
+		of.Set("provisioningState", refusedAs)
+		of.Set("error", problemOf("DeploymentInterrupted", "wiemu ended while this deployment was under way. What it had made by then is there. Azure would have gone on; deploy it again."))
 		if d.Shown, err = shown.MarshalJSON(); err != nil {
 			return err
 		}
-		if err := s.EndDeployment(d, false); err != nil {
+		if err := s.EndDeployment(&d, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lookup is the deployment that a request's path names.
-func (s *service) lookup(c *rest.Call) (rest.Deployment, bool) {
+// lookup is the deployment that a request's path names; nil if there is none.
+func (s *service) lookup(c *rest.Call) *rest.Deployment {
 	scope, failed := scopeOf(c)
 	if failed != nil {
-		return rest.Deployment{}, false
+		return nil
 	}
 	return s.Deployment(idOf(scope, c.Name("deployment")))
 }
 
-// properties are those of a deployment as it is shown.
-func properties(d rest.Deployment) *template.Object {
-	shown, _ := template.ParseObject(d.Shown) // it was written here
-	return shown.Object("properties")
+// shownAs is what an answer says of a deployment, its properties or an operation.
+func shownAs(data []byte) *template.Object {
+	shown, _ := template.ParseObject(data) // it was written here
+	return shown
 }
 
 func idOf(scope, name string) string { return scope + "/providers/" + kind + "/" + name }
@@ -134,14 +144,14 @@ func scopeOf(c *rest.Call) (string, *resource.Failure) {
 
 // found is lookup with the refusal of what there is not.
 // Source: many logs.
-func (s *service) found(c *rest.Call) (rest.Deployment, *resource.Failure) {
+func (s *service) found(c *rest.Call) (*rest.Deployment, *resource.Failure) {
 	if _, failed := scopeOf(c); failed != nil {
-		return rest.Deployment{}, failed
+		return nil, failed
 	}
-	if d, ok := s.lookup(c); ok {
+	if d := s.lookup(c); d != nil {
 		return d, nil
 	}
-	return rest.Deployment{}, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope, or it was one of the oldest of a long history. What was deployed before wiemu was started is known to a server with -state alone.", "")
+	return nil, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope, or it was one of the oldest of a long history. What was deployed before wiemu was started is known to a server with -state alone.", "")
 }
 
 func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -149,9 +159,12 @@ func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	var all []json.RawMessage
-	for _, d := range s.Deployments(scope) {
-		all = append(all, d.Shown)
+	var all []any
+	ended, _ := s.Deployments()
+	for _, d := range slices.Backward(ended) {
+		if strings.EqualFold(d.Scope, scope) {
+			all = append(all, d.Shown)
+		}
 	}
 	page, failed := rest.Page(c, all)
 	return rest.Reply{Body: page}, failed
@@ -159,7 +172,10 @@ func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 
 func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
 	d, failed := s.found(c)
-	return rest.Reply{Body: d.Shown}, failed
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: d.Shown}, nil
 }
 
 func (s *service) exists(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -170,11 +186,11 @@ func (s *service) exists(c *rest.Call) (rest.Reply, *resource.Failure) {
 // delete forgets a deployment; what it made stays. It is done when it answers.
 // Source: azure-rest-api-specs, Deployments_Delete (202 with Location, 204 if there is none).
 func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, ok := s.lookup(c)
-	if !ok {
+	d := s.lookup(c)
+	if d == nil {
 		return rest.Reply{Status: http.StatusNoContent}, nil
 	}
-	if err := s.ForgetDeployment(d); err != nil {
+	if err := s.ForgetDeployments([]string{d.ID}, false); err != nil {
 		return rest.Reply{}, rest.NotStored(err)
 	}
 	at := fmt.Sprintf("https://%s/subscriptions/%s/operationresults/%s?api-version=%s", c.Host, c.Vars["subscription"], "DELETEDEPLOYMENT-"+strings.ToUpper(uuid.NewString()), c.Query("api-version"))
@@ -183,7 +199,10 @@ func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
 
 func (s *service) export(c *rest.Call) (rest.Reply, *resource.Failure) {
 	d, failed := s.found(c)
-	return rest.Reply{Body: map[string]json.RawMessage{"template": d.Template}}, failed
+	if failed != nil {
+		return rest.Reply{}, failed
+	}
+	return rest.Reply{Body: map[string]any{"template": d.Template}}, nil
 }
 
 // cancel is refused: a deployment is done when its PUT is answered. The text is that of many logs.
@@ -192,7 +211,7 @@ func (s *service) cancel(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), properties(d).Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
+	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), shownAs(d.Shown).Object("properties").Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
 }
 
 func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
@@ -200,7 +219,11 @@ func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	page, failed := rest.Page(c, d.Operations)
+	var all []any
+	for _, o := range d.Operations {
+		all = append(all, o)
+	}
+	page, failed := rest.Page(c, all)
 	return rest.Reply{Body: page}, failed
 }
 
@@ -210,7 +233,7 @@ func (s *service) getOperation(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	for _, data := range d.Operations {
-		o, _ := template.ParseObject(data) // it was written here
+		o := shownAs(data)
 		if strings.EqualFold(o.Text("operationId"), c.Name("operation")) {
 			return rest.Reply{Body: o}, nil
 		}
@@ -227,7 +250,7 @@ func (s *service) status(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if d.Status != c.Vars["operation"] {
 		return rest.Reply{}, resource.Fail(http.StatusNotFound, "DeploymentOperationStatusNotFound", fmt.Sprintf("The deployment operation status '%s' could not be found.", c.Vars["operation"]), "Another deployment of this name came later.", "") // text inferred
 	}
-	of := properties(d)
+	of := shownAs(d.Shown).Object("properties")
 	answer := template.NewObject("status", of.Text("provisioningState"))
 	if problem := of.Object("error"); problem != nil {
 		answer.Set("error", problem)

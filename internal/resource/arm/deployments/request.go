@@ -98,7 +98,7 @@ func (s *service) settings(c *rest.Call, r *request, body *template.Object) *res
 	default:
 		return rest.BadRequest("InvalidDeployment", fmt.Sprintf("The deployment mode '%s' is not valid for '%s'. Expected 'Incremental', or 'Complete' for a resource group.", mode, r.name), "The mode of the deployment is not valid.")
 	}
-	if old, ok := s.lookup(c); ok && ofSubscription && old.Location != r.location {
+	if old := s.lookup(c); old != nil && ofSubscription && old.Location != r.location {
 		return resource.Fail(http.StatusConflict, "InvalidDeploymentLocation", fmt.Sprintf("Invalid deployment location '%s'. The deployment '%s' already exists in location '%s'.", r.location, r.name, old.Location), "A deployment stays in its region.", "Take another name.")
 	}
 	r.resultFormat = properties.Object("whatIfSettings").Text("resultFormat")

@@ -1,6 +1,7 @@
 package deployments
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,7 +32,7 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	status := http.StatusCreated
-	if _, ok := s.lookup(c); ok {
+	if s.lookup(c) != nil {
 		status = http.StatusOK
 	}
 	run := &run{service: s, call: c, request: r, chain: r.chain, done: map[*template.Resource]string{}}
@@ -52,33 +53,33 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 // begin keeps that the deployment is under way.
 // Source of the refusal: microsoft/mwt-ds#29 and microsoft/azure-pipelines-tasks#5320; the status is
 // inferred.
-func (r *run) begin() (rest.Deployment, *resource.Failure) {
-	d := rest.Deployment{
-		ID: idOf(r.request.scope, r.request.name), Tenant: r.call.Caller.Tenant, Scope: r.request.scope, Location: r.request.location,
+func (r *run) begin() (*rest.Deployment, *resource.Failure) {
+	d := &rest.Deployment{
+		ID: idOf(r.request.scope, r.request.name), Scope: r.request.scope, Location: r.request.location,
 		Status: fmt.Sprintf("%020d", firstOperation+r.count.Add(1)),
 	}
-	var err error
-	if d.Template, err = r.chain.hidden(r.request.template.Root()).MarshalJSON(); err != nil {
-		return d, rest.NotStored(err)
+	var err, failed error
+	d.Template, err = r.chain.hidden(r.request.template.Root()).MarshalJSON()
+	d.Shown, failed = r.shown("Running", nil).MarshalJSON()
+	var active *rest.Deployment
+	if err = cmp.Or(err, failed); err == nil {
+		active, err = r.BeginDeployment(d)
 	}
-	if d.Shown, err = r.shown("Running", nil).MarshalJSON(); err != nil {
-		return d, rest.NotStored(err)
-	}
-	active, err := r.BeginDeployment(d)
 	switch {
 	case err != nil:
-		return d, rest.NotStored(err)
-	case active != nil:
-		const layout = "1/2/2006 3:04:05 PM"
-		from, _ := time.Parse(time.RFC3339, properties(*active).Text("timestamp")) // it was written here
-		return d, resource.Fail(http.StatusConflict, "DeploymentActive", fmt.Sprintf("Unable to edit or replace deployment '%s': previous deployment from '%s' is still active (expiration time is '%s'). Please see https://aka.ms/arm-deploy for usage details.",
-			r.request.name, from.Format(layout), from.AddDate(0, 0, 7).Format(layout)), "A deployment of this name is under way on the scope: another one that runs at the same time, or the one whose template has this one.", "Give each deployment that runs at the same time, and each module, a name of its own.")
+		return nil, rest.NotStored(err)
+	case active == nil:
+		return d, nil
 	}
-	return d, nil
+	const layout = "1/2/2006 3:04:05 PM"
+	from, _ := time.Parse(time.RFC3339, shownAs(active.Shown).Object("properties").Text("timestamp")) // it was written here
+	return nil, resource.Fail(http.StatusConflict, "DeploymentActive", fmt.Sprintf("Unable to edit or replace deployment '%s': previous deployment from '%s' is still active (expiration time is '%s'). Please see https://aka.ms/arm-deploy for usage details.",
+		r.request.name, from.Format(layout), from.AddDate(0, 0, 7).Format(layout)), "A deployment of this name is under way on the scope: another one that runs at the same time, or the one whose template has this one.", "Give each deployment that runs at the same time, and each module, a name of its own.")
 }
 
 // end keeps what became of the deployment.
-func (r *run) end(d rest.Deployment) (err error) {
+func (r *run) end(was *rest.Deployment) (err error) {
+	d := *was
 	if d.Shown, err = r.result().MarshalJSON(); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (r *run) end(d rest.Deployment) (err error) {
 		}
 		d.Operations = append(d.Operations, data)
 	}
-	return r.EndDeployment(d, rest.Chain(r.call.Request.Context()) != nil)
+	return r.EndDeployment(&d, rest.Chain(r.call.Request.Context()) != nil)
 }
 
 // validate answers with what would be deployed.
@@ -365,8 +366,8 @@ func (r *run) result() *template.Object {
 // template, what that has made.
 func (r *run) outputResources(o *template.Resource) []any {
 	if strings.EqualFold(typeOf(o.ID), kind) {
-		if d, ok := r.Deployment(o.ID); ok {
-			return properties(d).List("outputResources")
+		if d := r.Deployment(o.ID); d != nil {
+			return shownAs(d.Shown).Object("properties").List("outputResources")
 		}
 	}
 	return []any{template.NewObject("id", o.ID)}

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
-// Deployment is one of a template, as its history has it. The fields are replaced, never modified.
+// Deployment is one of a template, as its history has it. It is replaced, never modified.
 type Deployment struct {
 	ID       string `json:"id"`
-	Tenant   string `json:"tenant"`
 	Scope    string `json:"scope"` // id of the subscription or the resource group
 	Location string `json:"location,omitempty"`
 	Status   string `json:"status"` // the number of the operation that made it: no other has it
@@ -36,86 +33,73 @@ const (
 const maxHistory = 16 << 20
 
 func (d *Deployment) size() int {
-	n := len(d.ID) + len(d.Scope) + len(d.Template) + len(d.Shown)
+	n := len(d.Template) + len(d.Shown)
 	for _, o := range d.Operations {
 		n += len(o)
 	}
 	return n
 }
 
-// Deployment is one of the history by its id, whatever its case.
-func (m *Manager) Deployment(id string) (Deployment, bool) {
+// Deployment is one of the history by its id, whatever its case; nil if there is none.
+func (m *Manager) Deployment(id string) *Deployment {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	n, ok := m.state.deployments[strings.ToLower(id)]
-	if !ok {
-		return Deployment{}, false
-	}
-	return m.state.Deployments[n], true
+	return m.state.deployments[strings.ToLower(id)]
 }
 
-// Deployments are those of a scope, the newest first; "" is each scope.
-func (m *Manager) Deployments(scope string) (found []Deployment) {
+// Deployments are all of the history, the oldest first, and those that are under way, or were when
+// the process ended.
+func (m *Manager) Deployments() (ended, begun []*Deployment) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, d := range slices.Backward(m.state.Deployments) {
-		if scope == "" || strings.EqualFold(d.Scope, scope) {
-			found = append(found, d)
-		}
-	}
-	return found
+	return slices.Clone(m.state.Deployments), slices.Clone(m.state.Begun)
 }
 
-// Begun are the deployments that are under way, or were when the process ended.
-func (m *Manager) Begun() []Deployment {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return slices.Clone(m.state.Begun)
-}
-
-// BeginDeployment keeps that a deployment is under way, unless one of the same id is. It does not
-// take the place of an earlier one before it ends.
-func (m *Manager) BeginDeployment(d Deployment) (active *Deployment, err error) {
+// BeginDeployment keeps that a deployment is under way, unless one of the same id is, which it
+// returns. The earlier one of the history stays until it ends.
+func (m *Manager) BeginDeployment(d *Deployment) (active *Deployment, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n := slices.IndexFunc(m.state.Begun, func(o Deployment) bool { return strings.EqualFold(o.ID, d.ID) }); n >= 0 {
-		found := m.state.Begun[n]
-		return &found, nil
+	for _, o := range m.state.Begun {
+		if strings.EqualFold(o.ID, d.ID) {
+			return o, nil
+		}
 	}
-	return nil, m.changeLocked(change{Begun: &d})
+	return nil, m.changeLocked(change{Begun: d})
 }
 
 // EndDeployment puts a deployment that was begun into the history, with what is known of it by then.
 // One that came of another leaves it to that one to cut the history, since that still refers to it.
-func (m *Manager) EndDeployment(d Deployment, ofAnother bool) error {
+// What cannot be kept is under way no more, and after a restart it is one that was interrupted.
+func (m *Manager) EndDeployment(d *Deployment, ofAnother bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !slices.ContainsFunc(m.state.Begun, func(o Deployment) bool { return o.Status == d.Status }) {
+	if !slices.ContainsFunc(m.state.Begun, d.same) {
 		return nil // its resource group was deleted meanwhile
 	}
-	return m.changeLocked(change{
-		Ended:           &Deployment{Status: d.Status, Shown: d.Shown, Operations: d.Operations},
-		DeploymentsGone: m.state.superfluous(d, ofAnother),
-	})
+	made := change{Ended: &Deployment{Status: d.Status, Shown: d.Shown, Operations: d.Operations}, DeploymentsGone: m.state.superfluous(d, ofAnother)}
+	return m.changeLocked(made)
 }
 
+func (d *Deployment) same(o *Deployment) bool { return d.Status == o.Status }
+
 // superfluous are the ids of what the history has too much once d is part of it, in lower case.
-func (s *State) superfluous(d Deployment, ofAnother bool) (ids []string) {
-	all, size := 1, s.history+d.size()
-	for n := range s.Deployments {
-		switch o := &s.Deployments[n]; {
-		case strings.EqualFold(o.ID, d.ID):
-			size -= o.size()
-		case strings.EqualFold(o.Scope, d.Scope):
-			all++
+func (s *State) superfluous(d *Deployment, ofAnother bool) (ids []string) {
+	count, size := 1, d.size()
+	for _, o := range s.Deployments {
+		if strings.EqualFold(o.ID, d.ID) {
+			continue
+		}
+		size += o.size()
+		if strings.EqualFold(o.Scope, d.Scope) {
+			count++
 		}
 	}
 	tooMany := 0
-	if all > maxDeployments && !ofAnother {
-		tooMany = all - leftDeployments
+	if count > maxDeployments && !ofAnother {
+		tooMany = count - leftDeployments
 	}
-	for n := range s.Deployments {
-		o := &s.Deployments[n]
+	for _, o := range s.Deployments {
 		cut := tooMany > 0 && strings.EqualFold(o.Scope, d.Scope)
 		if !cut && size <= maxHistory || strings.EqualFold(o.ID, d.ID) {
 			continue
@@ -131,80 +115,64 @@ func (s *State) superfluous(d Deployment, ofAnother bool) (ids []string) {
 
 // AbandonDeployment has a deployment be under way no more that neither ended nor can be kept. After a
 // restart it is one that was interrupted.
-func (m *Manager) AbandonDeployment(d Deployment) {
+func (m *Manager) AbandonDeployment(d *Deployment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state.Begun = slices.DeleteFunc(m.state.Begun, func(o Deployment) bool { return o.Status == d.Status })
+	m.state.Begun = slices.DeleteFunc(m.state.Begun, d.same)
 }
 
-// ForgetDeployment deletes one from the history.
-func (m *Manager) ForgetDeployment(d Deployment) error {
-	return m.change(change{DeploymentsGone: []string{strings.ToLower(d.ID)}})
-}
-
-// ForgetDeployments deletes the history of a scope, and those that are under way.
-func (m *Manager) ForgetDeployments(scope string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var ids []string
-	for _, d := range slices.Concat(m.state.Deployments, m.state.Begun) {
-		if strings.EqualFold(d.Scope, scope) {
-			ids = append(ids, strings.ToLower(d.ID))
-		}
-	}
+// ForgetDeployments deletes deployments from the history by their ids, and, if they are under way,
+// has them not be kept.
+func (m *Manager) ForgetDeployments(ids []string, begun bool) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return m.changeLocked(change{DeploymentsGone: ids, BegunGone: true})
+	return m.change(change{DeploymentsGone: ids, BegunGone: begun})
 }
 
 // applyDeployment makes a change of the history.
 func (s *State) applyDeployment(made change) {
 	if made.Begun != nil {
-		s.Begun = append(s.Begun, *made.Begun)
+		s.Begun = append(s.Begun, made.Begun)
 	}
-	if made.Ended == nil && len(made.DeploymentsGone) == 0 {
+	if made.Ended == nil && made.DeploymentsGone == nil {
 		return
 	}
 	gone := map[string]bool{}
 	for _, id := range made.DeploymentsGone {
-		gone[id] = true
+		gone[strings.ToLower(id)] = true
 	}
-	isGone := func(d Deployment) bool { return gone[strings.ToLower(d.ID)] }
-	if made.BegunGone {
-		s.Begun = slices.DeleteFunc(s.Begun, isGone)
+	var ended *Deployment
+	s.Begun = slices.DeleteFunc(s.Begun, func(d *Deployment) bool {
+		if made.Ended != nil && d.same(made.Ended) {
+			ended = d
+		}
+		return d == ended || made.BegunGone && gone[strings.ToLower(d.ID)]
+	})
+	if ended != nil {
+		gone[strings.ToLower(ended.ID)] = true // the earlier one of the same id
 	}
-	ended := slices.IndexFunc(s.Begun, func(d Deployment) bool { return made.Ended != nil && d.Status == made.Ended.Status })
-	if ended < 0 {
-		s.Deployments = slices.DeleteFunc(s.Deployments, isGone)
-	} else {
-		d := s.Begun[ended]
-		s.Begun = slices.Delete(s.Begun, ended, ended+1)
-		d.Shown, d.Operations = made.Ended.Shown, made.Ended.Operations
-		gone[strings.ToLower(d.ID)] = true // the earlier one of the same id
-		s.Deployments = append(slices.DeleteFunc(s.Deployments, isGone), d)
+	s.Deployments = slices.DeleteFunc(s.Deployments, func(d *Deployment) bool { return gone[strings.ToLower(d.ID)] })
+	if ended != nil {
+		whole := *ended
+		whole.Shown, whole.Operations = made.Ended.Shown, made.Ended.Operations
+		s.Deployments = append(s.Deployments, &whole)
 	}
 	s.reindexDeployments()
 }
 
 func (s *State) reindexDeployments() {
-	s.deployments, s.history = make(map[string]int, len(s.Deployments)), 0
-	for n := range s.Deployments {
-		s.deployments[strings.ToLower(s.Deployments[n].ID)] = n
-		s.history += s.Deployments[n].size()
+	s.deployments = map[string]*Deployment{}
+	for _, d := range s.Deployments {
+		s.deployments[strings.ToLower(d.ID)] = d
 	}
 }
 
 // checkDeployments says what is wrong with those that were stored.
-func checkDeployments(field string, all []Deployment) error {
+func checkDeployments(field string, all []*Deployment) error {
 	for n, d := range all {
-		switch {
-		case !strings.HasPrefix(d.ID, d.Scope+"/providers/") || !strings.HasPrefix(d.Scope, "/subscriptions/"):
-			return fmt.Errorf("%s[%d].id: expected SCOPE/providers/Microsoft.Resources/deployments/NAME with the scope of the deployment, found %q", field, n, d.ID)
-		case uuid.Validate(d.Tenant) != nil:
-			return fmt.Errorf("%s[%d].tenant: expected the id of a tenant, found %q", field, n, d.Tenant)
-		case d.Status == "":
-			return fmt.Errorf("%s[%d].status: expected the number of an operation, found none", field, n)
+		if d == nil || !strings.HasPrefix(d.ID, d.Scope+"/providers/") || !strings.HasPrefix(d.Scope, "/subscriptions/") || d.Status == "" {
+			return fmt.Errorf("%s[%d]: expected a deployment with its scope, an id in it, and a status, found %+v", field, n, d)
 		}
 	}
 	return nil

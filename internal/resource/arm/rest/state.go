@@ -20,11 +20,11 @@ type State struct {
 	Removed   []string `json:"removed,omitempty"`   // ids in lower case of those of the configuration that were deleted
 	Resources []Item   `json:"resources,omitempty"` // oldest first; managed identities and roles are kept elsewhere
 
-	Deployments []Deployment `json:"deployments,omitempty"` // those that ended, in the order in which they did
-	Begun       []Deployment `json:"begun,omitempty"`       // those that are under way
+	Deployments []*Deployment `json:"deployments,omitempty"` // those that ended, in the order in which they did
+	Begun       []*Deployment `json:"begun,omitempty"`       // those that are under way
 
-	groups, items, deployments map[string]int // by id in lower case
-	history                    int            // bytes of the deployments
+	groups, items map[string]int         // by id in lower case
+	deployments   map[string]*Deployment // by id in lower case
 }
 
 // Item is a resource that was made here, as far as Resource Manager knows of it. The fields are
@@ -57,7 +57,7 @@ type change struct {
 
 	Begun           *Deployment `json:"begun,omitempty"`
 	Ended           *Deployment `json:"ended,omitempty"`           // one that was begun: its status, and what is new
-	DeploymentsGone []string    `json:"deploymentsGone,omitempty"` // ids in lower case
+	DeploymentsGone []string    `json:"deploymentsGone,omitempty"` // ids
 	BegunGone       bool        `json:"begunGone,omitempty"`       // those of DeploymentsGone are under way no more
 }
 
