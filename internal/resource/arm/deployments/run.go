@@ -140,11 +140,10 @@ const (
 // after the other, so that two runs are alike, unless the fault that is about this was injected.
 func (r *run) all() {
 	waiting := slices.DeleteFunc(slices.Clone(r.request.plan.Resources), func(o *template.Resource) bool {
-		if o.Existing || o.Skipped {
+		if o.Skipped {
 			r.done[o] = succeeded
-			return true
 		}
-		return false
+		return o.Skipped
 	})
 	atOnce := slices.ContainsFunc(r.Kit.Faults.Active(), func(f fault.Active) bool { return f.Name == faultkind.ConcurrentWrites && !f.Spent })
 	for len(waiting) > 0 {
@@ -152,10 +151,15 @@ func (r *run) all() {
 		if len(ready) == 0 {
 			return // the rest depends on what was refused
 		}
-		if !atOnce {
-			ready = ready[:1]
+		if existing := slices.IndexFunc(ready, func(o *template.Resource) bool { return o.Existing }); existing >= 0 {
+			ready = ready[existing : existing+1] // it is there by now: who depends on it waits no longer
+			r.done[ready[0]] = succeeded
+		} else {
+			if !atOnce {
+				ready = ready[:1]
+			}
+			r.together(ready)
 		}
-		r.together(ready)
 		waiting = slices.DeleteFunc(waiting, func(o *template.Resource) bool { return slices.Contains(ready, o) })
 	}
 }
@@ -377,8 +381,10 @@ func (r *run) outputResources(o *template.Resource) []any {
 // Complete is about.
 func (r *run) remove() {
 	keep := map[string]bool{}
+	// Source: azure-docs, azure-resource-manager/templates/conditional-resource-deployment.md, "Complete mode".
+	keepsSkipped := r.call.Query("api-version") < "2019-05-10"
 	for _, o := range r.request.plan.Resources {
-		if o.Skipped || o.Existing {
+		if o.Skipped && !keepsSkipped || o.Existing {
 			continue
 		}
 		for _, made := range r.outputResources(o) {

@@ -73,11 +73,13 @@ func (p *Plan) declared(r *Resource) (found []*Resource, err error) {
 }
 
 // named are the resources that a text means: a symbolic name, the name of a loop, an id, or a name
-// with or without the type.
+// with or without the type; nil if it means nothing, rather than a loop that makes none.
 func (e *environment) named(text string) []*Resource {
 	key := strings.ToLower(text)
-	if s, ok := e.namers[key]; ok {
+	if s, ok := e.namers[key]; ok && len(s.of) > 0 {
 		return s.of
+	} else if ok || e.empty[key] {
+		return []*Resource{}
 	}
 	if r := e.meant(text); r != nil {
 		return []*Resource{r}

@@ -59,6 +59,7 @@ type environment struct {
 	namers    map[string]symbol // resources by symbolic name, in lower case
 	byID      map[string]*Resource
 	byName    map[string][]*Resource // made when it is first asked for
+	empty     map[string]bool        // loops that make nothing, by name in lower case
 	resources []*Resource
 
 	// live answers the function reference. If nil, it may not be used here.

@@ -36,7 +36,7 @@ type Resource struct {
 
 // Expand evaluates what is known before anything is deployed, and refuses what is wrong with it.
 func (t *Template) Expand(d Deployment) (*Plan, error) {
-	e := &environment{template: t, deployment: &d, budget: &budget{maxWork, d.Budget}, variables: map[string]any{}, namers: map[string]symbol{}, byID: map[string]*Resource{}}
+	e := &environment{template: t, deployment: &d, budget: &budget{maxWork, d.Budget}, variables: map[string]any{}, namers: map[string]symbol{}, byID: map[string]*Resource{}, empty: map[string]bool{}}
 	shown, err := e.setParameters()
 	if err != nil {
 		return nil, err
@@ -96,6 +96,9 @@ func (p *Plan) add(v any, path, symbolic string, parent *Resource) error {
 	}
 	if unknown != nil {
 		n = 1
+	}
+	if n == 0 {
+		e.empty[strings.ToLower(text)] = true
 	}
 	batch, err := e.batch(copies, path, n)
 	if err != nil {
@@ -187,7 +190,7 @@ func (p *Plan) make(o *Object, path string, parent *Resource, loops []loop, copy
 	}
 	p.Resources = append(p.Resources, r)
 	e.resources = append(e.resources, r)
-	if other := e.byID[strings.ToLower(r.ID)]; other == nil || other.Existing {
+	if other := e.byID[strings.ToLower(r.ID)]; other == nil || other.Existing || other.Skipped {
 		e.byID[strings.ToLower(r.ID)] = r
 	}
 	for i, child := range o.List("resources") {
@@ -218,28 +221,40 @@ func (p *Plan) place(r *Resource, o *Object, path string, parent *Resource) erro
 		return invalidf("The template resource '%s' for type '%s' at line '%d' and column '%d' has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", r.Name, r.Type, r.line, r.column)
 	}
 	r.ID, _ = id.(string)
-	if other, ok := e.byID[strings.ToLower(r.ID)]; ok && !other.Existing && !r.existing() && !r.Unsettled && !other.Unsettled {
+	r.Existing = r.existing()
+	if r.Skipped, err = e.skipped(o, path); err != nil {
+		return err
+	}
+	// Of those that are defined twice, one alone may be deployed.
+	// Source: Azure/bicep#15909 (2025), which has bicep build take what Azure does.
+	if other, ok := e.byID[strings.ToLower(r.ID)]; ok && other.made() && r.made() {
 		return invalidf("The resource '%s' at line '%d' and column '%d' is defined multiple times in a template. Please see https://aka.ms/arm-syntax-resources for usage details.", strings.TrimPrefix(r.Type+"/"+r.Name, "/"), r.line, r.column)
 	}
-	r.Existing = r.existing()
+	return nil
+}
+
+// skipped reports whether the condition of a resource is false.
+func (e *environment) skipped(o *Object, path string) (bool, error) {
 	condition, ok := o.Lookup("condition")
 	if !ok {
-		return nil
+		return false, nil
 	}
 	v, err := e.value(condition, path+".condition")
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, unknown := v.(Unknown); unknown {
-		return nil
+		return false, nil
 	}
 	deployed, err := toBool(v)
 	if err != nil {
-		return at(failf("The condition must be a boolean, found '%s'", typeName(v)), path+".condition")
+		return false, at(failf("The condition must be a boolean, found '%s'", typeName(v)), path+".condition")
 	}
-	r.Skipped = deployed == false
-	return nil
+	return deployed == false, nil
 }
+
+// made reports whether a resource with this very id is deployed.
+func (r *Resource) made() bool { return !r.Existing && !r.Skipped && !r.Unsettled }
 
 func (r *Resource) existing() bool {
 	is, _ := r.source.Get("existing").(bool)

@@ -111,6 +111,46 @@ A.B/c/all < A.B/c/c0 < A.B/c/c1 {}
 A.B/c/p/d/q < A.B/c/p {}
 /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/other/providers/Microsoft.Resources/deployments/m {"properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"x":{"value":"ab"}},"template":{"x":"[parameters('x')]"}}}
 `},
+		// Source of the four: azure-docs, azure-resource-manager/templates/conditional-resource-deployment.md,
+		// resource-dependency.md and copy-resources.md ("Copy limits").
+		"conditions of parameters, which do not hold for children": {`"parameters": {"n": {"type": "string"}, "deep": {"type": "object"}}, "resources": [
+			{"condition": "[equals(parameters('n'), 'new')]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "resources": [{"type": "d", "apiVersion": "2020-01-01", "name": "child", "dependsOn": ["a"]}]},
+			{"condition": "[and(parameters('deep').on, not(empty(parameters('deep').list)))]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "b", "dependsOn": ["a"]},
+			{"condition": true, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "e"}]`, `{"n": {"value": "existing"}, "deep": {"value": {"on": true, "list": [1]}}}`,
+			`A.B/c/a skipped
+A.B/c/a/d/child < A.B/c/a {}
+A.B/c/b < A.B/c/a {}
+A.B/c/e {}
+`},
+		"a condition for each copy": {`"resources": [{"condition": "[equals(mod(copyIndex(), 2), 1)]", "copy": {"name": "l", "count": 3}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[format('c{0}', copyIndex())]"}]`, `{}`,
+			"A.B/c/c0 skipped\nA.B/c/c1 {}\nA.B/c/c2 skipped\n"},
+		"loops that make nothing": {`"parameters": {"all": {"type": "array", "defaultValue": []}}, "variables": {"copy": [{"name": "v", "count": "[length(parameters('all'))]", "input": "x"}]}, "resources": [
+			{"copy": {"name": "none", "count": "[length(parameters('all'))]", "mode": "serial", "batchSize": 1}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[parameters('all')[copyIndex()]]"},
+			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "after", "dependsOn": ["none"], "properties": {"v": "[variables('v')]", "copy": [{"name": "p", "count": 0, "input": {}}]}}]`, `{}`,
+			`A.B/c/after {"properties":{"v":[],"p":[]}}` + "\n"},
+		"symbolic loops that make nothing": {`"languageVersion": "2.0", "resources": {
+			"none": {"copy": {"name": "loop", "count": 0}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x"},
+			"after": {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "after", "dependsOn": ["none"]}}`, `{}`, "A.B/c/after {}\n"},
+		// Source: Azure/bicep#15909 (2025).
+		"one of two of the same id": {`"languageVersion": "2.0", "parameters": {"first": {"type": "bool", "defaultValue": false}}, "resources": {
+			"one": {"condition": "[parameters('first')]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": {"n": 1}},
+			"other": {"condition": "[not(parameters('first'))]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": {"n": 2}},
+			"after": {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "after", "properties": {"x": "[reference(resourceId('A.B/c', 'x'), '2020-01-01').x]"}}}`, `{}`,
+			`A.B/c/x skipped
+A.B/c/x {"properties":{"n":2}}
+A.B/c/after < A.B/c/x {"properties":{"x":"[reference(resourceId('A.B/c', 'x'), '2020-01-01').x]"}}
+`},
+		"what exists depends on what makes it": {`"languageVersion": "2.0", "resources": {
+			"after": {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "after", "dependsOn": ["there"]},
+			"there": {"existing": true, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "there", "dependsOn": ["maker"]},
+			"maker": {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "maker"}}`, `{}`, "A.B/c/maker {}\nA.B/c/there < A.B/c/maker existing\nA.B/c/after < A.B/c/there {}\n"},
+		// Source: azure-docs, azure-resource-manager/templates/linked-templates.md, "Expression evaluation scope in nested templates".
+		"an outer scope is evaluated before, an inner one not": {`"variables": {"x": "outer"}, "resources": [
+			{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "o", "properties": {"mode": "Incremental", "template": {"variables": {"x": "inner"}, "resources": [{"condition": "[equals(variables('x'), 'inner')]", "name": "[variables('x')]"}]}}},
+			{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "i", "condition": "[equals(variables('x'), 'inner')]", "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "Inner"}, "template": {"resources": [{"name": "[variables('x')]"}]}}}]`, `{}`,
+			`Microsoft.Resources/deployments/o {"properties":{"mode":"Incremental","template":{"variables":{"x":"inner"},"resources":[{"condition":false,"name":"outer"}]}}}
+Microsoft.Resources/deployments/i skipped
+`},
 		"a role on the tenant": {`"resources": [{"type": "Microsoft.Authorization/roleAssignments", "apiVersion": "2022-04-01", "name": "a", "scope": "/"}]`, `{}`, "Microsoft.Authorization/roleAssignments/a {}\n"},
 		"a name that is only a diamond": {`"resources": [
 			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "dependsOn": ["b", "c"]}, {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "b"},
@@ -134,27 +174,32 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 	for name, r := range map[string]struct{ template, parameters, path, text string }{
 		"a circle": {`"resources": [{` + c + `, "name": "a", "dependsOn": ["b"]}, {` + c + `, "name": "b", "dependsOn": ["a"]}]`, `{}`, "resources[0]",
 			"Deployment template validation failed: 'Circular dependency detected on resource: '" + group + "/providers/A.B/c/a'. Please see https://aka.ms/arm-syntax-resources for usage details.'."},
-		"a circle by reference": {`"resources": [{` + c + `, "name": "a", "properties": {"x": "[reference(resourceId('A.B/c', 'b')).x]"}}, {` + c + `, "name": "b", "dependsOn": ["a"]}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '"},
-		"itself":                {`"resources": [{` + c + `, "name": "a", "tags": "[reference(resourceId('A.B/c', 'a'), '2020-01-01', 'Full').tags]"}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '" + group + "/providers/A.B/c/a'"},
-		"unknown dependsOn":     {`"resources": [{` + c + `, "name": "a", "dependsOn": ["b"]}]`, `{}`, "resources[0].dependsOn[0]", "The resource 'b' is not defined in the template."},
-		"twice":                 {`"resources": [{` + c + `, "name": "a"}, {` + c + `, "name": "A"}]`, `{}`, "resources[1]", "is defined multiple times in a template"},
-		"segments":              {`"resources": [{` + c + `, "name": "a/b"}]`, `{}`, "resources[0]", "has incorrect segment lengths"},
-		"no parameter":          {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{}`, "parameters.x", "The value for the template parameter 'x' at line '1' and column '"},
-		"unknown parameter":     {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{"x": {"value": "1"}, "y": {"value": 1}}`, "parameters.y", "The template parameters 'y' in the parameters file are not valid; they are not present in the original template and can therefore not be provided at deployment time. The only supported parameters for this template are 'x'."},
-		"wrong type":            {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{"x": {"value": 1}}`, "parameters.x", "Template parameter JToken type is not valid. Expected 'String, Uri'. Actual 'Integer'."},
-		"not allowed":           {`"parameters": {"x": {"type": "string", "allowedValues": ["a", "b"]}}, "resources": []`, `{"x": {"value": "c"}}`, "parameters.x", "is not part of the allowed value(s): 'a,b'"},
-		"too short":             {`"parameters": {"x": {"type": "string", "minLength": 3}}, "resources": []`, `{"x": {"value": "c"}}`, "parameters.x", "Expected minLength '3', found '1'"},
-		"too many":              {`"parameters": {"x": {"type": "int", "maxValue": 3}}, "resources": []`, `{"x": {"value": 4}}`, "parameters.x", "Expected maxValue '3', found '4'"},
-		"secret of a vault":     {`"parameters": {"x": {"type": "securestring"}}, "resources": []`, `{"x": {"reference": {}}}`, "parameters.x", "is not emulated"},
-		"bad expression":        {`"resources": [{` + c + `, "name": "[concat('a'"}, {` + c + `, "name": "[concat('a')"}, {` + c + `, "name": "[nope()]"}]`, `{}`, "resources[2].name", "The template resource '[nope()]' at line '1' and column '"},
-		"copies":                {`"resources": [{` + c + `, "copy": {"name": "x", "count": 801}, "name": "a"}]`, `{}`, "resources[0].copy.count", "The copy count '801' is not valid. It must be between '0' and '800'"},
-		"too many resources":    {`"resources": [{` + c + `, "copy": {"name": "x", "count": 800}, "name": "[string(copyIndex())]"}, {` + c + `, "name": "a"}]`, `{}`, "", "The number of template resources limit exceeded. Limit: '800' and actual: '801'."},
-		"a variable of itself":  {`"variables": {"a": "[variables('b')]", "b": "[variables('a')]"}, "resources": [{` + c + `, "name": "[variables('a')]"}]`, `{}`, "variables.b", "refers to itself by way of 'a, b'"},
-		"reference in a name":   {`"resources": [{` + c + `, "name": "[reference('x')]"}]`, `{}`, "resources[0].name", "The template function 'reference' is not expected at this location"},
-		"extensions":            {`"extensions": {"g": {}}, "resources": []`, `{}`, "extensions", "is not emulated"},
-		"the tenant":            {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than a subscription or a resource group is not emulated."},
-		"a management group":    {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/providers/Microsoft.Management/managementGroups/g", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than"},
-		"not emulated":          {`"resources": [{` + c + `, "name": "a", "properties": {"zone": ["[pickZones('A', 'b', 'c')]"]}}]`, `{}`, "resources[0].properties.zone[0]", "The template function 'pickZones' is not emulated."},
+		"a circle by reference":     {`"resources": [{` + c + `, "name": "a", "properties": {"x": "[reference(resourceId('A.B/c', 'b')).x]"}}, {` + c + `, "name": "b", "dependsOn": ["a"]}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '"},
+		"itself":                    {`"resources": [{` + c + `, "name": "a", "tags": "[reference(resourceId('A.B/c', 'a'), '2020-01-01', 'Full').tags]"}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '" + group + "/providers/A.B/c/a'"},
+		"unknown dependsOn":         {`"resources": [{` + c + `, "name": "a", "dependsOn": ["b"]}]`, `{}`, "resources[0].dependsOn[0]", "The resource 'b' is not defined in the template."},
+		"twice":                     {`"resources": [{` + c + `, "name": "a"}, {` + c + `, "name": "A"}]`, `{}`, "resources[1]", "is defined multiple times in a template"},
+		"segments":                  {`"resources": [{` + c + `, "name": "a/b"}]`, `{}`, "resources[0]", "has incorrect segment lengths"},
+		"no parameter":              {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{}`, "parameters.x", "The value for the template parameter 'x' at line '1' and column '"},
+		"unknown parameter":         {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{"x": {"value": "1"}, "y": {"value": 1}}`, "parameters.y", "The template parameters 'y' in the parameters file are not valid; they are not present in the original template and can therefore not be provided at deployment time. The only supported parameters for this template are 'x'."},
+		"wrong type":                {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{"x": {"value": 1}}`, "parameters.x", "Template parameter JToken type is not valid. Expected 'String, Uri'. Actual 'Integer'."},
+		"not allowed":               {`"parameters": {"x": {"type": "string", "allowedValues": ["a", "b"]}}, "resources": []`, `{"x": {"value": "c"}}`, "parameters.x", "is not part of the allowed value(s): 'a,b'"},
+		"too short":                 {`"parameters": {"x": {"type": "string", "minLength": 3}}, "resources": []`, `{"x": {"value": "c"}}`, "parameters.x", "Expected minLength '3', found '1'"},
+		"too many":                  {`"parameters": {"x": {"type": "int", "maxValue": 3}}, "resources": []`, `{"x": {"value": 4}}`, "parameters.x", "Expected maxValue '3', found '4'"},
+		"secret of a vault":         {`"parameters": {"x": {"type": "securestring"}}, "resources": []`, `{"x": {"reference": {}}}`, "parameters.x", "is not emulated"},
+		"bad expression":            {`"resources": [{` + c + `, "name": "[concat('a'"}, {` + c + `, "name": "[concat('a')"}, {` + c + `, "name": "[nope()]"}]`, `{}`, "resources[2].name", "The template resource '[nope()]' at line '1' and column '"},
+		"copies":                    {`"resources": [{` + c + `, "copy": {"name": "x", "count": 801}, "name": "a"}]`, `{}`, "resources[0].copy.count", "The copy count '801' is not valid. It must be between '0' and '800'"},
+		"too many resources":        {`"resources": [{` + c + `, "copy": {"name": "x", "count": 800}, "name": "[string(copyIndex())]"}, {` + c + `, "name": "a"}]`, `{}`, "", "The number of template resources limit exceeded. Limit: '800' and actual: '801'."},
+		"a variable of itself":      {`"variables": {"a": "[variables('b')]", "b": "[variables('a')]"}, "resources": [{` + c + `, "name": "[variables('a')]"}]`, `{}`, "variables.b", "refers to itself by way of 'a, b'"},
+		"reference in a name":       {`"resources": [{` + c + `, "name": "[reference('x')]"}]`, `{}`, "resources[0].name", "The template function 'reference' is not expected at this location"},
+		"two that are deployed":     {`"resources": [{` + c + `, "name": "a", "condition": true}, {` + c + `, "name": "a", "condition": "[equals('a', 'a')]"}]`, `{}`, "resources[1]", "is defined multiple times in a template"},
+		"no condition":              {`"resources": [{` + c + `, "name": "a", "condition": true}, {` + c + `, "name": "b", "condition": "[concat('a', 'b')]"}]`, `{}`, "resources[1].condition", "The condition must be a boolean"},
+		"condition of what is made": {`"resources": [{` + c + `, "name": "a", "condition": "[reference('b').x]"}, {` + c + `, "name": "b"}]`, `{}`, "resources[0].condition", "The template function 'reference' is not expected at this location"},
+		"a name of a condition":     {`"resources": [{` + c + `, "name": "[concat(1, nope())]", "condition": false}]`, `{}`, "resources[0].name", "nope"},
+		"fewer copies than none":    {`"resources": [{` + c + `, "copy": {"name": "x", "count": -1}, "name": "a"}]`, `{}`, "resources[0].copy.count", "The copy count '-1' is not valid"},
+		"extensions":                {`"extensions": {"g": {}}, "resources": []`, `{}`, "extensions", "is not emulated"},
+		"the tenant":                {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than a subscription or a resource group is not emulated."},
+		"a management group":        {`"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "a", "scope": "/providers/Microsoft.Management/managementGroups/g", "properties": {"mode": "Incremental", "template": {}}}]`, `{}`, "resources[0].scope", "A deployment to another scope than"},
+		"not emulated":              {`"resources": [{` + c + `, "name": "a", "properties": {"zone": ["[pickZones('A', 'b', 'c')]"]}}]`, `{}`, "resources[0].properties.zone[0]", "The template function 'pickZones' is not emulated."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := expand(t, r.template, r.parameters)
