@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/controlapi"
@@ -42,31 +43,49 @@ func (l *Session) declareHere(all []workload.Spec) error {
 	return l.addVaults(all)
 }
 
-// addVaults adds the vaults that workloads name.
+// addVaults adds the vaults that workloads name, and to those that it has added what they name
+// since.
 func (l *Session) addVaults(all []workload.Spec) error {
-	tenant, err := l.emulator.Tenant("")
-	if err != nil {
-		return err
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, d := range all {
 		for _, named := range d.KeyVaults {
-			if _, configured := l.emulator.Vaults().Vault(named.Name); configured || !keyvault.ValidVaultName(named.Name) {
-				continue
-			}
-			secrets, keys, certificates := map[string]string{}, map[string]keyvault.Key{}, map[string]keyvault.Certificate{}
-			for _, item := range named.Items {
-				addPlaceholder(secrets, keys, certificates, named.Items, item)
-			}
-			for name := range certificates {
-				certificates[name] = keyvault.Certificate{Subject: "CN=" + name}
-			}
-			if err := l.emulator.Vaults().Put(keyvault.Vault{
-				Name: named.Name, Tenant: tenant, Secrets: secrets, Keys: keys, Certificates: certificates,
-				Access: []keyvault.Access{{ObjectID: "*", Permissions: keyvault.Permissions()}},
-			}); err != nil {
+			if err := l.addVault(named); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// keyvaultItem is what a vault has at most once: a secret, a key or a certificate of a name.
+type keyvaultItem struct{ kind, name string }
+
+func (l *Session) addVault(named workload.KeyVault) error {
+	vault, exists := l.emulator.Vaults().Vault(named.Name)
+	added := l.vaults[strings.ToLower(named.Name)]
+	if exists && added == nil || !keyvault.ValidVaultName(named.Name) {
+		return nil
+	}
+	if !exists {
+		tenant, err := l.emulator.Tenant("")
+		if err != nil {
+			return err
+		}
+		vault = keyvault.Vault{Name: named.Name, Tenant: tenant, Secrets: map[string]string{}, Access: []keyvault.Access{{ObjectID: "*", Permissions: keyvault.Permissions()}}}
+		added = map[keyvaultItem]bool{}
+		l.vaults[strings.ToLower(named.Name)] = added
+	}
+	vault.Keys, vault.Certificates = map[string]keyvault.Key{}, map[string]keyvault.Certificate{}
+	for _, item := range named.Items {
+		this := keyvaultItem{item.Type, strings.ToLower(item.Name)}
+		if !added[this] { // what was added stays as it has become, deleted or not
+			addPlaceholder(vault.Secrets, vault.Keys, vault.Certificates, named.Items, item)
+		}
+		added[this] = true
+	}
+	for name := range vault.Certificates {
+		vault.Certificates[name] = keyvault.Certificate{Subject: "CN=" + name}
+	}
+	return l.emulator.Vaults().Put(vault)
 }

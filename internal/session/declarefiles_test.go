@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/session"
+	"github.com/wiemu/wiemu/internal/workload"
 )
 
 const shopRadixConfig = `
@@ -60,5 +62,42 @@ func TestFilesAreDeclaredInARunningLab(t *testing.T) {
 	var shown []session.ShownWorkload
 	if _, said := ask(t, s, http.MethodGet, "/v1/workloads/trust", ""); json.Unmarshal([]byte(said), &shown) != nil || len(shown) != 2 || shown[0].Namespace != "shop-dev" || shown[0].Issuer == "" {
 		t.Errorf("it shows %s", said)
+	}
+}
+
+// A radixconfig.yaml that was changed is declared again: what it mounts since is mounted, in the
+// vault that was made for it, where nothing else changes.
+func TestAChangedFileIsDeclaredAgain(t *testing.T) {
+	s := newLab(t, session.Options{})
+	declare := func(items string) {
+		t.Helper()
+		text := shopRadixConfig + "      secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [" + items + "]}]}\n"
+		body, err := json.Marshal([]session.GivenFile{{Name: "radixconfig.yaml", Text: text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, said := ask(t, s, http.MethodPost, "/v1/workloads/files", string(body)); status != http.StatusOK {
+			t.Fatalf("%d %s", status, said)
+		}
+	}
+	vaults := s.Emulator().Vaults()
+	declare("{name: first, envVar: FIRST}")
+	if err := vaults.Update("shop-vault", func(v *keyvault.Vault) error { v.Secrets["first"] = "hunter22"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	declare("{name: first, envVar: FIRST}, {name: second, envVar: SECOND}")
+	if v, _ := vaults.Vault("shop-vault"); v.Secrets["first"] != "hunter22" || v.Secrets["second"] == "" {
+		t.Errorf("the vault has %v", v.Secrets)
+	}
+	var listed []workload.Spec
+	if _, said := ask(t, s, http.MethodGet, "/v1/workloads", ""); json.Unmarshal([]byte(said), &listed) != nil || len(listed) != 2 || len(listed[0].KeyVaults) != 1 || len(listed[0].KeyVaults[0].Items) != 2 {
+		t.Errorf("it lists %s", said)
+	}
+	if err := vaults.Update("shop-vault", func(v *keyvault.Vault) error { delete(v.Secrets, "second"); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	declare("{name: second, envVar: SECOND}")
+	if v, _ := vaults.Vault("shop-vault"); v.Secrets["second"] != "" {
+		t.Errorf("the deleted secret is there again: %v", v.Secrets)
 	}
 }

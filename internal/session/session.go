@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,8 +80,9 @@ type Session struct {
 
 	mu        sync.Mutex
 	declared  []workload.Spec
-	workloads map[string]*Workload // by key
-	laidOut   map[string]bool      // names of directories of token files; files that a killed lab left there are replaced
+	vaults    map[string]map[keyvaultItem]bool // what was added for declared workloads, by name in lower case
+	workloads map[string]*Workload             // by key
+	laidOut   map[string]bool                  // names of directories of token files; files that a killed lab left there are replaced
 }
 
 // Directories returns the names of everything that a lab creates in its directory.
@@ -88,7 +90,7 @@ func Directories() []string { return []string{"trust", "tokens", "home", "creden
 
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Session, err error) {
-	l := &Session{dir: opts.Dir, mode: opts.MountMode, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, opened: make(chan struct{})}
+	l := &Session{dir: opts.Dir, mode: opts.MountMode, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, vaults: map[string]map[keyvaultItem]bool{}, opened: make(chan struct{})}
 	if l.dir == "" {
 		if l.dir, err = userstate.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -354,7 +356,7 @@ func (w *Workload) Refresh(ctx context.Context) error {
 func (l *Session) list(*http.Request) (any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.declared, nil
+	return slices.Clone(l.declared), nil
 }
 
 // List returns what was declared in the running lab that the client controls.

@@ -27,13 +27,15 @@ func (l *Session) keepsItsTrust(d workload.Spec, tenant string) bool {
 }
 
 // Declare creates the service accounts of workloads and the trust in them, without
-// running them: in a cluster they would all be deployed. It is idempotent.
+// running them: in a cluster they would all be deployed. It is idempotent; what is declared again
+// is from then on as it was declared last, such as the vaults that it mounts.
 func (l *Session) Declare(all []workload.Spec) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range all {
 		l.introduce(d)
-		if slices.ContainsFunc(l.declared, isSame(d)) {
+		if i := slices.IndexFunc(l.declared, isSame(d)); i >= 0 {
+			l.declared[i] = d
 			continue
 		}
 		if err := l.establishTrust(context.Background(), d, d.Audience); err != nil {
