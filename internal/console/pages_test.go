@@ -221,9 +221,9 @@ func TestAddingACredentialLetsARefusedWorkloadIn(t *testing.T) {
 	})
 	b := open(t, s)
 	b.sees(".empty", "There is no workload yet.")
-	b.uploads("Add workloads of a radixconfig.yaml or of Kubernetes manifests", "wiemu.yaml", files["wiemu.yaml"])
+	b.uploads("Add workloads from a radixconfig.yaml or Kubernetes manifests", "wiemu.yaml", files["wiemu.yaml"])
 	b.sees(".outcome.bad", "wiemu serve -f wiemu.yaml")
-	b.uploads("Add workloads of a radixconfig.yaml or of Kubernetes manifests", "radixconfig.yaml", files["radixconfig.yaml"])
+	b.uploads("Add workloads from a radixconfig.yaml or Kubernetes manifests", "radixconfig.yaml", files["radixconfig.yaml"])
 	b.sees(".outcome.good", "2 workloads of radixconfig.yaml added.")
 	b.forget() // the browser logs the answer with status 400
 	if code := exchange(t, s, web("dev")); code != 700213 {
@@ -261,6 +261,28 @@ func TestAddingACredentialLetsARefusedWorkloadIn(t *testing.T) {
 	b.sees(".panel .chain", "get secret mysecret by web-identity")
 	b.click("nav a", "Resources")
 	b.sees("article .lasts", "web-identity GET /secrets/mysecret")
+	b.quiet()
+}
+
+// The nearest credential is changed where it is shown, and what differs is marked.
+func TestTheNearestCredentialIsChanged(t *testing.T) {
+	t.Parallel()
+	s := labOf(t, nil)
+	b := open(t, s)
+	b.sees("article[data-workload='my-radix-app-dev/web-sa'] .badge", "not trusted: subject differs")
+	b.sees("article[data-workload='my-radix-app-dev/web-sa'] .differences", "subject differs (namespace)")
+	if got := eval[string](b, `[...document.querySelectorAll("article[data-workload='my-radix-app-dev/web-sa'] .differences mark")].map((m) => m.innerText).join(" ")`); got != "dev prod" {
+		t.Errorf("%q is marked, want what differs", got)
+	}
+	b.click("nav a", "Trust")
+	b.sees("td .badge", "not trusted")
+	b.click("nav a", "Workloads")
+	b.click("article[data-workload='my-radix-app-dev/web-sa'] button", "Change subject of my-radix-app_prod_web")
+	b.until("the workload is trusted", "document.querySelector(\"article[data-workload='my-radix-app-dev/web-sa'] .badge\").innerText === 'trusted'")
+	if code := exchange(t, s, web("dev")); code != 0 {
+		t.Errorf("AADSTS%d, want an access token", code)
+	}
+	b.until("the other one is not", "document.querySelector(\"article[data-workload='my-radix-app-prod/web-sa'] .badge\").innerText.startsWith('not trusted')")
 	b.quiet()
 }
 
@@ -367,6 +389,7 @@ func TestEventsAreSeenAsTheyHappen(t *testing.T) {
 	}
 	b.sees(".row.refused", "700213")
 	b.sees(".refusals", "AADSTS700213")
+	b.sees(".refusals", "subject differs from credential my-radix-app_prod_web: system:serviceaccount:my-radix-app-dev:web-sa, expected system:serviceaccount:my-radix-app-prod:web-sa")
 	b.sees("#refusals", "1")
 	b.do(chromedp.Focus(chromedp.CSS(".grid")), chromedp.KeyEvent(kb.ArrowDown))
 	b.sees(".panel", "What to change")
@@ -605,7 +628,7 @@ func TestHostileNamesAreText(t *testing.T) {
 	}
 	b.goTo("live")
 	b.sees(".refusals a", hostile)
-	b.click(".refusals a span", hostile)
+	b.click(".refusals a span", fmt.Sprintf("%[1]s: %[1]s differs from credential %[1]s: %[1]s, expected %[1]s", hostile))
 	b.click(".panel summary", "What the client got")
 	b.sees(".panel", hostile+" message")
 	b.goTo("token")
@@ -715,12 +738,12 @@ func TestATokenIsLookedAt(t *testing.T) {
 	s := labOf(t, nil)
 	b := open(t, s)
 	b.goTo("token")
-	b.chooses("Or take a new service-account token of", "my-radix-app-dev")
+	b.chooses("Or issue a new service-account token for", "my-radix-app-dev")
 	b.sees("main", "refused with AADSTS700213")
 	b.sees("main", "by a key of blue, which is signing")
 	b.sees("main", "It expires in 1 h.")
 	b.sees("table", "system:serviceaccount:my-radix-app-dev:web-sa")
-	b.chooses("Or take a new service-account token of", "my-radix-app-prod")
+	b.chooses("Or issue a new service-account token for", "my-radix-app-prod")
 	b.sees("main", "Every check passes.")
 	if eval[int](b, "localStorage.length + sessionStorage.length") != 0 {
 		t.Error("the page stores something")
@@ -939,7 +962,7 @@ func everyPage(t *testing.T, visit func(b *tab, name string)) {
 		b.goTo(p.page)
 		b.until("page "+p.page, fmt.Sprintf("document.querySelector(%q) !== null", p.at))
 		if p.name == "token" {
-			b.chooses("Or take a new service-account token of", "my-radix-app-dev")
+			b.chooses("Or issue a new service-account token for", "my-radix-app-dev")
 			b.sees("main", "refused with AADSTS700213")
 		}
 		if p.name == "scenario" {

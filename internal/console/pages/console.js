@@ -67,7 +67,7 @@ function countRefusals() {
   const badge = document.getElementById('refusals');
   badge.className = n ? 'count' : '';
   badge.textContent = n ? String(n) : '';
-  badge.title = n ? `${n} refused or failed` : '';
+  badge.title = n ? `${n} refused or failed so far` : '';
 }
 
 addEventListener('hashchange', () => show(true));

@@ -58,14 +58,14 @@ function clock(main) {
   const part = select(['entra', 'resources', 'workloads'], {});
   const skew = input({ value: '5m', required: true });
   section(main, 'Clock', h('div', { class: 'forms' },
-    form('Advance', 'Moves lab time forward and stops at everything that is due. Programs on the machine’s clock do not notice.', [field('By', by, 'A duration such as 90s, 48m or 25h.')], 'Advance', () => ['wiemu', 'clock', 'advance', by.value.trim() || 'DURATION'], () => tick('advance', { by: by.value.trim() })),
-    form('Set', 'Moves lab time forward to a moment.', [field('To', to, 'Such as 2030-01-05T09:00:00Z; lab time never goes back.')], 'Set', () => ['wiemu', 'clock', 'set', to.value.trim() || 'TIME'], () => tick('set', { to: to.value.trim() })),
-    form('Speed', 'Lets lab time run faster than the machine’s clock, or as fast: 1.', [field('Times as fast', speed, '600: ten minutes pass in a second.')], 'Run', () => ['wiemu', 'clock', 'speed', speed.value.trim() || 'NUMBER'], () => {
+    form('Advance', 'Moves lab time forward; on the way, tokens expire and files rotate in their order. Programs that use the machine’s clock see no change.', [field('By', by, 'A duration such as 90s, 48m or 25h.')], 'Advance', () => ['wiemu', 'clock', 'advance', by.value.trim() || 'DURATION'], () => tick('advance', { by: by.value.trim() })),
+    form('Set', 'Moves lab time forward to a moment.', [field('To', to, 'UTC; lab time never goes back.')], 'Set', () => ['wiemu', 'clock', 'set', to.value.trim() || 'TIME'], () => tick('set', { to: to.value.trim() })),
+    form('Speed', 'Lets lab time run faster than the machine’s clock. 1 is as fast, also after Freeze.', [field('Times as fast', speed, '600: ten minutes pass in a second.')], 'Run', () => ['wiemu', 'clock', 'speed', speed.value.trim() || 'NUMBER'], () => {
       const rate = Number(speed.value);
       if (!speed.value.trim() || Number.isNaN(rate)) throw new Error(`Expected a number such as 600, found ${speed.value}.`);
       return tick('speed', { speed: rate });
     }),
-    form('Freeze', 'Lets lab time stand still.', [], 'Freeze', () => ['wiemu', 'clock', 'freeze'], () => tick('freeze', {})),
+    form('Freeze', 'Lets lab time stand still. Speed 1 lets it go on.', [], 'Freeze', () => ['wiemu', 'clock', 'freeze'], () => tick('freeze', {})),
     form('Skew', 'Makes the clock of one part of the lab wrong.', [field('Part', part, ''), field('By', skew, 'Such as 5m or -5m; 0s corrects it.')], 'Skew', () => ['wiemu', 'clock', 'skew', part.value, skew.value.trim() || 'DURATION'], () => tick('skew', { part: part.value, by: skew.value.trim() }))));
   let known = '';
   const issuers = () => {

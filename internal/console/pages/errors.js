@@ -21,7 +21,7 @@ export function show(main, [code]) {
     found.sort((a, b) => named(b) - named(a) || met.has(b.code) - met.has(a.code));
     count.textContent = `${found.length} of ${all.length} codes`;
     list.replaceChildren(...found.map((e) => h('details', { class: 'error', open: found.length === 1 || named(e) },
-      h('summary', {}, h('strong', {}, `AADSTS${e.code}`), ' ', met.has(e.code) ? badge('bad', 'in this lab') : null, ' ', e.meaning),
+      h('summary', {}, h('strong', {}, `AADSTS${e.code}`), ' ', met.has(e.code) ? badge('bad', 'happened here') : null, ' ', e.meaning),
       facts([['Text', h('code', {}, e.text)], ['Answer', `HTTP ${e.status} ${e.error}`], ['What to change', e.remedy], ['wiemu never answers with it', e.never], ['Source', `${e.source} (${e.confidence})`]]))));
   };
   search.addEventListener('input', draw);

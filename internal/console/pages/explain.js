@@ -7,9 +7,9 @@ const marks = { passed: ['good', '✓ passed'], failed: ['bad', '✗ failed'], s
 
 // checks is a table of the checks in the order in which they were made.
 export function checks(all) {
-  return table('Checks', ['Check', 'Outcome', 'Expected', 'Presented'], all.map((c) => [
+  return table('Checks', ['Check', 'Outcome', 'Presented', 'Expected'], all.map((c) => [
     h('span', {}, c.name, c.note ? h('span', { class: 'note' }, c.note) : null), badge(...(marks[c.outcome] ?? ['quiet', c.outcome])),
-    c.expected ? h('code', {}, c.expected) : c.outcome === 'passed' ? 'the same' : '', c.presented ? h('code', {}, c.presented) : '']));
+    c.presented ? h('code', {}, c.presented) : '', c.expected ? h('code', {}, c.expected) : c.outcome === 'passed' ? 'the same' : '']));
 }
 
 // reasons are the parts of an explanation that an event has itself: what failed and what to

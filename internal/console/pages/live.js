@@ -16,6 +16,13 @@ const texts = new WeakMap(); // what the filter looks for, by event
 // What the page was set to, for when it is shown again.
 const set = { text: '', kind: '', refusals: false };
 
+// reason is why something was refused, in the few words that there is room for.
+function reason(e) {
+  const d = e.nearest?.differences?.[0];
+  const who = e.workload ? `${e.workload}: ` : '';
+  return d ? `${who}${d.field} differs from credential ${e.nearest.credential}: ${d.presented || '(nothing)'}, expected ${d.expected || '(nothing)'}` : e.summary.replace(`AADSTS${e.code}: `, '');
+}
+
 export function show(main, [id]) {
   const text = input({ type: 'search', value: set.text, placeholder: 'workload, code, host, id…', 'aria-label': 'Filter' });
   const kind = select(kinds, { 'aria-label': 'Kind' });
@@ -85,7 +92,7 @@ export function show(main, [id]) {
   const row = (e, n) => {
     const r = h('div', { class: `row${isRefusal(e) ? ' refused' : ''}`, role: 'row', id: `event-${n}`, 'aria-rowindex': String(n + 1), 'aria-selected': String(e.id === selected), 'data-event': e.id },
       h('span', { role: 'gridcell', title: `${time(e.time)} UTC` }, clockTime(e.time)), h('span', { role: 'gridcell' }, e.kind),
-      h('span', { role: 'gridcell' }, badge(isRefusal(e) ? 'bad' : 'quiet', e.code ? `${e.code}` : outcomeOf(e))), h('span', { role: 'gridcell', title: e.summary }, e.summary), h('span', { role: 'gridcell' }, e.workload ?? e.identity ?? ''));
+      h('span', { role: 'gridcell' }, badge(isRefusal(e) ? 'bad' : e.outcome === 'granted' ? 'good' : 'quiet', e.code ? `${e.code}` : outcomeOf(e))), h('span', { role: 'gridcell', title: e.summary }, e.summary), h('span', { role: 'gridcell' }, e.workload ?? e.identity ?? ''));
     r.style.top = `${n * rowHeight}px`;
     return r;
   };
@@ -105,7 +112,7 @@ export function show(main, [id]) {
     if (refusals.dataset.shown === shown) return; // so that a focused link stays
     refusals.dataset.shown = shown;
     refusals.replaceChildren(...(newest.length ? [h('section', { class: 'refusals' }, h('h2', {}, 'Refused or failed'), h('ul', {}, newest.map(({ n, e }) => h('li', {},
-      h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, badge('bad', e.code ? `AADSTS${e.code}` : outcomeOf(e)), ' ', h('span', {}, e.summary)), n > 1 ? h('span', { class: 'times' }, ` × ${n}`) : null))))] : []));
+      h('span', { class: 'times' }, clockTime(e.time)), h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, badge('bad', e.code ? `AADSTS${e.code}` : outcomeOf(e)), ' ', h('span', {}, reason(e))), n > 1 ? h('span', { class: 'times' }, ` × ${n}`) : null))))] : []));
   };
 
   const choose = (e) => {

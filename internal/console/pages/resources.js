@@ -1,4 +1,4 @@
-// Resources: what access tokens open, who may open it, and who did last.
+// Resources: what access tokens open, who may open it, and who opened it last.
 import { badge, h, held, time, unlessSame } from './dom.js';
 import { ask, events, isRefusal, outcomeOf, whenChanged } from './lab.js';
 
@@ -6,7 +6,7 @@ export const title = 'Resources';
 
 export function show(main) {
   const list = h('div', { class: 'cards' });
-  main.append(h('h1', {}, 'Resources'), h('p', { class: 'lead' }, 'What access tokens open in this lab, and who did last. The value of a secret is shown when you ask for it.'), list);
+  main.append(h('h1', {}, 'Resources'), h('p', { class: 'lead' }, 'What can be opened in this lab with an access token, and who opened it last. Show displays the value of a secret.'), list);
   let resources = [];
   let roles = { assignments: [], open: [] };
   let cards = [];
@@ -48,7 +48,7 @@ function card(r, roles) {
   ].filter(Boolean);
   const lasts = h('div', {});
   const drawLasts = unlessSame((ids) => lasts.replaceChildren(ids.length ? h('ul', { class: 'lasts' }, ids.map((id) => events.get(id)).map((e) => h('li', {},
-    badge(isRefusal(e) ? 'bad' : 'good', outcomeOf(e)), ' ', h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, time(e.time)), ` ${e.identity ?? e.workload ?? ''} ${e.method ?? ''} ${e.path ?? ''}`))) : h('p', { class: 'hint' }, 'Nobody has opened it yet.')));
+    badge(isRefusal(e) ? 'bad' : 'good', outcomeOf(e)), ' ', h('a', { href: `#/live/${encodeURIComponent(e.id)}` }, time(e.time)), ` ${e.identity ?? e.workload ?? ''} ${e.method ?? ''} ${e.path ?? ''}`))) : h('p', { class: 'hint' }, 'No request yet.')));
   const e = h('article', { class: 'card' }, r.name && h('h3', {}, r.name), h('dl', { class: 'facts' }, rows), lasts);
   e.update = () => {
     drawLasts(lastOf(r).map((o) => o.id));

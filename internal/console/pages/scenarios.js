@@ -6,7 +6,7 @@ import { ask, isRefusal, outcomeOf } from './lab.js';
 export const title = 'Scenarios';
 
 export function show(main, [name]) {
-  const body = h('div', {});
+  const body = h('div', {}, h('h1', {}, title), h('p', { class: 'empty' }, 'Reading the library…'));
   main.append(body);
   let ended = false;
   ask('GET', '/v1/scenarios').then((all) => {
@@ -37,7 +37,7 @@ function list(body, all) {
       h('h2', {}, h('a', { href: `#/scenarios/${encodeURIComponent(s.name)}` }, s.name), (s.codes ?? []).map((c) => [' ', badge('bad', `AADSTS${c}`)])), h('p', {}, s.description))));
   };
   search.addEventListener('input', draw);
-  body.replaceChildren(h('h1', {}, title), h('p', { class: 'lead' }, 'What goes wrong with workload identity, each with its symptom, its cause and what helps. Each runs in a lab of its own: it changes nothing here.'),
+  body.replaceChildren(h('h1', {}, title), h('p', { class: 'lead' }, 'What goes wrong with workload identity, with its symptom, its cause and what helps. Open one to run it, in a lab of its own that changes nothing here.'),
     save(), h('div', { class: 'tools' }, search), count, found);
   draw();
 }
@@ -45,7 +45,7 @@ function list(body, all) {
 // save makes files of what happened in this session until now.
 function save() {
   const name = input({ value: 'session', required: true });
-  const as = select([['scenario', 'Scenario: a draft that does the same again, to be edited'], ['recording', 'Recording: every request and answer, for wiemu replay']]);
+  const as = select([['scenario', 'Scenario: a draft to edit, which does the same again'], ['recording', 'Recording: every request and answer, for wiemu replay']]);
   const named = field('Name', name, 'Lower-case letters, digits and hyphens, such as wrong-subject.');
   const said = outcome();
   const write = async () => {

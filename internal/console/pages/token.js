@@ -32,12 +32,12 @@ const meanings = {
 const moments = ['exp', 'nbf', 'iat'];
 
 export function show(main) {
-  const text = h('textarea', { rows: '6', autocomplete: 'off', spellcheck: 'false', required: true });
-  const who = select([['', 'The identity that comes nearest']], {});
+  const text = h('textarea', { rows: '6', autocomplete: 'off', spellcheck: 'false', 'aria-required': 'true', placeholder: 'eyJ…' });
+  const who = select([['', 'The identity with the nearest one']], {});
   const pick = select([['', 'Choose a workload…']], {});
   const said = outcome();
   const result = h('div', {});
-  const at = { paste: field('Token', text, 'A service-account token or an access token. It does not leave this machine, is not stored, and is not written to the journal.'), who: field('Whose trust', who, ''), pick: field('Or take a new service-account token of', pick, '') };
+  const at = { paste: field('Token', text, 'A service-account token or an access token. It does not leave this machine, is not stored, and is not written to the journal.'), who: field('Check it against the federated credentials of', who, ''), pick: field('Or issue a new service-account token for', pick, '') };
   const inspect = async () => {
     at.paste.refuse('');
     said.say('', '');
@@ -59,7 +59,7 @@ export function show(main) {
       }
     }
   };
-  main.append(h('h1', {}, 'Token'), h('p', { class: 'lead' }, 'What a token says, how long it lives on the lab clock, whether its signature is good, and which trust it would meet.'),
+  main.append(h('h1', {}, 'Token'), h('p', { class: 'lead' }, 'What a token says, how long it lives on the lab clock, whether its signature is good, and whether Entra ID would accept it for an identity.'),
     h('form', { class: 'token', novalidate: true, onsubmit: (e) => {
       e.preventDefault();
       inspect();

@@ -2,6 +2,7 @@
 // federated credentials, and the form that adds one.
 import { badge, copyable, facts, field, h, input, newId, outcome, select, table, time, unlessSame } from './dom.js';
 import { ask, status, whenChanged } from './lab.js';
+import { isUntrusted } from './workloads.js';
 
 export const title = 'Trust';
 
@@ -19,7 +20,7 @@ const kinds = { application: 'App registration', managedIdentity: 'Managed ident
 async function identities() {
   const [tenants, workloads] = await Promise.all([ask('GET', '/v1/directory'), ask('GET', '/v1/workloads/trust')]);
   const usedBy = (i) => workloads.filter((w) => w.clientId === i.clientId).map((w) => `${w.component || w.serviceAccount} (${w.namespace})`);
-  return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: [...new Set(usedBy(i))].join(', ') })));
+  return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: [...new Set(usedBy(i))].join(', '), untrusted: workloads.some((w) => w.clientId === i.clientId && isUntrusted(w)) })));
 }
 
 function failed(body, err) { body.replaceChildren(h('p', { class: 'outcome bad' }, err.message)); }
@@ -28,11 +29,11 @@ function list(body) {
   const draw = unlessSame((all) => {
     const tenants = [...new Map(all.map((i) => [i.tenant.id, i.tenant])).values()];
     body.replaceChildren(h('h1', {}, 'Trust'),
-      h('p', { class: 'lead' }, 'App registrations and managed identities with their federated credentials: which service accounts of which clusters get access tokens in their name.'),
+      h('p', { class: 'lead' }, 'App registrations and managed identities with their federated credentials: which service accounts of which clusters get access tokens for them.'),
       ...(all.length ? tenants.map((t) => h('section', { class: 'identities' }, h('h2', {}, `Tenant ${t.displayName || t.domains?.[0] || t.id}`),
         table('Identities', ['Display name', 'Kind', 'Client ID', 'Federated credentials', 'Used by'], all.filter((i) => i.tenant.id === t.id).map((i) => [
           h('a', { href: `#/trust/${encodeURIComponent(i.clientId)}` }, i.name), h('span', {}, kinds[i.kind] ?? i.kind, i.disabled ? [' ', badge('bad', 'disabled')] : null),
-          h('code', {}, i.clientId), String(i.federatedCredentials.length), i.usedBy])))) :
+          h('code', {}, i.clientId), String(i.federatedCredentials.length), h('span', {}, i.usedBy, i.untrusted ? [' ', badge('bad', 'not trusted')] : null)])))) :
         [h('p', { class: 'empty' }, 'No tenant has an identity yet. One is made when a workload uses its client ID.')]));
   });
   return async () => {

@@ -7,7 +7,7 @@ export const title = 'Workloads';
 export function show(main) {
   const list = h('div', { class: 'cards' });
   main.append(h('h1', {}, 'Workloads'),
-    h('p', { class: 'lead' }, 'Components, jobs and pods with the identity that they use, as the Radix console shows it. A workload gets an access token if a federated credential of its identity has the same issuer, subject and audience, to the letter.'),
+    h('p', { class: 'lead' }, 'Components, jobs and pods with the identity that they use, as the Radix console shows it. A workload gets an access token if a federated credential of its identity has the same issuer, subject and audience, to the letter. All of it is in this lab: nothing here reads or changes Azure.'),
     add(() => read()), list);
   let shown = [];
   let cards = [];
@@ -41,14 +41,14 @@ function none() {
   return h('p', { class: 'empty' }, 'There is no workload yet. Name a radixconfig.yaml or Kubernetes manifests with wiemu serve -f, or start one with wiemu run.');
 }
 
-// grouped are the cards of workloads by application and environment.
+// grouped are the cards of workloads by application and environment, first those without trust.
 function grouped(all, cards) {
   const groups = new Map();
   all.forEach((w, n) => {
     const name = w.environment ? `${w.application ? `${w.application} in ` : ''}${w.environment}` : `Namespace ${w.namespace}`;
     groups.set(name, [...(groups.get(name) ?? []), cards[n]]);
   });
-  return [...groups].map(([name, members]) => h('section', { class: 'group' }, h('h2', {}, name), members));
+  return [...groups].map(([name, members]) => h('section', { class: 'group' }, h('h2', {}, name), members.sort((a, b) => b.refused - a.refused)));
 }
 
 // Adding files: what wiemu serve -f reads, from the browser.
@@ -68,7 +68,7 @@ function add(added) {
     }
     file.value = '';
   } });
-  return h('div', { class: 'adding' }, h('p', { class: 'pick' }, h('label', { for: 'workload-files' }, 'Add workloads of a radixconfig.yaml or of Kubernetes manifests'), file), said);
+  return h('div', { class: 'adding' }, h('p', { class: 'pick' }, h('label', { for: 'workload-files' }, 'Add workloads from a radixconfig.yaml or Kubernetes manifests'), file), said);
 }
 
 const roles = { component: 'component', job: 'job', oauth: 'OAuth2 proxy', subpipeline: 'sub-pipeline', trigger: 'KEDA trigger' };
@@ -91,28 +91,59 @@ function card(w) {
     ]),
     trust(w), end);
   e.update = end.update;
+  e.refused = isUntrusted(w);
   return e;
 }
 
 function state(w) {
   if (!w.clientId) return badge('quiet', 'no identity');
   if (!w.presentsToken) return badge('quiet', 'uses no federated credential');
-  return w.matching ? badge('good', 'trusted') : badge('bad', 'not trusted');
+  return isUntrusted(w) ? badge('bad', ['not trusted', (w.nearest?.differences ?? []).map((d) => d.field).join(', ')].filter(Boolean).join(': ') + (w.nearest ? ' differs' : '')) : badge('good', 'trusted');
 }
+
+// isUntrusted reports whether a workload that presents tokens has no federated credential for them.
+export const isUntrusted = (w) => Boolean(w.clientId && w.presentsToken && !w.matching);
 
 function trust(w) {
   if (!w.clientId || !w.presentsToken) return null;
   if (w.matching) return h('p', { class: 'trust' }, 'Federated credential ', h('code', {}, w.matching), ' matches.');
   const add = w.identityName && h('a', { class: 'button', href: `#/trust/${encodeURIComponent(w.clientId)}/add?${new URLSearchParams({ issuer: w.issuer, namespace: w.namespace, account: w.serviceAccount, name: w.suggestedName, audience: w.audience })}` }, 'Add credential');
   if (!w.nearest) return h('div', { class: 'trust' }, h('p', {}, w.identityName ? 'The identity has no federated credential.' : 'The identity is made when the workload starts, unless it was deleted.'), add);
-  return h('div', { class: 'trust' }, h('p', {}, 'No federated credential matches. The nearest is ', h('code', {}, w.nearest.credential), ':'), differences(w.nearest), add);
+  return h('div', { class: 'trust' }, h('p', {}, 'No federated credential matches. The nearest is the credential ', h('code', {}, w.nearest.credential), ':'), differences(w.nearest), w.identityName && correct(w), ' ', add);
+}
+
+// correct changes the nearest federated credential to what the workload's tokens have.
+function correct(w) {
+  const to = { name: w.nearest.credential };
+  for (const d of w.nearest.differences ?? []) to[d.field] = d.presented;
+  if (Object.keys(to).some((k) => !['name', 'issuer', 'subject', 'audience'].includes(k))) return null; // an expression, which has no such part
+  const said = outcome();
+  return [h('button', { type: 'button', onclick: async () => {
+    try {
+      await ask('POST', '/v1/directory', { identity: w.clientId, federatedCredential: to }); // what has changed comes with the events
+    } catch (err) {
+      said.say('bad', err.message);
+    }
+  } }, `Change ${Object.keys(to).slice(1).join(' and ')} of ${to.name}`), said];
 }
 
 // differences shows in what a token and the nearest federated credential differ.
 export function differences(nearest) {
   return h('ul', { class: 'differences' }, (nearest.differences ?? []).map((d) => h('li', {},
     h('strong', {}, `${d.field} differs (${d.kind})`),
-    facts([['Token', h('code', {}, d.presented || '(nothing)')], ['Credential', h('code', {}, d.expected || '(nothing)')], ['Fix', d.fix && `${d.fix[0].toUpperCase()}${d.fix.slice(1)}.`]]))));
+    facts([['Token', apart(d.presented, d.expected)], ['Credential', apart(d.expected, d.presented)], ['Fix', d.fix && `${d.fix[0].toUpperCase()}${d.fix.slice(1)}.`]]))));
+}
+
+// apart is a text in which what another one has not is marked: what is between the beginning and
+// the end that both have.
+function apart(text, other) {
+  if (!text || !other) return h('code', {}, text || '(nothing)');
+  const most = Math.min(text.length, other.length);
+  let from = 0;
+  while (from < most && text[from] === other[from]) from++;
+  let end = 0;
+  while (end < most - from && text.at(-1 - end) === other.at(-1 - end)) end++;
+  return h('code', {}, text.slice(0, from), h('mark', {}, text.slice(from, text.length - end)), text.slice(text.length - end));
 }
 
 // last is how the workload's last exchange has ended. What it consists of stays when it is updated,
