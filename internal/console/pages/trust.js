@@ -16,12 +16,16 @@ export function show(main, [clientId, what], query) {
 
 const kinds = { application: 'App registration', managedIdentity: 'Managed identity' };
 
-// identities are those of all tenants, with the names of the workloads that use them.
+// identities are those of all tenants, with the workloads that use them: their names, and whether
+// they are not trusted.
 async function identities() {
   const [tenants, workloads] = await Promise.all([ask('GET', '/v1/directory'), ask('GET', '/v1/workloads/trust')]);
-  const usedBy = (i) => workloads.filter((w) => w.clientId === i.clientId).map((w) => `${w.component || w.serviceAccount} (${w.namespace})`);
-  return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: [...new Set(usedBy(i))].join(', '), untrusted: workloads.some((w) => w.clientId === i.clientId && isUntrusted(w)) })));
+  const usedBy = (i) => [...new Map(workloads.filter((w) => w.clientId === i.clientId).map((w) => [`${w.component || w.serviceAccount} (${w.namespace})`, isUntrusted(w)]))];
+  return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: usedBy(i) })));
 }
+
+// users are the workloads that use an identity, and which of them it does not trust.
+const users = (i) => h('span', {}, i.usedBy.map(([name, untrusted], n) => [n ? ', ' : '', name, untrusted ? [' ', badge('bad', 'not trusted')] : null]));
 
 function failed(body, err) { body.replaceChildren(h('p', { class: 'outcome bad' }, err.message)); }
 
@@ -33,7 +37,7 @@ function list(body) {
       ...(all.length ? tenants.map((t) => h('section', { class: 'identities' }, h('h2', {}, `Tenant ${t.displayName || t.domains?.[0] || t.id}`),
         table('Identities', ['Display name', 'Kind', 'Client ID', 'Federated credentials', 'Used by'], all.filter((i) => i.tenant.id === t.id).map((i) => [
           h('a', { href: `#/trust/${encodeURIComponent(i.clientId)}` }, i.name), h('span', {}, kinds[i.kind] ?? i.kind, i.disabled ? [' ', badge('bad', 'disabled')] : null),
-          h('code', {}, i.clientId), String(i.federatedCredentials.length), h('span', {}, i.usedBy, i.untrusted ? [' ', badge('bad', 'not trusted')] : null)])))) :
+          h('code', {}, i.clientId), String(i.federatedCredentials.length), users(i)])))) :
         [h('p', { class: 'empty' }, 'No tenant has an identity yet. One is made when a workload uses its client ID.')]));
   });
   return async () => {
@@ -75,7 +79,7 @@ function essentials(i) {
     [app ? 'Object ID of the service principal' : 'Object (principal) ID', copyable(i.objectId, 'object ID')],
     ['Directory (tenant) ID', copyable(i.tenant.id, 'tenant ID')],
     ['Resource ID', i.resourceId ? copyable(i.resourceId, 'resource ID') : ''],
-    ['Used by', i.usedBy],
+    ['Used by', i.usedBy.length ? users(i) : ''],
   ]);
 }
 
