@@ -64,15 +64,10 @@ func (n names) serves(host string) bool {
 // certifies reports whether a host, in lower case, is one of the names, or a wildcard for hosts with
 // a suffix, such as *.database.windows.net.
 func (n names) certifies(host string) bool {
-	if _, found := slices.BinarySearch(n.exact, host); found {
-		return true
-	}
-	for _, suffix := range n.suffixes {
-		if strings.HasSuffix(host, suffix) && hostname.IsName(strings.TrimPrefix(host, "*.")) {
-			return true
-		}
-	}
-	return false
+	_, found := slices.BinarySearch(n.exact, host)
+	return found || slices.ContainsFunc(n.suffixes, func(suffix string) bool {
+		return strings.HasSuffix(host, suffix) && hostname.IsName(strings.TrimPrefix(host, "*."))
+	})
 }
 
 // The names under which a lab's control and cluster endpoints are reached.

@@ -144,7 +144,10 @@ func NewConfiguration(c config.Config, file string, programs bool) (Configuratio
 	in, _ := cloud.Named(completed.Cloud) // Complete refuses one that there is not
 	l.authority = in.Authority()
 	l.Hosts = lab.Hosts(completed)
-	c, l.Files = containerFiles(c, filepath.Dir(file))
+	c = lab.MoveFiles(c, file, func(at string) string {
+		l.Files = append(l.Files, File{Host: at, Container: path.Join(filesDir, fmt.Sprintf("%d-%s", len(l.Files), filepath.Base(at)))})
+		return l.Files[len(l.Files)-1].Container
+	})
 	if l.Config, err = yaml.Marshal(c); err != nil {
 		return l, fmt.Errorf("write the emulator's configuration: %w", err)
 	}
@@ -162,37 +165,6 @@ func (l Configuration) Mounting(vaults [][]workload.KeyVault) (Configuration, er
 		return l, fmt.Errorf("write what is mounted of key vaults: %w", err)
 	}
 	return l, nil
-}
-
-// containerFiles returns the configuration with the container's paths of the files it names.
-func containerFiles(c config.Config, dir string) (config.Config, []File) {
-	var files []File
-	move := func(name *string) {
-		if *name == "" {
-			return
-		}
-		at := *name
-		if !filepath.IsAbs(at) {
-			at = filepath.Join(dir, at)
-		}
-		f := File{Host: at, Container: path.Join(filesDir, fmt.Sprintf("%d-%s", len(files), filepath.Base(at)))}
-		files = append(files, f)
-		*name = f.Container
-	}
-	c.Issuers = slices.Clone(c.Issuers)
-	for i := range c.Issuers {
-		move(&c.Issuers[i].CA)
-		move(&c.Issuers[i].BearerTokenFile)
-	}
-	c.Applications = slices.Clone(c.Applications)
-	for i := range c.Applications {
-		certificates := slices.Clone(c.Applications[i].Certificates)
-		for j := range certificates {
-			move(&certificates[j].File)
-		}
-		c.Applications[i].Certificates = certificates
-	}
-	return c, files
 }
 
 // Environment returns what the container of a workload needs to know of its identity; see

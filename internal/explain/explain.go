@@ -257,17 +257,15 @@ func answer(e journal.Event) string {
 // Last returns the event that people mean by the last one: the newest refusal or failure
 // of any kind, or else the newest exchange or access.
 func Last(all []journal.Event) (journal.Event, bool) {
-	for i := len(all) - 1; i >= 0; i-- {
-		switch e := all[i]; {
-		case e.Outcome != journal.Denied && e.Outcome != journal.Failed:
-		case e.Detail["challenge"] != "": // what every Key Vault client asks for first
-		default:
+	for _, e := range slices.Backward(all) {
+		challenge := e.Detail["challenge"] != "" // what every Key Vault client asks for first
+		if (e.Outcome == journal.Denied || e.Outcome == journal.Failed) && !challenge {
 			return e, true
 		}
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Kind == journal.Exchange || all[i].Kind == journal.Access {
-			return all[i], true
+	for _, e := range slices.Backward(all) {
+		if e.Kind == journal.Exchange || e.Kind == journal.Access {
+			return e, true
 		}
 	}
 	return journal.Event{}, false
@@ -280,9 +278,9 @@ func Find(all []journal.Event, id string) (journal.Event, bool) {
 	if id == "" {
 		return lastOfNewestProgram(all)
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Matches(id) {
-			return all[i], true
+	for _, e := range slices.Backward(all) {
+		if e.Matches(id) {
+			return e, true
 		}
 	}
 	return journal.Event{}, false

@@ -100,9 +100,6 @@ func readToken(raw string) (header jwtHeader, claims jwtClaims) {
 func (s *Set) NameSubject(subject, workload string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subjects == nil {
-		s.subjects = map[string]string{}
-	}
 	s.subjects[subject] = workload
 }
 

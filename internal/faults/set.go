@@ -46,7 +46,7 @@ type Set struct {
 type injected struct {
 	fault.Active
 	kind  fault.Kind
-	edges edges
+	edges []clock.Timer
 }
 
 // New returns a set without faults. Seed is for faults with a probability that have no
@@ -55,7 +55,7 @@ func New(clk clock.Clock, j *journals.Journal, seed uint64) *Set {
 	if seed == 0 {
 		seed = uint64(rand.Uint32()) + 1 // short enough to be typed again
 	}
-	return &Set{clock: clk, journal: j, seed: seed}
+	return &Set{clock: clk, journal: j, seed: seed, subjects: map[string]string{}}
 }
 
 // Seed returns the seed of faults with a probability that have none of their own.
@@ -200,7 +200,9 @@ func (s *Set) Clear(id string) error {
 	}
 	a := s.active[i]
 	e := a.event("cleared")
-	a.edges.stop()
+	for _, t := range a.edges {
+		t.Stop()
+	}
 	s.active = slices.Delete(s.active, i, i+1)
 	s.some.Store(len(s.active) > 0)
 	s.mu.Unlock()
@@ -371,13 +373,5 @@ func (s *Set) schedule(a *injected) {
 		if wait := a.Since.Add(time.Duration(d)).Sub(s.clock.Now()); d > 0 && wait > 0 {
 			a.edges = append(a.edges, s.clock.AfterFunc(wait, func() { s.changed(a) }))
 		}
-	}
-}
-
-type edges []clock.Timer
-
-func (e edges) stop() {
-	for _, t := range e {
-		t.Stop()
 	}
 }

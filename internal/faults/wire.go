@@ -218,20 +218,10 @@ func OnConnection(ctx context.Context, conn net.Conn) context.Context {
 // reset ends the request's connection with a RST, and the handler with it. It
 // does not return.
 func reset(ctx context.Context) {
-	conn, networked := ctx.Value(connectionKey{}).(net.Conn)
-	for conn != nil {
-		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok { // also one that others have wrapped
-			_ = tcp.SetLinger(0) // closing then sends RST; a connection that is gone needs none
-			_ = conn.Close()
-			panic(http.ErrAbortHandler)
+	if conn, networked := ctx.Value(connectionKey{}).(net.Conn); networked {
+		if tcp := hostmux.Reset(conn); tcp != nil { // else it is over something that has no RST
+			_ = tcp.Close()
 		}
-		wrapped, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = wrapped.NetConn()
-	}
-	if networked { // over something that has no RST
 		panic(http.ErrAbortHandler)
 	}
 	panic(fmt.Errorf("%w: %w", http.ErrAbortHandler, syscall.ECONNRESET)) // in memory, this is the error that the client gets

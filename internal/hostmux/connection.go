@@ -96,17 +96,19 @@ func (c *Connection) StartTLS(ctx context.Context, conn net.Conn, protocols ...s
 	return secured, nil
 }
 
-// Reset has closing a connection, or what goes over it, send a reset rather than an end.
-func Reset(conn net.Conn) {
+// Reset has closing a connection, or what goes over it, send a reset rather than an end. It
+// returns the one that does, nil if none can.
+func Reset(conn net.Conn) net.Conn {
 	for conn != nil {
 		if tcp, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
 			_ = tcp.SetLinger(0) // a connection that is gone needs none
-			return
+			return conn
 		}
 		above, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
-			return
+			return nil
 		}
 		conn = above.NetConn()
 	}
+	return nil
 }

@@ -182,14 +182,10 @@ func (h hosts) find(host string) *site {
 	if s := h[host]; s != nil && host[0] != '.' {
 		return s
 	}
-	for rest := host; ; {
-		dot := strings.IndexByte(rest, '.')
-		if dot < 0 {
-			return nil
+	for i := 1; i < len(host); i++ {
+		if host[i] == '.' && h[host[i:]] != nil {
+			return h[host[i:]]
 		}
-		if s := h[rest[dot:]]; s != nil && dot+len(host)-len(rest) > 0 {
-			return s
-		}
-		rest = rest[dot+1:]
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package hostmux
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,10 +50,7 @@ func (m *Mux) ServeStream(ctx context.Context, s *Stream, c *Connection) {
 	if caught == nil {
 		return
 	}
-	host := c.Host
-	if host == "" {
-		host = c.Only
-	}
+	host := cmp.Or(c.Host, c.Only)
 	m.opts.Log.Error("a stream failed", "host", host, "port", c.Port, "panic", caught.Value, "stack", string(caught.Stack))
 	m.opts.Journal.Record(journal.Event{
 		Kind: journal.Access, Outcome: journal.Failed, Host: host, Program: journals.ProgramOf(ctx), Error: "InternalError",

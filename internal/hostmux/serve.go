@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -106,17 +105,13 @@ func (m *Mux) recovered(w *answer, r *http.Request) {
 		panic(v) // the handler wants the connection cut
 	}
 	m.opts.Log.Error("a handler failed", "host", r.Host, "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	cause := fmt.Sprintf("%T", v)
-	if err, ok := v.(runtime.Error); ok {
-		cause = err.Error() // other values may quote what the client sent
-	}
 	m.opts.Journal.Record(journal.Event{
 		Kind: journal.Access, Outcome: journal.Failed, Status: http.StatusInternalServerError,
 		Summary: fmt.Sprintf("answering %s %s failed: a defect of wiemu", r.Method, hostname.Of(r.Host)),
 		Host:    r.Host, Method: r.Method, Path: r.URL.Path, Program: journals.ProgramOf(r.Context()),
 		Meaning: "The handler of this host stopped with a panic; the real service was not imitated.",
 		Remedy:  "Report it with this event and the log of the emulator.",
-		Detail:  map[string]string{"panic": cause},
+		Detail:  map[string]string{"panic": (&Panic{Value: v}).cause()},
 	})
 	if w.begun {
 		panic(http.ErrAbortHandler)

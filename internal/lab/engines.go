@@ -3,6 +3,8 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
@@ -65,6 +67,33 @@ func (w Elsewhere) Check(c config.Config, file string) error {
 		all = append(all, p)
 	}
 	return all.Err()
+}
+
+// MoveFiles returns a configuration, read from file, in which move has named again each file that it
+// names, given where that is on this machine.
+func MoveFiles(c config.Config, file string, move func(at string) string) config.Config {
+	name := func(name *string) {
+		if *name == "" {
+			return
+		}
+		if !filepath.IsAbs(*name) {
+			*name = filepath.Join(filepath.Dir(file), *name)
+		}
+		*name = move(*name)
+	}
+	c.Issuers = slices.Clone(c.Issuers)
+	for i := range c.Issuers {
+		name(&c.Issuers[i].CA)
+		name(&c.Issuers[i].BearerTokenFile)
+	}
+	c.Applications = slices.Clone(c.Applications)
+	for i, a := range c.Applications {
+		c.Applications[i].Certificates = slices.Clone(a.Certificates)
+		for j := range a.Certificates {
+			name(&c.Applications[i].Certificates[j].File)
+		}
+	}
+	return c
 }
 
 // isLoopback reports whether a host is this machine alone: localhost, an address of loopback,

@@ -110,25 +110,25 @@ func (o *Objects) Add(file string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	return o.AddDocuments(file, documents)
+}
+
+// AddDocuments adds the objects of a file. Those that concern no pods are ignored.
+func (o *Objects) AddDocuments(file string, documents []*yaml.Node) error {
 	var problems yamlfile.Problems
 	for _, document := range documents {
-		problems = append(problems, o.AddDocument(file, document)...)
+		problems = append(problems, o.add(file, document, 0)...)
 	}
 	problems.Sort()
 	return problems.Err()
-}
-
-// AddDocument adds an object. Objects that concern no pods are ignored.
-func (o *Objects) AddDocument(file string, document *yaml.Node) yamlfile.Problems {
-	return o.add(file, document, 0)
 }
 
 // Are reports whether the documents of a file are Kubernetes objects, and not one
 // of this project's or Radix' configurations.
 func Are(documents []*yaml.Node) bool {
 	return slices.ContainsFunc(documents, func(d *yaml.Node) bool {
-		version, _, _ := strings.Cut(text(d, "apiVersion"), "/")
-		kind := text(d, "kind")
+		version, _, _ := strings.Cut(yamlfile.Text(d, "apiVersion"), "/")
+		kind := yamlfile.Text(d, "kind")
 		return known(kind) || kind != "" && version != "" && version != "wiemu.dev" && version != "radix.equinor.com"
 	})
 }
@@ -162,7 +162,7 @@ func (o *Objects) add(file string, node *yaml.Node, depth int) yamlfile.Problems
 	refuse := func(field, expected, found, fix string) yamlfile.Problems {
 		return yamlfile.Problems{{File: file, Line: node.Line, Column: node.Column, Field: field, Expected: expected, Found: found, Fix: fix}}
 	}
-	kind, place := text(node, "kind"), fmt.Sprintf("%s:%d", file, node.Line)
+	kind, place := yamlfile.Text(node, "kind"), fmt.Sprintf("%s:%d", file, node.Line)
 	path := templatePath(kind)
 	switch {
 	case kind == "":
@@ -257,13 +257,6 @@ func (o *Objects) addItems(file string, node *yaml.Node, depth int) (problems ya
 		problems = append(problems, o.add(file, item, depth+1)...)
 	}
 	return problems
-}
-
-func text(node *yaml.Node, key string) string {
-	if value := yamlfile.Get(node, key); value != nil {
-		return value.Value
-	}
-	return ""
 }
 
 // Check refuses containers with variables that no program can have, such as those that

@@ -208,33 +208,12 @@ func (o Options) configuration(files map[string]File) (text []byte, issuer strin
 	c := o.Config
 	c.Listen.Streams = "0.0.0.0"
 	c.Listen.Gateway, c.Listen.Control = fmt.Sprintf("0.0.0.0:%d", GatewayPort), fmt.Sprintf("0.0.0.0:%d", ControlPort)
-	bring := func(name *string) {
-		if *name == "" || err != nil {
-			return
-		}
-		from := *name
-		if !filepath.IsAbs(from) {
-			from = filepath.Join(filepath.Dir(o.ConfigFile), from)
-		}
-		var data []byte
-		if data, err = os.ReadFile(from); err != nil {
-			return
-		}
-		*name = fmt.Sprintf("files/%d-%s", len(files), filepath.Base(from))
-		files[*name] = File{data, 0o600}
-	}
-	c.Issuers = slices.Clone(c.Issuers)
-	for n := range c.Issuers {
-		bring(&c.Issuers[n].CA)
-		bring(&c.Issuers[n].BearerTokenFile)
-	}
-	c.Applications = slices.Clone(c.Applications)
-	for n := range c.Applications {
-		c.Applications[n].Certificates = slices.Clone(c.Applications[n].Certificates)
-		for m := range c.Applications[n].Certificates {
-			bring(&c.Applications[n].Certificates[m].File)
-		}
-	}
+	c = lab.MoveFiles(c, o.ConfigFile, func(at string) string {
+		name := fmt.Sprintf("files/%d-%s", len(files), filepath.Base(at))
+		data, failed := os.ReadFile(at)
+		files[name], err = File{data, 0o600}, cmp.Or(err, failed)
+		return name
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: a file that it names: %w", o.ConfigFile, err)
 	}

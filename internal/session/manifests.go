@@ -28,12 +28,7 @@ func (f *Files) addManifests(name string, documents []*yaml.Node) error {
 	if f.Manifests == nil {
 		f.Manifests = manifest.New("")
 	}
-	var problems yamlfile.Problems
-	for _, document := range documents {
-		problems = append(problems, f.Manifests.AddDocument(name, document)...)
-	}
-	problems.Sort()
-	return problems.Err()
+	return f.Manifests.AddDocuments(name, documents)
 }
 
 // declareManifests reads the workloads from the manifests. It needs all files: a service

@@ -265,17 +265,11 @@ func (e *entry) date(clk clock.Clock) {
 func (d *Directory) FederatedCredentialsAsOf(tenantID, clientID string, at time.Time) []directory.FederatedCredential {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	t, ok := d.byName[canonical(tenantID)]
-	if !ok {
-		return nil
-	}
-	e := t.byClient[canonical(clientID)]
-	if e == nil {
-		return nil
-	}
-	for _, c := range slices.Backward(e.changes) {
-		if !c.at.After(at) {
-			return c.credentials
+	if e := d.entry(tenantID, clientID); e != nil {
+		for _, c := range slices.Backward(e.changes) {
+			if !c.at.After(at) {
+				return c.credentials
+			}
 		}
 	}
 	return nil
@@ -286,13 +280,8 @@ func (d *Directory) FederatedCredentialsAsOf(tenantID, clientID string, at time.
 func (d *Directory) FederatedCredentialsChanged(tenantID, clientID string) time.Time {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	t, ok := d.byName[canonical(tenantID)]
-	if !ok {
-		return time.Time{}
+	if e := d.entry(tenantID, clientID); e != nil && len(e.changes) > 0 {
+		return e.changes[len(e.changes)-1].at
 	}
-	e := t.byClient[canonical(clientID)]
-	if e == nil || len(e.changes) == 0 {
-		return time.Time{}
-	}
-	return e.changes[len(e.changes)-1].at
+	return time.Time{}
 }

@@ -9,6 +9,7 @@ package tenants
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -154,15 +155,20 @@ func (d *Directory) ResourceByURI(tenantID, uri string) (*directory.Principal, b
 func (d *Directory) find(tenantID string, look func(*tenant) *entry) (*directory.Principal, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	t, ok := d.byName[canonical(tenantID)]
-	if !ok {
-		return nil, false
+	if t, ok := d.byName[canonical(tenantID)]; ok {
+		if e := look(t); e != nil {
+			return e.principal, true
+		}
 	}
-	e := look(t)
-	if e == nil {
-		return nil, false
+	return nil, false
+}
+
+// entry is that of a principal, nil if there is none; d.mu is held.
+func (d *Directory) entry(tenantID, clientID string) *entry {
+	if t, ok := d.byName[canonical(tenantID)]; ok {
+		return t.byClient[canonical(clientID)]
 	}
-	return e.principal, true
+	return nil
 }
 
 // Principals returns all principals of a tenant, in the order in which they were put.
@@ -188,12 +194,7 @@ func (d *Directory) HasIssuer(issuer string) bool {
 func (d *Directory) Issuers() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	issuers := make([]string, 0, len(d.issuers))
-	for issuer := range d.issuers {
-		issuers = append(issuers, issuer)
-	}
-	slices.Sort(issuers)
-	return issuers
+	return slices.Sorted(maps.Keys(d.issuers))
 }
 
 // Snapshot returns a copy of all tenants with their principals.

@@ -60,13 +60,10 @@ func (p *problems) expect(ok bool, field path, expected string, found any) {
 	if ok {
 		return
 	}
-	text, isText := found.(string)
-	if isText {
-		text = quoted(text)
-	} else {
-		text = fmt.Sprint(found)
+	if text, ok := found.(string); ok {
+		found = quoted(text)
 	}
-	p.add(ErrInvalid, field, expected, text)
+	p.add(ErrInvalid, field, expected, fmt.Sprint(found))
 }
 
 func (p *problems) err() error { return errors.Join(p.found...) }

@@ -32,11 +32,7 @@ func (d *Directory) Issued(tenantID string, p *directory.Principal, uti string, 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t, ok := d.byName[canonical(tenantID)]
-	if !ok {
-		return
-	}
-	if e := t.byClient[p.ClientID]; e != nil && e.principal.TokensValidFrom.Equal(p.TokensValidFrom) {
+	if e := d.entry(tenantID, p.ClientID); e != nil && e.principal.TokensValidFrom.Equal(p.TokensValidFrom) {
 		if !e.since.Equal(p.TokensValidFrom) {
 			e.since = p.TokensValidFrom
 			maps.DeleteFunc(e.fresh, func(_ string, given time.Time) bool { // what is not of the second after the other revocation
@@ -57,11 +53,7 @@ func (d *Directory) Issued(tenantID string, p *directory.Principal, uti string, 
 func (d *Directory) Revocation(tenantID, clientID, uti string, issuedAt time.Time) (p *directory.Principal, everywhere bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	t, ok := d.byName[canonical(tenantID)]
-	if !ok {
-		return nil, false
-	}
-	e := t.byClient[canonical(clientID)]
+	e := d.entry(tenantID, clientID)
 	if e == nil {
 		return nil, false
 	}

@@ -92,11 +92,8 @@ func (t *tenant) put(p *directory.Principal, e *entry) {
 
 func (t *tenant) remove(e *entry) {
 	t.unindex(e.principal)
-	for i := range t.order {
-		if t.order[i] == e {
-			t.order = append(t.order[:i], t.order[i+1:]...)
-			return
-		}
+	if i := slices.Index(t.order, e); i >= 0 {
+		t.order = slices.Delete(t.order, i, i+1)
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/manifest"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -121,28 +119,16 @@ func (d *Demand) add(objects *manifest.Objects, file string, data []byte) error 
 		return err
 	}
 	if len(documents) == 1 {
-		switch text(documents[0], "kind") {
+		switch yamlfile.Text(documents[0], "kind") {
 		case config.Kind:
 			return d.addConfiguration(file, data)
 		case "":
-			if text(documents[0], "apiVersion") == "" {
+			if yamlfile.Text(documents[0], "apiVersion") == "" {
 				return d.addConfiguration(file, data) // its header may be left out
 			}
 		}
 	}
-	var problems yamlfile.Problems
-	for _, document := range documents {
-		problems = append(problems, objects.AddDocument(file, document)...)
-	}
-	problems.Sort()
-	return problems.Err()
-}
-
-func text(node *yaml.Node, key string) string {
-	if value := yamlfile.Get(node, key); value != nil {
-		return value.Value
-	}
-	return ""
+	return objects.AddDocuments(file, documents)
 }
 
 func (d *Demand) addRadix(file string, data []byte) error {

@@ -90,9 +90,9 @@ func Skipped(annotations map[string]string) []string {
 	if text == "" {
 		return nil
 	}
-	skipped := strings.Split(text, ";")
-	for i := range skipped {
-		skipped[i] = strings.TrimSpace(skipped[i])
+	var skipped []string
+	for name := range strings.SplitSeq(text, ";") {
+		skipped = append(skipped, strings.TrimSpace(name))
 	}
 	return skipped
 }

@@ -112,14 +112,12 @@ func (c *credentialsFile) UnmarshalYAMLFile(v yamlfile.Value) {
 }
 
 // identityFields are about identity: a misspelling of them is never taken for a newer field.
-func identityFields() []string {
-	return []string{"identity", "azure", "clientId", "useAzureIdentity", "credentials", "subPipeline"}
-}
+var identityFields = []string{"identity", "azure", "clientId", "useAzureIdentity", "credentials", "subPipeline"}
 
 // unknownField warns of unknown fields, and refuses a misspelt or misplaced identity.
 func unknownField(u yamlfile.Unknown) {
 	switch {
-	case slices.Contains(identityFields(), u.Meant):
+	case slices.Contains(identityFields, u.Meant):
 		u.Refuse()
 	case isAny(u.Name, "identity", "azure", "clientId", "useAzureIdentity"):
 		u.Key.Refuse("identity where Radix looks for it", u.Name+" here, where Radix does not see it",

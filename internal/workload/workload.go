@@ -75,10 +75,7 @@ type KeyVault struct {
 // MountPath returns where the items are files in the workload's containers.
 // Operator: pkg/apis/volumemount/volumemount.go.
 func (v KeyVault) MountPath() string {
-	if v.Path == "" {
-		return "/mnt/azure-key-vault/" + v.Name
-	}
-	return v.Path
+	return cmp.Or(v.Path, "/mnt/azure-key-vault/"+v.Name)
 }
 
 // KeyVaultItem is one secret, key or certificate of a vault.
@@ -95,10 +92,7 @@ type KeyVaultItem struct {
 
 // FileName returns the name of the item's file.
 func (i KeyVaultItem) FileName() string {
-	if i.Alias != "" {
-		return i.Alias
-	}
-	return i.Name
+	return cmp.Or(i.Alias, i.Name)
 }
 
 // OwnIssuer returns the URL of the issuer of what is in no cluster; "" of a pod.

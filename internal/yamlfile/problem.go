@@ -144,6 +144,14 @@ func Get(node *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// Text returns the text of a key of a mapping, or "".
+func Text(node *yaml.Node, key string) string {
+	if value := Get(node, key); value != nil {
+		return value.Value
+	}
+	return ""
+}
+
 // At is the problem at the place of its field below a top node from [Parse].
 // Where the file does not go all the way, that is the place of the last value that
 // is there: a missing field is reported at the mapping that lacks it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -32,13 +33,7 @@ func (t Table) request(c Case, base string, keys Keys, now time.Time) (*http.Req
 	if err != nil {
 		return nil, err
 	}
-	method, path := http.MethodPost, "/{tenant}/oauth2/v2.0/token"
-	if c.Method != "" {
-		method = c.Method
-	}
-	if c.Path != "" {
-		path = c.Path
-	}
+	method, path := cmp.Or(c.Method, http.MethodPost), cmp.Or(c.Path, "/{tenant}/oauth2/v2.0/token")
 	body, contentType := form.Encode(), "application/x-www-form-urlencoded"
 	switch {
 	case c.Multipart:
@@ -148,10 +143,7 @@ func (t Table) assertion(c Case, keys Keys, now time.Time) (string, error) {
 	for name, offset := range c.Times {
 		claims[name] = now.Add(offset).Unix()
 	}
-	header["alg"] = "RS256"
-	if c.Alg != "" {
-		header["alg"] = c.Alg
-	}
+	header["alg"] = cmp.Or(c.Alg, "RS256")
 	change(claims, c.Assertion, t)
 	change(header, c.Jose, t)
 	key := keys.own

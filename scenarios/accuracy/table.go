@@ -89,7 +89,7 @@ func readTable(file string, data []byte, over map[string]string) (Table, error) 
 		if !slices.Contains([]string{"", "RS256", "PS256"}, c.Alg) {
 			refuse(at+".alg", "RS256 or PS256", c.Alg)
 		}
-		if !slices.Contains([]string{"recorded", "documented", "inferred"}, c.Confidence) {
+		if !slices.Contains(confidences(), c.Confidence) {
 			refuse(at+".confidence", "recorded, documented or inferred", c.Confidence)
 		}
 		if c.Source == "" {

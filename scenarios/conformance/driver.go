@@ -83,30 +83,75 @@ func (d *driver) all(ctx context.Context, clients []Client) []Result {
 
 // one installs a client and runs it in each of its modes, and with each of its credentials.
 func (d *driver) one(ctx context.Context, c Client) (rows []Result) {
-	r := Result{Client: c.Name, Credential: c.Federated, Package: c.Package, Refusal: c.Refusal, Note: c.Note, Modes: map[Mode]ModeResult{}}
+	r := Result{Client: c.Name, Credential: c.Federated, Package: c.Package, Refusal: c.Refusal, Note: c.Note}
 	dir, outcome, err := d.prepare(ctx, c, &r)
 	programs := d.programs(ctx, c, r, dir, outcome, err)
 	if c.Refusal == "" {
 		return append(d.credentials(ctx, c, r, dir, outcome, err), programs...)
 	}
+	row := d.row(r, c.Modes, outcome, err, func(m Mode) (checked Checked, err error) {
+		if m == Lockstep {
+			err = d.lives(ctx, c, dir)
+			return Checked{Rotated: err == nil}, err
+		}
+		err = d.inLab(ctx, d.files(ownFiles(c)...), func(l *Lab) (err error) {
+			checked, err = check(ctx, l, c, m, dir)
+			return err
+		})
+		return checked, err
+	})
+	return slices.Concat([]Result{row}, d.credentials(ctx, c, r, dir, outcome, err), programs)
+}
+
+// row runs what is a row of the table in the modes that it is meant for. why keeps it from
+// running in any, with the outcome.
+func (d *driver) row(r Result, meant []Mode, outcome Outcome, why error, run func(Mode) (Checked, error)) Result {
+	r.Modes = map[Mode]ModeResult{}
 	for _, m := range d.modes {
-		if !slices.Contains(c.Modes, m) {
+		if !slices.Contains(meant, m) {
 			r.Modes[m] = ModeResult{Outcome: NotMeant}
 			continue
 		}
 		result := ModeResult{Outcome: outcome}
-		if err != nil {
-			result.Why = err.Error()
+		if why != nil {
+			result.Why = why.Error()
 		} else {
-			result = d.mode(ctx, c, m, dir)
+			result = d.mode(m, run)
 		}
 		r.Modes[m] = result
-		d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, c.Name+", "+c.Federated, r.Version, m, result.Seconds)
+		d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, r.Client+", "+r.Credential, r.Version, m, result.Seconds)
 		if result.Why != "" {
 			d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
 		}
 	}
-	return slices.Concat([]Result{r}, d.credentials(ctx, c, r, dir, outcome, err), programs)
+	return r
+}
+
+func (d *driver) mode(m Mode, run func(Mode) (Checked, error)) ModeResult {
+	if err := d.permitted(m); err != nil {
+		return ModeResult{Outcome: LeftOut, Why: err.Error()}
+	}
+	start := time.Now() // wall time, for people
+	checked, err := run(m)
+	result := ModeResult{Outcome: Passed, Checked: checked, Seconds: time.Since(start).Seconds()}
+	if err != nil {
+		result.Outcome, result.Why = Failed, err.Error()
+	}
+	return result
+}
+
+// files are the configuration of a lab: the example of the Radix documentation, and more.
+func (d *driver) files(more ...string) []string {
+	return append([]string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml")}, more...)
+}
+
+// inLab calls f with a lab of its own.
+func (d *driver) inLab(ctx context.Context, files []string, f func(*Lab) error) error {
+	l, err := startLab(ctx, d.wiemu, d.environ, files)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(l), l.Close())
 }
 
 // prepare installs the client; if that fails, the outcome is of all its modes.
@@ -160,29 +205,6 @@ func (d *driver) missing(c Client) (programs []string) {
 		}
 	}
 	return programs
-}
-
-func (d *driver) mode(ctx context.Context, c Client, m Mode, dir string) (result ModeResult) {
-	if err := d.permitted(m); err != nil {
-		return ModeResult{Outcome: LeftOut, Why: err.Error()}
-	}
-	start := time.Now() // wall time, for people
-	defer func() { result.Seconds = time.Since(start).Seconds() }()
-	if m == Lockstep {
-		if err := d.lives(ctx, c, dir); err != nil {
-			return ModeResult{Outcome: Failed, Why: err.Error()}
-		}
-		return ModeResult{Outcome: Passed, Checked: Checked{Rotated: true}}
-	}
-	l, err := startLab(ctx, d.wiemu, d.environ, append([]string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml")}, ownFiles(c)...))
-	if err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
-	}
-	checked, err := check(ctx, l, c, m, dir)
-	if err = errors.Join(err, l.Close()); err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error(), Checked: checked}
-	}
-	return ModeResult{Outcome: Passed, Checked: checked}
 }
 
 // permitted tells why this machine cannot run clients in a mode.
@@ -253,45 +275,16 @@ func (d *driver) credentials(ctx context.Context, c Client, of Result, dir strin
 	for _, credential := range c.Credentials {
 		_, code := credential.handedOut()
 		r := of
-		r.Credential, r.Refusal, r.Modes = credential.Name, fmt.Sprintf("AADSTS%d", code), map[Mode]ModeResult{}
-		for _, m := range d.modes {
-			if m != Transparent {
-				r.Modes[m] = ModeResult{Outcome: NotMeant}
-				continue
-			}
-			result := ModeResult{Outcome: outcome}
-			if failed != nil {
-				result.Why = failed.Error()
-			} else {
-				result = d.credential(ctx, c, credential, m, dir)
-			}
-			r.Modes[m] = result
-			d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, c.Name+", "+credential.Name, r.Version, m, result.Seconds)
-			if result.Why != "" {
-				d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
-			}
-		}
-		rows = append(rows, r)
+		r.Credential, r.Refusal = credential.Name, fmt.Sprintf("AADSTS%d", code)
+		rows = append(rows, d.row(r, []Mode{Transparent}, outcome, failed, func(m Mode) (checked Checked, err error) {
+			err = d.inLab(ctx, d.files(ownFiles(c)...), func(l *Lab) (err error) {
+				checked.Refusal, err = prove(ctx, l, c, credential, m, dir)
+				return err
+			})
+			return checked, err
+		}))
 	}
 	return rows
-}
-
-// credential lets a client do its work once with a credential, and has it refused.
-func (d *driver) credential(ctx context.Context, c Client, credential Credential, m Mode, dir string) (result ModeResult) {
-	if err := d.permitted(m); err != nil {
-		return ModeResult{Outcome: LeftOut, Why: err.Error()}
-	}
-	start := time.Now() // wall time, for people
-	defer func() { result.Seconds = time.Since(start).Seconds() }()
-	l, err := startLab(ctx, d.wiemu, d.environ, append([]string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml")}, ownFiles(c)...))
-	if err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
-	}
-	said, err := prove(ctx, l, c, credential, m, dir)
-	if err = errors.Join(err, l.Close()); err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
-	}
-	return ModeResult{Outcome: Passed, Checked: Checked{Refusal: said}}
 }
 
 // prove checks a round with a credential, and the refusal of another's.

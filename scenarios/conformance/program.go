@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/wiemu/wiemu/emulator/journal"
 )
@@ -85,7 +83,7 @@ func (d *driver) programs(ctx context.Context, c Client, of Result, dir string, 
 			backends = []string{""}
 		}
 		for n, backend := range backends {
-			r := Result{Client: p.Name, Credential: p.With, Package: p.Package, Runtime: of.Runtime, Refusal: cmp.Or(p.Refusal, "AADSTS700213"), Note: p.Note, Modes: map[Mode]ModeResult{}}
+			r := Result{Client: p.Name, Credential: p.With, Package: p.Package, Runtime: of.Runtime, Refusal: cmp.Or(p.Refusal, "AADSTS700213"), Note: p.Note}
 			allowed := p.Modes
 			if backend == "azurite" {
 				r.Client += ", Azurite"
@@ -95,23 +93,9 @@ func (d *driver) programs(ctx context.Context, c Client, of Result, dir string, 
 			}
 			out, outcome, why := d.programVersion(ctx, c, p, backend, dir, outcome, failed)
 			r.Version = out
-			for _, m := range d.modes {
-				switch {
-				case !slices.Contains(allowed, m):
-					r.Modes[m] = ModeResult{Outcome: NotMeant}
-					continue
-				case why != nil:
-					r.Modes[m] = ModeResult{Outcome: outcome, Why: why.Error()}
-				default:
-					r.Modes[m] = d.program(ctx, c, p, backend, m, dir)
-				}
-				result := r.Modes[m]
-				d.say("%-8s %-72s %-18s %-8s %5.1fs", result.Outcome, r.Client+", "+r.Credential, r.Version, m, result.Seconds)
-				if result.Why != "" {
-					d.say("    %s", strings.ReplaceAll(result.Why, "\n", "\n    "))
-				}
-			}
-			rows = append(rows, r)
+			rows = append(rows, d.row(r, allowed, outcome, why, func(m Mode) (Checked, error) {
+				return d.program(ctx, c, p, backend, m, dir)
+			}))
 		}
 	}
 	return rows
@@ -136,39 +120,25 @@ func (d *driver) programVersion(ctx context.Context, c Client, p Program, backen
 	return strings.TrimPrefix(strings.TrimSpace(out), "v"), "", nil
 }
 
-func (d *driver) program(ctx context.Context, c Client, p Program, backend string, m Mode, dir string) (result ModeResult) {
-	if err := d.permitted(m); err != nil {
-		return ModeResult{Outcome: LeftOut, Why: err.Error()}
-	}
-	start := time.Now() // wall time, for people
-	defer func() { result.Seconds = time.Since(start).Seconds() }()
+func (d *driver) program(ctx context.Context, c Client, p Program, backend string, m Mode, dir string) (checked Checked, err error) {
 	if m == Lockstep {
-		lives := c
-		lives.Run, lives.Lockstep = p.Run, p.Lockstep
-		if err := d.lives(ctx, lives, dir); err != nil {
-			return ModeResult{Outcome: Failed, Why: err.Error()}
-		}
-		return ModeResult{Outcome: Passed}
+		c.Run, c.Lockstep = p.Run, p.Lockstep
+		return checked, d.lives(ctx, c, dir)
 	}
 	settings := filepath.Join(d.root, "scenarios", "conformance", p.Settings)
 	if p.Settings == "" {
-		var err error
 		if settings, err = d.storage(backend); err != nil {
-			return ModeResult{Outcome: Failed, Why: err.Error()}
+			return checked, err
 		}
 		defer func() { _ = os.RemoveAll(filepath.Dir(settings)) }() // it is ours, in the machine's temporary directory
 	}
-	files := []string{filepath.Join(d.root, "docs", "examples", "radixconfig.yaml"), settings}
-	l, err := startLab(ctx, d.wiemu, d.environ, files)
-	if err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
-	}
-	l.named = files
-	said, err := operate(ctx, l, c, p, m, dir)
-	if err = errors.Join(err, l.Close()); err != nil {
-		return ModeResult{Outcome: Failed, Why: err.Error()}
-	}
-	return ModeResult{Outcome: Passed, Checked: Checked{Refusal: said}}
+	files := d.files(settings)
+	err = d.inLab(ctx, files, func(l *Lab) (err error) {
+		l.named = files
+		checked.Refusal, err = operate(ctx, l, c, p, m, dir)
+		return err
+	})
+	return checked, err
 }
 
 // storage writes the wiemu.yaml of the accounts that programs use, in a directory of its
