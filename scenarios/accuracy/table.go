@@ -73,31 +73,25 @@ func readTable(file string, data []byte, over map[string]string) (Table, error) 
 	}
 	var t Table
 	problems := yamlfile.DecodeNode(file, node, &t)
-	refuse := func(field, expected, found string) {
-		problems = append(problems, yamlfile.Problem{File: file, Field: field, Expected: expected, Found: found})
-	}
 	names := map[string]bool{}
 	for i, c := range t.Cases {
 		at := fmt.Sprintf("cases[%d]", i)
-		if c.Name == "" || names[c.Name] {
-			refuse(at+".name", "a name of its own", c.Name)
+		for _, rule := range []struct {
+			kept                   bool
+			field, expected, found string
+		}{
+			{c.Name != "" && !names[c.Name], "name", "a name of its own", c.Name},
+			{slices.Contains([]string{"", "federated", "secret", "certificate"}, c.Base), "base", "federated, secret or certificate", c.Base},
+			{slices.Contains([]string{"", "RS256", "PS256"}, c.Alg), "alg", "RS256 or PS256", c.Alg},
+			{slices.Contains(confidences(), c.Confidence), "confidence", "recorded, documented or inferred", c.Confidence},
+			{c.Source != "", "source", "where this is known from", "nothing"},
+			{c.Reply.Status != 0, "reply.status", "a status", "none"},
+		} {
+			if !rule.kept {
+				problems = append(problems, yamlfile.Problem{File: file, Field: at + "." + rule.field, Expected: rule.expected, Found: rule.found})
+			}
 		}
 		names[c.Name] = true
-		if !slices.Contains([]string{"", "federated", "secret", "certificate"}, c.Base) {
-			refuse(at+".base", "federated, secret or certificate", c.Base)
-		}
-		if !slices.Contains([]string{"", "RS256", "PS256"}, c.Alg) {
-			refuse(at+".alg", "RS256 or PS256", c.Alg)
-		}
-		if !slices.Contains(confidences(), c.Confidence) {
-			refuse(at+".confidence", "recorded, documented or inferred", c.Confidence)
-		}
-		if c.Source == "" {
-			refuse(at+".source", "where this is known from", "nothing")
-		}
-		if c.Reply.Status == 0 {
-			refuse(at+".reply.status", "a status", "none")
-		}
 	}
 	for name, value := range over {
 		if _, ok := t.Variables[name]; !ok {

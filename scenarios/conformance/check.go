@@ -60,37 +60,33 @@ func rounds(ctx context.Context, l *Lab, client Client, mode Mode, dir string) e
 		return err
 	}
 	defer p.end()
-	if err := p.round(secretRead); err != nil {
-		return fmt.Errorf("first round: %w", err)
-	}
-	first, err := l.Events(ctx, lastID(start))
-	if err != nil {
-		return err
-	}
-	if err := client.granted(first); err != nil {
-		return fmt.Errorf("first round: %w", err)
-	}
-	if err := l.rotate(ctx, trustedWorkload); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(p.stdin, "again\n"); err != nil {
-		return p.failure(fmt.Errorf("ask for another round: %w", err))
-	}
-	if err := p.round(secretRead); err != nil {
-		return fmt.Errorf("second round: %w", err)
-	}
-	second, err := l.Events(ctx, lastID(append(start, first...)))
-	if err != nil {
-		return err
-	}
-	if err := client.granted(second); err != nil {
-		return fmt.Errorf("second round: %w", err)
-	}
-	earlier := assertions(first)
-	for _, jti := range assertions(second) {
-		if slices.Contains(earlier, jti) {
-			return fmt.Errorf("second round: the service-account token %s was used again, although the token file was rotated", jti)
+	seen, earlier := start, []string(nil)
+	for n, round := range []string{"first round", "second round"} {
+		if n > 0 {
+			if err := l.rotate(ctx, trustedWorkload); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(p.stdin, "again\n"); err != nil {
+				return p.failure(fmt.Errorf("ask for another round: %w", err))
+			}
 		}
+		if err := p.round(secretRead); err != nil {
+			return fmt.Errorf("%s: %w", round, err)
+		}
+		events, err := l.Events(ctx, lastID(seen))
+		if err != nil {
+			return err
+		}
+		if err := client.granted(events); err != nil {
+			return fmt.Errorf("%s: %w", round, err)
+		}
+		presented := assertions(events)
+		for _, jti := range presented {
+			if slices.Contains(earlier, jti) {
+				return fmt.Errorf("%s: the service-account token %s was used again, although the token file was rotated", round, jti)
+			}
+		}
+		seen, earlier = append(seen, events...), presented
 	}
 	return p.finish()
 }
