@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/clock"
@@ -193,6 +194,27 @@ type Section struct {
 type Settings interface {
 	// Complete fills in defaults, resolves names and reports what is wrong.
 	Complete(File)
+}
+
+// NamesOf returns the names of what a section lists, sorted.
+func NamesOf[S ~[]T, T any](section *S, name func(T) string) (names []string) {
+	if section != nil {
+		for _, one := range *section {
+			names = append(names, name(one))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// OpenOf returns those that everybody may use of what a section lists; see Unrestricted.
+func OpenOf[T any](section []T, look func(T) (what string, open bool)) (all []string) {
+	for _, one := range section {
+		if what, open := look(one); open {
+			all = append(all, what)
+		}
+	}
+	return all
 }
 
 // Unrestricted is implemented by settings of resources that everybody may use until a role

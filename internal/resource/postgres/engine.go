@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -112,9 +113,7 @@ func (e *engine) config(ctx context.Context) (*pgconn.Config, error) {
 		return nil, fmt.Errorf("%w: %w", errEngine, err)
 	}
 	cfg.ConnectTimeout = connectTimeout
-	if cfg.Database == "" {
-		cfg.Database = "postgres"
-	}
+	cfg.Database = cmp.Or(cfg.Database, "postgres")
 	cfg.RuntimeParams["wiemu.lab"] = e.lab // for the functions of prepare.sql
 	return cfg, nil
 }
@@ -208,9 +207,7 @@ func (e *engine) connect(ctx context.Context, role string, b *binding, parameter
 		return nil, nil, err
 	}
 	cfg.Database, cfg.RuntimeParams = parameters["database"], map[string]string{}
-	if cfg.Database == "" {
-		cfg.Database = role
-	}
+	cfg.Database = cmp.Or(cfg.Database, role)
 	for name, value := range parameters {
 		if name != "user" && name != "database" && !strings.HasPrefix(name, "_pq_.") {
 			cfg.RuntimeParams[name] = value

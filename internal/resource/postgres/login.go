@@ -214,10 +214,7 @@ func (l *login) knownRoles() string {
 	var names []string
 	for _, a := range access {
 		p, _ := l.servers.kit.Directory.Principal(l.server.Tenant, a.Identity)
-		name := made(cmp.Or(a.Role, nameOf(p)))
-		if name == "" {
-			name = "the name of an identity"
-		}
+		name := cmp.Or(made(cmp.Or(a.Role, nameOf(p))), "the name of an identity")
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -320,11 +317,9 @@ func (l *login) connect(b *binding) *resource.Failure {
 	if err != nil {
 		var told *pgconn.PgError
 		if errors.Is(err, errSuperuser) {
-			return &resource.Failure{
-				Code: invalidAuthorization, Message: fmt.Sprintf(`role "%s" is not permitted to log in`, l.role),
-				Meaning: fmt.Sprintf("The token was accepted, but %q is a superuser of the PostgreSQL behind the server, and Azure has no role that may do everything.", l.role),
-				Remedy:  "Give the identity another role: role: of its entry in access: of " + l.server.source + ".",
-			}
+			return resource.Fail(0, invalidAuthorization, fmt.Sprintf(`role "%s" is not permitted to log in`, l.role),
+				fmt.Sprintf("The token was accepted, but %q is a superuser of the PostgreSQL behind the server, and Azure has no role that may do everything.", l.role),
+				"Give the identity another role: role: of its entry in access: of "+l.server.source+".")
 		}
 		if errors.As(err, &told) && !errors.Is(err, errEngine) {
 			l.detail, l.hint = told.Detail, told.Hint

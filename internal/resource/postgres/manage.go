@@ -10,9 +10,6 @@ import (
 
 // What Resource Manager does with servers.
 
-// ValidName reports whether a server can have a name.
-func ValidName(name string) bool { return validName(name) }
-
 // ValidDatabase reports whether a database can be made with a name.
 func ValidDatabase(name string) bool {
 	return validIdentifier(name) && !slices.Contains([]string{"template0", "template1", "postgres"}, name)

@@ -110,7 +110,7 @@ func New(k resource.Kit, servers []Server) (*Servers, error) {
 func (s *Servers) Put(one Server) error { return s.put(one, "the server "+one.Name) }
 
 func (s *Servers) put(one Server, source string) error {
-	if !validName(one.Name) {
+	if !ValidName(one.Name) {
 		return fmt.Errorf("PostgreSQL server %q: name: expected %s", one.Name, nameRule)
 	}
 	if _, ok := s.kit.Directory.Tenant(one.Tenant); !ok {

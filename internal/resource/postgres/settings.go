@@ -50,25 +50,12 @@ type Access struct {
 
 // Names are those of the servers, sorted.
 func (s *Settings) Names() []string {
-	var names []string
-	if s != nil {
-		for _, one := range *s {
-			names = append(names, one.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return resource.NamesOf(s, func(one Server) string { return one.Name })
 }
 
 // Unrestricted implements resource.Unrestricted.
 func (s *Settings) Unrestricted() []string {
-	var open []string
-	for _, one := range *s {
-		if one.Access == nil {
-			open = append(open, "PostgreSQL server "+one.Name)
-		}
-	}
-	return open
+	return resource.OpenOf(*s, func(one Server) (string, bool) { return "PostgreSQL server " + one.Name, one.Access == nil })
 }
 
 // Engines implements resource.Engines.
@@ -88,7 +75,8 @@ func (s *Settings) Engines() []resource.Engine {
 // Microsoft.DBforPostgreSQL.
 const nameRule = "3 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
 
-func validName(name string) bool {
+// ValidName reports whether a server can have a name.
+func ValidName(name string) bool {
 	return len(name) >= 3 && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && name[0] != '-' && name[len(name)-1] != '-'
 }
 
@@ -111,7 +99,7 @@ func (s *Settings) Complete(f resource.File) {
 }
 
 func (s *Server) complete(f resource.File, at string, seen map[string]string) {
-	if !validName(s.Name) {
+	if !ValidName(s.Name) {
 		f.Problem(at+".name", nameRule, s.Name, "it is the first label of NAME.postgres.database.azure.com")
 	} else if other, taken := seen[s.Name]; taken {
 		f.Problem(at+".name", "a name of its own", s.Name+", which "+other+" has too", "")

@@ -95,8 +95,7 @@ func (e *engine) close() {
 
 // isSubscribing reports whether a command is answered by pushes alone.
 func isSubscribing(args []string) bool {
-	name := strings.ToLower(args[0])
-	switch name {
+	switch strings.ToLower(args[0]) {
 	case "subscribe", "psubscribe", "ssubscribe":
 		return len(args) > 1
 	case "unsubscribe", "punsubscribe", "sunsubscribe":

@@ -80,11 +80,9 @@ func (n *session) logIn(name, token string, flush bool, accepted func() bool) bo
 // for cache authentication"; Azure/azure-sdk-for-js#24791: the server closes a connection whose
 // token expires, unless it was sent a new one by AUTH.
 func (n *session) expire(call *resource.Call) {
-	n.kit.Record(n.ctx, call, &use{session: n, action: "stay connected"}, &resource.Failure{
-		Code: "TokenExpired", Message: "the connection was closed",
-		Meaning: "The token with which the connection was authenticated has expired, and a cache ends a connection with its token.",
-		Remedy:  "Send AUTH with a new token on each connection some minutes before the old one expires; redis-entraid, redis-authx-entraid, go-redis-entraid and Microsoft.Azure.StackExchangeRedis do.",
-	})
+	n.kit.Record(n.ctx, call, &use{session: n, action: "stay connected"}, resource.Fail(0, "TokenExpired", "the connection was closed",
+		"The token with which the connection was authenticated has expired, and a cache ends a connection with its token.",
+		"Send AUTH with a new token on each connection some minutes before the old one expires; redis-entraid, redis-authx-entraid, go-redis-entraid and Microsoft.Azure.StackExchangeRedis do."))
 	_ = n.conn.Close() // the client learns it from its next read
 	n.end()            // a command that waits, such as BLPOP, has nobody to wait for
 }
@@ -100,11 +98,9 @@ type login struct {
 // Demand implements resource.Access.
 func (l *login) Demand() (*resource.Want, *resource.Failure) {
 	if l.session.cache == nil {
-		return nil, &resource.Failure{
-			Code: "NoSuchCache", Message: "there is no such host",
-			Meaning: fmt.Sprintf("wiemu.yaml has no cache of the host %s; for a real one, the name would not resolve.", cmp.Or(l.Host, "that the client did not name")),
-			Remedy:  "Add it to redis: in wiemu.yaml, as name: or name: and region:, or correct the host in the application's settings.",
-		}
+		return nil, resource.Fail(0, "NoSuchCache", "there is no such host",
+			fmt.Sprintf("wiemu.yaml has no cache of the host %s; for a real one, the name would not resolve.", cmp.Or(l.Host, "that the client did not name")),
+			"Add it to redis: in wiemu.yaml, as name: or name: and region:, or correct the host in the application's settings.")
 	}
 	return l.session.kit.Want(l.session.cache.Tenant), nil
 }
@@ -123,11 +119,9 @@ func (l *login) Allow(refused *resource.Refusal) *resource.Failure {
 	}
 	p, source, ok := l.session.cache.policyOf(l.Caller.ClientID)
 	if !l.Check("data access policy", "one that is assigned to "+l.Caller.ObjectID, cmp.Or(p.name, "none"), ok) {
-		return &resource.Failure{
-			Code: "WRONGPASS", Message: wrongPass,
-			Meaning: "The identity is assigned no data access policy of the cache, so that the cache does not know the user.",
-			Remedy:  fmt.Sprintf("Assign it one: access: [{identity: %s, policy: Data Contributor}] of the cache in wiemu.yaml; az redis access-policy-assignment create in Azure.", cmp.Or(l.Caller.Name, l.Caller.ClientID)),
-		}
+		return resource.Fail(0, "WRONGPASS", wrongPass,
+			"The identity is assigned no data access policy of the cache, so that the cache does not know the user.",
+			fmt.Sprintf("Assign it one: access: [{identity: %s, policy: Data Contributor}] of the cache in wiemu.yaml; az redis access-policy-assignment create in Azure.", cmp.Or(l.Caller.Name, l.Caller.ClientID)))
 	}
 	l.policy = p
 	if source != "" {

@@ -4,9 +4,6 @@ import "maps"
 
 // What Resource Manager does with caches.
 
-// ValidName reports whether a cache can have a name.
-func ValidName(name string) bool { return validName(name) }
-
 // CheckPolicy says what is wrong with the permissions of a custom data access policy.
 func CheckPolicy(name, permissions string) error {
 	_, err := parsePolicy(name, permissions)

@@ -5,12 +5,14 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,7 +143,7 @@ func (s *Caches) Grant(name, clientID, policyName string) error {
 
 // put adds a cache; source is its place in wiemu.yaml.
 func (s *Caches) put(c Cache, source string) error {
-	if !validName(c.Name) {
+	if !ValidName(c.Name) {
 		return fmt.Errorf("redis %q: name: expected %s", c.Name, nameRule)
 	}
 	if _, ok := s.kit.Directory.Tenant(c.Tenant); !ok {
@@ -248,8 +250,8 @@ func (c *cache) policyOf(clientID string) (_ policy, source string, ok bool) {
 		p, err := c.policy("Data Owner")
 		return p, "", err == nil
 	}
-	for i := len(c.grants) - 1; i >= 0; i-- {
-		if g := c.grants[i]; g.clientID == "*" || strings.EqualFold(g.clientID, clientID) {
+	for _, g := range slices.Backward(c.grants) {
+		if g.clientID == "*" || strings.EqualFold(g.clientID, clientID) {
 			return g.policy, g.source, true
 		}
 	}
@@ -270,10 +272,7 @@ func (c *cache) dial(ctx context.Context) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	port := u.Port()
-	if port == "" {
-		port = "6379"
-	}
+	port := cmp.Or(u.Port(), "6379")
 	address := net.JoinHostPort(u.Hostname(), port)
 	var conn net.Conn
 	if u.Scheme == "rediss" {

@@ -34,16 +34,12 @@ func readLine(r *bufio.Reader) (string, error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
-		if errors.Is(err, bufio.ErrBufferFull) && len(line) <= maxInline {
-			continue
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
+		switch full := errors.Is(err, bufio.ErrBufferFull); {
+		case full && len(line) > maxInline:
 			return "", protocolError("too big inline request")
+		case !full:
+			return strings.TrimRight(string(line), "\r\n"), err
 		}
-		if err != nil {
-			return "", err
-		}
-		return strings.TrimRight(string(line), "\r\n"), nil
 	}
 }
 

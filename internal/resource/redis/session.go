@@ -282,11 +282,9 @@ func (n *session) disturbed(r request) (goOn, hit bool) {
 	}
 	name := strings.ToLower(r.args[0])
 	if is(faultkind.RedisConnectionEnded) {
-		n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
-			Code: "ConnectionClosed", Message: "the connection was closed",
-			Meaning: "A fault ended the connection before its token has expired, as when a node of the cache fails over.",
-			Remedy:  "A robust client connects again, with growing pauses, and logs in with a token that is still valid.",
-		})
+		n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, resource.Fail(0, "ConnectionClosed", "the connection was closed",
+			"A fault ended the connection before its token has expired, as when a node of the cache fails over.",
+			"A robust client connects again, with growing pauses, and logs in with a token that is still valid."))
 		return false, true
 	}
 	keys := commands()[name].keysOf(r.args)
@@ -294,11 +292,9 @@ func (n *session) disturbed(r request) (goOn, hit bool) {
 		return true, false
 	}
 	text := fmt.Sprintf("MOVED %d %s:%d", slot(keys[0]), n.host, n.port())
-	n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, &resource.Failure{
-		Code: "MOVED", Message: text,
-		Meaning: "A fault took the place of the service's answer: the cache is a cluster, and the key is on another node.",
-		Remedy:  "Use the client's cluster mode for a cache with the OSS cluster policy, or the Enterprise policy for a client without one.",
-	})
+	n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, resource.Fail(0, "MOVED", text,
+		"A fault took the place of the service's answer: the cache is a cluster, and the key is on another node.",
+		"Use the client's cluster mode for a cache with the OSS cluster policy, or the Enterprise policy for a client without one."))
 	return n.refuse(text, r.last), true
 }
 
@@ -390,20 +386,16 @@ func (n *session) connect() bool {
 // engineGone ends a connection as Azure does when a node fails: clients see it closed, and
 // connect again.
 func (n *session) engineGone(err error) bool {
-	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: "use the cache"}, &resource.Failure{
-		Code: "ConnectionClosed", Message: err.Error(),
-		Meaning: "What stores the content of the cache could not be reached: " + err.Error() + ".",
-		Remedy:  "Start the Redis that url: of the cache in wiemu.yaml names, or leave url: out for one in memory.",
-	})
+	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: "use the cache"}, resource.Fail(0, "ConnectionClosed", err.Error(),
+		"What stores the content of the cache could not be reached: "+err.Error()+".",
+		"Start the Redis that url: of the cache in wiemu.yaml names, or leave url: out for one in memory."))
 	return false
 }
 
 // denied writes down that a policy does not permit a command.
 func (n *session) denied(u *user, args []string, refusal string) {
 	p := u.policy
-	n.kit.Record(n.ctx, u.call, &use{session: n, action: strings.ToLower(args[0])}, &resource.Failure{
-		Code: "NOPERM", Message: refusal,
-		Meaning: fmt.Sprintf("The data access policy %s (%s) does not permit it.", p.name, p.text),
-		Remedy:  fmt.Sprintf("Assign the identity a policy that does, such as %s: access: of the cache in wiemu.yaml.", least(args)),
-	})
+	n.kit.Record(n.ctx, u.call, &use{session: n, action: strings.ToLower(args[0])}, resource.Fail(0, "NOPERM", refusal,
+		fmt.Sprintf("The data access policy %s (%s) does not permit it.", p.name, p.text),
+		fmt.Sprintf("Assign the identity a policy that does, such as %s: access: of the cache in wiemu.yaml.", least(args))))
 }

@@ -56,25 +56,12 @@ func (c Cache) instance() string {
 
 // Names implements resource.Instances.
 func (s *Settings) Names() []string {
-	var names []string
-	if s != nil {
-		for _, c := range *s {
-			names = append(names, c.instance())
-		}
-	}
-	slices.Sort(names)
-	return names
+	return resource.NamesOf(s, func(c Cache) string { return c.instance() })
 }
 
 // Unrestricted implements resource.Unrestricted.
 func (s *Settings) Unrestricted() []string {
-	var open []string
-	for _, c := range *s {
-		if c.Access == nil {
-			open = append(open, "Redis "+c.Name)
-		}
-	}
-	return open
+	return resource.OpenOf(*s, func(c Cache) (string, bool) { return "Redis " + c.Name, c.Access == nil })
 }
 
 // Engines implements resource.Engines.
@@ -92,7 +79,8 @@ func (s *Settings) Engines() []resource.Engine {
 // restrictions for Azure resources", Microsoft.Cache.
 const nameRule = "1 to 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit"
 
-func validName(name string) bool {
+// ValidName reports whether a cache can have a name.
+func ValidName(name string) bool {
 	return len(name) >= 1 && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
 		!strings.Contains(name, "--") && name[0] != '-' && name[len(name)-1] != '-'
 }
@@ -106,7 +94,7 @@ func (s *Settings) Complete(f resource.File) {
 }
 
 func (c *Cache) complete(f resource.File, at string, seen map[string]string) {
-	if !validName(c.Name) {
+	if !ValidName(c.Name) {
 		f.Problem(at+".name", nameRule, c.Name, "it is the first label of NAME.redis.cache.windows.net")
 	} else if other, taken := seen[c.instance()]; taken {
 		f.Problem(at+".name", "a name of its own", c.Name+", which "+other+" has too", "")

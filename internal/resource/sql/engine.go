@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -45,10 +46,7 @@ func newEngine(e Engine) (*engine, error) {
 	case u.User.Username() == "" || !ok:
 		return nil, errors.New("engine.url: expected the user and the password of a SQL login that may create logins and users, such as sa, found none")
 	}
-	port := u.Port()
-	if port == "" {
-		port = "1433"
-	}
+	port := cmp.Or(u.Port(), "1433")
 	trust := false
 	for name, values := range u.Query() {
 		if !strings.EqualFold(name, "trustServerCertificate") {

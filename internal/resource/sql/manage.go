@@ -23,12 +23,6 @@ func (s *Servers) Configured(name string) (Configured, bool) {
 	return Configured{at.name, at.tenant, at.administrator(), at.names()}, true
 }
 
-// ValidServer reports whether a server can have a name.
-func ValidServer(name string) bool { return validServer(name) }
-
-// ValidDatabase reports whether a database can have a name.
-func ValidDatabase(name string) bool { return validDatabase(name) }
-
 // Administer makes an identity, by its client id, the administrator of a server, or nobody for "".
 func (s *Servers) Administer(name, clientID string) error {
 	at := s.server(name)

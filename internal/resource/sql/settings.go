@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -67,14 +68,7 @@ func (e Engine) IsZero() bool { return e == Engine{} }
 
 // Names are those of the servers, sorted.
 func (s *Settings) Names() []string {
-	var names []string
-	if s != nil {
-		for _, server := range *s {
-			names = append(names, server.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return resource.NamesOf(s, func(server Server) string { return server.Name })
 }
 
 // Engines implements resource.Engines.
@@ -94,12 +88,14 @@ const serverRule = "1 to 63 lower-case letters, digits and hyphens, neither begi
 
 var serverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-func validServer(name string) bool { return serverName.MatchString(name) }
+// ValidServer reports whether a server can have a name.
+func ValidServer(name string) bool { return serverName.MatchString(name) }
 
 // databaseRule is what names of databases are made of, from the same source.
 const databaseRule = `1 to 128 characters without <>*%&:\/? and control characters, not ending with a period or a space`
 
-func validDatabase(name string) bool {
+// ValidDatabase reports whether a database can have a name.
+func ValidDatabase(name string) bool {
 	return name != "" && len([]rune(name)) <= 128 && !strings.ContainsAny(name, `<>*%&:\/?`) && !strings.HasSuffix(name, ".") && !strings.HasSuffix(name, " ") &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' })
 }
@@ -109,7 +105,7 @@ func (s *Settings) Complete(f resource.File) {
 	seen := map[string]int{}
 	for n := range *s {
 		server, at := &(*s)[n], fmt.Sprintf("[%d]", n)
-		if !validServer(server.Name) {
+		if !ValidServer(server.Name) {
 			f.Problem(at+".name", serverRule, server.Name, "it is the first label of NAME.database.windows.net")
 		} else if other, taken := seen[server.Name]; taken {
 			f.Problem(at+".name", "a name of its own", fmt.Sprintf("%s, which sqlServers[%d] has too", server.Name, other), "")
@@ -130,7 +126,7 @@ func (s *Server) complete(f resource.File, at string) {
 	seen := map[string]bool{}
 	for n := range s.Databases {
 		d, at := &s.Databases[n], fmt.Sprintf("%s.databases[%d]", at, n)
-		if !validDatabase(d.Name) {
+		if !ValidDatabase(d.Name) {
 			f.Problem(at+".name", databaseRule, d.Name, "")
 		} else if key := strings.ToLower(d.Name); seen[key] {
 			f.Problem(at+".name", "a name of its own", d.Name+" again", "remove one of the two")
@@ -155,10 +151,7 @@ func (u *User) complete(f resource.File, at, tenant string, seen map[string]bool
 	if u.Identity == "*" {
 		f.Problem(at+".identity", "one identity", "*", "write an entry for each")
 	}
-	key := strings.ToLower(u.Name)
-	if key == "" {
-		key = "\x00" + strings.ToLower(u.Identity)
-	}
+	key := cmp.Or(strings.ToLower(u.Name), "\x00"+strings.ToLower(u.Identity))
 	if seen[key] {
 		f.Problem(at, "a user of its own", "another one for "+given, "remove one of the two, or give it a name")
 	}

@@ -89,7 +89,7 @@ func New(k resource.Kit) *Servers { return &Servers{kit: k, servers: map[string]
 func (s *Servers) Put(given Server) error { return s.put(given, "") }
 
 func (s *Servers) put(given Server, source string) error {
-	if !validServer(given.Name) {
+	if !ValidServer(given.Name) {
 		return fmt.Errorf("SQL server %q: name: expected %s", given.Name, serverRule)
 	}
 	if _, ok := s.kit.Directory.Tenant(given.Tenant); !ok {
@@ -151,7 +151,7 @@ func (s *Servers) Database(name, database string) error {
 	if at == nil {
 		return fmt.Errorf("SQL server %q: expected one of %q", name, s.Names())
 	}
-	if !validDatabase(database) {
+	if !ValidDatabase(database) {
 		return fmt.Errorf("SQL server %s: database %q: expected %s", name, database, databaseRule)
 	}
 	if at.database(database) == nil {

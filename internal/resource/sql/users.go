@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,10 +53,7 @@ func (s *server) names() []string {
 
 // sidOf is what Azure SQL recognises a principal by, of a client id or an object id.
 func sidOf(id string) [16]byte {
-	sid, err := tds.ParseGUID(id)
-	if err != nil { // no user has it
-		return [16]byte{}
-	}
+	sid, _ := tds.ParseGUID(id) // else zero, which no user has
 	return sid
 }
 
@@ -83,12 +81,10 @@ func (d *database) resolved(u user) answers.User {
 	default: // nobody has it yet
 		made.SID = [16]byte{}
 	}
-	if made.Name == "" {
-		made.Name = u.identity
-		if ok && p.DisplayName != "" {
-			made.Name = p.DisplayName
-		}
+	if ok {
+		made.Name = cmp.Or(made.Name, p.DisplayName)
 	}
+	made.Name = cmp.Or(made.Name, u.identity)
 	return made
 }
 

@@ -55,31 +55,19 @@ type Access struct {
 
 // Names are those of the accounts, sorted.
 func (a *Settings) Names() []string {
-	var names []string
-	if a != nil {
-		for _, account := range *a {
-			names = append(names, account.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return resource.NamesOf(a, func(account Account) string { return account.Name })
 }
 
 // Unrestricted implements resource.Unrestricted.
 func (a *Settings) Unrestricted() []string {
-	var open []string
-	for _, account := range *a {
-		if account.Access == nil {
-			open = append(open, "storage account "+account.Name)
-		}
-	}
-	return open
+	return resource.OpenOf(*a, func(account Account) (string, bool) { return "storage account " + account.Name, account.Access == nil })
 }
 
 // nameRule is what names of accounts are made of.
 const nameRule = "3 to 24 lower-case letters and digits"
 
-func validAccount(name string) bool {
+// ValidAccount reports whether an account can have a name.
+func ValidAccount(name string) bool {
 	return len(name) >= 3 && len(name) <= 24 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
@@ -87,15 +75,15 @@ func validAccount(name string) bool {
 // "Naming and referencing containers, blobs, and metadata", "Naming queues and metadata".
 const itemRule = "3 to 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit"
 
-func validItem(name string) bool {
-	if len(name) < 3 || len(name) > 63 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return false
-	}
-	return !strings.Contains(name, "--") && name[0] != '-' && name[len(name)-1] != '-'
+// ValidQueue reports whether a queue can have a name.
+func ValidQueue(name string) bool {
+	return len(name) >= 3 && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
+		!strings.Contains(name, "--") && name[0] != '-' && name[len(name)-1] != '-'
 }
 
-func validContainer(name string) bool {
-	return name == rootContainer || name == "$web" || validItem(name)
+// ValidContainer reports whether a container can have a name.
+func ValidContainer(name string) bool {
+	return name == rootContainer || name == "$web" || ValidQueue(name)
 }
 
 // tableRule is what names of tables are made of. Source: REST reference, "Understanding the
@@ -113,7 +101,7 @@ func (a *Settings) Complete(f resource.File) {
 }
 
 func (a *Account) complete(f resource.File, at string, seen map[string]string) {
-	if !validAccount(a.Name) {
+	if !ValidAccount(a.Name) {
 		f.Problem(at+".name", nameRule, a.Name, "it is the first label of NAME.blob.core.windows.net")
 	} else if other, taken := seen[a.Name]; taken {
 		f.Problem(at+".name", "a name of its own", a.Name+", which "+other+" has too", "")
@@ -121,7 +109,7 @@ func (a *Account) complete(f resource.File, at string, seen map[string]string) {
 	seen[a.Name] = "storageAccounts" + at
 	f.Tenant(at+".tenant", &a.Tenant)
 	for _, name := range slices.Sorted(maps.Keys(a.Containers)) {
-		if !validContainer(name) {
+		if !ValidContainer(name) {
 			f.Problem(at+".containers."+name, itemRule, name, "")
 		}
 		for blob := range a.Containers[name] {
@@ -131,7 +119,7 @@ func (a *Account) complete(f resource.File, at string, seen map[string]string) {
 		}
 	}
 	for i, name := range a.Queues {
-		if !validItem(name) {
+		if !ValidQueue(name) {
 			f.Problem(fmt.Sprintf("%s.queues[%d]", at, i), itemRule, name, "")
 		}
 		if slices.Contains(a.Queues[:i], name) {
@@ -156,18 +144,12 @@ func (a *Access) complete(f resource.File, at, tenant string) {
 	for _, item := range []struct {
 		kind, name, rule string
 		valid            func(string) bool
-	}{{"container", a.Container, itemRule, validContainer}, {"queue", a.Queue, itemRule, validItem}, {"table", a.Table, tableRule, tableName.MatchString}} {
+	}{{"container", a.Container, itemRule, ValidContainer}, {"queue", a.Queue, itemRule, ValidQueue}, {"table", a.Table, tableRule, tableName.MatchString}} {
 		if item.name != "" && !item.valid(item.name) {
 			f.Problem(at+"."+item.kind, item.rule, item.name, "")
 		}
 	}
-	var named []string
-	for _, n := range []string{a.Container, a.Queue, a.Table} {
-		if n != "" {
-			named = append(named, n)
-		}
-	}
-	if len(named) > 1 {
+	if named := slices.DeleteFunc([]string{a.Container, a.Queue, a.Table}, func(name string) bool { return name == "" }); len(named) > 1 {
 		f.Problem(at, "one of container, queue and table", strings.Join(named, " and "), "write an entry for each")
 	}
 }

@@ -106,7 +106,7 @@ func (s *Accounts) Put(a Account) error { return s.put(a, "") }
 
 // put adds an account; source is its place in wiemu.yaml.
 func (s *Accounts) put(a Account, source string) error {
-	if !validAccount(a.Name) {
+	if !ValidAccount(a.Name) {
 		return fmt.Errorf("storage account %q: name: expected %s", a.Name, nameRule)
 	}
 	if _, ok := s.kit.Directory.Tenant(a.Tenant); !ok {
