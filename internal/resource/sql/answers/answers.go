@@ -222,19 +222,9 @@ func Users(sql string, d Database, l Login) (do []func() error, all, some bool) 
 	all = true
 	for p.skip(); p.next().kind != end; p.skip() {
 		at := p.at
-		var run func() error
-		switch first := p.take(); {
-		case first.is("CREATE") && p.accept("USER"):
-			run, err = p.createUser()
-		case first.is("DROP") && p.accept("USER"):
-			run, err = p.dropUser()
-		case first.is("ALTER") && p.accept("ROLE"):
-			run, err = p.alterRole()
-		default:
+		run, err := read(p.userStatement)
+		if err != nil {
 			all = false
-		}
-		if err != nil || run == nil {
-			all, err = false, nil
 			p.at = at + 1
 			continue
 		}
@@ -285,5 +275,5 @@ func (s *Session) owner(or ...string) bool {
 	return slices.ContainsFunc(append(or, "db_owner"), func(n string) bool { return slices.Contains(roles, n) })
 }
 
-// errUnsupported is returned by the parser where it meets what is not answered.
+// errUnsupported is the failure of the parser where it meets what is not answered.
 var errUnsupported = errors.New("not answered")

@@ -8,71 +8,44 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
 
-func (p *parser) castExpression() (expression, error) {
-	if err := p.expect("("); err != nil {
-		return expression{}, err
-	}
-	e, err := p.expression()
-	if err == nil {
-		err = p.expect("AS")
-	}
-	if err != nil {
-		return expression{}, err
-	}
-	of, err := p.typeName()
-	if err == nil {
-		err = p.expect(")")
-	}
-	if err != nil {
-		return expression{}, err
-	}
+func (p *parser) castExpression() expression {
+	p.expect("(")
+	e := p.expression()
+	p.expect("AS")
+	of := p.typeName()
+	p.expect(")")
 	return cast(e, of, 0)
 }
 
 // convert reads CONVERT(type, expression [, style]).
-func (p *parser) convert() (expression, error) {
-	if err := p.expect("("); err != nil {
-		return expression{}, err
-	}
-	of, err := p.typeName()
-	if err == nil {
-		err = p.expect(",")
-	}
-	if err != nil {
-		return expression{}, err
-	}
-	e, err := p.expression()
-	if err != nil {
-		return expression{}, err
-	}
+func (p *parser) convert() expression {
+	p.expect("(")
+	of := p.typeName()
+	p.expect(",")
+	e := p.expression()
 	style := 0
 	if p.accept(",") {
+		var err error
 		if style, err = strconv.Atoi(p.take().text); err != nil {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
 	}
-	if err := p.expect(")"); err != nil {
-		return expression{}, err
-	}
+	p.expect(")")
 	return cast(e, of, style)
 }
 
 // typeName reads a type.
-func (p *parser) typeName() (tds.Type, error) {
-	name, err := p.name()
-	if err != nil {
-		return tds.Type{}, err
-	}
+func (p *parser) typeName() tds.Type {
+	name := p.name()
 	size := -1 // not given
 	if p.accept("(") {
+		var err error
 		if t := p.take(); t.is("max") {
 			size = 0
 		} else if size, err = strconv.Atoi(t.text); err != nil || size < 1 || size > 8000 {
-			return tds.Type{}, errUnsupported
+			panic(notAnswered)
 		}
-		if err := p.expect(")"); err != nil {
-			return tds.Type{}, err
-		}
+		p.expect(")")
 	}
 	sized := func(of func(int) tds.Type) tds.Type {
 		if size < 0 {
@@ -82,30 +55,30 @@ func (p *parser) typeName() (tds.Type, error) {
 	}
 	switch strings.ToLower(name) {
 	case "nvarchar":
-		return sized(tds.NVarChar), nil
+		return sized(tds.NVarChar)
 	case "varchar":
-		return sized(tds.VarChar), nil
+		return sized(tds.VarChar)
 	case "varbinary":
-		return sized(tds.VarBinary), nil
+		return sized(tds.VarBinary)
 	}
 	plain, ok := map[string]tds.Type{
 		"int": tds.Int, "bigint": tds.BigInt, "smallint": tds.SmallInt, "tinyint": tds.TinyInt, "bit": tds.Bit,
 		"uniqueidentifier": tds.GUID, "sysname": tds.NVarChar(128),
 	}[strings.ToLower(name)]
 	if !ok || size >= 0 {
-		return tds.Type{}, errUnsupported
+		panic(notAnswered)
 	}
-	return plain, nil
+	return plain
 }
 
 // cast converts between types, where the result is the same as SQL Server's.
-func cast(e expression, to tds.Type, style int) (expression, error) {
+func cast(e expression, to tds.Type, style int) expression {
 	var convert func(v any) (any, error)
 	always := func(f func(v any) any) { convert = func(v any) (any, error) { return f(v), nil } } //nolint:unparam // as that of the others
 	binaryID := tds.VarBinary(1).ID
 	switch from := e.of; {
 	case from == to && style == 0:
-		return expression{of: to, value: e.value}, nil
+		return expression{of: to, value: e.value}
 	case from.IsText() && to.IsText():
 		always(func(v any) any { return cut(v.(string), to) })
 	case from.IsInteger() && to.IsInteger():
@@ -172,7 +145,7 @@ func cast(e expression, to tds.Type, style int) (expression, error) {
 			return raw
 		})
 	default:
-		return expression{}, errUnsupported
+		panic(notAnswered)
 	}
 	return expression{of: to, value: func(r row) (any, error) {
 		v, err := e.value(r)
@@ -180,7 +153,7 @@ func cast(e expression, to tds.Type, style int) (expression, error) {
 			return nil, err
 		}
 		return convert(v)
-	}}, nil
+	}}
 }
 
 // cut shortens a text to what its type has.

@@ -85,63 +85,49 @@ type source struct {
 	on   condition // with the sources before it; nil for the first
 }
 
-func (p *parser) selectStatement() (statement, error) {
-	q, err := p.query()
-	if err != nil {
-		return nil, err
-	}
-	return func(_ context.Context, out Reply) error { return q.answer(out) }, nil
+func (p *parser) selectStatement() statement {
+	q := p.query()
+	return func(_ context.Context, out Reply) error { return q.answer(out) }
 }
 
 // query reads what follows SELECT.
-func (p *parser) query() (*query, error) {
+func (p *parser) query() *query {
 	q := &query{session: p.session}
 	if p.accept("TOP") {
 		parenthesis := p.accept("(")
-		e, err := p.primary()
-		if err != nil || !e.of.IsInteger() {
-			return nil, unsupported(err)
+		e := p.primary()
+		if !e.of.IsInteger() {
+			panic(notAnswered)
 		}
 		q.top = &e
 		if parenthesis && !p.accept(")") {
-			return nil, errUnsupported
+			panic(notAnswered)
 		}
 	}
 	list := p.at // the columns are read once it is known what they are from
-	if err := p.skipColumns(); err != nil {
-		return nil, err
-	}
+	p.skipColumns()
 	if p.accept("FROM") {
-		if err := p.from(q); err != nil {
-			return nil, err
-		}
+		p.from(q)
 	}
 	after := p.at
 	p.at = list
 	defer p.scope(q.from)()
-	if err := p.columns(q); err != nil {
-		return nil, err
-	}
+	p.columns(q)
 	p.at = after
-	var err error
 	if p.accept("WHERE") {
-		if q.where, err = p.condition(); err != nil {
-			return nil, err
-		}
+		q.where = p.condition()
 	}
 	if p.accept("ORDER", "BY") {
-		if err := p.orderBy(q); err != nil {
-			return nil, err
-		}
+		p.orderBy(q)
 	}
 	if t := p.next(); t.kind != end && !t.is(";") && !t.is(")") && !begins(t) {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
-	return q, nil
+	return q
 }
 
 // skipColumns goes to the end of the list of columns.
-func (p *parser) skipColumns() error {
+func (p *parser) skipColumns() {
 	depth := 0
 	for {
 		t := p.next()
@@ -150,59 +136,44 @@ func (p *parser) skipColumns() error {
 			depth++
 		case t.is(")"), t.is("END"):
 			if depth == 0 {
-				return nil
+				return
 			}
 			depth--
 		case depth == 0 && (t.kind == end || t.is("FROM") || t.is(";") || t.is("WHERE") || t.is("ORDER") || begins(t)):
-			return nil
+			return
 		case t.kind == end:
-			return errUnsupported
+			panic(notAnswered)
 		}
 		p.take()
 	}
 }
 
-func (p *parser) from(q *query) error {
+func (p *parser) from(q *query) {
 	for {
-		schema, err := p.name()
-		if err == nil {
-			err = p.expect(".")
-		}
-		if err != nil {
-			return err
-		}
-		name, err := p.name()
-		if err != nil {
-			return err
-		}
+		schema := p.name()
+		p.expect(".")
+		name := p.name()
 		v, ok := views[strings.ToLower(name)]
 		if !ok || !strings.EqualFold(schema, "sys") {
-			return errUnsupported
+			panic(notAnswered)
 		}
 		s := source{view: v, name: strings.ToLower(name)}
 		as := p.accept("AS")
 		if t := p.next(); as || t.kind == identifier || t.kind == word && !begins(t) && !clause(t) {
-			if name, err = p.name(); err != nil {
-				return err
-			}
+			name = p.name()
 			s.name = strings.ToLower(name)
 		}
 		if len(q.from) > 0 {
-			if err := p.expect("ON"); err != nil {
-				return err
-			}
+			p.expect("ON")
 			undo := p.scope(append(q.from[:len(q.from):len(q.from)], s))
-			s.on, err = p.condition()
+			s.on = p.condition()
 			undo()
-			if err != nil {
-				return err
-			}
 		}
 		if q.from = append(q.from, s); len(q.from) > maxSources {
-			return tds.Errorf(106, "Too many table names in the query. The maximum allowable is %d.", maxSources)
+			panic(failure{tds.Errorf(106, "Too many table names in the query. The maximum allowable is %d.", maxSources)})
 		}
 		if !p.accept("JOIN") && !p.accept("INNER", "JOIN") {
-			return nil
+			return
 		}
 	}
 }
@@ -213,7 +184,7 @@ func clause(t token) bool {
 }
 
 // columns reads the list of columns.
-func (p *parser) columns(q *query) error {
+func (p *parser) columns(q *query) {
 	for {
 		if len(q.from) > 0 && p.accept("*") {
 			for _, s := range q.from {
@@ -221,54 +192,47 @@ func (p *parser) columns(q *query) error {
 					q.columns = append(q.columns, columnOf(s, c))
 				}
 			}
-		} else if err := p.column(q); err != nil {
-			return err
+		} else {
+			p.column(q)
 		}
 		if len(q.columns) > maxColumns {
-			return tds.Errorf(1056, "The number of elements in the select list exceeds the maximum allowed number of %d elements.", maxColumns)
+			panic(failure{tds.Errorf(1056, "The number of elements in the select list exceeds the maximum allowed number of %d elements.", maxColumns)})
 		}
 		if !p.accept(",") {
 			break
 		}
 	}
 	if t := p.next(); t.kind != end && !t.is("FROM") && !t.is("WHERE") && !t.is("ORDER") && !t.is(";") && !t.is(")") && !begins(t) || len(q.into) > 0 && len(q.into) != len(q.columns) {
-		return errUnsupported
+		panic(notAnswered)
 	}
-	return nil
 }
 
 // column reads one column: [name =] expression [[AS] name], or @variable = expression.
-func (p *parser) column(q *query) error {
+func (p *parser) column(q *query) {
 	var name string
 	var into *variable
 	if t := p.next(); p.at+1 < len(p.tokens) && p.tokens[p.at+1].is("=") && (t.kind == word || t.kind == identifier) {
 		if strings.HasPrefix(t.text, "@") {
 			if into = p.variables[strings.ToLower(t.text)]; into == nil {
-				return undeclared(t)
+				panic(failure{undeclared(t)})
 			}
 		}
 		name = t.text
 		p.take()
 		p.take()
 	}
-	e, err := p.expression()
-	if err != nil {
-		return err
-	}
+	e := p.expression()
 	as := p.accept("AS")
 	if t := p.next(); as && t.kind == text || t.kind == identifier || t.kind == word && (as || !begins(t) && !clause(t) && !t.is("FROM")) {
 		name = p.take().text
 	}
 	if into != nil {
-		if e, err = cast(e, into.of, 0); err != nil {
-			return err
-		}
+		e = cast(e, into.of, 0)
 		q.into = append(q.into, into)
 	} else if name != "" {
 		e.name = name
 	}
 	q.columns = append(q.columns, e)
-	return nil
 }
 
 // scope lets names stand for columns of sources, until undo is called.
@@ -279,13 +243,10 @@ func (p *parser) scope(sources []source) (undo func()) {
 }
 
 // reference reads the name of a column, with or without that of its source. first was taken.
-func (p *parser) reference(first string) (expression, error) {
+func (p *parser) reference(first string) expression {
 	of, name := "", first
 	if p.accept(".") {
-		var err error
-		if name, err = p.name(); err != nil {
-			return expression{}, err
-		}
+		name = p.name()
 		of = strings.ToLower(first)
 	}
 	for _, s := range p.sources {
@@ -294,11 +255,11 @@ func (p *parser) reference(first string) (expression, error) {
 		}
 		for _, c := range s.view.columns {
 			if strings.EqualFold(c.Name, name) {
-				return columnOf(s, c), nil
+				return columnOf(s, c)
 			}
 		}
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
 func columnOf(s source, c tds.Column) expression {
@@ -306,22 +267,19 @@ func columnOf(s source, c tds.Column) expression {
 	return expression{of: c.Type, name: c.Name, value: func(r row) (any, error) { return r[key], nil }}
 }
 
-func (p *parser) orderBy(q *query) error {
+func (p *parser) orderBy(q *query) {
 	for {
 		t, at := p.next(), p.at
-		e, err := p.expression()
-		if err != nil {
-			return err
-		}
+		e := p.expression()
 		if t.kind == number && p.at == at+1 { // the number of a column
 			n, err := strconv.Atoi(t.text)
 			if err != nil || n < 1 || n > len(q.columns) {
-				return &tds.Error{Number: 108, State: 1, Class: 16, Line: t.line, Message: "The ORDER BY position number " + clip(t.text) + " is out of range of the number of items in the select list."}
+				panic(failure{&tds.Error{Number: 108, State: 1, Class: 16, Line: t.line, Message: "The ORDER BY position number " + clip(t.text) + " is out of range of the number of items in the select list."}})
 			}
 			e = q.columns[n-1]
 		}
 		if !e.of.IsText() && !e.of.IsInteger() {
-			return errUnsupported
+			panic(notAnswered)
 		}
 		q.order = append(q.order, e)
 		down := p.accept("DESC")
@@ -330,7 +288,7 @@ func (p *parser) orderBy(q *query) error {
 		}
 		q.down = append(q.down, down)
 		if !p.accept(",") {
-			return nil
+			return
 		}
 	}
 }

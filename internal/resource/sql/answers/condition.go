@@ -19,22 +19,20 @@ const (
 
 type condition func(row) (logic, error)
 
-func (p *parser) condition() (condition, error) {
+func (p *parser) condition() condition {
 	if p.nesting++; p.nesting > maxNesting {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	defer func() { p.nesting-- }()
 	or, and := func(a, b logic) logic { return max(a, b) }, func(a, b logic) logic { return min(a, b) }
-	return p.either("OR", func() (condition, error) { return p.either("AND", p.predicate, and) }, or)
+	return p.either("OR", func() condition { return p.either("AND", p.predicate, and) }, or)
 }
 
 // either reads operands with a word between them.
-func (p *parser) either(between string, operand func() (condition, error), of func(a, b logic) logic) (condition, error) {
-	all, err := operand()
-	for err == nil && p.accept(between) {
-		var next condition
-		left := all
-		next, err = operand()
+func (p *parser) either(between string, operand func() condition, of func(a, b logic) logic) condition {
+	all := operand()
+	for p.accept(between) {
+		left, next := all, operand()
 		all = func(r row) (logic, error) {
 			a, err := left(r)
 			if err != nil {
@@ -44,7 +42,7 @@ func (p *parser) either(between string, operand func() (condition, error), of fu
 			return of(a, b), err
 		}
 	}
-	return all, err
+	return all
 }
 
 func negated(c condition) condition {
@@ -54,75 +52,60 @@ func negated(c condition) condition {
 	}
 }
 
-func (p *parser) predicate() (condition, error) {
+func (p *parser) predicate() condition {
 	if p.accept("NOT") {
 		not := true
 		for p.accept("NOT") { // no recursion: a batch may have any number of them
 			not = !not
 		}
-		c, err := p.predicate()
+		c := p.predicate()
 		if not {
 			c = negated(c)
 		}
-		return c, err
+		return c
 	}
 	if p.accept("EXISTS", "(", "SELECT") {
-		q, err := p.query()
-		if err == nil {
-			err = p.expect(")")
-		}
-		if err != nil {
-			return nil, err
-		}
+		q := p.query()
+		p.expect(")")
 		return func(row) (logic, error) {
 			rows, err := q.rows()
 			if len(rows) > 0 {
 				return isTrue, err
 			}
 			return isFalse, err
-		}, nil
+		}
 	}
 	if p.next().is("(") && !p.operatorFollows() {
 		p.take()
-		c, err := p.condition()
-		if err == nil {
-			err = p.expect(")")
-		}
-		return c, err
+		c := p.condition()
+		p.expect(")")
+		return c
 	}
-	left, err := p.expression()
-	if err != nil {
-		return nil, err
-	}
+	left := p.expression()
 	if p.accept("IS") {
 		not := p.accept("NOT")
-		if err := p.expect("NULL"); err != nil {
-			return nil, err
-		}
+		p.expect("NULL")
 		return func(r row) (logic, error) {
 			v, err := left.value(r)
 			if (v == nil) != not {
 				return isTrue, err
 			}
 			return isFalse, err
-		}, nil
+		}
 	}
 	not := p.accept("NOT")
 	if p.accept("IN", "(") {
-		c, err := p.in(left)
+		c := p.in(left)
 		if not {
 			c = negated(c)
 		}
-		return c, err
+		return c
 	}
 	if not {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	operator := p.take().text
-	right, err := p.expression()
-	if err != nil {
-		return nil, err
-	}
+	right := p.expression()
 	return compare(left, operator, right)
 }
 
@@ -144,17 +127,11 @@ func (p *parser) operatorFollows() bool {
 	return false
 }
 
-func (p *parser) in(left expression) (condition, error) {
+func (p *parser) in(left expression) condition {
 	var any condition
 	for {
-		e, err := p.expression()
-		if err != nil {
-			return nil, err
-		}
-		same, err := compare(left, "=", e)
-		if err != nil {
-			return nil, err
-		}
+		e := p.expression()
+		same := compare(left, "=", e)
 		if before := any; before == nil {
 			any = same
 		} else {
@@ -168,13 +145,14 @@ func (p *parser) in(left expression) (condition, error) {
 			}
 		}
 		if !p.accept(",") {
-			return any, p.expect(")")
+			p.expect(")")
+			return any
 		}
 	}
 }
 
 // compare compares as the collation does: without case and spaces at the end.
-func compare(a expression, operator string, b expression) (condition, error) {
+func compare(a expression, operator string, b expression) condition {
 	var order func(x, y any) int
 	onlyEqual := true
 	switch {
@@ -203,7 +181,7 @@ func compare(a expression, operator string, b expression) (condition, error) {
 			return 1
 		}
 	default:
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	holds := map[string]func(int) bool{
 		"=": func(n int) bool { return n == 0 }, "<>": func(n int) bool { return n != 0 }, "!=": func(n int) bool { return n != 0 },
@@ -214,7 +192,7 @@ func compare(a expression, operator string, b expression) (condition, error) {
 	}
 	is := holds[operator]
 	if is == nil {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	return func(r row) (logic, error) {
 		x, err := a.value(r)
@@ -229,5 +207,5 @@ func compare(a expression, operator string, b expression) (condition, error) {
 			return isTrue, nil
 		}
 		return isFalse, nil
-	}, nil
+	}
 }

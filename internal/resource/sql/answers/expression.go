@@ -29,22 +29,19 @@ func computed(of tds.Type, f func() any) expression {
 }
 
 // expression reads terms with + between them: of texts, or of integers.
-func (p *parser) expression() (expression, error) {
+func (p *parser) expression() expression {
 	if p.nesting++; p.nesting > maxNesting {
-		return expression{}, errUnsupported
+		panic(notAnswered)
 	}
 	defer func() { p.nesting-- }()
-	left, err := p.primary()
-	for err == nil && p.accept("+") {
-		var right expression
-		if right, err = p.primary(); err == nil {
-			left, err = sum(left, right)
-		}
+	left := p.primary()
+	for p.accept("+") {
+		left = sum(left, p.primary())
 	}
-	return left, err
+	return left
 }
 
-func sum(a, b expression) (expression, error) {
+func sum(a, b expression) expression {
 	var add func(x, y any) (any, error)
 	of := a.of
 	switch {
@@ -71,7 +68,7 @@ func sum(a, b expression) (expression, error) {
 			return within(of, n+m)
 		}
 	default:
-		return expression{}, errUnsupported
+		panic(notAnswered)
 	}
 	return expression{of: of, value: func(r row) (any, error) {
 		x, err := a.value(r)
@@ -83,7 +80,7 @@ func sum(a, b expression) (expression, error) {
 			return nil, err
 		}
 		return add(x, y)
-	}}, nil
+	}}
 }
 
 // textLength is how many characters a text type has.
@@ -122,33 +119,34 @@ func within(of tds.Type, n int64) (any, error) {
 	return n, nil
 }
 
-func (p *parser) primary() (expression, error) {
+func (p *parser) primary() expression {
 	switch t := p.take(); t.kind {
 	case number:
 		return numeral(t.text, 1)
 	case text:
 		if t.national {
-			return constant(tds.NVarChar(max(1, len([]rune(t.text)))), t.text), nil
+			return constant(tds.NVarChar(max(1, len([]rune(t.text)))), t.text)
 		}
-		return constant(tds.VarChar(max(1, len(t.text))), t.text), nil
+		return constant(tds.VarChar(max(1, len(t.text))), t.text)
 	case binary:
 		raw, err := hex.DecodeString(strings.Repeat("0", len(t.text)%2) + t.text)
-		return constant(tds.VarBinary(max(1, len(raw))), raw), err
+		if err != nil {
+			panic(failure{err})
+		}
+		return constant(tds.VarBinary(max(1, len(raw))), raw)
 	case symbol:
 		switch {
 		case t.is("-") && p.next().kind == number:
 			return numeral(p.take().text, -1)
 		case t.is("("):
-			e, err := p.expression()
-			if err == nil {
-				err = p.expect(")")
-			}
-			return e, err
+			e := p.expression()
+			p.expect(")")
+			return e
 		}
 	case word:
 		switch {
 		case t.is("NULL"):
-			return constant(tds.Int, nil), nil
+			return constant(tds.Int, nil)
 		case t.is("CASE"):
 			return p.caseExpression()
 		case t.is("CAST"), t.is("TRY_CAST"):
@@ -160,50 +158,50 @@ func (p *parser) primary() (expression, error) {
 		case strings.HasPrefix(t.text, "@"):
 			v := p.variables[strings.ToLower(t.text)]
 			if v == nil {
-				return expression{}, undeclared(t)
+				panic(failure{undeclared(t)})
 			}
 			if v.of == (tds.Type{}) {
-				return expression{}, errUnsupported
+				panic(notAnswered)
 			}
-			return expression{of: v.of, value: func(row) (any, error) { return v.value, nil }}, nil
+			return expression{of: v.of, value: func(row) (any, error) { return v.value, nil }}
 		}
 		if p.accept("(") {
 			return p.call(strings.ToUpper(t.text))
 		}
 		if e, ok := p.session.niladic(strings.ToUpper(t.text)); ok {
-			return e, nil
+			return e
 		}
 		return p.reference(t.text)
 	case identifier:
 		return p.reference(t.text)
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
 // numeral is an int, beyond its range a decimal, with a point a decimal, with an exponent a float.
-func numeral(s string, sign int64) (expression, error) {
+func numeral(s string, sign int64) expression {
 	if strings.ContainsAny(s, "eE") {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
-		return constant(tds.Float, float64(sign)*f), nil
+		return constant(tds.Float, float64(sign)*f)
 	}
 	if n, err := strconv.ParseInt(s, 10, 32); err == nil {
-		return constant(tds.Int, sign*n), nil
+		return constant(tds.Int, sign*n)
 	}
 	whole, fraction, _ := strings.Cut(s, ".")
 	whole = strings.TrimLeft(whole, "0")
 	if strings.Contains(fraction, ".") || len(whole)+len(fraction) > 38 {
-		return expression{}, errUnsupported
+		panic(notAnswered)
 	}
 	if sign < 0 {
 		s = "-" + s
 	}
-	return constant(tds.Decimal(max(1, len(whole)+len(fraction)), len(fraction)), s), nil
+	return constant(tds.Decimal(max(1, len(whole)+len(fraction)), len(fraction)), s)
 }
 
-func (p *parser) caseExpression() (expression, error) {
+func (p *parser) caseExpression() expression {
 	type branch struct {
 		holds condition
 		then  expression
@@ -211,39 +209,29 @@ func (p *parser) caseExpression() (expression, error) {
 	var branches []branch
 	otherwise := constant(tds.Int, nil)
 	for p.accept("WHEN") {
-		holds, err := p.condition()
-		if err == nil {
-			err = p.expect("THEN")
-		}
-		if err != nil {
-			return expression{}, err
-		}
-		then, err := p.expression()
-		if err != nil {
-			return expression{}, err
-		}
+		holds := p.condition()
+		p.expect("THEN")
+		then := p.expression()
 		branches = append(branches, branch{holds, then})
 	}
 	if len(branches) == 0 {
-		return expression{}, errUnsupported
+		panic(notAnswered)
 	}
 	of := branches[0].then.of
 	if p.accept("ELSE") {
-		var err error
-		if otherwise, err = p.expression(); err != nil {
-			return expression{}, err
-		}
+		otherwise = p.expression()
 		if !similar(of, otherwise.of) {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
 		of = wider(of, otherwise.of)
 	}
 	for _, b := range branches {
 		if !similar(of, b.then.of) {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
 		of = wider(of, b.then.of)
 	}
+	p.expect("END")
 	return expression{of: of, value: func(r row) (any, error) {
 		for _, b := range branches {
 			if holds, err := b.holds(r); err != nil || holds == isTrue {
@@ -254,7 +242,7 @@ func (p *parser) caseExpression() (expression, error) {
 			}
 		}
 		return otherwise.value(r)
-	}}, p.expect("END")
+	}}
 }
 
 // similar reports whether one of two types has the values of both: texts, integers, binaries, or

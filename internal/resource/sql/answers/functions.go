@@ -13,24 +13,24 @@ import (
 const version = "Microsoft SQL Azure (RTM) - 12.0.2000.8 \n\tJan 1 2026 00:00:00 \n\tCopyright (C) 2026 Microsoft Corporation\n"
 
 // global is @@name.
-func (s *Session) global(name string) (expression, error) {
+func (s *Session) global(name string) expression {
 	switch name {
 	case "VERSION":
-		return constant(tds.NVarChar(300), version), nil
+		return constant(tds.NVarChar(300), version)
 	case "SERVERNAME":
-		return constant(tds.NVarChar(128), s.login.Server), nil
+		return constant(tds.NVarChar(128), s.login.Server)
 	case "SPID":
-		return constant(tds.SmallInt, s.login.SPID), nil
+		return constant(tds.SmallInt, s.login.SPID)
 	case "TRANCOUNT":
-		return computed(tds.Int, func() any { return s.open }), nil
+		return computed(tds.Int, func() any { return s.open })
 	case "ROWCOUNT":
-		return computed(tds.Int, func() any { return s.rows }), nil
+		return computed(tds.Int, func() any { return s.rows })
 	case "LANGUAGE":
-		return constant(tds.NVarChar(128), "us_english"), nil
+		return constant(tds.NVarChar(128), "us_english")
 	case "MAX_PRECISION":
-		return constant(tds.TinyInt, int64(38)), nil
+		return constant(tds.TinyInt, int64(38))
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
 // niladic are functions without parentheses.
@@ -47,16 +47,13 @@ func (s *Session) niladic(name string) (expression, bool) {
 }
 
 // call reads the arguments of a function, whose opening parenthesis was taken.
-func (p *parser) call(name string) (expression, error) {
+func (p *parser) call(name string) expression {
 	var arguments []expression
 	for !p.accept(")") {
 		if len(arguments) > 0 && !p.accept(",") {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
-		e, err := p.expression()
-		if err != nil {
-			return expression{}, err
-		}
+		e := p.expression()
 		arguments = append(arguments, e)
 	}
 	s := p.session
@@ -68,16 +65,16 @@ func (p *parser) call(name string) (expression, error) {
 	case 2:
 		return s.function2(name, arguments[0], arguments[1])
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
-func (s *Session) function(name string) (expression, error) {
-	text := func(v string) (expression, error) { return constant(tds.NVarChar(128), v), nil }
+func (s *Session) function(name string) expression {
+	text := func(v string) expression { return constant(tds.NVarChar(128), v) }
 	switch name {
 	case "SUSER_SNAME", "SUSER_NAME", "ORIGINAL_LOGIN":
 		return text(s.login.Name)
 	case "SUSER_SID":
-		return constant(tds.VarBinary(85), s.login.SID[:]), nil
+		return constant(tds.VarBinary(85), s.login.SID[:])
 	case "USER_NAME":
 		return text(s.login.User)
 	case "DB_NAME":
@@ -89,19 +86,19 @@ func (s *Session) function(name string) (expression, error) {
 	case "HOST_NAME":
 		return text(s.login.Host)
 	case "GETDATE", "GETUTCDATE": // Azure SQL's time zone is UTC
-		return computed(tds.DateTime, func() any { return s.now().UTC() }), nil
+		return computed(tds.DateTime, func() any { return s.now().UTC() })
 	case "SYSDATETIME", "SYSUTCDATETIME":
-		return computed(tds.DateTime2(7), func() any { return s.now().UTC().Truncate(100 * time.Nanosecond) }), nil
+		return computed(tds.DateTime2(7), func() any { return s.now().UTC().Truncate(100 * time.Nanosecond) })
 	case "XACT_STATE":
-		return computed(tds.SmallInt, func() any { return min(s.open, 1) }), nil
+		return computed(tds.SmallInt, func() any { return min(s.open, 1) })
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
-func (s *Session) function1(name string, a expression) (expression, error) {
-	of := func(t tds.Type, f func(string) any) (expression, error) {
+func (s *Session) function1(name string, a expression) expression {
+	of := func(t tds.Type, f func(string) any) expression {
 		if !a.of.IsText() {
-			return expression{}, errUnsupported
+			panic(notAnswered)
 		}
 		return expression{of: t, value: func(r row) (any, error) {
 			v, err := a.value(r)
@@ -109,7 +106,7 @@ func (s *Session) function1(name string, a expression) (expression, error) {
 				return nil, err
 			}
 			return f(v.(string)), nil
-		}}, nil
+		}}
 	}
 	switch name {
 	case "SERVERPROPERTY":
@@ -151,10 +148,10 @@ func (s *Session) function1(name string, a expression) (expression, error) {
 			return nil
 		})
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }
 
-func (s *Session) function2(name string, a, b expression) (expression, error) {
+func (s *Session) function2(name string, a, b expression) expression {
 	switch {
 	case name == "IS_ROLEMEMBER" && a.of.IsText() && b.of.IsText():
 		return expression{of: tds.Int, value: func(r row) (any, error) {
@@ -176,20 +173,17 @@ func (s *Session) function2(name string, a, b expression) (expression, error) {
 				}
 			}
 			return nil, nil
-		}}, nil
+		}}
 	case (name == "ISNULL" || name == "COALESCE") && similar(a.of, b.of):
 		if name == "ISNULL" { // its type is that of the first
-			var err error
-			if b, err = cast(b, a.of, 0); err != nil {
-				return expression{}, err
-			}
+			b = cast(b, a.of, 0)
 		}
 		return expression{of: wider(a.of, b.of), value: func(r row) (any, error) {
 			if v, err := a.value(r); err != nil || v != nil {
 				return v, err
 			}
 			return b.value(r)
-		}}, nil
+		}}
 	}
-	return expression{}, errUnsupported
+	panic(notAnswered)
 }

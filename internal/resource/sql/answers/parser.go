@@ -8,7 +8,7 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
 
-// parser reads a batch. Its methods return errUnsupported for what is not answered.
+// parser reads a batch. Its methods panic with a failure for what is not answered.
 type parser struct {
 	session   *Session
 	sql       string
@@ -44,11 +44,31 @@ func (p *parser) accept(all ...string) bool {
 	return true
 }
 
-func (p *parser) expect(all ...string) error {
+// failure is what the methods of a parser panic with where they cannot go on. As in text/template/parse,
+// it ends the reading of a statement; see read.
+type failure struct{ error }
+
+// notAnswered ends the reading of what is not answered.
+var notAnswered = failure{errUnsupported}
+
+// read returns what is read, or the error of the failure that ended it.
+func read[T any](what func() T) (found T, err error) {
+	defer func() {
+		switch f := recover().(type) {
+		case nil:
+		case failure:
+			err = f.error
+		default:
+			panic(f)
+		}
+	}()
+	return what(), nil
+}
+
+func (p *parser) expect(all ...string) {
 	if !p.accept(all...) {
-		return errUnsupported
+		panic(notAnswered)
 	}
-	return nil
 }
 
 // skip goes over the ends of statements.
@@ -64,7 +84,7 @@ func (p *parser) batch() ([]statement, error) {
 	var all []statement
 	for p.skip(); p.next().kind != end; p.skip() {
 		first := p.next()
-		s, err := p.statement()
+		s, err := read(p.statement)
 		if err != nil {
 			return nil, p.refuse(err, first)
 		}
@@ -144,10 +164,10 @@ func (p *parser) object() (permission, name string) {
 }
 
 // name takes a name, quoted or not.
-func (p *parser) name() (string, error) {
+func (p *parser) name() string {
 	t := p.take()
 	if t.kind == identifier || t.kind == word && !strings.HasPrefix(t.text, "@") {
-		return t.text, nil
+		return t.text
 	}
-	return "", errUnsupported
+	panic(notAnswered)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
 
-func (p *parser) statement() (statement, error) {
+func (p *parser) statement() statement {
 	if p.nesting++; p.nesting > maxNesting {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	defer func() { p.nesting-- }()
-	s := p.session
+	s, at := p.session, p.at
 	switch first := p.take(); {
 	case first.is("SELECT"):
 		return p.selectStatement()
@@ -26,9 +26,9 @@ func (p *parser) statement() (statement, error) {
 	case first.is("IF"):
 		return p.ifStatement()
 	case first.is("PRINT"):
-		e, err := p.expression()
-		if err != nil || !e.of.IsText() {
-			return nil, unsupported(err)
+		e := p.expression()
+		if !e.of.IsText() {
+			panic(notAnswered)
 		}
 		return func(_ context.Context, out Reply) error {
 			v, err := e.value(nil)
@@ -38,64 +38,45 @@ func (p *parser) statement() (statement, error) {
 			message, _ := v.(string) // NULL prints nothing
 			out.Message(&tds.Error{State: 1, Message: message, Line: first.line})
 			return nil
-		}, nil
-	case first.is("USE"):
-		name, err := p.name()
-		if err != nil {
-			return nil, err
 		}
+	case first.is("USE"):
+		name := p.name()
 		return func(_ context.Context, out Reply) error {
 			if strings.EqualFold(name, s.Database()) {
 				out.Done()
 				return nil
 			}
 			return tds.Errorf(40508, "USE statement is not supported to switch between databases. Use a new connection to connect to a different database.")
-		}, nil
+		}
 	case first.is("BEGIN"):
 		if p.accept("TRAN") || p.accept("TRANSACTION") {
-			return p.transaction(tds.Begin), nil
+			return p.transaction(tds.Begin)
 		}
 		return p.block()
 	case first.is("COMMIT"):
 		_ = p.accept("TRAN") || p.accept("TRANSACTION") || p.accept("WORK")
-		return p.transaction(tds.Commit), nil
+		return p.transaction(tds.Commit)
 	case first.is("ROLLBACK"):
 		_ = p.accept("TRAN") || p.accept("TRANSACTION") || p.accept("WORK")
-		return p.transaction(tds.Rollback), nil
+		return p.transaction(tds.Rollback)
 	case first.is("WAITFOR"):
 		return p.waitFor()
 	case first.is("EXEC"), first.is("EXECUTE"):
 		return p.exec()
-	case first.is("CREATE") && p.accept("USER"):
-		return done(p.createUser())
-	case first.is("DROP") && p.accept("USER"):
-		return done(p.dropUser())
-	case first.is("ALTER") && p.accept("ROLE"):
-		return done(p.alterRole())
 	}
-	return nil, errUnsupported
+	p.at = at
+	return done(p.userStatement())
 }
 
 // done makes a statement of something that returns no rows.
-func done(do func() error, err error) (statement, error) {
-	if err != nil {
-		return nil, err
-	}
+func done(do func() error) statement {
 	return func(_ context.Context, out Reply) error {
 		if err := do(); err != nil {
 			return err
 		}
 		out.Done()
 		return nil
-	}, nil
-}
-
-// unsupported is err, or errUnsupported if there is none.
-func unsupported(err error) error {
-	if err != nil {
-		return err
 	}
-	return errUnsupported
 }
 
 func (p *parser) transaction(what tds.Transaction) statement {
@@ -113,25 +94,17 @@ func (p *parser) transaction(what tds.Transaction) statement {
 
 // begins reports whether a statement begins with the token, or a block ends.
 func begins(t token) bool {
-	for _, s := range strings.Fields("SELECT SET DECLARE IF ELSE END PRINT USE BEGIN COMMIT ROLLBACK SAVE WAITFOR EXEC EXECUTE CREATE DROP ALTER INSERT UPDATE DELETE MERGE WITH GRANT DENY REVOKE WHILE RETURN TRUNCATE THROW RAISERROR") {
-		if t.is(s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Fields("SELECT SET DECLARE IF ELSE END PRINT USE BEGIN COMMIT ROLLBACK SAVE WAITFOR EXEC EXECUTE CREATE DROP ALTER INSERT UPDATE DELETE MERGE WITH GRANT DENY REVOKE WHILE RETURN TRUNCATE THROW RAISERROR"), t.is)
 }
 
 // block reads to END.
-func (p *parser) block() (statement, error) {
+func (p *parser) block() statement {
 	var all []statement
 	for p.skip(); !p.accept("END"); p.skip() {
-		s, err := p.statement()
-		if err != nil {
-			return nil, err
-		}
+		s := p.statement()
 		all = append(all, s)
 	}
-	return inOrder(all), nil
+	return inOrder(all)
 }
 
 // inOrder executes statements one after the other, until one fails.
@@ -146,21 +119,13 @@ func inOrder(all []statement) statement {
 	}
 }
 
-func (p *parser) ifStatement() (statement, error) {
-	holds, err := p.condition()
-	if err != nil {
-		return nil, err
-	}
-	then, err := p.statement()
-	if err != nil {
-		return nil, err
-	}
+func (p *parser) ifStatement() statement {
+	holds := p.condition()
+	then := p.statement()
 	p.skip()
 	var other statement
 	if p.accept("ELSE") {
-		if other, err = p.statement(); err != nil {
-			return nil, err
-		}
+		other = p.statement()
 	}
 	return func(ctx context.Context, out Reply) error {
 		yes, err := holds(nil)
@@ -173,13 +138,13 @@ func (p *parser) ifStatement() (statement, error) {
 			return other(ctx, out)
 		}
 		return nil
-	}, nil
+	}
 }
 
 // options are those of SET that change nothing that is answered here.
 var options = strings.Fields("ANSI_DEFAULTS ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF ANSI_PADDING ANSI_WARNINGS ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL CURSOR_CLOSE_ON_COMMIT DATEFIRST DATEFORMAT DEADLOCK_PRIORITY LANGUAGE LOCK_TIMEOUT NOCOUNT NUMERIC_ROUNDABORT QUOTED_IDENTIFIER ROWCOUNT TEXTSIZE")
 
-func (p *parser) set() (statement, error) {
+func (p *parser) set() statement {
 	nothing := func(_ context.Context, out Reply) error { out.Done(); return nil }
 	if t := p.next(); t.kind == word && strings.HasPrefix(t.text, "@") && !strings.HasPrefix(t.text, "@@") {
 		return p.assign(p.take())
@@ -189,14 +154,11 @@ func (p *parser) set() (statement, error) {
 		if t := p.next(); t.is("COMMITTED") || t.is("UNCOMMITTED") || t.is("READ") {
 			p.take()
 		}
-		return nothing, nil
+		return nothing
 	}
 	var names []string
 	for {
-		name, err := p.name()
-		if err != nil {
-			return nil, err
-		}
+		name := p.name()
 		names = append(names, strings.ToUpper(name))
 		if !p.accept(",") {
 			break
@@ -205,7 +167,7 @@ func (p *parser) set() (statement, error) {
 	_ = p.accept("-")
 	value := p.take()
 	if value.kind == end || value.kind == symbol {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	on := value.is("ON")
 	for name, option := range map[string]*bool{"IMPLICIT_TRANSACTIONS": &p.session.implicit, "XACT_ABORT": &p.session.abort} {
@@ -214,79 +176,61 @@ func (p *parser) set() (statement, error) {
 				*option = on
 				out.Done()
 				return nil
-			}, nil
+			}
 		}
 	}
 	if slices.Contains(names, "ROWCOUNT") && value.text != "0" {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	for _, name := range names {
-		known := false
-		for _, option := range options {
-			known = known || option == name
-		}
-		if !known {
-			return nil, errUnsupported
+		if !slices.Contains(options, name) {
+			panic(notAnswered)
 		}
 	}
-	return nothing, nil
+	return nothing
 }
 
-func (p *parser) assign(name token) (statement, error) {
+func (p *parser) assign(name token) statement {
 	v := p.variables[strings.ToLower(name.text)]
 	if v == nil {
-		return nil, undeclared(name)
+		panic(failure{undeclared(name)})
 	}
-	if err := p.expect("="); err != nil {
-		return nil, err
-	}
+	p.expect("=")
 	return p.assigned(v)
 }
 
-func (p *parser) assigned(v *variable) (statement, error) {
-	e, err := p.expression()
-	if err != nil {
-		return nil, err
-	}
-	e, err = cast(e, v.of, 0)
-	if err != nil {
-		return nil, err
-	}
+func (p *parser) assigned(v *variable) statement {
+	e := p.expression()
+	e = cast(e, v.of, 0)
 	return func(_ context.Context, out Reply) error {
 		value, err := e.value(nil)
 		if err == nil {
 			v.value, err = value, p.session.hold(value)
 		}
 		return err
-	}, nil
+	}
 }
 
 func undeclared(t token) error {
 	return &tds.Error{Number: 137, State: 2, Class: 15, Line: t.line, Message: `Must declare the scalar variable "` + t.text + `".`}
 }
 
-func (p *parser) declare() (statement, error) {
+func (p *parser) declare() statement {
 	var all []statement
 	for {
 		name := p.take()
 		if name.kind != word || !strings.HasPrefix(name.text, "@") {
-			return nil, errUnsupported
+			panic(notAnswered)
 		}
 		p.accept("AS")
-		of, err := p.typeName()
-		if err != nil {
-			return nil, err
-		}
+		of := p.typeName()
 		v := &variable{of: of}
 		key := strings.ToLower(name.text)
 		if p.variables[key] != nil {
-			return nil, &tds.Error{Number: 134, State: 1, Class: 15, Message: "The variable name '" + name.text + "' has already been declared. Variable names must be unique within a query batch or stored procedure."}
+			panic(failure{&tds.Error{Number: 134, State: 1, Class: 15, Message: "The variable name '" + name.text + "' has already been declared. Variable names must be unique within a query batch or stored procedure."}})
 		}
 		if p.accept("=") {
-			s, err := p.assigned(v)
-			if err != nil {
-				return nil, err
-			}
+			s := p.assigned(v)
 			all = append(all, s)
 		}
 		p.variables[key] = v
@@ -294,18 +238,16 @@ func (p *parser) declare() (statement, error) {
 			break
 		}
 	}
-	return inOrder(all), nil
+	return inOrder(all)
 }
 
 // exec reads EXEC (text), and the procedures that are about members of roles.
-func (p *parser) exec() (statement, error) {
+func (p *parser) exec() statement {
 	if p.accept("(") {
-		e, err := p.expression()
-		if err == nil {
-			err = p.expect(")")
-		}
-		if err != nil || !e.of.IsText() {
-			return nil, unsupported(err)
+		e := p.expression()
+		p.expect(")")
+		if !e.of.IsText() {
+			panic(notAnswered)
 		}
 		return func(ctx context.Context, out Reply) error {
 			v, err := e.value(nil)
@@ -314,24 +256,16 @@ func (p *parser) exec() (statement, error) {
 			}
 			sql, _ := v.(string) // NULL executes nothing
 			return p.session.execute(ctx, sql, map[string]*variable{}, out, p.depth+1)
-		}, nil
-	}
-	name, err := p.name()
-	if err != nil {
-		return nil, err
-	}
-	if p.accept(".") {
-		if name, err = p.name(); err != nil {
-			return nil, err
 		}
 	}
-	arguments, err := p.arguments()
-	if err != nil {
-		return nil, err
+	name := p.name()
+	if p.accept(".") {
+		name = p.name()
 	}
+	arguments := p.arguments()
 	name = strings.ToLower(name)
 	if name != "sp_addrolemember" && name != "sp_droprolemember" || len(arguments) != 2 {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	return done(func() error {
 		var names [2]string
@@ -343,26 +277,21 @@ func (p *parser) exec() (statement, error) {
 			names[n], _ = v.(string) // else no role or user has that name
 		}
 		return p.session.setMember(names[0], names[1], name == "sp_addrolemember")
-	}, nil)
+	})
 }
 
 // arguments are those of a procedure, by position or with the names that sp_addrolemember has.
-func (p *parser) arguments() ([]expression, error) {
+func (p *parser) arguments() []expression {
 	var all []expression
 	for t := p.next(); t.kind == text || t.kind == word && !begins(t) || t.kind == identifier; {
 		if t.is("@rolename") || t.is("@membername") {
 			p.take()
-			if err := p.expect("="); err != nil {
-				return nil, err
-			}
+			p.expect("=")
 		}
 		if t := p.next(); t.kind == identifier || t.kind == word && !strings.HasPrefix(t.text, "@") { // a name stands for its text
 			all = append(all, constant(tds.NVarChar(128), p.take().text))
 		} else {
-			e, err := p.primary()
-			if err != nil {
-				return nil, err
-			}
+			e := p.primary()
 			all = append(all, e)
 		}
 		if !p.accept(",") {
@@ -370,18 +299,16 @@ func (p *parser) arguments() ([]expression, error) {
 		}
 		t = p.next()
 	}
-	return all, nil
+	return all
 }
 
 // waitFor reads WAITFOR DELAY, which waits on the machine's clock.
-func (p *parser) waitFor() (statement, error) {
-	if err := p.expect("DELAY"); err != nil {
-		return nil, err
-	}
+func (p *parser) waitFor() statement {
+	p.expect("DELAY")
 	t := p.take()
 	var h, m, s int
 	if n, err := fmt.Sscanf(t.text, "%d:%d:%d", &h, &m, &s); t.kind != text || err != nil || n != 3 || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 59 {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	return func(ctx context.Context, out Reply) error {
 		timer := time.NewTimer(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second)
@@ -393,5 +320,5 @@ func (p *parser) waitFor() (statement, error) {
 		}
 		out.Done()
 		return nil
-	}, nil
+	}
 }

@@ -9,45 +9,53 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/sql/tds"
 )
 
-// createUser reads what follows CREATE USER. Source: learn.microsoft.com, sql/t-sql/statements/create-user-transact-sql.
-func (p *parser) createUser() (func() error, error) {
-	name, err := p.name()
-	if err != nil {
-		return nil, err
+// userStatement reads a statement about users or members of roles.
+func (p *parser) userStatement() func() error {
+	switch first := p.take(); {
+	case first.is("CREATE") && p.accept("USER"):
+		return p.createUser()
+	case first.is("DROP") && p.accept("USER"):
+		return p.dropUser()
+	case first.is("ALTER") && p.accept("ROLE"):
+		return p.alterRole()
 	}
+	panic(notAnswered)
+}
+
+// createUser reads what follows CREATE USER. Source: learn.microsoft.com, sql/t-sql/statements/create-user-transact-sql.
+func (p *parser) createUser() func() error {
+	name := p.name()
 	u := NewUser{Name: name}
 	external := p.accept("FROM", "EXTERNAL", "PROVIDER")
 	if p.accept("WITH") {
 		for {
 			switch {
 			case p.accept("OBJECT_ID", "=") && external:
-				if t := p.take(); t.kind == text {
-					u.ObjectID = t.text
-				} else {
-					return nil, errUnsupported
+				t := p.take()
+				if t.kind != text {
+					panic(notAnswered)
 				}
+				u.ObjectID = t.text
 			case p.accept("SID", "=") && !external:
 				t := p.take()
 				raw, err := hex.DecodeString(t.text)
 				if t.kind != binary || err != nil {
-					return nil, errUnsupported
+					panic(notAnswered)
 				}
 				if len(raw) != 16 {
-					return nil, tds.Errorf(15419, "Supplied parameter sid should be binary(16).")
+					panic(failure{tds.Errorf(15419, "Supplied parameter sid should be binary(16).")})
 				}
 				u.SID, u.Given = [16]byte(raw), true
 			case p.accept("TYPE", "="):
 				t := p.take()
 				if !t.is("E") && !t.is("X") {
-					return nil, errUnsupported
+					panic(notAnswered)
 				}
 				u.Group = t.is("X")
 			case p.accept("DEFAULT_SCHEMA", "="):
-				if _, err := p.name(); err != nil {
-					return nil, err
-				}
+				p.name()
 			default:
-				return nil, errUnsupported
+				panic(notAnswered)
 			}
 			if !p.accept(",") {
 				break
@@ -55,22 +63,19 @@ func (p *parser) createUser() (func() error, error) {
 		}
 	}
 	if external == u.Given { // neither: a user of a SQL login; both is none of the forms
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
 	return func() error {
 		if !p.session.owner("db_accessadmin") {
 			return tds.Errorf(15247, "User does not have permission to perform this action.")
 		}
 		return p.session.create(u)
-	}, nil
+	}
 }
 
-func (p *parser) dropUser() (func() error, error) {
+func (p *parser) dropUser() func() error {
 	maybe := p.accept("IF", "EXISTS")
-	name, err := p.name()
-	if err != nil {
-		return nil, err
-	}
+	name := p.name()
 	return func() error {
 		if maybe && !p.session.hasUser(name) {
 			return nil
@@ -79,23 +84,17 @@ func (p *parser) dropUser() (func() error, error) {
 			return tds.Errorf(15151, "Cannot drop the user '%s', because it does not exist or you do not have permission.", name)
 		}
 		return p.session.drop(name)
-	}, nil
+	}
 }
 
-func (p *parser) alterRole() (func() error, error) {
-	role, err := p.name()
-	if err != nil {
-		return nil, err
-	}
+func (p *parser) alterRole() func() error {
+	role := p.name()
 	add := p.accept("ADD", "MEMBER")
 	if !add && !p.accept("DROP", "MEMBER") {
-		return nil, errUnsupported
+		panic(notAnswered)
 	}
-	user, err := p.name()
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return p.session.setMember(role, user, add) }, nil
+	user := p.name()
+	return func() error { return p.session.setMember(role, user, add) }
 }
 
 func (s *Session) hasUser(name string) bool {

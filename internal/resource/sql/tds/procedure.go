@@ -1,6 +1,7 @@
 package tds
 
 import (
+	"cmp"
 	"context"
 	"strings"
 )
@@ -26,10 +27,7 @@ type prepared struct {
 
 // call answers a remote procedure call.
 func (c *conversation) call(ctx context.Context, p procedure, out *Reply) {
-	number := p.number
-	if number == 0 {
-		number = procedures[strings.TrimPrefix(strings.ToLower(p.name), "sys.")]
-	}
+	number := cmp.Or(p.number, procedures[strings.TrimPrefix(strings.ToLower(p.name), "sys.")])
 	text := func(i int) string {
 		if i >= len(p.params) {
 			return ""

@@ -119,11 +119,7 @@ func DateTime2(scale int) Type { return Type{ID: tDateTime2, Scale: byte(scale)}
 
 // IsText reports whether values are texts.
 func (t Type) IsText() bool {
-	switch t.ID {
-	case tNVarChar, tNChar, tVarChar, tChar:
-		return true
-	}
-	return false
+	return slices.Contains([]byte{tNVarChar, tNChar, tVarChar, tChar}, t.ID)
 }
 
 // IsInteger reports whether values are int64, from 8 to 64 bits.
