@@ -224,19 +224,11 @@ func boundaryOf(contentType string) string {
 func writePart(b *bytes.Buffer, boundary, id string, answer *http.Response) {
 	fmt.Fprintf(b, "--%s\r\nContent-Type: application/http\r\n", boundary)
 	if id != "" {
-		fmt.Fprintf(b, "Content-ID: %s\r\n", strings.Map(printable, id))
+		fmt.Fprintf(b, "Content-ID: %s\r\n", strings.NewReplacer("\r", "", "\n", "").Replace(id))
 	}
 	fmt.Fprintf(b, "\r\nHTTP/1.1 %d %s\r\n", answer.StatusCode, http.StatusText(answer.StatusCode))
 	_ = answer.Header.Write(b) // into memory
 	b.WriteString("\r\n")
 	_, _ = b.ReadFrom(answer.Body) // as above
 	b.WriteString("\r\n")
-}
-
-// printable drops what would end a header.
-func printable(r rune) rune {
-	if r == '\r' || r == '\n' {
-		return -1
-	}
-	return r
 }

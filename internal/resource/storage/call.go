@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,13 +197,14 @@ func (c *call) length() *refusal {
 	return nil
 }
 
-// Interrupt implements resource.Access.
-func (c *call) Interrupt(status int, retryAfter time.Duration) *resource.Failure {
+// Interrupt implements resource.Access. Storage throttles with 503, never with 429 (REST
+// reference, "Common REST API error codes").
+func (c *call) Interrupt(status int, _ time.Duration) *resource.Failure {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return c.refuse(busy(retryAfter))
+		return c.refuse(fail(http.StatusServiceUnavailable, "ServerBusy", "The server is busy.", "The account had too many requests and takes no more for a while.", "Try again, with growing pauses."))
 	}
-	return c.refuse(internalError(status))
+	return c.refuse(fail(status, "InternalError", "The server encountered an internal error. Please retry the request.", "The account failed.", "Try again, with growing pauses."))
 }
 
 // Serve implements resource.Request.
@@ -281,10 +283,7 @@ func (r *relay) failure(status int) *resource.Failure {
 	if r.meaning != "" {
 		text.meaning, text.remedy = r.meaning, r.remedy
 	}
-	if text.meaning == "" {
-		text.meaning = "The account says " + strings.TrimSpace(fmt.Sprintf("%d %s", status, code)) + "."
-	}
-	return resource.Fail(status, code, "", text.meaning, text.remedy)
+	return resource.Fail(status, code, "", cmp.Or(text.meaning, "The account says "+strings.TrimSpace(fmt.Sprintf("%d %s", status, code))+"."), text.remedy)
 }
 
 func (r *relay) Write(p []byte) (int, error) {
@@ -316,7 +315,7 @@ func (s Service) server() string {
 
 // Write implements resource.Request.
 func (c *call) Write(w http.ResponseWriter, answer resource.Answer, failed *resource.Failure) {
-	if !isService(c.target.Service) {
+	if !slices.Contains(services(), c.target.Service) {
 		c.target.Service = Blob
 	}
 	c.identify(w)

@@ -3,10 +3,8 @@ package storage
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -37,6 +35,11 @@ const (
 	seeChallenge = "Server failed to authenticate the request. Please refer to the information in the www-authenticate header."
 	notAuthentic = "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature."
 )
+
+// fail is the refusal with an error. Meaning and remedy are for the journal.
+func fail(status int, code, message, meaning, remedy string, extra ...Extra) *refusal {
+	return &refusal{Error: Error{status, code, message, extra}, meaning: meaning, remedy: remedy}
+}
 
 // unauthorized refuses a token, or that there is none, as the version of the request has it.
 //
@@ -82,8 +85,7 @@ func unauthorized(refused *resource.Refusal, version string) *refusal {
 
 // badSignature refuses a SAS, or a token of a version that knows none.
 func badSignature(detail, meaning, remedy string) *refusal {
-	r := &refusal{Error: Error{Status: http.StatusForbidden, Code: "AuthenticationFailed", Message: notAuthentic}, meaning: meaning, remedy: remedy}
-	return r.detail(detail)
+	return fail(http.StatusForbidden, "AuthenticationFailed", notAuthentic, meaning, remedy).detail(detail)
 }
 
 // noBearer is seen: microsoft/AzureStorageExplorer#3586.
@@ -95,46 +97,35 @@ func noBearer() *refusal {
 // mismatch is for a known caller without the permission.
 // Seen: microsoft/AzureStorageExplorer#3767, Azure/kusto-copy#79.
 func mismatch(meaning, remedy string) *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusForbidden, Code: "AuthorizationPermissionMismatch", Message: "This request is not authorized to perform this operation using this permission."},
-		meaning: meaning, remedy: remedy,
-	}
+	return fail(http.StatusForbidden, "AuthorizationPermissionMismatch", "This request is not authorized to perform this operation using this permission.",
+		meaning, remedy)
 }
 
 // keyRefused is what accounts say that take no shared key (allowSharedKeyAccess: false): to
 // requests signed with one, and to service and account SAS, which are, too.
 // Source: azure-docs, storage/common/shared-key-authorization-prevent.md.
 func keyRefused() *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusForbidden, Code: "KeyBasedAuthenticationNotPermitted", Message: "Key based authentication is not permitted on this storage account."},
-		meaning: "The client signed with an account key, or sent a SAS made with one. The accounts of wiemu are as with allowSharedKeyAccess: false; they have no keys, and take access tokens and user delegation SAS.",
-		remedy:  "Give the client a credential, such as DefaultAzureCredential, in place of a key or a connection string; make SAS with a user delegation key.",
-	}
+	return fail(http.StatusForbidden, "KeyBasedAuthenticationNotPermitted", "Key based authentication is not permitted on this storage account.",
+		"The client signed with an account key, or sent a SAS made with one. The accounts of wiemu are as with allowSharedKeyAccess: false; they have no keys, and take access tokens and user delegation SAS.", "Give the client a credential, such as DefaultAzureCredential, in place of a key or a connection string; make SAS with a user delegation key.")
 }
 
 // networkRefused is what a request gets that the account's network rules do not let in.
 // Seen: microsoft/AzureStorageExplorer#3681.
 func networkRefused() *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusForbidden, Code: "AuthorizationFailure", Message: "This request is not authorized to perform this operation."},
-		meaning: "A fault plays network rules of the account that do not let the client in, whatever its token. An application sees 403, as without a role, with another code.",
-		remedy:  "In Azure, let the subnet or address in by the account's networking, or reach it through a private endpoint.",
-	}
+	return fail(http.StatusForbidden, "AuthorizationFailure", "This request is not authorized to perform this operation.",
+		"A fault plays network rules of the account that do not let the client in, whatever its token. An application sees 403, as without a role, with another code.", "In Azure, let the subnet or address in by the account's networking, or reach it through a private endpoint.")
 }
 
 // preflightRefused answers preflight requests of accounts without CORS rules.
 // Source: REST reference, Preflight Blob Request.
 func preflightRefused() *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusForbidden, Code: "CorsPreflightFailure", Message: "CORS not enabled or no matching rule found for this request."},
-		meaning: "A browser asked whether a page may use the account. The accounts of wiemu have no CORS rules.",
-		remedy:  "Ask from a server, or leave this out of what is tried with wiemu.",
-	}
+	return fail(http.StatusForbidden, "CorsPreflightFailure", "CORS not enabled or no matching rule found for this request.",
+		"A browser asked whether a page may use the account. The accounts of wiemu have no CORS rules.", "Ask from a server, or leave this out of what is tried with wiemu.")
 }
 
 func (s *Accounts) noSuchAccount(name, host string) *refusal {
 	meaning, add := "The client asked for a storage account that is not configured.", "."
-	if validAccount(name) {
+	if ValidAccount(name) {
 		add = ", or add it in wiemu.yaml to storageAccounts: - {name: " + name + "}"
 	}
 	if strings.HasSuffix(name, "-secondary") {
@@ -144,11 +135,8 @@ func (s *Accounts) noSuchAccount(name, host string) *refusal {
 	if meant != "" {
 		meant = "Did you mean " + meant + "? "
 	}
-	return &refusal{
-		Error:   Error{Status: http.StatusNotFound, Code: "ResourceNotFound", Message: fmt.Sprintf("There is no storage account %q here. In Azure the host name %s would not resolve.", name, host)},
-		meaning: meaning,
-		remedy:  meant + "Check the account's name in the client" + add,
-	}
+	return fail(http.StatusNotFound, "ResourceNotFound", fmt.Sprintf("There is no storage account %q here. In Azure the host name %s would not resolve.", name, host),
+		meaning, meant+"Check the account's name in the client"+add)
 }
 
 // notServed answers for the services that are not emulated.
@@ -169,7 +157,7 @@ func notServed(s Service) *refusal {
 }
 
 func badRequest(code, message, meaning string, extra ...Extra) *refusal {
-	return &refusal{Error: Error{Status: http.StatusBadRequest, Code: code, Message: message, Extra: extra}, meaning: meaning}
+	return fail(http.StatusBadRequest, code, message, meaning, "", extra...)
 }
 
 func badHeader(name, value, meaning string) *refusal {
@@ -188,10 +176,7 @@ func badNode(name, value, meaning string) *refusal {
 // has. Source: REST reference, "Common REST API error codes".
 func unknownOperation(comp string, methods []string) *refusal {
 	if len(methods) > 0 {
-		return &refusal{
-			Error:   Error{Status: http.StatusMethodNotAllowed, Code: "UnsupportedHttpVerb", Message: "The resource doesn't support specified Http Verb."},
-			meaning: "What the client asked for is done with " + strings.Join(methods, " or ") + ".",
-		}
+		return fail(http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The resource doesn't support specified Http Verb.", "What the client asked for is done with "+strings.Join(methods, " or ")+".", "")
 	}
 	return badRequest("InvalidQueryParameterValue", "Value for one of the query parameters specified in the request URI is invalid.",
 		"The service has no operation of these parameters.", Extra{"QueryParameterName", "comp"}, Extra{"QueryParameterValue", comp}, Extra{"Reason", ""})
@@ -200,35 +185,15 @@ func unknownOperation(comp string, methods []string) *refusal {
 // noLength is for a body whose length is not declared.
 // Source: REST reference, "Common REST API error codes".
 func noLength() *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusLengthRequired, Code: "MissingContentLengthHeader", Message: "Content-Length HTTP header is missing"},
-		meaning: "Storage takes no body whose length it is not told beforehand.", remedy: "Send Content-Length; SDKs upload a stream of unknown length in blocks.",
-	}
+	return fail(http.StatusLengthRequired, "MissingContentLengthHeader", "Content-Length HTTP header is missing",
+		"Storage takes no body whose length it is not told beforehand.", "Send Content-Length; SDKs upload a stream of unknown length in blocks.")
 }
 
 // tooLarge is for a body that is longer than MaxBody.
 func tooLarge(most int64) *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestBodyTooLarge", Message: "The request body is too large and exceeds the maximum permissible limit.", Extra: []Extra{{"MaxLimit", strconv.FormatInt(most, 10)}}},
-		meaning: fmt.Sprintf("wiemu takes up to %d bytes in a request. Azure takes more of newer versions of the API: 5,000 MiB with Put Blob, 4,000 MiB with Put Block.", most),
-		remedy:  "Upload in blocks, as SDKs do.",
-	}
-}
-
-// busy is how Storage throttles (REST reference, "Common REST API error codes": 503, never
-// 429).
-func busy(time.Duration) *refusal {
-	return &refusal{
-		Error:   Error{Status: http.StatusServiceUnavailable, Code: "ServerBusy", Message: "The server is busy."},
-		meaning: "The account had too many requests and takes no more for a while.", remedy: "Try again, with growing pauses.",
-	}
-}
-
-func internalError(status int) *refusal {
-	return &refusal{
-		Error:   Error{Status: status, Code: "InternalError", Message: "The server encountered an internal error. Please retry the request."},
-		meaning: "The account failed.", remedy: "Try again, with growing pauses.",
-	}
+	return fail(http.StatusRequestEntityTooLarge, "RequestBodyTooLarge", "The request body is too large and exceeds the maximum permissible limit.",
+		fmt.Sprintf("wiemu takes up to %d bytes in a request. Azure takes more of newer versions of the API: 5,000 MiB with Put Blob, 4,000 MiB with Put Block.", most),
+		"Upload in blocks, as SDKs do.", Extra{"MaxLimit", strconv.FormatInt(most, 10)})
 }
 
 // told explains the errors of backends by their codes, for the journal.
@@ -258,5 +223,3 @@ var told = map[string]struct{ meaning, remedy string }{
 
 // services are those that hosts name, in the order of the CA's names.
 func services() []Service { return []Service{Blob, Queue, Table, DFS, File} }
-
-func isService(s Service) bool { return slices.Contains(services(), s) }

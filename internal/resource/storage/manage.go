@@ -28,15 +28,6 @@ func (s *Accounts) Remove(name string) {
 	s.backend.Drop(name)
 }
 
-// ValidAccount reports whether an account can have a name.
-func ValidAccount(name string) bool { return validAccount(name) }
-
-// ValidContainer and ValidQueue report whether one can have a name.
-func ValidContainer(name string) bool { return validContainer(name) }
-
-// ValidQueue is [ValidContainer] for queues.
-func ValidQueue(name string) bool { return validItem(name) }
-
 // Manage makes (PUT), looks for (HEAD) or deletes (DELETE) a container or a queue of an account,
 // which is there, and returns what the service answers.
 func (s *Accounts) Manage(method, account string, of Service, name string) (status int, code string, err error) {

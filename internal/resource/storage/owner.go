@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
@@ -31,7 +30,7 @@ func (s *Accounts) PutBlob(name, container, blob, text string) error {
 	if _, ok := s.account(name); !ok {
 		return fmt.Errorf("storage account %q: expected one of %q", name, s.Names())
 	}
-	if container != rootContainer && container != "$web" && !validItem(container) {
+	if !ValidContainer(container) {
 		return fmt.Errorf("storage account %s: container %q: expected %s", name, container, itemRule)
 	}
 	if blob == "" || len(blob) > maxBlobName {
@@ -42,15 +41,10 @@ func (s *Accounts) PutBlob(name, container, blob, text string) error {
 
 // Blob returns the content of a blob.
 func (s *Accounts) Blob(name, container, blob string) ([]byte, error) {
-	if _, ok := s.account(name); !ok {
-		return nil, fmt.Errorf("storage account %q: expected one of %q", name, s.Names())
-	}
-	r, err := http.NewRequest(http.MethodGet, "https://"+name+"."+string(Blob)+"."+s.kit.Cloud().Storage+"/"+container+"/"+url.PathEscape(blob), nil)
+	answer, err := s.asOwner(http.MethodGet, name, Blob, "/"+container+"/"+url.PathEscape(blob))
 	if err != nil {
-		return nil, fmt.Errorf("storage account %s: %w", name, err)
+		return nil, err
 	}
-	r.Header.Set("x-ms-version", fillVersion)
-	answer := s.serve(hostmux.Received(r), name, Blob)
 	defer answer.Body.Close() // it is in memory
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("storage account %s: blob %s/%s: expected one that is there, found %d %s", name, container, blob, answer.StatusCode, answer.Header.Get("x-ms-error-code"))

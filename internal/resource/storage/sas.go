@@ -204,22 +204,16 @@ func (c *call) overwrite() *refusal {
 		return nil
 	}
 	r := c.bare()
-	r.Method, r.RequestURI, r.Header, r.Body, r.ContentLength = http.MethodHead, withoutQuery(r.RequestURI), http.Header{"X-Ms-Version": {fillVersion}}, http.NoBody, 0
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	r.Method, r.RequestURI, r.Header, r.Body, r.ContentLength = http.MethodHead, path, http.Header{"X-Ms-Version": {fillVersion}}, http.NoBody, 0
 	r.URL.RawQuery = ""
 	answer := c.accounts.serve(r, c.name, Blob)
 	_ = answer.Body.Close() // it is in memory
 	if c.Check("SAS permission to overwrite", "w, or a blob that is not there", permissions, answer.StatusCode == http.StatusNotFound) {
 		return nil
 	}
-	return &refusal{
-		Error:   Error{Status: http.StatusForbidden, Code: "UnauthorizedBlobOverwrite", Message: "This request is not authorized to perform blob overwrites."},
-		meaning: "The SAS may create blobs (c), not replace one that is there (w).", remedy: "Make one with w, or write to another name.",
-	}
-}
-
-func withoutQuery(target string) string {
-	path, _, _ := strings.Cut(target, "?")
-	return path
+	return fail(http.StatusForbidden, "UnauthorizedBlobOverwrite", "This request is not authorized to perform blob overwrites.",
+		"The SAS may create blobs (c), not replace one that is there (w).", "Make one with w, or write to another name.")
 }
 
 // stringToSign is what a user delegation SAS signs. Which lines there are depends on its
@@ -368,5 +362,5 @@ func unverified(status int, meaning, remedy string) *refusal {
 	case http.StatusUnauthorized:
 		message = seeChallenge
 	}
-	return &refusal{Error: Error{Status: status, Code: "CannotVerifyCopySource", Message: message}, meaning: meaning, remedy: remedy}
+	return fail(status, "CannotVerifyCopySource", message, meaning, remedy)
 }

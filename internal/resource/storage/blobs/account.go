@@ -8,23 +8,13 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/storage/rest"
 )
 
-func accountOperation(what string) operation {
-	switch what {
-	case "GET list":
-		return (*call).listContainers
-	case "GET properties":
-		return (*call).serviceProperties
-	case "PUT properties":
-		return (*call).setServiceProperties
-	case "GET stats":
-		return (*call).stats
-	case "GET blobs":
-		return func(*call) (answer, *storage.Error) { return answer{}, notStored("search by tags") }
-	}
-	return unknown
+var accountOperations = map[string]operation{
+	"GET list":       (*call).listContainers,
+	"GET properties": func(c *call) (answer, *storage.Error) { return c.xml(c.account.properties.Document(storage.Blob)) },
+	"PUT properties": (*call).setServiceProperties,
+	"GET stats":      (*call).stats,
+	"GET blobs":      func(*call) (answer, *storage.Error) { return answer{}, notStored("search by tags") },
 }
-
-func unknown(*call) (answer, *storage.Error) { return answer{}, notStored("such operation") }
 
 // information answers Get Account Information.
 func (c *call) information() (answer, *storage.Error) {
@@ -47,10 +37,6 @@ func (c *call) stats() (answer, *storage.Error) {
 		return answer{}, rest.BadQuery()
 	}
 	return c.xml(`<StorageServiceStats><GeoReplication><Status>live</Status><LastSyncTime>` + c.now.Format(http.TimeFormat) + `</LastSyncTime></GeoReplication></StorageServiceStats>`)
-}
-
-func (c *call) serviceProperties() (answer, *storage.Error) {
-	return c.xml(c.account.properties.Document(storage.Blob))
 }
 
 func (c *call) setServiceProperties() (answer, *storage.Error) {

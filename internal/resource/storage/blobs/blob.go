@@ -18,44 +18,26 @@ const (
 	appendBlob = "AppendBlob"
 )
 
-func blobOperation(what string) operation {
-	switch what {
-	case "PUT ":
-		return (*call).put
-	case "PUT block":
-		return (*call).putBlock
-	case "PUT blocklist":
-		return (*call).putBlockList
-	case "GET blocklist":
-		return (*call).blockList
-	case "PUT lease":
-		return onBlob(leases, func(c *call) (answer, *storage.Error) { return c.blob.lease.act(c, c.blob.version, "blob") })
-	case "GET ", "GET metadata":
-		return onBlob(reads, (*call).get)
-	case "GET tags":
-		return onBlob(reads, func(c *call) (answer, *storage.Error) { return c.marshal(tagsOf(c.blob.tags)) })
-	case "PUT appendblock":
-		return onBlob(writes, (*call).appendBlock)
-	case "PUT metadata":
-		return onBlob(writes, (*call).setMetadata)
-	case "PUT properties":
-		return onBlob(writes, (*call).setProperties)
-	case "PUT tags":
-		return onBlob(writes, (*call).setTags)
-	case "PUT seal":
-		return onBlob(writes, (*call).seal)
-	case "PUT tier":
-		return onBlob(touches, (*call).setTier)
-	case "PUT snapshot":
-		return onBlob(touches, (*call).snapshot)
-	case "PUT copy":
-		return onBlob(touches, func(*call) (answer, *storage.Error) { // copies are done at once
-			return answer{}, rest.Fail(http.StatusConflict, "NoPendingCopyOperation", "There is currently no pending copy operation.")
-		})
-	case "DELETE ":
-		return onBlob(writes, (*call).delete)
-	}
-	return unknown
+var blobOperations = map[string]operation{
+	"PUT ":            (*call).put,
+	"PUT block":       (*call).putBlock,
+	"PUT blocklist":   (*call).putBlockList,
+	"GET blocklist":   (*call).blockList,
+	"PUT lease":       onBlob(leases, func(c *call) (answer, *storage.Error) { return c.blob.lease.act(c, c.blob.version, "blob") }),
+	"GET ":            onBlob(reads, (*call).get),
+	"GET metadata":    onBlob(reads, (*call).get),
+	"GET tags":        onBlob(reads, func(c *call) (answer, *storage.Error) { return c.marshal(tagsOf(c.blob.tags)) }),
+	"PUT appendblock": onBlob(writes, (*call).appendBlock),
+	"PUT metadata":    onBlob(writes, (*call).setMetadata),
+	"PUT properties":  onBlob(writes, (*call).setProperties),
+	"PUT tags":        onBlob(writes, (*call).setTags),
+	"PUT seal":        onBlob(writes, (*call).seal),
+	"PUT tier":        onBlob(touches, (*call).setTier),
+	"PUT snapshot":    onBlob(touches, (*call).snapshot),
+	"PUT copy": onBlob(touches, func(*call) (answer, *storage.Error) { // copies are done at once
+		return answer{}, rest.Fail(http.StatusConflict, "NoPendingCopyOperation", "There is currently no pending copy operation.")
+	}),
+	"DELETE ": onBlob(writes, (*call).delete),
 }
 
 // access is what an operation does to a blob that is there.

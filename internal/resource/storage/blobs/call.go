@@ -151,28 +151,31 @@ func (c *call) operation() operation {
 		method = http.MethodGet
 	}
 	what := method + " " + c.query.Get("comp")
+	of := blobOperations
 	switch {
 	case method == http.MethodOptions:
 		return (*call).preflight
 	case restype == "account":
 		return (*call).information
 	case c.target.Container == "" || restype == "service":
-		return accountOperation(what)
+		of = accountOperations
 	case c.target.Name == "" && restype == "container":
-		return containerOperation(what)
+		of = containerOperations
 	case c.container == nil:
 		return func(*call) (answer, *storage.Error) { return answer{}, noContainer() }
 	case c.target.Name == "":
 		return func(*call) (answer, *storage.Error) {
 			return answer{}, rest.Bad("InvalidUri", "The requested URI does not represent any resource on the server.")
 		}
-	}
-	if c.query.Has("versionid") || c.query.Has("deletetype") {
+	case c.query.Has("versionid") || c.query.Has("deletetype"):
 		return func(*call) (answer, *storage.Error) {
 			return answer{}, notStored("versions and nothing that is kept when it is deleted")
 		}
 	}
-	return blobOperation(what)
+	if op := of[what]; op != nil {
+		return op
+	}
+	return func(*call) (answer, *storage.Error) { return answer{}, notStored("such operation") }
 }
 
 // read takes the whole body into one buffer, which counts from the start.

@@ -47,24 +47,20 @@ type met struct{ match, noneMatch, modified, unmodified *bool }
 func meets(h http.Header, prefix string, v *version) met {
 	var m met
 	if tag := h.Get(prefix + "If-Match"); tag != "" {
-		ok := v != nil && matches(tag, v.etag)
-		m.match = &ok
+		m.match = new(v != nil && matches(tag, v.etag))
 	}
 	if tag := h.Get(prefix + "If-None-Match"); tag != "" {
-		ok := v == nil || !matches(tag, v.etag)
-		m.noneMatch = &ok
+		m.noneMatch = new(v == nil || !matches(tag, v.etag))
 	}
 	if v == nil {
 		return m
 	}
 	modified := v.modified.Truncate(time.Second) // as clients know it
 	if t, err := http.ParseTime(h.Get(prefix + "If-Modified-Since")); err == nil {
-		ok := modified.After(t)
-		m.modified = &ok
+		m.modified = new(modified.After(t))
 	}
 	if t, err := http.ParseTime(h.Get(prefix + "If-Unmodified-Since")); err == nil {
-		ok := !modified.After(t)
-		m.unmodified = &ok
+		m.unmodified = new(!modified.After(t))
 	}
 	return m
 }

@@ -8,33 +8,22 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/storage/rest"
 )
 
-func containerOperation(what string) operation {
-	switch what {
-	case "PUT ":
-		return (*call).createContainer
-	case "GET ", "GET metadata":
-		return existing((*call).containerProperties, false)
-	case "PUT metadata":
-		return existing((*call).setContainerMetadata, false)
-	case "GET acl":
-		return existing((*call).acl, false)
-	case "PUT acl":
-		return existing((*call).setACL, false)
-	case "PUT lease":
-		return func(c *call) (answer, *storage.Error) {
-			if c.container == nil {
-				return answer{}, noContainer()
-			}
-			return c.container.lease.act(c, c.container.version, "container")
+var containerOperations = map[string]operation{
+	"PUT ":         (*call).createContainer,
+	"GET ":         existing((*call).containerProperties, false),
+	"GET metadata": existing((*call).containerProperties, false),
+	"PUT metadata": existing((*call).setContainerMetadata, false),
+	"GET acl":      existing((*call).acl, false),
+	"PUT acl":      existing((*call).setACL, false),
+	"PUT lease": func(c *call) (answer, *storage.Error) {
+		if c.container == nil {
+			return answer{}, noContainer()
 		}
-	case "DELETE ":
-		return existing((*call).deleteContainer, true)
-	case "GET list":
-		return existing((*call).listBlobs, false)
-	case "GET blobs":
-		return func(*call) (answer, *storage.Error) { return answer{}, notStored("search by tags") }
-	}
-	return unknown
+		return c.container.lease.act(c, c.container.version, "container")
+	},
+	"DELETE ":   existing((*call).deleteContainer, true),
+	"GET list":  existing((*call).listBlobs, false),
+	"GET blobs": func(*call) (answer, *storage.Error) { return answer{}, notStored("search by tags") },
 }
 
 // existing is an operation on a container that is there. Only deleting it wants the id of

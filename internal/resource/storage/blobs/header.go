@@ -1,6 +1,7 @@
 package blobs
 
 import (
+	"cmp"
 	"encoding/xml"
 	"maps"
 	"net/http"
@@ -12,20 +13,17 @@ import (
 	"github.com/wiemu/wiemu/internal/resource/storage/rest"
 )
 
-// settable are the properties of a blob that clients set with x-ms-blob-content-type and
-// the like, by the header of a reply.
-func settable() []string {
-	return []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-MD5", "Cache-Control", "Content-Disposition"}
-}
-
-// given are the properties that a request sets. With plain, the headers without
+// given are the properties that a request sets with x-ms-blob-content-type and the like, by the
+// header of a reply. With plain, the headers without
 // x-ms-blob- count where those with it are missing, as for Put Blob.
 func given(h http.Header, plain bool) map[string]string {
 	p := map[string]string{}
-	for _, name := range settable() {
-		if v := h.Get("x-ms-blob-" + name); v != "" {
-			p[name] = v
-		} else if v := h.Get(name); plain && v != "" {
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-MD5", "Cache-Control", "Content-Disposition"} {
+		v := h.Get("x-ms-blob-" + name)
+		if plain {
+			v = cmp.Or(v, h.Get(name))
+		}
+		if v != "" {
 			p[name] = v
 		}
 	}
@@ -35,9 +33,7 @@ func given(h http.Header, plain bool) map[string]string {
 // properties are those that a request gives a blob, with the default type.
 func properties(h http.Header, plain bool) map[string]string {
 	p := given(h, plain)
-	if p["Content-Type"] == "" {
-		p["Content-Type"] = "application/octet-stream"
-	}
+	p["Content-Type"] = cmp.Or(p["Content-Type"], "application/octet-stream")
 	return p
 }
 

@@ -1,6 +1,7 @@
 package blobs
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -157,10 +158,7 @@ func (l *lease) acquire(h http.Header, proposed string, now time.Time) *storage.
 			return rest.Fail(http.StatusConflict, "LeaseIsBreakingAndCannotBeAcquired", "The lease ID matched, but the lease is currently in breaking state and cannot be acquired until it is broken.")
 		}
 	}
-	if proposed == "" {
-		proposed = uuid.NewString()
-	}
-	*l = lease{id: proposed}
+	*l = lease{id: cmp.Or(proposed, uuid.NewString())}
 	if seconds > 0 {
 		l.duration = time.Duration(seconds) * time.Second
 		l.until = now.Add(l.duration)

@@ -290,8 +290,7 @@ func (c *call) listed(name, when string, b *blob) listedBlob {
 		item.Metadata = (*rest.Pairs)(&b.metadata)
 	}
 	if c.includes("tags") && len(b.tags) > 0 {
-		tags := tagsOf(b.tags)
-		item.Tags = &tags
+		item.Tags = new(tagsOf(b.tags))
 	}
 	return item
 }

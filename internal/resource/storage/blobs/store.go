@@ -6,6 +6,7 @@
 package blobs
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,9 +46,7 @@ func New(clk clock.Clock, domain string) *Store {
 func (s *Store) Open(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.accounts[name] == nil {
-		s.accounts[name] = &account{containers: map[string]*container{}, deleted: map[string]time.Time{}}
-	}
+	s.accounts[name] = cmp.Or(s.accounts[name], &account{containers: map[string]*container{}, deleted: map[string]time.Time{}})
 	return nil
 }
 

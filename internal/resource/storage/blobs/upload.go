@@ -64,17 +64,13 @@ func (c *call) replace(fill func(*blob)) *storage.Error {
 	if failed := c.conditions(was); failed != nil {
 		return failed
 	}
-	b := &blob{created: c.now, tier: tier{name: "Hot"}}
-	if before != nil {
-		if failed := before.lease.check(c, "Blob", true); failed != nil {
-			return failed
-		}
-		b.snapshots, b.lease = before.snapshots, before.lease
-		if was != nil {
-			b.created = before.created
-		}
-	} else if failed := (&lease{}).check(c, "Blob", true); failed != nil {
+	old := cmp.Or(before, &blob{})
+	if failed := old.lease.check(c, "Blob", true); failed != nil {
 		return failed
+	}
+	b := &blob{created: c.now, tier: tier{name: "Hot"}, snapshots: old.snapshots, lease: old.lease}
+	if was != nil {
+		b.created = before.created
 	}
 	var failed *storage.Error
 	if b.metadata, failed = rest.Metadata(c.r.Header); failed != nil {
@@ -135,25 +131,18 @@ func (c *call) putBlock() (answer, *storage.Error) {
 	if failed != nil {
 		return answer{}, failed
 	}
-	b := c.blob
-	if b == nil {
-		if failed := (&lease{}).check(c, "Blob", true); failed != nil {
-			return answer{}, failed
+	b := cmp.Or(c.blob, &blob{version: version{modified: c.now}, created: c.now})
+	if b.kind != "" && b.kind != blockBlob {
+		return answer{}, wrongKind()
+	}
+	if failed := b.lease.check(c, "Blob", true); failed != nil {
+		return answer{}, failed
+	}
+	for other := range b.staged { // documented: all ids of a blob have the same length
+		if len(other) != len(id) {
+			return answer{}, rest.Bad("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
 		}
-		b = &blob{version: version{modified: c.now}, created: c.now}
-	} else {
-		if b.kind != "" && b.kind != blockBlob {
-			return answer{}, wrongKind()
-		}
-		if failed := b.lease.check(c, "Blob", true); failed != nil {
-			return answer{}, failed
-		}
-		for other := range b.staged { // documented: all ids of a blob have the same length
-			if len(other) != len(id) {
-				return answer{}, rest.Bad("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
-			}
-			break
-		}
+		break
 	}
 	_, again := b.staged[id]
 	if !again && len(b.staged) == maxStaged {
@@ -316,9 +305,7 @@ func (c *call) blockList() (answer, *storage.Error) {
 		Uncommitted *items   `xml:"UncommittedBlocks"`
 	}
 	which := strings.ToLower(cmp.Or(c.query.Get("blocklisttype"), "committed"))
-	switch which {
-	case "committed", "uncommitted", "all":
-	default:
+	if !slices.Contains([]string{"committed", "uncommitted", "all"}, which) {
 		return answer{}, rest.BadQuery()
 	}
 	if which != "uncommitted" {

@@ -187,8 +187,7 @@ func (c *call) get() (answer, *storage.Error) {
 			m.receipt, m.visible = c.receipt(m.id), c.now.Add(invisible)
 			e.Receipt, e.Visible = m.receipt, m.visible.Format(http.TimeFormat)
 		}
-		dequeued := m.dequeued
-		e.Dequeued, e.Text = &dequeued, &m.text
+		e.Dequeued, e.Text = new(m.dequeued), &m.text
 		all.Messages = append(all.Messages, e)
 	}
 	return c.marshal(http.StatusOK, all)

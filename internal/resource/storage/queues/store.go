@@ -47,9 +47,7 @@ func New(clk clock.Clock, domain string) *Store {
 func (s *Store) Open(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.accounts[name] == nil {
-		s.accounts[name] = &account{queues: map[string]*queue{}, deleted: map[string]time.Time{}}
-	}
+	s.accounts[name] = cmp.Or(s.accounts[name], &account{queues: map[string]*queue{}, deleted: map[string]time.Time{}})
 	return nil
 }
 
