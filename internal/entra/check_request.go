@@ -125,11 +125,7 @@ func refuseTenant(asked string) *aadsts.Error {
 
 // isSharedTenant reports whether a tenant stands for many.
 func isSharedTenant(tenant string) bool {
-	switch strings.ToLower(tenant) {
-	case "common", "organizations", "consumers":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(tenant))
 }
 
 // label is what stands between the dots of a DNS name.
@@ -196,7 +192,7 @@ func resourceOf(scope string) (string, *aadsts.Error) {
 	for s := range strings.FieldsSeq(scope) {
 		asked, isDefault := strings.CutSuffix(s, "/.default")
 		switch {
-		case isOpenIDScope(s):
+		case slices.Contains([]string{"openid", "offline_access", "profile", "email"}, s):
 		case !isDefault || asked == "":
 			others++
 		case resource != "" && asked != resource:
@@ -213,14 +209,6 @@ func resourceOf(scope string) (string, *aadsts.Error) {
 		return "", aadsts.InvalidScope(scope)
 	}
 	return resource, nil
-}
-
-func isOpenIDScope(s string) bool {
-	switch s {
-	case "openid", "offline_access", "profile", "email":
-		return true
-	}
-	return false
 }
 
 // checkClaimsRequest looks at the claims parameter, by which clients say that

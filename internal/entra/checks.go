@@ -2,6 +2,7 @@ package entra
 
 import (
 	"context"
+	"slices"
 
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 )
@@ -126,9 +127,5 @@ func (s *Service) checkList() []check {
 // isMismatch reports whether a code says that no federated credential matched,
 // so that the nearest one is worth showing.
 func isMismatch(code int) bool {
-	switch code {
-	case 700211, 700212, 700213, 7002138:
-		return true
-	}
-	return false
+	return slices.Contains([]int{700211, 700212, 700213, 7002138}, code)
 }

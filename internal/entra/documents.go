@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -75,10 +76,7 @@ func (s *Service) serveInstance(w http.ResponseWriter, r *http.Request) {
 // serveUserRealm answers GET /common/userrealm/{user}, which clients ask before
 // they send a password.
 func (s *Service) serveUserRealm(w http.ResponseWriter, r *http.Request) {
-	user := httppath.Segment(r, 2)
-	if user == "" {
-		user = r.URL.Query().Get("user")
-	}
+	user := cmp.Or(httppath.Segment(r, 2), r.URL.Query().Get("user"))
 	_, domain, _ := strings.Cut(user, "@")
 	if _, ok := s.config.Directory.Tenant(domain); !ok || !isDomain(domain) {
 		domain = ""

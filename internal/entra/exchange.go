@@ -105,15 +105,14 @@ func (x *exchange) run(ctx context.Context) {
 				x.has |= st.provides
 			} else {
 				check.Outcome = journal.Failed
-				if x.refusal == nil {
-					x.refusal = found.refusal
-				}
+				x.refusal = cmp.Or(x.refusal, found.refusal)
 			}
 		}
 		x.checks = append(x.checks, check)
 	}
 	if x.refusal != nil && x.assertion != nil && x.principal != nil && isMismatch(x.refusal.Code) {
-		x.nearest = nearest(x.principal.FederatedCredentials, x.assertion)
+		a := x.assertion
+		x.nearest = Nearest(x.principal.FederatedCredentials, bounded(a.Issuer), bounded(a.Subject), bounded(a.Audience.String()))
 		x.hint = x.trustedElsewhere()
 		if x.assertion.Audience.String() == identityBindingAudience {
 			x.hint = identityBindingHint
@@ -158,13 +157,10 @@ func (x *exchange) selfSigned() bool {
 func (x *exchange) event(token Token) journal.Event {
 	e := journal.Event{
 		Kind: journal.Exchange, Outcome: journal.Granted, Status: 200,
-		Tenant: bounded(x.request.Tenant), ClientID: bounded(x.request.ClientID),
+		Tenant: cmp.Or(x.tenant.ID, bounded(x.request.Tenant)), ClientID: bounded(x.request.ClientID),
 		TraceID: x.request.TraceID.String(), CorrelationID: x.request.CorrelationID.String(),
 		Host: x.request.Host, Method: x.request.http.method, Path: bounded(x.request.http.path),
 		Resource: bounded(x.target.asked), Checks: x.checks, Nearest: x.nearest, Detail: x.detail(),
-	}
-	if x.tenant.ID != "" {
-		e.Tenant = x.tenant.ID
 	}
 	who := "client " + e.ClientID
 	if p := x.principal; p != nil {

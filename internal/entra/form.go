@@ -2,6 +2,7 @@ package entra
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -97,13 +99,8 @@ func readForm(r *http.Request) (form, httpDetails) {
 }
 
 func tokenParameters(query url.Values) []string {
-	var found []string
-	for _, name := range []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "resource"} {
-		if query.Has(name) {
-			found = append(found, name)
-		}
-	}
-	return found
+	names := []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "resource"}
+	return slices.DeleteFunc(names, func(name string) bool { return !query.Has(name) })
 }
 
 // form is the parameters of a token request, names in lower case: Entra ID, an
@@ -202,15 +199,9 @@ func unescape(s string) (string, error) {
 // breaks and tabs, which some shells leave in a value. U+FFFD is a character as
 // any other when a client encoded it.
 func isText(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if r == 0x7f || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
-			return false
-		}
-	}
-	return true
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == 0x7f || r < ' ' && r != '\n' && r != '\r' && r != '\t'
+	})
 }
 
 func clipped(s string) string { return truncate.Bytes(s, 80) }
@@ -236,12 +227,7 @@ func (s *Service) tokenRequest(r *http.Request, version int, tenant string) Requ
 		request.authenticateBasic(formDecoded(id), formDecoded(secret), &a)
 	}
 	// Source: MSAL sends these as headers, MSAL Node in the form.
-	sent := func(header, parameter string) string {
-		if v := r.Header.Get(header); v != "" {
-			return v
-		}
-		return f[parameter]
-	}
+	sent := func(header, parameter string) string { return cmp.Or(r.Header.Get(header), f[parameter]) }
 	if sku := sent("X-Client-Sku", "x-client-sku"); sku != "" {
 		a.telemetry = true
 		a.client = clipped(strings.TrimSpace(sku + " " + sent("X-Client-Ver", "x-client-ver")))

@@ -8,12 +8,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/azwi"
-	"github.com/wiemu/wiemu/internal/entra/assertion"
 )
-
-func nearest(credentials []directory.FederatedCredential, a *assertion.Assertion) *journal.Nearest {
-	return Nearest(credentials, bounded(a.Issuer), bounded(a.Subject), bounded(a.Audience.String()))
-}
 
 // Nearest returns the federated credential that comes closest to a token with this
 // issuer, subject and audience: the one with the fewest fields that differ, and
