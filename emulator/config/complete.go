@@ -157,9 +157,7 @@ func (c *Config) completePrincipal(p *problems, at string, pr *Principal) {
 		p.add(at+".name", "a display name", "nothing", "name it as the portal would show it")
 	}
 	p.guid(at+".clientId", &pr.ClientID)
-	if pr.ObjectID == "" {
-		pr.ObjectID = tenants.StableID("service principal", pr.ClientID)
-	}
+	pr.ObjectID = cmp.Or(pr.ObjectID, tenants.StableID("service principal", pr.ClientID))
 	p.guid(at+".objectId", &pr.ObjectID)
 	c.completeTenant(p, at+".tenant", &pr.Tenant)
 	if pr.FederatedCredentials == nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -114,9 +115,7 @@ func (a Application) principal() directory.Principal {
 func (m Identity) principal() directory.Principal {
 	p := principal(directory.ManagedIdentity, m.Principal)
 	p.ResourceID = m.ResourceID
-	if p.ResourceID == "" {
-		p.ResourceID = tenants.ManagedIdentityResourceID(m.Tenant, m.Name)
-	}
+	p.ResourceID = cmp.Or(p.ResourceID, tenants.ManagedIdentityResourceID(m.Tenant, m.Name))
 	return p
 }
 

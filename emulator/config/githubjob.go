@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,21 +44,15 @@ func isGitHub(i Issuer) bool { return strings.TrimRight(i.URL, "/") == githubIss
 // completeGitHubJob fills in what GitHub would: it is called for workloads that are a job.
 func (c *Config) completeGitHubJob(p *problems, at string, w *Workload) {
 	j := &w.GitHubJob
-	if j.Ref == "" {
-		j.Ref = "refs/heads/main"
-	}
+	j.Ref = cmp.Or(j.Ref, "refs/heads/main")
 	if j.Event == "" {
 		j.Event = "push"
 		if strings.HasPrefix(j.Ref, "refs/pull/") {
 			j.Event = pullRequest
 		}
 	}
-	if j.Workflow == "" {
-		j.Workflow = ".github/workflows/deploy.yml"
-	}
-	if j.JobWorkflow == "" {
-		j.JobWorkflow = j.Repository + "/" + j.Workflow + "@" + j.Ref
-	}
+	j.Workflow = cmp.Or(j.Workflow, ".github/workflows/deploy.yml")
+	j.JobWorkflow = cmp.Or(j.JobWorkflow, j.Repository+"/"+j.Workflow+"@"+j.Ref)
 	if w.Issuer == "" {
 		for _, i := range c.Issuers {
 			switch {

@@ -90,9 +90,7 @@ func (c *Config) completeServiceConnection(p *problems, at string, w *Workload) 
 	c.completeTenant(p, at+".tenant", &w.Tenant)
 	given := w.Issuer
 	c.completeIssuerOfConnection(p, in, w)
-	if s.Subject == "" {
-		s.Subject = s.subject(w.Tenant)
-	}
+	s.Subject = cmp.Or(s.Subject, s.subject(w.Tenant))
 	w.checkAlone(p, at, "serviceConnection", "a task of Azure Pipelines", s.Organization, s.Name)
 	if given != "" && given != w.Issuer {
 		p.add(at+".issuer", "nothing beside serviceConnection", given, "write serviceConnection.issuer: "+entraIssuer+" or "+azureDevOpsIssuer)

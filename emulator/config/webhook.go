@@ -37,17 +37,14 @@ func (c *Config) completeWebhook(p *problems, first string) {
 	for _, i := range c.Issuers {
 		issuers = append(issuers, i.Name)
 	}
-	w.Issuer = cmp.Or(w.Issuer, first)
-	if w.Issuer == "" {
+	if w.Issuer = cmp.Or(w.Issuer, first); w.Issuer == "" {
 		w.Issuer = issuers[0]
 	}
 	if !slices.Contains(issuers, w.Issuer) {
 		p.add("webhook.issuer", "the name of an issuer: "+strings.Join(issuers, ", "), w.Issuer, yamlfile.DidYouMean(w.Issuer, issuers))
 	}
 	layouts := webhookLayouts()
-	if w.Layout == "" {
-		w.Layout = layouts[0]
-	}
+	w.Layout = cmp.Or(w.Layout, layouts[0])
 	if !slices.Contains(layouts, w.Layout) {
 		p.add("webhook.layout", strings.Join(layouts, " or "), w.Layout, "1.6 is that of azure-workload-identity from v1.6.0 on")
 	}

@@ -107,9 +107,7 @@ func (e *exporter) addTenants() {
 func (e *exporter) index(t directory.Tenant, p directory.Principal) {
 	for _, tenant := range []string{t.ID, ""} {
 		key := objectID{tenant, strings.ToLower(p.ObjectID)}
-		if e.clients[key] == "" {
-			e.clients[key] = p.ClientID
-		}
+		e.clients[key] = cmp.Or(e.clients[key], p.ClientID)
 	}
 }
 
@@ -252,10 +250,7 @@ func (e *exporter) vaultAccess(v Vault) (access []config.Access, policies []conf
 		policies = []config.AccessPolicy{}
 	}
 	for _, a := range v.Access {
-		identity := a.ClientID
-		if identity == "" {
-			identity = e.clientID(v.Tenant, a.ObjectID)
-		}
+		identity := cmp.Or(a.ClientID, e.clientID(v.Tenant, a.ObjectID))
 		switch remaining := e.remaining(a.Source, a.Roles); {
 		case identity == "":
 			e.leave("vault %s: access of the object id %s, which nobody has", v.Name, a.ObjectID)
@@ -398,10 +393,7 @@ func (e *exporter) addRoles() {
 		if strings.HasPrefix(a.Source, "vaults[") || strings.HasPrefix(a.Source, "storageAccounts[") {
 			continue // see access there
 		}
-		identity := a.ClientID
-		if identity == "" {
-			identity = e.clientID(a.Tenant, a.PrincipalID)
-		}
+		identity := cmp.Or(a.ClientID, e.clientID(a.Tenant, a.PrincipalID))
 		role, known := roles.Named(a.Role, e.state.Definitions...)
 		if identity == "" || !known {
 			e.leave("the assignment of %s to the object id %s on %s: nobody has that id, or there is no such role", a.Role, a.PrincipalID, a.Scope)

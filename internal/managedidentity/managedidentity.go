@@ -6,6 +6,7 @@
 package managedidentity
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -93,9 +94,7 @@ func (s *Service) Add(m Machine) (http.Handler, error) {
 			return nil, fmt.Errorf("managed identity %q: it is the app registration %s, and Azure assigns only managed identities to what runs there; list it under identities instead of applications in wiemu.yaml, or use workload identity", id, p.DisplayName)
 		}
 	}
-	if m.ResourceID == "" {
-		m.ResourceID = fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/%s/%s", m.Subscription, m.Kind.provider(), resourceName(m.Name))
-	}
+	m.ResourceID = cmp.Or(m.ResourceID, fmt.Sprintf("/subscriptions/%s/resourcegroups/wiemu/providers/%s/%s", m.Subscription, m.Kind.provider(), resourceName(m.Name)))
 	made := &machine{Machine: m, service: s, cache: map[cacheKey]entra.Token{}, unavailable: slices.Clone(s.config.Unavailable)}
 	s.mu.Lock()
 	defer s.mu.Unlock()

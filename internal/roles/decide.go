@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -137,9 +138,7 @@ func permitting(needs [][]Action, held []named) *Assignment {
 				missing = true
 				break
 			}
-			if by == nil {
-				by = held[i].Assignment
-			}
+			by = cmp.Or(by, held[i].Assignment)
 		}
 		if by != nil && !missing {
 			return by

@@ -77,12 +77,7 @@ func (d *Definition) Permits(a Action) bool {
 
 // opensData reports whether the role permits anything on the data in resources.
 func (d *Definition) opensData() bool {
-	for _, p := range d.Permissions {
-		if len(p.DataActions) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.Permissions, func(p Permission) bool { return len(p.DataActions) > 0 })
 }
 
 // IsAbout reports whether the role permits anything of a resource provider, such as

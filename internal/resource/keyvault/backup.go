@@ -56,8 +56,7 @@ func (c *call) backupKey() (int, any, *resource.Failure) {
 	}
 	b := backup{Tenant: c.tenant, Name: o.name}
 	if latest.policy != nil {
-		said := latest.policy.describe("")
-		b.Policy = &said
+		b.Policy = new(latest.policy.describe(""))
 	}
 	for _, n := range o.versions {
 		der, err := x509.MarshalPKCS8PrivateKey(n.private())

@@ -51,8 +51,7 @@ func (c *call) page(keys []string, describe func(string) any) (int, any, *resour
 		result.Value = append(result.Value, describe(key))
 	}
 	if end < len(keys) {
-		next := c.nextLink(query, keys[end-1])
-		result.NextLink = &next
+		result.NextLink = new(c.nextLink(query, keys[end-1]))
 	}
 	return http.StatusOK, result, nil
 }

@@ -8,6 +8,7 @@
 package authorization
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"sync"
@@ -77,9 +78,7 @@ func New(m *rest.Manager) rest.Provider {
 func scopeOf(c *rest.Call) (scope, name string) {
 	path := c.Path()
 	scope = path[:strings.LastIndex(httppath.Lower(path), "/providers/microsoft.authorization/")]
-	if scope == "" {
-		scope = "/"
-	}
+	scope = cmp.Or(scope, "/")
 	return scope, path[strings.LastIndexByte(path, '/')+1:]
 }
 

@@ -10,6 +10,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -79,12 +80,8 @@ func (s *service) makeServer(_ *rest.Call, i, was *rest.Item, p rest.Properties)
 	if _, err := p.Read("authConfig", &auth); err != nil {
 		return rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter authConfig. Specify a valid parameter value.", err.Error())
 	}
-	if auth.Entra == "" {
-		auth.Entra = "Disabled"
-	}
-	if auth.Password == "" {
-		auth.Password = "Enabled"
-	}
+	auth.Entra = cmp.Or(auth.Entra, "Disabled")
+	auth.Password = cmp.Or(auth.Password, "Enabled")
 	if auth.TenantID == "" && auth.Entra == "Enabled" {
 		auth.TenantID = i.Tenant
 	}

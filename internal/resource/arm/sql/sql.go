@@ -9,6 +9,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -140,9 +141,7 @@ func readAdministrators(p rest.Properties, tenant string) (a administrators, ok 
 // Source: MicrosoftDocs/sql-docs#2323, of users; MicrosoftDocs/azure-docs#117690, where a managed
 // identity that was made administrator cannot log in. The text is inferred.
 func (a *administrators) check(tenant string) *resource.Failure {
-	if a.TenantID == "" {
-		a.TenantID = tenant
-	}
+	a.TenantID = cmp.Or(a.TenantID, tenant)
 	for _, id := range []struct{ name, value string }{{"Sid", a.SID}, {"TenantId", a.TenantID}} {
 		if !rest.IsGUID(id.value) {
 			return rest.BadRequest("InvalidParameterValue", fmt.Sprintf("Invalid value given for parameter %s. Specify a valid parameter value.", id.name), fmt.Sprintf("expected a GUID, found %q.", id.value))
