@@ -174,13 +174,11 @@ func (c *Console) open(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session, ok := c.redeem(r.URL.Query().Get("token"))
-	switch {
-	case ok:
-		http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: session, Path: c.base, HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	default:
+	if !ok {
 		refuse(w, http.StatusUnauthorized, "This link has been used, or is of a server that was started before. Run wiemu console, which prints a new one.")
 		return
 	}
+	http.SetCookie(w, &http.Cookie{Name: cookieName(r), Value: session, Path: c.base, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	w.Header().Set("Location", c.base)
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -6,6 +6,7 @@ package condition
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -31,14 +32,6 @@ type Language struct {
 	fields map[string][]string // of each type, by the type's name; "": of all
 }
 
-// The variables of an expression, and what they hold.
-var variables = map[string]reflect.Type{
-	"results":   reflect.TypeFor[map[string]Result](),
-	"journal":   reflect.TypeFor[[]journal.Event](),
-	"workloads": reflect.TypeFor[map[string]Workload](),
-	"clock":     reflect.TypeFor[Clock](),
-}
-
 // NewLanguage sets up CEL. It takes milliseconds: use one for many conditions.
 func NewLanguage() (*Language, error) {
 	object := func(t reflect.Type) *cel.Type { return cel.ObjectType(t.String()) }
@@ -55,24 +48,27 @@ func NewLanguage() (*Language, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
 	}
-	env, err := cel.NewEnv(append([]cel.EnvOption{
+	variables := map[string]*cel.Type{
+		"results":   cel.MapType(cel.StringType, object(reflect.TypeFor[Result]())),
+		"journal":   cel.ListType(object(reflect.TypeFor[journal.Event]())),
+		"workloads": cel.MapType(cel.StringType, object(reflect.TypeFor[Workload]())),
+		"clock":     object(reflect.TypeFor[Clock]()),
+	}
+	options := append([]cel.EnvOption{
 		ext.NativeTypes(native...),
 		cel.OptionalTypes(), ext.Strings(), ext.Lists(ext.ListsMaxRangeSize(maxElements)), ext.Sets(), ext.Math(), ext.Encoders(), ext.Bindings(),
 		cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
 		cel.EnableMacroCallTracking(), // so that a failing expression can be shown as it was written
 		cel.ParserExpressionSizeLimit(10_000), cel.ExpressionNestingDepthLimit(50),
-		cel.Variable("results", cel.MapType(cel.StringType, object(reflect.TypeFor[Result]()))),
-		cel.Variable("journal", cel.ListType(object(reflect.TypeFor[journal.Event]()))),
-		cel.Variable("workloads", cel.MapType(cel.StringType, object(reflect.TypeFor[Workload]()))),
-		cel.Variable("clock", object(reflect.TypeFor[Clock]())),
-	}, limits...)...)
+	}, limits...)
+	for name, of := range variables {
+		options = append(options, cel.Variable(name, of))
+	}
+	env, err := cel.NewEnv(options...)
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
 	}
-	l := &Language{env: env, fields: map[string][]string{}}
-	for name := range variables {
-		l.names = append(l.names, name)
-	}
+	l := &Language{env: env, names: slices.Collect(maps.Keys(variables)), fields: map[string][]string{}}
 	for _, t := range views {
 		for i := range t.NumField() {
 			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
