@@ -388,7 +388,7 @@ type Workload struct {
 // the name that errors use. The error is a yamlfile.Problems that names every
 // line at fault.
 func Parse(file string, data []byte) (Config, error) {
-	node, err := yamlfile.Parse(file, data)
+	node, err := yamlfile.ParseUpTo(yamlfile.MaxConfiguration, file, data)
 	if err != nil {
 		return Config{}, err
 	}

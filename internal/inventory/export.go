@@ -31,7 +31,7 @@ type Written struct {
 // Export writes a wiemu.yaml with what the state has. A lab that loads it answers as the one of the
 // state does, but for secrets, and for what Left names. origin is the first line of the file.
 func Export(s State, origin string) (Written, error) {
-	node, err := yamlfile.Parse("the lab's configuration", []byte(s.Config))
+	node, err := yamlfile.ParseUpTo(yamlfile.MaxConfiguration, "the lab's configuration", []byte(s.Config))
 	if err != nil {
 		return Written{}, err
 	}

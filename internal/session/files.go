@@ -41,7 +41,7 @@ var defaultFiles = []string{"wiemu.yaml", "radixconfig.yaml"}
 // ([yamlfile.CheckFound]), and do not send a file from outside the directory anywhere. An
 // error comes with the warnings so far.
 func ReadFiles(dir string, names []string) (Files, error) {
-	read := yamlfile.Read
+	read := yamlfile.ReadUpTo
 	found := len(names) == 0
 	if found {
 		read = yamlfile.ReadFound
@@ -53,7 +53,7 @@ func ReadFiles(dir string, names []string) (Files, error) {
 	}
 	var files Files
 	for _, name := range names {
-		data, err := read(name)
+		data, err := read(yamlfile.MaxConfiguration, name)
 		if err != nil {
 			return Files{}, fmt.Errorf("read the configuration: %w", err)
 		}
@@ -123,7 +123,7 @@ func (f *Files) addWorkloads(name string, data []byte) (added bool, err error) {
 
 // checkConfigKind refuses a file whose kind is not that of a wiemu configuration.
 func checkConfigKind(name string, data []byte) error {
-	root, err := yamlfile.Parse(name, data)
+	root, err := yamlfile.ParseUpTo(yamlfile.MaxConfiguration, name, data)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,9 @@ func checkConfigKind(name string, data []byte) error {
 		kind = node.Value
 	}
 	if kind != config.Kind && kind != "" {
+		if _, err := yamlfile.Parse(name, data); err != nil { // too large for anything else
+			return err
+		}
 		return yamlfile.Problems{yamlfile.Problem{File: name, Field: "kind", Expected: config.Kind + ", " + workload.RadixKind + " or a Kubernetes object", Found: kind}.At(root)}
 	}
 	return nil

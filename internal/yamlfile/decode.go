@@ -62,7 +62,11 @@ func (v Value) structure(target reflect.Value) {
 		v.Refuse("a mapping", "", mappingFix(v.Node))
 		return
 	}
-	fields := fieldsOf(target.Type())
+	fields := v.fields[target.Type()]
+	if fields == nil {
+		fields = fieldsOf(target.Type())
+		v.fields[target.Type()] = fields
+	}
 	for _, p := range v.pairs() {
 		at := slices.IndexFunc(fields, func(f *field) bool { return f.name == p.key.Value })
 		if at < 0 && v.loose {
@@ -179,7 +183,6 @@ type field struct {
 }
 
 // fieldsOf lists the fields of a struct as they are called in a file.
-// It works from the type each time: files are small and read once.
 func fieldsOf(t reflect.Type) []*field {
 	var fields []*field
 	for i := range t.NumField() {

@@ -16,7 +16,10 @@ import (
 // mistake or an attack.
 const (
 	MaxBytes = 1 << 20 // the size of a file
-	MaxDepth = 100     // levels of lists and mappings in one another
+	// MaxConfiguration is the size of a wiemu.yaml, which programs write, too: one with 10,000
+	// identities and 20 federated credentials each has about 50 MB, and takes 2 GB to be read.
+	MaxConfiguration = 64 << 20
+	MaxDepth         = 100 // levels of lists and mappings in one another
 
 	// maxAliased is how many nodes aliases may add to those that are written
 	// out; an alias bomb ("billion laughs") needs millions.

@@ -10,7 +10,10 @@ import (
 
 // Read reads a file that the user named. One that is larger than [MaxBytes] is
 // refused before it is read.
-func Read(name string) ([]byte, error) {
+func Read(name string) ([]byte, error) { return ReadUpTo(MaxBytes, name) }
+
+// ReadUpTo is [Read] for files that may be larger: most is the limit in bytes.
+func ReadUpTo(most int64, name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -20,12 +23,12 @@ func Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().IsRegular() && info.Size() > MaxBytes {
-		return nil, tooLarge(name, MaxBytes, info.Size())
+	if info.Mode().IsRegular() && info.Size() > most {
+		return nil, tooLarge(name, int(most), info.Size())
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1)) // a pipe has no size
-	if err == nil && len(data) > MaxBytes {
-		return nil, tooLarge(name, MaxBytes, int64(len(data)))
+	data, err := io.ReadAll(io.LimitReader(f, most+1)) // a pipe has no size
+	if err == nil && int64(len(data)) > most {
+		return nil, tooLarge(name, int(most), int64(len(data)))
 	}
 	return data, err
 }
@@ -42,13 +45,13 @@ func ReadOrStdin(name string, stdin io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(stdin, MaxBytes+1))
 }
 
-// ReadFound is [Read] for a file that the user did not name, but that was found in a
+// ReadFound is [ReadUpTo] for a file that the user did not name, but that was found in a
 // folder: see [CheckFound].
-func ReadFound(name string) ([]byte, error) {
+func ReadFound(most int64, name string) ([]byte, error) {
 	if err := CheckFound(name); err != nil {
 		return nil, err
 	}
-	return Read(name)
+	return ReadUpTo(most, name)
 }
 
 // CheckFound refuses a file that the user did not name and that another user can have

@@ -49,7 +49,7 @@ func TestAFileThatWasFoundBelongsToTheCaller(t *testing.T) {
 			folder := t.TempDir()
 			file := filepath.Join(folder, "wiemu.yaml")
 			do(t, os.WriteFile(file, []byte("a: 1\n"), 0o644), row.plant(folder, file))
-			data, err := yamlfile.ReadFound(file)
+			data, err := yamlfile.ReadFound(yamlfile.MaxBytes, file)
 			switch {
 			case row.want == "":
 				if err != nil || string(data) != "a: 1\n" {
@@ -63,7 +63,7 @@ func TestAFileThatWasFoundBelongsToTheCaller(t *testing.T) {
 			}
 		})
 	}
-	if _, err := yamlfile.ReadFound(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := yamlfile.ReadFound(yamlfile.MaxBytes, filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }

@@ -97,6 +97,7 @@ func (u Unknown) fix() string {
 }
 
 func decode(v Value, into any) Problems {
+	v.fields = map[reflect.Type][]*field{}
 	v.Decode(into)
 	v.report.Sort()
 	return *v.report
@@ -132,6 +133,7 @@ type Value struct {
 	report  *Problems
 	unknown func(Unknown) // nil: refused
 	loose   bool          // see DecodeLoose
+	fields  map[reflect.Type][]*field
 }
 
 // Field is the path to the value, such as spec.components[0].identity.
