@@ -18,8 +18,8 @@ func (t *processTree) reap(cmd *exec.Cmd, grace time.Duration) error {
 	return err
 }
 
-// processes reads the table of processes. Source: sysctl(3), <sys/proc.h>.
-func processes() []member {
+// processes reads the table of processes, all at once. Source: sysctl(3), <sys/proc.h>.
+func processes(map[int]bool) []member {
 	const zombie = 5 // SZOMB
 	table, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {

@@ -24,7 +24,15 @@ type processTree struct {
 	mu        sync.Mutex
 	signalled map[int]incarnation // to end, by process id
 	groups    map[int]bool        // that are led by members, and stay theirs when the leader has ended
+
+	strangers map[int]bool // processes that were no members, at a look that was
+	looked    time.Time    // less than strangerTime before
 }
+
+// strangerTime is how long a process is taken for what it was found to be, in wall time: nobody
+// becomes a member who was none, and so soon no id is another process's. To read all of a machine's
+// processes again costs more than most programs do that scenarios start.
+const strangerTime = 100 * time.Millisecond
 
 type member struct {
 	pid, parent, group int
@@ -121,7 +129,10 @@ func (t *processTree) members() []member {
 		t.signalled, t.groups = map[int]incarnation{}, map[int]bool{}
 		t.groups[t.child.Pid] = t.ownGroup
 	}
-	all := processes()
+	if now := time.Now(); now.Sub(t.looked) > strangerTime {
+		t.strangers, t.looked = map[int]bool{}, now
+	}
+	all := processes(t.strangers)
 	ours := map[int]bool{t.child.Pid: true}
 	for grown := true; grown; {
 		grown = false
@@ -134,6 +145,11 @@ func (t *processTree) members() []member {
 			ours[m.pid], grown = true, true
 			t.signalled[m.pid] = m.incarnation
 			t.groups[m.pid] = t.groups[m.pid] || m.group == m.pid
+		}
+	}
+	for _, m := range all {
+		if !ours[m.pid] {
+			t.strangers[m.pid] = true
 		}
 	}
 	return slices.DeleteFunc(all, func(m member) bool { return m.ended || m.pid == t.child.Pid || !ours[m.pid] })
