@@ -13,6 +13,10 @@ import (
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
+// maxGroups is how many resource groups a subscription has.
+// Source: Azure/azure-sdk-for-js#22953 (2022), with text and status; the code is inferred.
+const maxGroups = 980
+
 const groupAction = "Microsoft.Resources/subscriptions/resourceGroups/"
 
 func (s *Service) groupOperations() []rest.Operation {
@@ -131,6 +135,9 @@ func (s *Service) putGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 				fmt.Sprintf("Invalid resource group location '%s'. The Resource group already exists in location '%s'.", location, old.Location), "A resource group stays in its region.", "Delete it first, or take another name.")
 		}
 		status, made.ID, made.Name = http.StatusOK, old.ID, old.Name
+	} else if n := len(s.Groups.All(c.Vars["subscription"])); n >= maxGroups {
+		return rest.Reply{}, resource.Fail(http.StatusConflict, "ResourceGroupQuotaExceeded", fmt.Sprintf("Creating the resource group '%s' would exceed the quota of '%d'. The current resource group count is '%d', please delete some groups before creating a new one.", name, maxGroups, n),
+			fmt.Sprintf("A subscription has %d resource groups at most.", maxGroups), "Delete some.")
 	}
 	if err := s.Groups.Put(made); err != nil {
 		return rest.Reply{}, rest.NotStored(err)

@@ -197,6 +197,9 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if same, ok := s.same(wanted); ok {
 		return rest.Reply{}, exists(same)
 	}
+	if failed := s.full(wanted); failed != nil {
+		return rest.Reply{}, failed
+	}
 	made, err := s.Kit.Roles.Assign(wanted)
 	switch {
 	case errors.Is(err, roles.ErrExists):
@@ -336,4 +339,23 @@ func (s *service) deleteAssignment(c *rest.Call) (rest.Reply, *resource.Failure)
 		return rest.Reply{}, rest.NotStored(err)
 	}
 	return rest.Reply{Body: shown}, nil
+}
+
+// maxAssignments is how many role assignments a subscription has, with those of its resource groups
+// and resources.
+// Source: azure-docs, role-based-access-control/troubleshoot-limits.md (2024), with code and text; the
+// status is inferred.
+const maxAssignments = 4000
+
+// full refuses a role assignment of a subscription that has as many as it may.
+func (s *service) full(wanted roles.Assignment) *resource.Failure {
+	segments := strings.SplitN(wanted.Scope, "/", 4)
+	if len(segments) < 3 || !strings.EqualFold(segments[1], "subscriptions") {
+		return nil
+	}
+	subscription := strings.Join(segments[:3], "/")
+	if len(s.Kit.Roles.Assignments(func(a roles.Assignment) bool { return roles.Within(a.Scope, subscription) })) < maxAssignments {
+		return nil
+	}
+	return rest.BadRequest("RoleAssignmentLimitExceeded", "No more role assignments can be created.", fmt.Sprintf("A subscription has %d role assignments at most, with those of its resource groups and resources.", maxAssignments))
 }

@@ -166,6 +166,8 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 	}
 	if old, ok := s.Kit.Roles.Definition(d.ID); ok {
 		d.CreatedAt = old.CreatedAt
+	} else if len(s.Kit.Roles.Definitions())-len(roles.Builtin()) >= maxDefinitions {
+		return rest.Reply{}, rest.BadRequest("RoleDefinitionLimitExceeded", "Role definition limit exceeded. No more role definitions can be created.", fmt.Sprintf("There are %d custom roles at most.", maxDefinitions))
 	}
 	if err := s.Kit.Roles.Define(d); err != nil {
 		return rest.Reply{}, rest.NotStored(err)
@@ -258,3 +260,9 @@ func (s *service) deleteDefinition(c *rest.Call) (rest.Reply, *resource.Failure)
 	}
 	return rest.Reply{Body: shownDefinition(d, scope)}, nil
 }
+
+// maxDefinitions is how many custom roles there are; Azure counts them for each tenant, here all of the
+// lab are counted.
+// Source: azure-docs, role-based-access-control/troubleshoot-limits.md (2024), with code and text; the
+// status is inferred.
+const maxDefinitions = 5000
