@@ -120,7 +120,7 @@ func (s *supervisor) obey(o order) {
 			waits := mayWaitIn
 			quiet := s.turn()
 			if quiet {
-				waits = s.threads.mayWaitIn
+				waits = s.threads.mayWaitIn()
 			}
 			s.say(answer{Turn: o.Turn, Quiet: quiet, Next: s.waits.next(o.Shortest, waits)})
 		}()

@@ -371,14 +371,26 @@ func mayWaitIn(w *wait) bool {
 	return !blocked || nr == noCall || w.is(nr, args)
 }
 
-// mayWaitIn tells it of a thread that has been at rest since the last look.
-func (ts *threads) mayWaitIn(w *wait) bool {
+// mayWaitIn returns what tells it of threads that have been at rest since the last look. It takes
+// no lock: waits are asked about while theirs is held, and looking at threads takes them in the
+// other order.
+func (ts *threads) mayWaitIn() func(*wait) bool {
+	type blocked struct {
+		nr   int32
+		args [6]uint64
+	}
 	ts.mu.Lock()
-	t := ts.byID[w.tid]
-	known := t != nil && t.isIn
-	may := known && (t.nr == noCall || w.is(t.nr, t.args))
-	ts.mu.Unlock()
-	return may || !known && mayWaitIn(w)
+	defer ts.mu.Unlock()
+	known := make(map[int]blocked, len(ts.byID))
+	for tid, t := range ts.byID {
+		if t.isIn {
+			known[tid] = blocked{t.nr, t.args}
+		}
+	}
+	return func(w *wait) bool {
+		b, ok := known[w.tid]
+		return ok && (b.nr == noCall || w.is(b.nr, b.args)) || !ok && mayWaitIn(w)
+	}
 }
 
 // is tells whether a system call is that of the wait. A thread may go on to wait
