@@ -203,7 +203,7 @@ func (c *arrivalConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// arriving tells whether something has arrived that whoever serves it has not read, or is doing
+// arriving reports whether something has arrived that whoever serves it has not read, or is doing
 // something about: the end of the connection, too, until it is closed here.
 func (c *arrivalConn) arriving() bool {
 	if !c.reading.Load() {

@@ -36,7 +36,7 @@ type answerers struct {
 	busy atomic.Int64 // of them read, and questions being answered
 }
 
-// isBusy tells whether there are questions that have not been answered.
+// isBusy reports whether there are questions that have not been answered.
 func (a *answerers) isBusy() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

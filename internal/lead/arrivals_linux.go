@@ -176,13 +176,13 @@ func (a *arrivals) drain() {
 	_ = a.lab.Settle(ctx) // it fails if the lab has ended
 }
 
-// isBusy tells whether something has arrived that has not been handed over.
+// isBusy reports whether something has arrived that has not been handed over.
 func (a *arrivals) isBusy() bool {
 	raw, err := a.listener.SyscallConn()
 	return err == nil && hasArrived(raw) || a.busy.Load()
 }
 
-// hasArrived tells whether there is something to be taken from a socket.
+// hasArrived reports whether there is something to be taken from a socket.
 func hasArrived(raw syscall.RawConn) bool {
 	ready := 0
 	_ = raw.Control(func(fd uintptr) { // a closed one has nothing

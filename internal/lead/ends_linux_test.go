@@ -64,7 +64,7 @@ func until(t *testing.T, what string, happened func() bool) {
 	}
 }
 
-// isRunning tells whether a process is there, and no zombie.
+// isRunning reports whether a process is there, and no zombie.
 func isRunning(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err == nil && !strings.Contains(string(status), "State:\tZ") && !strings.Contains(string(status), "State:\tX")

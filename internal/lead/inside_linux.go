@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IsLed tells whether the connections of this process are led: then a socket that is connected
+// IsLed reports whether the connections of this process are led: then a socket that is connected
 // to a resolver's port has an answerer for a peer. Connecting one of UDP sends nothing.
 func IsLed() bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

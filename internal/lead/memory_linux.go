@@ -65,7 +65,7 @@ func memoryError(_ int, err error) error {
 	return err
 }
 
-// isRefused tells whether the system does not permit what was tried, rather than that the
+// isRefused reports whether the system does not permit what was tried, rather than that the
 // program gave an address of nothing or is gone.
 func isRefused(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSYS)

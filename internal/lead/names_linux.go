@@ -77,7 +77,7 @@ func (p *pool) address(name string) netip.Addr {
 	return a
 }
 
-// isEmulated tells whether a name in lower case and without a final dot is. What DNS can
+// isEmulated reports whether a name in lower case and without a final dot is. What DNS can
 // carry and is no name of a host (RFC 1123) never is.
 func (n *names) isEmulated(name string) bool {
 	if !hostname.IsName(name) {
@@ -264,7 +264,7 @@ func (n *names) learn(answer []byte) {
 	}
 }
 
-// onlyIPv6 tells whether this machine has addresses of IPv6 and none of IPv4 but loopback.
+// onlyIPv6 reports whether this machine has addresses of IPv6 and none of IPv4 but loopback.
 // There AI_ADDRCONFIG has libc ask for AAAA alone (getaddrinfo(3)).
 func onlyIPv6() bool {
 	all, err := net.InterfaceAddrs()

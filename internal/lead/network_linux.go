@@ -72,7 +72,7 @@ func (n *Network) Use(way Way, killable bool) { n.way, n.killable = way, killabl
 // whether it has been answered. Call it before Use.
 func (n *Network) OnAsk(f func()) { n.asking, n.answerers.asking = f, f }
 
-// AsksNow tells whether there are questions about names that have not been answered.
+// AsksNow reports whether there are questions about names that have not been answered.
 func (n *Network) AsksNow() bool { return n.answerers.isBusy() }
 
 // Take answers a system call of Head or Blocks, at once or later. done is called when it has
@@ -81,7 +81,7 @@ func (n *Network) Take(listener int, asked seccomp.Notification, done func()) {
 	n.take(&call{Notification: asked, listener: listener}, done)
 }
 
-// IsCall tells whether a system call of which the kernel tells is one of Head or Blocks.
+// IsCall reports whether a system call of which the kernel tells is one of Head or Blocks.
 func IsCall(arch uint32, number int32) bool {
 	_, ok := decisions[number]
 	return ok || arch != auditArch
@@ -100,7 +100,7 @@ var decisions = map[int32]func(*Network, *call) (verdict, func() verdict){
 	unix.SYS_RECVMMSG: (*Network).receive,
 }
 
-// Busy tells whether something is done for the program of which the kernel does not say that
+// Busy reports whether something is done for the program of which the kernel does not say that
 // it is: a question that has not been answered, an answer that it has not received, or a
 // connection that has not been handed over.
 func (n *Network) Busy() bool {
@@ -184,10 +184,10 @@ type destination struct {
 	target handover.Target // of routeLab, routeEscape and routeNowhere
 }
 
-// isOfDatagrams tells whether what is sent there without a connection does not go on.
+// isOfDatagrams reports whether what is sent there without a connection does not go on.
 func (d destination) isOfDatagrams() bool { return d.route == routeDNS || d.route == routeNowhere }
 
-// isQUIC tells whether datagrams that are sent there with an address would be HTTP/3's, and
+// isQUIC reports whether datagrams that are sent there with an address would be HTTP/3's, and
 // leave this machine.
 func (d destination) isQUIC() bool { return d.route == routeEscape && d.target.Port == 443 }
 
@@ -229,7 +229,7 @@ func (n *Network) lookup(to netip.AddrPort) destination {
 	return destination{route: routeEscape, target: handover.Target{Host: n.names.host(ip), Port: port}}
 }
 
-// isWeb tells whether connections to a port that leave this machine are escapes.
+// isWeb reports whether connections to a port that leave this machine are escapes.
 func isWeb(port uint16) bool { return port == 443 || port == 80 }
 
 func (n *Network) connect(c *call) (verdict, func() verdict) {
@@ -256,7 +256,7 @@ func (n *Network) connect(c *call) (verdict, func() verdict) {
 	})
 }
 
-// isLookupService tells whether a socket is one by which names are looked up elsewhere:
+// isLookupService reports whether a socket is one by which names are looked up elsewhere:
 // systemd-resolved's or nscd's. Without it libc falls back to DNS.
 func isLookupService(path string) bool {
 	path = strings.TrimPrefix(path, "/var")

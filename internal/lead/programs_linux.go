@@ -54,7 +54,7 @@ func (ps *knownPrograms) of(tid int) handover.Program {
 	return p.Program
 }
 
-// isStill tells whether a thread is one of the same process, which runs the same program.
+// isStill reports whether a thread is one of the same process, which runs the same program.
 func (p *foundProgram) isStill(tid int) bool {
 	var random [16]byte
 	return readMemory(tid, p.at, random[:]) == nil && random == p.random && unix.Tgkill(p.PID, tid, 0) != unix.ESRCH

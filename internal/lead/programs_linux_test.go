@@ -95,7 +95,7 @@ func TestSocketsOfEveryState(t *testing.T) {
 	})
 }
 
-// hasIPv6 tells whether this machine has sockets of IPv6.
+// hasIPv6 reports whether this machine has sockets of IPv6.
 func hasIPv6() bool {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -40,7 +40,7 @@ func (n *Network) remember(dup int, at netip.AddrPort) {
 	}
 }
 
-// isAsker tells whether a thread's socket is one that asked an answerer of late.
+// isAsker reports whether a thread's socket is one that asked an answerer of late.
 func (n *Network) isAsker(tid, fd int) bool {
 	if n.asked.Load() == 0 {
 		return false

@@ -31,7 +31,7 @@ func (c *call) closeCopy() {
 	}
 }
 
-// isStream tells whether a call is about a socket of TCP: by a copy, which is had anyway for
+// isStream reports whether a call is about a socket of TCP: by a copy, which is had anyway for
 // what is led, or else by what /proc tells, which takes longer.
 func (n *Network) isStream(c *call) bool {
 	if n.way == Getfd {
@@ -61,7 +61,7 @@ func ownNamespace() namespace {
 	return own
 }
 
-// isElsewhere tells whether a call is about another network namespace.
+// isElsewhere reports whether a call is about another network namespace.
 func (n *Network) isElsewhere(c *call) bool {
 	if n.way == Getfd {
 		if dup, err := c.copy(); err == nil && cookieOf(dup) != 0 {
@@ -105,7 +105,7 @@ func protocolOf(tid, fd int) string {
 	return strings.TrimRight(string(protocol[:n]), "\x00")
 }
 
-// NotBegun tells whether a connect(2) of a thread that a signal interrupted has done nothing
+// NotBegun reports whether a connect(2) of a thread that a signal interrupted has done nothing
 // yet: it waited for us to decide. Of UDP it does not wait for anything else, and of TCP its
 // socket is in no table then. Source: proc_pid_net(5).
 func NotBegun(tid, fd int) bool {
@@ -120,7 +120,7 @@ func NotBegun(tid, fd int) bool {
 	return false
 }
 
-// inTable tells whether a table of sockets has one with an inode.
+// inTable reports whether a table of sockets has one with an inode.
 func inTable(table []byte, inode string) bool {
 	const column = 9
 	for line := range bytes.Lines(table) {

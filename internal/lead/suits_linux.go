@@ -76,7 +76,7 @@ func suitsItself(path string, uid int) error {
 	return nil
 }
 
-// isSnap tells whether a path is one of snapd's.
+// isSnap reports whether a path is one of snapd's.
 func isSnap(path string) bool {
 	return strings.HasPrefix(path, "/snap/") || strings.HasPrefix(path, "/var/lib/snapd/snap/") || path == "/usr/bin/snap"
 }

@@ -226,7 +226,7 @@ func awaitAbandoned(listener int) {
 	}
 }
 
-// isAbandoned tells whether no process has a listener's filter any more.
+// isAbandoned reports whether no process has a listener's filter any more.
 func isAbandoned(listener int) bool {
 	files := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
 	n, err := unix.Poll(files, 0)

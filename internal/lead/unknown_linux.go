@@ -73,7 +73,7 @@ func (a *answerers) ask(query []byte, resolver netip.AddrPort, network string, t
 	return reply, code, failed
 }
 
-// failureIn tells whether a resolver's reply says that it has no answer, and with which code.
+// failureIn reports whether a resolver's reply says that it has no answer, and with which code.
 // That a name does not exist is an answer, unless the resolver says that of every name, the
 // root included, as those of machines do that are cut off: one that is part of DNS knows the
 // root, and mostly says in which zone the name is missing (RFC 2308 §3).
@@ -91,7 +91,7 @@ func (a *answerers) failureIn(ctx context.Context, reply []byte, resolver netip.
 	return m.RCode, false
 }
 
-// isRootless tells whether a resolver says that DNS has no root.
+// isRootless reports whether a resolver says that DNS has no root.
 func (a *answerers) isRootless(ctx context.Context, resolver netip.AddrPort) bool {
 	q := asked{".", dnsmessage.TypeNS, withoutZone(resolver)}
 	if _, failed := a.failures.find(q, repeatTime); failed {
@@ -113,7 +113,7 @@ func (a *answerers) isRootless(ctx context.Context, resolver netip.AddrPort) boo
 	return true
 }
 
-// mayBeOutside tells whether a question is about the address of a host that may be outside:
+// mayBeOutside reports whether a question is about the address of a host that may be outside:
 // not this machine's own (RFC 6761 §6.3).
 func mayBeOutside(q dnsmessage.Question) bool {
 	name := nameIn(q)
@@ -166,7 +166,7 @@ func (f *failures) find(q asked, within time.Duration) (dnsmessage.RCode, bool) 
 	return found.code, ok && time.Since(found.at) < within
 }
 
-// haveAll tells whether all resolvers have failed to answer the same.
+// haveAll reports whether all resolvers have failed to answer the same.
 func (f *failures) haveAll(q asked, resolvers []netip.AddrPort) bool {
 	return !slices.ContainsFunc(resolvers, func(r netip.AddrPort) bool {
 		_, failed := f.find(asked{q.name, q.kind, r}, failureTime)

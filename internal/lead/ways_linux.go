@@ -55,7 +55,7 @@ func (n *Network) connectCopy(c *call, family uint16, to netip.AddrPort) verdict
 	})
 }
 
-// isLed tells whether a socket is connected to a place of ours.
+// isLed reports whether a socket is connected to a place of ours.
 func (n *Network) isLed(fd int) bool {
 	peer, err := unix.Getpeername(fd)
 	if err != nil {

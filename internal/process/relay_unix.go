@@ -70,7 +70,7 @@ func (t *processTree) relay(s syscall.Signal) {
 	_ = t.child.Signal(s)
 }
 
-// inForeground tells whether the terminal's keys signal wiemu's process group,
+// inForeground reports whether the terminal's keys signal wiemu's process group,
 // and with it the child.
 func inForeground() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)

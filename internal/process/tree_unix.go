@@ -52,7 +52,7 @@ func newProcessTree(background bool, wrappers []Wrapper) *processTree {
 	return &processTree{background: background, wrappers: wrappers, ownGroup: background || !hasTerminal()}
 }
 
-// hasTerminal tells whether there is a terminal that wiemu shares with the child,
+// hasTerminal reports whether there is a terminal that wiemu shares with the child,
 // on whatever file it is: programs open /dev/tty when their input is a pipe.
 func hasTerminal() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)

@@ -36,7 +36,7 @@ func Send(listener int, r *Response) unix.Errno {
 	return control(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(r))
 }
 
-// IsWaiting tells whether the thread still waits: until then its id is its own, and what was
+// IsWaiting reports whether the thread still waits: until then its id is its own, and what was
 // read of it is what it asked for.
 func (n *Notification) IsWaiting(listener int) bool {
 	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&n.ID)))

@@ -113,7 +113,7 @@ func (t *tracer) patchMemory(tid int, at uint64, data []byte) error {
 	return err
 }
 
-// sharesPageWith tells whether a process can attach the page, and has the same monotonic
+// sharesPageWith reports whether a process can attach the page, and has the same monotonic
 // clock: by the same number another namespace of IPC may have the memory of somebody
 // else, and a filter that a program did not have from the start may kill it for the attempt.
 func (t *tracer) sharesPageWith(pid int) error {

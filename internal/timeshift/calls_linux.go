@@ -79,12 +79,12 @@ const (
 	clockTAI            = 11
 )
 
-// isWall tells whether a clock shows the date.
+// isWall reports whether a clock shows the date.
 func isWall(id int32) bool {
 	return id == clockRealtime || id == clockRealtimeCoarse || id == clockRealtimeAlarm || id == clockTAI
 }
 
-// isMonotonic tells whether a clock counts from some startOrder, whatever the date.
+// isMonotonic reports whether a clock counts from some startOrder, whatever the date.
 func isMonotonic(id int32) bool {
 	return id == clockMonotonic || id == clockMonotonicRaw || id == clockMonotonicRough || id == clockBoottime || id == clockBoottimeAlarm
 }

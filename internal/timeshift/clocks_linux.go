@@ -85,7 +85,7 @@ func (c *clocks) fill() {
 	}
 }
 
-// shifts tells whether a clock shows lab time.
+// shifts reports whether a clock shows lab time.
 func (c *clocks) shifts(id int32) bool { return isWall(id) || isMonotonic(id) && !c.wallOnly }
 
 // ahead is how far a shifted clock is ahead of lab time, in nanoseconds.

@@ -38,7 +38,7 @@ func newTurnLimit(limit time.Duration, usage func() map[int]processorUse) *turnL
 	return &turnLimit{limit: limit, usage: usage, began: now, looked: now, sharing: runtime.NumCPU()}
 }
 
-// isOver tells whether the turn has taken too long. It looks at the threads once in a while
+// isOver reports whether the turn has taken too long. It looks at the threads once in a while
 // (wall time), since that costs some system calls.
 func (l *turnLimit) isOver() bool {
 	const interval = 50 * time.Millisecond

@@ -91,7 +91,7 @@ func (n *network) answer(q *seccomp.Notification) {
 	})
 }
 
-// asks tells whether a thread that is blocked in a system call waits for our answer there.
+// asks reports whether a thread that is blocked in a system call waits for our answer there.
 func (n *network) asks(tid int, nr int32) bool {
 	if !lead.IsCall(auditArch, nr) {
 		return false
@@ -114,13 +114,13 @@ func (s *supervisor) next(listener int, q *seccomp.Notification) unix.Errno {
 	return seccomp.Receive(listener, q)
 }
 
-// isBusy tells whether something is being done for the program of which the kernel does not
+// isBusy reports whether something is being done for the program of which the kernel does not
 // know.
 func (s *supervisor) isBusy() bool {
 	return s.tracer.busy.Load() != 0 || s.network != nil && s.network.Busy()
 }
 
-// known tells whether a thread that is blocked in a system call does not wait for our answer
+// known reports whether a thread that is blocked in a system call does not wait for our answer
 // there.
 func (s *supervisor) known(tid int, nr int32, args [6]uint64) bool {
 	if s.network != nil && s.network.asks(tid, nr) {

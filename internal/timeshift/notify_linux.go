@@ -62,7 +62,7 @@ func (s *supervisor) answerNow(q *seccomp.Notification) int64 {
 	return r.Value
 }
 
-// answers tells whether we answer a system call, if it is about a clock that is shifted.
+// answers reports whether we answer a system call, if it is about a clock that is shifted.
 func answers(nr int32) bool {
 	switch nr {
 	case unix.SYS_CLOCK_GETTIME, unix.SYS_GETTIMEOFDAY, sysTime, unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_GETTIME,

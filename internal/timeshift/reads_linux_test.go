@@ -73,7 +73,7 @@ func TestEveryWayToReadAClockShowsTheSame(t *testing.T) {
 	}
 }
 
-// patched tells whether programs have a vDSO on this architecture.
+// patched reports whether programs have a vDSO on this architecture.
 func patched() bool {
 	_, _, err := vdsoFunctions()
 	return err == nil

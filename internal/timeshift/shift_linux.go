@@ -180,7 +180,7 @@ func explain(step string, err error) error {
 	return e
 }
 
-// isTraced tells whether this process has a tracer, which its children then have, too.
+// isTraced reports whether this process has a tracer, which its children then have, too.
 func isTraced() bool {
 	status, err := os.ReadFile("/proc/self/status")
 	return err == nil && !bytes.Contains(status, []byte("\nTracerPid:\t0\n"))

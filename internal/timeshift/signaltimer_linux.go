@@ -56,7 +56,7 @@ func (t *signalTimer) key() waitKey { return waitKey{process: t.pid, timer: t.id
 
 func (t *signalTimer) period() int64 { return t.interval }
 
-// isSet tells whether a program still has its timer: it has neither deleted it, nor executed
+// isSet reports whether a program still has its timer: it has neither deleted it, nor executed
 // another program, nor ended. The end of a process with an alarm the tracer tells.
 func (t *signalTimer) isSet(*wait) bool {
 	if t.id == alarmTimer.id {

@@ -194,7 +194,7 @@ func (s *supervisor) turn() (quiet bool) {
 	return quiet
 }
 
-// isAtRest tells whether a thread that is blocked in a system call waits there for something, and
+// isAtRest reports whether a thread that is blocked in a system call waits there for something, and
 // is not about to go on by itself; s.turns is held.
 func (s *supervisor) isAtRest(tid int, nr int32, args [6]uint64) bool {
 	if isSleep(nr) && s.waits.naps(tid) {

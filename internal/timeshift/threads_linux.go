@@ -226,7 +226,7 @@ func (t *thread) isOpen(tid int) bool {
 
 // activity is how often the threads have been given a processor, and whether all
 // of them wait for something in the kernel. Those that wait for our answer do not:
-// known tells whether a wait with a time-out is one that we have heard of.
+// known reports whether a wait with a time-out is one that we have heard of.
 func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -298,7 +298,7 @@ func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [
 	return count, known(tid, t.nr, t.args)
 }
 
-// others tells whether a process has threads besides its first; ts.mu is held.
+// others reports whether a process has threads besides its first; ts.mu is held.
 func (ts *threads) others(pid int) bool {
 	for tid, t := range ts.byID {
 		if t.process == pid && tid != pid {
@@ -345,7 +345,7 @@ func (ts *threads) rest(timeslices uint64) {
 	ts.rested = timeslices
 }
 
-// restedAt tells whether they have been at rest with as much.
+// restedAt reports whether they have been at rest with as much.
 func (ts *threads) restedAt(timeslices uint64) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -359,7 +359,7 @@ func nap(pause time.Duration) {
 	_ = unix.Nanosleep(&rest, nil) // ended by a signal: the next look is a little early
 }
 
-// mayWaitIn tells whether a thread may be in the system call of a wait: it is, or
+// mayWaitIn reports whether a thread may be in the system call of a wait: it is, or
 // it runs, perhaps on its way there, or it is stopped (on arm64 the kernel has
 // forgotten by then which call it will go on with).
 func mayWaitIn(w *wait) bool {
@@ -393,7 +393,7 @@ func (ts *threads) mayWaitIn() func(*wait) bool {
 	}
 }
 
-// is tells whether a system call is that of the wait. A thread may go on to wait
+// is reports whether a system call is that of the wait. A thread may go on to wait
 // for ever in the same call.
 func (w *wait) is(nr int32, args [6]uint64) bool {
 	from, to := 0, w.call.timeout+1

@@ -224,7 +224,7 @@ func (t *timerfd) key() waitKey { return waitKey{timerfd: t.mark} }
 
 func (t *timerfd) period() int64 { return t.interval }
 
-// isSet tells whether a timer is still what a program has set: neither closed nor changed.
+// isSet reports whether a timer is still what a program has set: neither closed nor changed.
 func (t *timerfd) isSet(w *wait) bool {
 	t.timers.mu.Lock()
 	defer t.timers.mu.Unlock()

@@ -184,7 +184,7 @@ func (t *tracer) handle(at stop) {
 	}
 }
 
-// executes tells whether a thread has stopped because it has executed a program, of which the
+// executes reports whether a thread has stopped because it has executed a program, of which the
 // kernel tells separately: it must not be let go on before. Source: ptrace(2), "execve(2)
 // under ptrace".
 func executes(tid int) bool {
@@ -302,7 +302,7 @@ const briefNote = "its waits of at most 100 ms may have ended early while time s
 // after it, and would wait for it again and again, without ever coming to rest.
 const pause = 2 * time.Millisecond
 
-// isSleep tells whether a call waits for a time and nothing else.
+// isSleep reports whether a call waits for a time and nothing else.
 func isSleep(nr int32) bool { return nr == unix.SYS_NANOSLEEP || nr == unix.SYS_CLOCK_NANOSLEEP }
 
 // rewrite gives a call that waits another time-out: one that is over, if that is so

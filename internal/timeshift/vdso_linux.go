@@ -87,7 +87,7 @@ func (w *wordReader) next() (uint64, error) {
 // position is where the next word stands.
 func (w *wordReader) position() uint64 { return w.at - uint64(len(w.buffer)) }
 
-// classOf tells whether a process runs a program of 32 or 64 bits.
+// classOf reports whether a process runs a program of 32 or 64 bits.
 func classOf(pid int) (byte, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {

@@ -147,7 +147,7 @@ func (ws *waits) goesOn(w *wait, timeout uint64) {
 	w.args[w.call.timeout] = timeout
 }
 
-// began tells whether a thread has begun a wait that is not over.
+// began reports whether a thread has begun a wait that is not over.
 func (ws *waits) began(tid int) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -174,7 +174,7 @@ func (ws *waits) countNaps() {
 	clear(ws.napped)
 }
 
-// naps tells whether the wait of a thread, which is a sleep, is a nap of which the end is waited for.
+// naps reports whether the wait of a thread, which is a sleep, is a nap of which the end is waited for.
 func (ws *waits) naps(tid int) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -303,7 +303,7 @@ func (ws *waits) next(shortest int64, waits func(*wait) bool) int64 {
 	return next
 }
 
-// known tells whether a system call that a thread is blocked in is none of ours, or
+// known reports whether a system call that a thread is blocked in is none of ours, or
 // one that we have heard of. The others wait for our answer.
 func (ws *waits) known(tid int, nr int32, args [6]uint64) bool {
 	if answers(nr) {

@@ -123,7 +123,7 @@ func syntaxProblem(file string, err error) Problem {
 	return p
 }
 
-// IsNull tells whether a node is absent, empty or null, which all mean "not given".
+// IsNull reports whether a node is absent, empty or null, which all mean "not given".
 func IsNull(node *yaml.Node) bool {
 	return node == nil || node.Kind == 0 || node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }

@@ -152,7 +152,7 @@ func (v Value) Index(i int) Value {
 }
 
 // Decode stores the value in what into points to, and reports what does not fit.
-// It tells whether all of it did; what is only warned of did.
+// It reports whether all of it did; what is only warned of did.
 func (v Value) Decode(into any) bool {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() {

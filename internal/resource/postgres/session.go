@@ -361,7 +361,7 @@ func (b *busy) end() {
 	b.late.Stop()
 }
 
-// works tells whether the PostgreSQL behind works, as far as the operating system says it: one that
+// works reports whether the PostgreSQL behind works, as far as the operating system says it: one that
 // wiemu has not started is not seen to. Source: proc_pid_stat(5).
 func (s *session) works() bool {
 	if s.server.URL != "" {
