@@ -16,8 +16,8 @@ import (
 // mistake or an attack.
 const (
 	MaxBytes = 1 << 20 // the size of a file
-	// MaxConfiguration is the size of a wiemu.yaml, which programs write, too: one with 10,000
-	// identities and 20 federated credentials each has about 50 MB, and takes 2 GB to be read.
+	// MaxConfiguration is the size of a wiemu.yaml, which programs write, too: one with 3,000
+	// identities and 20 federated credentials each has 15 MB, and takes 600 MB to be read.
 	MaxConfiguration = 64 << 20
 	MaxDepth         = 100 // levels of lists and mappings in one another
 
