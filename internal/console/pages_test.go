@@ -279,6 +279,8 @@ func TestTheNearestCredentialIsChanged(t *testing.T) {
 	b.click("nav a", "Workloads")
 	b.click("article[data-workload='my-radix-app-dev/web-sa'] button", "Change subject of my-radix-app_prod_web")
 	b.until("the workload is trusted", "document.querySelector(\"article[data-workload='my-radix-app-dev/web-sa'] .badge\").innerText === 'trusted'")
+	b.sees(".outcome.good", "web-identity has a federated credential changed.")
+	b.until("what was done has the focus", "document.activeElement.matches('.outcome.good')")
 	if code := exchange(t, s, web("dev")); code != 0 {
 		t.Errorf("AADSTS%d, want an access token", code)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
@@ -43,8 +44,8 @@ func (l *Session) declareHere(all []workload.Spec) error {
 	return l.addVaults(all)
 }
 
-// addVaults adds the vaults that workloads name, and to those that it has added what they name
-// since.
+// addVaults adds the vaults that workloads name, and to those that it, or the start of the lab, has
+// added for workloads what they name since.
 func (l *Session) addVaults(all []workload.Spec) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,34 +59,40 @@ func (l *Session) addVaults(all []workload.Spec) error {
 	return nil
 }
 
-// keyvaultItem is what a vault has at most once: a secret, a key or a certificate of a name.
-type keyvaultItem struct{ kind, name string }
-
 func (l *Session) addVault(named workload.KeyVault) error {
-	vault, exists := l.emulator.Vaults().Vault(named.Name)
-	added := l.vaults[strings.ToLower(named.Name)]
-	if exists && added == nil || !keyvault.ValidVaultName(named.Name) {
+	name := strings.ToLower(named.Name)
+	_, exists := l.emulator.Vaults().Vault(name)
+	if exists && !l.vaults[name] || !keyvault.ValidVaultName(named.Name) {
 		return nil
 	}
-	if !exists {
-		tenant, err := l.emulator.Tenant("")
-		if err != nil {
-			return err
-		}
-		vault = keyvault.Vault{Name: named.Name, Tenant: tenant, Secrets: map[string]string{}, Access: []keyvault.Access{{ObjectID: "*", Permissions: keyvault.Permissions()}}}
-		added = map[keyvaultItem]bool{}
-		l.vaults[strings.ToLower(named.Name)] = added
+	tenant, err := l.emulator.Tenant("")
+	if err != nil {
+		return err
 	}
-	vault.Keys, vault.Certificates = map[string]keyvault.Key{}, map[string]keyvault.Certificate{}
+	vault := keyvault.Vault{
+		Name: named.Name, Tenant: tenant, Secrets: map[string]string{}, Keys: map[string]keyvault.Key{}, Certificates: map[string]keyvault.Certificate{},
+		Access: []keyvault.Access{{ObjectID: "*", Permissions: keyvault.Permissions()}},
+	}
 	for _, item := range named.Items {
-		this := keyvaultItem{item.Type, strings.ToLower(item.Name)}
-		if !added[this] { // what was added stays as it has become, deleted or not
-			addPlaceholder(vault.Secrets, vault.Keys, vault.Certificates, named.Items, item)
-		}
-		added[this] = true
+		addPlaceholder(vault.Secrets, vault.Keys, vault.Certificates, named.Items, item)
 	}
 	for name := range vault.Certificates {
 		vault.Certificates[name] = keyvault.Certificate{Subject: "CN=" + name}
 	}
+	if exists {
+		return l.emulator.Vaults().AddMissing(vault)
+	}
+	l.vaults[name] = true
 	return l.emulator.Vaults().Put(vault)
+}
+
+// ofWorkloads reports whether a vault of a lab's configuration was added for the workloads of its
+// files; see [Files.Configuration].
+func ofWorkloads(v config.Vault) bool {
+	for name, value := range v.Secrets {
+		if value != placeholder(name) {
+			return false
+		}
+	}
+	return len(v.Secrets) > 0 && v.Access == nil
 }

@@ -69,9 +69,12 @@ func TestFilesAreDeclaredInARunningLab(t *testing.T) {
 // vault that was made for it, where nothing else changes.
 func TestAChangedFileIsDeclaredAgain(t *testing.T) {
 	s := newLab(t, session.Options{})
-	declare := func(items string) {
+	mounting := func(items string) string {
+		return shopRadixConfig + "      secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [" + items + "]}]}\n"
+	}
+	declareIn := func(s *session.Session, items string) {
 		t.Helper()
-		text := shopRadixConfig + "      secretRefs: {azureKeyVaults: [{name: shop-vault, useAzureIdentity: true, items: [" + items + "]}]}\n"
+		text := mounting(items)
 		body, err := json.Marshal([]session.GivenFile{{Name: "radixconfig.yaml", Text: text}})
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +82,10 @@ func TestAChangedFileIsDeclaredAgain(t *testing.T) {
 		if status, said := ask(t, s, http.MethodPost, "/v1/workloads/files", string(body)); status != http.StatusOK {
 			t.Fatalf("%d %s", status, said)
 		}
+	}
+	declare := func(items string) {
+		t.Helper()
+		declareIn(s, items)
 	}
 	vaults := s.Emulator().Vaults()
 	declare("{name: first, envVar: FIRST}")
@@ -99,5 +106,21 @@ func TestAChangedFileIsDeclaredAgain(t *testing.T) {
 	declare("{name: second, envVar: SECOND}")
 	if v, _ := vaults.Vault("shop-vault"); v.Secrets["second"] != "" {
 		t.Errorf("the deleted secret is there again: %v", v.Secrets)
+	}
+	declare("{name: tls, type: cert, envVar: TLS}")
+	declare("{name: tls, type: secret, envVar: TLS_KEY}")
+	if v, _ := vaults.Vault("shop-vault"); v.Secrets["tls"] != "" { // which has not those of certificates
+		t.Errorf("the certificate's secret is %q", v.Secrets["tls"])
+	}
+
+	started := newLab(t, func() session.Options {
+		files := readFiles(t, mounting("{name: first, envVar: FIRST}"))
+		o := session.Options{Workloads: files.Workloads()}
+		o.Emulator.Config = files.Configuration()
+		return o
+	}())
+	declareIn(started, "{name: first, envVar: FIRST}, {name: second, envVar: SECOND}")
+	if v, _ := started.Emulator().Vaults().Vault("shop-vault"); v.Secrets["second"] == "" {
+		t.Errorf("the vault of a lab that was started with the file has %v", v.Secrets)
 	}
 }

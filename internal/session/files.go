@@ -89,6 +89,9 @@ func (f *Files) add(name string, data []byte) error {
 		return err
 	}
 	if err := checkConfigKind(name, data); err != nil {
+		if len(data) > yamlfile.MaxBytes {
+			return fmt.Errorf("%w (of what has more than 1 MiB, only a wiemu.yaml is read: split others)", err)
+		}
 		return err
 	}
 	if f.ConfigFile != "" {
@@ -244,7 +247,7 @@ func addPlaceholder[K, C any](secrets map[string]string, keys map[string]K, cert
 	there := func(names iter.Seq[string]) bool { return slices.ContainsFunc(slices.Collect(names), same) }
 	switch {
 	case item.Type == "secret" && !there(maps.Keys(secrets)):
-		secrets[item.Name] = "the placeholder of wiemu for " + item.Name
+		secrets[item.Name] = placeholder(item.Name)
 	case item.Type == "key" && !there(maps.Keys(keys)):
 		var made K
 		keys[item.Name] = made
@@ -253,6 +256,9 @@ func addPlaceholder[K, C any](secrets map[string]string, keys map[string]K, cert
 		certificates[item.Name] = made
 	}
 }
+
+// placeholder is the value of a secret that a workload names and no wiemu.yaml has.
+func placeholder(name string) string { return "the placeholder of wiemu for " + name }
 
 // Workloads returns every workload that the files describe.
 func (f Files) Workloads() []workload.Spec {

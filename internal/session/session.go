@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,9 +81,9 @@ type Session struct {
 
 	mu        sync.Mutex
 	declared  []workload.Spec
-	vaults    map[string]map[keyvaultItem]bool // what was added for declared workloads, by name in lower case
-	workloads map[string]*Workload             // by key
-	laidOut   map[string]bool                  // names of directories of token files; files that a killed lab left there are replaced
+	vaults    map[string]bool      // that were added for declared workloads, by name in lower case
+	workloads map[string]*Workload // by key
+	laidOut   map[string]bool      // names of directories of token files; files that a killed lab left there are replaced
 }
 
 // Directories returns the names of everything that a lab creates in its directory.
@@ -90,7 +91,7 @@ func Directories() []string { return []string{"trust", "tokens", "home", "creden
 
 // Start starts a lab. Close it when it is no longer needed.
 func Start(ctx context.Context, opts Options) (_ *Session, err error) {
-	l := &Session{dir: opts.Dir, mode: opts.MountMode, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, vaults: map[string]map[keyvaultItem]bool{}, opened: make(chan struct{})}
+	l := &Session{dir: opts.Dir, mode: opts.MountMode, seed: opts.Seed, onError: opts.OnError, onAttach: opts.OnAttach, workloads: map[string]*Workload{}, laidOut: map[string]bool{}, vaults: map[string]bool{}, opened: make(chan struct{})}
 	if l.dir == "" {
 		if l.dir, err = userstate.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
@@ -124,6 +125,9 @@ func Start(ctx context.Context, opts Options) (_ *Session, err error) {
 		if l.bundle, err = l.emulator.Authority().WriteBundle(l.path("trust"), opts.Bundle); err != nil {
 			return nil, err
 		}
+	}
+	for _, v := range opts.Emulator.Config.Vaults {
+		l.vaults[strings.ToLower(v.Name)] = ofWorkloads(v)
 	}
 	if err = l.Declare(opts.Workloads); err != nil {
 		return nil, err

@@ -32,10 +32,13 @@ func (l *Session) keepsItsTrust(d workload.Spec, tenant string) bool {
 func (l *Session) Declare(all []workload.Spec) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := len(l.declared)
 	for _, d := range all {
 		l.introduce(d)
 		if i := slices.IndexFunc(l.declared, isSame(d)); i >= 0 {
-			l.declared[i] = d
+			if i < before { // of two that are the same in all, the first counts
+				l.declared[i] = d
+			}
 			continue
 		}
 		if err := l.establishTrust(context.Background(), d, d.Audience); err != nil {

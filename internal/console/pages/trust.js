@@ -20,12 +20,19 @@ const kinds = { application: 'App registration', managedIdentity: 'Managed ident
 // they are not trusted.
 async function identities() {
   const [tenants, workloads] = await Promise.all([ask('GET', '/v1/directory'), ask('GET', '/v1/workloads/trust')]);
-  const usedBy = (i) => [...new Map(workloads.filter((w) => w.clientId === i.clientId).map((w) => [`${w.component || w.serviceAccount} (${w.namespace})`, isUntrusted(w)]))];
+  const usedBy = (i) => {
+    const names = new Map();
+    for (const w of workloads) {
+      const name = `${w.component || w.serviceAccount} (${w.namespace})`;
+      if (w.clientId === i.clientId) names.set(name, names.get(name) || isUntrusted(w));
+    }
+    return [...names];
+  };
   return tenants.flatMap((t) => t.identities.map((i) => ({ ...i, tenant: t, usedBy: usedBy(i) })));
 }
 
 // users are the workloads that use an identity, and which of them it does not trust.
-const users = (i) => h('span', {}, i.usedBy.map(([name, untrusted], n) => [n ? ', ' : '', name, untrusted ? [' ', badge('bad', 'not trusted')] : null]));
+const users = (i) => i.usedBy.length ? h('span', {}, i.usedBy.map(([name, untrusted], n) => [n ? ', ' : '', name, untrusted ? [' ', badge('bad', 'not trusted')] : null])) : '';
 
 function failed(body, err) { body.replaceChildren(h('p', { class: 'outcome bad' }, err.message)); }
 
@@ -57,7 +64,7 @@ function identity(body, clientId) {
       return;
     }
     body.replaceChildren(h('p', { class: 'crumb' }, h('a', { href: '#/trust' }, 'Trust')), h('h1', {}, i.name, ' ', i.disabled ? badge('bad', 'disabled') : null), essentials(i),
-      h('div', { class: 'head' }, h('h2', {}, 'Federated credentials'), h('a', { class: 'button', href: `#/trust/${encodeURIComponent(clientId)}/add` }, 'Add credential')), said,
+      h('div', { class: 'head' }, h('h2', {}, 'Federated credentials'), h('a', { class: 'button', href: `#/trust/${encodeURIComponent(clientId)}/add?${new URLSearchParams({ tenant: i.tenant.id })}` }, 'Add credential')), said,
       ...[credentials(i, said, draw), secrets(i), assignments(roles.assignments)].filter(Boolean));
   });
   const draw = async () => {
@@ -79,7 +86,7 @@ function essentials(i) {
     [app ? 'Object ID of the service principal' : 'Object (principal) ID', copyable(i.objectId, 'object ID')],
     ['Directory (tenant) ID', copyable(i.tenant.id, 'tenant ID')],
     ['Resource ID', i.resourceId ? copyable(i.resourceId, 'resource ID') : ''],
-    ['Used by', i.usedBy.length ? users(i) : ''],
+    ['Used by', users(i)],
   ]);
 }
 
@@ -180,7 +187,7 @@ function add(body, clientId, query) {
       return;
     }
     try {
-      await ask('POST', '/v1/directory', { identity: clientId, addFederatedCredential: {
+      await ask('POST', '/v1/directory', { tenant: query.get('tenant') ?? '', identity: clientId, addFederatedCredential: {
         name: name.value, issuer: issuer.value, subject: subject.value, audience: audience.value, description: description.value } });
       location.hash = `#/trust/${encodeURIComponent(clientId)}`;
     } catch (err) {

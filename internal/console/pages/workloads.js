@@ -6,13 +6,15 @@ export const title = 'Workloads';
 
 export function show(main) {
   const list = h('div', { class: 'cards' });
+  const said = outcome();
+  said.tabIndex = -1;
   main.append(h('h1', {}, 'Workloads'),
     h('p', { class: 'lead' }, 'Components, jobs and pods with the identity that they use, as the Radix console shows it. A workload gets an access token if a federated credential of its identity has the same issuer, subject and audience, to the letter. All of it is in this lab: nothing here reads or changes Azure.'),
-    add(() => read()), list);
+    add(() => read()), said, list);
   let shown = [];
   let cards = [];
   const redraw = unlessSame(() => {
-    cards = shown.map(card);
+    cards = shown.map((w) => card(w, said));
     list.replaceChildren(...(shown.length ? grouped(shown, cards) : [none()]));
   });
   const draw = () => {
@@ -74,7 +76,7 @@ function add(added) {
 const roles = { component: 'component', job: 'job', oauth: 'OAuth2 proxy', subpipeline: 'sub-pipeline', trigger: 'KEDA trigger' };
 
 // card shows a workload; its update shows how its last exchange has ended.
-function card(w) {
+function card(w, said) {
   const end = last(w);
   const identity = w.identityName ? h('a', { href: `#/trust/${encodeURIComponent(w.clientId)}` }, w.identityName) : null;
   const e = h('article', { class: 'card', 'data-workload': `${w.namespace}/${w.serviceAccount}` },
@@ -89,7 +91,7 @@ function card(w) {
       ['Audience', copyable(w.audience, 'audience')],
       ['Token file', w.tokenFile ? copyable(w.tokenFile, 'token file') : ''],
     ]),
-    trust(w), end);
+    trust(w, said), end);
   e.update = end.update;
   e.refused = isUntrusted(w);
   return e;
@@ -98,33 +100,39 @@ function card(w) {
 function state(w) {
   if (!w.clientId) return badge('quiet', 'no identity');
   if (!w.presentsToken) return badge('quiet', 'uses no federated credential');
-  return isUntrusted(w) ? badge('bad', ['not trusted', (w.nearest?.differences ?? []).map((d) => d.field).join(', ')].filter(Boolean).join(': ') + (w.nearest ? ' differs' : '')) : badge('good', 'trusted');
+  if (!isUntrusted(w)) return badge('good', 'trusted');
+  const fields = differing(w);
+  return badge('bad', fields.length ? `not trusted: ${fields.join(' and ')} ${fields.length === 1 ? 'differs' : 'differ'}` : 'not trusted');
 }
+
+// differing are the fields in which a workload's tokens and the nearest credential differ.
+const differing = (w) => [...new Set((w.nearest?.differences ?? []).map((d) => d.field))];
 
 // isUntrusted reports whether a workload that presents tokens has no federated credential for them.
 export const isUntrusted = (w) => Boolean(w.clientId && w.presentsToken && !w.matching);
 
-function trust(w) {
+function trust(w, said) {
   if (!w.clientId || !w.presentsToken) return null;
   if (w.matching) return h('p', { class: 'trust' }, 'Federated credential ', h('code', {}, w.matching), ' matches.');
-  const add = w.identityName && h('a', { class: 'button', href: `#/trust/${encodeURIComponent(w.clientId)}/add?${new URLSearchParams({ issuer: w.issuer, namespace: w.namespace, account: w.serviceAccount, name: w.suggestedName, audience: w.audience })}` }, 'Add credential');
+  const add = w.identityName && h('a', { class: 'button', href: `#/trust/${encodeURIComponent(w.clientId)}/add?${new URLSearchParams({ issuer: w.issuer, namespace: w.namespace, account: w.serviceAccount, name: w.suggestedName, audience: w.audience, tenant: w.tenant })}` }, 'Add credential');
   if (!w.nearest) return h('div', { class: 'trust' }, h('p', {}, w.identityName ? 'The identity has no federated credential.' : 'The identity is made when the workload starts, unless it was deleted.'), add);
-  return h('div', { class: 'trust' }, h('p', {}, 'No federated credential matches. The nearest is the credential ', h('code', {}, w.nearest.credential), ':'), differences(w.nearest), w.identityName && correct(w), ' ', add);
+  return h('div', { class: 'trust' }, h('p', {}, 'No federated credential matches. The nearest is the credential ', h('code', {}, w.nearest.credential), ':'), differences(w.nearest), w.identityName && correct(w, said), ' ', add);
 }
 
 // correct changes the nearest federated credential to what the workload's tokens have.
-function correct(w) {
-  const to = { name: w.nearest.credential };
-  for (const d of w.nearest.differences ?? []) to[d.field] = d.presented;
-  if (Object.keys(to).some((k) => !['name', 'issuer', 'subject', 'audience'].includes(k))) return null; // an expression, which has no such part
-  const said = outcome();
-  return [h('button', { type: 'button', onclick: async () => {
+function correct(w, said) {
+  const all = w.nearest.differences ?? [];
+  if (!all.every((d) => d.expected && d.presented)) return null; // an expression has no subject to change
+  const to = Object.fromEntries(all.map((d) => [d.field, d.presented]));
+  return h('button', { type: 'button', onclick: async () => {
     try {
-      await ask('POST', '/v1/directory', { identity: w.clientId, federatedCredential: to }); // what has changed comes with the events
+      const changed = await ask('POST', '/v1/directory', { tenant: w.tenant, identity: w.clientId, federatedCredential: { name: w.nearest.credential, ...to } });
+      said.say('good', `${changed.summary}.`);
+      said.focus(); // the button goes when the page is drawn again
     } catch (err) {
       said.say('bad', err.message);
     }
-  } }, `Change ${Object.keys(to).slice(1).join(' and ')} of ${to.name}`), said];
+  } }, `Change ${differing(w).join(' and ')} of ${w.nearest.credential}`);
 }
 
 // differences shows in what a token and the nearest federated credential differ.

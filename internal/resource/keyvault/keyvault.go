@@ -122,6 +122,30 @@ func (s *Service) Put(configured Vault) error {
 	return nil
 }
 
+// AddMissing adds to a vault the secrets, keys and certificates of given that it has never had,
+// deleted ones included. Nothing else changes. The vault has to exist.
+func (s *Service) AddMissing(given Vault) error {
+	if err := given.check(s.kit.Roles); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	v := s.vaults[strings.ToLower(given.Name)]
+	s.mu.RUnlock()
+	if v == nil {
+		return fmt.Errorf("vault %q: expected the name of a vault that there is", given.Name)
+	}
+	now := s.kit.Clock.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(given.Secrets)) {
+		if !v.secrets.had(name) {
+			v.addSecret(name, &version{value: given.Secrets[name], properties: properties{enabled: true, created: now, updated: now}})
+		}
+	}
+	v.addConfigured(given, s, now)
+	return nil
+}
+
 // Vault returns a copy of a vault as it is now, with the latest value of each secret
 // that is enabled.
 func (s *Service) Vault(name string) (Vault, bool) {
