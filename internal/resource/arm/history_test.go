@@ -214,3 +214,28 @@ func TestADeploymentInOneOfTheSameName(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+// The history is cut when all of a deployment is made, not while it may refer to its modules: they are
+// more than 16 MB here, all that they made stays, and their outputs are known.
+func TestModulesThatExceedTheHistory(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	const all = group + "/providers/Microsoft.Resources/deployments"
+	resources := `{"m": {"copy": {"name": "m", "count": 12, "mode": "serial"}, "type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "[format('m{0}', copyIndex())]",
+		"properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"}, "parameters": {"name": {"value": "[format('web{0}', copyIndex())]"}}, "template": {` + templateHead + `, "metadata": {"a": "` + strings.Repeat("x", 1600<<10) + `"},
+			"parameters": {"name": {"type": "string"}}, "resources": {"web": ` + strings.Replace(identity22, `"web"`, `"[parameters('name')]"`, 1) + `}}, "outputs": {"o": {"type": "string", "value": "[parameters('name')]"}}}}}}`
+	w.do("PUT "+deployed+v2022dep, deployment("Complete", resources, `{"o": {"type": "string", "value": "[reference('m[0]').outputs.o.value]"}}`))
+	if got := w.do("GET "+deployed+v2022dep, ""); got.member(t, "properties", "provisioningState") != "Succeeded" || !strings.Contains(got.body, `"web0"`) {
+		t.Errorf("%s", got.body)
+	}
+	for n := range 12 {
+		if got := w.ask(w.terraform(), fmt.Sprintf("GET %s/%s/web%d%s", group, identities, n, v2024), ""); got.status != http.StatusOK {
+			t.Errorf("web%d: %d", n, got.status)
+		}
+	}
+	for name, status := range map[string]int{"m0": 404, "m1": 404, "m11": 200} {
+		if got := w.ask(w.terraform(), "GET "+all+"/"+name+v2022dep, ""); got.status != status {
+			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+}

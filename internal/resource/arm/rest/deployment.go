@@ -77,14 +77,18 @@ func (m *Manager) EndDeployment(d *Deployment, ofAnother bool) error {
 	if !slices.ContainsFunc(m.state.Begun, d.same) {
 		return nil // its resource group was deleted meanwhile
 	}
-	made := change{Ended: &Deployment{Status: d.Status, Shown: d.Shown, Operations: d.Operations}, DeploymentsGone: m.state.superfluous(d, ofAnother)}
+	made := change{Ended: &Deployment{Status: d.Status, Shown: d.Shown, Operations: d.Operations}}
+	if !ofAnother {
+		made.DeploymentsGone = m.state.superfluous(d)
+	}
 	return m.changeLocked(made)
 }
 
 func (d *Deployment) same(o *Deployment) bool { return d.Status == o.Status }
 
 // superfluous are the ids of what the history has too much once d is part of it, in lower case.
-func (s *State) superfluous(d *Deployment, ofAnother bool) (ids []string) {
+// What came of another deployment that is under way is not: that one may still refer to it.
+func (s *State) superfluous(d *Deployment) (ids []string) {
 	count, size := 1, d.size()
 	for _, o := range s.Deployments {
 		if strings.EqualFold(o.ID, d.ID) {
@@ -96,12 +100,13 @@ func (s *State) superfluous(d *Deployment, ofAnother bool) (ids []string) {
 		}
 	}
 	tooMany := 0
-	if count > maxDeployments && !ofAnother {
+	if count > maxDeployments {
 		tooMany = count - leftDeployments
 	}
+	inUse := s.inUse(d)
 	for _, o := range s.Deployments {
 		cut := tooMany > 0 && strings.EqualFold(o.Scope, d.Scope)
-		if !cut && size <= maxHistory || strings.EqualFold(o.ID, d.ID) {
+		if !cut && size <= maxHistory || strings.EqualFold(o.ID, d.ID) || inUse(o) {
 			continue
 		}
 		if cut {
@@ -111,6 +116,18 @@ func (s *State) superfluous(d *Deployment, ofAnother bool) (ids []string) {
 		ids = append(ids, strings.ToLower(o.ID))
 	}
 	return ids
+}
+
+// inUse reports of a deployment that ended whether it may have come of one that is under way, other
+// than d: the numbers of operations grow, so that it did not if its number is less than all of those.
+func (s *State) inUse(d *Deployment) func(*Deployment) bool {
+	first := ""
+	for _, o := range s.Begun {
+		if !d.same(o) && (first == "" || o.Status < first) {
+			first = o.Status
+		}
+	}
+	return func(o *Deployment) bool { return first != "" && o.Status > first }
 }
 
 // AbandonDeployment has a deployment be under way no more that neither ended nor can be kept. After a

@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// maxWork bounds what one deployment may evaluate, in about bytes of what expressions make: a
-// template has 4 MB at most, and expressions that double a value over and over would have no end.
+// maxWork bounds what one deployment may evaluate, in about bytes of its template and of what
+// expressions make: a template has 4 MB at most, and expressions that double a value over and over
+// would have no end.
 const maxWork = 32 << 20
 
 // maxSharedWork bounds what the deployments may evaluate that come of one, with the deployments in
@@ -33,12 +34,12 @@ type budget struct {
 func (b *budget) take(n int) error {
 	if n < 0 || n > b.left {
 		b.left = 0
-		return failf("The template's expressions make values that are too large: more than %d bytes for one deployment.", maxWork)
+		return failf("The template and the values that its expressions make are too large: more than %d bytes for one deployment.", maxWork)
 	}
 	b.left -= n
 	if b.shared != nil && b.shared.left.Add(-int64(n)) < 0 {
 		b.left = 0
-		return failf("The template's expressions make values that are too large: more than %d bytes for a deployment with those in its template.", maxSharedWork)
+		return failf("The template and the values that its expressions make are too large: more than %d bytes for a deployment with those in its template.", maxSharedWork)
 	}
 	return nil
 }

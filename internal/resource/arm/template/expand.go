@@ -37,6 +37,9 @@ type Resource struct {
 // Expand evaluates what is known before anything is deployed, and refuses what is wrong with it.
 func (t *Template) Expand(d Deployment) (*Plan, error) {
 	e := &environment{template: t, deployment: &d, budget: &budget{maxWork, d.Budget}, variables: map[string]any{}, namers: map[string]symbol{}, byID: map[string]*Resource{}, empty: map[string]bool{}}
+	if err := e.budget.take(size(t.root, e.budget.left)); err != nil { // a module's is kept until all of the deployment is made
+		return nil, err
+	}
 	shown, err := e.setParameters()
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func TestBombs(t *testing.T) {
 	one := func(text string) string {
 		return `"resources": [], "outputs": {"o": {"type": "array", "value": ["` + text + `"]}}`
 	}
-	const tooLarge = "values that are too large: more than 33554432 bytes for one deployment"
+	const tooLarge = "expressions make are too large: more than 33554432 bytes for one deployment"
 	for name, row := range map[string]struct{ template, want string }{
 		"strings that double": {doubling + use, tooLarge}, "arrays that double": {arrays + use, tooLarge},
 		"loops in loops":    {one(`[map(range(0, 10000), lambda('a', map(range(0, 10000), lambda('b', range(0, 10000)))))]`), tooLarge},
