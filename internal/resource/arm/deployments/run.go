@@ -44,7 +44,7 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 	defer s.AbandonDeployment(d)
 	run.all()
 	if err := run.end(d); err != nil {
-		return rest.Reply{}, rest.NotStored(err)
+		return rest.Reply{}, resource.Fail(http.StatusInternalServerError, "InternalServerError", "Encountered internal server error.", "wiemu made what the template says, as far as it was not refused, but could not keep how the deployment ended: "+err.Error()+".", "See that the state directory can be written, and deploy again.")
 	}
 	at := fmt.Sprintf("https://%s%s/operationStatuses/%s?api-version=%s", c.Host, d.ID, d.Status, c.Query("api-version"))
 	return rest.Reply{Status: status, Body: made, Header: map[string]string{"Azure-Asyncoperation": at}}, nil

@@ -149,8 +149,10 @@ func (m *Manager) ForgetDeployments(ids []string, begun bool) error {
 
 // applyDeployment makes a change of the history.
 func (s *State) applyDeployment(made change) {
-	if made.Begun != nil {
-		s.Begun = append(s.Begun, made.Begun)
+	if d := made.Begun; d != nil {
+		// One of the same id is no more under way, though what became of it could not be kept.
+		s.Begun = slices.DeleteFunc(s.Begun, func(o *Deployment) bool { return strings.EqualFold(o.ID, d.ID) })
+		s.Begun = append(s.Begun, d)
 	}
 	if made.Ended == nil && made.DeploymentsGone == nil {
 		return

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/wiemu/wiemu/internal/resource"
@@ -44,4 +45,42 @@ func TestWhatIsCutWhileOthersAreUnderWay(t *testing.T) {
 	expect("3456")
 	end(outer, false)
 	expect("62")
+}
+
+// A deployment that succeeds after one of its name whose end could not be kept has succeeded after a
+// restart, too.
+func TestADeploymentAfterOneThatCouldNotBeKept(t *testing.T) {
+	m := NewManager(resource.Kit{}, nil)
+	var again State // what a restart reads
+	full := errors.New("no space left on device")
+	var failing error
+	if err := m.Restore(func(c any) error {
+		if failing != nil {
+			return failing
+		}
+		line, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		return again.Apply(line)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{"01", "02"} {
+		d := &Deployment{ID: shop + "/providers/Microsoft.Resources/deployments/main", Scope: shop, Status: status, Shown: json.RawMessage(`{}`)}
+		if active, err := m.BeginDeployment(d); active != nil || err != nil {
+			t.Fatal(active, err)
+		}
+		if failing = full; status == "02" {
+			failing = nil
+		}
+		if err := m.EndDeployment(d, false); !errors.Is(err, failing) {
+			t.Fatal(err)
+		}
+		m.AbandonDeployment(d)
+		failing = nil
+	}
+	if len(again.Begun) != 0 || len(again.Deployments) != 1 || again.Deployments[0].Status != "02" {
+		t.Errorf("begun %v, ended %v", again.Begun, again.Deployments)
+	}
 }
