@@ -78,7 +78,7 @@ func (e *environment) named(text string) []*Resource {
 	key := strings.ToLower(text)
 	if s, ok := e.namers[key]; ok && len(s.of) > 0 {
 		return s.of
-	} else if ok || e.empty[key] {
+	} else if ok {
 		return []*Resource{}
 	}
 	if r := e.meant(text); r != nil {
@@ -90,7 +90,10 @@ func (e *environment) named(text string) []*Resource {
 	if e.byName == nil {
 		e.index()
 	}
-	return e.byName[key]
+	if found := e.byName[key]; found != nil || !e.empty[key] {
+		return found
+	}
+	return []*Resource{}
 }
 
 // index notes the resources by the names that they have in the template.

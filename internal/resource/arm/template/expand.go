@@ -100,7 +100,7 @@ func (p *Plan) add(v any, path, symbolic string, parent *Resource) error {
 	if unknown != nil {
 		n = 1
 	}
-	if n == 0 {
+	if n == 0 && text != "" {
 		e.empty[strings.ToLower(text)] = true
 	}
 	batch, err := e.batch(copies, path, n)

@@ -131,6 +131,13 @@ A.B/c/e {}
 		"symbolic loops that make nothing": {`"languageVersion": "2.0", "resources": {
 			"none": {"copy": {"name": "loop", "count": 0}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x"},
 			"after": {"type": "A.B/c", "apiVersion": "2020-01-01", "name": "after", "dependsOn": ["none"]}}`, `{}`, "A.B/c/after {}\n"},
+		"what has the name of a loop that makes nothing": {`"resources": [
+			{"copy": {"name": "b", "count": 0}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "none"},
+			{"copy": {"name": "loop", "count": 0}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "none"},
+			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "a", "dependsOn": ["b", "loop"]},
+			{"type": "A.B/c", "apiVersion": "2020-01-01", "name": "b"},
+			{"copy": {"name": "loop", "count": 1}, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "one"}]`, `{}`,
+			"A.B/c/b {}\nA.B/c/one {}\nA.B/c/a < A.B/c/b < A.B/c/one {}\n"},
 		// Source: Azure/bicep#15909 (2025).
 		"one of two of the same id": {`"languageVersion": "2.0", "parameters": {"first": {"type": "bool", "defaultValue": false}}, "resources": {
 			"one": {"condition": "[parameters('first')]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": {"n": 1}},
@@ -177,6 +184,7 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 		"a circle by reference":     {`"resources": [{` + c + `, "name": "a", "properties": {"x": "[reference(resourceId('A.B/c', 'b')).x]"}}, {` + c + `, "name": "b", "dependsOn": ["a"]}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '"},
 		"itself":                    {`"resources": [{` + c + `, "name": "a", "tags": "[reference(resourceId('A.B/c', 'a'), '2020-01-01', 'Full').tags]"}]`, `{}`, "resources[0]", "Circular dependency detected on resource: '" + group + "/providers/A.B/c/a'"},
 		"unknown dependsOn":         {`"resources": [{` + c + `, "name": "a", "dependsOn": ["b"]}]`, `{}`, "resources[0].dependsOn[0]", "The resource 'b' is not defined in the template."},
+		"dependsOn without a name":  {`"resources": [{` + c + `, "copy": {"count": 0}, "name": "x"}, {` + c + `, "name": "a", "dependsOn": [""]}]`, `{}`, "resources[1].dependsOn[0]", "The resource '' is not defined in the template."},
 		"twice":                     {`"resources": [{` + c + `, "name": "a"}, {` + c + `, "name": "A"}]`, `{}`, "resources[1]", "is defined multiple times in a template"},
 		"segments":                  {`"resources": [{` + c + `, "name": "a/b"}]`, `{}`, "resources[0]", "has incorrect segment lengths"},
 		"no parameter":              {`"parameters": {"x": {"type": "string"}}, "resources": []`, `{}`, "parameters.x", "The value for the template parameter 'x' at line '1' and column '"},
