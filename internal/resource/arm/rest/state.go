@@ -76,13 +76,24 @@ func (s *State) Apply(line json.RawMessage) error {
 }
 
 func (s *State) reindex() {
-	s.groups, s.items = make(map[string]int, len(s.Groups)), make(map[string]int, len(s.Resources))
-	for n := range s.Groups {
-		s.groups[strings.ToLower(s.Groups[n].ID)] = n
+	s.Groups, s.groups = indexed(s.Groups, func(g *Group) string { return g.ID })
+	s.Resources, s.items = indexed(s.Resources, func(i *Item) string { return i.ID })
+}
+
+// indexed says where each is by its id in lower case. Of those that an older version stored twice, the
+// last is what became of them.
+func indexed[T any](all []T, id func(*T) string) ([]T, map[string]int) {
+	kept, at := all[:0], make(map[string]int, len(all))
+	for _, one := range all {
+		key := strings.ToLower(id(&one))
+		if n, twice := at[key]; twice {
+			kept[n] = one
+			continue
+		}
+		at[key] = len(kept)
+		kept = append(kept, one)
 	}
-	for n := range s.Resources {
-		s.items[strings.ToLower(s.Resources[n].ID)] = n
-	}
+	return kept, at
 }
 
 func (s *State) apply(made change) {
