@@ -107,7 +107,10 @@ func (m *Manager) Subscription(id string) (s Subscription, configured, ok bool) 
 
 // Foreign reports whether a scope is in a subscription of another tenant than the caller's.
 func (c *Call) Foreign(scope string) bool {
-	id, _ := subscriptionOf(scope)
+	id, ok := subscriptionOf(scope)
+	if !ok {
+		return false
+	}
 	s, _, ok := c.Subscription(id)
 	return ok && s.Tenant != c.Caller.Tenant
 }
