@@ -170,10 +170,11 @@ func TestAChangeOfWhatWasStored(t *testing.T) {
 func TestALongHistory(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	w.group()
+	admin := w.terraform() // with one token for all requests
 	const all = group + "/providers/Microsoft.Resources/deployments"
 	put := func(name, metadata string) {
 		t.Helper()
-		w.do("PUT "+all+"/"+name+v2022dep, `{"properties": {"mode": "Incremental", "template": {`+templateHead+`, "metadata": {"a": "`+metadata+`"}, "resources": {}}}}`)
+		w.ask(admin, "PUT "+all+"/"+name+v2022dep, `{"properties": {"mode": "Incremental", "template": {`+templateHead+`, "metadata": {"a": "`+metadata+`"}, "resources": {}}}}`)
 	}
 	count := func() int {
 		return strings.Count(w.do("GET "+all+v2022dep, "").body, `"type":"Microsoft.Resources/deployments"`)
@@ -190,7 +191,7 @@ func TestALongHistory(t *testing.T) {
 		t.Errorf("%d deployments", n)
 	}
 	for name, status := range map[string]int{"d0": 200, "d1": 404, "d101": 404, "d102": 200, "last": 200} {
-		if got := w.ask(w.terraform(), "GET "+all+"/"+name+v2022dep, ""); got.status != status {
+		if got := w.ask(admin, "GET "+all+"/"+name+v2022dep, ""); got.status != status {
 			t.Errorf("%s: %d", name, got.status)
 		}
 	}
@@ -198,7 +199,7 @@ func TestALongHistory(t *testing.T) {
 		put(fmt.Sprint("long", n), strings.Repeat("x", 4<<20-1000))
 	}
 	for name, status := range map[string]int{"d0": 404, "last": 404, "long1": 404, "long3": 200, "long5": 200} {
-		if got := w.ask(w.terraform(), "GET "+all+"/"+name+v2022dep, ""); got.status != status {
+		if got := w.ask(admin, "GET "+all+"/"+name+v2022dep, ""); got.status != status {
 			t.Errorf("%s: %d", name, got.status)
 		}
 	}
