@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -185,7 +184,7 @@ func (s *service) plan(c *rest.Call, r *request) (*template.Plan, *resource.Fail
 	if err != nil {
 		return nil, refused(err)
 	}
-	r.chain.hide(plan.Secrets())
+	r.chain.secrets.Add(plan.Secrets())
 	return plan, nil
 }
 
@@ -286,23 +285,7 @@ type chain struct {
 	budget      *template.Budget
 	compared    bool         // nothing is made: what-if asks what there is
 	resources   atomic.Int64 // made so far
-
-	mu      sync.Mutex
-	secrets []string // texts in the values of secure parameters
-}
-
-// hide has texts be left out of the templates that are kept.
-func (c *chain) hide(secrets []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.secrets = append(c.secrets, secrets...)
-}
-
-// hidden is a template without those texts.
-func (c *chain) hidden(root *template.Object) *template.Object {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return template.Redacted(root, c.secrets)
+	secrets     template.Secrets
 }
 
 // Compares implements rest.Comparison.

@@ -59,7 +59,7 @@ func (r *run) begin() (*rest.Deployment, *resource.Failure) {
 		Status: fmt.Sprintf("%020d", firstOperation+r.count.Add(1)),
 	}
 	var err, failed error
-	d.Template, err = r.chain.hidden(r.request.template.Root()).MarshalJSON()
+	d.Template, err = r.chain.secrets.Redacted(r.request.template.Root()).MarshalJSON()
 	d.Shown, failed = r.shown("Running", nil).MarshalJSON()
 	var active *rest.Deployment
 	if err = cmp.Or(err, failed); err == nil {

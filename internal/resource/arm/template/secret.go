@@ -1,10 +1,18 @@
 package template
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
 
 // shortestSecret is from how many bytes on a secret is looked for within other texts: shorter ones
 // are found in everyday words.
 const shortestSecret = 4
+
+// instead takes the place of a secret. It is no expression, so that nobody deploys it unawares.
+const instead = "[redacted: secure parameter]"
 
 // Secrets are the texts in the values of the parameters that are secure.
 func (p *Plan) Secrets() []string { return p.secrets }
@@ -30,47 +38,80 @@ func textsIn(v any, all []string) []string {
 	return all
 }
 
-// Redacted returns a template without secrets, which a template in another one has where that has
-// evaluated it. In their place is what is no expression, so that nobody deploys it unawares.
-func Redacted(root *Object, secrets []string) *Object {
-	if len(secrets) == 0 {
+// Secrets are texts that a template has where another one has evaluated it. The zero value has none.
+// It is safe for concurrent use.
+type Secrets struct {
+	mu     sync.Mutex
+	texts  map[string]bool
+	within *strings.Replacer // of those that are long enough; nil if some were added since
+}
+
+// Add adds texts.
+func (s *Secrets) Add(texts []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.texts == nil {
+		s.texts = map[string]bool{}
+	}
+	for _, text := range texts {
+		if !s.texts[text] {
+			s.texts[text], s.within = true, nil
+		}
+	}
+}
+
+// Redacted returns a template without them.
+func (s *Secrets) Redacted(root *Object) *Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.texts) == 0 {
 		return root
 	}
-	const instead = "[redacted: secure parameter]"
-	whole, pairs := map[string]bool{}, []string{}
-	for _, s := range secrets {
-		whole[s] = true
-		if len(s) >= shortestSecret {
-			pairs = append(pairs, s, instead)
-		}
+	if s.within == nil {
+		s.within = s.replacer()
 	}
-	within := strings.NewReplacer(pairs...)
-	var redacted func(v any) any
-	redacted = func(v any) any {
-		switch v := v.(type) {
-		case string:
-			if whole[v] {
-				return instead
-			}
-			return within.Replace(v)
-		case []any:
-			made := make([]any, len(v))
-			for i, e := range v {
-				made[i] = redacted(e)
-			}
-			return made
-		case *Object:
-			if v == nil {
-				return v
-			}
-			made := NewObject()
-			for i, name := range v.names {
-				made.Set(name, redacted(v.values[i]))
-			}
-			return made
+	made, _ := changed(root, func(v any) any {
+		switch text, ok := v.(string); {
+		case !ok:
+			return v
+		case s.texts[text]:
+			return instead
+		default:
+			return s.within.Replace(text)
 		}
-		return v
-	}
-	made, _ := redacted(root).(*Object)
+	}).(*Object)
 	return made
+}
+
+// replacer looks for the longest first: of one that begins with another, the rest would stay.
+func (s *Secrets) replacer() *strings.Replacer {
+	var pairs []string
+	for _, text := range slices.SortedFunc(maps.Keys(s.texts), func(a, b string) int { return len(b) - len(a) }) {
+		if len(text) >= shortestSecret {
+			pairs = append(pairs, text, instead)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// changed is a copy of a value with another one in place of each that is neither an object nor an array.
+func changed(v any, one func(any) any) any {
+	switch v := v.(type) {
+	case []any:
+		made := make([]any, len(v))
+		for i, e := range v {
+			made[i] = changed(e, one)
+		}
+		return made
+	case *Object:
+		if v == nil {
+			return v
+		}
+		made := NewObject()
+		for i, name := range v.names {
+			made.Set(name, changed(v.values[i], one))
+		}
+		return made
+	}
+	return one(v)
 }

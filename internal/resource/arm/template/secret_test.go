@@ -1,0 +1,30 @@
+package template
+
+import "testing"
+
+// read is an object of JSON.
+func read(t *testing.T, text string) *Object {
+	t.Helper()
+	o, err := ParseObject([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// expectText compares a template with its text.
+func expectText(t *testing.T, o *Object, want string) {
+	t.Helper()
+	if got, err := compactJSON(o); err != nil || got != want {
+		t.Errorf("%v\n%s\nnot\n%s", err, got, want)
+	}
+}
+
+// A secret that begins with another one leaves nothing of itself, in whichever order they came.
+func TestSecretsThatBeginAlike(t *testing.T) {
+	var s Secrets
+	s.Add([]string{"horse", "horse"})
+	expectText(t, s.Redacted(read(t, `{"a":"x=horse"}`)), `{"a":"x=[redacted: secure parameter]"}`)
+	s.Add([]string{"horse-battery", "xy"})
+	expectText(t, s.Redacted(read(t, `{"a":"x=horse-battery;horse","b":["xy","xyz"],"c":1}`)), `{"a":"x=[redacted: secure parameter];[redacted: secure parameter]","b":["[redacted: secure parameter]","xyz"],"c":1}`)
+}
