@@ -14,15 +14,15 @@ const shortestSecret = 4
 // instead takes the place of a secret. It is no expression, so that nobody deploys it unawares.
 const instead = "[redacted: secure parameter]"
 
-// Secrets are the texts in the values of the parameters that are secure.
+// Secrets are the texts and the numbers in the values of the parameters that are secure.
 func (p *Plan) Secrets() []string { return p.secrets }
 
-// textsIn adds the strings in a value to others.
+// textsIn adds the strings and the numbers in a value to others.
 func textsIn(v any, all []string) []string {
 	switch v := v.(type) {
-	case string:
-		if v != "" {
-			all = append(all, v)
+	case string, int64, float64:
+		if text := textOf(v); text != "" {
+			all = append(all, text)
 		}
 	case []any:
 		for _, e := range v {
@@ -36,6 +36,18 @@ func textsIn(v any, all []string) []string {
 		}
 	}
 	return all
+}
+
+// textOf is a string, or a number as JSON has it; "" for what is neither.
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64, float64:
+		text, _ := compactJSON(v) // what was read can be written
+		return text
+	}
+	return ""
 }
 
 // Secrets are texts that a template has where another one has evaluated it. The zero value has none.
@@ -71,14 +83,13 @@ func (s *Secrets) Redacted(root *Object) *Object {
 		s.within = s.replacer()
 	}
 	made, _ := changed(root, func(v any) any {
-		switch text, ok := v.(string); {
-		case !ok:
-			return v
-		case s.texts[text]:
+		if s.texts[textOf(v)] {
 			return instead
-		default:
+		}
+		if text, ok := v.(string); ok {
 			return s.within.Replace(text)
 		}
+		return v
 	}).(*Object)
 	return made
 }

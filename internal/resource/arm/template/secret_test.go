@@ -28,3 +28,15 @@ func TestSecretsThatBeginAlike(t *testing.T) {
 	s.Add([]string{"horse-battery", "xy"})
 	expectText(t, s.Redacted(read(t, `{"a":"x=horse-battery;horse","b":["xy","xyz"],"c":1}`)), `{"a":"x=[redacted: secure parameter];[redacted: secure parameter]","b":["[redacted: secure parameter]","xyz"],"c":1}`)
 }
+
+// A number in a secure object is a secret, too.
+func TestNumbersThatAreSecret(t *testing.T) {
+	p, err := expand(t, `"parameters": {"card": {"type": "secureObject"}}, "resources": []`, `{"card": {"value": {"pin": 4711, "on": true, "rate": 0.5, "all": [12]}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Secrets
+	s.Add(p.Secrets())
+	expectText(t, s.Redacted(read(t, `{"a":4711,"b":"pin=4711","c":0.5,"d":12,"e":"12","f":true,"g":"","h":13}`)),
+		`{"a":"[redacted: secure parameter]","b":"pin=[redacted: secure parameter]","c":"[redacted: secure parameter]","d":"[redacted: secure parameter]","e":"[redacted: secure parameter]","f":true,"g":"","h":13}`)
+}
