@@ -2,6 +2,8 @@ package arm_test
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -237,6 +239,25 @@ func TestModulesThatExceedTheHistory(t *testing.T) {
 	for name, status := range map[string]int{"m0": 404, "m1": 404, "m11": 200} {
 		if got := w.ask(w.terraform(), "GET "+all+"/"+name+v2022dep, ""); got.status != status {
 			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+}
+
+// What is exported is the template that was deployed, though a secret is a word in it: that of a
+// deployment, and that of a module that was not evaluated before. In one that was, the secret is redacted.
+func TestExportWithASecretThatIsAWord(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	w.group()
+	const secure = `{` + templateHead + `,"parameters":{"adminPassword":{"type":"securestring"}},"resources":{},"outputs":{"admin":{"type":"string","value":"[string(empty(parameters('adminPassword')))]"}}}`
+	const evaluated = `{` + templateHead + `,"resources":{},"outputs":{"o":{"type":"securestring","value":"[parameters('adminPassword')]"}}}`
+	template := strings.Replace(secure, `"resources":{}`, `"resources":{"m":{"type":"Microsoft.Resources/deployments","apiVersion":"2022-09-01","name":"module","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"adminPassword":{"value":"[parameters('adminPassword')]"}},"template":`+secure+`}},`+
+		`"o":{"type":"Microsoft.Resources/deployments","apiVersion":"2022-09-01","name":"outer","properties":{"mode":"Incremental","template":`+evaluated+`}}}`, 1)
+	w.do("PUT "+deployed+v2022dep, `{"properties": {"mode": "Incremental", "template": `+template+`, "parameters": {"adminPassword": {"value": "admin"}}}}`)
+	for name, want := range map[string]string{"main": template, "module": secure, "outer": strings.Replace(evaluated, "[parameters('adminPassword')]", "[redacted: secure parameter]", 1)} {
+		got := w.do("POST "+group+"/providers/Microsoft.Resources/deployments/"+name+"/exportTemplate"+v2022dep, "")
+		var is, was bytes.Buffer
+		if err := cmp.Or(json.Compact(&is, []byte(got.body)), json.Compact(&was, []byte(`{"template":`+want+`}`))); err != nil || is.String() != was.String() {
+			t.Errorf("%s: %v\n%s\nnot\n%s", name, err, is.String(), was.String())
 		}
 	}
 }

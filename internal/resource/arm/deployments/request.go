@@ -25,6 +25,7 @@ import (
 type request struct {
 	scope, name, location string
 	complete              bool
+	evaluated             bool // the template is one that a template of the outer scope has evaluated
 	template              *template.Template
 	parameters            *template.Object
 	plan                  *template.Plan
@@ -99,6 +100,9 @@ func (s *service) settings(c *rest.Call, r *request, body *template.Object) *res
 	}
 	if old := s.lookup(c); old != nil && ofSubscription && old.Location != r.location {
 		return resource.Fail(http.StatusConflict, "InvalidDeploymentLocation", fmt.Sprintf("Invalid deployment location '%s'. The deployment '%s' already exists in location '%s'.", r.location, r.name, old.Location), "A deployment stays in its region.", "Take another name.")
+	}
+	if by, ok := rest.Chain(c.Request.Context()).(*sibling); ok {
+		r.evaluated = by.evaluated || !template.InnerScope(properties)
 	}
 	r.resultFormat = properties.Object("whatIfSettings").Text("resultFormat")
 	return r.source(properties)
@@ -298,7 +302,8 @@ const maxDeployed = 5000
 // sibling is the chain of one of several resources that are made at the same time.
 type sibling struct {
 	*chain
-	pause func()
+	evaluated bool // of the request that it came of
+	pause     func()
 }
 
 // Pause implements rest.Sibling.

@@ -59,7 +59,11 @@ func (r *run) begin() (*rest.Deployment, *resource.Failure) {
 		Status: fmt.Sprintf("%020d", firstOperation+r.count.Add(1)),
 	}
 	var err, failed error
-	d.Template, err = r.chain.secrets.Redacted(r.request.template.Root()).MarshalJSON()
+	kept := r.request.template.Root()
+	if r.request.evaluated {
+		kept = r.chain.secrets.Redacted(kept)
+	}
+	d.Template, err = kept.MarshalJSON()
 	d.Shown, failed = r.shown("Running", nil).MarshalJSON()
 	var active *rest.Deployment
 	if err = cmp.Or(err, failed); err == nil {
@@ -182,7 +186,7 @@ func (r *run) together(ready []*template.Resource) {
 	for i, o := range ready {
 		t := &turn{came: make(chan struct{}), goOn: make(chan struct{}), done: make(chan struct{})}
 		come := sync.OnceFunc(func() { close(t.came) })
-		as := &sibling{r.chain, func() {
+		as := &sibling{r.chain, r.request.evaluated, func() {
 			pauses.Store(true)
 			come()
 			<-t.goOn

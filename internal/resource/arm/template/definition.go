@@ -26,7 +26,7 @@ func (p *Plan) body(r *Resource) (*Object, error) {
 // Source: azure-docs, azure-resource-manager/templates/linked-templates.md, "Expression evaluation scope in nested templates".
 func (p *Plan) nested(r *Resource, source *Object) (*Object, error) {
 	properties := source.Object("properties")
-	if !strings.EqualFold(properties.Object("expressionEvaluationOptions").Text("scope"), "inner") {
+	if !InnerScope(properties) {
 		v, err := p.env.value(source, r.Path)
 		o, _ := v.(*Object)
 		return o, err
@@ -44,6 +44,12 @@ func (p *Plan) nested(r *Resource, source *Object) (*Object, error) {
 	made, _ := outer.(*Object)
 	made.Set("properties", inner)
 	return made, nil
+}
+
+// InnerScope reports whether the template in a deployment with these properties is evaluated by itself
+// alone, rather than by the template that the deployment is in.
+func InnerScope(properties *Object) bool {
+	return strings.EqualFold(properties.Object("expressionEvaluationOptions").Text("scope"), "inner")
 }
 
 // Unanalyzable says of a resource whose name is not known why what-if cannot compare it.
