@@ -14,9 +14,9 @@ import (
 	"github.com/wiemu/wiemu/internal/lab"
 )
 
-// secretTemplate has a secure parameter, and a module that is evaluated with it: its template has
-// the value. It shows an output that is secure, and one that is not.
-const secretTemplate = `{` + templateHead + `, "parameters": {"password": {"type": "securestring"}, "team": {"type": "string"}},
+// secretTemplate has a secure parameter, one whose default value is written in it, and a module that is
+// evaluated with the first: its template has the value. It shows an output that is secure, and one that is not.
+const secretTemplate = `{` + templateHead + `, "parameters": {"password": {"type": "securestring"}, "other": {"type": "securestring", "defaultValue": "` + password + `"}, "team": {"type": "string"}},
 	"resources": {
 		"web": {"type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "web", "location": "westeurope"},
 		"inner": {"type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "inner", "dependsOn": ["web"], "properties": {"mode": "Incremental",

@@ -59,7 +59,7 @@ func (r *run) begin() (*rest.Deployment, *resource.Failure) {
 		Status: fmt.Sprintf("%020d", firstOperation+r.count.Add(1)),
 	}
 	var err, failed error
-	kept := r.request.template.Root()
+	kept := r.request.template.WithoutGiven()
 	if r.request.evaluated {
 		kept = r.chain.secrets.Redacted(kept)
 	}

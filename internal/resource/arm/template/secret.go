@@ -126,3 +126,54 @@ func changed(v any, one func(any) any) any {
 	}
 	return one(v)
 }
+
+// WithoutGiven returns a template without what people wrote into it for secure parameters: default
+// values, and what it gives to the templates in it. Expressions stay.
+func (t *Template) WithoutGiven() *Object {
+	made, _ := withoutGiven(t.root).(*Object)
+	return made
+}
+
+func withoutGiven(v any) any {
+	switch v := v.(type) {
+	case []any:
+		made := make([]any, len(v))
+		for i, e := range v {
+			made[i] = withoutGiven(e)
+		}
+		return made
+	case *Object:
+		if v == nil {
+			return v
+		}
+		made := NewObject()
+		for i, name := range v.names {
+			made.Set(name, withoutGiven(v.values[i]))
+		}
+		parameters := made.Object("parameters")
+		(&Template{v}).redact(parameters, "defaultValue")
+		(&Template{v.Object("template")}).redact(parameters, "value")
+		return made
+	}
+	return v
+}
+
+// redact redacts a field of those parameters that are secure in the template.
+func (t *Template) redact(parameters *Object, field string) {
+	declared := t.root.Object("parameters")
+	for _, name := range declared.Names() {
+		one := parameters.Object(name)
+		if v, ok := one.Lookup(field); ok && secure(t.declared(declared.Object(name)).Text("type")) {
+			one.Set(field, changed(v, redactedLiteral))
+		}
+	}
+}
+
+// redactedLiteral is a value without what is no expression. An empty text is no secret.
+func redactedLiteral(v any) any {
+	text := textOf(v)
+	if _, ok := expression(text); ok || text == "" {
+		return v
+	}
+	return instead
+}
