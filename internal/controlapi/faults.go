@@ -11,14 +11,14 @@ import (
 )
 
 func (s *Server) handleFaults() {
-	list := func(*http.Request) (any, error) {
-		return control.Faults{Seed: s.lab.Faults().Seed(), Active: s.lab.Faults().Active()}, nil
+	list := func() control.Faults {
+		return control.Faults{Seed: s.lab.Faults().Seed(), Active: s.lab.Faults().Active()}
 	}
-	s.Handle(http.MethodGet, "/v1/faults", list)
+	s.Handle(http.MethodGet, "/v1/faults", func(*http.Request) (any, error) { return list(), nil })
 	s.Handle(http.MethodPost, "/v1/faults", withBody(s.inject))
-	s.Handle(http.MethodDelete, "/v1/faults", func(r *http.Request) (any, error) {
+	s.Handle(http.MethodDelete, "/v1/faults", func(*http.Request) (any, error) {
 		s.lab.Faults().ClearAll()
-		return list(r)
+		return list(), nil
 	})
 	s.Handle(http.MethodDelete, "/v1/faults/{id}", func(r *http.Request) (any, error) {
 		id, err := url.PathUnescape(mux.Vars(r)["id"]) // gorilla/mux: as it is in the encoded path

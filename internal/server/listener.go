@@ -116,7 +116,7 @@ func (s *Server) listen(name, address string, h http.Handler, tlsConfig *tls.Con
 // lab time stands while they ask there.
 func (s *Server) listenForPrograms(name string, h http.Handler, tlsConfig *tls.Config) (*listener, error) {
 	server := newHTTPServer(h)
-	l, err := s.Gateway.Track(name, "", server)
+	l, err := s.Track(name, "", server)
 	if err != nil {
 		return nil, err
 	}

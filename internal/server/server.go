@@ -119,7 +119,7 @@ func (s *Server) openGateway(opts Options) (err error) {
 	if s.inMemory {
 		return nil
 	}
-	return s.Gateway.Start()
+	return s.Start()
 }
 
 func (s *Server) openCluster(Options) (err error) {
@@ -130,7 +130,7 @@ func (s *Server) openCluster(Options) (err error) {
 
 func (s *Server) openControl(opts Options) (err error) {
 	s.control = controlapi.New(s.Lab, controlapi.Endpoints{
-		Gateway: s.Gateway.Address(), Proxy: s.Gateway.ProxyURL(), Cluster: s.cluster.address(), CA: s.authority.RootPEM(),
+		Gateway: s.Address(), Proxy: s.ProxyURL(), Cluster: s.cluster.address(), CA: s.authority.RootPEM(),
 		Traffic: s.Traffic, Configuration: opts.Digests,
 	}, s.token)
 	s.Journal().Secrets().Add("clock token", s.control.ClockToken())
@@ -204,7 +204,7 @@ func NewToken() string {
 
 // Traffic counts what programs have asked for.
 func (s *Server) Traffic() control.Traffic {
-	return control.Traffic{Requests: s.answers.requests.Load(), Connections: s.Gateway.Connections()}
+	return control.Traffic{Requests: s.answers.requests.Load(), Connections: s.Connections()}
 }
 
 // Authority is the CA that signs the certificates of the gateway.
