@@ -631,7 +631,8 @@ func TestHostileNamesAreText(t *testing.T) {
 	b.goTo("live")
 	b.sees(".refusals a", hostile)
 	b.click(".refusals a span", fmt.Sprintf("%[1]s: %[1]s differs from credential %[1]s: %[1]s, expected %[1]s", hostile))
-	b.click(".panel summary", "What the client got")
+	b.until("what the client got is open", // it moves when the lab's explanation comes, so that a mouse may miss it
+		"((s) => s && (s.parentNode.open || (s.click(), false)))([...document.querySelectorAll('.panel summary')].find((s) => s.innerText === 'What the client got'))")
 	b.sees(".panel", hostile+" message")
 	b.goTo("token")
 	b.types("Token", encoded(`{"alg":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`"}`)+"."+encoded(`{"iss":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`","__proto__":{"x":1}}`)+".c2ln")
