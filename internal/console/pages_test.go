@@ -17,7 +17,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +28,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/console"
-	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/scenarioapi"
@@ -41,9 +40,6 @@ import (
 var screenshots = flag.String("screenshots", "", "directory for screenshots of the pages, to be looked at")
 
 const clientID = "b96d264b-7053-4465-a4a7-32be5b0fec49"
-
-// keys are made once: a generation costs more than everything else here.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
 
 // web is the component of the Radix documentation, in an environment.
 func web(environment string) workload.Spec {
@@ -77,12 +73,8 @@ func closeAtEnd(t testing.TB, s *session.Session) {
 // optionsOf are those of the lab of labOf, with a change.
 func optionsOf(t testing.TB, change func(*session.Options)) session.Options {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
 	opts := session.Options{Workloads: []workload.Spec{web("dev"), web("prod")}}
-	opts.Emulator.Keys = pool.Lease()
+	opts.Emulator.Keys = keyringtest.Keys(t)
 	opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
 	opts.Emulator.Config = config.Config{
 		Issuers: []config.Issuer{{Name: "blue"}, {Name: "green"}},

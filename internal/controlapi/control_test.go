@@ -1,13 +1,13 @@
 package controlapi_test
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
@@ -15,27 +15,18 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/journals"
-	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
 )
-
-// keys are made once: a generation costs more than everything else here.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 2}) })
 
 // newLab returns a lab on a clock that stands still.
 func newLab(t *testing.T, c config.Config) *lab.Lab {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease := pool.Lease()
-	l, err := lab.New(t.Context(), c, lab.Options{Keys: lease, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))})
+	l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t), Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(l.Close(), lease.Close()); err != nil {
+		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 )
 
 func TestSubject(t *testing.T) {
@@ -54,17 +55,12 @@ func newLab(t *testing.T) lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := keyring.OpenPool("", keyring.PoolOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := keyring.New(context.Background(), stopped, pool, keyring.Options{Name: "github", Identify: issuer.KeyID})
+	keys, err := keyring.New(context.Background(), stopped, keyringtest.Keys(t), keyring.Options{Name: "github", Identify: issuer.KeyID})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		keys.Close()
-		_ = pool.Close()
 		_ = j.Close()
 	})
 	from, err := issuer.New(githubjob.Issuer, keys, stopped, issuer.Options{Name: "github", GitHub: true, Journal: j})

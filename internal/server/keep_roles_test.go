@@ -82,7 +82,7 @@ func TestRolesAndRevocationsOutliveTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Start(t.Context(), l.options(c)); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), `role "nothing": expected the name or id of a role`) {
+	if _, err := server.Start(t.Context(), l.options(t, c)); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), `role "nothing": expected the name or id of a role`) {
 		t.Error(err)
 	}
 }

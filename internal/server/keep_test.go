@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
@@ -35,7 +37,7 @@ type lasting struct {
 func (l *lasting) start(t *testing.T, c config.Config) {
 	t.Helper()
 	l.log.Reset()
-	e, err := server.Start(t.Context(), l.options(c))
+	e, err := server.Start(t.Context(), l.options(t, c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +45,8 @@ func (l *lasting) start(t *testing.T, c config.Config) {
 	t.Cleanup(func() { _ = e.Close(context.Background()) })
 }
 
-func (l *lasting) options(c config.Config) server.Options {
-	return server.Options{Config: c, InMemory: true, Options: lab.Options{StateDir: l.dir, Keep: true, Log: slog.New(slog.NewTextHandler(&l.log, nil))}}
+func (l *lasting) options(t *testing.T, c config.Config) server.Options {
+	return server.Options{Config: c, InMemory: true, Options: lab.Options{Keys: keyringtest.Keys(t), StateDir: l.dir, Keep: true, Log: slog.New(slog.NewTextHandler(&l.log, nil))}}
 }
 
 func (l *lasting) restart(t *testing.T, c config.Config) {
@@ -274,7 +276,7 @@ func TestDamagedStateIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			if err := os.WriteFile(file, broken, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err = server.Start(t.Context(), l.options(smallLab()))
+			_, err = server.Start(t.Context(), l.options(t, smallLab()))
 			if err == nil || !strings.Contains(err.Error(), file+": ") || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), "put a copy back, or remove the file") {
 				t.Errorf("%v, want the file, %q and what to do", err, row.want)
 			}
@@ -292,10 +294,10 @@ func TestDamagedStateIsAnErrorThatSaysWhatToDo(t *testing.T) {
 func TestAStateDirectoryHasOneEmulator(t *testing.T) {
 	l := &lasting{dir: t.TempDir()}
 	l.start(t, smallLab())
-	if _, err := server.Start(t.Context(), l.options(smallLab())); err == nil || !strings.Contains(err.Error(), "another process has it open") {
+	if _, err := server.Start(t.Context(), l.options(t, smallLab())); err == nil || !strings.Contains(err.Error(), "another process has it open") {
 		t.Errorf("a second one: %v", err)
 	}
-	opts := l.options(smallLab())
+	opts := l.options(t, smallLab())
 	opts.StateDir = ""
 	if _, err := server.Start(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "no state directory") {
 		t.Errorf("without a directory: %v", err)

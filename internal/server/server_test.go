@@ -14,9 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
@@ -95,21 +96,9 @@ func Example() {
 	// the secret of wiemu
 }
 
-// keys are made once: a generation costs more than everything else here.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
-
 func start(t *testing.T, opts server.Options) *server.Server {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Keys = pool.Lease()
-	t.Cleanup(func() {
-		if err := opts.Keys.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	opts.Keys = keyringtest.Keys(t)
 	e, err := server.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)

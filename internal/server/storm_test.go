@@ -22,6 +22,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/issuer"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 )
@@ -109,11 +110,7 @@ type storm struct {
 
 func newStorm(t *testing.T, exchanges int64) *storm {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bounded, err := pool.Lease().Recycled(t.Context(), 4)
+	bounded, err := keyringtest.Keys(t).Recycled(t.Context(), 4)
 	if err != nil {
 		t.Fatal(err)
 	}

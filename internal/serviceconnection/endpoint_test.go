@@ -18,6 +18,7 @@ import (
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/journals"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/serviceconnection"
 )
 
@@ -40,17 +41,12 @@ func newLab(t *testing.T, now time.Time) lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := keyring.OpenPool("", keyring.PoolOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := keyring.New(context.Background(), stopped, pool, keyring.Options{Name: "azure-devops", Identify: issuer.KeyID})
+	keys, err := keyring.New(context.Background(), stopped, keyringtest.Keys(t), keyring.Options{Name: "azure-devops", Identify: issuer.KeyID})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		keys.Close()
-		_ = pool.Close()
 		_ = j.Close()
 	})
 	from, err := issuer.New(connection.Issuer, keys, stopped, issuer.Options{Name: "azure-devops", AzureDevOps: true, Journal: j})

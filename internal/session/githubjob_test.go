@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/session"
@@ -47,7 +48,7 @@ func startJobs(t *testing.T) (*session.Session, map[string]workload.Spec) {
 		all = append(all, jobs[w.Name])
 	}
 	s, err := session.Start(t.Context(), session.Options{
-		Emulator:  server.Options{InMemory: true, Config: c, Options: lab.Options{Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))}},
+		Emulator:  server.Options{InMemory: true, Config: c, Options: lab.Options{Keys: keyringtest.Keys(t), Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))}},
 		Workloads: all, Dir: t.TempDir(),
 	})
 	if err != nil {

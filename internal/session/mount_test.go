@@ -14,6 +14,8 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/process"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/secretsstore"
@@ -41,7 +43,7 @@ func startShop(t *testing.T, permissions ...string) *session.Session {
 		Keys: map[string]config.VaultKey{"signing": {Type: "EC"}}, Certificates: map[string]config.VaultCertificate{"tls": {Subject: "CN=shop.example"}},
 		Access: []config.Access{{Identity: "web", Permissions: permissions}},
 	}}
-	l, err := session.Start(t.Context(), session.Options{Emulator: server.Options{Config: c}})
+	l, err := session.Start(t.Context(), session.Options{Emulator: server.Options{Config: c, Options: lab.Options{Keys: keyringtest.Keys(t)}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/session"
@@ -72,7 +73,7 @@ func TestExchangesOfServiceConnectionsHaveTheirWorkload(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := session.Start(t.Context(), session.Options{
-		Emulator: server.Options{InMemory: true, Config: c, Options: lab.Options{Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))}},
+		Emulator: server.Options{InMemory: true, Config: c, Options: lab.Options{Keys: keyringtest.Keys(t), Clock: clock.Stopped(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))}},
 		Dir:      t.TempDir(),
 	})
 	if err != nil {

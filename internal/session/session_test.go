@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
@@ -60,16 +61,9 @@ func Example() {
 	// exit code 0
 }
 
-// keys are made once: a generation costs more than everything else here.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
-
 func newLab(t *testing.T, opts session.Options) *session.Session {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Emulator.Keys = pool.Lease()
+	opts.Emulator.Keys = keyringtest.Keys(t)
 	if opts.Emulator.Clock == nil {
 		opts.Emulator.Clock = clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))
 	}
@@ -79,9 +73,6 @@ func newLab(t *testing.T, opts session.Options) *session.Session {
 	}
 	t.Cleanup(func() {
 		if err := started.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := opts.Emulator.Keys.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -223,11 +214,7 @@ func TestEnvironmentTakesTheCallersIdentityAway(t *testing.T) {
 
 func TestCloseLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	started, err := session.Start(t.Context(), session.Options{Dir: dir, Emulator: server.Options{Options: lab.Options{Keys: pool.Lease()}}})
+	started, err := session.Start(t.Context(), session.Options{Dir: dir, Emulator: server.Options{Options: lab.Options{Keys: keyringtest.Keys(t)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,12 +322,8 @@ func TestAnIdentityIsNamedAfterWhatItServes(t *testing.T) {
 // BenchmarkDay is a simulated day of 24 workloads: their token files and their
 // exchanges. BenchmarkDaySignatures is what its RSA signatures alone cost.
 func BenchmarkDay(b *testing.B) {
-	pool, err := keys()
-	if err != nil {
-		b.Fatal(err)
-	}
 	for b.Loop() {
-		started, err := session.Start(b.Context(), session.Options{Emulator: server.Options{Options: lab.Options{Keys: pool.Lease(), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}}})
+		started, err := session.Start(b.Context(), session.Options{Emulator: server.Options{Options: lab.Options{Keys: keyringtest.Keys(b), KeepEvents: 10_000, Clock: clock.Stopped(time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC))}}})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -368,11 +351,7 @@ func BenchmarkDay(b *testing.B) {
 }
 
 func BenchmarkDaySignatures(b *testing.B) {
-	pool, err := keys()
-	if err != nil {
-		b.Fatal(err)
-	}
-	ring, err := keyring.New(b.Context(), clock.Running(), pool.Lease(), keyring.Options{Name: "bare", Identify: issuer.KeyID})
+	ring, err := keyring.New(b.Context(), clock.Running(), keyringtest.Keys(b), keyring.Options{Name: "bare", Identify: issuer.KeyID})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -26,7 +28,6 @@ import (
 	"github.com/wiemu/wiemu/internal/cluster"
 	"github.com/wiemu/wiemu/internal/cluster/clustertest"
 	"github.com/wiemu/wiemu/internal/faultkind"
-	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/workload"
@@ -50,22 +51,9 @@ type scene struct {
 	admitted []workload.Spec
 }
 
-// keys are made once for all tests: they are what a lab costs.
-var keys = sync.OnceValues(func() (*keyring.Pool, error) { return keyring.OpenPool("", keyring.PoolOptions{Ahead: 4}) })
-
 func open(t *testing.T, c config.Config, change func(*Config)) *scene {
 	t.Helper()
-	pool, err := keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	leased := pool.Lease()
-	t.Cleanup(func() {
-		if err := leased.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	started, err := server.Start(t.Context(), server.Options{InMemory: true, Config: c, Options: lab.Options{StateDir: t.TempDir(), Keys: leased}})
+	started, err := server.Start(t.Context(), server.Options{InMemory: true, Config: c, Options: lab.Options{StateDir: t.TempDir(), Keys: keyringtest.Keys(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -60,7 +62,7 @@ func configuration() config.Config {
 
 func newWorld(t testing.TB, opts lab.Options) *world {
 	t.Helper()
-	opts.Clock = clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))
+	opts.Keys, opts.Clock = keyringtest.Keys(t), clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))
 	l, err := lab.New(t.Context(), configuration(), opts)
 	if err != nil {
 		t.Fatal(err)

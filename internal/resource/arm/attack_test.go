@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/roles"
 )
@@ -257,7 +259,7 @@ func TestDamagedState(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			l, err := lab.New(t.Context(), configuration(), lab.Options{StateDir: dir, Keep: true})
+			l, err := lab.New(t.Context(), configuration(), lab.Options{Keys: keyringtest.Keys(t), StateDir: dir, Keep: true})
 			if err == nil {
 				_ = l.Close()
 			}

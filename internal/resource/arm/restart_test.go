@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -121,7 +123,7 @@ func TestWhatIsNotServedAnyMore(t *testing.T) {
 	c.Resources = map[string]any{"sqlServers": &sql.Settings{{Name: "orders", Tenant: tenantID}}}
 	start := func(c config.Config) *world {
 		t.Helper()
-		l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
+		l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t), StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +171,7 @@ func TestAVaultThatCannotBeRecovered(t *testing.T) {
 	}
 	c := configuration()
 	c.Vaults = append(c.Vaults, config.Vault{Name: "ledger"})
-	l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
+	l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t), StateDir: dir, Keep: true, Clock: clock.Stopped(time.Date(2031, 3, 4, 5, 6, 7, 0, time.UTC))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +190,7 @@ func TestAVaultThatCannotBeRecovered(t *testing.T) {
 func TestResourcesOfTheConfigurationAreLocked(t *testing.T) {
 	c := configuration()
 	c.Resources = map[string]any{"postgresServers": &postgres.Settings{{Name: "orders", Tenant: tenantID}}, "redis": &redis.Settings{{Name: "orders", Tenant: tenantID}}}
-	l, err := lab.New(t.Context(), c, lab.Options{})
+	l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +288,7 @@ func TestTheSameNameInBoth(t *testing.T) {
 		}
 		c := configuration()
 		given(&c)
-		l, err := lab.New(t.Context(), c, lab.Options{StateDir: dir, Keep: true})
+		l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t), StateDir: dir, Keep: true})
 		if err == nil {
 			_ = l.Close()
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -326,7 +328,7 @@ func TestThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := lab.New(t.Context(), c, lab.Options{})
+	l, err := lab.New(t.Context(), c, lab.Options{Keys: keyringtest.Keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

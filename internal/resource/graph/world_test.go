@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -51,7 +53,7 @@ type world struct {
 
 func newWorld(t testing.TB, opts lab.Options) *world {
 	t.Helper()
-	opts.Clock = clock.Stopped(tokentest.Start())
+	opts.Keys, opts.Clock = keyringtest.Keys(t), clock.Stopped(tokentest.Start())
 	app := func(name, id string, roles ...string) config.Application {
 		return config.Application{Principal: config.Principal{Name: name, ClientID: id, Roles: roles}, Secrets: []config.Secret{{Value: "secret of " + id}}}
 	}
