@@ -38,8 +38,11 @@ azurite: ## Install Azurite from npm into bin/
 e2e: build ## Run every embedded scenario as processes, on a machine with Go alone
 	$(BIN)/wiemu scenario run $(if $(WIEMU_REQUIRE),--fail-on-missing)
 
+# They begin first, or else each would run on one of the processors alone when all others are done.
+LONGEST := ./internal/scenario ./cmd/wiemu
+
 test: ## The whole test suite
-	go test -timeout 30m ./...
+	go test -timeout 30m $(LONGEST) ./...
 
 # What -X sets is an empty variable of that package: the default is another one then.
 BY_PROXY := -ldflags=-X=github.com/wiemu/wiemu/internal/backend.defaultNetwork=proxy
@@ -48,7 +51,7 @@ test-proxy: ## ... of what starts programs, which then reach the lab by its prox
 	GOFLAGS="$$(go env GOFLAGS) $(BY_PROXY)" go test -timeout 30m ./cmd/wiemu ./internal/run ./internal/scenario ./scenarios/... ./harness/...
 
 race: ## ... with the race detector (needs a C compiler)
-	go test -race -timeout 30m ./...
+	go test -race -timeout 30m $(LONGEST) ./...
 
 arm64: ## Tests of what is written for arm64, emulated (qemu-user-static); what the emulator lacks is counted as left out
 	.ci/arm64

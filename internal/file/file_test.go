@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -106,5 +107,29 @@ func TestLock(t *testing.T) {
 	}
 	if _, err := file.TryLock(filepath.Join(name, "below")); err == nil || !strings.Contains(err.Error(), "below") {
 		t.Errorf("found %v", err)
+	}
+}
+
+// late is a context that is asked whether it has ended when what is read is there already.
+type late struct {
+	context.Context
+	read chan struct{}
+}
+
+func (l late) Done() <-chan struct{} {
+	<-l.read
+	runtime.Gosched()
+	return l.Context.Done()
+}
+
+// Whoever was interrupted is told so, also if what was read is there as well: a select takes either.
+func TestReadContextThatHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 1000 {
+		l := late{ctx, make(chan struct{})}
+		if _, err := file.ReadContext(l, func() (int, error) { close(l.read); return 1, nil }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("expected that it was interrupted, found %v", err)
+		}
 	}
 }

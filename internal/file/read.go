@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 )
 
-// ReadContext returns what read returns, or the error of ctx if that ends first: opening or
+// ReadContext returns what read returns, or the error of ctx if that has ended by then: opening or
 // reading a pipe that has no writer may block forever. read then goes on in the background.
 func ReadContext[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
@@ -17,13 +17,16 @@ func ReadContext[T any](ctx context.Context, read func() (T, error)) (T, error) 
 		value, err := read()
 		done <- result{value, err}
 	}()
+	var r result
 	select {
-	case r := <-done:
-		return r.value, r.err
+	case r = <-done:
 	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
 	}
+	if err := ctx.Err(); err != nil {
+		var none T
+		return none, err
+	}
+	return r.value, r.err
 }
 
 // In returns the path of a file that is named relative to dir: name itself if it is

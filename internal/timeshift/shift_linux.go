@@ -58,6 +58,9 @@ func Start(source Source, opts Options) (_ *Shift, err error) {
 	defer traced.Close()
 	s := &Shift{link: newLink(orders, source), shim: shim, supervisor: exec.Command("/proc/self/exe")}
 	s.supervisor.Args = []string{supervisorName}
+	if opts.Explain {
+		s.supervisor.Args = append(s.supervisor.Args, kindsArgument)
+	}
 	// One processor to look whether the program rests, and one to answer it meanwhile: with one
 	// for both they wait for each other, and with more some are woken for nothing.
 	s.supervisor.Env = append(os.Environ(), "GOMAXPROCS=2", "GOTRACEBACK=single")

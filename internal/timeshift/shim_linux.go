@@ -24,28 +24,41 @@ const (
 	probeName      = "wiemu: ask what time it is"
 )
 
+// kindsArgument is the argument of a supervisor that tells the kinds of programs.
+const kindsArgument = "kinds"
+
+// init does the work of the shim, and of a supervisor that need not know of programs what they are.
+// Both start with each program, and most of what that costs is what the packages of a large
+// executable do in their init: this is before most of them. See package shim of lead.
 func init() {
-	if len(os.Args) > 0 && os.Args[0] == shimName {
+	if len(os.Args) == 0 {
+		return
+	}
+	switch {
+	case os.Args[0] == shimName:
 		runtime.LockOSThread() // the first thread is the one that is traced and becomes the program
+		shim()
+	case os.Args[0] == supervisorName && len(os.Args) == 1:
+		go func() { // as in main: what runs in init is bound to a thread, and is slower to go on
+			os.Exit(supervise(nil)) //nolint:forbidigo // there is no caller
+		}()
+		select {}
 	}
 }
 
-// IsHelperProcess reports whether a Shift started this process. A program that shifts
-// others checks this first in main, and calls RunHelper if so.
+// IsHelperProcess reports whether a Shift started this process to do what RunHelper does. A
+// program that shifts others checks this first in main, and calls RunHelper if so.
 func IsHelperProcess() bool {
-	return len(os.Args) > 0 && (os.Args[0] == shimName || os.Args[0] == supervisorName || os.Args[0] == probeName)
+	return len(os.Args) > 0 && (os.Args[0] == supervisorName || os.Args[0] == probeName)
 }
 
 // RunHelper does the work of such a process. It does not return. kindOf says of a program's file
 // what it is, for Options.Explain; if nil, the report does not say it.
 func RunHelper(kindOf func(file string) string) {
-	switch os.Args[0] {
-	case supervisorName:
+	if os.Args[0] == supervisorName {
 		os.Exit(supervise(kindOf)) //nolint:forbidigo // there is no caller
-	case probeName:
-		os.Exit(probed()) //nolint:forbidigo // there is no caller
 	}
-	shim()
+	os.Exit(probed()) //nolint:forbidigo // there is no caller
 }
 
 // shim turns this process into the program: traced, with the filter, executed.
