@@ -110,9 +110,10 @@ func dialHelper() {
 		}
 		os.Exit(0)
 	}
+	control := os.NewFile(dialFile, "publish") // one: an os.File that nobody has any more closes its number
 	question := make([]byte, 2)
 	for {
-		n, _, err := receive(os.NewFile(dialFile, "publish"), question, nil)
+		n, _, err := receive(control, question, nil)
 		if err != nil || n == 0 {
 			os.Exit(0)
 		}
@@ -121,7 +122,7 @@ func dialHelper() {
 		if file != nil {
 			rights = unix.UnixRights(int(file.Fd()))
 		}
-		_ = unix.Sendmsg(dialFile, []byte{0}, rights, nil, unix.MSG_NOSIGNAL) // if it fails, the end is read next
+		_ = unix.Sendmsg(int(control.Fd()), []byte{0}, rights, nil, unix.MSG_NOSIGNAL) // if it fails, the end is read next
 		if file != nil {
 			_ = file.Close() // the receiver's now
 		}
