@@ -193,6 +193,11 @@ func (c *arrivalConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
+// WriteTo implements io.WriterTo, by way of Read: a tunnel is copied from, too.
+func (c *arrivalConn) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{c})
+}
+
 // Close implements net.Conn.
 func (c *arrivalConn) Close() error {
 	c.arrivals.mu.Lock()

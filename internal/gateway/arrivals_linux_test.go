@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 )
 
 // What a client without TCP_NODELAY has sent is seen to arrive, although its kernel
@@ -54,6 +56,47 @@ func TestWhatNagleHoldsBackArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A tunnel in which nothing is on its way does not hold the clock.
+func TestATunnelIsAtRest(t *testing.T) {
+	a := arrivals{most: 1}
+	listener, err := a.listen("proxy", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, near := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		newTunnels().join(conn, near)
+	}()
+	sent := make([]byte, 1)
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(far, sent); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); a.any(); runtime.Gosched() { // wall time: another goroutine reads
+		if time.Now().After(end) {
+			t.Error("something is said to arrive, and nothing does")
+			break
+		}
+	}
+	if err := errors.Join(client.Close(), far.Close()); err != nil {
+		t.Error(err)
+	}
+	<-ended
 }
 
 // A connection is seen from when its client is connected, also in the moment in which it has
