@@ -21,6 +21,8 @@ import (
 	"github.com/wiemu/wiemu/internal/lead"
 	"github.com/wiemu/wiemu/internal/lead/handover"
 	"github.com/wiemu/wiemu/internal/process"
+	"github.com/wiemu/wiemu/internal/seccomp"
+	"github.com/wiemu/wiemu/internal/seccomp/seccomptest"
 )
 
 // arrivals are the connections that were handed over.
@@ -167,5 +169,38 @@ func TestConnectionsAreLedToNoLab(t *testing.T) {
 	}
 	if _, err := Start(lab, Options{Lead: &lead.Options{Names: []string{"login.example.test"}}}); err == nil || !strings.Contains(err.Error(), "Handover is required") {
 		t.Errorf("without Handover: error %v", err)
+	}
+}
+
+// noLabProgram is the name under which this program leads another to no lab, where a process that
+// sends by the number of shimFile is killed: by then it is not the shim's any more.
+const noLabProgram = "test: be led to no lab"
+
+func noLabMain() {
+	kill := program{seccomp.Load(seccomp.Number), seccomp.Jump(unix.BPF_JEQ, unix.SYS_SENDTO, 0, 3)}
+	kill = append(kill, seccomp.Load(seccomp.Low(0)), seccomp.Jump(unix.BPF_JEQ, shimFile, 0, 1), seccomp.Return(unix.SECCOMP_RET_KILL_PROCESS), seccomp.Return(seccomp.Allow))
+	if err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), setFilter(kill)); err != nil {
+		panic(err)
+	}
+	shift, err := Start(clock.Stopped(start), Options{Lead: &lead.Options{Names: []string{"login.example.test"}, Handover: os.Args[1]}})
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command("echo", "started")
+	cmd.Stdout = os.Stdout
+	if err = shift.Prepare(cmd); err == nil {
+		err = cmd.Run()
+	}
+	fmt.Println(err, shift.Close() != nil, shift.supervisor.ProcessState)
+}
+
+// The supervisor that has found no lab does not use the number of a file that it has closed.
+func TestTheShimsFileIsClosedOnce(t *testing.T) {
+	seccomptest.NeedListeners(t)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Args = []string{noLabProgram, filepath.Join(t.TempDir(), "none")}
+	out, err := cmd.CombinedOutput()
+	if want := fmt.Sprintf("exit status %d true exit status 0\n", process.Failed); err != nil || string(out) != want {
+		t.Errorf("error %v, it said %q, want %q", err, out, want)
 	}
 }

@@ -85,6 +85,7 @@ func supervise(kindOf func(file string) string) int {
 	s.timers = newTimerfds(s.clocks, s.waits)
 	s.signalTimers = &signalTimers{clocks: s.clocks, waits: s.waits, after: s.afterAnswer}
 	s.tracer = newTracer(s)
+	starts := true
 	if first.Begin.Lead != nil {
 		n, err := newNetwork(*first.Begin.Lead)
 		if err == nil {
@@ -94,10 +95,13 @@ func supervise(kindOf func(file string) string) int {
 		} else {
 			s.say(answer{Failed: &failure{Step: "connect to the lab", Detail: err.Error()}})
 			_ = unix.Close(shimFile) // which has the program's process end
+			starts = false
 		}
 	}
 	go func() {
-		s.attach(first.Begin.WallOnly)
+		if starts { // or shimFile is the number of whatever was opened since
+			s.attach(first.Begin.WallOnly)
+		}
 		s.begin()
 	}()
 	for {

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	case os.Args[0] == deniedNetworkProgram:
 		deniedNetworkMain()
 		return
+	case os.Args[0] == noLabProgram:
+		noLabMain()
+		return
 	case os.Args[0] == starterProgram:
 		starterMain()
 		return
