@@ -49,10 +49,40 @@ type lab struct {
 	listener net.Listener
 	roots    *x509.CertPool
 	serving  sync.WaitGroup
+	ca       *ca.Authority
 	end      context.CancelFunc
 }
 
 func newLab(t testing.TB, servers ...postgres.Server) *lab {
+	t.Helper()
+	l := newLabInMemory(t, servers...)
+	var err error
+	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	l.end = end
+	l.serving.Go(func() {
+		for {
+			conn, err := l.listener.Accept()
+			if err != nil {
+				return
+			}
+			l.serving.Go(func() { l.serve(ctx, conn) })
+		}
+	})
+	t.Cleanup(l.close)
+	return l
+}
+
+// serve serves a client's connection as the gateway does.
+func (l *lab) serve(ctx context.Context, conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	l.servers.ServeStream(ctx, &hostmux.Connection{Conn: conn, Host: host, Port: postgres.Port, Certificate: l.ca.GetCertificate, Begin: l.clock.Begin})
+}
+
+// newLabInMemory makes one without a listener.
+func newLabInMemory(t testing.TB, servers ...postgres.Server) *lab {
 	t.Helper()
 	clk := clock.Stopped(tokentest.Start())
 	j, err := journals.New(clk, journals.Options{})
@@ -74,30 +104,11 @@ func newLab(t testing.TB, servers ...postgres.Server) *lab {
 	if l.servers, err = postgres.New(k, servers); err != nil {
 		t.Fatal(err)
 	}
-	authority, err := ca.Open("", clk, ca.Options{Names: []string{".postgres.database.azure.com"}})
-	if err != nil {
+	if l.ca, err = ca.Open("", clk, ca.Options{Names: []string{".postgres.database.azure.com"}}); err != nil {
 		t.Fatal(err)
 	}
 	l.roots = x509.NewCertPool()
-	l.roots.AppendCertsFromPEM(authority.RootPEM())
-	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, end := context.WithCancel(context.Background())
-	l.end = end
-	l.serving.Go(func() {
-		for {
-			conn, err := l.listener.Accept()
-			if err != nil {
-				return
-			}
-			l.serving.Go(func() {
-				defer func() { _ = conn.Close() }()
-				l.servers.ServeStream(ctx, &hostmux.Connection{Conn: conn, Host: host, Port: postgres.Port, Certificate: authority.GetCertificate, Begin: clk.Begin})
-			})
-		}
-	})
-	t.Cleanup(l.close)
+	l.roots.AppendCertsFromPEM(l.ca.RootPEM())
 	return l
 }
 

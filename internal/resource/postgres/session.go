@@ -113,6 +113,8 @@ func (s *session) logIn(ctx context.Context) {
 	defer end() // also after a panic; calling it twice is harmless
 	l := &login{Call: &s.call, session: s, ctx: ctx}
 	failed := s.servers.kit.Login(ctx, s.conn, &s.call, l)
+	// Anew: what the login took wiemu, which may have started PostgreSQL, is not the client's time.
+	_ = s.client.SetDeadline(time.Now().Add(loginTimeout)) // of a connection that is gone: the write says so
 	var err error
 	if failed != nil {
 		if s.behind != nil { // it was let in before a fault hit
@@ -159,6 +161,9 @@ func (s *session) welcome() error {
 	return s.send(append(out, &pgproto3.BackendKeyData{ProcessID: s.behind.PID, SecretKey: s.behind.SecretKey}, &pgproto3.ReadyForQuery{TxStatus: s.behind.TxStatus})...)
 }
 
+// send writes to the client. After a write that failed nothing more is sent: TLS has counted the
+// record that is lost, and its client would take the next one, such as the end of the stream, for
+// one with a bad MAC.
 func (s *session) send(messages ...pgproto3.BackendMessage) error {
 	var out []byte
 	for _, m := range messages {
@@ -168,6 +173,9 @@ func (s *session) send(messages ...pgproto3.BackendMessage) error {
 		}
 	}
 	_, err := s.conn.Write(out)
+	if err != nil {
+		_ = s.client.Close() // the connection below TLS
+	}
 	return err
 }
 
@@ -216,6 +224,8 @@ func (s *session) relay(ctx context.Context, broken error) {
 	why := "the client closed it"
 	if s.fault != "" {
 		why = s.fault
+	} else if broken != nil {
+		why = "it could not be told that it is logged in: " + broken.Error()
 	} else if code, message := fatal(down.last); code != "" {
 		why = "PostgreSQL closed it with " + code + ", " + message
 	} else if down.ended && !up.terminated {

@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -453,6 +457,89 @@ func TestPostgreSQLEnds(t *testing.T) {
 	if _, err := os.Stat(cfg.Host); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its data is still there: %v", err)
 	}
+}
+
+// A login may take wiemu longer than it may take a client, who gets its answer all the same. One
+// that does not take it loses its connection, and is told nothing after what it has lost: it would
+// take that for a record with a bad MAC.
+func TestALoginThatTakesLong(t *testing.T) {
+	refused, greeted := app(), app()
+	refused.URL = nowhere
+	for _, row := range []struct {
+		name   string
+		server postgres.Server
+		answer any // of the server
+	}{
+		{"one that is refused", refused, &pgproto3.ErrorResponse{}},
+		{"one that is greeted", greeted, &pgproto3.AuthenticationOk{}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.server.URL == "" {
+				needPostgreSQL(t)
+				own, err := local.Start(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = own.Close() }()
+				cfg, _ := pgconn.ParseConfig(own.ConnString()) // it was just made
+				row.server.URL = "postgres://wiemu:secret@/postgres?sslmode=disable&host=" + cfg.Host
+			}
+			synctest.Test(t, func(t *testing.T) {
+				l := newLabInMemory(t, row.server)
+				defer func() {
+					if err := l.servers.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				l.inject("slow,for.resource=postgres,latency=1m30s") // of the bubble's time
+				conn, frontend := l.logIn(t)
+				began := time.Now()
+				answer, err := frontend.Receive()
+				if err != nil || reflect.TypeOf(answer) != reflect.TypeOf(row.answer) {
+					t.Errorf("found %T, %v", answer, err)
+				}
+				if took := time.Since(began); took < 90*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				_ = conn.Close()
+
+				l.faults.ClearAll()
+				conn, frontend = l.logIn(t)
+				time.Sleep(62 * time.Second) // of the bubble's time
+				if _, err := frontend.Receive(); !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Errorf("found %v", err)
+				}
+				_ = conn.Close()
+				synctest.Wait()
+				if e := l.last("the session of Orders API ended: it could not be told that it is logged in: "); row.server.URL != nowhere && e.Outcome != journal.OK {
+					t.Errorf("the journal has %q", l.last("").Summary)
+				}
+			})
+		})
+	}
+}
+
+// logIn logs in by hand, in memory, up to the answer.
+func (l *lab) logIn(t *testing.T) (net.Conn, *pgproto3.Frontend) {
+	t.Helper()
+	client, served := net.Pipe()
+	go l.serve(t.Context(), served)
+	_, err := client.Write([]byte{0, 0, 0, 8, 4, 210, 22, 47}) // SSLRequest
+	if err == nil {
+		_, err = io.ReadFull(client, make([]byte, 1))
+	}
+	secured := tls.Client(client, l.config("", "", "").TLSConfig)
+	frontend := pgproto3.NewFrontend(secured, secured)
+	frontend.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "Orders API", "database": "orders"}})
+	err = errors.Join(err, frontend.Flush())
+	if err == nil {
+		_, err = frontend.Receive() // AuthenticationCleartextPassword
+	}
+	frontend.Send(&pgproto3.PasswordMessage{Password: l.token(nil)})
+	if err = errors.Join(err, frontend.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	return secured, frontend
 }
 
 // Connections that say nothing or stop in the middle cost a goroutine each, and end with the lab.
