@@ -639,15 +639,32 @@ func (l *lab) waitForClients(want int) {
 	l.Errorf("expected %d clients at the engine, found %d", want, clients())
 }
 
-// A client that does not take its answers loses its connection, and does not hold the clock.
+// A client that does not take its answers loses its connection, and does not hold the clock. It is
+// told nothing after what it has lost: it would take that for a record with a bad MAC.
 func TestAClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		n := &session{conn: near, out: bufio.NewWriter(near)}
-		if n.say([]byte("+OK\r\n"), true) {
-			t.Error("it took an answer")
+		authority, err := ca.Open("", clock.Stopped(tokentest.Start()), ca.Options{Names: []string{".redis.cache.windows.net"}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		near, far := net.Pipe()
+		served := tls.Server(near, &tls.Config{GetCertificate: authority.GetCertificate})
+		client := tls.Client(far, &tls.Config{ServerName: host, InsecureSkipVerify: true})
+		n := &session{conn: served, out: bufio.NewWriter(served)}
+		go func() {
+			if !n.say([]byte("+OK\r\n"), true) {
+				t.Error("an answer was not taken")
+			}
+			if n.say([]byte("+OK\r\n"), true) {
+				t.Error("it took another one")
+			}
+			_ = n.conn.Close() // as when its service ends
+		}()
+		if _, err := io.ReadFull(client, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(writeTimeout + time.Second) // of the bubble's time
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("found %v", err)
 		}
 	})

@@ -3,9 +3,9 @@ package redis
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -46,7 +46,7 @@ type session struct {
 	*Caches
 	ctx   context.Context
 	end   context.CancelFunc
-	conn  net.Conn
+	conn  *tls.Conn
 	host  string
 	cache *cache
 
@@ -206,7 +206,9 @@ func (n *session) say(reply []byte, flush bool) bool {
 		err = n.out.Flush()
 	}
 	if err != nil {
-		_ = n.conn.Close() // a client that does not read; also if it was a message of a channel
+		// A client that does not read; also if it was a message of a channel. Below TLS, which would
+		// tell its end after the record that is lost: a bad MAC to the client.
+		_ = n.conn.NetConn().Close()
 	}
 	return err == nil
 }
