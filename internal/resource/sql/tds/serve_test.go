@@ -1,6 +1,7 @@
 package tds
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,13 +11,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	labclock "github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/internal/ca"
 )
 
-type nobody struct{}
+// nobody lets nobody in, after a while.
+type nobody struct{ after time.Duration }
 
 func (nobody) Authority(Attempt) (sts, spn string) { return "", "" }
-func (nobody) Login(context.Context, Attempt) (Session, error) {
+func (n nobody) Login(context.Context, Attempt) (Session, error) {
+	time.Sleep(n.after) // where it is not 0, of a bubble's time
 	return nil, &Error{Number: 18456, State: 1, Class: 14, Message: "Login failed."}
 }
 
@@ -123,4 +130,41 @@ func TestTheTimeForAToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A login may take the handler longer than it may take a client, who gets its answer all the same.
+func TestALoginThatTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, err := ca.Open("", labclock.Running(), ca.Options{Names: []string{".database.windows.net"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, server := net.Pipe()
+		defer client.Close()
+		s := &Server{Handler: nobody{90 * time.Second}, Name: "orders", TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: authority.GetCertificate}}
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(t.Context(), server) }()
+		w := newWire(client)
+		err = w.send(packetPrelogin, prelogin{fedAuth: true, fedAuthValue: 1}.answer(version(), encryptOn, nil))
+		if err == nil {
+			_, err = w.read(maxMessage)
+		}
+		if err == nil {
+			err = w.connect(&tls.Config{ServerName: "orders.database.windows.net", InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+		}
+		if err == nil {
+			err = w.send(packetLogin, login("a.b.c"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := w.read(maxMessage)
+		if err != nil || !bytes.Contains(answer.data, toUTF16("Login failed.")) {
+			t.Errorf("found %q, %v", answer.data, err)
+		}
+		var refusal *Error
+		if err := <-ended; !errors.As(err, &refusal) || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
 }

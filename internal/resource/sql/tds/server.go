@@ -99,8 +99,8 @@ type Server struct {
 	// Heard is called when a client has said something, if it is not nil.
 	Heard func()
 
-	// LoginTimeout is how long a login may take, in wall time, since it is about input and
-	// output. If 0, it is 30 seconds.
+	// LoginTimeout is how long a client may take for its login, and then for the answer, in wall
+	// time, since it is about input and output. If 0, it is 30 seconds.
 	LoginTimeout time.Duration
 	// TokenTimeout is how long a client may take for the token that it was asked for, likewise:
 	// it gets one from Entra ID then, which takes a JVM that has just started long on a busy
@@ -226,6 +226,9 @@ func (s *Server) login(ctx context.Context, w *wire, a *Attempt, said prelogin) 
 		}
 	}
 	session, err := s.Handler.Login(ctx, *a)
+	// Anew: what the login took the handler is not the client's time. Of a connection that is gone
+	// the write says so.
+	_ = w.conn.SetDeadline(time.Now().Add(cmp.Or(s.LoginTimeout, loginTimeout)))
 	if err != nil {
 		return nil, s.refuse(w, a, err)
 	}
