@@ -107,7 +107,7 @@ const (
 
 	headerTimeout = 10 * time.Second // of the TLS handshake, too
 	readTimeout   = 15 * time.Second // of header and body
-	writeTimeout  = 2 * time.Minute
+	writeTimeout  = 2 * time.Minute  // of what hostmux, which has its own for answers, does not answer
 	idleTimeout   = 2 * time.Minute
 	dialTimeout   = 10 * time.Second
 )

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/internal/hostname"
@@ -107,6 +108,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	if answer.stream == nil {
 		defer m.clock.Begin()()
+		answer.writeBy(time.Time{})
 	}
 	w.Header()["Date"] = []string{m.clock.Now().Format(http.TimeFormat)} // it may have been a slow body
 	m.front.ServeHTTP(answer, r)

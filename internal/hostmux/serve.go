@@ -138,7 +138,20 @@ func (a *answer) begin() {
 	if !a.begun {
 		a.begun = true
 		a.stream.discard(a)
+		if a.stream == nil {
+			a.writeBy(time.Now().Add(answerTimeout)) // wall time: input and output
+		}
 	}
+}
+
+// answerTimeout is how long a client may take to read an answer, from when it begins.
+const answerTimeout = 2 * time.Minute
+
+// writeBy sets a deadline in place of the server's, whose time-out begins with the request: what a
+// handler takes is not the client's time. A write that comes too late is lost, and over TLS the
+// server's end of the stream after it is a bad record MAC to the client. In memory there is none.
+func (a *answer) writeBy(at time.Time) {
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(at)
 }
 
 // Write implements http.ResponseWriter.

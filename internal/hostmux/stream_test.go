@@ -3,6 +3,7 @@ package hostmux
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -142,4 +143,94 @@ func TestTheConnectionStays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// dialed is what answers a client in memory, by a server with the gateway's time-outs.
+func dialed(t *testing.T, protocols *http.Protocols, handler http.HandlerFunc) *http.Client {
+	t.Helper()
+	m, err := New(clock.Stopped(time.Now()), []Route{{Hosts: []string{"some.test"}, Handler: handler, MaxBody: func(*http.Request) int64 { return 1 << 20 }}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := pipes{make(chan net.Conn, 1)}
+	server := &http.Server{Handler: m, Protocols: protocols, ReadTimeout: 15 * time.Second, WriteTimeout: 2 * time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		own, others := net.Pipe()
+		listener.conns <- others
+		return own, nil
+	}}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		synctest.Wait()
+	})
+	return &http.Client{Transport: transport}
+}
+
+// protocols are those of the gateway's TLS listener, without TLS.
+func protocols() map[string]*http.Protocols {
+	first, second := new(http.Protocols), new(http.Protocols)
+	first.SetHTTP1(true)
+	second.SetUnencryptedHTTP2(true)
+	return map[string]*http.Protocols{"HTTP/1.1": first, "HTTP/2": second}
+}
+
+// A handler may take longer than a client may take to send a request, or to read its answer.
+func TestAHandlerThatTakesLong(t *testing.T) {
+	for name, protocols := range protocols() {
+		for _, body := range []string{"", "body"} {
+			t.Run(name+" "+body, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					client := dialed(t, protocols, func(w http.ResponseWriter, r *http.Request) {
+						time.Sleep(5 * time.Minute) // of the bubble's time
+						if err := r.Context().Err(); err != nil {
+							t.Errorf("the server takes the client for gone: %v", err)
+						}
+						_, _ = io.WriteString(w, "answer")
+					})
+					for range 2 {
+						response, err := client.Post("http://some.test/", "text/plain", strings.NewReader(body))
+						if err != nil {
+							t.Fatal(err)
+						}
+						answer, err := io.ReadAll(response.Body)
+						if err != nil || string(answer) != "answer" {
+							t.Errorf("found %q, %v", answer, err)
+						}
+						_ = response.Body.Close()
+					}
+				})
+			})
+		}
+	}
+}
+
+// A client that does not read its answer loses its connection, or its stream.
+func TestAClientThatDoesNotReadItsAnswer(t *testing.T) {
+	for name, protocols := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				long := bytes.Repeat([]byte("x"), 16<<20) // more than a client takes without being asked
+				gaveUp := make(chan error, 1)
+				client := dialed(t, protocols, func(w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(5 * time.Minute)
+					_, err := w.Write(long)
+					gaveUp <- err
+				})
+				began := time.Now()
+				response, err := client.Get("http://some.test/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				if err := <-gaveUp; err == nil || time.Since(began) != 5*time.Minute+answerTimeout {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				if n, err := io.Copy(io.Discard, response.Body); err == nil {
+					t.Errorf("all %d bytes arrived", n)
+				}
+			})
+		})
+	}
 }
