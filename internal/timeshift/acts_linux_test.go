@@ -51,6 +51,25 @@ func TestHardPrograms(t *testing.T) {
 	}
 }
 
+// Programs at the edges of what they may write; what each does is in testdata/edges.c.
+func TestProgramsAtTheEdgesOfTheirMemory(t *testing.T) {
+	program := compile(t, "edges")
+	for name, advance := range map[string]time.Duration{"stacks": 6 * time.Minute, "standstill": 0, "constants": 3 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lab := clock.Stopped(start)
+			c := launch(t, lab, lab, Options{}, program, name)
+			if advance > 0 {
+				c.rest()
+				c.advance(advance)
+			}
+			if code := c.wait(); code != 0 || c.output() != "ok\n" {
+				t.Errorf("exit code %d, wrote %q\n%s", code, c.output(), c.said())
+			}
+		})
+	}
+}
+
 // An Advance gives a program its turn at every time for which it waits.
 func TestAnAdvanceStopsWhereAProgramWaits(t *testing.T) {
 	program := compile(t, "acts")

@@ -93,7 +93,7 @@ func (s *supervisor) decide(q *seccomp.Notification) *seccomp.Response {
 		for _, w := range words {
 			data = binary.LittleEndian.AppendUint64(data, uint64(w))
 		}
-		if s.threads.write(tid, at, data) != nil {
+		if s.threads.store(tid, at, data) != nil {
 			r.Errno = -int32(unix.EFAULT)
 		}
 	}

@@ -254,7 +254,7 @@ func (s *supervisor) writeSpec(q *seccomp.Notification, r *seccomp.Response, at 
 	for _, word := range []int64{spec.Interval.Sec, spec.Interval.Nsec / unit, spec.Value.Sec, spec.Value.Nsec / unit} {
 		data = binary.LittleEndian.AppendUint64(data, uint64(word))
 	}
-	if s.threads.write(int(q.Thread), at, data) != nil {
+	if s.threads.store(int(q.Thread), at, data) != nil {
 		r.Errno = -int32(unix.EFAULT)
 	}
 }

@@ -4,6 +4,7 @@ package timeshift
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -186,7 +187,21 @@ func (ts *threads) open(pid int) (*os.File, error) {
 	return m, err
 }
 
-// write puts bytes into the memory of a thread.
+// store puts bytes where a thread itself may write, as the kernel does with the results of a system
+// call; elsewhere it fails, as that does.
+func (ts *threads) store(tid int, at uint64, data []byte) error {
+	local := []unix.Iovec{{Base: &data[0], Len: uint64(len(data))}}
+	n, err := unix.ProcessVMWritev(tid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(data)}}, 0)
+	switch {
+	case err == nil && n == len(data):
+		return nil
+	case err == nil || errors.Is(err, unix.EFAULT):
+		return unix.EFAULT
+	}
+	return ts.write(tid, at, data) // refused, as by Podman's profile, or of a program that has made itself not dumpable
+}
+
+// write puts bytes into the memory of a thread, also where it may only read or execute.
 func (ts *threads) write(tid int, at uint64, data []byte) error {
 	m, err := ts.memory(tid)
 	if err != nil {

@@ -240,26 +240,30 @@ func (t *tracer) interrupted(tid int) {
 	if t.s.waits.began(tid) || !slices.Equal(args[1:n], w.args[1:n]) || !interrupted(tid, &r, w.nr, w.call.expired) {
 		return
 	}
-	t.emptySets(w)
+	t.writeRemaining(rewrite{timeout: w.args[w.call.timeout], wait: w}, false)
+	if !t.emptySets(w) {
+		setReturned(&r, -int64(unix.EFAULT))
+	}
 	_ = setRegisters(tid, &r) // fails if it was killed meanwhile
 }
 
 // emptySets says that no file of a select(2) is ready, as it does itself when its
-// time is over.
-func (t *tracer) emptySets(w *wait) {
+// time is over; false: the sets cannot be written.
+func (t *tracer) emptySets(w *wait) bool {
 	if w.call.name != "select" && w.call.name != "pselect6" {
-		return
+		return true
 	}
 	files := int32(w.args[0])
 	if files <= 0 || files > 1<<20 {
-		return
+		return true
 	}
 	none := make([]byte, (files+63)/64*8)
 	for _, set := range w.args[1:4] {
-		if set != 0 {
-			_ = t.s.threads.write(w.tid, set, none)
+		if set != 0 && t.s.threads.store(w.tid, set, none) != nil {
+			return false
 		}
 	}
+	return true
 }
 
 // restart lets a system call begin again that a signal interrupted before we answered, as if
@@ -352,8 +356,6 @@ func (t *tracer) rewrite(tid int) bool {
 		ours = uint64(pause / time.Millisecond)
 	}
 	if w.call.form != millis {
-		// Below the stack, and below what a function may use there without saying so.
-		ours = (stackPointer(&r) - 512) &^ 15
 		var timeout [16]byte
 		binary.LittleEndian.PutUint64(timeout[:], uint64(far/time.Second))
 		if far == pause {
@@ -363,8 +365,10 @@ func (t *tracer) rewrite(tid int) bool {
 			}
 			binary.LittleEndian.PutUint64(timeout[8:], uint64(part))
 		}
-		if t.s.threads.write(tid, ours, timeout[:]) != nil {
-			return false // at the very end of its stack: the kernel's clock has to do
+		if ours, ok = t.belowStack(tid, stackPointer(&r), timeout[:]); !ok {
+			w.ours = false // at the very end of its stack: whichever clock is first ends it
+			t.s.waits.add(w)
+			return false
 		}
 	}
 	setArgument(&r, w.call.timeout, ours)
@@ -377,6 +381,28 @@ func (t *tracer) rewrite(tid int) bool {
 		t.s.waits.add(w)
 	}
 	return true
+}
+
+// belowStack writes data below the stack of a thread, below what a function may use there without
+// saying so, and returns where.
+func (t *tracer) belowStack(tid int, stack uint64, data []byte) (at uint64, ok bool) {
+	const (
+		distance = 512
+		redZone  = 128 // System V ABI, AMD64 supplement, 3.2.2
+	)
+	at = (stack - distance) &^ 15
+	if t.s.threads.store(tid, at, data) == nil {
+		return at, true
+	}
+	// The stack of a process grows when somebody accesses what is below it: by the file, not by
+	// process_vm_writev(2) (since Linux 6.5). That of a thread does not: a page that nobody may
+	// access is below it.
+	_, _ = t.s.threads.read(tid, at, make([]byte, 1))
+	if t.s.threads.store(tid, at, data) == nil {
+		return at, true
+	}
+	at = stack &^ (pageSize - 1)
+	return at, at+uint64(len(data))+redZone <= stack && t.s.threads.store(tid, at, data) == nil
 }
 
 // farAway is later than anything that is waited for.
@@ -423,7 +449,9 @@ func (t *tracer) restore(tid int) {
 		t.clearEnding(tid)
 		setReturned(&r, w.call.expired)
 		t.writeRemaining(was, false)
-		t.emptySets(w)
+		if !t.emptySets(w) {
+			setReturned(&r, -int64(unix.EFAULT))
+		}
 	case v == restartBlock: // by restart_syscall(2), unless a handler is called
 		t.s.waits.goesOn(w, was.timeout)
 		t.writeRemaining(was, true)
@@ -455,7 +483,7 @@ func (t *tracer) writeRemaining(was rewrite, interrupted bool) {
 		part /= 1000
 	}
 	data := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(seconds)), uint64(part))
-	_ = t.s.threads.write(w.tid, at, data) // as little as the kernel minds: it may be read only
+	_ = t.s.threads.store(w.tid, at, data) // as little as the kernel minds: it may be read only
 }
 
 func ptrace(request, tid, data int) error {
