@@ -5,13 +5,13 @@ import (
 	"io"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/session"
 )
 
@@ -91,7 +91,7 @@ const (
 	savedValue = savedNames + "_"
 )
 
-var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var shellName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // save returns shell code that saves the values of variables before they change. Names in
 // remembered are saved already: their present values are wiemu's.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wiemu/wiemu/internal/cli"
 	"github.com/wiemu/wiemu/internal/draft"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/scenario"
 )
 
@@ -92,7 +92,7 @@ the program that made the requests.`,
 	return cmd
 }
 
-var notInScenarioNames = regexp.MustCompile(`[^a-z0-9]+`)
+var notInScenarioNames = lazyregexp.New(`[^a-z0-9]+`)
 
 func scenarioName(file string) string {
 	base, _, _ := strings.Cut(strings.ToLower(filepath.Base(file)), ".")

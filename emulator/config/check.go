@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/kubename"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -67,7 +67,7 @@ func (c *Config) checkIssuers(p *problems, offset int) {
 
 // plainPath is a path of unreserved characters (RFC 3986 §2.3): every client
 // spells it the same.
-var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
+var plainPath = lazyregexp.New(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
 
 func (i Issuer) check(p *problems, at string) {
 	switch {

@@ -2,10 +2,10 @@ package config
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -75,17 +75,17 @@ const pullRequest = "pull_request"
 // Source for the names of owners and repositories: GitHub's own form, which refuses others;
 // of refs: git-check-ref-format(1).
 var (
-	repositoryForm  = regexp.MustCompile(`^[A-Za-z0-9](-?[A-Za-z0-9])*/[A-Za-z0-9._-]{1,100}$`)
-	refForm         = regexp.MustCompile(`^refs/(heads|tags)/[^\s~^:?*\[\\]+$|^refs/pull/[0-9]+/merge$`)
-	eventForm       = regexp.MustCompile(`^[a-z_]+$`)
-	workflowForm    = regexp.MustCompile(`^\.github/workflows/[^/\s@]+\.ya?ml$`)
-	jobWorkflowForm = regexp.MustCompile(`^[^/\s@]+/[^/\s@]+/\.github/workflows/[^/\s@]+\.ya?ml@\S+$`)
+	repositoryForm  = lazyregexp.New(`^[A-Za-z0-9](-?[A-Za-z0-9])*/[A-Za-z0-9._-]{1,100}$`)
+	refForm         = lazyregexp.New(`^refs/(heads|tags)/[^\s~^:?*\[\\]+$|^refs/pull/[0-9]+/merge$`)
+	eventForm       = lazyregexp.New(`^[a-z_]+$`)
+	workflowForm    = lazyregexp.New(`^\.github/workflows/[^/\s@]+\.ya?ml$`)
+	jobWorkflowForm = lazyregexp.New(`^[^/\s@]+/[^/\s@]+/\.github/workflows/[^/\s@]+\.ya?ml@\S+$`)
 )
 
 func (j GitHubJob) check(p *problems, at string) {
 	for _, f := range []struct {
 		name, value, expected, fix string
-		form                       *regexp.Regexp
+		form                       lazyregexp.Regexp
 	}{
 		{"repository", j.Repository, "OWNER/NAME, such as contoso/shop", "", repositoryForm},
 		{"ref", j.Ref, "refs/heads/BRANCH, refs/tags/TAG or refs/pull/NUMBER/merge", "write the whole ref, as in the subject", refForm},

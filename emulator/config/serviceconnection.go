@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/tenants"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -168,14 +168,14 @@ func shortGUID(guid string) string {
 // Source: learn.microsoft.com, azure/devops/organizations/settings/naming-restrictions, of which
 // this is the part that counts here: names are in paths.
 var (
-	organizationForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$`)
-	connectionForm   = regexp.MustCompile(`^[^\s/\\\pC]([^/\\\pC]{0,254}[^\s/\\\pC])?$`)
+	organizationForm = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$`)
+	connectionForm   = lazyregexp.New(`^[^\s/\\\pC]([^/\\\pC]{0,254}[^\s/\\\pC])?$`)
 )
 
 func (s ServiceConnection) check(p *problems, at string) {
 	for _, f := range []struct {
 		name, value, expected string
-		form                  *regexp.Regexp
+		form                  lazyregexp.Regexp
 	}{
 		{"organization", s.Organization, "the name of an organization, such as contoso", organizationForm},
 		{"project", s.Project, "the name of a project, such as shop", connectionForm},

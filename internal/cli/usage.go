@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/userstate"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -248,7 +248,7 @@ func flagNames(cmd *cobra.Command) (names []string) {
 }
 
 // cobraOfArgs are the texts of cobra's own checks of arguments.
-var cobraOfArgs = regexp.MustCompile(`^(accepts |requires |unknown command )`)
+var cobraOfArgs = lazyregexp.New(`^(accepts |requires |unknown command )`)
 
 // argsError says which arguments a command takes, and shows one.
 func argsError(cmd *cobra.Command, args []string) error {

@@ -3,9 +3,9 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/process"
 )
 
@@ -18,7 +18,7 @@ type knownRuntime struct {
 }
 
 // versionPattern is the version in what programs print of it, such as "go version go1.26.8".
-var versionPattern = regexp.MustCompile(`\d+(\.\d+)+`)
+var versionPattern = lazyregexp.New(`\d+(\.\d+)+`)
 
 // javaOptions is the variable that is added to, instead of being replaced.
 const javaOptions = "JAVA_TOOL_OPTIONS"

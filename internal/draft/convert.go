@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/controlapi"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/session"
@@ -138,7 +138,7 @@ func (d *drafter) seeded(f fault.Fault) fault.Fault {
 	return f
 }
 
-var tokenPath = regexp.MustCompile(`(?i)^/+([^/?]+)/+oauth2/+(?:v2\.0/+)?token/?(?:\?|$)`)
+var tokenPath = lazyregexp.New(`(?i)^/+([^/?]+)/+oauth2/+(?:v2\.0/+)?token/?(?:\?|$)`)
 
 func isExchange(in recording.Input) bool {
 	return strings.EqualFold(in.Method, "POST") && tokenPath.MatchString(in.Path)
@@ -353,7 +353,7 @@ func (d *drafter) copied(t recording.Token, in recording.Input) string {
 	return name
 }
 
-var notInStepNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
+var notInStepNames = lazyregexp.New(`[^A-Za-z0-9]+`)
 
 // used is the first use of an exchange's access token as a command, and its failure.
 func (d *drafter) used(i int, covered map[int]bool) (command []string, failed *recording.Outcome) {

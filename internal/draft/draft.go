@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/recording"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/server"
@@ -190,7 +190,7 @@ func (d *drafter) closed(clientID string, declared []workload.Spec, application 
 	d.config.Identities = append(d.config.Identities, config.Identity{Principal: made})
 }
 
-var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
+var notInNames = lazyregexp.New(`[^a-z0-9-]+`)
 
 // actor lists a workload under a name of its own.
 func (d *drafter) actor(w workload.Spec) {
@@ -300,7 +300,7 @@ func quoted(text string) string {
 	return string(quoted)
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./:-]*[A-Za-z0-9_./-]$`)
+var plain = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_./:-]*[A-Za-z0-9_./-]$`)
 
 func list(texts []string) string {
 	all := make([]string, len(texts))

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 const (
@@ -132,8 +132,8 @@ func isSharedTenant(tenant string) bool {
 const label = `[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?`
 
 var (
-	labelForm  = regexp.MustCompile(`^` + label + `$`)
-	domainForm = regexp.MustCompile(`^(` + label + `\.)+` + label + `$`)
+	labelForm  = lazyregexp.New(`^` + label + `$`)
+	domainForm = lazyregexp.New(`^(` + label + `\.)+` + label + `$`)
 )
 
 // isDomain reports whether s has the form of a DNS name with a dot. A single

@@ -2,8 +2,9 @@ package gateway
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // noProxy are the hosts that a client reaches without a proxy: its own machine.
@@ -28,7 +29,7 @@ func WithoutJavaProxy(line string) string {
 	return strings.TrimSpace(javaProxy.ReplaceAllString(line, "$1"))
 }
 
-var javaProxy = regexp.MustCompile(`(^|\s)("-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=[^"]*"|-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=\S*)`)
+var javaProxy = lazyregexp.New(`(^|\s)("-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=[^"]*"|-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=\S*)`)
 
 // JavaOptions are the system properties by which Java finds the proxy ("Java
 // Networking and Proxies"), to be added to JAVA_TOOL_OPTIONS.

@@ -9,8 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // originalKey is where Fold keeps the path as the client spelt it.
@@ -111,7 +112,7 @@ func isDots(path string) bool {
 	return segment == "." || segment == ".."
 }
 
-var encodedSlash = regexp.MustCompile(`%(2[fF])`)
+var encodedSlash = lazyregexp.New(`%(2[fF])`)
 
 // decoded is the path with everything decoded but slashes. url.URL has a RawPath only
 // where the path was encoded in another way than usual, which an encoded slash is.

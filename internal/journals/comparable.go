@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // WriteComparable writes events so that two equal runs give the same text: one JSON object
@@ -67,7 +67,7 @@ func lane(e journal.Event) string {
 }
 
 // times are times in RFC 3339 and as in AADSTS texts, and Go durations.
-var times = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M|\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|µs|s)\b`)
+var times = lazyregexp.New(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M|\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|µs|s)\b`)
 
 // A namer names ids in the order in which they appear.
 type namer struct {

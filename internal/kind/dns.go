@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/cluster"
 	"github.com/wiemu/wiemu/internal/docker/dockercli"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/nodeservice"
 )
 
@@ -29,7 +29,7 @@ func zones(opts Options) ([]string, error) {
 }
 
 // answered is what dnsBlock has added to a Corefile.
-var answered = regexp.MustCompile(`(?s) *# wiemu: .*?# wiemu end\n`)
+var answered = lazyregexp.New(`(?s) *# wiemu: .*?# wiemu end\n`)
 
 // withZones returns the Corefile with a first server that answers for zones, or, without
 // zones, the Corefile that kubeadm wrote.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 
 	"github.com/wiemu/wiemu/internal/docker/dockercli"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 type image struct {
@@ -63,7 +63,7 @@ func (h *Host) chooseImage(ctx context.Context, asked, version string) (image, e
 	return found, nil
 }
 
-var versionPattern = regexp.MustCompile(`^v?(1\.\d+\.\d+)$`)
+var versionPattern = lazyregexp.New(`^v?(1\.\d+\.\d+)$`)
 
 // checkVersion returns a version of Kubernetes in the form of images: v1.37.2.
 func checkVersion(version string) (string, error) {
@@ -104,7 +104,7 @@ func cannotPull(ctx context.Context, name string, err error) error {
 }
 
 // tagged returns the names of node images with the version as their tag.
-var tagged = regexp.MustCompile(`^kindest/node:(?:offline-)?(v1\.\d+\.\d+)(?:@sha256:[0-9a-f]+)?$`)
+var tagged = lazyregexp.New(`^kindest/node:(?:offline-)?(v1\.\d+\.\d+)(?:@sha256:[0-9a-f]+)?$`)
 
 // versionOf returns the version of Kubernetes in a node image, of its tag or else of the file
 // that kind writes into node images (kind: pkg/build/nodeimage/const.go).

@@ -3,12 +3,12 @@ package managedidentity
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // imdsServer is the Server header. Source: recorded 2025-02 by Azure/kubelogin.
@@ -166,7 +166,7 @@ func newestVersions() []string {
 	return []string{apiVersions[n-1], apiVersions[n-2], apiVersions[n-3]}
 }
 
-var date = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
+var date = lazyregexp.New(`^\d{4}-\d{2}-\d{2}$`)
 
 // validVersion reports whether a version is a date from 2018-02-01 on: the list
 // of the real service grows, so no later date is refused.

@@ -2,12 +2,12 @@ package manifest
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/internal/kubename"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -31,7 +31,7 @@ var (
 
 // The lengths of names are not in these patterns: repeated so often, they would take longer to
 // compile than everything else that a start of wiemu does.
-var configKey = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+var configKey = lazyregexp.New(`^[-._a-zA-Z0-9]+$`)
 
 const maxConfigKey = 253
 

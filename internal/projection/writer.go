@@ -8,11 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // The layout of a volume. Kubernetes: pkg/volume/util/atomic_writer.go.
@@ -252,7 +253,7 @@ func (w *writer) failed(err error) error {
 	return fmt.Errorf("projection: write the token file %s: %w%s", w.path(w.file), err, fix)
 }
 
-var stampName = regexp.MustCompile(`^\.\.\d{4}(_\d\d){5}\.\d+$`)
+var stampName = lazyregexp.New(`^\.\.\d{4}(_\d\d){5}\.\d+$`)
 
 func (w *writer) close() error {
 	w.retired.close()

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/explain"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Result is how a replay compares with what was recorded.
@@ -232,7 +232,7 @@ func (c comparison) sameNumber(field, a, b string) bool {
 }
 
 // thumbprint is a certificate's, in forms that are the same for some certificates.
-var thumbprint = regexp.MustCompile(`\{\{certificate (sha\d+) (?:padded|in base64) (\d+)\}\}`)
+var thumbprint = lazyregexp.New(`\{\{certificate (sha\d+) (?:padded|in base64) (\d+)\}\}`)
 
 // countedInSeconds are the fields of tokens, of their replies and of Key Vault's
 // that hold seconds since 1970 or lifetimes.
@@ -243,7 +243,7 @@ var countedInSeconds = map[string]bool{
 
 // stamp is a time in the middle of a text: RFC 3339, as Entra ID writes it, as
 // HTTP does, or a duration that is counted down.
-var stamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT|\b(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s\b`)
+var stamp = lazyregexp.New(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT|\b(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s\b`)
 
 var forms = []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "Mon, 02 Jan 2006 15:04:05 GMT"}
 

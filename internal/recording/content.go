@@ -8,12 +8,12 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource/storage"
 	"github.com/wiemu/wiemu/internal/resource/table"
 )
@@ -102,7 +102,7 @@ func isStorageHeader(name string) bool {
 }
 
 // sasSignature is that of a SAS, in a URL, also in one in XML.
-var sasSignature = regexp.MustCompile(`(?i)([?&;]sig=)([^&\s]*)`)
+var sasSignature = lazyregexp.New(`(?i)([?&;]sig=)([^&\s]*)`)
 
 // withoutSignatures takes the signatures of SAS out of a text, but for those made here: one
 // that was not made in the lab may open a real account.

@@ -2,11 +2,11 @@ package recording
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/redact"
 )
 
@@ -29,14 +29,14 @@ func newNames() *names {
 
 var (
 	// candidate is what an id can look like: base64url, hexadecimal, a GUID.
-	candidate = regexp.MustCompile(`[A-Za-z0-9_-]{16,}`)
+	candidate = lazyregexp.New(`[A-Za-z0-9_-]{16,}`)
 	// random matches an id that was not announced: a GUID of version 4, which is random (RFC 9562
 	// §5.4), also without hyphens. Those that wiemu derives from names are of version 5.
-	random = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{12}4[0-9a-f]{19}\b`)
+	random = lazyregexp.New(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{12}4[0-9a-f]{19}\b`)
 	// placeholder is a name where it stands for something.
-	placeholder = regexp.MustCompile(`\{\{([a-z]+ [^{}]+)\}\}`)
+	placeholder = lazyregexp.New(`\{\{([a-z]+ [^{}]+)\}\}`)
 	// ordinal is what a token is called.
-	ordinal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+	ordinal = lazyregexp.New(`^[0-9]+\.[0-9]+$`)
 )
 
 func (n *names) forget() {
@@ -177,7 +177,7 @@ func (n *names) madeSecret(value string) {
 	n.give(strings.Trim(madeName(len(n.made)), "{}"), value)
 }
 
-var isSecretName = regexp.MustCompile(`^\{\{(made )?secret [0-9]+\}\}$`)
+var isSecretName = lazyregexp.New(`^\{\{(made )?secret [0-9]+\}\}$`)
 
 func secretName(ordinal int) string { return fmt.Sprintf("{{secret %d}}", ordinal) }
 

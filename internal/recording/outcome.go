@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/httppath"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/unverified"
@@ -111,7 +111,7 @@ func (a *answering) body(text []byte) {
 }
 
 // partOfToken is what is left of a token where an answer breaks off.
-var partOfToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)*`)
+var partOfToken = lazyregexp.New(`eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)*`)
 
 // readError takes the codes of an error that no event tells.
 func (a *answering) readError(body map[string]any) {

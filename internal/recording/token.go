@@ -10,12 +10,12 @@ import (
 	"maps"
 	"mime"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/wiemu/wiemu/internal/azwi"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/redact"
 	"github.com/wiemu/wiemu/internal/truncate"
 	"github.com/wiemu/wiemu/internal/unverified"
@@ -23,7 +23,7 @@ import (
 
 // compact is what a JWS looks like in the middle of something. Its header is a JSON object: a brace
 // and a quote or white space begin so in base64url. Some clients pad base64url.
-var compact = regexp.MustCompile(`e[yw][A-Za-z0-9_-]{12,}={0,2}\.[A-Za-z0-9_-]*={0,2}\.[A-Za-z0-9_-]*={0,2}`)
+var compact = lazyregexp.New(`e[yw][A-Za-z0-9_-]{12,}={0,2}\.[A-Za-z0-9_-]*={0,2}\.[A-Za-z0-9_-]*={0,2}`)
 
 type tokens struct {
 	names *names
@@ -282,7 +282,7 @@ func (t *tokens) multipart(input int, text, contentType string) string {
 	return strings.Join(parts, "--"+parameters["boundary"])
 }
 
-var partName = regexp.MustCompile(`(?i)\bname="?([^";\r\n]*)`)
+var partName = lazyregexp.New(`(?i)\bname="?([^";\r\n]*)`)
 
 // escapeForm encodes a value, but for the names in it.
 func escapeForm(value string) string {

@@ -10,12 +10,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/file"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 )
 
@@ -25,9 +25,9 @@ import (
 // kept as they are.
 
 var (
-	usesKey     = regexp.MustCompile(`(?i)^/+keys/+[^/]+(?:/+[^/]*)?/+(encrypt|decrypt|wrapkey|unwrapkey|sign|verify)/*$`)
-	importsKey  = regexp.MustCompile(`(?i)^/+keys/+[^/]+/*$`)
-	importsCert = regexp.MustCompile(`(?i)^/+certificates/+[^/]+/+import/*$`)
+	usesKey     = lazyregexp.New(`(?i)^/+keys/+[^/]+(?:/+[^/]*)?/+(encrypt|decrypt|wrapkey|unwrapkey|sign|verify)/*$`)
+	importsKey  = lazyregexp.New(`(?i)^/+keys/+[^/]+/*$`)
+	importsCert = lazyregexp.New(`(?i)^/+certificates/+[^/]+/+import/*$`)
 )
 
 // vaultBody replaces what is secret in the body of a request to a vault. r.mu is held.

@@ -11,9 +11,10 @@ package redact
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Found is a token or a secret in a text.
@@ -48,7 +49,7 @@ func hint(words ...string) string {
 }
 
 // IsHint matches every hint.
-var IsHint = regexp.MustCompile(`\[redacted: [^\]]*\]`)
+var IsHint = lazyregexp.New(`\[redacted: [^\]]*\]`)
 
 // span is where something was found: text[from:to].
 type span struct {

@@ -2,9 +2,10 @@ package redact
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Shortest is the length, in bytes, from which a secret is looked for.
@@ -23,7 +24,7 @@ type secret struct{ text, label string }
 
 // placeholder is what stands for a secret in a recording, and in the configuration of
 // its replay.
-var placeholder = regexp.MustCompile(`^\{\{(made )?secret [0-9]+\}\}$`)
+var placeholder = lazyregexp.New(`^\{\{(made )?secret [0-9]+\}\}$`)
 
 // Add has a secret looked for from now on. Label says what it is, such as "client
 // secret of my-app". A value that is known already keeps its label. A nil *Secrets

@@ -3,8 +3,9 @@ package redact
 import (
 	"encoding/base64"
 	"encoding/json"
-	"regexp"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // tokensIn finds the tokens in a view. Every byte is looked at a few times at most,
@@ -119,7 +120,7 @@ func decode(part string) string {
 }
 
 // begins is how a JSON object does that has a member.
-var begins = regexp.MustCompile(`^[ \t\r\n]*\{[ \t\r\n]*"[^"]{1,40}"[ \t\r\n]*:`)
+var begins = lazyregexp.New(`^[ \t\r\n]*\{[ \t\r\n]*"[^"]{1,40}"[ \t\r\n]*:`)
 
 // object reports whether base64url begins as a JSON object does. The rest does
 // not matter.
@@ -194,7 +195,7 @@ func join(text string) (joined string, at []int) {
 }
 
 // algorithms are those that a hint may name: RFC 7518 §3.1, §4.1, RFC 8037.
-var algorithms = regexp.MustCompile(`^([RPEH]S(256|384|512)|EdDSA|none|dir|RSA1_5|RSA-OAEP(-256)?|ECDH-ES)$`)
+var algorithms = lazyregexp.New(`^([RPEH]S(256|384|512)|EdDSA|none|dir|RSA1_5|RSA-OAEP(-256)?|ECDH-ES)$`)
 
 // algorithm is what the header of a token says of it; "": nothing that is known.
 func algorithm(token string) string {

@@ -3,12 +3,12 @@ package roles
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -30,7 +30,7 @@ func (c Custom) Definition() Definition {
 // role-based-access-control/role-definitions.md, "Operations format" and "Wildcard".
 const actionRule = "*, or PROVIDER/TYPE/OPERATION such as Microsoft.Storage/storageAccounts/read"
 
-var actionFormat = regexp.MustCompile(`^(\*|[A-Za-z0-9.*]+(/[A-Za-z0-9.*_$-]+)+)$`)
+var actionFormat = lazyregexp.New(`^(\*|[A-Za-z0-9.*]+(/[A-Za-z0-9.*_$-]+)+)$`)
 
 // Check reports what is wrong with a custom role of wiemu.yaml, whose fields are those of the
 // JSON that az role definition create reads; taken are those that there are besides.

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -74,7 +74,7 @@ func nameOf(file string) (string, error) {
 }
 
 // plainText is what YAML takes for text within a list without quotes.
-var plainText = regexp.MustCompile(`^(\.{0,2}/)?[A-Za-z][A-Za-z0-9./_-]*$`)
+var plainText = lazyregexp.New(`^(\.{0,2}/)?[A-Za-z][A-Za-z0-9./_-]*$`)
 
 // flow writes texts as a YAML list on one line.
 func flow(texts []string) string {
@@ -88,7 +88,7 @@ func flow(texts []string) string {
 }
 
 // metadataName is the line with the name in a file of the library.
-var metadataName = regexp.MustCompile(`(?m)^metadata:\n  name: (\S+)$`)
+var metadataName = lazyregexp.New(`(?m)^metadata:\n  name: (\S+)$`)
 
 // Copy returns a scenario file under the name of another one, comments and all.
 func Copy(text []byte, file string) ([]byte, error) {

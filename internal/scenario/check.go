@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/backend"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/scenario/condition"
 	"github.com/wiemu/wiemu/internal/workload"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -117,7 +117,7 @@ func (c *checker) notOn() {
 	}
 }
 
-var scenarioName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+var scenarioName = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 func (c *checker) header() {
 	s := c.scenario

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/keyring"
 	"github.com/wiemu/wiemu/internal/lab"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/scenario/condition"
@@ -23,7 +23,7 @@ import (
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
-var stepName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var stepName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *checker) step(i int, s *Step) {
 	field := fmt.Sprintf("steps[%d]", i)

@@ -8,13 +8,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/emulator/config"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/scenario/condition"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -220,7 +220,7 @@ var otherWords = map[string]string{
 	"inject": "fault", "break": "fault", "rotateKey": "rotate", "rotateKeys": "rotate", "publishKey": "publish",
 }
 
-var stepField = regexp.MustCompile(`^steps\[\d+\]\.(\w+)$`)
+var stepField = lazyregexp.New(`^steps\[\d+\]\.(\w+)$`)
 
 // meantStep is the problem's fix, or for a step of another name the name it has.
 func meantStep(p yamlfile.Problem) string {

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	"github.com/wiemu/wiemu/emulator/control"
 	"github.com/wiemu/wiemu/internal/draft"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/recording"
 )
 
@@ -37,7 +37,7 @@ func (l *Library) Record(r Recorded) {
 }
 
 // fileName is that of a file in any directory, and of a scenario.
-var fileName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+var fileName = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (l *Library) save(r *http.Request) (any, error) {
 	name, as := cmp.Or(r.URL.Query().Get("name"), "session"), cmp.Or(r.URL.Query().Get("as"), "scenario")

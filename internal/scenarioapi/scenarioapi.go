@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/internal/controlapi"
 	"github.com/wiemu/wiemu/internal/entra/aadsts"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/scenario"
 	"github.com/wiemu/wiemu/internal/scenario/report"
 )
@@ -102,7 +102,7 @@ func (l *Library) all(*http.Request) (any, error) {
 }
 
 // codeInScenario finds codes in texts and in expectations such as results.old.json.code == 700024.
-var codeInScenario = regexp.MustCompile(`(?:AADSTS|code == )(\d{5,8})\b`)
+var codeInScenario = lazyregexp.New(`(?:AADSTS|code == )(\d{5,8})\b`)
 
 func describe(s *scenario.Scenario) Listed {
 	listed := Listed{Name: s.Metadata.Name, Description: s.Description, Cause: s.Cause, Links: s.Links, Unsupported: s.UnsupportedReason(scenario.OnProcess)}

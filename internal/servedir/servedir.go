@@ -16,13 +16,13 @@ import (
 	"net/url"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/wiemu/wiemu/internal/kubename"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/store"
@@ -67,7 +67,7 @@ type attached struct {
 	Variables map[string]string `json:"variables"` // digests of the values that it was told, by name
 }
 
-var tokenForm = regexp.MustCompile(`^[0-9a-f]{48}$`)
+var tokenForm = lazyregexp.New(`^[0-9a-f]{48}$`)
 
 // UnusableError means that another directory has to be named.
 type UnusableError struct{ reason string }

@@ -11,12 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 )

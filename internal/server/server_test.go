@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/control"
@@ -26,6 +24,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/keyring"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/server"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Expression is a claims matching expression, by which a flexible federated
@@ -161,12 +162,12 @@ func (r *expressionReader) term() (t term, err error) {
 // flexibleIssuers may have flexible federated credentials, on these claims.
 // Source: entra-docs, as above; GitLab's and Terraform's other hosts, too.
 var flexibleIssuers = []struct {
-	issuer *regexp.Regexp
+	issuer lazyregexp.Regexp
 	claims []string
 }{
-	{regexp.MustCompile(`^https://token\.actions\.githubusercontent\.com$`), []string{"sub", "job_workflow_ref"}},
-	{regexp.MustCompile(`^https://gitlab\.([a-z0-9-]+\.)*(com|ca)$`), []string{"sub"}},
-	{regexp.MustCompile(`^https://app\.(eu\.)?terraform\.io$`), []string{"sub"}},
+	{lazyregexp.New(`^https://token\.actions\.githubusercontent\.com$`), []string{"sub", "job_workflow_ref"}},
+	{lazyregexp.New(`^https://gitlab\.([a-z0-9-]+\.)*(com|ca)$`), []string{"sub"}},
+	{lazyregexp.New(`^https://app\.(eu\.)?terraform\.io$`), []string{"sub"}},
 }
 
 func (p *problems) checkFlexible(i int, c directory.FederatedCredential, kind directory.Kind) {

@@ -3,13 +3,12 @@ package tenants
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/wiemu/wiemu/internal/cloud"
-
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/cloud"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // The rules of federated credentials.
@@ -85,7 +84,7 @@ func validIssuer(issuer string) bool {
 		!strings.ContainsAny(issuer, "?#") && issuer == strings.TrimSpace(issuer)
 }
 
-var notInCredentialName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+var notInCredentialName = lazyregexp.New(`[^A-Za-z0-9_-]+`)
 
 // CredentialName makes a name for a federated credential of the names of what it
 // is for, as Entra ID takes it: APP_ENV_COMPONENT.
@@ -97,4 +96,4 @@ func CredentialName(of ...string) string {
 	return name[:min(len(name), MaxCredentialName)]
 }
 
-var credentialName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{2,}$`)
+var credentialName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{2,}$`)

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/explain"
 	"github.com/wiemu/wiemu/internal/journals"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/statedir"
 )
 
@@ -290,7 +290,7 @@ func (d *Dir) readJournal(file string) ([]journal.Event, error) {
 	}, file)
 }
 
-var notInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notInFileName = lazyregexp.New(`[^A-Za-z0-9._-]+`)
 
 // CreateReport creates a file for the report of a test in the folder reports, and
 // removes all but the newest 50 there.

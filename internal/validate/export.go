@@ -9,11 +9,11 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/directory"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/workload"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
@@ -98,7 +98,7 @@ func (e *export) read(file string, data []byte) error {
 	}
 }
 
-var contextApplication = regexp.MustCompile(`#applications\('([^']+)'\)/federatedIdentityCredentials`)
+var contextApplication = lazyregexp.New(`#applications\('([^']+)'\)/federatedIdentityCredentials`)
 
 func (e *export) value(file, owner string, value json.RawMessage) error {
 	template, elements, field := record{file: file, owner: owner}, []json.RawMessage{value}, ""

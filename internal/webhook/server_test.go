@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/emulator/journal"
@@ -28,6 +26,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cluster"
 	"github.com/wiemu/wiemu/internal/cluster/clustertest"
 	"github.com/wiemu/wiemu/internal/faultkind"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/server"
 	"github.com/wiemu/wiemu/internal/workload"

@@ -3,12 +3,12 @@ package workload
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -250,7 +250,7 @@ func parts(spec *specFile) []part {
 
 // nameForm is what Radix allows as a name: namespaces and service accounts are
 // made of it. Source: json-schema/radixapplication.json.
-var nameForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+var nameForm = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 const (
 	nameRule = "lower-case letters, digits and -"

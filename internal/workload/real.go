@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
 	"unicode"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
@@ -206,7 +206,7 @@ func parameters(row TrustRow) string {
 	return strings.TrimSpace(b.String())
 }
 
-var plainInShell = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./-]+$`)
+var plainInShell = lazyregexp.New(`^[A-Za-z0-9_@%+:,./-]+$`)
 
 // shellQuote makes text one word of a POSIX shell.
 func shellQuote(text string) string {

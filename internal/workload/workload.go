@@ -8,13 +8,13 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/githubjob"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/serviceconnection"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
@@ -157,7 +157,7 @@ func (w Workload) String() string {
 
 // The operator accepts what github.com/google/uuid parses, the schema (format:
 // uuid) only these two forms of it.
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$|^[0-9a-fA-F]{32}$`)
+var uuidForm = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$|^[0-9a-fA-F]{32}$`)
 
 // ParseClientID returns a client id as Radix writes it: with dashes, in lower case.
 func ParseClientID(text string) (string, error) {

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -98,7 +99,7 @@ func looseValue(node *yaml.Node) (any, error) {
 	return value, nil
 }
 
-var looseFloat = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+var looseFloat = lazyregexp.New(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 
 func plainValue(text string) any {
 	switch text {

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -102,7 +103,7 @@ func tooLarge(file string, most int, size int64) Problems {
 const renderFirst = "templates have to be rendered first: helm template, kustomize build"
 
 // The parser says "yaml: line 3: did not find expected key".
-var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+)(?:, column \d+)?: )?`)
+var syntaxLine = lazyregexp.New(`^yaml: (?:line (\d+)(?:, column \d+)?: )?`)
 
 func syntaxProblem(file string, err error) Problem {
 	p := Problem{File: file, Expected: "YAML", Found: err.Error()}

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wiemu/wiemu/internal/cli"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Recipes checks that the recipes for CI say what can be typed: every command is one of wiemu's
@@ -78,7 +78,7 @@ func matrix(node *yaml.Node) []string {
 }
 
 // expression is what a CI system replaces before a shell sees it.
-var expression = regexp.MustCompile(`\$\{\{ matrix\.target \}\}|\$\(target\)`)
+var expression = lazyregexp.New(`\$\{\{ matrix\.target \}\}|\$\(target\)`)
 
 func (c CommandLine) checkScript(t *testing.T, script string, targets []string) {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/kubename"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/session"
 	"github.com/wiemu/wiemu/internal/workload"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -98,7 +98,7 @@ func (g *generator) emptyClientID(s types.ServiceConfig, at, text string) string
 	return fmt.Sprintf("%s: it is there, and empty, because it is %s and %s is not set or empty; set %[3]s, such as in .env, or %[4]s", at, written, names, fix)
 }
 
-var interpolated = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+var interpolated = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // asWritten returns a variable of a service as the compose files write it, and the caller's
 // variables that it refers to. The last file wins.
@@ -232,7 +232,7 @@ func (g *generator) byClientID(s types.ServiceConfig, id string, declared []work
 	}}, nil
 }
 
-var noDNS = regexp.MustCompile(`[^a-z0-9]+`)
+var noDNS = lazyregexp.New(`[^a-z0-9]+`)
 
 // dnsName turns a name into one that Kubernetes allows.
 func dnsName(name, otherwise string) string {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -15,6 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -164,9 +164,9 @@ func valuesOf(node *yaml.Node, known map[*yaml.Node]int) int {
 // The loader's forms of a position: the path of a field, the name of a service, or a line of
 // what is no YAML.
 var (
-	fieldPath   = regexp.MustCompile(`\b(services|networks|volumes|configs|secrets|name|include)((?:\.[A-Za-z0-9_-]+|\[[^\]]*\])*)`)
-	serviceName = regexp.MustCompile(`service "([^"]+)"`)
-	yamlLine    = regexp.MustCompile(`\bat L(?:\d+\.C\d+-L)?(\d+)`)
+	fieldPath   = lazyregexp.New(`\b(services|networks|volumes|configs|secrets|name|include)((?:\.[A-Za-z0-9_-]+|\[[^\]]*\])*)`)
+	serviceName = lazyregexp.New(`service "([^"]+)"`)
+	yamlLine    = lazyregexp.New(`\bat L(?:\d+\.C\d+-L)?(\d+)`)
 )
 
 // locate adds file and line to an error of the loader.

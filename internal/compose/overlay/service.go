@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/containers"
 	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource/table"
 )
 
@@ -267,7 +267,7 @@ func (g *generator) look(s types.ServiceConfig) {
 }
 
 // hostname finds the names of hosts in URLs, connection strings and lists.
-var hostname = regexp.MustCompile(`[a-z0-9-]+(\.[a-z0-9-]+){2,}`)
+var hostname = lazyregexp.New(`[a-z0-9-]+(\.[a-z0-9-]+){2,}`)
 
 // missing returns the section of wiemu.yaml in which a host is to be added: one that an
 // application expects, and the lab does not have. It is "" for all others.

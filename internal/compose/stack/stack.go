@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +29,7 @@ import (
 	"github.com/wiemu/wiemu/internal/compose/overlay"
 	"github.com/wiemu/wiemu/internal/containers"
 	"github.com/wiemu/wiemu/internal/docker"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // Engine is a Docker client with the compose engine. Close it.
@@ -305,15 +305,15 @@ func controlOf(ctx context.Context, c client.APIClient, found container.Summary)
 
 // Docker's errors, which come as text, and what to do about them.
 var remedies = []struct {
-	says   *regexp.Regexp
+	says   lazyregexp.Regexp
 	remedy string
 }{
-	{regexp.MustCompile(`port is already allocated|address already in use`), "something else has this port: stop it, or let the service publish another; docker ps shows whose it is. The control endpoint's is chosen with --control-port"},
-	{regexp.MustCompile(`is already in use by container`), "another container has this name: remove it with docker rm -f NAME, or take the service's container_name away"},
-	{regexp.MustCompile(`no space left on device`), "Docker's disk is full: docker system df shows of what, docker system prune makes room"},
-	{regexp.MustCompile(`(?i)pull access denied|manifest unknown|no such host|failed to resolve reference|i/o timeout.*registry|No such image`), "the image cannot be pulled: load it with docker load, build it, or check the network and docker login"},
-	{regexp.MustCompile(`sysctl .* is not|net\.ipv4\.ip_unprivileged_port_start`), "this runtime does not let containers set sysctls: allow net.ipv4.ip_unprivileged_port_start (podman and rootless Docker: see docs/compose.md)"},
-	{regexp.MustCompile(`all predefined address pools have been fully subnetted|non-overlapping IPv4 address pool`), "Docker has no network left: docker network prune removes unused ones"},
+	{lazyregexp.New(`port is already allocated|address already in use`), "something else has this port: stop it, or let the service publish another; docker ps shows whose it is. The control endpoint's is chosen with --control-port"},
+	{lazyregexp.New(`is already in use by container`), "another container has this name: remove it with docker rm -f NAME, or take the service's container_name away"},
+	{lazyregexp.New(`no space left on device`), "Docker's disk is full: docker system df shows of what, docker system prune makes room"},
+	{lazyregexp.New(`(?i)pull access denied|manifest unknown|no such host|failed to resolve reference|i/o timeout.*registry|No such image`), "the image cannot be pulled: load it with docker load, build it, or check the network and docker login"},
+	{lazyregexp.New(`sysctl .* is not|net\.ipv4\.ip_unprivileged_port_start`), "this runtime does not let containers set sysctls: allow net.ipv4.ip_unprivileged_port_start (podman and rootless Docker: see docs/compose.md)"},
+	{lazyregexp.New(`all predefined address pools have been fully subnetted|non-overlapping IPv4 address pool`), "Docker has no network left: docker network prune removes unused ones"},
 }
 
 // explain adds to an error what to do, and the emulator's log if the emulator failed.

@@ -11,11 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/control"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/statedir"
 )
 
@@ -39,7 +39,7 @@ func (s Store) Path(name string, more ...string) string {
 
 // names of clusters are those of kind; a node's host name, NAME-control-plane, has
 // at most 63 characters.
-var names = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$`)
+var names = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$`)
 
 // CheckName returns an error if a cluster cannot have the name.
 func CheckName(name string) error {

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -21,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/issuer"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/tenants"
 )

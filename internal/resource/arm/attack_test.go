@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/roles"
 )

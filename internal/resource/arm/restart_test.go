@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
 	"github.com/wiemu/wiemu/internal/resource/postgres/local"

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
-
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -30,6 +28,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/fault"
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/issuer"
+	"github.com/wiemu/wiemu/internal/keyring/keyringtest"
 	"github.com/wiemu/wiemu/internal/lab"
 	"github.com/wiemu/wiemu/internal/resource/internal/tokentest"
 )

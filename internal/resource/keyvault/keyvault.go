@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/wiemu/wiemu/internal/cloud"
 	"github.com/wiemu/wiemu/internal/httppath"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
 	"github.com/wiemu/wiemu/internal/yamlfile"
@@ -263,8 +263,8 @@ const (
 )
 
 var (
-	vaultName  = regexp.MustCompile(`^[A-Za-z][0-9A-Za-z-]+[0-9A-Za-z]$`)
-	secretName = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
+	vaultName  = lazyregexp.New(`^[A-Za-z][0-9A-Za-z-]+[0-9A-Za-z]$`)
+	secretName = lazyregexp.New(`^[0-9A-Za-z-]+$`)
 )
 
 // ValidVaultName follows the naming rules of Microsoft.KeyVault/vaults.

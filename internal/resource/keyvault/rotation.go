@@ -2,13 +2,13 @@ package keyvault
 
 import (
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 )
 
@@ -251,7 +251,7 @@ func checkDuration(name, text string, shortest time.Duration) *resource.Failure 
 	return nil
 }
 
-var isoDuration = regexp.MustCompile(`^P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})S)?)?$`)
+var isoDuration = lazyregexp.New(`^P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})S)?)?$`)
 
 // addDuration adds a duration of ISO 8601, so many times, to a time. Years and months are
 // those of the calendar.

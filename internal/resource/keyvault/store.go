@@ -6,12 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
@@ -232,7 +232,7 @@ func (v *vault) mint(name string) string {
 
 // identifier is what vaults hold that is no secret: a GUID, a host, or a URL of nothing
 // but a host.
-var identifier = regexp.MustCompile(`^((?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|([a-z]+://)?[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,6}(:[0-9]+)?/?)$`)
+var identifier = lazyregexp.New(`^((?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|([a-z]+://)?[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,6}(:[0-9]+)?/?)$`)
 
 // identifies reports whether a value is no secret but names something, so that it is
 // not redacted.

@@ -5,11 +5,12 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 //go:embed commands.txt
@@ -277,7 +278,7 @@ func isBlocked(args []string) bool {
 // fileWords are names by which a Lua script gets at loadfile and its like, as the engine in memory
 // leaves them to it (gopher-lua's base, package and debug libraries). Redis takes these away from
 // scripts: redis/src/script_lua.c, allow lists.
-var fileWords = regexp.MustCompile(`\b(?:loadfile|dofile|require|module|package|debug|load|loadstring|getfenv|setfenv|_G)\b`)
+var fileWords = lazyregexp.New(`\b(?:loadfile|dofile|require|module|package|debug|load|loadstring|getfenv|setfenv|_G)\b`)
 
 // reachesFiles returns the word of the script in a command, if there is one, by which it could get
 // at files.

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/sql/answers"
 )
@@ -86,7 +86,7 @@ func (s *Settings) Engines() []resource.Engine {
 // azure/azure-resource-manager/management/resource-name-rules, Microsoft.Sql.
 const serverRule = "1 to 63 lower-case letters, digits and hyphens, neither beginning nor ending with a hyphen"
 
-var serverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var serverName = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // ValidServer reports whether a server can have a name.
 func ValidServer(name string) bool { return serverName.MatchString(name) }

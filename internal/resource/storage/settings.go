@@ -3,10 +3,10 @@ package storage
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
 )
@@ -90,7 +90,7 @@ func ValidContainer(name string) bool {
 // Table service data model".
 const tableRule = "3 to 63 letters and digits, beginning with a letter"
 
-var tableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{2,62}$`)
+var tableName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9]{2,62}$`)
 
 // Complete implements resource.Settings.
 func (a *Settings) Complete(f resource.File) {

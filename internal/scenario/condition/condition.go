@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +19,7 @@ import (
 	"cel.dev/cel-go/ext"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/yamlfile"
 )
 
@@ -138,9 +138,9 @@ func (l *Language) Compile(source string, steps, workloads []string) (*Condition
 const syntaxError = "Syntax error: "
 
 var (
-	quotedName = regexp.MustCompile(`(undeclared reference to|undefined field) '([^']+)'`)
-	noOverload = regexp.MustCompile(`no matching overload for '([^']+)' applied to '([^']+)'`)
-	stumbled   = regexp.MustCompile(`(?:at: |input |at )'([^']+)'`)
+	quotedName = lazyregexp.New(`(undeclared reference to|undefined field) '([^']+)'`)
+	noOverload = lazyregexp.New(`no matching overload for '([^']+)' applied to '([^']+)'`)
+	stumbled   = lazyregexp.New(`(?:at: |input |at )'([^']+)'`)
 )
 
 // explain makes CEL's error one of ours.

@@ -12,7 +12,6 @@ package deployments
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/resource/arm/template"
@@ -258,7 +258,7 @@ func (s *service) status(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: answer}, nil
 }
 
-var deploymentName = regexp.MustCompile(`^[-\w.()]{1,64}$`)
+var deploymentName = lazyregexp.New(`^[-\w.()]{1,64}$`)
 
 // checkName refuses what is no name of a deployment. The text is that of many logs, as is the rule:
 // 1 to 64 letters, digits, -, _, ( ) and periods.
@@ -272,4 +272,4 @@ func checkName(name string) *resource.Failure {
 	return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has these invalid characters: '%s'. The name can only be a letter, digit, '-', '.' or '_'.", name, invalidCharacters.FindString(name)), "The name of a deployment has a character that Azure does not take.")
 }
 
-var invalidCharacters = regexp.MustCompile(`[^-\w.()]`)
+var invalidCharacters = lazyregexp.New(`[^-\w.()]`)

@@ -11,13 +11,13 @@ package keyvault
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	vaults "github.com/wiemu/wiemu/internal/resource/keyvault"
@@ -61,7 +61,7 @@ func New(m *rest.Manager) rest.Provider {
 // served are the vaults of the lab.
 func (s *service) served() *vaults.Service { return s.Kit.Service(vaults.Name).(*vaults.Service) }
 
-var vaultName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]+[A-Za-z0-9]$`)
+var vaultName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9-]+[A-Za-z0-9]$`)
 
 // make checks what a vault is asked to be.
 func (s *service) make(c *rest.Call, i, was *rest.Item, p rest.Properties) *resource.Failure {

@@ -14,13 +14,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
 	"github.com/wiemu/wiemu/internal/roles"
@@ -256,7 +256,7 @@ func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: s.shown(c, p)}, nil
 }
 
-var identityName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$`)
+var identityName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$`)
 
 // put makes an identity, or replaces what clients set of it.
 func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {

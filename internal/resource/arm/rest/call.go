@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/httppath"
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/roles"
 )
@@ -239,7 +239,7 @@ func (c *Call) apiVersion() *resource.Failure {
 	return nil
 }
 
-var datedVersion = regexp.MustCompile(`(?i)^\d{4}-\d\d-\d\d(-preview|-beta|-alpha|-privatepreview)?$`)
+var datedVersion = lazyregexp.New(`(?i)^\d{4}-\d\d-\d\d(-preview|-beta|-alpha|-privatepreview)?$`)
 
 // supported refuses a version that the resource type does not have.
 // Source: Azure/azure-cli#5360 (404 InvalidResourceType; the names of the type and of the

@@ -3,10 +3,10 @@ package rest
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
@@ -144,4 +144,4 @@ func CheckGroupName(name string) *resource.Failure {
 	return nil
 }
 
-var notInGroupName = regexp.MustCompile(`[^\p{L}\p{N}_().-]`)
+var notInGroupName = lazyregexp.New(`[^\p{L}\p{N}_().-]`)

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/google/uuid"
 
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/tenants"
 )
@@ -201,4 +201,4 @@ func Tags(tags map[string]string) *resource.Failure {
 	return nil
 }
 
-var badTag = regexp.MustCompile(`[<>%&\\?/]`)
+var badTag = lazyregexp.New(`[<>%&\\?/]`)

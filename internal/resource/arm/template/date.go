@@ -1,10 +1,11 @@
 package template
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // dates are the functions about time.
@@ -126,7 +127,7 @@ func custom(t time.Time, how string) (any, error) {
 	return out.String(), nil
 }
 
-var isoDuration = regexp.MustCompile(`^(-?)P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?$`)
+var isoDuration = lazyregexp.New(`^(-?)P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?$`)
 
 // formats are .NET's standard formats of time, as far as they do not depend on a language.
 var formats = map[string]string{"": "20060102T150405Z", "u": "2006-01-02 15:04:05Z", "s": "2006-01-02T15:04:05", "o": "2006-01-02T15:04:05.0000000Z", "O": "2006-01-02T15:04:05.0000000Z", "d": "01/02/2006", "r": time.RFC1123, "R": time.RFC1123}

@@ -1,9 +1,10 @@
 package template
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
 // scopes are the functions about where the deployment is.
@@ -41,7 +42,7 @@ func scopes() map[string]function {
 	}
 }
 
-var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+var guid = lazyregexp.New(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // below is the id of a resource on a scope, of its type and the names of its segments.
 // Source: the text is that of many logs.
