@@ -57,6 +57,8 @@ func (x *exchange) missingParameter(name string) *aadsts.Error {
 		return aadsts.ParameterInJSON(name, a.contentType)
 	case slices.Contains(a.inURL, name):
 		return aadsts.ParameterInURL(name)
+	case a.encoding != "":
+		return aadsts.ParameterCompressed(name, a.encoding)
 	}
 	return aadsts.MissingParameter(name)
 }

@@ -42,6 +42,7 @@ func MaxBody(r *http.Request) int64 {
 type httpDetails struct {
 	method, path string
 	contentType  string
+	encoding     string   // Content-Encoding, if the body is not in plain text because of it
 	client       string   // library and version, if the client says
 	telemetry    bool     // the client is one of the MSAL family
 	echo         string   // client-request-id as it was sent
@@ -86,6 +87,12 @@ func readForm(r *http.Request) (form, httpDetails) {
 	default:
 		// Seen: a body of another type is no form, so its parameters are missing.
 		a.problem = fmt.Sprintf("Content-Type is %q, so the body was not read as a form", clipped(a.contentType))
+		return nil, a
+	}
+	if coding := r.Header.Get("Content-Encoding"); err != nil && coding != "" {
+		// Seen: the compressed bytes are looked through for parameters, which are missing.
+		// Source: deploymenttheory/terraform-provider-microsoft365#777, #2519 (2025, 2026).
+		a.encoding, a.problem = coding, fmt.Sprintf("Content-Encoding is %q, which is not undone", clipped(coding))
 		return nil, a
 	}
 	if err != nil {

@@ -1,9 +1,12 @@
 package entra_test
 
 import (
+	"compress/gzip"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
+	"io"
 	"math/big"
 	"net/url"
 	"strings"
@@ -18,6 +21,14 @@ func TestTheRemedyFitsTheCause(t *testing.T) {
 	set := func(name, value string) func(*attempt) { return func(a *attempt) { a.form.Set(name, value) } }
 	bare := func(a *attempt) { a.form.Set("client_id", bareID) }
 	inURL := func(a *attempt) { a.query, a.form = a.form.Encode(), url.Values{} }
+	compressed := func(a *attempt) { // as the HTTP client of msgraph-sdk-go does it
+		var body strings.Builder
+		z := gzip.NewWriter(&body)
+		_, err := io.WriteString(z, a.form.Encode())
+		must(t, errors.Join(err, z.Close()))
+		a.header.Set("Content-Encoding", "gzip")
+		a.body = body.String()
+	}
 	certificate := func(from, to time.Time) func(*attempt) {
 		return func(a *attempt) { a.certificate = certificateFor(t, from, to) }
 	}
@@ -52,6 +63,11 @@ func TestTheRemedyFitsTheCause(t *testing.T) {
 			a.body = `{"grant_type":"client_credentials"}`
 		}, 900144, "The body is JSON (Content-Type: application/json)", ""},
 		{"a body that is JSON, and claims to be a form", (*lab).withSecret, func(a *attempt) { a.body = ` {"grant_type":"client_credentials","scope":"a&b=c"}` }, 900144, "The body is JSON", ""},
+		{"a form that is compressed", (*lab).withSecret, compressed, 900144, "The body is compressed (Content-Encoding: gzip)", "Content-Type is"},
+		{"a form that is not compressed, and claims to be", (*lab).withSecret, func(a *attempt) {
+			a.header.Set("Content-Encoding", "gzip")
+			a.form.Set("client_secret", "wrong")
+		}, 7000215, "Use the secret's value", "compressed"},
 		{"parameters in the URL of a POST", (*lab).withSecret, inURL, 900144, "grant_type stands in the URL", "Content-Type is"},
 		{"a scope in the URL of a POST", (*lab).withSecret, func(a *attempt) {
 			a.query = "scope=" + url.QueryEscape(a.form.Get("scope"))

@@ -109,6 +109,14 @@ func ParameterInURL(name string) *Error {
 	return e
 }
 
+// ParameterCompressed refuses a form that lacks a parameter because the body is compressed.
+func ParameterCompressed(name, encoding string) *Error {
+	e := MissingParameter(name)
+	e.Meaning = fmt.Sprintf("The body is compressed (Content-Encoding: %s), which the token endpoint does not undo, so it found no parameter in it.", clip(encoding))
+	e.Remedy = "Send the form as it is. In Go, the HTTP client of Kiota and msgraph-sdk-go compresses what it sends (CompressionHandler): do not give it to a credential as its Transport. azwi does, with --auth-method client_secret and client_certificate; --auth-method cli works."
+	return e
+}
+
 // WrongAssertionType refuses a client_assertion_type that is not that of a JWT.
 func WrongAssertionType(sent string) *Error {
 	e := refuse(90011)

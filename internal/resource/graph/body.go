@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,12 +77,8 @@ func checkNesting(data []byte) error {
 
 // body reads the request's object.
 func (c *call) body() (object, *resource.Failure) {
-	var data []byte
+	data, err := bodyOf(c.Request)
 	var read object
-	err := error(nil)
-	if c.Request.Body != nil {
-		data, err = io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
-	}
 	switch {
 	case err != nil:
 	case len(data) > maxBody:
@@ -93,6 +90,28 @@ func (c *call) body() (object, *resource.Failure) {
 		return nil, unreadable(err.Error())
 	}
 	return read, nil
+}
+
+// bodyOf is the body of a request, with maxBody+1 bytes at most. What the SDKs for Graph compress is
+// undone, any other coding is not.
+// Sources: microsoftgraph/msgraph-sdk-design#71, and middleware/CompressionHandler.md there; of the
+// SDKs, that for Go compresses all that it writes.
+func bodyOf(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	coded := io.Reader(r.Body)
+	switch coding := r.Header.Get("Content-Encoding"); {
+	case strings.EqualFold(coding, "gzip"):
+		z, err := gzip.NewReader(coded)
+		if err != nil {
+			return nil, fmt.Errorf("Content-Encoding is gzip: %w", err)
+		}
+		coded = z
+	case coding != "" && !strings.EqualFold(coding, "identity"):
+		return nil, fmt.Errorf("Content-Encoding is %q, and only gzip is undone", coding)
+	}
+	return io.ReadAll(io.LimitReader(coded, maxBody+1))
 }
 
 // taken reads the request's object, and members of it in turn; see object.taken.

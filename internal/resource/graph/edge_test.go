@@ -1,10 +1,12 @@
 package graph_test
 
 import (
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -77,6 +79,47 @@ func (l *bench) post(tb testing.TB, target, body string) *httptest.ResponseRecor
 	w := httptest.NewRecorder()
 	l.handler.ServeHTTP(w, r)
 	return w
+}
+
+// What msgraph-sdk-go compresses is read; a coding that is not undone, broken text and what grows beyond
+// the limit are refused, as is text that is not compressed at all.
+func TestCompressedBodies(t *testing.T) {
+	compressed := func(text string) string {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		_, err := io.WriteString(z, text)
+		if err := errors.Join(err, z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	const web = `{"displayName": "web"}`
+	for _, row := range []struct {
+		name, coding, body string
+		status             int
+		event              string // has this text
+	}{
+		{"compressed", "gzip", compressed(web), 201, ""},
+		{"compressed, in capitals", "GZIP", compressed(web), 201, ""},
+		{"not compressed, and says so", "identity", web, 201, ""},
+		{"not compressed", "gzip", web, 400, "Content-Encoding is gzip: gzip: invalid header"},
+		{"breaks off", "gzip", compressed(web)[:20], 400, "unexpected EOF"},
+		{"another coding", "br", web, 400, `Content-Encoding is \"br\", and only gzip is undone`},
+		{"grows beyond the limit", "gzip", compressed(web + strings.Repeat(" ", 1<<20)), 400, "longer than 1048576 bytes"},
+	} {
+		l := newLab(t, tenant())
+		r := httptest.NewRequest("POST", "https://graph.microsoft.com/v1.0/applications", strings.NewReader(row.body))
+		r.Header.Set("Authorization", "Bearer "+l.administrator(t))
+		r.Header.Set("Content-Encoding", row.coding)
+		w := httptest.NewRecorder()
+		l.handler.ServeHTTP(w, r)
+		if w.Code != row.status || !strings.Contains(fmt.Sprintf("%+v", l.last()), strings.ReplaceAll(row.event, `\`, "")) {
+			t.Errorf("%s: %d %s, event %+v", row.name, w.Code, w.Body, l.last())
+		}
+		if row.status == 400 && !strings.Contains(w.Body.String(), "Unable to read JSON request payload.") {
+			t.Errorf("%s: %s", row.name, w.Body)
+		}
+	}
 }
 
 // getByIds answers each object once, and of the types that are asked for.
