@@ -181,6 +181,10 @@ func TestRefusals(t *testing.T) {
 		{"name too long", trust(func(c *directory.FederatedCredential) { c.Name = strings.Repeat("a", 121) }), tenants.ErrInvalid, "name"},
 		{"name with a space", trust(func(c *directory.FederatedCredential) { c.Name = "my trust" }), tenants.ErrInvalid, `found "my trust"`},
 		{"name beginning with a dash", trust(func(c *directory.FederatedCredential) { c.Name = "-abc" }), tenants.ErrInvalid, "name"},
+		{"name of a hash", trust(func(c *directory.FederatedCredential) { c.Name = "9RDKujzWPR0=" }), tenants.ErrInvalid, "digits, - or _"},
+		{"name of an application with a dot", func(p *directory.Principal) {
+			p.Kind, p.FederatedCredentials[0].Name = directory.Application, "shop.web"
+		}, tenants.ErrInvalid, "federatedCredentials[0].name: expected 3 to 120 letters, digits, -, _ or ="},
 		{"issuer over http", trust(func(c *directory.FederatedCredential) { c.Issuer = "http://x.example" }), tenants.ErrInvalid, "https URL"},
 		{"issuer with white space", trust(func(c *directory.FederatedCredential) { c.Issuer = issuer + " " }), tenants.ErrInvalid, "issuer"},
 		{"issuer empty", trust(func(c *directory.FederatedCredential) { c.Issuer = "" }), tenants.ErrInvalid, "issuer"},

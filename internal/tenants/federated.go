@@ -36,7 +36,7 @@ func (p *problems) checkFederated(credentials []directory.FederatedCredential, k
 func (p *problems) checkCredential(i int, c directory.FederatedCredential, kind directory.Kind) {
 	field := func(name string) path { return path{"federatedCredentials", i, name} }
 	p.checkID(field("id"), c.ID)
-	p.expect(len(c.Name) <= MaxCredentialName && credentialName.MatchString(c.Name), field("name"), "3 to 120 letters, digits, - or _, the first a letter or digit", c.Name)
+	p.checkCredentialName(field("name"), c.Name, kind)
 	p.expect(validIssuer(c.Issuer), field("issuer"), "an https URL exactly as the iss claim has it, without query or fragment", c.Issuer)
 	if c.ClaimsMatching != "" {
 		p.checkFlexible(i, c, kind)
@@ -56,6 +56,18 @@ func (p *problems) checkCredential(i int, c directory.FederatedCredential, kind 
 			p.add(ErrInvalid, field(text.name), fmt.Sprintf("at most %d characters", MaxCredentialField), fmt.Sprint(n))
 		}
 	}
+}
+
+// checkCredentialName refuses a name. Microsoft Graph takes more for an application, that is a segment
+// of a URL: azwi names its credential by a hash in base64url, with its padding and whatever comes
+// first. Which other characters it takes is not known, so they are refused.
+// Source: Azure/azure-workload-identity#372 (2022), GetFederatedCredentialName in v1.6.0.
+func (p *problems) checkCredentialName(at path, name string, kind directory.Kind) {
+	valid, expected := credentialName, "3 to 120 letters, digits, - or _, the first a letter or digit"
+	if kind == directory.Application {
+		valid, expected = applicationCredentialName, "3 to 120 letters, digits, -, _ or ="
+	}
+	p.expect(len(name) <= MaxCredentialName && valid.MatchString(name), at, expected, name)
 }
 
 // checkDistinct refuses a credential that an earlier one of the same principal
@@ -96,4 +108,7 @@ func CredentialName(of ...string) string {
 	return name[:min(len(name), MaxCredentialName)]
 }
 
-var credentialName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{2,}$`)
+var (
+	credentialName            = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{2,}$`)
+	applicationCredentialName = lazyregexp.New(`^[A-Za-z0-9_=-]{3,}$`)
+)

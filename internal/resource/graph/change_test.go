@@ -363,7 +363,8 @@ func TestRefusedWrites(t *testing.T) {
 
 		{"a name that is taken", "POST " + trusts, w.trust("cluster", "x"), 409, "Request_MultipleObjectsWithSameKeyValue", "FederatedIdentityCredential with name cluster already exists."},
 		{"a subject that is taken", "POST " + trusts, w.trust("other", "system:serviceaccount:shop:web-sa"), 400, "InvalidFederatedIdentityCredentialValue", "The combination of issuer and subject must be unique for the application. Issuer " + w.Issuers()[0].URL() + " and Subject: system:serviceaccount:shop:web-sa already exist. paramName: FederatedIdentityCredential.Subject, paramValue: system:serviceaccount:shop:web-sa, objectType: Microsoft.Online.DirectoryServices.Application"},
-		{"a name with a space", "POST " + trusts, w.trust("an other", "x"), 400, "InvalidFederatedIdentityCredentialValue", "Name value is not a valid URI last segment."},
+		{"a name with a space", "POST " + trusts, w.trust("an other", "x"), 400, "InvalidFederatedIdentityCredentialValue", "The specified Name value is not a valid URI last segment. paramName: FederatedIdentityCredential.Name, paramValue: an other, objectType: Microsoft.Online.DirectoryServices.Application"},
+		{"a name with a slash", "POST " + trusts, w.trust("a/b", "x"), 400, "InvalidFederatedIdentityCredentialValue", "is not a valid URI last segment."},
 		{"no subject", "POST " + trusts, `{"name": "other", "issuer": "https://x.example", "audiences": ["x"]}`, 400, "Request_BadRequest", "Property 'subject' cannot be empty."},
 		{"no issuer", "POST " + trusts, `{"name": "other", "subject": "x", "audiences": ["x"]}`, 400, "Request_BadRequest", "Property 'issuer' cannot be empty."},
 		{"no audiences", "POST " + trusts, `{"name": "other", "issuer": "https://x.example", "subject": "x"}`, 400, "Request_BadRequest", "Property 'audiences' cannot be empty."},
@@ -418,6 +419,25 @@ func TestUpserts(t *testing.T) {
 	}
 	if got := w.ask(terraformID, "POST /v1.0/applications", `{"displayName": "x", "uniqueName": "SHOP-web"}`); got.status != 400 || !strings.Contains(got.text, "Another object with the same value for property uniqueName already exists.") {
 		t.Errorf("%d %s", got.status, got.text)
+	}
+}
+
+// azwi names a credential by a hash in base64url, of which some begin with a dash.
+func TestCredentialsOfAzwi(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id, clientID, _ := w.application("web")
+	at := "/v1.0/applications/" + id + "/federatedIdentityCredentials"
+	w.do("DELETE "+at+"/cluster", "")
+	for _, name := range []string{"9RDKujzWPR0f8xXE1qyqCbkYmeTVp__JcoH94wWJfOQ=", "-RDKujzWPR0f8xXE1qyqCbkYmeTVp__JcoH94wWJfOQ=", "_RDKujzWPR0f8xXE1qyqCbkYmeTVp__JcoH94wWJfOQ="} {
+		made := w.do("POST "+at, w.trust(name, "system:serviceaccount:shop:web-sa"))
+		w.opens(name, w.workload(clientID), graphScope, "")
+		if got := w.do("GET "+at+"/"+name, ""); got.value("name") != name || got.value("id") != made.value("id") {
+			t.Error(got.text)
+		}
+		if again := w.ask(terraformID, "POST "+at, w.trust(name, "system:serviceaccount:shop:web-sa")); again.status != 409 || again.value("error", "code") != "Request_MultipleObjectsWithSameKeyValue" {
+			t.Errorf("%d %s", again.status, again.text)
+		}
+		w.do("DELETE "+at+"/"+made.value("id"), "")
 	}
 }
 

@@ -314,8 +314,8 @@ func invalidCredential(message, field, value string) *resource.Failure {
 // Source of the one about issuer and subject: Azure/azure-workload-identity#434 (2022-05). That
 // more than twenty are answered with 403, a name with spaces with 400 and its text, and that a
 // name stays: a support article of Microsoft on federated credentials (2026-04); the text about the
-// size: microsoftgraph/microsoft-graph-docs#21469 (2023-05), for key credentials. Other texts are
-// modelled on these.
+// size: microsoftgraph/microsoft-graph-docs#21469 (2023-05), for key credentials; the text about a
+// name: Azure/azure-dev#2505 (2023-07). Other texts are modelled on these.
 func (c *call) untrusted(err error, p *directory.Principal, to directory.FederatedCredential) *resource.Failure {
 	var what *tenants.Error
 	if !errors.As(err, &what) {
@@ -334,7 +334,7 @@ func (c *call) untrusted(err error, p *directory.Principal, to directory.Federat
 	case errors.Is(what, tenants.ErrDuplicate):
 		return nameTaken(to.Name)
 	case field == "name":
-		failed = invalidCredential("Name value is not a valid URI last segment.", field, value)
+		failed = invalidCredential("The specified Name value is not a valid URI last segment.", field, value)
 	}
 	failed.Meaning = fmt.Sprintf("%s: expected %s, found %s.", what.Field, what.Expected, what.Found)
 	return failed
