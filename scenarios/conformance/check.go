@@ -28,7 +28,7 @@ const (
 
 	// patience is how long one round may take (wall time). Azure CLI starts
 	// several Pythons in one, and they share two processors with others.
-	patience = 3 * time.Minute
+	patience = 5 * time.Minute
 )
 
 // Checked is what came of a client in one mode.
