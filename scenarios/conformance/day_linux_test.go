@@ -78,12 +78,13 @@ func (c *dayCost) add(other dayCost) {
 
 // measuring runs a program as its child. When it is asked to end, it writes what the program, its
 // tracer and wiemu have had of processors by then, as proc_pid_stat(5) tells it, and passes that on.
-// It costs one process that is at rest all day.
+// It costs one process that is at rest all day. A program that was asked to end as well, and has been
+// waited for by then, is in what this process has had.
 const measuring = `#!/usr/bin/env bash
 cd %s
 end() {
 	while read -r name value; do [ "$name" = TracerPid: ] && tracer=$value; done </proc/self/status
-	for pid in $program $tracer $PPID; do read -r stat </proc/$pid/stat; echo "$stat"; done >%s
+	for pid in $program $tracer $PPID; do read -r stat </proc/$pid/stat || read -r stat </proc/$$/stat; echo "$stat"; done 2>/dev/null >%s
 	kill -TERM $program
 }
 trap end TERM
