@@ -10,28 +10,31 @@ import (
 	"time"
 )
 
-// What a client without TCP_NODELAY has sent is seen to arrive, although its kernel
-// holds it back until what it has sent before is acknowledged.
-func TestWhatNagleHoldsBackArrives(t *testing.T) {
-	a := arrivals{most: 1}
+// watched returns both ends of a connection to a listener, whose own is watched.
+func watched(t *testing.T, a *arrivals) (client, server net.Conn) {
+	t.Helper()
 	listener, err := a.listen("gateway", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
+	if client, err = net.Dial("tcp", listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	if server, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = client.Close(), server.Close() })
+	return client, server
+}
+
+// What a client without TCP_NODELAY has sent is seen to arrive, although its kernel
+// holds it back until what it has sent before is acknowledged.
+func TestWhatNagleHoldsBackArrives(t *testing.T) {
+	client, server := watched(t, &arrivals{most: 1})
 	if err := client.(*net.TCPConn).SetNoDelay(false); err != nil {
 		t.Fatal(err)
 	}
-	server, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
 	one := make([]byte, 1)
 	send := func(from, to net.Conn) {
 		t.Helper()
@@ -61,19 +64,7 @@ func TestWhatNagleHoldsBackArrives(t *testing.T) {
 // A tunnel in which nothing is on its way does not hold the clock.
 func TestATunnelIsAtRest(t *testing.T) {
 	a := arrivals{most: 1}
-	listener, err := a.listen("proxy", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, conn := watched(t, &a)
 	far, near := net.Pipe()
 	ended := make(chan struct{})
 	go func() {

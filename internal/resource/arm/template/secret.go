@@ -90,7 +90,7 @@ func (s *Secrets) Redacted(root *Object) *Object {
 			return s.within.Replace(text)
 		}
 		return v
-	}).(*Object)
+	}, nil).(*Object)
 	return made
 }
 
@@ -106,12 +106,13 @@ func (s *Secrets) replacer() *strings.Replacer {
 }
 
 // changed is a copy of a value with another one in place of each that is neither an object nor an array.
-func changed(v any, one func(any) any) any {
+// object, if not nil, sees each object with its copy.
+func changed(v any, one func(any) any, object func(was, made *Object)) any {
 	switch v := v.(type) {
 	case []any:
 		made := make([]any, len(v))
 		for i, e := range v {
-			made[i] = changed(e, one)
+			made[i] = changed(e, one, object)
 		}
 		return made
 	case *Object:
@@ -120,7 +121,10 @@ func changed(v any, one func(any) any) any {
 		}
 		made := NewObject()
 		for i, name := range v.names {
-			made.Set(name, changed(v.values[i], one))
+			made.Set(name, changed(v.values[i], one, object))
+		}
+		if object != nil {
+			object(v, made)
 		}
 		return made
 	}
@@ -130,32 +134,12 @@ func changed(v any, one func(any) any) any {
 // WithoutGiven returns a template without what people wrote into it for secure parameters: default
 // values, and what it gives to the templates in it. Expressions stay.
 func (t *Template) WithoutGiven() *Object {
-	made, _ := withoutGiven(t.root).(*Object)
-	return made
-}
-
-func withoutGiven(v any) any {
-	switch v := v.(type) {
-	case []any:
-		made := make([]any, len(v))
-		for i, e := range v {
-			made[i] = withoutGiven(e)
-		}
-		return made
-	case *Object:
-		if v == nil {
-			return v
-		}
-		made := NewObject()
-		for i, name := range v.names {
-			made.Set(name, withoutGiven(v.values[i]))
-		}
+	made, _ := changed(t.root, func(v any) any { return v }, func(was, made *Object) {
 		parameters := made.Object("parameters")
-		(&Template{v}).redact(parameters, "defaultValue")
-		(&Template{v.Object("template")}).redact(parameters, "value")
-		return made
-	}
-	return v
+		(&Template{was}).redact(parameters, "defaultValue")
+		(&Template{was.Object("template")}).redact(parameters, "value")
+	}).(*Object)
+	return made
 }
 
 // redact redacts a field of those parameters that are secure in the template.
@@ -164,7 +148,7 @@ func (t *Template) redact(parameters *Object, field string) {
 	for _, name := range declared.Names() {
 		one := parameters.Object(name)
 		if v, ok := one.Lookup(field); ok && secure(t.declared(declared.Object(name)).Text("type")) {
-			one.Set(field, changed(v, redactedLiteral))
+			one.Set(field, changed(v, redactedLiteral, nil))
 		}
 	}
 }
