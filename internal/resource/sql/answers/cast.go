@@ -26,9 +26,8 @@ func (p *parser) convert() expression {
 	style := 0
 	if p.accept(",") {
 		var err error
-		if style, err = strconv.Atoi(p.take().text); err != nil {
-			panic(notAnswered)
-		}
+		style, err = strconv.Atoi(p.take().text)
+		require(err == nil)
 	}
 	p.expect(")")
 	return cast(e, of, style)
@@ -65,9 +64,7 @@ func (p *parser) typeName() tds.Type {
 		"int": tds.Int, "bigint": tds.BigInt, "smallint": tds.SmallInt, "tinyint": tds.TinyInt, "bit": tds.Bit,
 		"uniqueidentifier": tds.GUID, "sysname": tds.NVarChar(128),
 	}[strings.ToLower(name)]
-	if !ok || size >= 0 {
-		panic(notAnswered)
-	}
+	require(ok && size < 0)
 	return plain
 }
 

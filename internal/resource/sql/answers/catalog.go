@@ -96,13 +96,9 @@ func (p *parser) query() *query {
 	if p.accept("TOP") {
 		parenthesis := p.accept("(")
 		e := p.primary()
-		if !e.of.IsInteger() {
-			panic(notAnswered)
-		}
+		require(e.of.IsInteger())
 		q.top = &e
-		if parenthesis && !p.accept(")") {
-			panic(notAnswered)
-		}
+		require(!parenthesis || p.accept(")"))
 	}
 	list := p.at // the columns are read once it is known what they are from
 	p.skipColumns()
@@ -120,9 +116,8 @@ func (p *parser) query() *query {
 	if p.accept("ORDER", "BY") {
 		p.orderBy(q)
 	}
-	if t := p.next(); t.kind != end && !t.is(";") && !t.is(")") && !begins(t) {
-		panic(notAnswered)
-	}
+	t := p.next()
+	require(t.kind == end || t.is(";") || t.is(")") || begins(t))
 	return q
 }
 
@@ -154,9 +149,7 @@ func (p *parser) from(q *query) {
 		p.expect(".")
 		name := p.name()
 		v, ok := views[strings.ToLower(name)]
-		if !ok || !strings.EqualFold(schema, "sys") {
-			panic(notAnswered)
-		}
+		require(ok && strings.EqualFold(schema, "sys"))
 		s := source{view: v, name: strings.ToLower(name)}
 		as := p.accept("AS")
 		if t := p.next(); as || t.kind == identifier || t.kind == word && !begins(t) && !clause(t) {
@@ -202,9 +195,9 @@ func (p *parser) columns(q *query) {
 			break
 		}
 	}
-	if t := p.next(); t.kind != end && !t.is("FROM") && !t.is("WHERE") && !t.is("ORDER") && !t.is(";") && !t.is(")") && !begins(t) || len(q.into) > 0 && len(q.into) != len(q.columns) {
-		panic(notAnswered)
-	}
+	t := p.next()
+	require(t.kind == end || t.is("FROM") || t.is("WHERE") || t.is("ORDER") || t.is(";") || t.is(")") || begins(t))
+	require(len(q.into) == 0 || len(q.into) == len(q.columns))
 }
 
 // column reads one column: [name =] expression [[AS] name], or @variable = expression.
@@ -278,9 +271,7 @@ func (p *parser) orderBy(q *query) {
 			}
 			e = q.columns[n-1]
 		}
-		if !e.of.IsText() && !e.of.IsInteger() {
-			panic(notAnswered)
-		}
+		require(e.of.IsText() || e.of.IsInteger())
 		q.order = append(q.order, e)
 		down := p.accept("DESC")
 		if !down {

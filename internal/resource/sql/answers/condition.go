@@ -20,10 +20,7 @@ const (
 type condition func(row) (logic, error)
 
 func (p *parser) condition() condition {
-	if p.nesting++; p.nesting > maxNesting {
-		panic(notAnswered)
-	}
-	defer func() { p.nesting-- }()
+	defer p.nest()()
 	or, and := func(a, b logic) logic { return max(a, b) }, func(a, b logic) logic { return min(a, b) }
 	return p.either("OR", func() condition { return p.either("AND", p.predicate, and) }, or)
 }
@@ -101,9 +98,7 @@ func (p *parser) predicate() condition {
 		}
 		return c
 	}
-	if not {
-		panic(notAnswered)
-	}
+	require(!not)
 	operator := p.take().text
 	right := p.expression()
 	return compare(left, operator, right)
@@ -191,9 +186,7 @@ func compare(a expression, operator string, b expression) condition {
 		holds["<="], holds[">="] = func(n int) bool { return n <= 0 }, func(n int) bool { return n >= 0 }
 	}
 	is := holds[operator]
-	if is == nil {
-		panic(notAnswered)
-	}
+	require(is != nil)
 	return func(r row) (logic, error) {
 		x, err := a.value(r)
 		if err != nil {

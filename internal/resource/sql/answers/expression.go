@@ -30,10 +30,7 @@ func computed(of tds.Type, f func() any) expression {
 
 // expression reads terms with + between them: of texts, or of integers.
 func (p *parser) expression() expression {
-	if p.nesting++; p.nesting > maxNesting {
-		panic(notAnswered)
-	}
-	defer func() { p.nesting-- }()
+	defer p.nest()()
 	left := p.primary()
 	for p.accept("+") {
 		left = sum(left, p.primary())
@@ -160,9 +157,7 @@ func (p *parser) primary() expression {
 			if v == nil {
 				panic(failure{undeclared(t)})
 			}
-			if v.of == (tds.Type{}) {
-				panic(notAnswered)
-			}
+			require(v.of != (tds.Type{}))
 			return expression{of: v.of, value: func(row) (any, error) { return v.value, nil }}
 		}
 		if p.accept("(") {
@@ -182,9 +177,7 @@ func (p *parser) primary() expression {
 func numeral(s string, sign int64) expression {
 	if strings.ContainsAny(s, "eE") {
 		f, err := strconv.ParseFloat(s, 64)
-		if err != nil {
-			panic(notAnswered)
-		}
+		require(err == nil)
 		return constant(tds.Float, float64(sign)*f)
 	}
 	if n, err := strconv.ParseInt(s, 10, 32); err == nil {
@@ -192,9 +185,7 @@ func numeral(s string, sign int64) expression {
 	}
 	whole, fraction, _ := strings.Cut(s, ".")
 	whole = strings.TrimLeft(whole, "0")
-	if strings.Contains(fraction, ".") || len(whole)+len(fraction) > 38 {
-		panic(notAnswered)
-	}
+	require(!strings.Contains(fraction, ".") && len(whole)+len(fraction) <= 38)
 	if sign < 0 {
 		s = "-" + s
 	}
@@ -211,24 +202,17 @@ func (p *parser) caseExpression() expression {
 	for p.accept("WHEN") {
 		holds := p.condition()
 		p.expect("THEN")
-		then := p.expression()
-		branches = append(branches, branch{holds, then})
+		branches = append(branches, branch{holds, p.expression()})
 	}
-	if len(branches) == 0 {
-		panic(notAnswered)
-	}
+	require(len(branches) > 0)
 	of := branches[0].then.of
 	if p.accept("ELSE") {
 		otherwise = p.expression()
-		if !similar(of, otherwise.of) {
-			panic(notAnswered)
-		}
+		require(similar(of, otherwise.of))
 		of = wider(of, otherwise.of)
 	}
 	for _, b := range branches {
-		if !similar(of, b.then.of) {
-			panic(notAnswered)
-		}
+		require(similar(of, b.then.of))
 		of = wider(of, b.then.of)
 	}
 	p.expect("END")

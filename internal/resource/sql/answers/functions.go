@@ -50,11 +50,8 @@ func (s *Session) niladic(name string) (expression, bool) {
 func (p *parser) call(name string) expression {
 	var arguments []expression
 	for !p.accept(")") {
-		if len(arguments) > 0 && !p.accept(",") {
-			panic(notAnswered)
-		}
-		e := p.expression()
-		arguments = append(arguments, e)
+		require(len(arguments) == 0 || p.accept(","))
+		arguments = append(arguments, p.expression())
 	}
 	s := p.session
 	switch len(arguments) {
@@ -97,9 +94,7 @@ func (s *Session) function(name string) expression {
 
 func (s *Session) function1(name string, a expression) expression {
 	of := func(t tds.Type, f func(string) any) expression {
-		if !a.of.IsText() {
-			panic(notAnswered)
-		}
+		require(a.of.IsText())
 		return expression{of: t, value: func(r row) (any, error) {
 			v, err := a.value(r)
 			if err != nil || v == nil {

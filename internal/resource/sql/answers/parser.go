@@ -65,10 +65,20 @@ func read[T any](what func() T) (found T, err error) {
 	return what(), nil
 }
 
-func (p *parser) expect(all ...string) {
-	if !p.accept(all...) {
+// require ends the reading of what is not answered, unless ok.
+func require(ok bool) {
+	if !ok {
 		panic(notAnswered)
 	}
+}
+
+func (p *parser) expect(all ...string) { require(p.accept(all...)) }
+
+// nest counts one level more of what is read, until leave is called.
+func (p *parser) nest() (leave func()) {
+	p.nesting++
+	require(p.nesting <= maxNesting)
+	return func() { p.nesting-- }
 }
 
 // skip goes over the ends of statements.

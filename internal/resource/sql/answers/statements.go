@@ -11,10 +11,7 @@ import (
 )
 
 func (p *parser) statement() statement {
-	if p.nesting++; p.nesting > maxNesting {
-		panic(notAnswered)
-	}
-	defer func() { p.nesting-- }()
+	defer p.nest()()
 	s, at := p.session, p.at
 	switch first := p.take(); {
 	case first.is("SELECT"):
@@ -27,9 +24,7 @@ func (p *parser) statement() statement {
 		return p.ifStatement()
 	case first.is("PRINT"):
 		e := p.expression()
-		if !e.of.IsText() {
-			panic(notAnswered)
-		}
+		require(e.of.IsText())
 		return func(_ context.Context, out Reply) error {
 			v, err := e.value(nil)
 			if err != nil {
@@ -83,13 +78,7 @@ func (p *parser) transaction(what tds.Transaction) statement {
 	if t := p.next(); t.kind == identifier || t.kind == word && !begins(t) {
 		p.take() // its name
 	}
-	return func(_ context.Context, out Reply) error {
-		if err := p.session.Transaction(what, ""); err != nil {
-			return err
-		}
-		out.Done()
-		return nil
-	}
+	return done(func() error { return p.session.Transaction(what, "") })
 }
 
 // begins reports whether a statement begins with the token, or a block ends.
@@ -101,8 +90,7 @@ func begins(t token) bool {
 func (p *parser) block() statement {
 	var all []statement
 	for p.skip(); !p.accept("END"); p.skip() {
-		s := p.statement()
-		all = append(all, s)
+		all = append(all, p.statement())
 	}
 	return inOrder(all)
 }
@@ -158,17 +146,14 @@ func (p *parser) set() statement {
 	}
 	var names []string
 	for {
-		name := p.name()
-		names = append(names, strings.ToUpper(name))
+		names = append(names, strings.ToUpper(p.name()))
 		if !p.accept(",") {
 			break
 		}
 	}
 	_ = p.accept("-")
 	value := p.take()
-	if value.kind == end || value.kind == symbol {
-		panic(notAnswered)
-	}
+	require(value.kind != end && value.kind != symbol)
 	on := value.is("ON")
 	for name, option := range map[string]*bool{"IMPLICIT_TRANSACTIONS": &p.session.implicit, "XACT_ABORT": &p.session.abort} {
 		if len(names) == 1 && names[0] == name {
@@ -179,13 +164,9 @@ func (p *parser) set() statement {
 			}
 		}
 	}
-	if slices.Contains(names, "ROWCOUNT") && value.text != "0" {
-		panic(notAnswered)
-	}
+	require(!slices.Contains(names, "ROWCOUNT") || value.text == "0")
 	for _, name := range names {
-		if !slices.Contains(options, name) {
-			panic(notAnswered)
-		}
+		require(slices.Contains(options, name))
 	}
 	return nothing
 }
@@ -200,8 +181,7 @@ func (p *parser) assign(name token) statement {
 }
 
 func (p *parser) assigned(v *variable) statement {
-	e := p.expression()
-	e = cast(e, v.of, 0)
+	e := cast(p.expression(), v.of, 0)
 	return func(_ context.Context, out Reply) error {
 		value, err := e.value(nil)
 		if err == nil {
@@ -219,19 +199,15 @@ func (p *parser) declare() statement {
 	var all []statement
 	for {
 		name := p.take()
-		if name.kind != word || !strings.HasPrefix(name.text, "@") {
-			panic(notAnswered)
-		}
+		require(name.kind == word && strings.HasPrefix(name.text, "@"))
 		p.accept("AS")
-		of := p.typeName()
-		v := &variable{of: of}
+		v := &variable{of: p.typeName()}
 		key := strings.ToLower(name.text)
 		if p.variables[key] != nil {
 			panic(failure{&tds.Error{Number: 134, State: 1, Class: 15, Message: "The variable name '" + name.text + "' has already been declared. Variable names must be unique within a query batch or stored procedure."}})
 		}
 		if p.accept("=") {
-			s := p.assigned(v)
-			all = append(all, s)
+			all = append(all, p.assigned(v))
 		}
 		p.variables[key] = v
 		if !p.accept(",") {
@@ -246,9 +222,7 @@ func (p *parser) exec() statement {
 	if p.accept("(") {
 		e := p.expression()
 		p.expect(")")
-		if !e.of.IsText() {
-			panic(notAnswered)
-		}
+		require(e.of.IsText())
 		return func(ctx context.Context, out Reply) error {
 			v, err := e.value(nil)
 			if err != nil {
@@ -264,9 +238,7 @@ func (p *parser) exec() statement {
 	}
 	arguments := p.arguments()
 	name = strings.ToLower(name)
-	if name != "sp_addrolemember" && name != "sp_droprolemember" || len(arguments) != 2 {
-		panic(notAnswered)
-	}
+	require((name == "sp_addrolemember" || name == "sp_droprolemember") && len(arguments) == 2)
 	return done(func() error {
 		var names [2]string
 		for n, e := range arguments {
@@ -291,8 +263,7 @@ func (p *parser) arguments() []expression {
 		if t := p.next(); t.kind == identifier || t.kind == word && !strings.HasPrefix(t.text, "@") { // a name stands for its text
 			all = append(all, constant(tds.NVarChar(128), p.take().text))
 		} else {
-			e := p.primary()
-			all = append(all, e)
+			all = append(all, p.primary())
 		}
 		if !p.accept(",") {
 			break
@@ -307,9 +278,8 @@ func (p *parser) waitFor() statement {
 	p.expect("DELAY")
 	t := p.take()
 	var h, m, s int
-	if n, err := fmt.Sscanf(t.text, "%d:%d:%d", &h, &m, &s); t.kind != text || err != nil || n != 3 || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 59 {
-		panic(notAnswered)
-	}
+	n, err := fmt.Sscanf(t.text, "%d:%d:%d", &h, &m, &s)
+	require(t.kind == text && err == nil && n == 3 && h >= 0 && h <= 23 && m >= 0 && m <= 59 && s >= 0 && s <= 59)
 	return func(ctx context.Context, out Reply) error {
 		timer := time.NewTimer(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second)
 		defer timer.Stop()

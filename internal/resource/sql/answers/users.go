@@ -24,33 +24,26 @@ func (p *parser) userStatement() func() error {
 
 // createUser reads what follows CREATE USER. Source: learn.microsoft.com, sql/t-sql/statements/create-user-transact-sql.
 func (p *parser) createUser() func() error {
-	name := p.name()
-	u := NewUser{Name: name}
+	u := NewUser{Name: p.name()}
 	external := p.accept("FROM", "EXTERNAL", "PROVIDER")
 	if p.accept("WITH") {
 		for {
 			switch {
 			case p.accept("OBJECT_ID", "=") && external:
 				t := p.take()
-				if t.kind != text {
-					panic(notAnswered)
-				}
+				require(t.kind == text)
 				u.ObjectID = t.text
 			case p.accept("SID", "=") && !external:
 				t := p.take()
 				raw, err := hex.DecodeString(t.text)
-				if t.kind != binary || err != nil {
-					panic(notAnswered)
-				}
+				require(t.kind == binary && err == nil)
 				if len(raw) != 16 {
 					panic(failure{tds.Errorf(15419, "Supplied parameter sid should be binary(16).")})
 				}
 				u.SID, u.Given = [16]byte(raw), true
 			case p.accept("TYPE", "="):
 				t := p.take()
-				if !t.is("E") && !t.is("X") {
-					panic(notAnswered)
-				}
+				require(t.is("E") || t.is("X"))
 				u.Group = t.is("X")
 			case p.accept("DEFAULT_SCHEMA", "="):
 				p.name()
@@ -62,9 +55,7 @@ func (p *parser) createUser() func() error {
 			}
 		}
 	}
-	if external == u.Given { // neither: a user of a SQL login; both is none of the forms
-		panic(notAnswered)
-	}
+	require(external != u.Given) // neither: a user of a SQL login; both is none of the forms
 	return func() error {
 		if !p.session.owner("db_accessadmin") {
 			return tds.Errorf(15247, "User does not have permission to perform this action.")
@@ -90,9 +81,7 @@ func (p *parser) dropUser() func() error {
 func (p *parser) alterRole() func() error {
 	role := p.name()
 	add := p.accept("ADD", "MEMBER")
-	if !add && !p.accept("DROP", "MEMBER") {
-		panic(notAnswered)
-	}
+	require(add || p.accept("DROP", "MEMBER"))
 	user := p.name()
 	return func() error { return p.session.setMember(role, user, add) }
 }
