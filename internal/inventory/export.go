@@ -13,6 +13,7 @@ import (
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/internal/resource/graph"
+	"github.com/wiemu/wiemu/internal/resource/keyvault"
 	"github.com/wiemu/wiemu/internal/resource/postgres"
 	"github.com/wiemu/wiemu/internal/resource/redis"
 	"github.com/wiemu/wiemu/internal/resource/sql"
@@ -241,7 +242,7 @@ func (e *exporter) addVaults() {
 }
 
 func (e *exporter) vaultAccess(v Vault) (access []config.Access, policies []config.AccessPolicy) {
-	isPolicy := func(a Access) bool { return len(a.Permissions)+len(a.Keys)+len(a.Certificates) > 0 }
+	isPolicy := func(a keyvault.Access) bool { return len(a.Permissions)+len(a.Keys)+len(a.Certificates) > 0 }
 	if e.isOpen(v.ID) {
 		return nil, nil
 	}

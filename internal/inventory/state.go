@@ -54,19 +54,8 @@ type Vault struct {
 	Tenant   string            `json:"tenant"` // id
 	ID       string            `json:"id"`     // resource id
 	Policies bool              `json:"policies,omitempty"`
-	Access   []Access          `json:"access,omitempty"`
+	Access   []keyvault.Access `json:"access,omitempty"`
 	Secrets  map[string]string `json:"secrets,omitempty"` // each with what is in the place of its value
-}
-
-// Access is what one identity may do in a vault. Either id names it.
-type Access struct {
-	ObjectID     string   `json:"objectId,omitempty"`
-	ClientID     string   `json:"clientId,omitempty"`
-	Roles        []string `json:"roles,omitempty"`
-	Permissions  []string `json:"permissions,omitempty"` // on secrets; * is everything
-	Keys         []string `json:"keys,omitempty"`
-	Certificates []string `json:"certificates,omitempty"`
-	Source       string   `json:"source,omitempty"` // field of wiemu.yaml
 }
 
 // Cache is a cache with who is assigned which policy.
@@ -206,11 +195,7 @@ func (s *State) addVaults(l *lab.Lab) {
 		}
 		s.madeInVault(v.Name, configured[strings.ToLower(v.Name)], held)
 		s.moves(l, v.Tenant, v.ID, "Microsoft.KeyVault/vaults", v.Name)
-		made := Vault{Name: v.Name, Tenant: v.Tenant, ID: v.ID, Policies: v.Policies, Secrets: placeholders(v.Name, slices.Sorted(maps.Keys(held.Secrets)))}
-		for _, a := range v.Access {
-			made.Access = append(made.Access, Access(a))
-		}
-		s.Vaults = append(s.Vaults, made)
+		s.Vaults = append(s.Vaults, Vault{Name: v.Name, Tenant: v.Tenant, ID: v.ID, Policies: v.Policies, Access: v.Access, Secrets: placeholders(v.Name, slices.Sorted(maps.Keys(held.Secrets)))})
 	}
 }
 

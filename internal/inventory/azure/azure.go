@@ -386,7 +386,7 @@ func (i *importer) addVault(it item) {
 	i.leave("vault %s: its secrets, keys and certificates; write their names", it.Name)
 	for _, p := range it.Policies {
 		if v.Policies {
-			v.Access = append(v.Access, inventory.Access{ObjectID: strings.ToLower(p.ObjectID), Permissions: all(p.Permissions.Secrets, keyvault.Permissions()...), Keys: all(p.Permissions.Keys, "*"), Certificates: all(p.Permissions.Certificates, "*")})
+			v.Access = append(v.Access, keyvault.Access{ObjectID: strings.ToLower(p.ObjectID), Permissions: all(p.Permissions.Secrets, keyvault.Permissions()...), Keys: all(p.Permissions.Keys, "*"), Certificates: all(p.Permissions.Certificates, "*")})
 		}
 	}
 	i.state.Vaults = append(i.state.Vaults, v)

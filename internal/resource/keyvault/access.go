@@ -19,16 +19,13 @@ import (
 // access policies are not looked at; with permissions it is the other way round. A vault
 // without access is in the first, which lets nobody in.
 type Access struct {
-	ObjectID string
-	ClientID string
-
-	Roles []string // names or ids
-
-	Permissions  []string // on secrets; "*" for all, on keys and certificates, too
-	Keys         []string // permissions on keys; "*" for all
-	Certificates []string // permissions on certificates; "*" for all
-
-	Source string // field of wiemu.yaml; "" for none
+	ObjectID     string   `json:"objectId,omitempty"`
+	ClientID     string   `json:"clientId,omitempty"`
+	Roles        []string `json:"roles,omitempty"`        // names or ids
+	Permissions  []string `json:"permissions,omitempty"`  // on secrets; "*" for all, on keys and certificates, too
+	Keys         []string `json:"keys,omitempty"`         // permissions on keys; "*" for all
+	Certificates []string `json:"certificates,omitempty"` // permissions on certificates; "*" for all
+	Source       string   `json:"source,omitempty"`       // field of wiemu.yaml; "" for none
 }
 
 // Permissions returns what an access policy can permit for secrets.
