@@ -259,25 +259,22 @@ func everywhere(args []any, holds func(any) bool) bool {
 
 // items are the members of an object, sorted by name.
 func items(_ *environment, args []any) (any, error) {
-	o, ok := args[0].(*Object)
-	if !ok {
-		return nil, failf("the argument must be an object, found '%s'.", typeName(args[0]))
-	}
-	made := []any{}
-	for _, name := range slices.Sorted(slices.Values(o.Names())) {
-		made = append(made, NewObject("key", name, "value", o.Get(name)))
-	}
-	return made, nil
+	return listed(args[0], func(name string, value any) any { return NewObject("key", name, "value", value) })
 }
 
 func objectKeys(_ *environment, args []any) (any, error) {
-	o, ok := args[0].(*Object)
+	return listed(args[0], func(name string, _ any) any { return name })
+}
+
+// listed is an array of what one makes of the members of an object, sorted by name.
+func listed(v any, one func(name string, value any) any) (any, error) {
+	o, ok := v.(*Object)
 	if !ok {
-		return nil, failf("the argument must be an object, found '%s'.", typeName(args[0]))
+		return nil, failf("the argument must be an object, found '%s'.", typeName(v))
 	}
 	made := []any{}
 	for _, name := range slices.Sorted(slices.Values(o.Names())) {
-		made = append(made, name)
+		made = append(made, one(name, o.Get(name)))
 	}
 	return made, nil
 }

@@ -41,17 +41,13 @@ func dates() map[string]function {
 			}
 			return time.Unix(n, 0).UTC().Format("2006-01-02T15:04:05Z"), nil
 		}},
-		"datetimetoepoch": {1, 1, nowhere, func(_ *environment, args []any) (any, error) {
-			s, err := stringOf(args, 0)
-			if err != nil {
-				return nil, err
-			}
-			t, err := parseTime(s)
+		"datetimetoepoch": onTexts(1, 1, func(_ *environment, s []string) (any, error) {
+			t, err := parseTime(s[0])
 			if err != nil {
 				return nil, err
 			}
 			return t.Unix(), nil
-		}},
+		}),
 	}
 }
 

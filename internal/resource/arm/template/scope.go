@@ -23,22 +23,12 @@ func scopes() map[string]function {
 			}
 			return e.deployment.Group, nil
 		}},
-		"resourceid":             {2, -1, nowhere, resourceID},
-		"subscriptionresourceid": {2, -1, nowhere, subscriptionResourceID},
-		"tenantresourceid": {2, -1, nowhere, func(_ *environment, args []any) (any, error) {
-			s, err := stringsOf(args)
-			if err != nil {
-				return nil, err
-			}
-			return below("", s[0], s[1:])
-		}},
-		"extensionresourceid": {3, -1, nowhere, func(_ *environment, args []any) (any, error) {
-			s, err := stringsOf(args)
-			if err != nil {
-				return nil, err
-			}
+		"resourceid":             onTexts(2, -1, resourceID),
+		"subscriptionresourceid": onTexts(2, -1, subscriptionResourceID),
+		"tenantresourceid":       onTexts(2, -1, func(_ *environment, s []string) (any, error) { return below("", s[0], s[1:]) }),
+		"extensionresourceid": onTexts(3, -1, func(_ *environment, s []string) (any, error) {
 			return below(strings.TrimSuffix(s[0], "/"), s[1], s[2:])
-		}},
+		}),
 	}
 }
 
@@ -69,11 +59,7 @@ func typeAt(s []string) int {
 }
 
 // resourceID is resourceId([subscription,] [group,] type, name…).
-func resourceID(e *environment, args []any) (any, error) {
-	s, err := stringsOf(args)
-	if err != nil {
-		return nil, err
-	}
+func resourceID(e *environment, s []string) (any, error) {
 	at := typeAt(s)
 	if at < 0 || at > 2 {
 		return nil, failf("the fully qualified resource type must be one of the first three arguments.")
@@ -103,18 +89,10 @@ func idOf(scope, kind string, names []string) (any, error) {
 		segments := strings.SplitN(scope, "/", 4)
 		return strings.Join(segments[:min(3, len(segments))], "/") + "/resourceGroups/" + names[0], nil
 	}
-	id, err := below(scope, kind, names)
-	if err != nil {
-		return nil, err
-	}
-	return id, nil
+	return below(scope, kind, names)
 }
 
-func subscriptionResourceID(e *environment, args []any) (any, error) {
-	s, err := stringsOf(args)
-	if err != nil {
-		return nil, err
-	}
+func subscriptionResourceID(e *environment, s []string) (any, error) {
 	id := e.deployment.Subscription.Text("subscriptionId")
 	if guid.MatchString(s[0]) {
 		id, s = s[0], s[1:]
