@@ -38,12 +38,11 @@ func (k Kit) revoke(ctx context.Context, c *Call) {
 	if !k.Faults.Any() || k.Directory == nil {
 		return
 	}
-	about := faults.Subject{Component: k.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
 	known := func(faults.Hit) bool {
 		_, known := k.Directory.Principal(c.Caller.Tenant, c.Caller.ClientID)
 		return known
 	}
-	if _, hit := k.Faults.HitCall(ctx, faultkind.SessionsRevoked, about, known); hit {
+	if _, hit := k.Hit(ctx, c, faultkind.SessionsRevoked, known); hit {
 		_ = k.Directory.Revoke(c.Caller.Tenant, c.Caller.ClientID, k.Clock.Now(), true) // known
 	}
 }

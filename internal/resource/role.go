@@ -13,11 +13,21 @@ import (
 func (k Kit) Authorize(ctx context.Context, c *Call, scope string, needs ...[]roles.Action) roles.Decision {
 	d := k.Roles.Allowed(ctx, roles.Request{
 		Tenant: c.Caller.Tenant, ObjectID: c.Caller.ObjectID, ClientID: c.Caller.ClientID, Scope: scope, Needs: needs,
-		About: faults.Subject{Component: k.Resource.Name, Host: c.Host, Client: c.Caller.ClientID},
+		About: k.about(c),
 	})
 	c.Check("role", d.Expected(), d.Presented(), d.Allowed)
 	c.Note(d.Note)
 	return d
+}
+
+// about is what faults know of a call.
+func (k Kit) about(c *Call) faults.Subject {
+	return faults.Subject{Component: k.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
+}
+
+// Hit reports whether a fault of a kind hits a call, as [faults.Set.HitCall] does.
+func (k Kit) Hit(ctx context.Context, c *Call, kind string, accept func(faults.Hit) bool) (faults.Hit, bool) {
+	return k.Faults.HitCall(ctx, kind, k.about(c), accept)
 }
 
 // Note has a sentence without a full stop told of the call if it ends well; "" is none.

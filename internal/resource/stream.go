@@ -37,9 +37,8 @@ func (k Kit) hit(ctx context.Context, c *Call) {
 	if !k.Faults.Any() {
 		return
 	}
-	about := faults.Subject{Component: k.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
 	for _, kind := range []string{faultkind.Slow, faultkind.ConnectionReset, faultkind.Throttled, faultkind.ServerError} {
-		h, ok := k.Faults.HitCall(ctx, kind, about, nil)
+		h, ok := k.Hit(ctx, c, kind, nil)
 		if !ok {
 			continue
 		}

@@ -27,8 +27,8 @@ func (s *Service) groupOperations() []rest.Operation {
 		{Methods: []string{http.MethodGet}, Path: one, Verb: "get resource group", Action: groupAction + "read", Serve: s.getGroup},
 		{Methods: []string{http.MethodPut}, Path: one, Verb: "create or update resource group", Action: groupAction + "write", Serve: s.putGroup},
 		{Methods: []string{http.MethodPatch}, Path: one, Verb: "update resource group", Action: groupAction + "write", Serve: s.patchGroup},
-		{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete resource group", Action: groupAction + "delete", Alone: true, Serve: s.deleteGroup},
-		{Methods: []string{http.MethodGet}, Path: one + "/resources", Verb: "list resources of a resource group", Action: groupAction + "resources/read", Serve: s.groupResources},
+		{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete resource group", Action: groupAction + "delete", Alone: true, Serve: rest.On((*rest.Call).Group, s.deleteGroup)},
+		{Methods: []string{http.MethodGet}, Path: one + "/resources", Verb: "list resources of a resource group", Action: groupAction + "resources/read", Serve: rest.On((*rest.Call).Group, s.groupResources)},
 		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/resources", Verb: "list resources", Serve: s.resources},
 		{Methods: []string{http.MethodGet}, Path: "/subscriptions/{subscription}/operationresults/{operation}", Verb: "get the result of an operation", Serve: s.operationResult},
 	}
@@ -65,8 +65,7 @@ func (s *Service) listGroups(c *rest.Call) (rest.Reply, *resource.Failure) {
 			all = append(all, shownGroup(g))
 		}
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // tagFilter is what $filter takes: tagName eq 'NAME' and tagValue eq 'VALUE'.
@@ -171,11 +170,7 @@ func (s *Service) patchGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
 // done when it answers; the answer says that it takes a while, as the real one does.
 // Source: azure-cli, test_resource_group_no_wait.yaml of its recordings (202, Location); they leave
 // Retry-After out. It is 1 here, so that no client waits for what is done.
-func (s *Service) deleteGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
-	g, failed := c.Group()
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *Service) deleteGroup(c *rest.Call, g rest.Group) (rest.Reply, *resource.Failure) {
 	for _, p := range s.providers {
 		if p.Locked == nil {
 			continue
@@ -219,11 +214,7 @@ func (s *Service) operationResult(c *rest.Call) (rest.Reply, *resource.Failure) 
 	return rest.Reply{Body: body}, failed
 }
 
-func (s *Service) groupResources(c *rest.Call) (rest.Reply, *resource.Failure) {
-	g, failed := c.Group()
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *Service) groupResources(c *rest.Call, g rest.Group) (rest.Reply, *resource.Failure) {
 	return s.resourcesIn(c, g.ID)
 }
 
@@ -256,9 +247,7 @@ func (s *Service) resourcesIn(c *rest.Call, scope string) (rest.Reply, *resource
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	all = slices.DeleteFunc(all, func(r rest.Resource) bool { return !accept(r) })
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, slices.DeleteFunc(all, func(r rest.Resource) bool { return !accept(r) }))
 }
 
 // resourceFilter is what $filter takes here: resourceType eq 'NAMESPACE/TYPE' and name eq 'NAME',

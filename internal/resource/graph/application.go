@@ -12,11 +12,7 @@ import (
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
-func (c *call) createApplication() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) createApplication(body object) (resource.Answer, *resource.Failure) {
 	return c.register(body, "")
 }
 
@@ -84,11 +80,7 @@ func (c *call) firstPasswords(body object, p *directory.Principal) *resource.Fai
 	return nil
 }
 
-func (c *call) patchApplication() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) patchApplication(body object) (resource.Answer, *resource.Failure) {
 	p, failed := c.target()
 	if failed != nil && failed.Status == http.StatusNotFound && c.upserting() {
 		if key, keyed := c.key("at", 1); keyed {

@@ -87,11 +87,7 @@ func (c *call) assignedTo() bool {
 	return strings.Contains(c.to.path, "/approleassignedto")
 }
 
-func (c *call) assignments() (resource.Answer, *resource.Failure) {
-	p, failed := c.principal()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) assignments(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	var all []entity
 	for _, a := range c.assigned(p) {
 		all = append(all, assignmentEntity(a))
@@ -109,21 +105,18 @@ func (c *call) assignmentContext(p *directory.Principal) string {
 
 // wantedAssignment finds the one that the path names. Ids count their case in Graph, where they
 // are not GUIDs; here they are.
-func (c *call) wantedAssignment() (p *directory.Principal, a assignment, failed *resource.Failure) {
-	if p, failed = c.principal(); failed != nil {
-		return nil, a, failed
-	}
+func (c *call) wantedAssignment(p *directory.Principal) (assignment, *resource.Failure) {
 	id := c.Vars["assignment"]
 	all := c.assigned(p)
 	i := slices.IndexFunc(all, func(a assignment) bool { return a.id == id })
 	if i < 0 {
-		return nil, a, notFound(id)
+		return assignment{}, notFound(id)
 	}
-	return p, all[i], nil
+	return all[i], nil
 }
 
-func (c *call) assignment() (resource.Answer, *resource.Failure) {
-	p, a, failed := c.wantedAssignment()
+func (c *call) assignment(p *directory.Principal) (resource.Answer, *resource.Failure) {
+	a, failed := c.wantedAssignment(p)
 	if failed != nil {
 		return resource.Answer{}, failed
 	}
@@ -202,8 +195,8 @@ func roleOf(p *directory.Principal, id string) (string, *resource.Failure) {
 	return roles[i].Value, nil
 }
 
-func (c *call) unassign() (resource.Answer, *resource.Failure) {
-	_, a, failed := c.wantedAssignment()
+func (c *call) unassign(p *directory.Principal) (resource.Answer, *resource.Failure) {
+	a, failed := c.wantedAssignment(p)
 	if failed != nil {
 		return resource.Answer{}, failed
 	}

@@ -31,11 +31,7 @@ type batched struct {
 // Source: microsoft-graph-docs-contrib, concepts/json-batching.md (what depends on a request that
 // failed is answered with 424). Seen: the code and text about too many in release notes of
 // syskit.com's Point. The texts about other mistakes are inferred.
-func (c *call) batch() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) batch(body object) (resource.Answer, *resource.Failure) {
 	var requests []batched
 	if body.taken("requests", &requests) != nil || len(requests) == 0 {
 		return resource.Answer{}, invalidBatch("A batch has the member requests, an array of objects with id, method and url.")

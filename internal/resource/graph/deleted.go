@@ -147,11 +147,7 @@ func (c *call) wantedItem() (item, *resource.Failure) {
 	return item{}, notFound(c.Vars["id"])
 }
 
-func (c *call) deletedItem() (resource.Answer, *resource.Failure) {
-	one, failed := c.wantedItem()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) deletedItem(one item) (resource.Answer, *resource.Failure) {
 	return resource.Answer{Body: append(entity{c.context("directoryObjects", query{}, "/$entity"), {"@odata.type", "#microsoft.graph.application"}}, c.deletedEntity(one)...)}, nil
 }
 

@@ -29,11 +29,7 @@ func (c *call) federatedOf(p *directory.Principal) []directory.FederatedCredenti
 	return c.kit.Directory.FederatedCredentialsAsOf(c.Caller.Tenant, p.ClientID, c.kit.Clock.Now().Add(-c.lag))
 }
 
-func (c *call) federatedCredentials() (resource.Answer, *resource.Failure) {
-	p, failed := c.registered()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) federatedCredentials(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	shown := c.federatedOf(p)
 	var all []entity
 	for _, f := range shown {
@@ -67,11 +63,7 @@ func (c *call) breakOff(answer *resource.Answer, shown []directory.FederatedCred
 type broken string
 
 // federatedCredential finds one by id or name.
-func (c *call) federatedCredential() (resource.Answer, *resource.Failure) {
-	p, failed := c.registered()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) federatedCredential(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	wanted, failed := c.credentialName()
 	if failed != nil {
 		return resource.Answer{}, failed
@@ -233,11 +225,7 @@ func (c *call) patchFederated() (resource.Answer, *resource.Failure) {
 	return noContent(), nil
 }
 
-func (c *call) deleteFederated() (resource.Answer, *resource.Failure) {
-	p, failed := c.target()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) deleteFederated(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	wanted, failed := c.credentialName()
 	if failed != nil {
 		return resource.Answer{}, failed

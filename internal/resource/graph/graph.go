@@ -85,7 +85,20 @@ type operation struct {
 	path   string // in lower case, below the version; see keyed
 	verb   string // for people; "": the method and the path
 	needs  grants
-	serve  func(*call) (resource.Answer, *resource.Failure)
+	serve  handler
+}
+
+type handler func(*call) (resource.Answer, *resource.Failure)
+
+// on serves what find finds, such as the application that the path names, or refuses as find does.
+func on[T any](find func(*call) (T, *resource.Failure), serve func(*call, T) (resource.Answer, *resource.Failure)) handler {
+	return func(c *call) (resource.Answer, *resource.Failure) {
+		found, failed := find(c)
+		if failed != nil {
+			return resource.Answer{}, failed
+		}
+		return serve(c, found)
+	}
 }
 
 // grants are the application permissions of which a caller has to have one.

@@ -43,7 +43,7 @@ func operations() []operation {
 		{http.MethodPost, "/me/{rest:.*}", "use me", grants{}, (*call).me},
 		{http.MethodGet, "/directoryobjects/{id}", "get directory object", readObjects, (*call).directoryObject},
 		{http.MethodPost, "/directoryobjects/getbyids", "get directory objects by ids", readObjects, (*call).directoryObjects},
-		{http.MethodPost, "/$batch", "send a batch", grants{}, (*call).batch},
+		{http.MethodPost, "/$batch", "send a batch", grants{}, on((*call).body, (*call).batch)},
 	}, applicationOperations(), servicePrincipalOperations(), deletedOperations())
 }
 
@@ -55,16 +55,16 @@ func applicationOperations() []operation {
 	return slices.Concat([]operation{
 		{http.MethodGet, list, "list applications", readApplications, (*call).applications},
 		{http.MethodGet, list + "/$count", "count applications", readApplications, (*call).countApplications},
-		{http.MethodPost, list, "create application", writeApplications, (*call).createApplication},
-		{http.MethodGet, one, "get application", readApplications, (*call).application},
-		{http.MethodPatch, one, "update application", writeApplications, (*call).patchApplication},
+		{http.MethodPost, list, "create application", writeApplications, on((*call).body, (*call).createApplication)},
+		{http.MethodGet, one, "get application", readApplications, on((*call).registered, (*call).application)},
+		{http.MethodPatch, one, "update application", writeApplications, on((*call).body, (*call).patchApplication)},
 		{http.MethodDelete, one, "delete application", writeApplications, (*call).deleteApplication},
 
-		{http.MethodGet, credentials, "list federated credentials", readCredentials, (*call).federatedCredentials},
+		{http.MethodGet, credentials, "list federated credentials", readCredentials, on((*call).registered, (*call).federatedCredentials)},
 		{http.MethodPost, credentials, "create federated credential", writeApplications, (*call).createFederated},
-		{http.MethodGet, credential, "get federated credential", readCredentials, (*call).federatedCredential},
+		{http.MethodGet, credential, "get federated credential", readCredentials, on((*call).registered, (*call).federatedCredential)},
 		{http.MethodPatch, credential, "update federated credential", writeApplications, (*call).patchFederated},
-		{http.MethodDelete, credential, "delete federated credential", writeApplications, (*call).deleteFederated},
+		{http.MethodDelete, credential, "delete federated credential", writeApplications, on((*call).target, (*call).deleteFederated)},
 	}, ownedOperations(one, "application", writeApplications))
 }
 
@@ -76,10 +76,10 @@ func ownedOperations(one, noun string, write grants) []operation {
 		{http.MethodPost, one + "/addkey", "add key to " + noun, writeKeys, (*call).addKey},
 		{http.MethodPost, one + "/removekey", "remove key from " + noun, writeKeys, (*call).removeKey},
 
-		{http.MethodGet, one + "/owners", "list owners of " + noun, readApplications, (*call).owners},
-		{http.MethodGet, one + "/owners/$ref", "list owners of " + noun, readApplications, (*call).ownerReferences},
+		{http.MethodGet, one + "/owners", "list owners of " + noun, readApplications, on((*call).listedOwners, (*call).owners)},
+		{http.MethodGet, one + "/owners/$ref", "list owners of " + noun, readApplications, on((*call).listedOwners, (*call).ownerReferences)},
 		{http.MethodPost, one + "/owners/$ref", "add owner to " + noun, write, (*call).addOwner},
-		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from " + noun, write, (*call).removeOwner},
+		{http.MethodDelete, one + "/owners/{owner}/$ref", "remove owner from " + noun, write, on((*call).target, (*call).removeOwner)},
 	}
 }
 
@@ -90,16 +90,16 @@ func servicePrincipalOperations() []operation {
 		{http.MethodGet, list, "list service principals", readApplications, (*call).servicePrincipals},
 		{http.MethodGet, list + "/$count", "count service principals", readApplications, (*call).countServicePrincipals},
 		{http.MethodPost, list, "create service principal", writePrincipals, (*call).createServicePrincipal},
-		{http.MethodGet, one, "get service principal", readApplications, (*call).servicePrincipal},
-		{http.MethodPatch, one, "update service principal", writePrincipals, (*call).patchServicePrincipal},
-		{http.MethodDelete, one, "delete service principal", writePrincipals, (*call).deleteServicePrincipal},
+		{http.MethodGet, one, "get service principal", readApplications, on((*call).principal, (*call).servicePrincipal)},
+		{http.MethodPatch, one, "update service principal", writePrincipals, on((*call).body, (*call).patchServicePrincipal)},
+		{http.MethodDelete, one, "delete service principal", writePrincipals, on((*call).target, (*call).deleteServicePrincipal)},
 	}, ownedOperations(one, "service principal", writePrincipals))
 	for _, given := range []string{"/approleassignments", "/approleassignedto"} {
 		all = append(all, []operation{
-			{http.MethodGet, one + given, "list app role assignments", readApplications, (*call).assignments},
+			{http.MethodGet, one + given, "list app role assignments", readApplications, on((*call).principal, (*call).assignments)},
 			{http.MethodPost, one + given, "assign app role", assignRoles, (*call).assign},
-			{http.MethodGet, one + given + "/{assignment}", "get app role assignment", readApplications, (*call).assignment},
-			{http.MethodDelete, one + given + "/{assignment}", "remove app role assignment", unassignRoles, (*call).unassign},
+			{http.MethodGet, one + given + "/{assignment}", "get app role assignment", readApplications, on((*call).principal, (*call).assignment)},
+			{http.MethodDelete, one + given + "/{assignment}", "remove app role assignment", unassignRoles, on((*call).principal, (*call).unassign)},
 		}...)
 	}
 	return all
@@ -111,7 +111,7 @@ func deletedOperations() []operation {
 	const list, one = "/directory/deleteditems", "/directory/deleteditems/{id:[^/]*-[^/]*}"
 	return []operation{
 		{http.MethodGet, list + "/{type:(?:microsoft\\.graph\\.|graph\\.)?application}", "list deleted applications", readApplications, (*call).deletedApplications},
-		{http.MethodGet, one, "get deleted item", readApplications, (*call).deletedItem},
+		{http.MethodGet, one, "get deleted item", readApplications, on((*call).wantedItem, (*call).deletedItem)},
 		{http.MethodDelete, one, "delete item for good", writeApplications, (*call).purge},
 		{http.MethodPost, one + "/restore", "restore deleted item", writeApplications, (*call).restore},
 	}

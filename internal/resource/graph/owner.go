@@ -45,11 +45,7 @@ func (c *call) readTarget() (*directory.Principal, *resource.Failure) {
 	return c.principal()
 }
 
-func (c *call) owners() (resource.Answer, *resource.Failure) {
-	all, failed := c.listedOwners()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) owners(all []entity) (resource.Answer, *resource.Failure) {
 	return c.list(ownerKind(), "directoryObjects", func(query) objects { return entities(all) })
 }
 
@@ -64,11 +60,7 @@ func ownerKind() collection {
 var referenceKind = collection{kind: objectKind.kind, prototype: entity{{"@odata.id", ""}}}
 
 // ownerReferences are the owners' addresses.
-func (c *call) ownerReferences() (resource.Answer, *resource.Failure) {
-	all, failed := c.listedOwners()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) ownerReferences(all []entity) (resource.Answer, *resource.Failure) {
 	references := entities(all)
 	references.entity = func(i int) entity {
 		return entity{{"@odata.id", "https://" + c.kit.Cloud().Graph + "/v2/" + c.Caller.Tenant + "/directoryObjects/" + references.id(i) + "/Microsoft.DirectoryServices.ServicePrincipal"}}
@@ -155,12 +147,8 @@ func (c *call) bindOwners(body object, owners *[]string) *resource.Failure {
 	return nil
 }
 
-func (c *call) removeOwner() (resource.Answer, *resource.Failure) {
+func (c *call) removeOwner(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	id := c.Vars["owner"]
-	p, failed := c.target()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
 	return c.changed(p, func(p *directory.Principal) *resource.Failure {
 		owners := c.ownersOf(p)
 		i := slices.Index(*owners, id)

@@ -43,11 +43,7 @@ func (c *call) countServicePrincipals() (resource.Answer, *resource.Failure) {
 	return c.number(servicePrincipalKind, c.allServicePrincipals)
 }
 
-func (c *call) servicePrincipal() (resource.Answer, *resource.Failure) {
-	p, failed := c.principal()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) servicePrincipal(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	return c.one(servicePrincipalKind, "servicePrincipals", servicePrincipalEntity(c.Caller.Tenant, p))
 }
 
@@ -59,11 +55,7 @@ func (c *call) countApplications() (resource.Answer, *resource.Failure) {
 	return c.number(applicationKind, c.allApplications)
 }
 
-func (c *call) application() (resource.Answer, *resource.Failure) {
-	p, failed := c.registered()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) application(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	e := c.applicationEntity(p)
 	if strings.Contains(c.Request.URL.Query().Get("$select"), "keyCredentials") { // then, and then alone, with the keys
 		e.set("keyCredentials", keyCredentials(p, false, true))
@@ -191,7 +183,7 @@ func (c *call) hidden(since time.Time) bool {
 	if c.late {
 		return age < c.lag
 	}
-	h, hit := c.kit.Faults.HitCall(c.Context(), faultkind.ObjectNotReplicated, faults.Subject{Component: c.kit.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}, func(h faults.Hit) bool { return age < h.Duration("delay") })
+	h, hit := c.kit.Hit(c.Context(), c.Call, faultkind.ObjectNotReplicated, func(h faults.Hit) bool { return age < h.Duration("delay") })
 	if hit { // one request is one hit, however many objects it does not find
 		c.late, c.lag = true, h.Duration("delay")
 	}

@@ -72,11 +72,7 @@ func (c *call) noApplication(appID string) *resource.Failure {
 	return badRequest(fmt.Sprintf("The appId '%s' of the service principal does not reference a valid application object.", appID), meaning, "Create the application first, or wait until it is found.")
 }
 
-func (c *call) patchServicePrincipal() (resource.Answer, *resource.Failure) {
-	body, failed := c.body()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) patchServicePrincipal(body object) (resource.Answer, *resource.Failure) {
 	p, failed := c.target()
 	if failed != nil {
 		return resource.Answer{}, failed
@@ -86,11 +82,7 @@ func (c *call) patchServicePrincipal() (resource.Answer, *resource.Failure) {
 
 // deleteServicePrincipal takes an application's ability to get tokens; the registration stays. One
 // of a managed identity goes with its resource in Azure Resource Manager.
-func (c *call) deleteServicePrincipal() (resource.Answer, *resource.Failure) {
-	p, failed := c.target()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) deleteServicePrincipal(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	if p.Kind == directory.ManagedIdentity { // text inferred
 		return resource.Answer{}, badRequest("Cannot delete the service principal of a managed identity.", "The service principal of a managed identity is deleted with its Azure resource.", "Delete the managed identity in Azure Resource Manager.")
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faultkind"
-	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -29,8 +28,7 @@ func (s *session) disturbed(ctx context.Context) (ended bool) {
 		return false
 	}
 	ctx = k.Faults.WithTrail(ctx)
-	about := faults.Subject{Component: k.Resource.Name, Host: s.call.Host, Client: s.call.Caller.ClientID}
-	hit, ok := k.Faults.HitCall(ctx, faultkind.PostgresSessionEnded, about, nil)
+	hit, ok := k.Hit(ctx, &s.call, faultkind.PostgresSessionEnded, nil)
 	if !ok {
 		return false
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/clock"
 	"github.com/wiemu/wiemu/internal/faultkind"
-	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -277,9 +276,8 @@ func (n *session) disturbed(r request) (goOn, hit bool) {
 		return true, false
 	}
 	ctx := n.kit.Faults.WithTrail(n.ctx)
-	about := faults.Subject{Component: Name, Host: n.host, Client: n.user.call.Caller.ClientID}
 	is := func(kind string) bool {
-		_, hit := n.kit.Faults.HitCall(ctx, kind, about, nil)
+		_, hit := n.kit.Hit(ctx, n.user.call, kind, nil)
 		return hit
 	}
 	name := strings.ToLower(r.args[0])

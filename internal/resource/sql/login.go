@@ -158,8 +158,7 @@ func (a *attempt) refuse(r *refusal) *resource.Failure {
 
 // hit reports whether a fault of a kind hits the login.
 func (a *attempt) hit(kind string) (faults.Hit, bool) {
-	about := faults.Subject{Component: Name, Host: a.Host, Client: a.Caller.ClientID}
-	return a.servers.kit.Faults.HitCall(a.Context(), kind, about, nil)
+	return a.servers.kit.Hit(a.Context(), a.Call, kind, nil)
 }
 
 // redirected reports whether a fault sends a client that has logged in elsewhere.

@@ -62,9 +62,8 @@ func (s *session) ended() *tds.Error {
 	a, k := s.attempt, s.listener.servers.kit
 	now := k.Clock.Now()
 	if k.Faults.Any() {
-		about := faults.Subject{Component: Name, Host: a.Host, Client: a.Caller.ClientID}
 		ctx := k.Faults.WithTrail(s.ctx)
-		if h, hit := k.Faults.HitCall(ctx, faultkind.SQLSessionEnded, about, nil); hit {
+		if h, hit := k.Hit(ctx, a.Call, faultkind.SQLSessionEnded, nil); hit {
 			e, meaning, remedy := tokenEnded(), "A fault had the server look at the session's token before its ten hours were over.", "A program has to take a connection that fails out of its pool and open another one."
 			if h.Int("number") != int(e.Number) {
 				e, meaning = transient(h.Int("number"), a.database.name, a.server.name), "A fault failed the database over to another node, which ends its sessions."

@@ -14,7 +14,6 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/journal"
 	"github.com/wiemu/wiemu/internal/faultkind"
-	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/resource"
 )
 
@@ -121,16 +120,9 @@ func (c *call) want(a account, s Service) *resource.Want {
 	return want
 }
 
-// networkRefuses reports whether a fault plays network rules that do not let the client in.
-func (c *call) networkRefuses() bool {
-	about := faults.Subject{Component: Name, Host: c.Host, Client: c.Caller.ClientID}
-	_, hit := c.accounts.kit.Faults.HitCall(c.Request.Context(), faultkind.NetworkRules, about, nil)
-	return hit
-}
-
 // Allow implements resource.Access: the first check that fails is what the client is told.
 func (c *call) Allow(refused *resource.Refusal) *resource.Failure {
-	if c.networkRefuses() {
+	if _, hit := c.accounts.kit.Hit(c.Request.Context(), c.Call, faultkind.NetworkRules, nil); hit {
 		return c.refuse(networkRefused())
 	}
 	if r := c.authenticate(refused); r != nil {

@@ -100,8 +100,7 @@ func (s *service) listAssignments(c *rest.Call) (rest.Reply, *resource.Failure) 
 			all = append(all, s.shown(a, scope))
 		}
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // filter reads $filter: atScope(), principalId eq '…', assignedTo('…'), and two of them with and.
@@ -247,13 +246,13 @@ func unassignable(role string, err error) *resource.Failure {
 // wanted checks what a client asks for.
 func (s *service) wanted(c *rest.Call, scope, name string, r request) (roles.Assignment, *resource.Failure) {
 	none := roles.Assignment{}
-	if !isGUID(name) { // seen in many logs
+	if !rest.IsGUID(name) { // seen in many logs
 		return none, rest.BadRequest("InvalidRoleAssignmentId", fmt.Sprintf("The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name), "The name of a role assignment is a GUID.")
 	}
 	if r.Condition != nil && *r.Condition != "" {
 		return none, rest.BadRequest("ConditionNotEmulated", "Role assignments with a condition are not emulated.", "This text is wiemu's own: Azure takes conditions (ABAC), which are not emulated. An assignment without its condition would permit more.")
 	}
-	if !isGUID(r.PrincipalID) { // seen in many logs
+	if !rest.IsGUID(r.PrincipalID) { // seen in many logs
 		return none, rest.BadRequest("InvalidPrincipalId", "A valid principal ID must be provided for role assignment.", "The principal is named by its object id, a GUID.")
 	}
 	id := r.RoleDefinitionID[strings.LastIndexByte(r.RoleDefinitionID, '/')+1:]
@@ -282,7 +281,7 @@ func (s *service) checkPrincipal(c *rest.Call, r request) *resource.Failure {
 	late := ""
 	if ok && r.PrincipalType == "" && !p.CreatedAt.IsZero() {
 		age := s.Kit.Clock.Now().Sub(p.CreatedAt)
-		h, hit := s.Kit.Faults.HitCall(c.Context(), faultkind.PrincipalNotReplicated, c.About(), func(h faults.Hit) bool { return age < h.Duration("delay") })
+		h, hit := s.Kit.Hit(c.Context(), c.Call, faultkind.PrincipalNotReplicated, func(h faults.Hit) bool { return age < h.Duration("delay") })
 		if hit {
 			ok, late = false, fmt.Sprintf("%s was made %s ago, and is not found for %s.", p.DisplayName, age.Round(time.Second), h.Duration("delay"))
 		}

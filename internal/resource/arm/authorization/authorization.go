@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/uuid"
-
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 	"github.com/wiemu/wiemu/internal/resource/arm/rest"
@@ -107,9 +105,6 @@ func definitionID(scope, id string) string {
 	}
 	return below("/", definitionType, id)
 }
-
-// isGUID reports whether a text is a GUID with hyphens, and nothing around it.
-func isGUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil }
 
 // compact is a GUID as this provider's texts have it.
 func compact(id string) string { return strings.ReplaceAll(strings.ToLower(id), "-", "") }

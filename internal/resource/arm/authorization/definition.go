@@ -90,8 +90,7 @@ func (s *service) listDefinitions(c *rest.Call) (rest.Reply, *resource.Failure) 
 			all = append(all, shown)
 		}
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // definitionFilter reads $filter: roleName eq '…', type eq '…', atScope() and atScopeAndBelow().
@@ -128,7 +127,7 @@ func ofTenant(c *rest.Call, d roles.Definition) bool {
 // role is the one of the caller's tenant with an id.
 func (s *service) role(c *rest.Call, id string) (roles.Definition, bool) {
 	d, ok := s.Kit.Roles.Definition(id)
-	return d, ok && isGUID(id) && ofTenant(c, d)
+	return d, ok && rest.IsGUID(id) && ofTenant(c, d)
 }
 
 // getDefinition is in the words of Azure/terraform-azurerm-caf-enterprise-scale, its page of
@@ -182,7 +181,7 @@ func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 // each assignable scope. The other texts are inferred.
 func (s *service) checkDefinition(c *rest.Call, d roles.Definition) *resource.Failure {
 	switch {
-	case !isGUID(d.ID):
+	case !rest.IsGUID(d.ID):
 		return rest.BadRequest("InvalidRoleDefinitionId", fmt.Sprintf("The role definition ID '%s' is not valid. The role definition ID must be a GUID.", d.ID), "The name of a role definition is a GUID.")
 	case roles.IsBuiltin(d.ID):
 		return resource.Fail(http.StatusForbidden, "RoleDefinitionUpdateNotPermitted", "A built-in role definition cannot be updated.", "This is one of Azure's own roles.", "Make a custom role with an id of its own.")

@@ -52,26 +52,26 @@ func New(m *rest.Manager, providers func() []rest.Provider) rest.Provider {
 		all := scope + "/providers/microsoft.resources/deployments"
 		one := all + "/{deployment}"
 		for _, o := range []rest.Operation{
-			{Methods: []string{http.MethodGet}, Path: all, Verb: "list deployments", Action: "read", Serve: s.list},
-			{Methods: []string{http.MethodGet}, Path: all + "/", Verb: "list deployments", Action: "read", Serve: s.list}, // SDKs write the slash
-			{Methods: []string{http.MethodGet}, Path: one, Verb: "get deployment", Action: "read", Serve: s.get},
+			{Methods: []string{http.MethodGet}, Path: all, Verb: "list deployments", Action: "read", Serve: rest.On(scopeOf, s.list)},
+			{Methods: []string{http.MethodGet}, Path: all + "/", Verb: "list deployments", Action: "read", Serve: rest.On(scopeOf, s.list)}, // SDKs write the slash
+			{Methods: []string{http.MethodGet}, Path: one, Verb: "get deployment", Action: "read", Serve: rest.On(s.found, s.get)},
 			{Methods: []string{http.MethodHead}, Path: one, Verb: "see whether a deployment exists", Action: "read", Serve: s.exists},
-			{Methods: []string{http.MethodPut}, Path: one, Verb: "deploy template", Action: "write", Composed: true, Serve: s.put},
+			{Methods: []string{http.MethodPut}, Path: one, Verb: "deploy template", Action: "write", Composed: true, Serve: rest.On(s.read, s.put)},
 			{Methods: []string{http.MethodDelete}, Path: one, Verb: "delete deployment", Action: "delete", Serve: s.delete},
-			{Methods: []string{http.MethodPost}, Path: one + "/validate", Verb: "validate template", Action: "validate/action", Composed: true, Serve: s.validate},
-			{Methods: []string{http.MethodPost}, Path: one + "/whatif", Verb: "see what a template would change", Action: "whatIf/action", Composed: true, Serve: s.whatIf},
-			{Methods: []string{http.MethodPost}, Path: one + "/exporttemplate", Verb: "export the template of a deployment", Action: "exportTemplate/action", Serve: s.export},
-			{Methods: []string{http.MethodPost}, Path: one + "/cancel", Verb: "cancel deployment", Action: "cancel/action", Serve: s.cancel},
-			{Methods: []string{http.MethodGet}, Path: one + "/operations", Verb: "list the operations of a deployment", Action: "operations/read", Serve: s.listOperations},
-			{Methods: []string{http.MethodGet}, Path: one + "/operations/{operation}", Verb: "get an operation of a deployment", Action: "operations/read", Serve: s.getOperation},
-			{Methods: []string{http.MethodGet}, Path: one + "/operationstatuses/{operation}", Verb: "see whether a deployment is done", Action: "operationStatuses/read", Serve: s.status},
+			{Methods: []string{http.MethodPost}, Path: one + "/validate", Verb: "validate template", Action: "validate/action", Composed: true, Serve: rest.On(s.read, s.validate)},
+			{Methods: []string{http.MethodPost}, Path: one + "/whatif", Verb: "see what a template would change", Action: "whatIf/action", Composed: true, Serve: rest.On(s.read, s.whatIf)},
+			{Methods: []string{http.MethodPost}, Path: one + "/exporttemplate", Verb: "export the template of a deployment", Action: "exportTemplate/action", Serve: rest.On(s.found, s.export)},
+			{Methods: []string{http.MethodPost}, Path: one + "/cancel", Verb: "cancel deployment", Action: "cancel/action", Serve: rest.On(s.found, s.cancel)},
+			{Methods: []string{http.MethodGet}, Path: one + "/operations", Verb: "list the operations of a deployment", Action: "operations/read", Serve: rest.On(s.found, s.listOperations)},
+			{Methods: []string{http.MethodGet}, Path: one + "/operations/{operation}", Verb: "get an operation of a deployment", Action: "operations/read", Serve: rest.On(s.found, s.getOperation)},
+			{Methods: []string{http.MethodGet}, Path: one + "/operationstatuses/{operation}", Verb: "see whether a deployment is done", Action: "operationStatuses/read", Serve: rest.On(s.found, s.status)},
 		} {
 			o.Action, o.Versions = kind+"/"+o.Action, versions
 			p.Operations = append(p.Operations, o)
 		}
 	}
 	const older = "/subscriptions/{subscription}/resourcegroups/{group}/deployments/{deployment}/operations" // what SDKs ask for: azure-rest-api-specs, DeploymentOperations_List
-	for path, serve := range map[string]func(*rest.Call) (rest.Reply, *resource.Failure){older: s.listOperations, older + "/{operation}": s.getOperation} {
+	for path, serve := range map[string]func(*rest.Call) (rest.Reply, *resource.Failure){older: rest.On(s.found, s.listOperations), older + "/{operation}": rest.On(s.found, s.getOperation)} {
 		p.Operations = append(p.Operations, rest.Operation{Methods: []string{http.MethodGet}, Path: path, Verb: "list the operations of a deployment", Action: kind + "/operations/read", Serve: serve})
 	}
 	return p
@@ -154,11 +154,7 @@ func (s *service) found(c *rest.Call) (*rest.Deployment, *resource.Failure) {
 	return nil, resource.Fail(http.StatusNotFound, "DeploymentNotFound", fmt.Sprintf("Deployment '%s' could not be found.", c.Name("deployment")), "There is no such deployment on the scope, or it was one of the oldest of a long history. What was deployed before wiemu was started is known to a server with -state alone.", "")
 }
 
-func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
-	scope, failed := scopeOf(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) list(c *rest.Call, scope string) (rest.Reply, *resource.Failure) {
 	var all []any
 	ended, _ := s.Deployments()
 	for _, d := range slices.Backward(ended) {
@@ -166,15 +162,10 @@ func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 			all = append(all, d.Shown)
 		}
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
-func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) get(_ *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: d.Shown}, nil
 }
 
@@ -197,41 +188,24 @@ func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Status: http.StatusAccepted, Header: map[string]string{"Location": at, "Retry-After": "1"}}, nil
 }
 
-func (s *service) export(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) export(_ *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: map[string]any{"template": d.Template}}, nil
 }
 
 // cancel is refused: a deployment is done when its PUT is answered. The text is that of many logs.
-func (s *service) cancel(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) cancel(c *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	return rest.Reply{}, resource.Fail(http.StatusConflict, "DeploymentCannotBeCancelled", fmt.Sprintf("The deployment '%s' cannot be cancelled because it is in state '%s'.", c.Name("deployment"), shownAs(d.Shown).Object("properties").Text("provisioningState")), "A deployment takes no time here, so that it is always done.", "")
 }
 
-func (s *service) listOperations(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) listOperations(c *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	var all []any
 	for _, o := range d.Operations {
 		all = append(all, o)
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
-func (s *service) getOperation(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) getOperation(c *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	for _, data := range d.Operations {
 		o := shownAs(data)
 		if strings.EqualFold(o.Text("operationId"), c.Name("operation")) {
@@ -242,11 +216,7 @@ func (s *service) getOperation(c *rest.Call) (rest.Reply, *resource.Failure) {
 }
 
 // status is what Azure-AsyncOperation leads to.
-func (s *service) status(c *rest.Call) (rest.Reply, *resource.Failure) {
-	d, failed := s.found(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) status(c *rest.Call, d *rest.Deployment) (rest.Reply, *resource.Failure) {
 	if d.Status != c.Vars["operation"] {
 		return rest.Reply{}, resource.Fail(http.StatusNotFound, "DeploymentOperationStatusNotFound", fmt.Sprintf("The deployment operation status '%s' could not be found.", c.Vars["operation"]), "Another deployment of this name came later.", "") // text inferred
 	}

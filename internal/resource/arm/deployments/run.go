@@ -26,11 +26,7 @@ const firstOperation = 8584000000000000000
 
 // put deploys a template. It is done when it answers; the answer says that it takes a while, as
 // the real one does.
-func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
-	r, failed := s.read(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) put(c *rest.Call, r *request) (rest.Reply, *resource.Failure) {
 	status := http.StatusCreated
 	if s.lookup(c) != nil {
 		status = http.StatusOK
@@ -98,11 +94,7 @@ func (r *run) end(was *rest.Deployment) (err error) {
 }
 
 // validate answers with what would be deployed.
-func (s *service) validate(c *rest.Call) (rest.Reply, *resource.Failure) {
-	r, failed := s.read(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) validate(c *rest.Call, r *request) (rest.Reply, *resource.Failure) {
 	run := &run{service: s, call: c, request: r, chain: r.chain}
 	var validated []any
 	for _, o := range r.plan.Resources {

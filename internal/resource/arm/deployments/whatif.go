@@ -15,11 +15,7 @@ import (
 // whatIf says what a deployment would change, where the Location of its answer leads.
 // Source: azure-rest-api-specs, WhatIfOperationResult and its examples; azure-docs,
 // azure-resource-manager/templates/deploy-what-if.md, for what each type of change means.
-func (s *service) whatIf(c *rest.Call) (rest.Reply, *resource.Failure) {
-	r, failed := s.read(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) whatIf(c *rest.Call, r *request) (rest.Reply, *resource.Failure) {
 	r.chain.compared = true
 	w := &comparison{live: s.live(c, r.chain), ids: map[string]bool{}, short: strings.EqualFold(r.resultFormat, "ResourceIdOnly")}
 	if failed := w.plan(r.plan); failed != nil {

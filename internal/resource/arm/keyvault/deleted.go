@@ -118,8 +118,7 @@ func (s *service) listDeleted(c *rest.Call) (rest.Reply, *resource.Failure) {
 	}) {
 		all = append(all, shownDeleted(i))
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // inBin is the deleted vault that the path names.
@@ -133,11 +132,7 @@ func (s *service) inBin(c *rest.Call) (rest.Item, *resource.Failure) {
 	return i, nil
 }
 
-func (s *service) getDeleted(c *rest.Call) (rest.Reply, *resource.Failure) {
-	i, failed := s.inBin(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) getDeleted(_ *rest.Call, i rest.Item) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: shownDeleted(i)}, nil
 }
 

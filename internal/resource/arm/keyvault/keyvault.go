@@ -51,7 +51,7 @@ func New(m *rest.Manager) rest.Provider {
 	p.Add(http.MethodPut, "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.keyvault/vaults/{name0}/accesspolicies/{operation}", "change access policies of key vault", "vaults/accessPolicies/write", versions, s.changePolicies)
 	p.Add(http.MethodPost, subscription+"/checknameavailability", "check the name of a key vault", "checkNameAvailability/read", versions, s.checkName)
 	p.Add(http.MethodGet, subscription+"/deletedvaults", "list deleted key vaults", "deletedVaults/read", versions, s.listDeleted)
-	p.Add(http.MethodGet, deleted, "get deleted key vault", "locations/deletedVaults/read", versions, s.getDeleted)
+	p.Add(http.MethodGet, deleted, "get deleted key vault", "locations/deletedVaults/read", versions, rest.On(s.inBin, s.getDeleted))
 	p.Add(http.MethodPost, deleted+"/purge", "purge key vault", "locations/deletedVaults/purge/action", versions, s.purge)
 	open := p.Open
 	p.Open = func() error { s.forgetExpired(); return open() }

@@ -39,8 +39,11 @@ func shownCredential(p *directory.Principal, f directory.FederatedCredential) cr
 // nested is the type of federated credentials without the namespace.
 const nested = "userAssignedIdentities/federatedIdentityCredentials"
 
+// operations are what ParentNotFound calls the methods of requests.
+var operations = map[string]string{http.MethodGet: "read", http.MethodPut: "write", http.MethodDelete: "delete"}
+
 // parent is the identity that the request's path names.
-func (s *service) parent(c *rest.Call, operation string) (*directory.Principal, *resource.Failure) {
+func (s *service) parent(c *rest.Call) (*directory.Principal, *resource.Failure) {
 	group, failed := c.Group()
 	if failed != nil {
 		return nil, failed
@@ -49,7 +52,7 @@ func (s *service) parent(c *rest.Call, operation string) (*directory.Principal, 
 	if p, ok := s.Kit.Directory.ManagedIdentity(c.Caller.Tenant, id); ok {
 		return p, nil
 	}
-	return nil, rest.ParentNotFound(operation, nested, id)
+	return nil, rest.ParentNotFound(operations[c.Request.Method], nested, id)
 }
 
 // named is the place of a federated credential; names ignore case, as all of a resource id do.
@@ -57,26 +60,17 @@ func named(p *directory.Principal, name string) int {
 	return slices.IndexFunc(p.FederatedCredentials, func(f directory.FederatedCredential) bool { return strings.EqualFold(f.Name, name) })
 }
 
-func (s *service) listCredentials(c *rest.Call) (rest.Reply, *resource.Failure) {
-	p, failed := s.parent(c, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) listCredentials(c *rest.Call, p *directory.Principal) (rest.Reply, *resource.Failure) {
 	var all []credential
 	for _, f := range p.FederatedCredentials {
 		all = append(all, shownCredential(p, f))
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // getCredential answers for one that there is not with a code that clients do not look at; the
 // text is inferred.
-func (s *service) getCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
-	p, failed := s.parent(c, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) getCredential(c *rest.Call, p *directory.Principal) (rest.Reply, *resource.Failure) {
 	i := named(p, c.Name("credential"))
 	if i < 0 {
 		return rest.Reply{}, resource.Fail(http.StatusNotFound, "NotFound", fmt.Sprintf("The Federated Identity Credential '%s' under the managed identity '%s' was not found.", c.Name("credential"), p.ResourceID),
@@ -93,7 +87,7 @@ func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
 	if failed := c.Read(&asked); failed != nil {
 		return rest.Reply{}, failed
 	}
-	p, failed := s.parent(c, "write")
+	p, failed := s.parent(c)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -133,11 +127,7 @@ func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return reply, nil
 }
 
-func (s *service) deleteCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
-	p, failed := s.parent(c, "delete")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) deleteCredential(c *rest.Call, p *directory.Principal) (rest.Reply, *resource.Failure) {
 	done, failed := s.begin(c, p)
 	if failed != nil {
 		return rest.Reply{}, failed
@@ -171,7 +161,7 @@ func (s *service) begin(c *rest.Call, p *directory.Principal) (done func(), fail
 			fmt.Sprintf("Too many Federated Identity Credentials are written concurrently for the managed identity '%s'. Concurrent Federated Identity Credentials writes under the same managed identity are not supported.", p.ResourceID),
 			"Another federated credential of the same managed identity is being written.", "Write them one after the other: depends_on in Terraform, @batchSize(1) or dependsOn in Bicep; or try again.")
 	}
-	if h, hit := s.Kit.Faults.HitCall(c.Context(), faultkind.ConcurrentWrites, c.About(), nil); hit {
+	if h, hit := s.Kit.Hit(c.Context(), c.Call, faultkind.ConcurrentWrites, nil); hit {
 		c.Overlap(h.Duration("latency"))
 	}
 	return func() { s.writing.Delete(key) }, nil

@@ -54,43 +54,14 @@ func New(m *rest.Manager) rest.Provider {
 	const group = "/subscriptions/{subscription}/resourcegroups/{group}"
 	const all = "/providers/microsoft.managedidentity/userassignedidentities"
 	const one = group + all + "/{identity}"
-	operation := func(method, path, verb, action string, serve func(*rest.Call) (rest.Reply, *resource.Failure)) rest.Operation {
-		o := rest.Operation{Methods: []string{method}, Path: path, Verb: verb, Action: identityType + "/" + action, Versions: identityVersions, Serve: serve}
-		if strings.Contains(path, "federated") {
-			o.Versions = credentialVersions
-		}
-		return o
-	}
-	return rest.Provider{
+	const credentials = one + "/federatedidentitycredentials"
+	p := rest.Provider{
 		Namespace: namespace,
 		Types:     []rest.ResourceType{{Name: "userAssignedIdentities", Versions: identityVersions}, {Name: "userAssignedIdentities/federatedIdentityCredentials", Versions: credentialVersions}},
-		Operations: []rest.Operation{
-			operation(http.MethodGet, "/subscriptions/{subscription}"+all, "list managed identities", "read", s.list),
-			operation(http.MethodGet, group+all, "list managed identities", "read", s.listOfGroup),
-			operation(http.MethodGet, one, "get managed identity", "read", s.get),
-			operation(http.MethodPut, one, "create or update managed identity", "write", s.put),
-			operation(http.MethodPatch, one, "update managed identity", "write", s.patch),
-			operation(http.MethodDelete, one, "delete managed identity", "delete", s.delete),
-			operation(http.MethodPost, one+"/listassociatedresources", "list the resources that have a managed identity", "listAssociatedResources/action", s.associated),
-			operation(http.MethodGet, one+"/federatedidentitycredentials", "list federated credentials", "federatedIdentityCredentials/read", s.listCredentials),
-			operation(http.MethodGet, one+"/federatedidentitycredentials/{credential}", "get federated credential", "federatedIdentityCredentials/read", s.getCredential),
-			operation(http.MethodPut, one+"/federatedidentitycredentials/{credential}", "create or update federated credential", "federatedIdentityCredentials/write", s.putCredential),
-			operation(http.MethodDelete, one+"/federatedidentitycredentials/{credential}", "delete federated credential", "federatedIdentityCredentials/delete", s.deleteCredential),
-		},
 		Resources: func(tenant, scope string) (found []rest.Resource) {
-			all := s.identities(tenant, scope)
-			found = make([]rest.Resource, len(all))
-			locations := map[string]string{} // of resource groups
-			for n, p := range all {
-				found[n] = rest.Resource{ID: p.ResourceID, Name: p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:], Type: identityType, Location: p.Location, Tags: p.Tags}
-				if p.Location != "" {
-					continue
-				}
-				group := groupOf(p.ResourceID)
-				if _, known := locations[group]; !known {
-					locations[group] = s.located(group)
-				}
-				found[n].Location = locations[group]
+			located := s.locations()
+			for _, p := range s.identities(tenant, scope) {
+				found = append(found, rest.Resource{ID: p.ResourceID, Name: nameOf(p), Type: identityType, Location: located(p), Tags: p.Tags})
 			}
 			return found
 		},
@@ -103,6 +74,18 @@ func New(m *rest.Manager) rest.Provider {
 			return nil
 		},
 	}
+	p.Add(http.MethodGet, "/subscriptions/{subscription}"+all, "list managed identities", "userAssignedIdentities/read", identityVersions, s.list)
+	p.Add(http.MethodGet, group+all, "list managed identities", "userAssignedIdentities/read", identityVersions, rest.On((*rest.Call).Group, s.listOfGroup))
+	p.Add(http.MethodGet, one, "get managed identity", "userAssignedIdentities/read", identityVersions, rest.On(s.find, s.get))
+	p.Add(http.MethodPut, one, "create or update managed identity", "userAssignedIdentities/write", identityVersions, s.put)
+	p.Add(http.MethodPatch, one, "update managed identity", "userAssignedIdentities/write", identityVersions, s.patch)
+	p.Add(http.MethodDelete, one, "delete managed identity", "userAssignedIdentities/delete", identityVersions, rest.On((*rest.Call).Group, s.delete))
+	p.Add(http.MethodPost, one+"/listassociatedresources", "list the resources that have a managed identity", "userAssignedIdentities/listAssociatedResources/action", identityVersions, s.associated)
+	p.Add(http.MethodGet, credentials, "list federated credentials", nested+"/read", credentialVersions, rest.On(s.parent, s.listCredentials))
+	p.Add(http.MethodGet, credentials+"/{credential}", "get federated credential", nested+"/read", credentialVersions, rest.On(s.parent, s.getCredential))
+	p.Add(http.MethodPut, credentials+"/{credential}", "create or update federated credential", nested+"/write", credentialVersions, s.putCredential)
+	p.Add(http.MethodDelete, credentials+"/{credential}", "delete federated credential", nested+"/delete", credentialVersions, rest.On(s.parent, s.deleteCredential))
+	return p
 }
 
 // identity in the order of the provider's members.
@@ -149,15 +132,19 @@ type isolated struct {
 	Scope *string `json:"isolationScope"`
 }
 
-// shown is an identity as clients see it. One of wiemu.yaml, which has no region, is in that of
-// its resource group.
+// shown is an identity as clients see it.
 func (s *service) shown(c *rest.Call, p *directory.Principal) identity {
+	return shownIn(c, p, s.locations()(p))
+}
+
+func nameOf(p *directory.Principal) string {
+	return p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:]
+}
+
+func shownIn(c *rest.Call, p *directory.Principal, location string) identity {
 	made := identity{
-		ID: p.ResourceID, Name: p.ResourceID[strings.LastIndexByte(p.ResourceID, '/')+1:], Type: identityType, Location: p.Location, Tags: p.Tags,
+		ID: p.ResourceID, Name: nameOf(p), Type: identityType, Location: location, Tags: p.Tags,
 		Properties: identityProperties{TenantID: c.Caller.Tenant, PrincipalID: p.ObjectID, ClientID: p.ClientID},
-	}
-	if made.Location == "" {
-		made.Location = s.located(groupOf(p.ResourceID))
 	}
 	if made.Tags == nil {
 		made.Tags = map[string]string{}
@@ -168,28 +155,22 @@ func (s *service) shown(c *rest.Call, p *directory.Principal) identity {
 	return made
 }
 
-// located is the region of a resource group; "" if there is none.
-func (s *service) located(group string) string {
-	found, _ := s.Groups.Find(group)
-	return found.Location
-}
-
-// allShown are identities as clients see them; it looks for each resource group once.
-func (s *service) allShown(c *rest.Call, all []*directory.Principal) []identity {
-	locations := map[string]string{}
-	shown := make([]identity, len(all))
-	for n, p := range all {
-		if p.Location == "" {
-			group := groupOf(p.ResourceID)
-			if _, known := locations[group]; !known {
-				locations[group] = s.located(group)
-			}
-			placed := *p
-			placed.Location, p = locations[group], &placed
+// locations returns the region of identities. One of wiemu.yaml, which has none, is in that of its
+// resource group, "" if there is no such group; each group is looked for once.
+func (s *service) locations() func(*directory.Principal) string {
+	groups := map[string]rest.Group{}
+	return func(p *directory.Principal) string {
+		if p.Location != "" {
+			return p.Location
 		}
-		shown[n] = s.shown(c, p)
+		id := groupOf(p.ResourceID)
+		group, known := groups[id]
+		if !known {
+			group, _ = s.Groups.Find(id)
+			groups[id] = group
+		}
+		return group.Location
 	}
-	return shown
 }
 
 // groupOf is the id of the resource group that a resource is in.
@@ -214,11 +195,7 @@ func (s *service) list(c *rest.Call) (rest.Reply, *resource.Failure) {
 	return s.page(c, "/subscriptions/"+c.Vars["subscription"])
 }
 
-func (s *service) listOfGroup(c *rest.Call) (rest.Reply, *resource.Failure) {
-	group, failed := c.Group()
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) listOfGroup(c *rest.Call, group rest.Group) (rest.Reply, *resource.Failure) {
 	return s.page(c, group.ID)
 }
 
@@ -227,7 +204,12 @@ func (s *service) page(c *rest.Call, scope string) (rest.Reply, *resource.Failur
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
-	return rest.Reply{Body: rest.List[identity]{Value: s.allShown(c, found.Value), NextLink: found.NextLink}}, nil
+	located := s.locations()
+	shown := rest.List[identity]{Value: make([]identity, len(found.Value)), NextLink: found.NextLink}
+	for n, p := range found.Value {
+		shown.Value[n] = shownIn(c, p, located(p))
+	}
+	return rest.Reply{Body: shown}, nil
 }
 
 // id is that of the identity which the request's path names: Azure spells resourcegroups in
@@ -248,11 +230,7 @@ func (s *service) find(c *rest.Call) (*directory.Principal, *resource.Failure) {
 	return nil, rest.NotFound(identityType, c.Name("identity"), group.Name)
 }
 
-func (s *service) get(c *rest.Call) (rest.Reply, *resource.Failure) {
-	p, failed := s.find(c)
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) get(c *rest.Call, p *directory.Principal) (rest.Reply, *resource.Failure) {
 	return rest.Reply{Body: s.shown(c, p)}, nil
 }
 
@@ -371,11 +349,7 @@ func (s *service) change(c *rest.Call, p *directory.Principal, wanted change) (r
 // identity not found"; 204 for one that there is not: azure-rest-api-specs,
 // Microsoft.ManagedIdentity, example FederatedIdentityCredentialDelete.json, for credentials, and
 // azure-resource-manager-rpc, v1.0/resource-api-reference.md.
-func (s *service) delete(c *rest.Call) (rest.Reply, *resource.Failure) {
-	group, failed := c.Group()
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) delete(c *rest.Call, group rest.Group) (rest.Reply, *resource.Failure) {
 	s.making.Lock()
 	defer s.making.Unlock()
 	p, ok := s.Kit.Directory.ManagedIdentity(c.Caller.Tenant, s.id(c, group))

@@ -55,7 +55,7 @@ func New(m *rest.Manager) rest.Provider {
 	p := m.NewProvider(namespace, s.cache, s.policy, s.assignment, rules, s.cluster, s.database, s.member)
 	const group = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.cache/"
 	listKeys := func(path, action string, of *rest.Kind) {
-		p.Add(http.MethodPost, group+path+"/listkeys", "list keys of Redis", action+"/listKeys/action", of.Versions, func(c *rest.Call) (rest.Reply, *resource.Failure) { return s.listKeys(c, of) })
+		p.Add(http.MethodPost, group+path+"/listkeys", "list keys of Redis", action+"/listKeys/action", of.Versions, rest.On(of.Find, s.listKeys))
 	}
 	listKeys("redis/{name0}", "redis", s.cache)
 	listKeys("redisenterprise/{name0}/databases/{name1}", "redisEnterprise/databases", s.database)
@@ -329,11 +329,7 @@ func makeMember(_ *rest.Call, i, _ *rest.Item, p rest.Properties) *resource.Fail
 
 // listKeys shows keys of the form of Azure's. The cache does not take them.
 // Source: azure-rest-api-specs, RedisAccessKeys.
-func (s *service) listKeys(c *rest.Call, k *rest.Kind) (rest.Reply, *resource.Failure) {
-	i, failed := c.At(k, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) listKeys(_ *rest.Call, i rest.Item) (rest.Reply, *resource.Failure) {
 	keys := map[string]string{}
 	for _, name := range []string{"primaryKey", "secondaryKey"} {
 		keys[name] = s.AccessKey(i, "Redis "+i.Top(), name, 32)

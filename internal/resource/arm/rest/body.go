@@ -131,6 +131,12 @@ type List[T any] struct {
 // by provider and is not documented.
 const pageSize = 1000
 
+// PageOf answers with the part of a list that the request asks for.
+func PageOf[T any](c *Call, all []T) (Reply, *resource.Failure) {
+	page, failed := Page(c, all)
+	return Reply{Body: page}, failed
+}
+
 // Page returns the part of a list that the request asks for, by $top and by the $skiptoken of
 // a link that it was given before.
 func Page[T any](c *Call, all []T) (List[T], *resource.Failure) {

@@ -17,7 +17,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wiemu/wiemu/emulator/journal"
-	"github.com/wiemu/wiemu/internal/faults"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/lazyregexp"
 	"github.com/wiemu/wiemu/internal/resource"
@@ -45,6 +44,17 @@ type Reply struct {
 	Status int // if 0, it is 200
 	Body   any // if nil, there is none
 	Header map[string]string
+}
+
+// On serves what find finds, such as the resource that the path names, or refuses as find does.
+func On[T any](find func(*Call) (T, *resource.Failure), serve func(*Call, T) (Reply, *resource.Failure)) func(*Call) (Reply, *resource.Failure) {
+	return func(c *Call) (Reply, *resource.Failure) {
+		found, failed := find(c)
+		if failed != nil {
+			return Reply{}, failed
+		}
+		return serve(c, found)
+	}
 }
 
 // Provider is a resource provider.
@@ -219,11 +229,6 @@ func (c *Call) May(action, scope string) bool {
 	return c.Kit.Roles.Decide(roles.Request{
 		Tenant: c.Caller.Tenant, ObjectID: c.Caller.ObjectID, ClientID: c.Caller.ClientID, Scope: scope, Needs: [][]roles.Action{{roles.Control(action)}},
 	}).Allowed
-}
-
-// About is what faults know of the call.
-func (c *Call) About() faults.Subject {
-	return faults.Subject{Component: c.Kit.Resource.Name, Host: c.Host, Client: c.Caller.ClientID}
 }
 
 // apiVersion refuses requests without one.

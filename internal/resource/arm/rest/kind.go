@@ -173,6 +173,9 @@ func (c *Call) id(k *Kind, group Group, verb string) (string, *resource.Failure)
 // firstName is the place of the first name of a resource in the path's segments.
 const firstName = 7
 
+// Find is the resource of the kind that the request's path names, to be read.
+func (k *Kind) Find(c *Call) (Item, *resource.Failure) { return c.At(k, "read") }
+
 // At is the resource that the request's path names, which is of a kind.
 func (c *Call) At(k *Kind, verb string) (Item, *resource.Failure) {
 	group, failed := c.Group()

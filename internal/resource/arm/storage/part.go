@@ -67,8 +67,7 @@ func (s *service) listParts(c *rest.Call, of part) (rest.Reply, *resource.Failur
 	for _, name := range names {
 		all = append(all, of.shown(i.ID, name))
 	}
-	page, failed := rest.Page(c, all)
-	return rest.Reply{Body: page}, failed
+	return rest.PageOf(c, all)
 }
 
 // named is the account and the container or queue that the path names.

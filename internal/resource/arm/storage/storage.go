@@ -42,7 +42,7 @@ func New(m *rest.Manager) rest.Provider {
 	p := m.NewProvider(namespace, s.kind)
 	const one = "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.storage/storageaccounts/{name0}"
 	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.storage/checknameavailability", "check the name of a storage account", "checknameavailability/read", versions, s.checkName)
-	p.Add(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", versions, s.listKeys)
+	p.Add(http.MethodPost, one+"/listkeys", "list keys of storage account", "storageAccounts/listkeys/action", versions, rest.On(s.kind.Find, s.listKeys))
 	for _, of := range parts {
 		services, items, _ := strings.Cut(of.kind, "/")
 		at := one + "/" + strings.ToLower(services) + "/default"
@@ -203,11 +203,7 @@ type key struct {
 }
 
 // listKeys shows keys of the form of Azure's. The account does not take them.
-func (s *service) listKeys(c *rest.Call) (rest.Reply, *resource.Failure) {
-	i, failed := c.At(s.kind, "read")
-	if failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) listKeys(_ *rest.Call, i rest.Item) (rest.Reply, *resource.Failure) {
 	var all []key
 	for _, name := range []string{"key1", "key2"} {
 		all = append(all, key{rest.Time(i.Made), name, s.AccessKey(i, "storage account "+i.Name, name, 64), "FULL"})
