@@ -5,15 +5,15 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 func main() {
@@ -22,7 +22,7 @@ func main() {
 	case len(os.Args) == 1:
 		err = rounds("federated")
 	case os.Args[1] == "watch":
-		err = watch(os.Args[2], len(os.Args) > 3 && os.Args[3] == "always")
+		watch(os.Args[2], len(os.Args) > 3 && os.Args[3] == "always")
 	default:
 		err = rounds(os.Args[1])
 	}
@@ -84,29 +84,15 @@ func rounds(kind string) error {
 
 // watch goes on with one credential. With always that is one that reads the
 // token file for each exchange; WorkloadIdentityCredential keeps it for ten minutes.
-func watch(every string, always bool) error {
-	pause, err := time.ParseDuration(every + "s")
-	if err != nil {
-		return err
-	}
+func watch(seconds string, always bool) {
 	kind := "federated"
 	if always {
 		kind = "assertion"
 	}
-	credential, err := newCredential(kind)
-	if err != nil {
-		return err
-	}
-	lines := json.NewEncoder(os.Stdout)
-	for ; ; time.Sleep(pause) {
-		line := map[string]any{"ok": true}
-		if line["secret"], err = read(context.Background(), credential); err != nil {
-			line = map[string]any{"ok": false, "error": err.Error()}
-		}
-		if err := lines.Encode(line); err != nil {
-			return err
-		}
-	}
+	credential := round.Must(newCredential(kind))
+	round.Watch(seconds, func(ctx context.Context, line map[string]any) {
+		line["secret"] = round.Must(read(ctx, credential))
+	})
 }
 
 // read gets a token for Graph, and with another one the secret.

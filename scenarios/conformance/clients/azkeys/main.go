@@ -7,204 +7,113 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
-	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 func main() {
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
-	exitOn("credential", err)
-	client, err := azkeys.NewClient("https://mykeyvault.vault.azure.net", credential, nil)
-	exitOn("client", err)
+	credential := round.Must(azidentity.NewDefaultAzureCredential(nil))
+	p := &program{round.Must(azkeys.NewClient("https://mykeyvault.vault.azure.net", credential, nil))}
 	if len(os.Args) > 2 && os.Args[1] == "watch" {
-		every, err := time.ParseDuration(os.Args[2] + "s")
-		exitOn("watch", err)
-		watch(client, every)
+		p.watch(os.Args[2])
 	}
-	for _, operation := range []struct {
-		name string
-		do   func(context.Context, *azkeys.Client) error
-	}{
-		{"create", create}, {"lists", lists}, {"encrypt", encrypt}, {"sign", sign}, {"rotate", rotate}, {"policy", policy}, {"backup", backup}, {"gone", gone}, {"delete", remove},
-	} {
-		exitOn(operation.name, operation.do(context.Background(), client))
-		fmt.Println(operation.name, "ok")
-	}
-	fmt.Println("round done")
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	round.Play([]round.Operation{
+		{Name: "create", Do: p.create}, {Name: "lists", Do: p.lists}, {Name: "encrypt", Do: p.encrypt}, {Name: "sign", Do: p.sign},
+		{Name: "rotate", Do: p.rotate}, {Name: "policy", Do: p.policy}, {Name: "backup", Do: p.backup}, {Name: "gone", Do: p.gone},
+		{Name: "delete", Do: p.remove},
+	})
 }
 
-func exitOn(name string, err error) {
-	if err != nil {
-		fmt.Println(name, "failed", strings.Join(strings.Fields(err.Error()), " "))
-		os.Exit(1)
-	}
-}
+type program struct{ *azkeys.Client }
 
-func create(ctx context.Context, c *azkeys.Client) error {
+func (p *program) create(ctx context.Context) {
 	for name, kind := range map[string]azkeys.KeyType{"go-rsa": azkeys.KeyTypeRSA, "go-ec": azkeys.KeyTypeEC} {
-		key, err := c.CreateKey(ctx, name, azkeys.CreateKeyParameters{Kty: &kind}, nil)
-		if err != nil {
-			return err
-		}
-		if *key.Key.Kty != kind || key.Key.KID.Name() != name {
-			return fmt.Errorf("found %s %s", *key.Key.Kty, *key.Key.KID)
-		}
+		key := round.Must(p.CreateKey(ctx, name, azkeys.CreateKeyParameters{Kty: &kind}, nil)).Key
+		round.Want(*key.Kty == kind && key.KID.Name() == name, *key.Kty, " ", *key.KID)
 	}
-	return nil
 }
 
-func lists(ctx context.Context, c *azkeys.Client) error {
+func (p *program) lists(ctx context.Context) {
 	found := 0
-	for pager := c.NewListKeyPropertiesPager(nil); pager.More(); {
-		page, err := pager.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		found += len(page.Value)
+	for pager := p.NewListKeyPropertiesPager(nil); pager.More(); {
+		found += len(round.Must(pager.NextPage(ctx)).Value)
 	}
-	if found < 2 {
-		return fmt.Errorf("found %d keys", found)
-	}
-	return nil
+	round.Want(found >= 2, found)
 }
 
-func encrypt(ctx context.Context, c *azkeys.Client) error {
+func (p *program) encrypt(ctx context.Context) {
 	plain := []byte("0123456789abcdef")
-	sealed, err := c.WrapKey(ctx, "go-rsa", "", azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: plain}, nil)
-	if err != nil {
-		return err
-	}
-	opened, err := c.UnwrapKey(ctx, "go-rsa", sealed.KID.Version(), azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: sealed.Result}, nil)
-	if err == nil && !bytes.Equal(opened.Result, plain) {
-		err = fmt.Errorf("found %q", opened.Result)
-	}
-	return err
+	sealed := round.Must(p.WrapKey(ctx, "go-rsa", "", oaep(plain), nil))
+	opened := round.Must(p.UnwrapKey(ctx, "go-rsa", sealed.KID.Version(), oaep(sealed.Result), nil))
+	round.Want(bytes.Equal(opened.Result, plain), opened.Result)
 }
 
-func sign(ctx context.Context, c *azkeys.Client) error {
+func oaep(value []byte) azkeys.KeyOperationParameters {
+	return azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: value}
+}
+
+func (p *program) sign(ctx context.Context) {
 	digest := sha256.Sum256([]byte("x"))
 	for name, algorithm := range map[string]azkeys.SignatureAlgorithm{"go-rsa": azkeys.SignatureAlgorithmPS256, "go-ec": azkeys.SignatureAlgorithmES256} {
-		signed, err := c.Sign(ctx, name, "", azkeys.SignParameters{Algorithm: &algorithm, Value: digest[:]}, nil)
-		if err != nil {
-			return err
-		}
-		verified, err := c.Verify(ctx, name, "", azkeys.VerifyParameters{Algorithm: &algorithm, Digest: digest[:], Signature: signed.Result}, nil)
-		if err != nil {
-			return err
-		}
-		if !*verified.Value {
-			return fmt.Errorf("%s: the signature is not good", algorithm)
-		}
+		signed := round.Must(p.Sign(ctx, name, "", azkeys.SignParameters{Algorithm: &algorithm, Value: digest[:]}, nil))
+		verified := round.Must(p.Verify(ctx, name, "", azkeys.VerifyParameters{Algorithm: &algorithm, Digest: digest[:], Signature: signed.Result}, nil))
+		round.Want(*verified.Value, algorithm)
 	}
-	return nil
 }
 
-func rotate(ctx context.Context, c *azkeys.Client) error {
-	before, err := c.GetKey(ctx, "go-rsa", "", nil)
-	if err != nil {
-		return err
-	}
-	after, err := c.RotateKey(ctx, "go-rsa", nil)
-	if err == nil && after.Key.KID.Version() == before.Key.KID.Version() {
-		err = errors.New("the version is the same")
-	}
-	return err
+func (p *program) rotate(ctx context.Context) {
+	before := round.Must(p.GetKey(ctx, "go-rsa", "", nil)).Key.KID.Version()
+	after := round.Must(p.RotateKey(ctx, "go-rsa", nil)).Key.KID.Version()
+	round.Want(after != before, after)
 }
 
-func policy(ctx context.Context, c *azkeys.Client) error {
-	set, err := c.UpdateKeyRotationPolicy(ctx, "go-rsa", azkeys.KeyRotationPolicy{
+func (p *program) policy(ctx context.Context) {
+	set := round.Must(p.UpdateKeyRotationPolicy(ctx, "go-rsa", azkeys.KeyRotationPolicy{
 		Attributes:      &azkeys.KeyRotationPolicyAttributes{ExpiryTime: to.Ptr("P90D")},
 		LifetimeActions: []*azkeys.LifetimeAction{{Action: &azkeys.LifetimeActionType{Type: to.Ptr(azkeys.KeyRotationPolicyActionRotate)}, Trigger: &azkeys.LifetimeActionTrigger{TimeAfterCreate: to.Ptr("P30D")}}},
-	}, nil)
-	if err == nil && *set.Attributes.ExpiryTime != "P90D" {
-		err = fmt.Errorf("found %s", *set.Attributes.ExpiryTime)
-	}
-	return err
+	}, nil))
+	round.Equal(*set.Attributes.ExpiryTime, "P90D")
 }
 
-func backup(ctx context.Context, c *azkeys.Client) error {
-	blob, err := c.BackupKey(ctx, "go-ec", nil)
-	if err != nil {
-		return err
-	}
-	if _, err := c.DeleteKey(ctx, "go-ec", nil); err != nil {
-		return err
-	}
-	if _, err := c.PurgeDeletedKey(ctx, "go-ec", nil); err != nil {
-		return err
-	}
-	_, err = c.RestoreKey(ctx, azkeys.RestoreKeyParameters{KeyBackup: blob.Value}, nil)
-	return err
+func (p *program) backup(ctx context.Context) {
+	blob := round.Must(p.BackupKey(ctx, "go-ec", nil))
+	p.purge(ctx, "go-ec")
+	round.Must(p.RestoreKey(ctx, azkeys.RestoreKeyParameters{KeyBackup: blob.Value}, nil))
 }
 
-func gone(ctx context.Context, c *azkeys.Client) error {
-	_, err := c.GetKey(ctx, "go-none", "", nil)
-	var refused *azcore.ResponseError
-	if !errors.As(err, &refused) || refused.ErrorCode != "KeyNotFound" {
-		return fmt.Errorf("expected KeyNotFound, found %w", err)
-	}
-	return nil
+func (p *program) purge(ctx context.Context, name string) {
+	round.Must(p.DeleteKey(ctx, name, nil))
+	round.Must(p.PurgeDeletedKey(ctx, name, nil))
 }
 
-func remove(ctx context.Context, c *azkeys.Client) error {
-	for _, name := range []string{"go-rsa", "go-ec"} {
-		if _, err := c.DeleteKey(ctx, name, nil); err != nil {
-			return err
-		}
-		if _, err := c.PurgeDeletedKey(ctx, name, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+func (p *program) gone(ctx context.Context) {
+	_, err := p.GetKey(ctx, "go-none", "", nil)
+	round.RefusedAs("KeyNotFound", err)
+}
+
+func (p *program) remove(ctx context.Context) {
+	p.purge(ctx, "go-rsa")
+	p.purge(ctx, "go-ec")
 }
 
 // watch wraps a new data key every so often, as a service does that encrypts what it stores, and
 // first unwraps the one before with the version of the key that wrapped it.
-func watch(client *azkeys.Client, every time.Duration) {
+func (p *program) watch(seconds string) {
 	var kept azkeys.KeyOperationResult
 	var plain []byte
-	lines := json.NewEncoder(os.Stdout)
-	for {
-		line := map[string]any{"ok": true}
-		err := unwraps(client, kept, plain)
-		if err == nil {
-			plain = make([]byte, 32)
-			_, _ = rand.Read(plain)
-			kept, err = wraps(client, plain)
+	round.Watch(seconds, func(ctx context.Context, line map[string]any) {
+		if plain != nil { // not the first time
+			opened := round.Must(p.UnwrapKey(ctx, "wrapping", kept.KID.Version(), oaep(kept.Result), nil))
+			round.Want(bytes.Equal(opened.Result, plain), "unwrapped ", opened.Result, ", wrapped ", plain)
 		}
-		if err != nil {
-			line = map[string]any{"ok": false, "error": err.Error()}
-		} else {
-			line["version"] = kept.KID.Version()
-		}
-		exitOn("watch", lines.Encode(line))
-		time.Sleep(every)
-	}
-}
-
-func wraps(client *azkeys.Client, plain []byte) (azkeys.KeyOperationResult, error) {
-	wrapped, err := client.WrapKey(context.Background(), "wrapping", "", azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: plain}, nil)
-	return wrapped.KeyOperationResult, err
-}
-
-func unwraps(client *azkeys.Client, wrapped azkeys.KeyOperationResult, plain []byte) error {
-	if plain == nil { // the first time
-		return nil
-	}
-	opened, err := client.UnwrapKey(context.Background(), "wrapping", wrapped.KID.Version(), azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: wrapped.Result}, nil)
-	if err == nil && !bytes.Equal(opened.Result, plain) {
-		err = fmt.Errorf("unwrapped %x, wrapped %x", opened.Result, plain)
-	}
-	return err
+		key := make([]byte, 32)
+		_, _ = rand.Read(key)
+		kept, plain = round.Must(p.WrapKey(ctx, "wrapping", "", oaep(key), nil)).KeyOperationResult, key
+		line["version"] = kept.KID.Version()
+	})
 }

@@ -6,62 +6,64 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/msi/armmsi"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 const msiGroup = "go-msi"
 
 // identityOperations are what armmsi does with managed identities and their federated credentials.
-func (p *program) identityOperations() []operation {
-	return []operation{
-		{"create", func(ctx context.Context) {
+func (p *program) identityOperations() []round.Operation {
+	return []round.Operation{
+		{Name: "create", Do: func(ctx context.Context) {
 			p.group(ctx, msiGroup)
 			p.web = p.identity(ctx, msiGroup, "web", map[string]*string{"team": to.Ptr("blue")})
-			want(*p.web.Tags["team"], "blue")
+			round.Equal(*p.web.Tags["team"], "blue")
 		}},
-		{"create-again", func(ctx context.Context) {
+		{Name: "create-again", Do: func(ctx context.Context) {
 			again := p.identity(ctx, msiGroup, "web", map[string]*string{"team": to.Ptr("blue")})
-			want(*again.Properties.ClientID, *p.web.Properties.ClientID)
+			round.Equal(*again.Properties.ClientID, *p.web.Properties.ClientID)
 		}},
-		{"get", func(ctx context.Context) {
-			want(*must(p.identities.Get(ctx, msiGroup, "web", nil)).Properties.PrincipalID, *p.web.Properties.PrincipalID)
+		{Name: "get", Do: func(ctx context.Context) {
+			round.Equal(*round.Must(p.identities.Get(ctx, msiGroup, "web", nil)).Properties.PrincipalID, *p.web.Properties.PrincipalID)
 			_, err := p.identities.Get(ctx, msiGroup, "worker", nil)
-			refusedAs("ResourceNotFound", err)
+			round.RefusedAs("ResourceNotFound", err)
 		}},
-		{"list", p.listIdentities},
-		{"update", func(ctx context.Context) {
-			changed := must(p.identities.Update(ctx, msiGroup, "web", armmsi.IdentityUpdate{Tags: map[string]*string{"team": to.Ptr("red")}}, nil))
-			want(*changed.Tags["team"], "red")
-			want(*changed.Properties.ClientID, *p.web.Properties.ClientID)
+		{Name: "list", Do: p.listIdentities},
+		{Name: "update", Do: func(ctx context.Context) {
+			changed := round.Must(p.identities.Update(ctx, msiGroup, "web", armmsi.IdentityUpdate{Tags: map[string]*string{"team": to.Ptr("red")}}, nil))
+			round.Equal(*changed.Tags["team"], "red")
+			round.Equal(*changed.Properties.ClientID, *p.web.Properties.ClientID)
 		}},
-		{"untrusted", func(ctx context.Context) { p.untrusted(ctx, "AADSTS70025") }},
-		{"trust", func(ctx context.Context) {
-			want(*must(p.trust(ctx, msiGroup, "web", "cluster", p.subject)).Name, "cluster")
-			want(*must(p.credentials.Get(ctx, msiGroup, "web", "cluster", nil)).Properties.Subject, p.subject)
+		{Name: "untrusted", Do: func(ctx context.Context) { p.untrusted(ctx, "AADSTS70025") }},
+		{Name: "trust", Do: func(ctx context.Context) {
+			round.Equal(*round.Must(p.trust(ctx, msiGroup, "web", "cluster", p.subject)).Name, "cluster")
+			round.Equal(*round.Must(p.credentials.Get(ctx, msiGroup, "web", "cluster", nil)).Properties.Subject, p.subject)
 			p.trusted(ctx)
 		}},
-		{"change", func(ctx context.Context) {
-			must(p.trust(ctx, msiGroup, "web", "cluster", "system:serviceaccount:elsewhere:web-sa"))
+		{Name: "change", Do: func(ctx context.Context) {
+			round.Must(p.trust(ctx, msiGroup, "web", "cluster", "system:serviceaccount:elsewhere:web-sa"))
 			p.untrusted(ctx, "AADSTS700213")
-			must(p.trust(ctx, msiGroup, "web", "cluster", p.subject))
+			round.Must(p.trust(ctx, msiGroup, "web", "cluster", p.subject))
 			p.trusted(ctx)
 		}},
-		{"refused", p.refusedTrust},
-		{"many", p.manyCredentials},
-		{"untrust", func(ctx context.Context) {
+		{Name: "refused", Do: p.refusedTrust},
+		{Name: "many", Do: p.manyCredentials},
+		{Name: "untrust", Do: func(ctx context.Context) {
 			for range 2 { // the second time it is 204
-				must(p.credentials.Delete(ctx, msiGroup, "web", "cluster", nil))
+				round.Must(p.credentials.Delete(ctx, msiGroup, "web", "cluster", nil))
 			}
 			p.untrusted(ctx, "AADSTS700213")
 		}},
-		{"delete", func(ctx context.Context) {
-			must(p.identities.Delete(ctx, msiGroup, "worker", nil))
+		{Name: "delete", Do: func(ctx context.Context) {
+			round.Must(p.identities.Delete(ctx, msiGroup, "worker", nil))
 			_, err := p.identities.Get(ctx, msiGroup, "worker", nil)
-			refusedAs("ResourceNotFound", err)
+			round.RefusedAs("ResourceNotFound", err)
 		}},
-		{"destroy", func(ctx context.Context) {
+		{Name: "destroy", Do: func(ctx context.Context) {
 			p.destroy(ctx, msiGroup)
 			_, err := p.identities.Get(ctx, msiGroup, "web", nil)
-			refusedAs("ResourceGroupNotFound", err)
+			round.RefusedAs("ResourceGroupNotFound", err)
 		}},
 	}
 }
@@ -74,7 +76,7 @@ func (p *program) listIdentities(ctx context.Context) {
 			names = append(names, *i.Name)
 		}
 	}
-	want(fmt.Sprint(names), "[web worker]")
+	round.Equal(fmt.Sprint(names), "[web worker]")
 	found := 0
 	for _, page := range all(ctx, p.identities.NewListBySubscriptionPager(nil)) {
 		for _, i := range page.Value {
@@ -83,18 +85,18 @@ func (p *program) listIdentities(ctx context.Context) {
 			}
 		}
 	}
-	want(found >= 2, true)
+	round.Equal(found >= 2, true)
 }
 
 func (p *program) refusedTrust(ctx context.Context) {
 	_, err := p.trust(ctx, msiGroup, "web", "again", p.subject)
-	refusedAs("Conflict", err)
+	round.RefusedAs("Conflict", err)
 	_, err = p.trust(ctx, msiGroup, "nobody", "cluster", p.subject)
-	refusedAs("ParentResourceNotFound", err)
+	round.RefusedAs("ParentResourceNotFound", err)
 	_, err = p.trust(ctx, msiGroup, "web", "a", p.subject)
-	refusedAs("BadRequest", err)
+	round.RefusedAs("BadRequest", err)
 	_, err = p.credentials.Get(ctx, msiGroup, "web", "again", nil)
-	refusedAs("NotFound", err)
+	round.RefusedAs("NotFound", err)
 }
 
 // manyCredentials makes as many as an identity may have, reads them in pages, and is refused one more.
@@ -104,12 +106,12 @@ func (p *program) manyCredentials(ctx context.Context) {
 		return err
 	}
 	for n := 1; n < 20; n++ {
-		check(further(n))
+		round.Check(further(n))
 	}
 	found := 0
 	for _, page := range all(ctx, p.credentials.NewListPager(msiGroup, "web", &armmsi.FederatedIdentityCredentialsClientListOptions{Top: to.Ptr[int32](7)})) {
 		found += len(page.Value)
 	}
-	want(found, 20)
-	refusedAs("BadRequest", further(20))
+	round.Equal(found, 20)
+	round.RefusedAs("BadRequest", further(20))
 }

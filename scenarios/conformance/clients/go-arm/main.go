@@ -5,15 +5,10 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -22,6 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/msi/armmsi"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 const (
@@ -31,34 +28,11 @@ const (
 	secretValue  = "the secret of wiemu"
 )
 
-type operation struct {
-	name string
-	do   func(context.Context)
-}
-
 func main() {
 	p := &program{}
-	begin("credential", func(context.Context) { p.connect() }, false)
-	rounds := map[string][]operation{"identities": p.identityOperations(), "roles": p.roleOperations(), "deployments": p.deploymentOperations()}
-	for _, o := range rounds[os.Args[1]] {
-		begin(o.name, o.do, true)
-	}
-	fmt.Println("round done")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-}
-
-// begin does one operation; the first that fails ends the program.
-func begin(name string, do func(context.Context), told bool) {
-	defer func() {
-		if failure := recover(); failure != nil {
-			fmt.Println(name, "failed", strings.Join(strings.Fields(fmt.Sprint(failure)), " "))
-			os.Exit(1)
-		}
-	}()
-	do(context.Background())
-	if told {
-		fmt.Println(name, "ok")
-	}
+	round.Do("credential", func(context.Context) { p.connect() })
+	rounds := map[string][]round.Operation{"identities": p.identityOperations(), "roles": p.roleOperations(), "deployments": p.deploymentOperations()}
+	round.Play(rounds[os.Args[1]])
 }
 
 // program is what all rounds share.
@@ -77,63 +51,36 @@ type program struct {
 }
 
 func (p *program) connect() {
-	credential := must(azidentity.NewDefaultAzureCredential(nil))
-	resources := must(armresources.NewClientFactory(subscription, credential, nil))
+	credential := round.Must(azidentity.NewDefaultAzureCredential(nil))
+	resources := round.Must(armresources.NewClientFactory(subscription, credential, nil))
 	p.groups, p.templates = resources.NewResourceGroupsClient(), resources.NewDeploymentsClient()
-	msi := must(armmsi.NewClientFactory(subscription, credential, nil))
+	msi := round.Must(armmsi.NewClientFactory(subscription, credential, nil))
 	p.identities, p.credentials = msi.NewUserAssignedIdentitiesClient(), msi.NewFederatedIdentityCredentialsClient()
-	authorization := must(armauthorization.NewClientFactory(subscription, credential, nil))
+	authorization := round.Must(armauthorization.NewClientFactory(subscription, credential, nil))
 	p.assignments, p.definitions = authorization.NewRoleAssignmentsClient(), authorization.NewRoleDefinitionsClient()
 	var mine struct {
 		Issuer  string `json:"iss"`
 		Subject string `json:"sub"`
 	}
-	readClaims(string(must(os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE")))), &mine)
+	round.ReadClaims(string(round.Must(os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE")))), &mine)
 	p.issuer, p.subject = mine.Issuer, mine.Subject
-}
-
-func readClaims(token string, into any) {
-	check(json.Unmarshal(must(base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])), into))
-}
-
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func must[T any](v T, err error) T { check(err); return v }
-
-// want ends the program with what was found in place of what was expected.
-func want[T comparable](found, expected T) {
-	if found != expected {
-		panic(fmt.Sprintf("expected %v, found %v", expected, found))
-	}
-}
-
-// refusedAs expects a refusal with a code.
-func refusedAs(code string, err error) {
-	var refused *azcore.ResponseError
-	if !errors.As(err, &refused) || refused.ErrorCode != code {
-		panic(fmt.Sprintf("expected %s, found %v", code, err))
-	}
 }
 
 // all are the pages of a list, one after the other.
 func all[T any](ctx context.Context, pager *runtime.Pager[T]) (pages []T) {
 	for pager.More() {
-		pages = append(pages, must(pager.NextPage(ctx)))
+		pages = append(pages, round.Must(pager.NextPage(ctx)))
 	}
 	return pages
 }
 
 func (p *program) group(ctx context.Context, name string) {
-	made := must(p.groups.CreateOrUpdate(ctx, name, armresources.ResourceGroup{Location: to.Ptr("westeurope")}, nil))
-	want(*made.Properties.ProvisioningState, "Succeeded")
+	made := round.Must(p.groups.CreateOrUpdate(ctx, name, armresources.ResourceGroup{Location: to.Ptr("westeurope")}, nil))
+	round.Equal(*made.Properties.ProvisioningState, "Succeeded")
 }
 
 func (p *program) identity(ctx context.Context, group, name string, tags map[string]*string) armmsi.Identity {
-	return must(p.identities.CreateOrUpdate(ctx, group, name, armmsi.Identity{Location: to.Ptr("westeurope"), Tags: tags}, nil)).Identity
+	return round.Must(p.identities.CreateOrUpdate(ctx, group, name, armmsi.Identity{Location: to.Ptr("westeurope"), Tags: tags}, nil)).Identity
 }
 
 func (p *program) trust(ctx context.Context, group, identity, name, subject string) (armmsi.FederatedIdentityCredential, error) {
@@ -145,7 +92,7 @@ func (p *program) trust(ctx context.Context, group, identity, name, subject stri
 
 // as is a credential by which this service account is the identity that was made.
 func (p *program) as(clientID string) *azidentity.WorkloadIdentityCredential {
-	return must(azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: clientID}))
+	return round.Must(azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: clientID}))
 }
 
 // trusted expects that this service account gets tokens of the identity that was made.
@@ -153,8 +100,8 @@ func (p *program) trusted(ctx context.Context) {
 	var got struct {
 		ObjectID string `json:"oid"`
 	}
-	readClaims(must(p.as(*p.web.Properties.ClientID).GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})).Token, &got)
-	want(got.ObjectID, *p.web.Properties.PrincipalID)
+	round.ReadClaims(round.Must(p.as(*p.web.Properties.ClientID).GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})).Token, &got)
+	round.Equal(got.ObjectID, *p.web.Properties.PrincipalID)
 }
 
 func (p *program) untrusted(ctx context.Context, why string) {
@@ -166,7 +113,7 @@ func (p *program) untrusted(ctx context.Context, why string) {
 
 // secret reads the secret as an identity.
 func (p *program) secret(ctx context.Context, clientID string) (string, error) {
-	client := must(azsecrets.NewClient("https://mykeyvault.vault.azure.net", p.as(clientID), nil))
+	client := round.Must(azsecrets.NewClient("https://mykeyvault.vault.azure.net", p.as(clientID), nil))
 	got, err := client.GetSecret(ctx, "mysecret", "", nil)
 	if err != nil {
 		return "", err
@@ -175,15 +122,15 @@ func (p *program) secret(ctx context.Context, clientID string) (string, error) {
 }
 
 func (p *program) honoured(ctx context.Context) {
-	want(must(p.secret(ctx, *p.web.Properties.ClientID)), secretValue)
+	round.Equal(round.Must(p.secret(ctx, *p.web.Properties.ClientID)), secretValue)
 }
 
 func (p *program) forbidden(ctx context.Context) {
 	_, err := p.secret(ctx, *p.web.Properties.ClientID)
-	refusedAs("Forbidden", err)
+	round.RefusedAs("Forbidden", err)
 }
 
 func (p *program) destroy(ctx context.Context, group string) {
-	must(must(p.groups.BeginDelete(ctx, group, nil)).PollUntilDone(ctx, nil))
-	want(must(p.groups.CheckExistence(ctx, group, nil)).Success, false)
+	round.Must(round.Must(p.groups.BeginDelete(ctx, group, nil)).PollUntilDone(ctx, nil))
+	round.Equal(round.Must(p.groups.CheckExistence(ctx, group, nil)).Success, false)
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/redis/go-redis/v9/auth"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 // tokens is an auth.StreamingCredentialsProvider: it asks for a new token before the last one
@@ -25,9 +25,8 @@ type tokens struct {
 	listeners map[auth.CredentialsListener]bool
 }
 
-func newTokens() (*tokens, error) {
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
-	return &tokens{credential: credential, listeners: map[auth.CredentialsListener]bool{}}, err
+func newTokens() *tokens {
+	return &tokens{credential: round.Must(azidentity.NewDefaultAzureCredential(nil)), listeners: map[auth.CredentialsListener]bool{}}
 }
 
 // Subscribe implements auth.StreamingCredentialsProvider.
@@ -39,7 +38,7 @@ func (t *tokens) Subscribe(l auth.CredentialsListener) (auth.Credentials, auth.U
 		if err != nil {
 			return nil, nil, err
 		}
-		t.last, _ = credentials(first)
+		t.last = credentials(first)
 		go t.renew(first)
 	}
 	t.listeners[l] = true
@@ -73,11 +72,7 @@ func (t *tokens) renew(last azcore.AccessToken) {
 
 // publish hands a token to each connection.
 func (t *tokens) publish(token azcore.AccessToken) {
-	made, err := credentials(token)
-	if err != nil {
-		t.each(func(l auth.CredentialsListener) { l.OnError(err) })
-		return
-	}
+	made := credentials(token)
 	t.each(func(l auth.CredentialsListener) { l.OnNext(made) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,10 +81,7 @@ func (t *tokens) publish(token azcore.AccessToken) {
 
 func (t *tokens) each(do func(auth.CredentialsListener)) {
 	t.mu.Lock()
-	var all []auth.CredentialsListener
-	for l := range t.listeners {
-		all = append(all, l)
-	}
+	all := slices.Collect(maps.Keys(t.listeners))
 	t.mu.Unlock()
 	for _, l := range all {
 		do(l)
@@ -97,18 +89,10 @@ func (t *tokens) each(do func(auth.CredentialsListener)) {
 }
 
 // credentials are a token with its claim oid, the user name.
-func credentials(token azcore.AccessToken) (auth.Credentials, error) {
-	parts := strings.Split(token.Token, ".")
-	if len(parts) != 3 {
-		return nil, fmt.Errorf("expected a token of three parts, found %d", len(parts))
-	}
-	body, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return nil, err
-	}
+func credentials(token azcore.AccessToken) auth.Credentials {
 	var claims struct {
 		ObjectID string `json:"oid"`
 	}
-	err = json.Unmarshal(body, &claims)
-	return auth.NewBasicCredentials(claims.ObjectID, token.Token), err
+	round.ReadClaims(token.Token, &claims)
+	return auth.NewBasicCredentials(claims.ObjectID, token.Token)
 }
