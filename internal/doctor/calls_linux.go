@@ -250,26 +250,21 @@ func installFilter(flags uintptr) (int, error) {
 		return 0, err
 	}
 	const number = 0 // in struct seccomp_data; the thread makes calls of one architecture only
-	return setFilter(flags, []bpf.Instruction{
+	return setFilter(flags,
 		bpf.LoadAbsolute{Off: number, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_GETPPID, SkipTrue: 1},
 		bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF},
 		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
-	})
+	)
 }
 
 // setFilter installs a filter; its result is that of seccomp(2).
-func setFilter(flags uintptr, instructions []bpf.Instruction) (int, error) {
-	program, err := bpf.Assemble(instructions)
+func setFilter(flags uintptr, instructions ...bpf.Instruction) (int, error) {
+	program, err := seccomp.Program(instructions...)
 	if err != nil {
 		return 0, err
 	}
-	filter := make([]unix.SockFilter, len(program))
-	for i, p := range program {
-		filter[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}
-	}
-	result, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags,
-		uintptr(unsafe.Pointer(&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})))
+	result, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(program)))
 	if errno != 0 {
 		return 0, errno
 	}

@@ -60,7 +60,7 @@ func deny(calls string) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	_, err := setFilter(unix.SECCOMP_FILTER_FLAG_TSYNC, append(filter, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
+	_, err := setFilter(unix.SECCOMP_FILTER_FLAG_TSYNC, append(filter, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})...)
 	return err
 }
 

@@ -38,9 +38,11 @@ func (c check) make(ctx context.Context, m Machine) Finding {
 func checks() []check {
 	all := []check{
 		{"system", false, "everything", system},
-		{"state-directory", true, "the CA and the journals of past runs", stateDirectory},
+		{"state-directory", true, "the CA and the journals of past runs",
+			directory(func(m Machine) (string, error) { return m.State() }, "Choose a directory that you can write with --state-dir or WIEMU_STATE_DIR.")},
 		{"key-cache", false, "signing keys that are generated in advance", keyCache},
-		{"token-directory", true, "the token files of workloads", tokenDirectory},
+		{"token-directory", true, "the token files of workloads",
+			directory(func(m Machine) (string, error) { return m.Memory() }, "Choose a directory that you can write with XDG_RUNTIME_DIR or TMPDIR.")},
 		{"loopback", true, "all listeners of wiemu", loopbackListener},
 		{"seccomp-listener", false, "--clock lockstep, --network transparent", seccompListener},
 		{"read-memory", false, "--network transparent", readMemory},
@@ -82,13 +84,14 @@ func system(_ context.Context, m Machine, f *Finding) {
 	}
 }
 
-func stateDirectory(_ context.Context, m Machine, f *Finding) {
-	dir, err := m.State()
-	if err != nil {
-		f.miss(err.Error(), "Choose a directory that you can write with --state-dir or WIEMU_STATE_DIR.")
-		return
+// directory returns the check that files can be written in a directory.
+func directory(write func(Machine) (string, error), remedy string) func(context.Context, Machine, *Finding) {
+	return func(_ context.Context, m Machine, f *Finding) {
+		var err error
+		if f.Found, err = write(m); err != nil {
+			f.miss(err.Error(), remedy)
+		}
 	}
-	f.Found = dir
 }
 
 func keyCache(_ context.Context, m Machine, f *Finding) {
@@ -99,15 +102,6 @@ func keyCache(_ context.Context, m Machine, f *Finding) {
 			found = at.Error()
 		}
 		f.limit(found, "Each start generates its keys anew, which takes longer: choose a cache directory that you can write with XDG_CACHE_HOME.")
-		return
-	}
-	f.Found = dir
-}
-
-func tokenDirectory(_ context.Context, m Machine, f *Finding) {
-	dir, err := m.Memory()
-	if err != nil {
-		f.miss(err.Error(), "Choose a directory that you can write with XDG_RUNTIME_DIR or TMPDIR.")
 		return
 	}
 	f.Found = dir

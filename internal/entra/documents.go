@@ -104,9 +104,5 @@ func (s *Service) metadataHeaders(w http.ResponseWriter, r *http.Request, traceI
 	s.setCookies(h, "esctx="+s.opaque()+"; domain=."+s.config.Cloud.Login+"; path=/; secure; HttpOnly; SameSite=None")
 	h["Access-Control-Allow-Origin"] = []string{"*"}
 	h["Access-Control-Allow-Methods"] = []string{"GET, OPTIONS"}
-	echo := r.Header.Get("Client-Request-Id")
-	if _, ok := parseGUID(echo); !ok {
-		echo = ""
-	}
-	s.commonHeaders(h, traceID, echo)
+	s.commonHeaders(h, traceID, r.Header.Get("Client-Request-Id"))
 }

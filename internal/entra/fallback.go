@@ -104,11 +104,7 @@ func (s *Service) errorHeaders(w http.ResponseWriter, r *http.Request, traceID u
 	h["Pragma"] = []string{"no-cache"}
 	h["Expires"] = []string{"-1"}
 	s.setCookies(h)
-	echo := r.Header.Get("Client-Request-Id")
-	if _, ok := parseGUID(echo); !ok {
-		echo = ""
-	}
-	s.commonHeaders(h, traceID, echo)
+	s.commonHeaders(h, traceID, r.Header.Get("Client-Request-Id"))
 }
 
 // withoutFinalSlash takes one off the path: Entra ID, an ASP.NET service, routes

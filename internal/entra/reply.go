@@ -98,7 +98,7 @@ func (s *Service) commonHeaders(h http.Header, traceID uuid.UUID, echo string) {
 	h["X-Ms-Srs"] = []string{"1.P"}
 	h["X-Xss-Protection"] = []string{"0"}
 	h["Content-Security-Policy-Report-Only"] = []string{contentPolicy(s.opaque()[:22])}
-	if echo != "" {
+	if _, ok := parseGUID(echo); ok {
 		h["Client-Request-Id"] = []string{echo}
 	}
 }

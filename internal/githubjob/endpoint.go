@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/httpjson"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/journals"
@@ -98,7 +98,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	answer(w, http.StatusOK, granted{len(token), token})
+	httpjson.Write(w, http.StatusOK, granted{len(token), token})
 }
 
 func (a admitted) bears(r *http.Request) bool {
@@ -128,16 +128,5 @@ func (e *Endpoint) refuse(w http.ResponseWriter, r *http.Request, workload strin
 		Kind: journal.Access, Outcome: journal.Denied, Component: "GitHub Actions", Workload: workload, Status: status,
 		Host: Host, Method: r.Method, Path: r.URL.Path, Summary: "no token for a job of GitHub Actions: " + why, Remedy: remedy,
 	})
-	answer(w, status, map[string]string{"message": why})
-}
-
-func answer(w http.ResponseWriter, status int, document any) {
-	body, err := json.Marshal(document)
-	if err != nil { // the documents are structs and maps of text
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // an error means that the client is gone
+	httpjson.Write(w, status, map[string]string{"message": why})
 }

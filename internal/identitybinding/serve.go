@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/directory"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/httpjson"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/keyring"
@@ -279,15 +279,7 @@ func (c *call) refuse(w http.ResponseWriter, refused refusal) {
 	e.Meaning = "The proxy of the cluster refused the request; Entra ID was not asked."
 	e.Remedy = refused.remedy
 	c.proxy.config.Journal.Record(e)
-	body, err := json.Marshal(map[string]string{"error": refused.code, "error_description": refused.text})
-	if err != nil { // strings always marshal
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(refused.status)
-	_, _ = w.Write(body) // the client has gone
+	httpjson.Write(w, refused.status, map[string]string{"error": refused.code, "error_description": refused.text})
 }
 
 func (c *call) event() journal.Event {

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 // setupCapabilities are the capabilities, inside the namespaces, that setting them up needs.
@@ -196,7 +198,7 @@ func refuseCalls() error {
 	if err != nil {
 		return err
 	}
-	filter, err := assembled(seccompFilter(all))
+	filter, err := seccomp.Program(seccompFilter(all)...)
 	if err != nil {
 		return err
 	}

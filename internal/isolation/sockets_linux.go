@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/seccomp"
 )
 
 const (
@@ -83,7 +85,7 @@ func packetFile(address string) (*os.File, error) {
 // every UDP packet that arrives on loopback, which is all that there is.
 // Source: packet(7).
 func watchFile() (*os.File, error) {
-	filter, err := assembled(watched)
+	filter, err := seccomp.Program(watched...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,19 +102,6 @@ func watchFile() (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
-}
-
-// assembled is a filter as the kernel takes it.
-func assembled(instructions []bpf.Instruction) (*unix.SockFprog, error) {
-	program, err := bpf.Assemble(instructions)
-	if err != nil {
-		return nil, err
-	}
-	filter := make([]unix.SockFilter, len(program))
-	for i, p := range program {
-		filter[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}
-	}
-	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
 }
 
 // watched passes what watchFile is for. Packets begin with their IP header.

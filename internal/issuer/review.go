@@ -201,13 +201,18 @@ func (r *review) pod() (expected, presented string, err error) {
 		return "", "", nil
 	}
 	pod, ok := r.issuer.objects.pod(r.claims.Kubernetes.Namespace, ref.Name)
+	return existing("pod", ref.Name, ref.UID, pod.UID, ok)
+}
+
+// existing compares what a token is bound to with what there is of that name.
+func existing(kind, name, bound, uid string, ok bool) (expected, presented string, err error) {
 	switch {
 	case !ok:
 		err = errInvalidated
-	case pod.UID != ref.UID:
-		err = fmt.Errorf("pod UID (%s) does not match service account pod ref claim (%s)", pod.UID, ref.UID)
+	case uid != bound:
+		err = fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, uid, kind, bound)
 	}
-	return "an existing one", ref.Name + " " + ref.UID, err
+	return "an existing one", name + " " + bound, err
 }
 
 // node looks at the node that a token is bound to; the node of a pod-bound token
@@ -218,13 +223,7 @@ func (r *review) node() (expected, presented string, err error) {
 		return "", "", nil
 	}
 	uid, ok := r.issuer.objects.node(ref.Name)
-	switch {
-	case !ok:
-		err = errInvalidated
-	case uid != ref.UID:
-		err = fmt.Errorf("node UID (%s) does not match service account node ref claim (%s)", uid, ref.UID)
-	}
-	return "an existing one", ref.Name + " " + ref.UID, err
+	return existing("node", ref.Name, ref.UID, uid, ok)
 }
 
 // user returns the user of the token.

@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/httpjson"
 )
 
 // AppServicePath is where IDENTITY_ENDPOINT leads on App Service, Functions and
@@ -37,7 +39,7 @@ func (m *machine) serveAppService(w http.ResponseWriter, r *http.Request) {
 	q := request{Request: r, resource: r.URL.Query().Get("resource"), selector: selectorOf(r), service: "App Service"}
 	refuse := func(status int, text, meaning, remedy string) {
 		m.refused(q, status, text, meaning, remedy)
-		writeJSON(w, status, appServiceError{status, text})
+		httpjson.Write(w, status, appServiceError{status, text})
 	}
 	version := r.URL.Query().Get("api-version")
 	fitting, known := q.selector.find(m.assigned())
@@ -69,11 +71,11 @@ func (m *machine) serveAppService(w http.ResponseWriter, r *http.Request) {
 	t := m.token(r.Context(), fitting[0], q.resource, q.service)
 	if t.refusal != nil {
 		reply := t.refusal.Reply(m.service.config.Entra.Cloud().Login, m.now(), t.trace.String(), t.correlation.String())
-		writeJSON(w, t.refusal.Status, appServiceError{t.refusal.Status, reply.Description})
+		httpjson.Write(w, t.refusal.Status, appServiceError{t.refusal.Status, reply.Description})
 		return
 	}
 	m.granted(q, t)
-	writeJSON(w, http.StatusOK, appServiceToken{
+	httpjson.Write(w, http.StatusOK, appServiceToken{
 		AccessToken: t.token.AccessToken, ExpiresOn: unix(t.token.ExpiresAt.Truncate(time.Second)),
 		Resource: q.resource, TokenType: "Bearer", ClientID: t.clientID,
 	})

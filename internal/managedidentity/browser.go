@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/httpjson"
 )
 
 // imdsAddress is where Azure's hosts have the service.
@@ -41,7 +42,7 @@ func (s *Service) notFromBrowsers(next http.Handler) http.Handler {
 				Presented: clipped(strings.TrimSpace(r.Host + " " + r.Header.Get("Origin"))), Outcome: journal.Failed,
 			}},
 		})
-		writeJSON(w, http.StatusForbidden, imdsError{"forbidden", "The Host or Origin of the request is not permitted."})
+		httpjson.Write(w, http.StatusForbidden, imdsError{"forbidden", "The Host or Origin of the request is not permitted."})
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wiemu/wiemu/internal/faults"
+	"github.com/wiemu/wiemu/internal/httpjson"
 	"github.com/wiemu/wiemu/internal/lazyregexp"
 )
 
@@ -39,11 +40,11 @@ func (m *machine) serveIMDS(w http.ResponseWriter, r *http.Request) {
 	case path == "/metadata/identity/oauth2/token":
 		m.serveIMDSToken(w, r)
 	case path == "/metadata/versions":
-		writeJSON(w, http.StatusOK, map[string][]string{"apiVersions": apiVersions})
+		httpjson.Write(w, http.StatusOK, map[string][]string{"apiVersions": apiVersions})
 	case path == "/metadata/instance", strings.HasPrefix(path, "/metadata/instance/"):
 		m.serveInstance(w, r, strings.TrimPrefix(path, "/metadata/instance"))
 	default:
-		writeJSON(w, http.StatusNotFound, map[string]string{"error": "Not found"})
+		httpjson.Write(w, http.StatusNotFound, map[string]string{"error": "Not found"})
 	}
 }
 
@@ -61,7 +62,7 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 	q := request{Request: r, resource: r.URL.Query().Get("resource"), selector: selectorOf(r), service: "IMDS"}
 	refuse := func(status int, code, text, meaning, remedy string) {
 		m.refused(q, status, text, meaning, remedy)
-		writeJSON(w, status, imdsError{code, text})
+		httpjson.Write(w, status, imdsError{code, text})
 	}
 	version := r.URL.Query().Get("api-version")
 	fitting, known := q.selector.find(m.assigned())
@@ -82,7 +83,7 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 		return
 	case !validVersion(version):
 		m.refused(q, http.StatusBadRequest, badVersion, "", "Use api-version=2018-02-01.")
-		writeJSON(w, http.StatusBadRequest, versionError{badVersion, newestVersions()})
+		httpjson.Write(w, http.StatusBadRequest, versionError{badVersion, newestVersions()})
 		return
 	case q.resource == "":
 		refuse(http.StatusBadRequest, "invalid_request", "Required query variable 'resource' is missing", "", "Name the resource that the token is for, such as resource=https://vault.azure.net.")
@@ -108,11 +109,11 @@ func (m *machine) serveIMDSToken(w http.ResponseWriter, r *http.Request) {
 	}
 	t := m.token(r.Context(), fitting[0], q.resource, q.service)
 	if t.refusal != nil { // Entra ID's answer passes through
-		writeJSON(w, t.refusal.Status, t.refusal.Reply(m.service.config.Entra.Cloud().Login, m.now(), t.trace.String(), t.correlation.String()))
+		httpjson.Write(w, t.refusal.Status, t.refusal.Reply(m.service.config.Entra.Cloud().Login, m.now(), t.trace.String(), t.correlation.String()))
 		return
 	}
 	m.granted(q, t)
-	writeJSON(w, http.StatusOK, imdsToken{
+	httpjson.Write(w, http.StatusOK, imdsToken{
 		AccessToken: t.token.AccessToken, ClientID: t.clientID,
 		ExpiresIn: seconds(t.token.ExpiresAt.Sub(m.now().Truncate(time.Second))), ExpiresOn: unix(t.token.ExpiresAt),
 		ExtExpiresIn: seconds(t.token.ExpiresIn), NotBefore: unix(t.token.NotBefore),

@@ -1,7 +1,6 @@
 package managedidentity
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/wiemu/wiemu/internal/httpjson"
 )
 
 // Where the machine says that it is: MSAL asks for it to find a regional endpoint.
@@ -20,18 +21,18 @@ func (m *machine) serveInstance(w http.ResponseWriter, r *http.Request, below st
 	q := r.URL.Query()
 	switch version := q.Get("api-version"); {
 	case r.Method != http.MethodGet:
-		writeJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": "Method not allowed"})
+		httpjson.Write(w, http.StatusMethodNotAllowed, map[string]string{"error": "Method not allowed"})
 		return
 	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Bad request. Required metadata header not specified"})
+		httpjson.Write(w, http.StatusBadRequest, map[string]string{"error": "Bad request. Required metadata header not specified"})
 		return
 	case version == "":
-		writeJSON(w, http.StatusBadRequest, versionError{
+		httpjson.Write(w, http.StatusBadRequest, versionError{
 			"Bad request. api-version was not specified in the request. For more information refer to aka.ms/azureimds", newestVersions(),
 		})
 		return
 	case !date.MatchString(version):
-		writeJSON(w, http.StatusBadRequest, versionError{badVersion, newestVersions()})
+		httpjson.Write(w, http.StatusBadRequest, versionError{badVersion, newestVersions()})
 		return
 	}
 	var part any = m.instance()
@@ -41,7 +42,7 @@ func (m *machine) serveInstance(w http.ResponseWriter, r *http.Request, below st
 		}
 		object, _ := part.(map[string]any)
 		if part = lookup(object, name); part == nil {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "Not found"})
+			httpjson.Write(w, http.StatusNotFound, map[string]string{"error": "Not found"})
 			return
 		}
 	}
@@ -50,7 +51,7 @@ func (m *machine) serveInstance(w http.ResponseWriter, r *http.Request, below st
 		_, _ = fmt.Fprint(w, textOf(part)) // the client has gone
 		return
 	}
-	writeJSON(w, http.StatusOK, part)
+	httpjson.Write(w, http.StatusOK, part)
 }
 
 // lookup finds a member whatever its case: paths were lowered.
@@ -92,17 +93,4 @@ func (m *machine) instance() map[string]any {
 		},
 		"network": map[string]any{"interface": []any{}},
 	}
-}
-
-// writeJSON writes a reply; without a newline, as the real ones are.
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil { // the values are structs and maps of strings
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client has gone
 }

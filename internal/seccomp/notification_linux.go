@@ -3,8 +3,22 @@ package seccomp
 import (
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
+
+// Program returns instructions, of a filter of system calls or of packets, as the kernel takes them.
+func Program(instructions ...bpf.Instruction) (*unix.SockFprog, error) {
+	program, err := bpf.Assemble(instructions)
+	if err != nil {
+		return nil, err
+	}
+	filter := make([]unix.SockFilter, len(program))
+	for i, p := range program {
+		filter[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}
+	}
+	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
+}
 
 // A Notification tells of a system call that waits for an answer. It is the kernel's struct
 // seccomp_notif (linux/seccomp.h).

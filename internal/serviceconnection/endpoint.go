@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/wiemu/wiemu/emulator/config"
 	"github.com/wiemu/wiemu/emulator/journal"
+	"github.com/wiemu/wiemu/internal/httpjson"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/issuer"
 	"github.com/wiemu/wiemu/internal/journals"
@@ -182,12 +182,6 @@ func (e *Endpoint) refuse(r *http.Request, workload string, status int, why, rem
 }
 
 func answer(w http.ResponseWriter, status int, document any) {
-	body, err := json.Marshal(document)
-	if err != nil { // the documents are structs and maps of text
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8; api-version=7.1")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // an error means that the client is gone
+	httpjson.Write(w, status, document)
 }

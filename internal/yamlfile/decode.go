@@ -75,8 +75,9 @@ func (v Value) structure(target reflect.Value) {
 			}
 		}
 		if at < 0 {
-			if !v.furtherField(target, p) && !v.refusedField(target, p) {
-				v.unknownField(p.key, p.value, fields, furtherFields(target))
+			more := further(target)
+			if (more == nil || !more.UnmarshalYAMLField(p.key.Value, v.At(p.key.Value, p.value))) && !v.refusedField(target, p) {
+				v.unknownField(p.key, p.value, fields, more)
 			}
 			continue
 		}
@@ -111,21 +112,12 @@ func (v Value) refusedField(target reflect.Value, p *pair) bool {
 	return false
 }
 
-// furtherField lets an inline map of a struct read a field that the struct does not have.
-func (v Value) furtherField(target reflect.Value, p *pair) bool {
+// further is the inline map of a struct, which reads fields that the struct does not have; nil if
+// it has none.
+func further(target reflect.Value) FieldUnmarshaler {
 	for i := range target.NumField() {
 		if f := target.Type().Field(i); isInline(f) && f.Type.Kind() == reflect.Map {
-			return target.Field(i).Addr().Interface().(FieldUnmarshaler).UnmarshalYAMLField(p.key.Value, v.At(p.key.Value, p.value))
-		}
-	}
-	return false
-}
-
-// furtherFields are those that an inline map of a struct reads.
-func furtherFields(target reflect.Value) []string {
-	for i := range target.NumField() {
-		if f := target.Type().Field(i); isInline(f) && f.Type.Kind() == reflect.Map {
-			return target.Field(i).Addr().Interface().(FieldUnmarshaler).YAMLFields()
+			return target.Field(i).Addr().Interface().(FieldUnmarshaler)
 		}
 	}
 	return nil
@@ -161,8 +153,11 @@ func mappingFix(node *yaml.Node) string {
 	return `write "field: value" lines`
 }
 
-func (v Value) unknownField(key, content *yaml.Node, fields []*field, further []string) {
-	u := Unknown{Name: key.Value, Key: v.At(key.Value, key), Content: content, known: further}
+func (v Value) unknownField(key, content *yaml.Node, fields []*field, more FieldUnmarshaler) {
+	u := Unknown{Name: key.Value, Key: v.At(key.Value, key), Content: content}
+	if more != nil {
+		u.known = more.YAMLFields()
+	}
 	for _, f := range fields {
 		u.known = append(u.known, f.name)
 	}
