@@ -1,6 +1,7 @@
 package aadsts
 
 import (
+	"bytes"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -99,11 +100,6 @@ func TestEveryCodeHasAConstructorOrAReason(t *testing.T) {
 			t.Errorf("%d: a constructor: %v, never: %q", e.Code, made[e.Code], e.NotEmitted)
 		}
 	}
-	for code := range notEmitted() {
-		if _, ok := Lookup(code); !ok {
-			t.Errorf("%d is never given, and not in the catalogue", code)
-		}
-	}
 }
 
 func TestTexts(t *testing.T) {
@@ -115,12 +111,17 @@ func TestTexts(t *testing.T) {
 }
 
 func TestEveryEntryIsComplete(t *testing.T) {
+	strict := json.NewDecoder(bytes.NewReader(catalogue))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&[]Entry{}); err != nil {
+		t.Errorf("catalogue.json: %v", err)
+	}
 	seen := map[int]bool{}
 	for _, e := range Catalogue() {
 		if e.Code == 0 || e.OAuth == "" || e.Text == "" || e.Meaning == "" || e.Remedy == "" || e.Source == "" || e.Confidence == "" {
 			t.Errorf("incomplete: %+v", e)
 		}
-		if (e.Status == 401) != (e.OAuth == invalidClient) {
+		if (e.Status == 401) != (e.OAuth == "invalid_client") {
 			t.Errorf("%d: %s is answered with %d; 401 is for invalid_client and for it alone", e.Code, e.OAuth, e.Status)
 		}
 		if seen[e.Code] {

@@ -2,56 +2,8 @@ package aadsts
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 )
-
-// certificates are the refusals of an assertion that a client signed itself
-// (private_key_jwt).
-func certificates() []Entry {
-	return []Entry{
-		{
-			Code: 700021, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "Client assertion application identifier doesn't match 'client_id' parameter. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
-			Meaning:    "The subject of the self-signed assertion is not the application that asks.",
-			Remedy:     "Put the client id into both iss and sub of the assertion.",
-			Source:     "AzureAD/microsoft-authentication-library-for-dotnet test data (2023-12), with today's link",
-			Confidence: Seen,
-		},
-		{
-			Code: 50048, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "Subject must match the issuer claim in the client assertion.",
-			Meaning:    "iss and sub of the self-signed assertion differ.",
-			Remedy:     "Put the client id into both iss and sub of the assertion.",
-			Source:     "AzureAD/microsoft-authentication-library-for-java#430 (2021); status and error are inferred",
-			Confidence: Seen,
-		},
-		{
-			Code: 700027, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "{statement} [Reason - {reason}{thumbprint}{more}]{end}",
-			Meaning:    "The signature of the assertion does not verify with a key that is known for the client: the key is not registered, has expired, is not valid yet, or did not make this signature.",
-			Remedy:     "The text names the reason. Not found: upload the certificate to the application. Expired: make a new one. Wrong signature: the private key belongs to another certificate, or a federated token was changed on its way.",
-			Source:     "error reports to 2026-09 for certificates, among them learn.microsoft.com/answers 5915574 (2026-06); for a federated assertion with a wrong signature no reply is known",
-			Confidence: Seen,
-		},
-		{
-			Code: 700023, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "Client assertion audience claim does not match Realm issuer. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
-			Meaning:    "The self-signed assertion is not made for this token endpoint.",
-			Remedy:     "Put the address of the token endpoint into aud: https://login.microsoftonline.com/TENANT/oauth2/v2.0/token.",
-			Source:     "error reports, with today's link",
-			Confidence: Seen,
-		},
-		{
-			Code: 50013, OAuth: invalidGrant, Status: http.StatusBadRequest, URI: true,
-			Text:       "Assertion failed signature validation. [Reason - {reason}, Thumbprint of key used by client: '{thumbprint}']",
-			Meaning:    "The user assertion of an on-behalf-of request does not verify.",
-			Remedy:     "Send the access token that the user's client sent, unchanged.",
-			Source:     "Azure/azure-sdk-for-java#25109 (2021)",
-			Confidence: Seen,
-		},
-	}
-}
 
 // SubjectNotClient refuses a self-signed assertion whose sub is not the client.
 func SubjectNotClient() *Error { return refuse(700021) }

@@ -13,8 +13,12 @@
 package aadsts
 
 import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // Confidence says how well a fact about Entra ID is known.
@@ -46,35 +50,27 @@ type Entry struct {
 // broker. Code 0 is that of a granted request.
 func Telemetry(code int) string { return "1," + strconv.Itoa(code) + ",0,," }
 
-// The errors and statuses of the table. invalid_client is 401 everywhere since
-// October 2023; nearly everything else is 400.
-const (
-	invalidRequest     = "invalid_request"
-	invalidClient      = "invalid_client"
-	invalidGrant       = "invalid_grant"
-	invalidScope       = "invalid_scope"
-	invalidResource    = "invalid_resource"
-	invalidTenant      = "invalid_tenant"
-	invalidInstance    = "invalid_instance"
-	unauthorizedClient = "unauthorized_client"
-	unsupportedGrant   = "unsupported_grant_type"
-	unavailable        = "temporarily_unavailable"
-)
+// catalogue is the file with the entries, in the form of wiemu errors -o json and in the order in
+// which Entra ID's checks can give them. Of the errors and statuses: invalid_client is 401 everywhere
+// since October 2023; nearly everything else is 400. A code that no constructor makes says in never
+// why not: it is here because real clients meet it.
+//
+//go:embed catalogue.json
+var catalogue []byte
 
-// Catalogue returns every entry, in the order in which Entra ID's checks can
-// give them. The slice is the caller's.
-func Catalogue() []Entry {
-	all := slices.Concat(requests(), tenants(), resources(), clients(), tokens(), certificates(), federated(), service())
-	why := notEmitted()
-	for i := range all {
-		all[i].NotEmitted = why[all[i].Code]
+var entries = sync.OnceValue(func() (all []Entry) {
+	if err := json.Unmarshal(catalogue, &all); err != nil {
+		panic(fmt.Sprintf("aadsts: catalogue.json: %v", err)) // a mistake in this package
 	}
 	return all
-}
+})
+
+// Catalogue returns every entry. The slice is the caller's.
+func Catalogue() []Entry { return slices.Clone(entries()) }
 
 // Lookup returns the entry of a code.
 func Lookup(code int) (Entry, bool) {
-	for _, e := range Catalogue() {
+	for _, e := range entries() {
 		if e.Code == code {
 			return e, true
 		}

@@ -2,56 +2,9 @@ package aadsts
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 )
-
-// tenants are the refusals of the place that is asked.
-func tenants() []Entry {
-	return []Entry{
-		{
-			Code: 900021, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
-			Text:       "Requested tenant identifier '{tenant}' is not valid. Tenant identifiers may not be an empty GUID.",
-			Meaning:    "The tenant in the address is the all-zero GUID.",
-			Remedy:     "Put the tenant's id into AZURE_TENANT_ID; a template was probably not filled in.",
-			Source:     "entra-docs error code reference; the status is inferred",
-			Confidence: Inferred,
-		},
-		{
-			Code: 900023, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
-			Text:       "Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain.",
-			Meaning:    "The tenant in the address is neither a GUID nor a domain name.",
-			Remedy:     "Put the tenant's id (a GUID) into AZURE_TENANT_ID, without quotes, braces or white space.",
-			Source:     "error reports, 2022-04 to 2024-05: caddy-dns/azure#3, microsoft/Analysis-Services#194, microsoft/aspire#4253",
-			Confidence: Seen,
-		},
-		{
-			Code: 90002, OAuth: invalidTenant, Status: http.StatusBadRequest, URI: true,
-			Text:       "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.",
-			Meaning:    "There is no tenant with this id or domain.",
-			Remedy:     "Check AZURE_TENANT_ID. In wiemu the tenants are those of wiemu.yaml.",
-			Source:     "recorded 2023-08, 2024-07 (error invalid_tenant since 2021-08)",
-			Confidence: Seen,
-		},
-		{
-			Code: 50059, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
-			Text:       "No tenant-identifying information found in either the request or implied by any provided credentials.",
-			Meaning:    "An application asked without a user at common, organizations or consumers, where nothing says which tenant is meant.",
-			Remedy:     "Ask at the address of the tenant: set AZURE_TENANT_ID to its id.",
-			Source:     "error reports, e.g. AzureAD/microsoft-identity-web#462; status and error are inferred",
-			Confidence: Seen,
-		},
-		{
-			Code: 50049, OAuth: invalidInstance, Status: http.StatusBadRequest, URI: true,
-			Text:       "Unknown or invalid instance.",
-			Meaning:    "A client asked whether a host is a login host of Microsoft's, and it is not.",
-			Remedy:     "Check AZURE_AUTHORITY_HOST. For a host of your own, switch instance discovery off in the client (DisableInstanceDiscovery).",
-			Source:     "recorded by AzureAD/microsoft-authentication-library-for-dotnet, 2021",
-			Confidence: Seen,
-		},
-	}
-}
 
 // EmptyTenant refuses the all-zero GUID as a tenant.
 func EmptyTenant(tenant string) *Error { return refuse(900021, "tenant", tenant) }

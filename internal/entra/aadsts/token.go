@@ -1,54 +1,5 @@
 package aadsts
 
-import "net/http"
-
-// tokens are the refusals of an assertion that is not a proper JWT, whoever
-// signed it.
-func tokens() []Entry {
-	return []Entry{
-		{
-			Code: 50027, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
-			Text:       "JWT token is invalid or malformed.",
-			Meaning:    "The assertion cannot be read as a JWT, has a claim of the wrong type, or names several audiences.",
-			Remedy:     "Send the content of AZURE_FEDERATED_TOKEN_FILE and nothing else: three base64url parts with dots between. A token for one audience only.",
-			Source:     "panva/openid-client#348 (2021); AzureAD/microsoft-authentication-library-for-dotnet test data (2023-12). That several audiences get this code is seen for self-signed assertions, for federated ones it is not verified",
-			Confidence: Seen,
-		},
-		{
-			Code: 5002723, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 thumbprint, nor keyId specified in token header.",
-			Meaning:    "The header of the assertion does not say which key signed it.",
-			Remedy:     "Have the issuer put kid into the header; for a certificate, x5t or x5t#S256.",
-			Source:     "AzureAD/microsoft-authentication-library-for-dotnet test data (2023-12)",
-			Confidence: Seen,
-		},
-		{
-			Code: 5002727, OAuth: invalidRequest, Status: http.StatusBadRequest,
-			Text:       "Invalid JWT header type specified. Allowed types: 'JWT','http://openid.net/specs/jwt/1.0'",
-			Meaning:    "The header's typ is something else than JWT. It may be left out, as Kubernetes does.",
-			Remedy:     "Send an identity token; access tokens (typ at+jwt) and others are refused.",
-			Source:     "error reports since 2021-12, newer wording",
-			Confidence: Seen,
-		},
-		{
-			Code: 5002730, OAuth: invalidRequest, Status: http.StatusBadRequest, URI: true,
-			Text:       "Invalid JWT token. Unsupported key for the signing algorithm.",
-			Meaning:    "The key that the header names cannot be used with the algorithm that it names.",
-			Remedy:     "Sign with an RSA key of 2048 bits or more and RS256.",
-			Source:     "AzureAD/microsoft-authentication-library-for-dotnet#4712 (2024)",
-			Confidence: Seen,
-		},
-		{
-			Code: 5002738, OAuth: invalidClient, Status: http.StatusUnauthorized, URI: true,
-			Text:       "Invalid JWT token. '{algorithm}' is not a supported signature algorithm. Supported signing algorithms are: 'RS256,RS384,RS512'",
-			Meaning:    "The assertion is not signed with an algorithm that is accepted; \"none\" and those with a shared key never are.",
-			Remedy:     "Sign with RS256. Federated credentials are documented for RS256 only; a certificate may use PS256 too.",
-			Source:     "AzureAD/microsoft-authentication-library-for-dotnet test data (2023-12), for HS256 of a self-signed assertion",
-			Confidence: Seen,
-		},
-	}
-}
-
 // MalformedToken refuses an assertion that is no proper JWT.
 func MalformedToken() *Error { return refuse(50027) }
 
