@@ -62,10 +62,7 @@ func (s storage) ask(ctx context.Context, credential azcore.TokenCredential, met
 func getBlob(s storage, container, name string) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
 		etag, content, err := s.ask(ctx, credential, http.MethodGet, "/"+container+"/"+url.PathEscape(name), "", nil, http.StatusOK)
-		if err != nil {
-			return Answer{}, err
-		}
-		return Answer{Value: string(content), Version: etag}, nil
+		return Answer{Value: string(content), Version: etag}, err
 	}
 }
 
@@ -73,10 +70,7 @@ func getBlob(s storage, container, name string) action {
 func putBlob(s storage, container, name, text string) action {
 	return func(ctx context.Context, credential azcore.TokenCredential) (Answer, error) {
 		etag, _, err := s.ask(ctx, credential, http.MethodPut, "/"+container+"/"+url.PathEscape(name), text, http.Header{"X-Ms-Blob-Type": {"BlockBlob"}}, http.StatusCreated)
-		if err != nil {
-			return Answer{}, err
-		}
-		return Answer{Version: etag}, nil
+		return Answer{Version: etag}, err
 	}
 }
 

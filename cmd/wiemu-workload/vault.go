@@ -31,10 +31,7 @@ func secret(vault, name string) action {
 			return Answer{}, err
 		}
 		found, err := client.GetSecret(ctx, name, "", nil)
-		if err != nil {
-			return Answer{}, err
-		}
-		return secretAnswer(found.Secret), nil
+		return secretAnswer(found.Secret), err
 	}
 }
 
@@ -45,10 +42,7 @@ func setSecret(vault, name, value string) action {
 			return Answer{}, err
 		}
 		made, err := client.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: &value}, nil)
-		if err != nil {
-			return Answer{}, err
-		}
-		return secretAnswer(made.Secret), nil
+		return secretAnswer(made.Secret), err
 	}
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"embed"
 	"io"
@@ -27,9 +28,7 @@ var types = map[string]string{
 
 // servePage answers with a file of the pages; that without a name is index.html.
 func servePage(w http.ResponseWriter, r *http.Request, name string) {
-	if name == "" {
-		name = "index.html"
-	}
+	name = cmp.Or(name, "index.html")
 	data, err := fs.ReadFile(packed, "packed/"+name+".gz")
 	switch {
 	case err != nil:

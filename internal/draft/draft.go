@@ -165,9 +165,7 @@ func (d *drafter) closed(clientID string, declared []workload.Spec, application 
 		}
 	}
 	list := func(p *config.Principal) {
-		if p.FederatedCredentials == nil {
-			p.FederatedCredentials = &trusted
-		}
+		p.FederatedCredentials = cmp.Or(p.FederatedCredentials, &trusted)
 	}
 	d.config.Applications, d.config.Identities = slices.Clone(d.config.Applications), slices.Clone(d.config.Identities)
 	for i := range d.config.Applications {

@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -142,9 +143,7 @@ func New(cfg Config) (*Gateway, error) {
 		journal: cfg.Journal, log: cfg.Log, mux: hosts,
 		listen: cfg.Listen, proxyListen: cfg.ProxyListen, streamListen: cfg.StreamListen, handed: newHandedOver(), conns: conns, others: newConns(),
 	}
-	if g.log == nil {
-		g.log = slog.New(slog.DiscardHandler)
-	}
+	g.log = cmp.Or(g.log, slog.New(slog.DiscardHandler))
 	cfg.Clock.Traffic(func() (events uint64, underWay bool) {
 		underWay = g.arrivals.any() || g.conns.answering() || g.others.answering()
 		return g.arrivals.events.Load(), underWay // after it: what has just ceased to be under way is counted

@@ -4,6 +4,7 @@
 package hostmux
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -69,9 +70,7 @@ func New(clk *clock.Lab, routes []Route, opts Options) (*Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	if opts.Receiving == nil {
 		opts.Receiving = func(*http.Request, func()) func() { return func() {} }
 	}

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -48,9 +49,7 @@ func (i *Issuer) writeServiceAccount(w http.ResponseWriter, r *http.Request, onl
 		refused = readObject(w, r, serviceAccountType.Kind, &body.typeMeta, &body)
 	}
 	given := body.Metadata.Name
-	if name == "" {
-		name = given
-	}
+	name = cmp.Or(name, given)
 	switch {
 	case refused != nil:
 	case body.Metadata.Namespace != "" && body.Metadata.Namespace != namespace:

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"errors"
@@ -55,9 +56,7 @@ func OpenPool(dir string, opts PoolOptions) (*Pool, error) {
 			opts.Ahead = 1
 		}
 	}
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
+	opts.Logger = cmp.Or(opts.Logger, slog.Default())
 	s := &keyCache{dir: files, ahead: opts.Ahead, log: opts.Logger, slots: map[int]*slot{}}
 	p := s.lease()
 	for index, key := range opts.First {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -102,9 +103,7 @@ func (l *Lab) openStore(_ context.Context, opts Options) error {
 	}
 	l.onClose(dir.Close)
 	l.persist = &persister{dir: dir, log: opts.Log}
-	if l.persist.log == nil {
-		l.persist.log = slog.New(slog.DiscardHandler)
-	}
+	l.persist.log = cmp.Or(l.persist.log, slog.New(slog.DiscardHandler))
 	return nil
 }
 

@@ -166,9 +166,7 @@ var opaque = map[string]bool{"aio": true, "uti": true, "xms_ftd": true}
 func (a *answering) token(raw string) string {
 	r := a.recorder
 	name := r.tokens.name(a.input, raw, true)
-	if r.workload[raw] == "" {
-		r.workload[raw] = a.workload
-	}
+	r.workload[raw] = cmp.Or(r.workload[raw], a.workload)
 	parts, err := unverified.Parse(raw)
 	given := Token{ID: strings.Trim(strings.TrimPrefix(name, "{{token "), "}")}
 	if err != nil || !object(parts.Header, &given.Header) || !object(parts.Claims, &given.Claims) {

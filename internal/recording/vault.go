@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -185,9 +186,7 @@ func (r *Recorder) shareVault(v *config.Vault) error {
 			continue
 		}
 		data, err := read(c.File)
-		if c.ContentType == "" {
-			c.ContentType = keyvault.ContentTypeOf(data)
-		}
+		c.ContentType = cmp.Or(c.ContentType, keyvault.ContentTypeOf(data))
 		if err == nil && !r.opts.Keys {
 			data, err = r.standIns.File(data, c.Password)
 		} else if err == nil {

@@ -109,9 +109,7 @@ func (d *Directory) Apply(p *Plan) {
 		switch {
 		case i.deleted:
 			d.Holders = slices.DeleteFunc(d.Holders, func(o *Holder) bool { return o == h })
-			if h == nil {
-				h = &i.holder
-			}
+			h = cmp.Or(h, &i.holder)
 			d.deleted = append(d.deleted, h)
 		case h == nil:
 			h = &i.holder

@@ -1,6 +1,7 @@
 package yamlfile
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"reflect"
@@ -202,9 +203,7 @@ func fieldsOf(t reflect.Type) []*field {
 			}
 			continue
 		}
-		if name == "" {
-			name = strings.ToLower(f.Name)
-		}
+		name = cmp.Or(name, strings.ToLower(f.Name))
 		tag := f.Tag.Get("yamlfile")
 		fields = append(fields, &field{name, []int{i}, tag == "scalars", tag == "notnull"})
 	}

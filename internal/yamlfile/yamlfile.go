@@ -170,12 +170,9 @@ func (v Value) Refuse(expected, found, fix string) { v.problem(expected, found, 
 func (v Value) Warn(expected, found, fix string) { v.problem(expected, found, fix, true) }
 
 func (v Value) problem(expected, found, fix string, warning bool) {
-	p := Problem{File: v.file, Field: v.field, Expected: expected, Found: found, Fix: fix, Warning: warning}
+	p := Problem{File: v.file, Field: v.field, Expected: expected, Found: cmp.Or(found, Describe(v.Node)), Fix: fix, Warning: warning}
 	if v.Node != nil {
 		p.Line, p.Column = v.Node.Line, v.Node.Column
-	}
-	if p.Found == "" {
-		p.Found = Describe(v.Node)
 	}
 	*v.report = append(*v.report, p)
 }
