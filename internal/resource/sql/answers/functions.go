@@ -14,23 +14,17 @@ const version = "Microsoft SQL Azure (RTM) - 12.0.2000.8 \n\tJan 1 2026 00:00:00
 
 // global is @@name.
 func (s *Session) global(name string) expression {
-	switch name {
-	case "VERSION":
-		return constant(tds.NVarChar(300), version)
-	case "SERVERNAME":
-		return constant(tds.NVarChar(128), s.login.Server)
-	case "SPID":
-		return constant(tds.SmallInt, s.login.SPID)
-	case "TRANCOUNT":
-		return computed(tds.Int, func() any { return s.open })
-	case "ROWCOUNT":
-		return computed(tds.Int, func() any { return s.rows })
-	case "LANGUAGE":
-		return constant(tds.NVarChar(128), "us_english")
-	case "MAX_PRECISION":
-		return constant(tds.TinyInt, int64(38))
-	}
-	panic(notAnswered)
+	e, ok := map[string]expression{
+		"VERSION":       constant(tds.NVarChar(300), version),
+		"SERVERNAME":    constant(tds.NVarChar(128), s.login.Server),
+		"SPID":          constant(tds.SmallInt, s.login.SPID),
+		"TRANCOUNT":     computed(tds.Int, func() any { return s.open }),
+		"ROWCOUNT":      computed(tds.Int, func() any { return s.rows }),
+		"LANGUAGE":      constant(tds.NVarChar(128), "us_english"),
+		"MAX_PRECISION": constant(tds.TinyInt, int64(38)),
+	}[name]
+	require(ok)
+	return e
 }
 
 // niladic are functions without parentheses.
@@ -67,29 +61,21 @@ func (p *parser) call(name string) expression {
 
 func (s *Session) function(name string) expression {
 	text := func(v string) expression { return constant(tds.NVarChar(128), v) }
-	switch name {
-	case "SUSER_SNAME", "SUSER_NAME", "ORIGINAL_LOGIN":
-		return text(s.login.Name)
-	case "SUSER_SID":
-		return constant(tds.VarBinary(85), s.login.SID[:])
-	case "USER_NAME":
-		return text(s.login.User)
-	case "DB_NAME":
-		return text(s.Database())
-	case "SCHEMA_NAME":
-		return text("dbo")
-	case "APP_NAME":
-		return text(s.login.App)
-	case "HOST_NAME":
-		return text(s.login.Host)
-	case "GETDATE", "GETUTCDATE": // Azure SQL's time zone is UTC
-		return computed(tds.DateTime, func() any { return s.now().UTC() })
-	case "SYSDATETIME", "SYSUTCDATETIME":
-		return computed(tds.DateTime2(7), func() any { return s.now().UTC().Truncate(100 * time.Nanosecond) })
-	case "XACT_STATE":
-		return computed(tds.SmallInt, func() any { return min(s.open, 1) })
-	}
-	panic(notAnswered)
+	login, now := text(s.login.Name), computed(tds.DateTime, func() any { return s.now().UTC() }) // Azure SQL's time zone is UTC
+	exactly := computed(tds.DateTime2(7), func() any { return s.now().UTC().Truncate(100 * time.Nanosecond) })
+	e, ok := map[string]expression{
+		"SUSER_SNAME": login, "SUSER_NAME": login, "ORIGINAL_LOGIN": login,
+		"SUSER_SID":   constant(tds.VarBinary(85), s.login.SID[:]),
+		"USER_NAME":   text(s.login.User),
+		"DB_NAME":     text(s.Database()),
+		"SCHEMA_NAME": text("dbo"),
+		"APP_NAME":    text(s.login.App),
+		"HOST_NAME":   text(s.login.Host),
+		"GETDATE":     now, "GETUTCDATE": now, "SYSDATETIME": exactly, "SYSUTCDATETIME": exactly,
+		"XACT_STATE": computed(tds.SmallInt, func() any { return min(s.open, 1) }),
+	}[name]
+	require(ok)
+	return e
 }
 
 func (s *Session) function1(name string, a expression) expression {

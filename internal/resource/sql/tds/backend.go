@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/hostmux"
@@ -224,11 +225,7 @@ func featureAcks(b []byte) (all []feature, rest []byte, err error) {
 func merged(ours, theirs []feature) []feature {
 	all := append([]feature(nil), theirs...)
 	for _, f := range ours {
-		known := false
-		for _, other := range theirs {
-			known = known || other.id == f.id
-		}
-		if !known {
+		if !slices.ContainsFunc(theirs, func(other feature) bool { return other.id == f.id }) {
 			all = append(all, f)
 		}
 	}

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/xml"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/wiemu/wiemu/internal/resource/storage"
@@ -80,11 +81,7 @@ func ReadProperties(body []byte, s storage.Service) (p Properties, failed *stora
 	}
 	p.set = map[string]string{}
 	for _, e := range document.Elements {
-		known := false
-		for _, k := range elements(s) {
-			known = known || k[0] == e.XMLName.Local
-		}
-		if !known {
+		if !slices.ContainsFunc(elements(s), func(known [2]string) bool { return known[0] == e.XMLName.Local }) {
 			return Properties{}, Bad("UnsupportedXmlNode", "One of the XML nodes specified in the request is not supported.")
 		}
 		p.set[e.XMLName.Local] = e.Content
