@@ -98,13 +98,7 @@ func (c *call) patchApplication(body object) (resource.Answer, *resource.Failure
 // deleteApplication deletes an app registration with its service principal and all credentials.
 // It stays among the deleted items for thirty days.
 // Source: entra-docs, docs/identity-platform/howto-remove-app.md.
-func (c *call) deleteApplication() (resource.Answer, *resource.Failure) {
-	c.making.Lock()
-	defer c.making.Unlock()
-	p, failed := c.target()
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) deleteApplication(p *directory.Principal) (resource.Answer, *resource.Failure) {
 	if err := c.deleted.add(c.Caller.Tenant, *p, c.kit.Clock.Now()); err != nil {
 		return resource.Answer{}, c.refused(err, p)
 	}

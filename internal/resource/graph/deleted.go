@@ -152,16 +152,7 @@ func (c *call) deletedItem(one item) (resource.Answer, *resource.Failure) {
 }
 
 // purge deletes an application for good.
-func (c *call) purge() (resource.Answer, *resource.Failure) {
-	c.making.Lock()
-	defer c.making.Unlock()
-	one, failed := c.wantedItem()
-	if failed == nil {
-		failed = c.mayDeleted(&one.Principal)
-	}
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+func (c *call) purge(one item) (resource.Answer, *resource.Failure) {
 	if err := c.deleted.remove(c.Caller.Tenant, one.Principal.ApplicationObjectID); err != nil {
 		return resource.Answer{}, c.refused(err, &one.Principal)
 	}
@@ -169,17 +160,9 @@ func (c *call) purge() (resource.Answer, *resource.Failure) {
 	return noContent(), nil
 }
 
-// restore makes an application again, with its ids, credentials and service principal.
-func (c *call) restore() (resource.Answer, *resource.Failure) {
-	c.making.Lock() // else a second one would undo what became of it since the first
-	defer c.making.Unlock()
-	one, failed := c.wantedItem()
-	if failed == nil {
-		failed = c.mayDeleted(&one.Principal)
-	}
-	if failed != nil {
-		return resource.Answer{}, failed
-	}
+// restore makes an application again, with its ids, credentials and service principal: alone, else a
+// second one would undo what became of it since the first.
+func (c *call) restore(one item) (resource.Answer, *resource.Failure) {
 	err := c.kit.Directory.Put(c.Caller.Tenant, one.Principal)
 	if err == nil {
 		err = c.deleted.remove(c.Caller.Tenant, one.Principal.ApplicationObjectID)
@@ -191,10 +174,12 @@ func (c *call) restore() (resource.Answer, *resource.Failure) {
 	return resource.Answer{Body: append(entity{c.context("directoryObjects", query{}, "/$entity"), {"@odata.type", "#microsoft.graph.application"}}, c.applicationEntity(&one.Principal)...)}, nil
 }
 
-// mayDeleted is may of what was deleted, which only owners of the application may write.
-func (c *call) mayDeleted(p *directory.Principal) *resource.Failure {
-	if c.ownOnly() && !slices.Contains(graphOf(p).Owners, c.Caller.ObjectID) {
-		return c.denied([]string{readWriteAll})
+// writableItem is wantedItem for who may write it: with Application.ReadWrite.OwnedBy only owners of the
+// application.
+func (c *call) writableItem() (item, *resource.Failure) {
+	one, failed := c.wantedItem()
+	if failed == nil && c.ownOnly() && !slices.Contains(graphOf(&one.Principal).Owners, c.Caller.ObjectID) {
+		failed = c.denied([]string{readWriteAll})
 	}
-	return nil
+	return one, failed
 }

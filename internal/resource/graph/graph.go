@@ -90,6 +90,15 @@ type operation struct {
 
 type handler func(*call) (resource.Answer, *resource.Failure)
 
+// alone has one object at a time be looked for and made.
+func alone(serve handler) handler {
+	return func(c *call) (resource.Answer, *resource.Failure) {
+		c.making.Lock()
+		defer c.making.Unlock()
+		return serve(c)
+	}
+}
+
 // on serves what find finds, such as the application that the path names, or refuses as find does.
 func on[T any](find func(*call) (T, *resource.Failure), serve func(*call, T) (resource.Answer, *resource.Failure)) handler {
 	return func(c *call) (resource.Answer, *resource.Failure) {

@@ -58,7 +58,7 @@ func applicationOperations() []operation {
 		{http.MethodPost, list, "create application", writeApplications, on((*call).body, (*call).createApplication)},
 		{http.MethodGet, one, "get application", readApplications, on((*call).registered, (*call).application)},
 		{http.MethodPatch, one, "update application", writeApplications, on((*call).body, (*call).patchApplication)},
-		{http.MethodDelete, one, "delete application", writeApplications, (*call).deleteApplication},
+		{http.MethodDelete, one, "delete application", writeApplications, alone(on((*call).target, (*call).deleteApplication))},
 
 		{http.MethodGet, credentials, "list federated credentials", readCredentials, on((*call).registered, (*call).federatedCredentials)},
 		{http.MethodPost, credentials, "create federated credential", writeApplications, (*call).createFederated},
@@ -112,7 +112,7 @@ func deletedOperations() []operation {
 	return []operation{
 		{http.MethodGet, list + "/{type:(?:microsoft\\.graph\\.|graph\\.)?application}", "list deleted applications", readApplications, (*call).deletedApplications},
 		{http.MethodGet, one, "get deleted item", readApplications, on((*call).wantedItem, (*call).deletedItem)},
-		{http.MethodDelete, one, "delete item for good", writeApplications, (*call).purge},
-		{http.MethodPost, one + "/restore", "restore deleted item", writeApplications, (*call).restore},
+		{http.MethodDelete, one, "delete item for good", writeApplications, alone(on((*call).writableItem, (*call).purge))},
+		{http.MethodPost, one + "/restore", "restore deleted item", writeApplications, alone(on((*call).writableItem, (*call).restore))},
 	}
 }

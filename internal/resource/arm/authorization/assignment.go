@@ -156,18 +156,12 @@ type request struct {
 // Source of the texts: many logs; how often each is seen stands beside the function that makes it.
 // That the description can be changed, and what else an assignment is cannot: Azure/azure-cli#14552
 // and #14958, hashicorp/terraform-provider-azurerm#32714.
-func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties request `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) putAssignment(c *rest.Call, asked request) (rest.Reply, *resource.Failure) {
 	scope, name := scopeOf(c)
 	if failed := known(c, scope); failed != nil {
 		return rest.Reply{}, failed
 	}
-	wanted, failed := s.wanted(c, scope, name, asked.Properties)
+	wanted, failed := s.wanted(c, scope, name, asked)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
@@ -208,7 +202,7 @@ func (s *service) putAssignment(c *rest.Call) (rest.Reply, *resource.Failure) {
 	case err != nil:
 		return rest.Reply{}, rest.NotStored(err)
 	}
-	s.noteAbsent(c, asked.Properties)
+	s.noteAbsent(c, asked)
 	reply := s.shown(made, scope)
 	reply.Properties.CreatedBy = nil // seen in recordings of the answer to PUT
 	return rest.Reply{Status: status, Body: reply}, nil

@@ -49,11 +49,11 @@ func New(m *rest.Manager) rest.Provider {
 	}{
 		{http.MethodGet, "roleassignments", "list role assignments", "read", false, s.listAssignments},
 		{http.MethodGet, "roleassignments", "get role assignment", "read", true, s.getAssignment},
-		{http.MethodPut, "roleassignments", "create role assignment", "write", true, s.putAssignment},
+		{http.MethodPut, "roleassignments", "create role assignment", "write", true, rest.On(rest.PropertiesOf[request], s.putAssignment)},
 		{http.MethodDelete, "roleassignments", "delete role assignment", "delete", true, s.deleteAssignment},
 		{http.MethodGet, "roledefinitions", "list role definitions", "read", false, s.listDefinitions},
 		{http.MethodGet, "roledefinitions", "get role definition", "read", true, s.getDefinition},
-		{http.MethodPut, "roledefinitions", "create or update role definition", "write", true, s.putDefinition},
+		{http.MethodPut, "roledefinitions", "create or update role definition", "write", true, rest.On(rest.PropertiesOf[definitionProperties], s.putDefinition)},
 		{http.MethodDelete, "roledefinitions", "delete role definition", "delete", true, s.deleteDefinition},
 	} {
 		made := rest.Operation{Methods: []string{o.method}, Verb: o.verb, Action: assignmentType + "/" + o.action, Versions: assignmentVersions, Serve: o.serve}

@@ -145,17 +145,11 @@ func (s *service) getDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
 // keeps the time at which it was created: azurerm waits for up to an hour until it differs from that
 // of the update (hashicorp/terraform-provider-azurerm, internal/services/authorization/
 // role_definition_resource.go). That Azure shows both alike for some seconds is left out.
-func (s *service) putDefinition(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties definitionProperties `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) putDefinition(c *rest.Call, asked definitionProperties) (rest.Reply, *resource.Failure) {
 	scope, name := scopeOf(c)
 	now := s.Kit.Clock.Now()
-	d := roles.Definition{ID: strings.ToLower(name), Name: asked.Properties.RoleName, Description: asked.Properties.Description, AssignableScopes: asked.Properties.AssignableScopes, CreatedAt: now, UpdatedAt: now}
-	for _, p := range asked.Properties.Permissions {
+	d := roles.Definition{ID: strings.ToLower(name), Name: asked.RoleName, Description: asked.Description, AssignableScopes: asked.AssignableScopes, CreatedAt: now, UpdatedAt: now}
+	for _, p := range asked.Permissions {
 		d.Permissions = append(d.Permissions, roles.Permission(p))
 	}
 	s.making.Lock()

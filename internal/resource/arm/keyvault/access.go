@@ -107,18 +107,12 @@ func every(given, known []string) []string {
 // id with those that it has, replace puts others in their place, remove takes them away.
 // Source: azure-rest-api-specs, keyvault.json, Vaults_UpdateAccessPolicy and its example
 // updateAccessPoliciesAdd.json.
-func (s *service) changePolicies(c *rest.Call) (rest.Reply, *resource.Failure) {
+func (s *service) changePolicies(c *rest.Call, asked rest.Properties) (rest.Reply, *resource.Failure) {
 	verb := strings.ToLower(c.Vars["operation"])
-	var asked struct {
-		Properties rest.Properties `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
 	if !slices.Contains([]string{"add", "replace", "remove"}, verb) {
 		return rest.Reply{}, bad(fmt.Sprintf("The access policy operation '%s' is invalid.", c.Name("operation")), "Access policies are changed by add, replace and remove.") // text inferred
 	}
-	given, failed := readPolicies(asked.Properties, true)
+	given, failed := readPolicies(asked, true)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}

@@ -48,7 +48,7 @@ func New(m *rest.Manager) rest.Provider {
 	p.Types = append(p.Types, rest.ResourceType{Name: "vaults/accessPolicies", Versions: versions, Global: true}, rest.ResourceType{Name: "deletedVaults", Versions: versions, Global: true})
 	const subscription = "/subscriptions/{subscription}/providers/microsoft.keyvault"
 	const deleted = subscription + "/locations/{location}/deletedvaults/{vault}"
-	p.Add(http.MethodPut, "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.keyvault/vaults/{name0}/accesspolicies/{operation}", "change access policies of key vault", "vaults/accessPolicies/write", versions, s.changePolicies)
+	p.Add(http.MethodPut, "/subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.keyvault/vaults/{name0}/accesspolicies/{operation}", "change access policies of key vault", "vaults/accessPolicies/write", versions, rest.On(rest.PropertiesOf[rest.Properties], s.changePolicies))
 	p.Add(http.MethodPost, subscription+"/checknameavailability", "check the name of a key vault", "checkNameAvailability/read", versions, s.checkName)
 	p.Add(http.MethodGet, subscription+"/deletedvaults", "list deleted key vaults", "deletedVaults/read", versions, s.listDeleted)
 	p.Add(http.MethodGet, deleted, "get deleted key vault", "locations/deletedVaults/read", versions, rest.On(s.inBin, s.getDeleted))

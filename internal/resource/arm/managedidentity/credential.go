@@ -80,19 +80,13 @@ func (s *service) getCredential(c *rest.Call, p *directory.Principal) (rest.Repl
 }
 
 // putCredential makes a federated credential or replaces it.
-func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties *credentialProperties `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) putCredential(c *rest.Call, asked *credentialProperties) (rest.Reply, *resource.Failure) {
 	p, failed := s.parent(c)
 	if failed != nil {
 		return rest.Reply{}, failed
 	}
 	name := c.Name("credential")
-	if failed := check(name, asked.Properties); failed != nil {
+	if failed := check(name, asked); failed != nil {
 		return rest.Reply{}, failed
 	}
 	done, failed := s.begin(c, p)
@@ -100,7 +94,7 @@ func (s *service) putCredential(c *rest.Call) (rest.Reply, *resource.Failure) {
 		return rest.Reply{}, failed
 	}
 	defer done()
-	wanted := directory.FederatedCredential{Name: name, Issuer: asked.Properties.Issuer, Subject: asked.Properties.Subject, Audience: asked.Properties.Audiences[0]}
+	wanted := directory.FederatedCredential{Name: name, Issuer: asked.Issuer, Subject: asked.Subject, Audience: asked.Audiences[0]}
 	status := http.StatusCreated
 	err := s.Kit.Directory.Update(c.Caller.Tenant, p.ClientID, func(p *directory.Principal) error {
 		if i := named(p, name); i >= 0 {

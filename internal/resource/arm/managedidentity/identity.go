@@ -83,7 +83,7 @@ func New(m *rest.Manager) rest.Provider {
 	p.Add(http.MethodPost, one+"/listassociatedresources", "list the resources that have a managed identity", "userAssignedIdentities/listAssociatedResources/action", identityVersions, s.associated)
 	p.Add(http.MethodGet, credentials, "list federated credentials", nested+"/read", credentialVersions, rest.On(s.parent, s.listCredentials))
 	p.Add(http.MethodGet, credentials+"/{credential}", "get federated credential", nested+"/read", credentialVersions, rest.On(s.parent, s.getCredential))
-	p.Add(http.MethodPut, credentials+"/{credential}", "create or update federated credential", nested+"/write", credentialVersions, s.putCredential)
+	p.Add(http.MethodPut, credentials+"/{credential}", "create or update federated credential", nested+"/write", credentialVersions, rest.On(rest.PropertiesOf[*credentialProperties], s.putCredential))
 	p.Add(http.MethodDelete, credentials+"/{credential}", "delete federated credential", nested+"/delete", credentialVersions, rest.On(s.parent, s.deleteCredential))
 	return p
 }

@@ -64,6 +64,15 @@ func (c *Call) Read(into any) *resource.Failure {
 	return nil
 }
 
+// PropertiesOf decodes the member properties of the request's body.
+func PropertiesOf[T any](c *Call) (T, *resource.Failure) {
+	var asked struct {
+		Properties T `json:"properties"`
+	}
+	failed := c.Read(&asked)
+	return asked.Properties, failed
+}
+
 // Named is the answer to a request that checks whether a resource can have a name.
 type Named struct {
 	Available bool   `json:"nameAvailable"`

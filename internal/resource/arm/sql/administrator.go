@@ -101,26 +101,20 @@ func (s *service) later(c *rest.Call, of single, server rest.Item, verb string, 
 	return c.Later(of.Kind, rest.Item{ID: shown.ID, Tenant: server.Tenant, Type: of.Type, Name: of.name, Location: server.Location}, http.StatusAccepted, verb), nil
 }
 
-func (s *service) putAdmin(c *rest.Call) (rest.Reply, *resource.Failure) {
-	var asked struct {
-		Properties *administrators `json:"properties"`
-	}
-	if failed := c.Read(&asked); failed != nil {
-		return rest.Reply{}, failed
-	}
+func (s *service) putAdmin(c *rest.Call, asked *administrators) (rest.Reply, *resource.Failure) {
 	if failed := named(c, s.admin); failed != nil {
 		return rest.Reply{}, failed
 	}
-	if asked.Properties == nil {
+	if asked == nil {
 		return rest.Reply{}, rest.BadRequest("InvalidParameterValue", "Invalid value given for parameter Properties. Specify a valid parameter value.", "The body has no properties.")
 	}
 	server, failed := c.Change(s.server, func(p rest.Properties) *resource.Failure {
 		had, _, failed := readAdministrators(p, c.Caller.Tenant)
 		if failed == nil {
-			failed = asked.Properties.check(c.Caller.Tenant)
+			failed = asked.check(c.Caller.Tenant)
 		}
-		asked.Properties.Only = had.Only
-		p.Set("administrators", *asked.Properties)
+		asked.Only = had.Only
+		p.Set("administrators", *asked)
 		return failed
 	})
 	return s.later(c, s.admin, server, "Upsert", failed)

@@ -65,7 +65,7 @@ func New(m *rest.Manager) rest.Provider {
 	s.only.Async = later("serverAzureADOnlyAuthentication", "UpsertAzureADOnlyAuthentication", "DropAzureADOnlyAuthentication")
 	p := m.NewProvider(namespace, s.server, s.database, rules)
 	p.Add(http.MethodPost, "/subscriptions/{subscription}/providers/microsoft.sql/checknameavailability", "check the name of a SQL server", "checkNameAvailability/action", versions, s.checkName)
-	s.provide(&p, s.admin, s.putAdmin, s.deleteAdmin)
+	s.provide(&p, s.admin, rest.On(rest.PropertiesOf[*administrators], s.putAdmin), s.deleteAdmin)
 	s.provide(&p, s.only, s.putOnly, s.deleteOnly)
 	return p
 }
