@@ -77,13 +77,10 @@ func (i *Issuer) createToken(w http.ResponseWriter, r *http.Request) {
 	}
 	req := TokenRequest{
 		Namespace: vars["namespace"], ServiceAccount: vars["name"], UID: body.Metadata.UID,
-		Audiences: body.Spec.Audiences, ExpirationSeconds: 3600,
+		Audiences: body.Spec.Audiences, ExpirationSeconds: 3600, BoundObject: body.Spec.BoundObjectRef,
 	}
 	if seconds := body.Spec.ExpirationSeconds; seconds != nil {
 		req.ExpirationSeconds = *seconds // 0 is an error here, not a default
-	}
-	if ref := body.Spec.BoundObjectRef; ref != nil {
-		req.BoundObject = &BoundObject{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, UID: ref.UID}
 	}
 	token, err := i.issue(r.Context(), req)
 	if err != nil {

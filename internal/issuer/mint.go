@@ -32,10 +32,10 @@ type TokenRequest struct {
 
 // BoundObject is what a token lives and dies with, in the cluster.
 type BoundObject struct {
-	APIVersion string // v1
-	Kind       string // Pod or Node
-	Name       string
-	UID        string // "": whichever it has
+	Kind       string `json:"kind,omitempty"`       // Pod or Node
+	APIVersion string `json:"apiVersion,omitempty"` // v1
+	Name       string `json:"name,omitempty"`
+	UID        string `json:"uid,omitempty"` // "": whichever it has
 }
 
 // Token is a minted token.

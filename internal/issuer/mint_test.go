@@ -32,7 +32,7 @@ func TestWhatATokenSays(t *testing.T) {
 		{"nothing asked for", TokenRequest{}, []string{testURL}, time.Hour, `"namespace":"my-radix-app-dev","serviceaccount"`},
 		{"one audience is a list still", TokenRequest{Audiences: []string{exchange}}, []string{exchange}, time.Hour, `{"aud":["api://AzureADTokenExchange"],"exp"`},
 		{"two audiences", TokenRequest{Audiences: []string{exchange, "b"}, ExpirationSeconds: 600}, []string{exchange, "b"}, 10 * time.Minute, `"aud":["api://AzureADTokenExchange","b"]`},
-		{"a pod", TokenRequest{BoundObject: &BoundObject{"v1", "Pod", "web-1", pod.UID}}, []string{testURL}, time.Hour,
+		{"a pod", TokenRequest{BoundObject: &BoundObject{"Pod", "v1", "web-1", pod.UID}}, []string{testURL}, time.Hour,
 			`"node":{"name":"node-1","uid":"` + pod.NodeUID + `"},"pod":{"name":"web-1","uid":"` + pod.UID + `"},"serviceaccount"`},
 		{"a pod of whichever uid", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "Pod", Name: "web-1"}}, []string{testURL}, time.Hour, `"pod":{"name":"web-1"`},
 		{"a node", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "Node", Name: "node-1"}}, []string{testURL}, time.Hour, `"node":{"name":"node-1","uid":"` + pod.NodeUID + `"},"serviceaccount"`},
@@ -90,7 +90,7 @@ func TestARequestIsRefusedAsKubernetesDoes(t *testing.T) {
 		{"the UID of another service account", TokenRequest{UID: "u"}, 409, "Conflict", `Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "web-sa": the UID in the token request (u) does not match the UID of the service account (` + uid + `)`},
 		{"an unknown pod", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "Pod", Name: "gone"}}, 404, "NotFound", `pods "gone" not found`},
 		{"a pod of another service account", TokenRequest{Namespace: namespace, ServiceAccount: "other-sa", BoundObject: &BoundObject{APIVersion: "v1", Kind: "Pod", Name: "web-1"}}, 400, "BadRequest", `cannot bind token for serviceaccount "other-sa" to pod running with different serviceaccount name.`},
-		{"a pod created anew", TokenRequest{BoundObject: &BoundObject{"v1", "Pod", "web-1", "old"}}, 409, "Conflict", `Operation cannot be fulfilled on Pod "web-1": the UID in the bound object reference (old) does not match the UID in record. The object might have been deleted and then recreated`},
+		{"a pod created anew", TokenRequest{BoundObject: &BoundObject{"Pod", "v1", "web-1", "old"}}, 409, "Conflict", `Operation cannot be fulfilled on Pod "web-1": the UID in the bound object reference (old) does not match the UID in record. The object might have been deleted and then recreated`},
 		{"an unknown secret", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "Secret", Name: "s"}}, 404, "NotFound", `secrets "s" not found`},
 		{"an unknown node", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "Node", Name: "n"}}, 404, "NotFound", `nodes "n" not found`},
 		{"an object that nothing is bound to", TokenRequest{BoundObject: &BoundObject{APIVersion: "v1", Kind: "ConfigMap", Name: "m"}}, 400, "BadRequest", `cannot bind token to object of type /v1, Kind=ConfigMap`},
@@ -219,7 +219,7 @@ func TestARandomSourceThatEndsIsAnError(t *testing.T) {
 func BenchmarkMint(b *testing.B) {
 	c := newCluster(b, testURL, Options{})
 	pod := c.PutPod(Pod{Namespace: namespace, Name: "web-1", ServiceAccount: account})
-	req := TokenRequest{Namespace: namespace, ServiceAccount: account, Audiences: []string{exchange}, BoundObject: &BoundObject{"v1", "Pod", "web-1", pod.UID}}
+	req := TokenRequest{Namespace: namespace, ServiceAccount: account, Audiences: []string{exchange}, BoundObject: &BoundObject{"Pod", "v1", "web-1", pod.UID}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.Mint(context.Background(), req); err != nil {

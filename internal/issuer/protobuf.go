@@ -47,7 +47,7 @@ func (r *tokenRequest) protobuf() protobufFields {
 }
 
 func (s *tokenRequestSpec) boundObject() protobufFields {
-	s.BoundObjectRef = &boundObjectReference{}
+	s.BoundObjectRef = &BoundObject{}
 	return protobufFields{1: &s.BoundObjectRef.Kind, 2: &s.BoundObjectRef.APIVersion, 3: &s.BoundObjectRef.Name, 4: &s.BoundObjectRef.UID}
 }
 

@@ -35,7 +35,7 @@ func TestKubectlsProtobufIsRead(t *testing.T) {
 	if got.Kind != "TokenRequest" || got.APIVersion != "authentication.k8s.io/v1" || !slices.Equal(got.Spec.Audiences, []string{exchange}) || *got.Spec.ExpirationSeconds != 600 {
 		t.Errorf("got %+v", got)
 	}
-	if want := (boundObjectReference{"Pod", "v1", "p", "u"}); *got.Spec.BoundObjectRef != want {
+	if want := (BoundObject{"Pod", "v1", "p", "u"}); *got.Spec.BoundObjectRef != want {
 		t.Errorf("got %+v, want %+v", *got.Spec.BoundObjectRef, want)
 	}
 }

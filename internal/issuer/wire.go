@@ -45,16 +45,9 @@ type tokenRequest struct {
 }
 
 type tokenRequestSpec struct {
-	Audiences         []string              `json:"audiences"`
-	ExpirationSeconds *int64                `json:"expirationSeconds"`
-	BoundObjectRef    *boundObjectReference `json:"boundObjectRef"`
-}
-
-type boundObjectReference struct {
-	Kind       string `json:"kind,omitempty"`
-	APIVersion string `json:"apiVersion,omitempty"`
-	Name       string `json:"name,omitempty"`
-	UID        string `json:"uid,omitempty"`
+	Audiences         []string     `json:"audiences"`
+	ExpirationSeconds *int64       `json:"expirationSeconds"`
+	BoundObjectRef    *BoundObject `json:"boundObjectRef"`
 }
 
 type tokenRequestStatus struct {

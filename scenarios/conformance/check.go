@@ -212,6 +212,27 @@ func begin(ctx context.Context, cmd *exec.Cmd) (*program, error) {
 	return p, nil
 }
 
+// once lets a program do its work once. done looks at what it said, and behaved at what is in the
+// lab's journal then.
+func once(ctx context.Context, l *Lab, cmd *exec.Cmd, done func(said []string) error, behaved func([]journal.Event) error) error {
+	p, err := begin(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	if err := p.round(done); err != nil {
+		return err
+	}
+	events, err := l.Events(ctx, "")
+	if err != nil {
+		return err
+	}
+	if err := behaved(events); err != nil {
+		return err
+	}
+	return p.finish()
+}
+
 // secretRead says what is missing in the lines of a client that reads the secret.
 func secretRead(said []string) error {
 	for _, want := range []string{"graph ok", "secret " + secret} {

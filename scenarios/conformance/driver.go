@@ -178,12 +178,8 @@ func (d *driver) prepare(ctx context.Context, c Client, r *Result) (dir string, 
 	if !c.reads() {
 		return dir, "", nil
 	}
-	out, err := d.cache.bash(ctx, c, dir, c.Version)
-	if err != nil {
-		return "", Failed, fmt.Errorf("version: %w\n%s", err, out)
-	}
-	r.Version = strings.TrimPrefix(strings.TrimSpace(out), "v")
-	return dir, "", nil
+	r.Version, outcome, err = d.version(ctx, c, dir, c.Version)
+	return dir, outcome, err
 }
 
 // missing are the programs that the client needs and this machine lacks. Beside
@@ -295,22 +291,7 @@ func prove(ctx context.Context, l *Lab, client Client, credential Credential, mo
 	if kind != "" {
 		own, s.workload, s.env = credential.workload(application), credential.workload(another), []string{"AZURE_CLIENT_ID=" + application}
 	}
-	p, err := begin(ctx, l.command(ctx, mode, dir, own, s.run))
-	if err != nil {
-		return "", err
-	}
-	defer p.end()
-	if err := p.round(secretRead); err != nil {
-		return "", err
-	}
-	events, err := l.Events(ctx, "")
-	if err != nil {
-		return "", err
-	}
-	if err := client.granted(events); err != nil {
-		return "", err
-	}
-	if err := p.finish(); err != nil {
+	if err := once(ctx, l, l.command(ctx, mode, dir, own, s.run), secretRead, client.granted); err != nil {
 		return "", err
 	}
 	return refusal(ctx, l, mode, dir, s)

@@ -113,7 +113,12 @@ func (d *driver) programVersion(ctx context.Context, c Client, p Program, backen
 	if missing := d.missing(Client{Needs: needs}); len(missing) > 0 {
 		return "", LeftOut, fmt.Errorf("this machine has no %s", strings.Join(missing, ", "))
 	}
-	out, err := d.cache.bash(ctx, c, dir, p.Version)
+	return d.version(ctx, c, dir, p.Version)
+}
+
+// version returns what a client's command prints, without the v in front.
+func (d *driver) version(ctx context.Context, c Client, dir, command string) (string, Outcome, error) {
+	out, err := d.cache.bash(ctx, c, dir, command)
 	if err != nil {
 		return "", Failed, fmt.Errorf("version: %w\n%s", err, out)
 	}
@@ -162,22 +167,8 @@ func operate(ctx context.Context, l *Lab, c Client, p Program, mode Mode, dir st
 	if p.Workload != "" {
 		own, other = []string{p.Workload}, []string{p.Stranger}
 	}
-	started, err := begin(ctx, l.command(ctx, mode, dir, own, p.Run))
-	if err != nil {
-		return "", err
-	}
-	defer started.end()
-	if err := started.round(p.done); err != nil {
-		return "", err
-	}
-	events, err := l.Events(ctx, "")
-	if err != nil {
-		return "", err
-	}
-	if err := p.behaved(events, c.Escapes); err != nil {
-		return "", err
-	}
-	if err := started.finish(); err != nil {
+	behaved := func(events []journal.Event) error { return p.behaved(events, c.Escapes) }
+	if err := once(ctx, l, l.command(ctx, mode, dir, own, p.Run), p.done, behaved); err != nil {
 		return "", err
 	}
 	if mode != p.Modes[0] {
