@@ -228,11 +228,7 @@ func newKindApply(stateDir *string) *cobra.Command {
   wiemu kind apply -f radixconfig.yaml --image web=my-web:1 --image my-jobs:1
   wiemu kind apply -f radixconfig.yaml --dry-run | kubectl apply -f -`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
+		RunE: onKind(stateDir, func(cmd *cobra.Command, _ []string, host *kind.Host, steps *cli.Steps) error {
 			steps.End()
 			return a.run(cmd, target{
 				name: name,
@@ -245,7 +241,7 @@ func newKindApply(stateDir *string) *cobra.Command {
 					return fmt.Sprintf("next: wiemu kind load %s%s puts the image of this machine's Docker into the cluster; then type the same again", image, nameFlag(name))
 				},
 			})
-		},
+		}),
 	}
 	addKindName(cmd, &name)
 	a.addFlags(cmd, kind.WorkloadImage)

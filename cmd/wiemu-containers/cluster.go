@@ -269,11 +269,7 @@ func newClusterStatus(at *clusterFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = cli.Print(cmd, format, now, now.write)
-			if err == nil && now.Emulator == nil {
-				err = cli.ExitCode(1)
-			}
-			return err
+			return cli.FailIf(now.Emulator == nil, cli.Print(cmd, format, now, now.write))
 		},
 	}
 	cli.AddOutput(cmd, &format, "text", "json")

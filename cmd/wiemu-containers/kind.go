@@ -50,6 +50,17 @@ func openKind(stateDir string, out io.Writer) (*kind.Host, *cli.Steps, error) {
 	return kind.NewHost(records.Of(dir.Path()).Dir(), kind.HostOptions{Progress: steps.Step}), steps, nil
 }
 
+// onKind returns what a command runs with the host of kind clusters.
+func onKind(stateDir *string, run func(*cobra.Command, []string, *kind.Host, *cli.Steps) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return run(cmd, args, host, steps)
+	}
+}
+
 func addKindName(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "name", kind.DefaultName, "name of the cluster")
 }
@@ -202,11 +213,7 @@ and its directory. It may be half made, or gone already. A cluster that wiemu di
 make is left alone. Docker's network kind stays, as it does with kind itself.`,
 		Example: "  wiemu kind down\n  wiemu kind down --name test",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
+		RunE: onKind(stateDir, func(cmd *cobra.Command, _ []string, host *kind.Host, steps *cli.Steps) error {
 			was, err := host.Down(cmd.Context(), name)
 			steps.End()
 			if err := cli.Interrupted(cmd, err); err != nil {
@@ -219,7 +226,7 @@ make is left alone. Docker's network kind stays, as it does with kind itself.`,
 				out.Print("there is no cluster %s\n", name)
 			}
 			return out.Err
-		},
+		}),
 	}
 	addKindName(cmd, &name)
 	return cmd
@@ -233,21 +240,13 @@ func newKindStatus(stateDir *string) *cobra.Command {
 		Long:    "Show whether a cluster is there, and how its emulator is. The exit code is 1 unless both run.",
 		Example: "  wiemu kind status\n  wiemu kind status --name test -o json",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, _, err := openKind(*stateDir, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
+		RunE: onKind(stateDir, func(cmd *cobra.Command, _ []string, host *kind.Host, _ *cli.Steps) error {
 			s, err := host.Status(cmd.Context(), name)
 			if err != nil {
 				return err
 			}
-			err = cli.Print(cmd, format, s, func(out *cli.Lines) { writeKindStatus(out, s) })
-			if err == nil && s.Emulator == nil {
-				err = cli.ExitCode(1)
-			}
-			return err
-		},
+			return cli.FailIf(s.Emulator == nil, cli.Print(cmd, format, s, func(out *cli.Lines) { writeKindStatus(out, s) }))
+		}),
 	}
 	addKindName(cmd, &name)
 	cli.AddOutput(cmd, &format, "text", "json")
@@ -298,18 +297,14 @@ func newKindLogs(stateDir *string) *cobra.Command {
 	var count int
 	cmd := &cobra.Command{
 		Use: "logs", Short: "Print what the emulator in the node has logged", Example: "  wiemu kind logs\n  wiemu kind logs --lines 100 --name test", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			host, _, err := openKind(*stateDir, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
+		RunE: onKind(stateDir, func(cmd *cobra.Command, _ []string, host *kind.Host, _ *cli.Steps) error {
 			said, err := host.Logs(cmd.Context(), name, count)
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), said)
 			return err
-		},
+		}),
 	}
 	addKindName(cmd, &name)
 	cmd.Flags().IntVar(&count, "lines", 40, "how many lines, the last ones")
@@ -325,15 +320,11 @@ func newKindLoad(stateDir *string) *cobra.Command {
 pull them. Pods want imagePullPolicy: IfNotPresent, or a tag other than latest.`,
 		Example: "  docker build -t my-app:test .\n  wiemu kind load my-app:test",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			host, steps, err := openKind(*stateDir, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			err = host.Load(cmd.Context(), name, args)
+		RunE: onKind(stateDir, func(cmd *cobra.Command, args []string, host *kind.Host, steps *cli.Steps) error {
+			err := host.Load(cmd.Context(), name, args)
 			steps.End()
 			return cli.Interrupted(cmd, err)
-		},
+		}),
 	}
 	addKindName(cmd, &name)
 	return cmd

@@ -55,11 +55,8 @@ itself failed. Afterwards wiemu explain says why a request was refused.`,
 			opts := session.Options{Dir: run.Dir}
 			opts.Emulator.StateDir, opts.Emulator.Keys, opts.Emulator.JournalFile = filepath.Join(run.Dir, "state"), keys, run.Journal
 			result, err := recording.Replay(cmd.Context(), recorded, opts)
-			for _, cleaned := range []error{run.Close(err == nil), keys.Close()} {
-				if cleaned != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", cleaned)
-				}
-			}
+			cli.CleanUp(cmd, func() error { return run.Close(err == nil) })
+			cli.CleanUp(cmd, keys.Close)
 			if cmd.Context().Err() != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: interrupted")
 				return cli.ExitCode(130)
@@ -67,11 +64,7 @@ itself failed. Afterwards wiemu explain says why a request was refused.`,
 			if err != nil {
 				return err
 			}
-			err = cli.Print(cmd, format, result, func(out *cli.Lines) { printReplay(out, result) })
-			if err == nil && !result.Same {
-				err = cli.ExitCode(1)
-			}
-			return err
+			return cli.FailIf(!result.Same, cli.Print(cmd, format, result, func(out *cli.Lines) { printReplay(out, result) }))
 		},
 	}
 	cli.AddOutput(cmd, &format, "text", "json")

@@ -63,11 +63,7 @@ ports unless one is in use, and workloads that were attached are attached again.
 				if in, err = openServeDir(fixed, cmd.ErrOrStderr()); err != nil {
 					return err
 				}
-				defer func() {
-					if err := in.Close(); err != nil {
-						fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
-					}
-				}()
+				defer cli.CleanUp(cmd, in.Close)
 			}
 			record, err := createRecording(file, keys)
 			if err != nil {
@@ -109,11 +105,7 @@ ports unless one is in use, and workloads that were attached are attached again.
 				return err
 			}
 			own.KeepJournal = true
-			defer func() {
-				if err := withdraw(); err != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
-				}
-			}()
+			defer cli.CleanUp(cmd, withdraw)
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "gateway   https://%s   (TLS: Entra ID, resources, issuers)\nproxy     %s\n", e.Address(), e.ProxyURL())
 			for _, i := range e.Issuers() {

@@ -31,11 +31,7 @@ func newStatus(stateDir *string) *cobra.Command {
 				}
 				now = serverStatus{Running: true, Status: &status}
 			}
-			err = cli.Print(cmd, format, now, now.write)
-			if err == nil && !now.Running {
-				err = cli.ExitCode(1)
-			}
-			return err
+			return cli.FailIf(!now.Running, cli.Print(cmd, format, now, now.write))
 		},
 	}
 	addElsewhere(cmd)

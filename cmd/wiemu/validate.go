@@ -105,10 +105,7 @@ The exit code is 1 if there are errors, 0 if there are none or only warnings.`,
 			} else {
 				err = report.Write(cmd.OutOrStdout())
 			}
-			if err == nil && report.Errors > 0 {
-				err = cli.ExitCode(1)
-			}
-			return err
+			return cli.FailIf(report.Errors > 0, err)
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", []string{"radixconfig.yaml"}, "radixconfig.yaml, wiemu.yaml, manifests, a folder of manifests, or -; repeatable")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,12 +74,7 @@ The exit code is 1 if a pod would be refused.`,
 			} else {
 				err = writeMade(cmd, made)
 			}
-			for _, m := range made {
-				if m.Denied != "" && err == nil {
-					err = cli.ExitCode(1)
-				}
-			}
-			return err
+			return cli.FailIf(slices.ContainsFunc(made, func(m manifest.Made) bool { return m.Denied != "" }), err)
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "manifests, or - for standard input; repeatable")

@@ -64,6 +64,21 @@ func Show[T any](cmd *cobra.Command, ask func(cmd *cobra.Command, args []string)
 	return cmd
 }
 
+// FailIf is exit code 1 for a command that found something bad, unless it has failed anyway.
+func FailIf(bad bool, err error) error {
+	if err == nil && bad {
+		return ExitCode(1)
+	}
+	return err
+}
+
+// CleanUp does what a command does last, and tells if it fails.
+func CleanUp(cmd *cobra.Command, last func() error) {
+	if err := last(); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
+	}
+}
+
 // Lines prints until a write fails.
 type Lines struct {
 	W   io.Writer

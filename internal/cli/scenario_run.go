@@ -120,11 +120,9 @@ differ.`,
 			}
 			on.Out = cmd.ErrOrStderr()
 			opened, err := on.open(cmd.Context(), list, keys)
-			defer func() {
-				if err := errors.Join(opened.close(context.WithoutCancel(cmd.Context())), keys.Close()); err != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), "wiemu: while cleaning up:", err)
-				}
-			}()
+			defer CleanUp(cmd, func() error {
+				return errors.Join(opened.close(context.WithoutCancel(cmd.Context())), keys.Close())
+			})
 			if err := Interrupted(cmd, err); err != nil {
 				return err
 			}
