@@ -16,8 +16,22 @@ import (
 
 func (s *Server) handleRoles() {
 	s.Handle(http.MethodGet, "/v1/roles", s.roles)
-	s.Handle(http.MethodPost, "/v1/roles/assign", withBody(s.assignRole))
-	s.Handle(http.MethodPost, "/v1/roles/remove", withBody(s.removeRole))
+	s.Handle(http.MethodPost, "/v1/roles/assign", s.changesRole(true, s.assignRole))
+	s.Handle(http.MethodPost, "/v1/roles/remove", s.changesRole(false, s.removeRole))
+}
+
+// changesRole assigns a role, or takes it away, by change; on a cache it is a data access policy.
+func (s *Server) changesRole(assign bool, change func(wantedRole, resource.Scope) (any, error)) Action {
+	return withBody(func(_ *http.Request, c control.RoleChange) (any, error) {
+		if cache, ok := s.cache(c); ok {
+			return s.changePolicy(c, cache, assign)
+		}
+		wanted, on, err := s.wanted(c)
+		if err != nil {
+			return nil, err
+		}
+		return change(wanted, on)
+	})
 }
 
 // roles answers with the assignments of ?identity= on ?scope=, above it and below it.
@@ -57,14 +71,7 @@ func (s *Server) roles(r *http.Request) (any, error) {
 	return listed, nil
 }
 
-func (s *Server) assignRole(_ *http.Request, c control.RoleChange) (any, error) {
-	if cache, ok := s.cache(c); ok {
-		return s.changePolicy(c, cache, true)
-	}
-	wanted, on, err := s.wanted(c)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) assignRole(wanted wantedRole, on resource.Scope) (any, error) {
 	set := s.lab.Roles()
 	if same := set.Assignments(wanted.same); len(same) > 0 { // for its client id, or its object id
 		text := fmt.Sprintf("%s has the role %s on %s already", wanted.holder.name, wanted.role.Name, roles.Short(on.ID))
@@ -80,20 +87,14 @@ func (s *Server) assignRole(_ *http.Request, c control.RoleChange) (any, error) 
 	return s.roleChanged(made, on), nil
 }
 
-func (s *Server) removeRole(_ *http.Request, c control.RoleChange) (any, error) {
-	if cache, ok := s.cache(c); ok {
-		return s.changePolicy(c, cache, false)
-	}
-	wanted, on, err := s.wanted(c)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) removeRole(wanted wantedRole, on resource.Scope) (any, error) {
 	set := s.lab.Roles()
 	found := set.Assignments(wanted.same)
 	if len(found) == 0 {
 		return nil, &control.StatusError{Status: http.StatusNotFound, Err: fmt.Errorf("%s does not have the role %s on %s; it has %s", wanted.holder.name, wanted.role.Name, roles.Short(on.ID), s.held(wanted.holder)), Field: "role"}
 	}
 	var removed roles.Assignment
+	var err error
 	for _, a := range found { // of its client id, and of its object id
 		if removed, _, err = set.Remove(a.ID); err != nil {
 			return nil, err

@@ -350,10 +350,6 @@ func address(l net.Listener) string {
 // Hosts lists the emulated hosts as they were configured, sorted.
 func (g *Gateway) Hosts() []string { return g.mux.Hosts() }
 
-// Emulates reports whether the gateway answers for a host, given with or
-// without a port.
-func (g *Gateway) Emulates(host string) bool { return g.mux.Has(host) }
-
 // ServeHTTP answers for the host that the request names.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
 

@@ -118,16 +118,6 @@ func (i *Issuer) PutPod(pod Pod) Pod {
 	return pod
 }
 
-// RemovePod deletes a pod and reports whether it was there. Tokens bound to it
-// fail TokenReview from now on.
-func (i *Issuer) RemovePod(namespace, name string) bool {
-	i.objects.mu.Lock()
-	defer i.objects.mu.Unlock()
-	_, ok := i.objects.pods[objectKey{namespace, name}]
-	delete(i.objects.pods, objectKey{namespace, name})
-	return ok
-}
-
 type objectKey struct{ namespace, name string }
 
 // objects is what the cluster holds, as far as tokens are concerned.

@@ -148,7 +148,7 @@ func TestATokenEndsInTheClusterBeforeItExpires(t *testing.T) {
 	if got := accepted(); got != [2]bool{true, true} {
 		t.Fatalf("at first %v", got)
 	}
-	c.RemovePod(namespace, "web-1")
+	delete(c.objects.pods, objectKey{namespace, "web-1"})
 	if got := accepted(); got != [2]bool{false, true} {
 		t.Errorf("without the pod %v", got)
 	}

@@ -182,15 +182,7 @@ func (d *Directory) Principals(tenantID string) []*directory.Principal {
 	return t.principals()
 }
 
-// HasIssuer reports whether a federated credential of any tenant names exactly
-// this issuer. Only such an issuer's metadata may ever be fetched.
-func (d *Directory) HasIssuer(issuer string) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.issuers[issuer] > 0
-}
-
-// Issuers returns the issuers that federated credentials name, sorted.
+// Issuers returns the issuers that federated credentials name, exactly as they do, sorted.
 func (d *Directory) Issuers() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
