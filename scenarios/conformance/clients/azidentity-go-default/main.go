@@ -3,47 +3,22 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
-func main() {
-	again := bufio.NewScanner(os.Stdin)
-	for {
-		if err := round(context.Background()); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println("round done")
-		if !again.Scan() {
-			return
-		}
-	}
-}
+func main() { round.Again(read) }
 
-func round(ctx context.Context) error {
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
-	if err != nil {
-		return err
-	}
-	if _, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}}); err != nil {
-		return err
-	}
+func read(ctx context.Context) {
+	credential := round.Must(azidentity.NewDefaultAzureCredential(nil))
+	round.Must(credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}}))
 	fmt.Println("graph ok")
-	client, err := azsecrets.NewClient("https://mykeyvault.vault.azure.net", credential, nil)
-	if err != nil {
-		return err
-	}
-	secret, err := client.GetSecret(ctx, "mysecret", "", nil)
-	if err != nil {
-		return err
-	}
-	fmt.Println("secret", *secret.Value)
-	return nil
+	client := round.Must(azsecrets.NewClient("https://mykeyvault.vault.azure.net", credential, nil))
+	fmt.Println("secret", *round.Must(client.GetSecret(ctx, "mysecret", "", nil)).Value)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -17,43 +16,33 @@ import (
 )
 
 func main() {
-	var err error
 	switch {
 	case len(os.Args) == 1:
-		err = rounds("federated")
+		rounds("federated")
 	case os.Args[1] == "watch":
 		watch(os.Args[2], len(os.Args) > 3 && os.Args[3] == "always")
 	default:
-		err = rounds(os.Args[1])
-	}
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+		rounds(os.Args[1])
 	}
 }
 
 // newCredential makes one of the library's credentials.
-func newCredential(kind string) (azcore.TokenCredential, error) {
+func newCredential(kind string) azcore.TokenCredential {
 	tenant, client := os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID")
 	switch kind {
 	case "secret":
-		return azidentity.NewClientSecretCredential(tenant, client, os.Getenv("AZURE_CLIENT_SECRET"), nil)
+		return round.Must(azidentity.NewClientSecretCredential(tenant, client, os.Getenv("AZURE_CLIENT_SECRET"), nil))
 	case "certificate", "certificate-pfx", "certificate-chain":
-		data, err := os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH"))
-		if err != nil {
-			return nil, err
-		}
+		data := round.Must(os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH")))
 		certificates, key, err := azidentity.ParseCertificates(data, []byte(os.Getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD")))
-		if err != nil {
-			return nil, err
-		}
-		return azidentity.NewClientCertificateCredential(tenant, client, certificates, key, &azidentity.ClientCertificateCredentialOptions{
+		round.Check(err)
+		return round.Must(azidentity.NewClientCertificateCredential(tenant, client, certificates, key, &azidentity.ClientCertificateCredentialOptions{
 			SendCertificateChain: kind == "certificate-chain",
-		})
+		}))
 	case "assertion":
-		return azidentity.NewClientAssertionCredential(tenant, client, readTokenFile, nil)
+		return round.Must(azidentity.NewClientAssertionCredential(tenant, client, readTokenFile, nil))
 	default:
-		return azidentity.NewWorkloadIdentityCredential(nil)
+		return round.Must(azidentity.NewWorkloadIdentityCredential(nil))
 	}
 }
 
@@ -62,24 +51,12 @@ func readTokenFile(context.Context) (string, error) {
 	return string(token), err
 }
 
-func rounds(kind string) error {
-	again := bufio.NewScanner(os.Stdin)
-	for {
-		credential, err := newCredential(kind)
-		if err != nil {
-			return err
-		}
-		secret, err := read(context.Background(), credential)
-		if err != nil {
-			return err
-		}
+func rounds(kind string) {
+	round.Again(func(ctx context.Context) {
+		secret := read(ctx, newCredential(kind))
 		fmt.Println("graph ok")
 		fmt.Println("secret", secret)
-		fmt.Println("round done")
-		if !again.Scan() {
-			return nil
-		}
-	}
+	})
 }
 
 // watch goes on with one credential. With always that is one that reads the
@@ -89,24 +66,13 @@ func watch(seconds string, always bool) {
 	if always {
 		kind = "assertion"
 	}
-	credential := round.Must(newCredential(kind))
-	round.Watch(seconds, func(ctx context.Context, line map[string]any) {
-		line["secret"] = round.Must(read(ctx, credential))
-	})
+	credential := newCredential(kind)
+	round.Watch(seconds, func(ctx context.Context, line map[string]any) { line["secret"] = read(ctx, credential) })
 }
 
 // read gets a token for Graph, and with another one the secret.
-func read(ctx context.Context, credential azcore.TokenCredential) (string, error) {
-	if _, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}}); err != nil {
-		return "", err
-	}
-	client, err := azsecrets.NewClient("https://mykeyvault.vault.azure.net", credential, nil)
-	if err != nil {
-		return "", err
-	}
-	secret, err := client.GetSecret(ctx, "mysecret", "", nil)
-	if err != nil {
-		return "", err
-	}
-	return *secret.Value, nil
+func read(ctx context.Context, credential azcore.TokenCredential) string {
+	round.Must(credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}}))
+	client := round.Must(azsecrets.NewClient("https://mykeyvault.vault.azure.net", credential, nil))
+	return *round.Must(client.GetSecret(ctx, "mysecret", "", nil)).Value
 }

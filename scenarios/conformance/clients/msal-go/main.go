@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"os"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/wiemu/wiemu/scenarios/conformance/clients/internal/round"
 )
 
 func main() {
@@ -19,83 +20,40 @@ func main() {
 	if len(os.Args) > 1 {
 		kind = os.Args[1]
 	}
-	again := bufio.NewScanner(os.Stdin)
-	for {
-		if err := round(context.Background(), kind); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println("round done")
-		if !again.Scan() {
-			return
-		}
-	}
+	round.Again(func(ctx context.Context) {
+		client := round.Must(confidential.New(os.Getenv("AZURE_AUTHORITY_HOST")+os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), newCredential(kind)))
+		round.Must(client.AcquireTokenByCredential(ctx, []string{"https://graph.microsoft.com/.default"}))
+		fmt.Println("graph ok")
+		token := round.Must(client.AcquireTokenByCredential(ctx, []string{"https://vault.azure.net/.default"}))
+		fmt.Println("secret", secret(ctx, token.AccessToken))
+	})
 }
 
-func newCredential(kind string) (confidential.Credential, error) {
+func newCredential(kind string) confidential.Credential {
 	switch kind {
 	case "secret":
-		return confidential.NewCredFromSecret(os.Getenv("AZURE_CLIENT_SECRET"))
+		return round.Must(confidential.NewCredFromSecret(os.Getenv("AZURE_CLIENT_SECRET")))
 	case "certificate":
-		pem, err := os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH"))
-		if err != nil {
-			return confidential.Credential{}, err
-		}
+		pem := round.Must(os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH")))
 		certificates, key, err := confidential.CertFromPEM(pem, "")
-		if err != nil {
-			return confidential.Credential{}, err
-		}
-		return confidential.NewCredFromCert(certificates, key)
+		round.Check(err)
+		return round.Must(confidential.NewCredFromCert(certificates, key))
 	}
 	return confidential.NewCredFromAssertionCallback(func(context.Context, confidential.AssertionRequestOptions) (string, error) {
 		assertion, err := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
 		return string(assertion), err
-	}), nil
+	})
 }
 
-func round(ctx context.Context, kind string) error {
-	credential, err := newCredential(kind)
-	if err != nil {
-		return err
-	}
-	client, err := confidential.New(os.Getenv("AZURE_AUTHORITY_HOST")+os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), credential)
-	if err != nil {
-		return err
-	}
-	if _, err := client.AcquireTokenByCredential(ctx, []string{"https://graph.microsoft.com/.default"}); err != nil {
-		return err
-	}
-	fmt.Println("graph ok")
-	token, err := client.AcquireTokenByCredential(ctx, []string{"https://vault.azure.net/.default"})
-	if err != nil {
-		return err
-	}
-	value, err := secret(ctx, token.AccessToken)
-	if err != nil {
-		return err
-	}
-	fmt.Println("secret", value)
-	return nil
-}
-
-func secret(ctx context.Context, token string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mykeyvault.vault.azure.net/secrets/mysecret?api-version=7.4", nil)
-	if err != nil {
-		return "", err
-	}
+func secret(ctx context.Context, token string) string {
+	req := round.Must(http.NewRequestWithContext(ctx, http.MethodGet, "https://mykeyvault.vault.azure.net/secrets/mysecret?api-version=7.4", nil))
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
+	resp := round.Must(http.DefaultClient.Do(req)) //nolint:bodyclose // it is closed below
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return "", err
-	}
+	body := round.Must(io.ReadAll(resp.Body))
 	var answer struct{ Value string }
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Value == "" {
-		return "", fmt.Errorf("%s: %s", resp.Status, body)
+		panic(fmt.Sprintf("%s: %s", resp.Status, body))
 	}
-	return answer.Value, nil
+	return answer.Value
 }

@@ -3,6 +3,7 @@
 package round
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -31,6 +32,21 @@ func Play(operations []Operation) {
 	}
 	fmt.Println("round done")
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// Again does the same again each time that a line of input asks for it. If it fails, it prints the
+// text of that in full, and ends the program.
+func Again(do func(context.Context)) {
+	for again := bufio.NewScanner(os.Stdin); ; {
+		if failure := try(do); failure != nil {
+			fmt.Println(failure)
+			os.Exit(1)
+		}
+		fmt.Println("round done")
+		if !again.Scan() {
+			return
+		}
+	}
 }
 
 // Do does one thing, which ends the program if it fails.
