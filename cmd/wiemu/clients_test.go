@@ -30,7 +30,7 @@ func newCommand(t *testing.T) *command {
 	if err := os.Mkdir(runtime, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c.env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "HOME="+c.dir, "WIEMU_STATE_DIR="+filepath.Join(c.dir, "state"), "XDG_CACHE_HOME="+filepath.Join(c.dir, "cache"),
+	c.env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "HOME="+c.dir, "WIEMU_STATE_DIR="+filepath.Join(c.dir, "state"), "XDG_CACHE_HOME="+filepath.Join(programsDir, "cache"), // signing keys are made once
 		"PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	radix, err := os.ReadFile(filepath.Join("..", "..", "docs", "examples", "radixconfig.yaml"))
 	if err != nil {
@@ -348,7 +348,7 @@ func runPage(t *testing.T, page, first string, chosen func(block string) bool) s
 		}
 	}
 	cmd := c.prepare("bash", "-c", script)
-	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+os.Getenv("XDG_CACHE_HOME"), "GOFLAGS=-buildvcs=false", "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"))
+	cmd.Env = append(cmd.Env, "GOFLAGS=-buildvcs=false", "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

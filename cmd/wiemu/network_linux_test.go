@@ -103,6 +103,7 @@ func (c *command) giveToNobody() {
 	if os.Getuid() != 0 {
 		return
 	}
+	c.env = append(c.env, "XDG_CACHE_HOME="+filepath.Join(c.dir, "cache")) // which nobody can write
 	for _, dir := range []string{c.dir, filepath.Dir(c.path)} {
 		for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withPrograms{m}, map[string]func(){"wiemu": main, "offline": offline})
 }
 
-// withPrograms removes what programs built when the tests have run.
+// withPrograms removes what programs built, and the keys beside it, when the tests have run.
 type withPrograms struct{ *testing.M }
 
 func (m withPrograms) Run() int {
@@ -30,7 +30,7 @@ func (m withPrograms) Run() int {
 // Scripts are the command line as people use it: testdata/script/*.txtar. Each
 // has a home and a state directory of its own; keys that were made ahead are shared.
 func TestScript(t *testing.T) {
-	programs, keys := linkPrograms(t, workloads...), t.TempDir()
+	programs := linkPrograms(t, workloads...)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Condition: func(name string) (bool, error) {
@@ -51,7 +51,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("HOME", home)
-			env.Setenv("XDG_CACHE_HOME", keys)
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(programsDir, "cache"))
 			env.Setenv("WIEMU_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			runtime := filepath.Join(env.WorkDir, "runtime") // what runs leave behind would be here
 			env.Setenv("XDG_RUNTIME_DIR", runtime)
