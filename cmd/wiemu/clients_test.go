@@ -348,7 +348,7 @@ func runPage(t *testing.T, page, first string, chosen func(block string) bool) s
 		}
 	}
 	cmd := c.prepare("bash", "-c", script)
-	cmd.Env = append(cmd.Env, "GOFLAGS=-buildvcs=false", "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"))
+	cmd.Env = append(cmd.Env, "GOFLAGS=-buildvcs=false -trimpath", "CGO_ENABLED=0", "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
