@@ -72,7 +72,7 @@ differ.`,
   wiemu scenario run scenarios/ --report --report-dir pictures`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Parallel < 0 {
-				return Usagef("--parallel: expected a number of scenarios, or 0 for the number of processors, found %d", opts.Parallel)
+				return Usagef("--parallel: expected a number of scenarios, or 0 for one more than there are processors, found %d", opts.Parallel)
 			}
 			if err := pictures.check(cmd); err != nil {
 				return err
@@ -161,7 +161,7 @@ differ.`,
 			return PassOn(report.ExitCode())
 		},
 	}
-	cmd.Flags().IntVar(&opts.Parallel, "parallel", 0, "how many scenarios run at the same time (default: the number of processors)")
+	cmd.Flags().IntVar(&opts.Parallel, "parallel", 0, "how many scenarios run at the same time (default: one more than there are processors)")
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 0, "time limit of a scenario on the machine's clock (default 10m)")
 	cmd.Flags().BoolVar(&opts.FailFast, "fail-fast", false, "start no more scenarios after one has failed")
 	cmd.Flags().BoolVar(&opts.FailOnMissing, "fail-on-missing", false, "fail a scenario for which this machine lacks something, such as PostgreSQL, instead of leaving it out")

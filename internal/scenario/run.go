@@ -42,7 +42,7 @@ type Options struct {
 	// this machine. Defaults to what backend.DefaultNetwork returns.
 	Network backend.Network
 
-	Parallel int       // scenarios at a time. Defaults to GOMAXPROCS
+	Parallel int       // scenarios at a time. Defaults to GOMAXPROCS and one: each waits now and then
 	Out      io.Writer // a line for each scenario, in order, as soon as it and those before it are done; may be nil
 	Chaos    uint64    // seed of the chaos of scenarios that have none of their own; see fault.Chaos
 
@@ -102,7 +102,7 @@ func Run(ctx context.Context, list []Scenario, opts Options) report.Report {
 
 func (r *runner) runAll(ctx context.Context, on backend.Backend, list []Scenario, first int) {
 	var group errgroup.Group // no context: one failure stops no other scenario
-	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), runtime.GOMAXPROCS(0)))
+	group.SetLimit(cmp.Or(max(r.opts.Parallel, 0), runtime.GOMAXPROCS(0)+1))
 	if _, ok := on.(backend.Exclusive); ok {
 		group.SetLimit(1)
 	}
