@@ -284,15 +284,14 @@ func (s *supervisor) attach(wallOnly bool) {
 	}
 }
 
-// end makes waits return that are over.
-func (s *supervisor) end(due []*wait) {
-	s.ended.Add(uint64(len(due)))
-	s.tracer.interrupt(slices.DeleteFunc(due, func(w *wait) bool {
-		if w.timer != nil {
-			w.timer.expire(w)
-		}
-		return w.timer != nil
-	}))
+// end makes a wait return that is over.
+func (s *supervisor) end(w *wait) {
+	s.ended.Add(1)
+	if w.timer != nil {
+		w.timer.expire(w)
+		return
+	}
+	s.tracer.interrupt(w)
 }
 
 // maxPrograms bounds the report of shells that start programs all day.

@@ -266,57 +266,51 @@ func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [
 	if !t.isOpen(tid) {
 		return 0, true // it has ended
 	}
-	count := t.timeslicesNow()
-	slept := t.isIn && count == t.count // at the last look, and without a processor it does not do anything else
-	t.count, t.isIn = count, false
 	var buffer [512]byte
-	n, err := unix.Pread(int(t.call.Fd()), buffer[:], 0)
-	isTold := err == nil
-	if isTold {
-		var isIn bool
-		if t.nr, t.args, isIn = parseCall(buffer[:n]); !isIn {
-			return 0, false // it runs, or is about to
+	n, err := unix.Pread(int(t.state.Fd()), buffer[:], 0)
+	if err != nil {
+		return 0, true
+	}
+	// PID (NAME) STATE …, and a name may hold anything.
+	end := bytes.LastIndexByte(buffer[:n], ')')
+	if end < 0 || end+2 >= n {
+		return 0, true
+	}
+	switch buffer[end+2] {
+	case 'S': // asleep
+	case 'T', 'I': // stopped by job control
+	case 't': // by it as well, or by us
+		if !t.stopped {
+			return 0, false
+		}
+	case 'Z', 'X': // ended; the process that waits for that learns it from the tracer
+		if tid != t.process || !ts.others(tid) {
+			return 0, false
+		}
+	default: // runs, reads from a disk, or is held by us
+		return 0, false
+	}
+	asleep, count := buffer[end+2] == 'S', t.count
+	if n, err = unix.Pread(int(t.timeslices.Fd()), buffer[:], 0); err == nil {
+		// time on a processor, time waiting for one, timeslices
+		if fields := bytes.Fields(buffer[:n]); len(fields) == 3 {
+			count, _ = strconv.ParseUint(string(fields[2]), 10, 64)
 		}
 	}
-	if !slept {
-		if n, err = unix.Pread(int(t.state.Fd()), buffer[:], 0); err != nil {
-			return 0, true
-		}
-		// PID (NAME) STATE …, and a name may hold anything.
-		end := bytes.LastIndexByte(buffer[:n], ')')
-		if end < 0 || end+2 >= n {
-			return 0, true
-		}
-		switch buffer[end+2] {
-		case 'S': // asleep
-		case 'T', 'I': // stopped by job control
+	t.isIn = t.isIn && count == t.count // without a processor it stays where it was
+	t.count = count
+	if !asleep {
+		return count, true
+	}
+	if !t.isIn {
+		if n, err = unix.Pread(int(t.call.Fd()), buffer[:], 0); err != nil {
 			return count, true
-		case 't': // by it as well, or by us
-			return count, t.stopped
-		case 'Z', 'X': // ended; the process that waits for that learns it from the tracer
-			return count, tid == t.process && ts.others(tid)
-		default: // reads from a disk, or is held by us
+		}
+		if t.nr, t.args, t.isIn = parseCall(buffer[:n]); !t.isIn {
 			return 0, false
 		}
 	}
-	if t.isIn = isTold; !isTold {
-		return count, true
-	}
 	return count, known(tid, t.nr, t.args)
-}
-
-// timeslicesNow is how often the thread has been given a processor; if the kernel does not tell, as
-// at the last look.
-func (t *thread) timeslicesNow() uint64 {
-	var buffer [128]byte
-	if n, err := unix.Pread(int(t.timeslices.Fd()), buffer[:], 0); err == nil {
-		// time on a processor, time waiting for one, timeslices
-		if fields := bytes.Fields(buffer[:n]); len(fields) == 3 {
-			count, _ := strconv.ParseUint(string(fields[2]), 10, 64)
-			return count
-		}
-	}
-	return t.count
 }
 
 // others reports whether a process has threads besides its first; ts.mu is held.

@@ -61,7 +61,7 @@ func (w *wait) left(now int64) unix.ItimerSpec {
 type waits struct {
 	clocks *clocks
 	calls  map[int32]waitCall
-	over   func([]*wait) // ends those that are due
+	over   func(*wait) // ends one that is due
 
 	mu      sync.Mutex
 	byKey   map[waitKey]*wait
@@ -74,7 +74,7 @@ type waits struct {
 	count   uint64
 }
 
-func newWaits(c *clocks, over func([]*wait)) *waits {
+func newWaits(c *clocks, over func(*wait)) *waits {
 	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}, napped: map[int]int{}, exact: exactStops}
 }
 
@@ -259,7 +259,9 @@ func (ws *waits) endDue() int {
 		ws.exact--
 	}
 	ws.mu.Unlock()
-	ws.over(due)
+	for _, w := range due {
+		ws.over(w)
+	}
 	return len(due)
 }
 
