@@ -59,9 +59,10 @@ func New(m *rest.Manager) rest.Provider {
 		Namespace: namespace,
 		Types:     []rest.ResourceType{{Name: "userAssignedIdentities", Versions: identityVersions}, {Name: "userAssignedIdentities/federatedIdentityCredentials", Versions: credentialVersions}},
 		Resources: func(tenant, scope string) (found []rest.Resource) {
-			located := s.locations()
-			for _, p := range s.identities(tenant, scope) {
-				found = append(found, rest.Resource{ID: p.ResourceID, Name: nameOf(p), Type: identityType, Location: located(p), Tags: p.Tags})
+			all, located := s.identities(tenant, scope), s.locations()
+			found = make([]rest.Resource, len(all))
+			for n, p := range all {
+				found[n] = rest.Resource{ID: p.ResourceID, Name: nameOf(p), Type: identityType, Location: located(p), Tags: p.Tags}
 			}
 			return found
 		},
