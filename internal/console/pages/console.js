@@ -1,37 +1,36 @@
 // The frame of the pages: which one is shown, the lab's time, and whether the server answers.
 import { h, span } from './dom.js';
 import { connection, events, follow, isRefusal, signedOut, status } from './lab.js';
-import * as control from './control.js';
-import * as errors from './errors.js';
-import * as live from './live.js';
-import * as resources from './resources.js';
-import * as scenarios from './scenarios.js';
-import * as token from './token.js';
-import * as trust from './trust.js';
-import * as workloads from './workloads.js';
 
-const pages = { workloads, trust, live, token, control, resources, scenarios, errors };
+// The pages and their titles. The one that is asked for is loaded first, so that it is soon there.
+const pages = { workloads: 'Workloads', trust: 'Trust', live: 'Live', token: 'Token', control: 'Control', resources: 'Resources', scenarios: 'Scenarios', errors: 'Errors' };
+const load = (name) => import(`./${name}.js`);
 const renamed = { steer: 'control' }; // addresses of earlier versions
 const main = document.getElementById('main');
 let end = null;
+let shown = 0; // how often show was called
 
-for (const [name, page] of Object.entries(pages)) {
-  document.getElementById('pages').append(h('li', {}, h('a', { href: `#/${name}`, 'data-page': name }, page.title, name === 'live' ? h('span', { id: 'refusals' }) : null)));
+for (const [name, title] of Object.entries(pages)) {
+  document.getElementById('pages').append(h('li', {}, h('a', { href: `#/${name}`, 'data-page': name }, title, name === 'live' ? h('span', { id: 'refusals' }) : null)));
 }
 
 // show shows the page that the address names: #/NAME/PART?QUERY.
-function show(focus) {
+async function show(focus) {
   const [path, query] = location.hash.replace(/^#\/?/, '').split('?');
   const [asked, ...parts] = path.split('/').map(decodeURIComponent);
-  const name = Object.hasOwn(renamed, asked) ? renamed[asked] : asked;
-  const page = Object.hasOwn(pages, name) ? pages[name] : workloads;
+  const known = Object.hasOwn(renamed, asked) ? renamed[asked] : asked;
+  const name = Object.hasOwn(pages, known) ? known : 'workloads';
   for (const a of document.querySelectorAll('nav a')) {
-    if (pages[a.dataset.page] === page) a.setAttribute('aria-current', 'page');
+    if (a.dataset.page === name) a.setAttribute('aria-current', 'page');
     else a.removeAttribute('aria-current');
   }
+  const turn = ++shown;
   end?.();
+  end = null;
   main.replaceChildren();
-  document.title = `${page.title} - wiemu console`;
+  document.title = `${pages[name]} - wiemu console`;
+  const page = await load(name);
+  if (turn !== shown) return; // another is asked for by now
   end = page.show(main, parts, new URLSearchParams(query ?? ''));
   if (focus) {
     main.focus({ preventScroll: true });
@@ -77,4 +76,5 @@ events.listen(countRefusals);
 setInterval(showClock, 1000);
 setInterval(() => { if (!document.hidden && connection.state === 'open') status.refresh(); }, 10_000);
 follow();
-show(false);
+await show(false);
+for (const name of Object.keys(pages)) load(name); // now, for while the server does not answer

@@ -3,7 +3,6 @@
 import { badge, command, field, h, input, outcome, select, table, time } from './dom.js';
 import { ask, status, whenChanged } from './lab.js';
 
-export const title = 'Control';
 
 export function show(main) {
   main.append(h('h1', {}, 'Control'), h('p', { class: 'lead' }, 'Changes the lab while programs run. Below each form is the command line that does the same.'));

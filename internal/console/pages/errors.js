@@ -2,7 +2,6 @@
 import { badge, facts, h, input } from './dom.js';
 import { ask, events } from './lab.js';
 
-export const title = 'Errors';
 
 export function show(main, [code]) {
   const search = input({ type: 'search', 'aria-label': 'Search codes and texts', placeholder: '700213, subject, expired…', value: code ?? '' });

@@ -4,7 +4,6 @@ import { events, isRefusal, outcomeOf } from './lab.js';
 import { explained } from './explain.js';
 import { timeline } from './timeline.js';
 
-export const title = 'Live';
 
 const kinds = [['', 'All kinds'], ['exchange', 'Exchanges'], ['access', 'Requests to resources'], ['mint', 'Service-account tokens'], ['projection', 'Token files'], ['key-rotation', 'Keys'], ['discovery', 'Discovery'],
   ['directory', 'Directory'], ['clock', 'Clock'], ['fault', 'Faults'], ['run', 'Programs'], ['escape', 'Escapes'], ['token-review', 'Token reviews'], ['admission', 'Admission']];

@@ -2,7 +2,6 @@
 import { badge, h, held, time, unlessSame } from './dom.js';
 import { ask, events, isRefusal, outcomeOf, whenChanged } from './lab.js';
 
-export const title = 'Resources';
 
 export function show(main) {
   const list = h('div', { class: 'cards' });

@@ -3,10 +3,9 @@ import { badge, clockTime, facts, field, h, input, outcome, select, span, table 
 import { reasons } from './explain.js';
 import { ask, isRefusal, outcomeOf } from './lab.js';
 
-export const title = 'Scenarios';
 
 export function show(main, [name]) {
-  const body = h('div', {}, h('h1', {}, title), h('p', { class: 'empty' }, 'Reading the library…'));
+  const body = h('div', {}, h('h1', {}, 'Scenarios'), h('p', { class: 'empty' }, 'Reading the library…'));
   main.append(body);
   let ended = false;
   ask('GET', '/v1/scenarios').then((all) => {
@@ -14,7 +13,7 @@ export function show(main, [name]) {
     const one = all.find((s) => s.name === name);
     if (one) scenario(body, one, () => ended);
     else list(body, all);
-  }, (err) => body.replaceChildren(h('h1', {}, title), h('p', { class: err.status === 404 ? 'empty' : 'outcome bad' },
+  }, (err) => body.replaceChildren(h('h1', {}, 'Scenarios'), h('p', { class: err.status === 404 ? 'empty' : 'outcome bad' },
     err.status === 404 ? 'This server comes without the library of scenarios: wiemu serve has it. On the command line, wiemu scenario list shows it and wiemu scenario run runs it.' : err.message)));
   return () => { ended = true; };
 }
@@ -37,7 +36,7 @@ function list(body, all) {
       h('h2', {}, h('a', { href: `#/scenarios/${encodeURIComponent(s.name)}` }, s.name), (s.codes ?? []).map((c) => [' ', badge('bad', `AADSTS${c}`)])), h('p', {}, s.description))));
   };
   search.addEventListener('input', draw);
-  body.replaceChildren(h('h1', {}, title), h('p', { class: 'lead' }, 'What goes wrong with workload identity, with its symptom, its cause and what helps. Open one to run it, in a lab of its own that changes nothing here.'),
+  body.replaceChildren(h('h1', {}, 'Scenarios'), h('p', { class: 'lead' }, 'What goes wrong with workload identity, with its symptom, its cause and what helps. Open one to run it, in a lab of its own that changes nothing here.'),
     save(), h('div', { class: 'tools' }, search), count, found);
   draw();
 }
@@ -73,7 +72,7 @@ function scenario(body, s, ended) {
   const events = h('div', { class: 'happened' });
   const panel = h('div', {});
   const start = h('button', { type: 'button', class: 'primary', disabled: Boolean(s.unsupported), onclick: () => watch() }, 'Run');
-  body.replaceChildren(h('p', { class: 'crumb' }, h('a', { href: '#/scenarios' }, title)), h('h1', {}, s.name, (s.codes ?? []).map((c) => [' ', badge('bad', `AADSTS${c}`)])),
+  body.replaceChildren(h('p', { class: 'crumb' }, h('a', { href: '#/scenarios' }, 'Scenarios')), h('h1', {}, s.name, (s.codes ?? []).map((c) => [' ', badge('bad', `AADSTS${c}`)])),
     facts([
       ['Symptom', s.description], ['Cause', s.cause],
       ['Codes', s.codes?.length ? s.codes.map((c) => [h('a', { href: `#/errors/${c}` }, `AADSTS${c}`), ' ']) : ''],

@@ -4,7 +4,6 @@ import { badge, field, h, outcome, select, span, table } from './dom.js';
 import { ask, status } from './lab.js';
 import { checks, reasons } from './explain.js';
 
-export const title = 'Token';
 
 // What claims mean. Sources: RFC 7519 §4.1; entra-docs, access-token-claims-reference.md;
 // Kubernetes, managing service accounts.

@@ -4,7 +4,6 @@ import { badge, copyable, facts, field, h, input, newId, outcome, select, table,
 import { ask, status, whenChanged } from './lab.js';
 import { isUntrusted } from './workloads.js';
 
-export const title = 'Trust';
 
 export function show(main, [clientId, what], query) {
   const body = h('div', {});

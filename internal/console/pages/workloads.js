@@ -2,7 +2,6 @@
 import { badge, copyable, facts, h, held, outcome, time, unlessSame } from './dom.js';
 import { ask, events, isRefusal, outcomeOf, whenChanged } from './lab.js';
 
-export const title = 'Workloads';
 
 export function show(main) {
   const list = h('div', { class: 'cards' });
