@@ -15,6 +15,9 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags grpcnotrace
 # wiemu-server is to be below 20 MB: what is not inlined in wiemu's own code and in that of Redis, where no time goes, saves 1.3 MB.
 SMALL := -gcflags=github.com/wiemu/wiemu/...=-l -gcflags=github.com/alicebob/miniredis/...=-l
 
+# The packages whose tests have lines that begin with a text: the others need not be linked.
+with = $$(git grep --untracked -l '^$(1)' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+
 build: ## Build wiemu and wiemu-workload into bin/: all that programs of this machine need
 	@rm -f $(BIN)/wiemu-places $(BIN)/wiemu-containers $(BIN)/wiemu-server # of another state of the sources, perhaps
 	$(GO_BUILD) -o $(BIN)/ ./cmd/wiemu ./cmd/wiemu-workload
@@ -39,20 +42,21 @@ e2e: build ## Run every embedded scenario as processes, on a machine with Go alo
 	$(BIN)/wiemu scenario run $(if $(WIEMU_REQUIRE),--fail-on-missing)
 
 # They begin first, or else each would run on one of the processors alone when all others are done.
-LONGEST := ./internal/scenario ./cmd/wiemu
+LONGEST := ./internal/scenario ./cmd/wiemu ./internal/timeshift ./internal/console ./scenarios/conformance
 
 test: ## The whole test suite
 	go test -timeout 30m $(LONGEST) ./...
 
 # What -X sets is an empty variable of that package: the default is another one then.
-BY_PROXY := -ldflags=-X=github.com/wiemu/wiemu/internal/backend.defaultNetwork=proxy
+BY_PROXY := '-ldflags=-s -w -X=github.com/wiemu/wiemu/internal/backend.defaultNetwork=proxy'
 
 # The pages are left out: what they show is the default's, and make test runs them.
 test-proxy: ## ... of what starts programs, which then reach the lab by its proxy: the default is to lead them
 	GOFLAGS="$$(go env GOFLAGS) $(BY_PROXY)" go test -timeout 30m -skip '^(TestREADME|TestPage)' ./cmd/wiemu ./internal/run ./internal/scenario ./scenarios/... ./harness/...
 
+# Left out is what starts programs that are linked without it, and the library a second time.
 race: ## ... with the race detector (needs a C compiler)
-	go test -race -timeout 30m $(LONGEST) ./...
+	go test -race -timeout 30m -skip '^(TestREADME|TestPageOf.*|TestKubectlCreatesTokens|TestNodeReadsASecret|TestFlood|TestEachScenarioFailsWithoutItsCause)$$' $(LONGEST) ./...
 
 arm64: ## Tests of what is written for arm64, emulated (qemu-user-static); what the emulator lacks is counted as left out
 	.ci/arm64
@@ -69,31 +73,35 @@ conformance-table: ## ... and write the table of docs/conformance.md
 conformance-update: ## ... with the newest versions that run here, pinned
 	$(MAKE) conformance FLAGS="--update --update-table"
 
-bench: build-all ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
-	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
-	.ci/bench $(BIN)
+# With BENCHTIME=1x it is to see that they work: once each, the longest ones in short.
+ONCE := $(filter 1x,$(BENCHTIME))
+
+bench: build-all go-bench ## Benchmarks: exchanges against bare RSA, start, memory (wrk is used if it is there)
+	.ci/bench $(BIN) $(if $(ONCE),1)
+
+go-bench: ## ... those of go test alone
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) $(if $(ONCE),-short) $(call with,func Benchmark)
 
 storm: ## Keys rotate 50 times a second while 8 clients exchange; STORM=1000000 is the long form
 	STORM=$(STORM) go test -count=1 -timeout 0 -run '^TestStorm$$' -v ./internal/server
 
+# Each package is built once for all of its targets, which go test -fuzz links anew for each.
 fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of runs: 5000x)
-	@go list ./... | while read -r package; do \
-		go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
+	@set -e; program=$$(mktemp); trap 'rm -f "$$program"' EXIT; \
+	packages=$(call with,func Fuzz); [ -n "$$packages" ] || { echo 'no fuzz targets found: expected a clone, in which git finds them' >&2; exit 1; }; \
+	for package in $$packages; do \
+		go test -c -ldflags='-s -w' -fuzz . -o "$$program" $$package; \
+		cd $$package; targets=$$("$$program" -test.list '^Fuzz'); cache=$$(go env GOCACHE)/fuzz/$$(go list); \
+		for target in $$targets; do \
 			echo "fuzz $$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
-		done || exit 1; \
+			"$$program" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 10x -test.fuzzcachedir "$$cache"; \
+		done; cd $(CURDIR); \
 	done
 
 lint: ## gofmt, vet for every system, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these files'; exit 1; }
 	go vet -tags e2e ./...
-	@for platform in linux/arm64 darwin/arm64 windows/amd64; do \
-		echo "vet $$platform"; export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
-		go list ./... | grep -v -E '/(cmd/wiemu-containers|harness/containers|internal/(compose|containers|deploy|docker|kind))(/|$$)' | xargs go vet || exit 1; \
-	done
-	@for platform in darwin/arm64 windows/amd64; do \
-		echo "build $$platform"; CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -o /dev/null ./cmd/wiemu-containers || exit 1; \
-	done
+	go run -C .ci/lint ./systems $(CURDIR) linux/arm64 darwin/arm64 windows/amd64
 	$(LINT) run
 
 e2e-compose: build-all ## Stacks of containers, and every scenario that makes sense there (Docker): .ci/docker run make e2e-compose
@@ -124,4 +132,4 @@ node-image-clean: ## Remove that image and its cache (Go's own caches stay: go c
 clean: ## Remove what build made
 	rm -rf $(BIN)
 
-.PHONY: help build build-all kubectl azurite e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test test-proxy race arm64 accuracy conformance conformance-table conformance-update bench storm fuzz lint clean
+.PHONY: help build build-all kubectl azurite e2e e2e-compose e2e-kind e2e-all e2e-images node-image node-image-clean test test-proxy race arm64 accuracy conformance conformance-table conformance-update bench go-bench storm fuzz lint clean

@@ -23,9 +23,7 @@ type Entra struct{ lab *Lab }
 func (e *Entra) Keys() Keys {
 	e.lab.t.Helper()
 	ring, err := e.lab.session.Emulator().KeyRing(entraRing)
-	if err != nil {
-		e.lab.t.Fatalf("%v", err)
-	}
+	must(e.lab.t, err)
 	return Keys{e.lab.t, ring}
 }
 

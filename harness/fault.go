@@ -15,13 +15,9 @@ func (l *Lab) Inject(text string) *Fault {
 	l.t.Helper()
 	set := l.session.Emulator().Faults()
 	parsed, err := fault.Parse(text)
-	if err != nil {
-		l.t.Fatalf("%v", err)
-	}
+	must(l.t, err)
 	id, err := set.Inject(parsed)
-	if err != nil {
-		l.t.Fatalf("%v", err)
-	}
+	must(l.t, err)
 	injected := &Fault{set, id}
 	l.t.Cleanup(injected.Clear) // the lab of a subtest outlives it
 	l.t.Cleanup(func() {        // runs before that: a fault that never took effect may be why the test fails

@@ -14,9 +14,7 @@ import (
 func (l *Lab) Issuer(name ...string) *Issuer {
 	l.t.Helper()
 	i, err := l.session.Emulator().Issuer(cmp.Or(name...))
-	if err != nil {
-		l.t.Fatalf("%v", err)
-	}
+	must(l.t, err)
 	return &Issuer{URL: i.URL(), Keys: Keys{l.t, i.Keys()}, t: l.t, issuer: i, audience: l.session.Emulator().Cloud().TokenExchange}
 }
 
@@ -87,8 +85,6 @@ func (k Keys) Signing() string { return k.ring.Signing().ID }
 
 func (k Keys) must(key keyring.Key, err error) string {
 	k.t.Helper()
-	if err != nil {
-		k.t.Fatalf("%v", err)
-	}
+	must(k.t, err)
 	return key.ID
 }

@@ -67,9 +67,7 @@ func WithFiles(names ...string) Option {
 		for _, w := range files.Warnings {
 			t.Logf("%v", w.Error())
 		}
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
+		must(t, err)
 		o.Emulator.Config, o.Emulator.ConfigFile, o.Workloads = files.Configuration(), files.ConfigFile, files.Workloads()
 	}
 }
@@ -101,9 +99,7 @@ func New(t TB, with ...Option) *Lab {
 	}
 	if opts.Emulator.Keys == nil {
 		keys, err := cachedKeys(t)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
+		must(t, err)
 		opts.Emulator.Keys = keys
 	}
 	s, err := session.Start(t.Context(), session.Options(opts))
@@ -182,9 +178,7 @@ func (l *Lab) create(put func(tenant string) error) {
 	if err == nil {
 		err = put(tenant)
 	}
-	if err != nil {
-		l.t.Fatalf("%v", err)
-	}
+	must(l.t, err)
 }
 
 // Clock returns the lab's clock.
@@ -204,16 +198,20 @@ func (c *Clock) Now() time.Time { return c.time.Clock().Now() }
 // order: token files rotate, keys change, requests in flight are answered.
 func (c *Clock) Advance(by time.Duration) {
 	c.t.Helper()
-	if err := c.time.Advance(c.t.Context(), by); err != nil {
-		c.t.Fatalf("%v", err)
-	}
+	must(c.t, c.time.Advance(c.t.Context(), by))
 }
 
 // Skew sets the clock of one component of the lab ahead of lab time, or behind it if by
 // is negative. A component is entra, resources, or the name of an issuer.
 func (c *Clock) Skew(component string, by time.Duration) {
 	c.t.Helper()
-	if err := c.time.Skew(component, by); err != nil {
-		c.t.Fatalf("%v", err)
+	must(c.t, c.time.Skew(component, by))
+}
+
+// must ends the test that asked for what could not be done.
+func must(t TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
 	}
 }

@@ -34,9 +34,7 @@ func (p *Postgres) servers() *postgres.Servers { return p.lab.session.Emulator()
 func (p *Postgres) User(workload *Pod, memberOf ...string) (role string) {
 	p.lab.t.Helper()
 	role, err := p.servers().Grant(p.name, workload.ClientID, memberOf...)
-	if err != nil {
-		p.lab.t.Fatalf("%v", err)
-	}
+	must(p.lab.t, err)
 	return role
 }
 

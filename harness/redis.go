@@ -33,18 +33,14 @@ func (r *Redis) caches() *redis.Caches { return r.lab.session.Emulator().Redis()
 // Set gives a key a text.
 func (r *Redis) Set(key, text string) {
 	r.lab.t.Helper()
-	if err := r.caches().Set(r.name, key, text); err != nil {
-		r.lab.t.Fatalf("%v", err)
-	}
+	must(r.lab.t, r.caches().Set(r.name, key, text))
 }
 
 // Get returns the text of a key, "" if there is none.
 func (r *Redis) Get(key string) string {
 	r.lab.t.Helper()
 	text, err := r.caches().Get(r.name, key)
-	if err != nil {
-		r.lab.t.Fatalf("%v", err)
-	}
+	must(r.lab.t, err)
 	return text
 }
 
@@ -52,7 +48,5 @@ func (r *Redis) Get(key string) string {
 // the first call, nobody logs in without one.
 func (r *Redis) Grant(workload *Pod, policy string) {
 	r.lab.t.Helper()
-	if err := r.caches().Grant(r.name, workload.ClientID, policy); err != nil {
-		r.lab.t.Fatalf("%v", err)
-	}
+	must(r.lab.t, r.caches().Grant(r.name, workload.ClientID, policy))
 }

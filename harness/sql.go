@@ -15,9 +15,7 @@ func (l *Lab) SQL(name string) *SQL {
 	if !servers.Has(name) {
 		l.create(func(tenant string) error { return servers.Put(sql.Server{Name: name, Tenant: tenant}) })
 	}
-	if err := servers.Database(name, name); err != nil {
-		l.t.Fatalf("%v", err)
-	}
+	must(l.t, servers.Database(name, name))
 	return &SQL{Host: strings.ToLower(name) + "." + l.session.Emulator().Cloud().SQL, lab: l, name: name}
 }
 
@@ -32,7 +30,5 @@ type SQL struct {
 // EXTERNAL PROVIDER does, and a member of fixed database roles, such as db_datareader.
 func (s *SQL) User(workload *Pod, roles ...string) {
 	s.lab.t.Helper()
-	if err := s.lab.session.Emulator().SQL().User(s.name, s.name, sql.User{Identity: workload.ClientID, Roles: roles}); err != nil {
-		s.lab.t.Fatalf("%v", err)
-	}
+	must(s.lab.t, s.lab.session.Emulator().SQL().User(s.name, s.name, sql.User{Identity: workload.ClientID, Roles: roles}))
 }

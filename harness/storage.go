@@ -28,18 +28,14 @@ func (s *Storage) accounts() *storage.Accounts { return s.lab.session.Emulator()
 // Put puts a blob of text, in a container that is created if it does not exist.
 func (s *Storage) Put(container, blob, text string) {
 	s.lab.t.Helper()
-	if err := s.accounts().PutBlob(s.name, container, blob, text); err != nil {
-		s.lab.t.Fatalf("%v", err)
-	}
+	must(s.lab.t, s.accounts().PutBlob(s.name, container, blob, text))
 }
 
 // Blob returns the content of a blob.
 func (s *Storage) Blob(container, blob string) string {
 	s.lab.t.Helper()
 	content, err := s.accounts().Blob(s.name, container, blob)
-	if err != nil {
-		s.lab.t.Fatalf("%v", err)
-	}
+	must(s.lab.t, err)
 	return string(content)
 }
 
@@ -47,7 +43,5 @@ func (s *Storage) Blob(container, blob string) string {
 // Reader. After the first call, nobody uses the account without one.
 func (s *Storage) Grant(workload *Pod, role string) {
 	s.lab.t.Helper()
-	if err := s.accounts().Grant(s.name, workload.ClientID, role); err != nil {
-		s.lab.t.Fatalf("%v", err)
-	}
+	must(s.lab.t, s.accounts().Grant(s.name, workload.ClientID, role))
 }

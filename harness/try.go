@@ -105,9 +105,7 @@ func (t *trial) TempDir() string {
 
 func (t *trial) Setenv(name, value string) {
 	before, was := os.LookupEnv(name)
-	if err := os.Setenv(name, value); err != nil {
-		t.Fatalf("%v", err)
-	}
+	must(t, os.Setenv(name, value))
 	t.Cleanup(func() {
 		if was {
 			_ = os.Setenv(name, before) // it was there: the name is a good one

@@ -77,8 +77,6 @@ func (v *Vault) Access(access ...config.Access) {
 func (v *Vault) update(what string, change func(*keyvault.Vault)) {
 	v.lab.t.Helper()
 	err := v.lab.session.Emulator().Vaults().Update(v.name, func(vault *keyvault.Vault) error { change(vault); return nil })
-	if err != nil {
-		v.lab.t.Fatalf("%v", err)
-	}
+	must(v.lab.t, err)
 	v.lab.session.Journal().Record(journal.Event{Kind: journal.Directory, Outcome: journal.OK, Component: v.name, Summary: "vault " + v.name + ": " + what})
 }

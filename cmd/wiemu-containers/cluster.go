@@ -33,7 +33,7 @@ from here: for that, wiemu kind up makes one whose issuer is wiemu's.
 
 The cluster is the one that kubectl would take, or that of --kubeconfig and --context. The
 other commands act on its emulator with --cluster CONTEXT, or WIEMU_CLUSTER=CONTEXT: they
-reach it through the API server, which takes the right to forward ports to pods of
+reach it through the API server, which requires permission to forward ports to pods of
 namespace ` + install.Namespace + `; no port of the cluster is opened.`,
 		Example: `  wiemu cluster install --kubeconfig ~/.kube/config --context my-cluster
   wiemu cluster apply -f radixconfig.yaml --env dev
@@ -59,9 +59,9 @@ func newClusterInstall(at *clusterFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Install the emulator, or bring it up to date, and wait until it answers",
-		Long: `Install the emulator, or bring it up to date, and wait until it answers. It takes the
-right to make a namespace, cluster roles and a mutating webhook: a cluster
-administrator's. Pods with the label azure.workload.identity/use: "true" that are made
+		Long: `Install the emulator, or bring it up to date, and wait until it answers. It requires
+permission to make a namespace, cluster roles and a mutating webhook, which a cluster
+administrator has. Pods with the label azure.workload.identity/use: "true" that are made
 from then on meet the emulated hosts; where azure-workload-identity's own webhook is
 installed, it stays in charge of the rest.
 

@@ -48,7 +48,7 @@ environment has an AZURE_CLIENT_ID. An identity is one of
   NAME, NAME@ENVIRONMENT               a workload of wiemu.yaml or radixconfig.yaml
   NAMESPACE/SERVICEACCOUNT             with the client id of those files, or of AZURE_CLIENT_ID
   NAMESPACE/SERVICEACCOUNT/CLIENTID
-  CLIENTID                             of those files, else of a service account made up
+  CLIENTID                             of those files; else wiemu makes up a service account
   none
 With the label dev.wiemu.clock: lockstep a service also runs on the lab clock, which
 wiemu clock moves.`,
@@ -95,7 +95,7 @@ func (c *composed) addSource(cmd *cobra.Command) {
 func (c *composed) addFlags(cmd *cobra.Command) {
 	c.addSource(cmd)
 	cmd.Flags().StringArrayVar(&c.config, "config", nil, "wiemu.yaml or radixconfig.yaml; repeatable (default: those two of this directory, where they exist)")
-	cmd.Flags().StringArrayVar(&c.identities, "identity", nil, "SERVICE=IDENTITY, before labels; repeatable")
+	cmd.Flags().StringArrayVar(&c.identities, "identity", nil, "SERVICE=IDENTITY, instead of what labels say; repeatable")
 	cmd.Flags().StringVar(&c.options.Image, "image", "", "image of the emulator (default: one made of wiemu-server, which is beside wiemu)")
 	cmd.Flags().StringVar(&c.server, "server", "", "wiemu-server for Linux, of which the emulator's image is made (default: beside wiemu)")
 	cmd.Flags().StringVar(&c.options.Service, "service", "wiemu", "name of the emulator's service")

@@ -21,7 +21,7 @@ import (
 func newKind(stateDir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kind",
-		Short: "Make a kind cluster whose pods get their tokens and secrets here",
+		Short: "Make a kind cluster whose pods get their tokens and secrets from wiemu",
 		Long: `Make a kind cluster whose service-account tokens wiemu signs, with the emulator in its
 node. Pods with the label azure.workload.identity/use: "true" get what they get on AKS,
 and meet the emulated hosts; nothing else in the cluster is changed.
@@ -73,9 +73,9 @@ func newKindUp(stateDir *string) *cobra.Command {
 		Use:   "up",
 		Short: "Make a cluster, or bring the one that is there up to date, and wait until a pod gets its secret",
 		Long: `Make a kind cluster, and wait until a pod in it has exchanged its token. Its context is
-kind-NAME. If the cluster is there already, nothing is made: a configuration that has
-changed is put into effect by restarting the emulator in the node, which keeps its keys
-and its directory; what was not finished is taken away and made anew. Ctrl-C takes away
+kind-NAME. If the cluster is there already, it is kept: a configuration that has
+changed is applied by restarting the emulator in the node, which keeps its keys and its
+directory. A cluster that was not finished is deleted and made again. Ctrl-C deletes
 what was made.
 
 The node image is the one that is here: kind's own, or the one that make node-image
@@ -117,7 +117,7 @@ cluster's signing key cannot be rotated.`,
 	cmd.Flags().StringVar(&opts.Image, "image", "", "node image (default: see above)")
 	cmd.Flags().StringVar(&opts.Kubernetes, "k8s-version", "", "version of Kubernetes, such as v1.36.1, instead of --image")
 	cmd.Flags().StringVar(&opts.Kubeconfig, "kubeconfig", "", "file for the cluster's context (default: where kubectl looks)")
-	cmd.Flags().BoolVar(&opts.ClusterDNS, "cluster-dns", false, "let every pod of the cluster meet the emulated hosts, not only labelled ones (who alone are told to trust them)")
+	cmd.Flags().BoolVar(&opts.ClusterDNS, "cluster-dns", false, "have the emulated hosts resolve for every pod of the cluster, not only labelled ones (only those get the CA)")
 	cmd.Flags().StringVar(&opts.Server, "server", "", "path of wiemu-server for the node (default: beside wiemu)")
 	cmd.Flags().StringVar(&opts.Workload, "workload", "", "path of wiemu-workload for the node (default: beside wiemu)")
 	cli.AddOutput(cmd, &format, "text", "json")
@@ -177,7 +177,7 @@ func writeUp(out *cli.Lines, r kind.Report) {
 	}
 	out.Print("node      Kubernetes %s, %s\nissuer    %s\n", s.Kubernetes, s.Image, s.Issuer)
 	if s.SharedKey {
-		out.Print("          its key cannot be rotated: Kubernetes asks a signer since v1.34\n")
+		out.Print("          its key cannot be rotated: Kubernetes supports external signers from v1.34 on\n")
 	}
 	if r.Did == kind.Created {
 		proof := "a pod had exchanged its token"

@@ -29,7 +29,7 @@ func TestFlood(t *testing.T) {
 	const most = 128 << 20
 	s := newService(t)
 	s.program = s.path("wiemu-server") // as it is deployed: the race detector needs several times the memory
-	if out, err := exec.Command("go", "build", "-o", s.program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", s.program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build wiemu-server: %v\n%s", err, out)
 	}
 	text := string(read(t, s.path("wiemu.yaml"))) + "workloads: [{namespace: ns, serviceAccount: sa, clientId: b96d264b-7053-4465-a4a7-32be5b0fec49}]\n"

@@ -106,8 +106,8 @@ Options, between the command and its arguments:
                       sql, postgres: how long a connection stays open (default: for good)
   --keep-certificate  certificate: read it once and use it for good
   --body JSON         graph, arm: what PUT, POST and PATCH send
-  --cae HOW           graph, arm: say that claims are understood with which tokens are refused that
-                      were revoked, and then answer or ignore them
+  --cae HOW           graph, arm: declare that claims challenges are understood (cp1), with which revoked
+                      tokens are refused, and then answer or ignore them
   --print-token       token: print the access token itself too
 
 Options of watch:

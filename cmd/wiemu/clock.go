@@ -54,7 +54,7 @@ func newClock(stateDir *string) *cobra.Command {
 on it: advance stops at each time that they wait for, and lets them run there. Other
 programs run on the machine's clock: what they have cached does not expire when lab
 time moves.
-Lab time never goes backwards; a skew makes the clock of one part of the lab wrong.`,
+Lab time never goes backwards; a skew makes the clock of one component of the lab wrong.`,
 		Example: `  wiemu clock
   wiemu clock advance 25h
   wiemu clock speed 600
@@ -100,9 +100,9 @@ Lab time never goes backwards; a skew makes the clock of one part of the lab wro
 			return client.SetSpeed(cmd.Context(), rate)
 		}),
 		change(&cobra.Command{
-			Use: "skew PART DURATION", Short: "Make the clock of one part of the lab wrong",
-			Long: `Set the clock of one part of the lab ahead of lab time, or behind it. Parts are entra
-(the token service), resources (vaults, Graph, Resource Manager), workloads (programs
+			Use: "skew COMPONENT DURATION", Short: "Make the clock of one component of the lab wrong",
+			Long: `Set the clock of one component of the lab ahead of lab time, or behind it. Components are
+entra (the token service), resources (all that access tokens open), workloads (programs
 on the lab clock) and the issuers, by name. 0s corrects a clock.`,
 			Example: `  wiemu clock skew entra +5m
   wiemu clock skew entra -5m

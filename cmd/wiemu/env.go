@@ -71,7 +71,7 @@ func printEnv(w io.Writer, format string, set, unset []string) error {
 	if format == "json" {
 		return cli.PrintJSON(w, variables)
 	}
-	unset = slices.DeleteFunc(unset, func(name string) bool { return !shellName.MatchString(name) })
+	unset = slices.DeleteFunc(unset, func(name string) bool { return !shellName().MatchString(name) })
 	if format == "shell" {
 		if _, err := io.WriteString(w, save(os.Getenv(savedNames), slices.Concat(slices.Collect(maps.Keys(variables)), unset))); err != nil {
 			return err
@@ -115,7 +115,7 @@ func save(remembered string, names []string) string {
 // restore returns shell code that restores the saved variables. Without saved ones it
 // unsets everything that wiemu env may have set.
 func restore(remembered string) string {
-	names := slices.DeleteFunc(strings.Fields(remembered), func(name string) bool { return !shellName.MatchString(name) })
+	names := slices.DeleteFunc(strings.Fields(remembered), func(name string) bool { return !shellName().MatchString(name) })
 	if len(names) == 0 {
 		return "unset " + strings.Join(slices.DeleteFunc(session.Variables(), func(name string) bool { return name == kubeconfig }), " ") + "\n"
 	}

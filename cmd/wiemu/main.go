@@ -18,7 +18,7 @@ func newRoot() *cobra.Command {
 		newExplain(&stateDir), newReport(&stateDir), newRecord(&stateDir), newReplay(&stateDir), newErrors(),
 		newKubeconfig(&stateDir), newStatus(&stateDir), newConsole(&stateDir), newClock(&stateDir), newKeys(&stateDir), newRevoke(&stateDir), newRole(&stateDir), newDirectory(&stateDir), newFault(&stateDir),
 		newMove(&stateDir), newScenario(&stateDir), newDoctor(&stateDir),
-		handedOver("kind", "Make a kind cluster whose pods get their tokens and secrets here"),
+		handedOver("kind", "Make a kind cluster whose pods get their tokens and secrets from wiemu"),
 		handedOver("cluster", "Run the emulator in a cluster that is there already"),
 		newWebhook(&stateDir),
 		handedOver("compose", "Give a docker-compose project workload identity, without editing it"),

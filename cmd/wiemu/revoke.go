@@ -14,8 +14,8 @@ func newRevoke(stateDir *string) *cobra.Command {
 	cmd := cli.Show(&cobra.Command{
 		Use:   "revoke IDENTITY",
 		Short: "Revoke the access tokens that an identity has been given",
-		Long: `Revoke the sessions of an application, of a managed identity, or of what a workload
-uses: the access tokens that it was given until now. A resource that evaluates access
+		Long: `Revoke all access tokens that an application, a managed identity, or the identity of a
+workload was given until now. A resource that evaluates access
 continuously answers them with 401 and a claims challenge (error="insufficient_claims");
 a client that understands it comes back with a new token, which is let in.
 

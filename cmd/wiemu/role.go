@@ -23,7 +23,7 @@ or an object id, or * for each of the tenant. A ROLE is the name or id of a buil
 or of one that roles.definitions of wiemu.yaml has. A SCOPE is
 
   orders                       a key vault or storage account by its name
-  orders.vault.azure.net       that of the two, if both have the name
+  orders.vault.azure.net       the vault, if an account has the name, too
   orders/containers/inbox      a container; or queues/, tables/ of a storage account,
                                secrets/, keys/, certificates/ of a key vault
   orders.redis.cache.windows.net
@@ -65,7 +65,7 @@ func newRoleList(stateDir *string) *cobra.Command {
 		return client.Roles(ctx, identity, scope)
 	}), printRoles)
 	cmd.Flags().StringVar(&identity, "identity", "", "only those of this identity (default: of all)")
-	cmd.Flags().StringVar(&scope, "scope", "", "only those that count on this scope, or on something below it (default: all)")
+	cmd.Flags().StringVar(&scope, "scope", "", "only those that apply at this scope or below it (default: all)")
 	return cmd
 }
 

@@ -141,7 +141,8 @@ without Docker: every host name resolves to the lab, and no connection can leave
 With --clock lockstep (Linux) the application runs on lab time: dates, caches, sleeps
 and time-outs. wiemu clock advance 25h then ages it together with its tokens, timer by
 timer; with --speed 600, ten minutes of lab time pass in a second, and a time-out of
-30 s is one of 50 ms. Time stands while a led application looks a name up.
+30 s is one of 50 ms. Time stands still while a led application
+looks a host name up.
 
 From Kubernetes manifests (-f app.yaml --workload NAMESPACE/NAME) the application is a
 container of the pods of a Deployment, StatefulSet, DaemonSet, Job, CronJob or Pod, as
@@ -155,8 +156,8 @@ error. Components are looked up among the server's workloads as well, or with -f
 those files only.
 
 The exit code is the application's; 2 for a usage error, 125 if wiemu itself failed or
-the pod does not start, 126 and 127 as in a shell. Afterwards, wiemu explain says why a token was granted or
-refused.`,
+the pod does not start, 126 and 127 as in a shell. Afterwards, wiemu explain says why a
+token was granted or refused.`,
 		Example: `  wiemu run -- ./my-app                    # the only workload of ./wiemu.yaml
   wiemu run -f radixconfig.yaml --env dev web -- ./my-app
   wiemu run --namespace my-radix-app-dev --service-account web-sa \

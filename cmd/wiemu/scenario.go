@@ -96,7 +96,7 @@ var notInScenarioNames = lazyregexp.New(`[^a-z0-9]+`)
 
 func scenarioName(file string) string {
 	base, _, _ := strings.Cut(strings.ToLower(filepath.Base(file)), ".")
-	if name := strings.Trim(notInScenarioNames.ReplaceAllString(base, "-"), "-"); name != "" {
+	if name := strings.Trim(notInScenarioNames().ReplaceAllString(base, "-"), "-"); name != "" {
 		return name
 	}
 	return "session"

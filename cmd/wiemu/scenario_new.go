@@ -37,7 +37,7 @@ built-in scenario. An existing file is not overwritten.`,
   wiemu scenario new my-rotation --from-library key-removed-too-early`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || cmd.ArgsLenAtDash() == 0 {
-				return fmt.Errorf("what is it called? name it by what happens, such as wiemu scenario new old-token")
+				return fmt.Errorf("expected a name that says what happens, such as wiemu scenario new old-token")
 			}
 			if len(args) > 1 && cmd.ArgsLenAtDash() != 1 {
 				return cli.Usagef("expected one name, found %d; a program comes behind --", len(args))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -55,7 +56,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("WIEMU_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			runtime := filepath.Join(env.WorkDir, "runtime") // what runs leave behind would be here
 			env.Setenv("XDG_RUNTIME_DIR", runtime)
-			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+programs)
+			env.Setenv("PATH", programs+string(os.PathListSeparator)+env.Getenv("PATH")) // before any that go install has put there
 			return errors.Join(os.MkdirAll(home, 0o755), os.Mkdir(runtime, 0o700))
 		},
 	})
@@ -67,7 +68,11 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 	if programsDir, err = os.MkdirTemp("", "wiemu-programs"); err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-o", programsDir+string(os.PathSeparator), ".", "../wiemu-workload", "../wiemu-containers", "../../docs/examples/readsecret", "../../docs/examples/usevault", "./testdata/noproxy")
+	args := []string{"build", "-o", programsDir + string(os.PathSeparator)}
+	if !strings.Contains(os.Getenv("GOFLAGS"), "-ldflags") { // make test-proxy sets them
+		args = append(args, "-ldflags=-s -w") // half the time
+	}
+	build := exec.Command("go", append(args, ".", "../wiemu-workload", "../wiemu-containers", "../../docs/examples/readsecret", "../../docs/examples/usevault", "./testdata/noproxy")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
 	}

@@ -28,7 +28,8 @@ func newServe(stateDir *string) *cobra.Command {
 		Use:   "serve",
 		Short: "Run a lab as a server that other commands use",
 		Long: `Run a lab until it is interrupted. While it runs, wiemu run, env, token, status,
-kubeconfig, clock, keys and fault use this lab.
+kubeconfig, console, explain, clock, keys, fault, role, revoke, move and directory
+export use this lab.
 
 With --dir DIR the token files, the CA bundle and all other files that wiemu env names
 are in DIR, at the same paths at each start; proxy, gateway and control API keep their

@@ -45,7 +45,7 @@ func tellOpen(w io.Writer, c config.Config) {
 		}
 	}
 	for _, name := range open {
-		fmt.Fprintf(w, "wiemu: %s has no access: in wiemu.yaml, so every identity of its tenant may do everything in it\n", name)
+		fmt.Fprintf(w, "wiemu: wiemu.yaml sets no access: for %s, so every identity of its tenant may do everything in it\n", name)
 	}
 }
 

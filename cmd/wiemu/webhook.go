@@ -35,8 +35,8 @@ Pods, and the templates of what makes pods, are changed if they have the label
 azure.workload.identity/use: "true"; their service accounts have to be in the files, too.
 Everything else is left out.
 
-In a cluster, the name of the token's volume comes from the pod's: of a template it is
-another one here. Whether Entra ID will give the pods a token is what wiemu validate says.
+In a cluster the token's volume is named after the pod, so for a template the name here
+differs. Whether Entra ID will give the pods a token is what wiemu validate says.
 
 The exit code is 1 if a pod would be refused.`,
 		Example: `  wiemu webhook -f pod.yaml -f serviceaccount.yaml

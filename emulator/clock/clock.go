@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Clock is lab time as the rooms of the emulator see it.
+// Clock is lab time as the components of a lab see it.
 type Clock interface {
 	// Now returns the lab's time in UTC, without a monotonic reading.
 	Now() time.Time

@@ -108,7 +108,7 @@ func (i Issuer) checkURL(p *problems, at string) {
 	case err != nil:
 		p.add(at, "an https URL without user, query and fragment", err.Error(), "Kubernetes and Entra ID accept no other issuer")
 	case i.External:
-	case u.Port() != "" || u.Path != u.EscapedPath() || !plainPath.MatchString(u.Path):
+	case u.Port() != "" || u.Path != u.EscapedPath() || !plainPath().MatchString(u.Path):
 		p.add(at, "a URL of a host and a plain path", i.URL, "the issuers that wiemu hosts are reached on port 443, below letters, digits and ._~-; an issuer elsewhere needs external: true")
 	}
 }

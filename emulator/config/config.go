@@ -96,7 +96,7 @@ type Listen struct {
 	Gateway string `yaml:"gateway,omitempty" json:"gateway,omitempty" jsonschema:"example=127.0.0.1:8443"`
 	// Proxy is the HTTP proxy that leads applications to the gateway.
 	Proxy string `yaml:"proxy,omitempty" json:"proxy,omitempty" jsonschema:"example=127.0.0.1:3128"`
-	// Streams is the IP address on which the ports of databases are opened, such as 6380 of Azure Cache for Redis: for clients whose names lead there, as in containers. If it is not set, these are reached through the proxy and by programs that are led alone.
+	// Streams is the IP address on which the ports of databases are opened, such as 6380 of Azure Cache for Redis: for clients whose names lead there, as in containers. If it is not set, only the proxy, and programs whose connections wiemu leads to the lab, reach them.
 	Streams string `yaml:"streams,omitempty" json:"streams,omitempty" jsonschema:"example=0.0.0.0"`
 	// Cluster is the listener with the Kubernetes paths TokenRequest and TokenReview.
 	Cluster string `yaml:"cluster,omitempty" json:"cluster,omitempty"`
@@ -126,7 +126,7 @@ type Issuer struct {
 	Server string `yaml:"server,omitempty" json:"server,omitempty" jsonschema:"format=uri"`
 	// CA is a PEM file, looked up from the folder of this file, with the roots that an external issuer's certificate is checked against. Default: the system's.
 	CA string `yaml:"ca,omitempty" json:"ca,omitempty"`
-	// BearerTokenFile holds the token that an external issuer wants to see, as an API server does, which answers strangers with 403. It is sent to the server, else to the host of the URL, and nowhere else.
+	// BearerTokenFile holds the bearer token for an external issuer that requires one, such as an API server, which answers anonymous requests with 403. It is sent to the server, else to the host of the URL, and nowhere else.
 	BearerTokenFile string `yaml:"bearerTokenFile,omitempty" json:"bearerTokenFile,omitempty"`
 	// CacheLifetime is how long Entra ID remembers the issuer's keys, in lab time. Default: 1h.
 	CacheLifetime time.Duration `yaml:"cacheLifetime,omitempty" json:"cacheLifetime,omitempty" jsonschema:"type=string,example=24h"`
@@ -140,7 +140,7 @@ type Issuer struct {
 	RotateKeysEvery time.Duration `yaml:"rotateKeysEvery,omitempty" json:"rotateKeysEvery,omitempty" jsonschema:"type=string,example=168h"`
 	// PublishKeysAhead is how long a key is published before it signs.
 	PublishKeysAhead time.Duration `yaml:"publishKeysAhead,omitempty" json:"publishKeysAhead,omitempty" jsonschema:"type=string,example=24h"`
-	// RemoveKeysAfter is how long a key stays published after it signed last. Default: until it is removed on demand, or is the oldest of a hundred and no token lives that long.
+	// RemoveKeysAfter is how long a key stays published after it signed last. Default: until it is removed on demand; of more than a hundred keys the oldest goes once its tokens have expired.
 	RemoveKeysAfter time.Duration `yaml:"removeKeysAfter,omitempty" json:"removeKeysAfter,omitempty" jsonschema:"type=string,example=24h"`
 }
 
@@ -288,7 +288,7 @@ type VaultCertificate struct {
 type Access struct {
 	_ roles.NotEmulated
 
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Key Vault Secrets User, or by id: the permission model of Azure role-based access control.
 	Roles []string `yaml:"roles,omitempty" json:"roles,omitempty" jsonschema:"example=Key Vault Secrets User"`
@@ -298,7 +298,7 @@ type Access struct {
 
 // AccessPolicy is an access policy of a vault.
 type AccessPolicy struct {
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Secrets are what it may do with secrets: get, list, set, delete, recover, backup, restore, purge, or "*".
 	Secrets []string `yaml:"secrets,omitempty" json:"secrets,omitempty"`
@@ -312,7 +312,7 @@ type AccessPolicy struct {
 type Roles struct {
 	_ roles.NotEmulated
 
-	// Delay is how long a role assignment that is made or removed at run time is not seen, in lab time. Default: it is seen at once. Those of this file have been there for long.
+	// Delay is how long, in lab time, it takes until a role assignment that is made or removed at run time takes effect. Default: at once. Those of this file are in effect from the start.
 	Delay time.Duration `yaml:"delay,omitempty" json:"delay,omitempty" jsonschema:"type=string,example=5m"`
 	// Assignments are roles on subscriptions, resource groups and anything else that has a resource id.
 	Assignments []RoleAssignment `yaml:"assignments,omitempty" json:"assignments,omitempty"`
@@ -344,7 +344,7 @@ type RoleDefinition struct {
 type RoleAssignment struct {
 	_ roles.NotEmulated
 
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Tenant is the id or a domain of the identity's tenant. Default: the first tenant.
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`

@@ -267,7 +267,7 @@ func TestSchemaIsThatOfTheTypes(t *testing.T) {
 		}
 		return nil
 	}}
-	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage", "../../internal/resource/sql", "../../internal/resource/postgres"} {
+	for _, dir := range []string{"./", "../fault", "../../internal/resource/storage", "../../internal/resource/sql", "../../internal/resource/postgres", "../../internal/resource/redis"} {
 		if err := r.AddGoComments("github.com/wiemu/wiemu/emulator/config", dir); err != nil {
 			t.Fatal(err)
 		}
@@ -285,6 +285,13 @@ func TestSchemaIsThatOfTheTypes(t *testing.T) {
 			// An id of its own would make "#/$defs" in it mean its own.
 			section.ID, section.Version, section.Definitions, section.Description = "", "", nil, s.Description
 			schema.Properties.Set(s.Name, section)
+		}
+	}
+	for name, of := range schema.Definitions {
+		for p := of.Properties.Oldest(); p != nil; p = p.Next() {
+			if p.Value.Description == "" && p.Value.Ref == "" {
+				t.Errorf("%s.%s: expected a description; is the folder of its type among those above?", name, p.Key)
+			}
 		}
 	}
 	got, err := json.MarshalIndent(schema, "", "  ")

@@ -93,10 +93,10 @@ func (j GitHubJob) check(p *problems, at string) {
 		{"workflow", j.Workflow, "a file of .github/workflows, such as .github/workflows/deploy.yml", "", workflowForm},
 		{"jobWorkflow", j.JobWorkflow, "OWNER/NAME/.github/workflows/FILE@REF", "", jobWorkflowForm},
 	} {
-		if f.name == "jobWorkflow" && !repositoryForm.MatchString(j.Repository) {
+		if f.name == "jobWorkflow" && !repositoryForm().MatchString(j.Repository) {
 			continue // it is made of that
 		}
-		if !f.form.MatchString(f.value) {
+		if !f.form().MatchString(f.value) {
 			p.add(at+"."+f.name, f.expected, f.value, f.fix)
 		}
 	}

@@ -181,7 +181,7 @@ func (s ServiceConnection) check(p *problems, at string) {
 		{"project", s.Project, "the name of a project, such as shop", connectionForm},
 		{"name", s.Name, "the name of the service connection, such as azure-production", connectionForm},
 	} {
-		if !f.form.MatchString(f.value) {
+		if !f.form().MatchString(f.value) {
 			p.add(at+"."+f.name, f.expected, f.value, "")
 		}
 	}

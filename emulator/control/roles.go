@@ -19,7 +19,7 @@ type RoleChange struct {
 type RoleAssignment struct {
 	ID       string    `json:"id"`
 	Tenant   string    `json:"tenant"`
-	Identity string    `json:"identity"` // name; * is each of the tenant
+	Identity string    `json:"identity"` // name; * stands for every identity of the tenant
 	ClientID string    `json:"clientId,omitempty"`
 	ObjectID string    `json:"objectId,omitempty"`
 	Role     string    `json:"role"` // name

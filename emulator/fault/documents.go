@@ -22,7 +22,7 @@ func documents() []Kind {
 			Kind{
 				Name: d.slow, Point: d.point, Selects: selects,
 				Summary:     d.what + " comes late",
-				Description: "By a while of the machine's time. Entra ID gives up after ten seconds, as for a document that cannot be fetched.",
+				Description: "It is delayed by machine time, not lab time. Entra ID gives up after ten seconds, as for a document that cannot be fetched.",
 				Parameters:  []Parameter{{Name: "latency", Type: TypeDuration, Most: "1m30s", Default: "2s", Description: "how late, in machine time"}},
 				Example:     d.slow + " latency=12s",
 			},
@@ -37,9 +37,9 @@ func documents() []Kind {
 	return append(kinds,
 		Kind{
 			Name: faultkind.DiscoveryWrongIssuer, Point: faultkind.AtDiscovery, Selects: selects,
-			Summary:     "another issuer stands in the discovery document",
+			Summary:     "the discovery document names another issuer",
 			Description: "As after a migration, or with a slash too many: OpenID Connect Discovery 1.0 §4.3 wants the issuer in the document to be the one that was asked, character by character.",
-			Parameters:  []Parameter{{Name: "issuer", Type: TypeText, Default: "", Description: "what stands in the document; left out: the issuer with its final slash added or taken away"}},
+			Parameters:  []Parameter{{Name: "issuer", Type: TypeText, Default: "", Description: "the issuer in the document; if empty, the issuer with its final slash added or taken away"}},
 			Example:     "discovery-wrong-issuer --for issuer=local issuer=https://elsewhere.example/",
 		},
 		Kind{
@@ -50,7 +50,7 @@ func documents() []Kind {
 		},
 		Kind{
 			Name: faultkind.JWKSShuffled, Point: faultkind.AtJWKS, Selects: selects,
-			Summary:     "the keys stand in another order in the key set",
+			Summary:     "the keys are in another order in the key set",
 			Description: "The order means nothing (RFC 7517 §5), so a relying party must go by the key id.",
 			Example:     "jwks-shuffled",
 		},

@@ -6,7 +6,7 @@ import "github.com/wiemu/wiemu/internal/faultkind"
 // its pod is told.
 func files() []Kind {
 	selects := []string{selectWorkload}
-	const clears = " Clearing the fault lays the file out as it should be."
+	const clears = " Clearing the fault restores the file."
 	return []Kind{
 		{
 			Name: faultkind.WebhookNotInjecting, Point: faultkind.AtPodStart, Selects: append([]string{selectClient}, selects...),
@@ -58,7 +58,7 @@ func files() []Kind {
 		{
 			Name: faultkind.TokenFileTruncated, Point: faultkind.AtTokenFile, Selects: selects,
 			Summary:     "the token file holds the beginning of the token",
-			Description: "As on a full disk, or read while it is written without renaming. Entra ID refuses what is no JWT with 50027." + clears,
+			Description: "As on a full disk, or read while it is written without renaming. Entra ID refuses anything that is not a JWT with 50027." + clears,
 			Parameters:  []Parameter{{Name: "bytes", Type: TypeNumber, Default: "200", Description: "how much of the token is there"}},
 			Example:     "token-file-truncated --for workload=my-radix-app-dev/web-sa bytes=500",
 		},

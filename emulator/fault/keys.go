@@ -18,7 +18,7 @@ func keys() []Kind {
 		{
 			Name: faultkind.RetireEarly, Point: faultkind.AtRotation, Selects: selects,
 			Summary: "a key leaves the key set while its tokens live",
-			Description: "The key that stops to sign is taken out of the JWKS at once, or soon. Its tokens are refused with 7000272 as soon as Entra ID reads the keys again, which is later than the cause. " +
+			Description: "The key that stops signing is taken out of the JWKS at once, or soon. Its tokens are refused with 7000272 as soon as Entra ID reads the keys again, which is later than the cause. " +
 				"Source: MicrosoftDocs/azure-docs#122497.",
 			Parameters: []Parameter{{Name: "after", Type: TypeDuration, Default: "0s", Description: "how long the key stays after it signed last, in lab time"}},
 			Example:    "retire-early --for issuer=local",
@@ -26,7 +26,7 @@ func keys() []Kind {
 		{
 			Name: faultkind.KidReused, Point: faultkind.AtRotation, Selects: selects,
 			Summary: "a new key has the key id of the one before it",
-			Description: "As with a kid that is a fixed name instead of the key's hash. Who remembers the old key under that id has no reason to look again: new tokens have a wrong signature until the copy has grown old, " +
+			Description: "As with a kid that is a fixed name instead of the key's hash. A verifier that remembers the old key under that id has no reason to look again: new tokens have a wrong signature until the copy has grown old, " +
 				"and old tokens from then on. Kubernetes avoids it by deriving the kid from the key (pkg/serviceaccount/jwt.go); SPIRE and home-made issuers do not have to.",
 			Example: "kid-reused --for issuer=local",
 		},

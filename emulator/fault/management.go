@@ -33,7 +33,7 @@ func management() []Kind {
 			Name: faultkind.WriteLostReply, Point: faultkind.AtWrite, Selects: []string{selectClient, selectResource},
 			Summary: "what was asked for is created, changed or deleted, and the connection breaks before the answer",
 			Description: "Resource Manager (PUT, PATCH, DELETE) and Microsoft Graph (POST, PATCH, PUT, DELETE) do the write, and the client sees ECONNRESET (over HTTP/2 a reset stream). SDKs send the request again. Is that the same request? A PUT of Resource Manager with the same name and body is, and a DELETE answers 204 then. " +
-				"A role assignment with a new name each time is not: 409 RoleAssignmentExists. Nor is a POST of Graph: a second application of the same name is created, a federated credential is refused with 409, and a DELETE is answered with 404. Look for what there is before trying again, or write a federated credential by its name. Writes that are refused are answered as ever, and so are a $batch of Graph and getByIds. It is not in chaos, which clients survive that do not look.",
+				"A role assignment with a new name each time is not: 409 RoleAssignmentExists. Nor is a POST of Graph: a second application of the same name is created, a federated credential is refused with 409, and a DELETE is answered with 404. Look for what there is before trying again, or write a federated credential by its name. Writes that are refused are answered as ever, and so are a $batch of Graph and getByIds. Chaos does not include it, because a client that does not look would not survive it.",
 			Example: "write-lost-reply --for resource=graph --count 1",
 		},
 	}

@@ -22,7 +22,7 @@ func tokens() []Kind {
 		},
 		{
 			Name: faultkind.ExpiresInString, Point: faultkind.AtToken, Selects: selects,
-			Summary:     "expires_in is a string and not a number",
+			Summary:     "the member expires_in is a string and not a number",
 			Description: "The v1 endpoint and IMDS write numbers as strings; here the v2 endpoint does, too. A client that decodes expires_in strictly fails.",
 			Example:     "expires-in-string",
 		},

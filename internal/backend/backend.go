@@ -123,3 +123,23 @@ type Process interface {
 	// Stop asks the program to end (SIGTERM), and kills it after a grace period. It does not block.
 	Stop()
 }
+
+// End is how a program ended, for what implements [Process].
+type End struct {
+	Over chan struct{} // closed when it has ended; the fields below are set then
+	Code int
+	Err  error
+}
+
+// Done implements [Process].
+func (e *End) Done() <-chan struct{} { return e.Over }
+
+// Wait implements [Process].
+func (e *End) Wait(ctx context.Context) (exitCode int, err error) {
+	select {
+	case <-e.Over:
+		return e.Code, e.Err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}

@@ -151,7 +151,7 @@ func sayOurWay(cmd *cobra.Command) {
 			return nil
 		}
 		err := check(cmd, args)
-		if err != nil && cobraOfArgs.MatchString(err.Error()) {
+		if err != nil && cobraOfArgs().MatchString(err.Error()) {
 			err = argsError(cmd, args)
 		}
 		return Usage(err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ var shared struct {
 	mu    sync.Mutex
 	close []func()
 	idle  []*tab // whose tests have ended
+
+	hangs atomic.Bool // it did not answer a test: no other test waits for it as long
 }
 
 func TestMain(m *testing.M) {
@@ -59,7 +62,13 @@ func startBrowser(program string) {
 	var end func()
 	shared.ctx, end = chromedp.NewContext(allocator)
 	shared.close = append(shared.close, stop, end) // before any other
-	shared.err = chromedp.Do(shared.ctx)
+	begun := make(chan error, 1)
+	go func() { begun <- chromedp.Do(shared.ctx) }()
+	select {
+	case shared.err = <-begun:
+	case <-time.After(patience): // wall time: it is the browser's
+		shared.err = fmt.Errorf("%s has not begun within %v", program, patience)
+	}
 }
 
 // newBrowser returns a page that no test uses now, in a browser profile of its own: tests one after
@@ -84,6 +93,9 @@ func newBrowser(t testing.TB) *tab {
 	shared.once.Do(func() { startBrowser(program) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
+	}
+	if shared.hangs.Load() {
+		t.Fatal("the browser does not answer: see the test that failed first")
 	}
 	b := newTab(t)
 	b.dark(false)
@@ -160,6 +172,7 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 			b.fatal(err)
 		}
 	case <-time.After(patience): // wall time: it is the browser's
+		shared.hangs.Store(true)
 		b.fatal("the browser takes longer than " + patience.String())
 	}
 }

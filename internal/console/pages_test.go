@@ -61,10 +61,14 @@ func labOf(t testing.TB, change func(*session.Options)) *session.Session {
 	return s
 }
 
+// closeAtEnd ends the server with the test. The page of a test that has failed may still ask it
+// something, which is not waited for without end.
 func closeAtEnd(t testing.TB, s *session.Session) {
 	t.Helper()
 	t.Cleanup(func() {
-		if err := s.Close(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -310,7 +310,7 @@ func (s *openSession) Close(ctx context.Context) error {
 		p.Stop()
 	}
 	for _, p := range running {
-		<-p.done
+		<-p.Over
 	}
 	var errs []error
 	if s.emulator != "" {
@@ -389,7 +389,7 @@ func (r *podWorkload) Start(ctx context.Context, p backend.Program) (backend.Pro
 	case !env.NotInjected:
 		spec.HostConfig.Mounts = append(spec.HostConfig.Mounts, ReadOnly(s.volumes[r.tokens], TokenDir))
 	}
-	out := &program{docker: s.backend.docker, ended: make(chan struct{}), done: make(chan struct{})}
+	out := &program{docker: s.backend.docker, ended: make(chan struct{}), End: backend.End{Over: make(chan struct{})}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -402,30 +402,18 @@ func (r *podWorkload) Start(ctx context.Context, p backend.Program) (backend.Pro
 
 // program is a container that runs a program, and is removed when the program has ended.
 type program struct {
+	backend.End
 	docker client.APIClient
 	stop   sync.Once
 	ended  chan struct{} // closed to ask it to end
-	done   chan struct{} // closed when it has ended; code and err are set then
-	code   int
-	err    error
 }
 
-func (p *program) Done() <-chan struct{} { return p.done }
-func (p *program) Stop()                 { p.stop.Do(func() { close(p.ended) }) }
-
-func (p *program) Wait(ctx context.Context) (exitCode int, err error) {
-	select {
-	case <-p.done:
-		return p.code, p.err
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
-}
+func (p *program) Stop() { p.stop.Do(func() { close(p.ended) }) }
 
 func (p *program) run(ctx context.Context, s *openSession, spec client.ContainerCreateOptions, files []docker.File, of backend.Program) {
-	defer close(p.done)
-	if p.code, p.err = p.runs(ctx, s, spec, files, of); p.err != nil {
-		p.err = fmt.Errorf("start %s: %w", of.Command[0], p.err)
+	defer close(p.Over)
+	if p.Code, p.Err = p.runs(ctx, s, spec, files, of); p.Err != nil {
+		p.Err = fmt.Errorf("start %s: %w", of.Command[0], p.Err)
 	}
 }
 

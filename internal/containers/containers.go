@@ -56,7 +56,7 @@ const (
 )
 
 // PortSysctl lets a program without privileges listen on port 443. It is the default of
-// Docker since 20.03, and not of every other runtime.
+// Docker since 20.10, and not of every other runtime.
 const PortSysctl = "net.ipv4.ip_unprivileged_port_start"
 
 // Variables returns the variables of a workload's container: those of env, with paths in the

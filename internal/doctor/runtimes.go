@@ -49,7 +49,7 @@ func (r knownRuntime) find(ctx context.Context, m Machine, f *Finding) {
 	if path == "" {
 		return
 	}
-	found := &Runtime{Name: r.name, Path: path, Version: versionPattern.FindString(m.Version(ctx, path, r.version...))}
+	found := &Runtime{Name: r.name, Path: path, Version: versionPattern().FindString(m.Version(ctx, path, r.version...))}
 	var set, added []string
 	for _, name := range r.trust {
 		v := Variable{Name: name, Set: process.Variable(m.Environ, name) != "", Added: name == javaOptions}

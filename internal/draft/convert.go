@@ -141,7 +141,7 @@ func (d *drafter) seeded(f fault.Fault) fault.Fault {
 var tokenPath = lazyregexp.New(`(?i)^/+([^/?]+)/+oauth2/+(?:v2\.0/+)?token/?(?:\?|$)`)
 
 func isExchange(in recording.Input) bool {
-	return strings.EqualFold(in.Method, "POST") && tokenPath.MatchString(in.Path)
+	return strings.EqualFold(in.Method, "POST") && tokenPath().MatchString(in.Path)
 }
 
 // exchange is a run for a token request and for what its token was used for.
@@ -182,7 +182,7 @@ func (d *drafter) exchange(i int, covered map[int]bool, credential string) {
 		}
 		env["AZURE_CLIENT_ID"] = clientID
 	}
-	if tenant := tokenPath.FindStringSubmatch(in.Path)[1]; !d.isDefaultTenant(actor, tenant) {
+	if tenant := tokenPath().FindStringSubmatch(in.Path)[1]; !d.isDefaultTenant(actor, tenant) {
 		env["AZURE_TENANT_ID"] = tenant
 	}
 	run := d.newRun(actor, scope)
@@ -341,7 +341,7 @@ func (d *drafter) copied(t recording.Token, in recording.Input) string {
 	if !found || !newer {
 		return ""
 	}
-	name := "token_" + strings.Trim(notInStepNames.ReplaceAllString(strings.TrimPrefix(strings.Trim(jti, "{}"), "jti "), "_"), "_")
+	name := "token_" + strings.Trim(notInStepNames().ReplaceAllString(strings.TrimPrefix(strings.Trim(jti, "{}"), "jti "), "_"), "_")
 	text := fmt.Sprintf("- {name: %s, copyToken: {workload: %s}}", name, quoted(d.anyOf(account)))
 	if !slices.ContainsFunc(d.steps, func(s step) bool { return len(s.lines) > 0 && s.lines[0] == text }) {
 		at := minted

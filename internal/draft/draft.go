@@ -199,7 +199,7 @@ func (d *drafter) actor(w workload.Spec) {
 	if d.names[key] != "" {
 		return
 	}
-	base := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(cmp.Or(w.Component, w.ServiceAccount)), "-"), "-")
+	base := strings.Trim(notInNames().ReplaceAllString(strings.ToLower(cmp.Or(w.Component, w.ServiceAccount)), "-"), "-")
 	if w.Environment != "" {
 		base += "-" + w.Environment
 	}
@@ -291,7 +291,7 @@ func isEmpty(c config.Config) bool {
 }
 
 func quoted(text string) string {
-	if plain.MatchString(text) {
+	if plain().MatchString(text) {
 		return text
 	}
 	quoted, _ := json.Marshal(text) // a string always marshals, and JSON strings are YAML

@@ -140,7 +140,7 @@ var (
 
 // isDomain reports whether s has the form of a DNS name with a dot. A single
 // word is refused as invalid, not as unknown (seen: "undefined").
-func isDomain(s string) bool { return len(s) <= 253 && domainForm.MatchString(s) }
+func isDomain(s string) bool { return len(s) <= 253 && domainForm().MatchString(s) }
 
 func isAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

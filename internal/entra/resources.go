@@ -48,16 +48,13 @@ func emulated(c cloud.Cloud) []wellKnown {
 // exchange have v1 tokens.
 func wellKnownResources(c cloud.Cloud) []wellKnown {
 	return append([]wellKnown{
-		{appID: "022907d3-0f1b-48f7-badc-1ba6abab6d66", name: "Azure SQL Database", uris: []string{"https://" + c.SQL}},
 		{appID: "6dae42f8-4368-4678-94ff-3960e28e3630", name: "Azure Kubernetes Service AAD Server"},
 		{appID: tokenExchangeID, name: "AAD Token Exchange", uris: []string{c.TokenExchange}, version: 2},
 		{appID: "00000002-0000-0000-c000-000000000000", name: "Azure Active Directory Graph", uris: []string{"https://" + c.AADGraph}},
-		{appID: "123cd850-d9df-40bd-94d5-c9f07b7fa203", name: "Azure Database for PostgreSQL and MySQL", uris: []string{"https://ossrdbms-aad.database.windows.net"}},
 		{appID: "80a10ef9-8168-493d-abf9-3297c4ef6e3c", name: "Azure Service Bus", uris: []string{"https://servicebus.azure.net"}, suffixes: []string{".servicebus.windows.net"}},
 		{appID: "80369ed6-5f11-4dd9-bef3-692475845e77", name: "Azure Event Hubs", uris: []string{"https://eventhubs.azure.net"}},
 		{appID: "a232010e-820c-4083-83bb-3ace5fc29d0b", name: "Azure Cosmos DB", uris: []string{"https://cosmos.azure.com"}, suffixes: []string{".documents.azure.com"}},
 		{appID: "35ffadb3-7fc1-497e-b61b-381d28e744cc", name: "Azure App Configuration", uris: []string{"https://azconfig.io"}, suffixes: []string{".azconfig.io"}},
-		{appID: "acca5fbb-b7e4-4009-81f1-37e38fd66d78", name: "Azure Cache for Redis", uris: []string{"https://redis.azure.com"}},
 		{appID: "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26", name: "Azure Container Registry", uris: []string{"https://containerregistry.azure.net"}},
 		{appID: "7d312290-28c8-473c-a0ed-8e53749b6d6d", name: "Azure Cognitive Services", uris: []string{"https://cognitiveservices.azure.com"}},
 		{appID: "880da380-985e-4198-81b9-e05b1cc53158", name: "Azure AI Search", uris: []string{"https://search.azure.com"}},
@@ -85,7 +82,7 @@ func findResource(index map[string]*wellKnown, identifier string) *wellKnown {
 		return w
 	}
 	host, https := strings.CutPrefix(identifier, "https://")
-	if account, suffix, found := strings.Cut(host, "."); https && found && labelForm.MatchString(account) {
+	if account, suffix, found := strings.Cut(host, "."); https && found && labelForm().MatchString(account) {
 		return index["."+suffix]
 	}
 	return nil

@@ -26,7 +26,7 @@ func Environ(proxyURL string) []string {
 
 // WithoutJavaProxy returns a command line of Java's without the options of JavaOptions.
 func WithoutJavaProxy(line string) string {
-	return strings.TrimSpace(javaProxy.ReplaceAllString(line, "$1"))
+	return strings.TrimSpace(javaProxy().ReplaceAllString(line, "$1"))
 }
 
 var javaProxy = lazyregexp.New(`(^|\s)("-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=[^"]*"|-Dhttps?\.(?:proxyHost|proxyPort|nonProxyHosts)=\S*)`)

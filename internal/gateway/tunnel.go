@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // tunnels are the connections that the proxy has taken over from its HTTP
@@ -90,28 +92,12 @@ func (t *tunnels) close(ctx context.Context) error {
 	}
 }
 
-// join copies both ways until both sides have ended, or one has broken. A side
-// that has said all it has to say may still listen.
+// join copies both ways until both sides have ended, or one has broken.
 func (t *tunnels) join(client, server net.Conn) {
 	t.keep(server)
 	defer t.discard(server)
 	defer t.discard(client)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		t.pour(server, client)
-	}()
-	t.pour(client, server)
-	<-done
-}
-
-func (t *tunnels) pour(to, from net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
-		t.discard(to)
-		t.discard(from)
-		return
-	}
-	_ = closeWrite(to) // the other side may be gone already
+	hostmux.Join(client, server, t.discard)
 }
 
 // established takes the client's connection over and tells it that it is
@@ -130,7 +116,7 @@ func (p *proxy) established(w http.ResponseWriter) net.Conn {
 }
 
 // takeOver takes a connection from the HTTP server, with the bytes that came
-// early.
+// early: clients may send them with their CONNECT.
 func (p *proxy) takeOver(w http.ResponseWriter) net.Conn {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -138,7 +124,9 @@ func (p *proxy) takeOver(w http.ResponseWriter) net.Conn {
 		return nil
 	}
 	read, _ := buffered.Peek(buffered.Reader.Buffered()) // no more than is there: cannot fail
-	conn = withEarly(conn, read)
+	if len(read) > 0 {
+		conn = &hostmux.Begun{Conn: conn, Early: read}
+	}
 	p.tunnels.keep(conn)
 	return conn
 }
@@ -158,7 +146,7 @@ func (p *proxy) answer(w http.ResponseWriter, status int, reason, body string) {
 	}
 	// A client that has already sent its TLS greeting would lose the answer if the
 	// connection were closed over unread bytes (RFC 9112 §9.6).
-	_ = closeWrite(conn)                                        // nothing follows either way
+	_ = hostmux.CloseWrite(conn)                                // nothing follows either way
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTimeout))     // wall time: input and output
 	_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxHeader)) // not read, only awaited
 }

@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -67,6 +69,55 @@ type Connection struct {
 
 // NetConn returns the connection underneath.
 func (c *Connection) NetConn() net.Conn { return c.Conn }
+
+// Begun is a connection of which some bytes were read already, which it gives again. It has
+// one reader.
+type Begun struct {
+	net.Conn
+	Early []byte
+}
+
+// Read implements net.Conn.
+func (b *Begun) Read(p []byte) (int, error) {
+	if len(b.Early) == 0 {
+		return b.Conn.Read(p)
+	}
+	n := copy(p, b.Early)
+	b.Early = b.Early[n:]
+	return n, nil
+}
+
+// NetConn returns the connection underneath.
+func (b *Begun) NetConn() net.Conn { return b.Conn }
+
+// CloseWrite ends one direction where the connection can.
+func (b *Begun) CloseWrite() error { return CloseWrite(b.Conn) }
+
+// CloseWrite tells the other side that no more bytes come, by closing all of a
+// connection that cannot be closed by halves.
+func CloseWrite(conn net.Conn) error {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return conn.Close()
+}
+
+// Join copies both ways until both sides have ended, or one has broken; then cut closes
+// each. A side that has said all it has to say may still listen.
+func Join(client, server net.Conn, cut func(net.Conn)) {
+	pour := func(to, from net.Conn) {
+		if _, err := io.Copy(to, from); err != nil {
+			cut(to)
+			cut(from)
+			return
+		}
+		_ = CloseWrite(to) // the other side may be gone already
+	}
+	var back sync.WaitGroup
+	back.Go(func() { pour(server, client) })
+	pour(client, server)
+	back.Wait()
+}
 
 // handshakeTimeout is how long, in wall time, a client may take for its part of a TLS handshake.
 const handshakeTimeout = 10 * time.Second

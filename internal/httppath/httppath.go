@@ -117,10 +117,10 @@ var encodedSlash = lazyregexp.New(`%(2[fF])`)
 // decoded is the path with everything decoded but slashes. url.URL has a RawPath only
 // where the path was encoded in another way than usual, which an encoded slash is.
 func decoded(u *url.URL) string {
-	if !encodedSlash.MatchString(u.RawPath) {
+	if !encodedSlash().MatchString(u.RawPath) {
 		return u.Path
 	}
-	text, err := url.PathUnescape(encodedSlash.ReplaceAllString(u.RawPath, "%25$1"))
+	text, err := url.PathUnescape(encodedSlash().ReplaceAllString(u.RawPath, "%25$1"))
 	if err != nil {
 		return u.Path // RawPath is none of it: see url.URL.EscapedPath
 	}

@@ -9,6 +9,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -213,6 +215,23 @@ func TestParseAttempt(t *testing.T) {
 				t.Errorf("%d bytes: %v", n, got)
 			}
 		}
+	}
+}
+
+// A tunnel that has ended is not kept until the program ends.
+func TestTunnelsAreForgotten(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer proxy.Close()
+	s := &responder{proxy: proxy.Listener.Addr().String()}
+	server, err := s.connect("example.com:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.conns.open) != 1 {
+		t.Errorf("open: %v", s.conns.open)
+	}
+	if s.conns.drop(server); len(s.conns.open) != 0 {
+		t.Errorf("still open: %v", s.conns.open)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/process"
 )
 
@@ -60,7 +61,7 @@ func (p *publisher) accept(l net.Listener, port uint16) {
 			defer p.conns.drop(client)
 			defer p.conns.drop(server)
 			if p.conns.keep(client) && p.conns.keep(server) {
-				pipe(client, server)
+				hostmux.Join(client, server, cut)
 			}
 		})
 	}

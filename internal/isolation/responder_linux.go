@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // responder answers the sockets of a program's namespaces, answered from outside.
@@ -45,7 +47,11 @@ func (c *connections) keep(conn net.Conn) bool {
 	return true
 }
 
+// drop closes a connection and forgets it, also by the tunnel that connect made of it.
 func (c *connections) drop(conn net.Conn) {
+	if tunnel, ok := conn.(*hostmux.Begun); ok {
+		conn = tunnel.Conn
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.open, conn)
@@ -140,7 +146,7 @@ func (s *responder) forward(conn net.Conn) {
 		return
 	}
 	defer s.conns.drop(server)
-	pipe(conn, server)
+	hostmux.Join(conn, server, cut)
 }
 
 // join connects a connection of the program with an address outside.
@@ -151,7 +157,7 @@ func (s *responder) join(conn net.Conn, address string) {
 		return
 	}
 	defer s.conns.drop(server)
-	pipe(conn, server)
+	hostmux.Join(conn, server, cut)
 }
 
 var errRefused = errors.New("refused by the lab's proxy")
@@ -171,7 +177,8 @@ func (s *responder) connect(target string) (net.Conn, error) {
 		s.conns.drop(conn)
 		return nil, err
 	}
-	return &bufferedConn{Conn: conn, read: read}, nil // the server may have spoken already
+	early, _ := read.Peek(read.Buffered()) // the server may have spoken already
+	return &hostmux.Begun{Conn: conn, Early: early}, nil
 }
 
 // report tells the proxy of an attempt that led nowhere, and returns when it is written down.
@@ -199,48 +206,13 @@ func (s *responder) ask(request string) (net.Conn, error) {
 	return conn, nil
 }
 
-// bufferedConn is a connection with its first bytes already in a buffer.
-type bufferedConn struct {
-	net.Conn
-	read *bufio.Reader
-}
-
-func (e *bufferedConn) Read(b []byte) (int, error) { return e.read.Read(b) }
-func (e *bufferedConn) CloseWrite() error          { return closeWrite(e.Conn) }
-
-// pipe copies both ways until both sides have ended, or one has broken.
-func pipe(client, server net.Conn) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		copyOneWay(server, client)
-	}()
-	copyOneWay(client, server)
-	<-done
-}
-
-func copyOneWay(to, from net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
-		_, _ = to.Close(), from.Close() // both directions learn it
-		return
-	}
-	_ = closeWrite(to) // the other side may be gone already
-}
-
-func closeWrite(conn net.Conn) error {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
 // reset ends a connection as a network that has failed does.
 func reset(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // an unset option ends it less abruptly
-	}
-	_ = conn.Close()
+	hostmux.Reset(conn)
+	cut(conn)
 }
+
+func cut(conn net.Conn) { _ = conn.Close() } // both directions learn it
 
 // close ends everything, once all attempts have been reported.
 func (s *responder) close() error {

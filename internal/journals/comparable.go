@@ -52,7 +52,7 @@ func WriteComparable(w io.Writer, events []journal.Event, aside ...string) error
 		}
 		text := line.String()
 		if shared {
-			text = times.ReplaceAllString(text, "TIME")
+			text = withoutTimes(text)
 		}
 		if _, err := replacer.WriteString(w, text); err != nil {
 			return fmt.Errorf("journal: write: %w", err)
@@ -68,6 +68,29 @@ func lane(e journal.Event) string {
 
 // times are times in RFC 3339 and as in AADSTS texts, and Go durations.
 var times = lazyregexp.New(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M|\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|µs|s)\b`)
+
+// withoutTimes is a line of JSON with TIME for each time. The expression is slow, and asked about those
+// of its texts alone that may have a time.
+func withoutTimes(line string) string {
+	var without strings.Builder
+	for text := range strings.SplitAfterSeq(line, `"`) {
+		if mayHaveTime(text) {
+			text = times().ReplaceAllString(text, "TIME")
+		}
+		without.WriteString(text)
+	}
+	return without.String()
+}
+
+// mayHaveTime reports whether a digit comes before what comes in each time: a colon or a unit.
+func mayHaveTime(text string) bool {
+	for i := 1; i < len(text); i++ {
+		if c := text[i-1]; c >= '0' && c <= '9' && strings.IndexByte(":msµ", text[i]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // A namer names ids in the order in which they appear.
 type namer struct {

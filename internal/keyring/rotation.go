@@ -15,7 +15,7 @@ import (
 
 var errRingClosed = errors.New("it is closed")
 
-var errShared = errors.New("its key is also the API server's, which learns of no other while it runs: keys of a cluster can be changed where it asks a signer (Kubernetes 1.34 and newer)")
+var errShared = errors.New("its key is also the API server's, which reads keys only when it starts; keys can be changed in clusters with an external signer (Kubernetes 1.34 and newer)")
 
 func (r *Ring) checkChangeable() error {
 	if r.opts.Shared != nil {

@@ -298,7 +298,7 @@ func (s *session) Close(ctx context.Context) error {
 	}
 	for _, p := range running {
 		select {
-		case <-p.done:
+		case <-p.Over:
 		case <-ctx.Done():
 		}
 	}

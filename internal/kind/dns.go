@@ -34,7 +34,7 @@ var answered = lazyregexp.New(`(?s) *# wiemu: .*?# wiemu end\n`)
 // withZones returns the Corefile with a first server that answers for zones, or, without
 // zones, the Corefile that kubeadm wrote.
 func withZones(corefile string, zones []string) (string, error) {
-	corefile = answered.ReplaceAllString(corefile, "")
+	corefile = answered().ReplaceAllString(corefile, "")
 	if len(zones) == 0 {
 		return corefile, nil
 	}

@@ -70,7 +70,7 @@ func checkVersion(version string) (string, error) {
 	if version == "" {
 		return "", nil
 	}
-	m := versionPattern.FindStringSubmatch(version)
+	m := versionPattern().FindStringSubmatch(version)
 	if m == nil {
 		return "", fmt.Errorf("--k8s-version: expected a version such as v1.37.0 for which there is an image kindest/node (https://github.com/kubernetes-sigs/kind/releases lists them), found %q", version)
 	}
@@ -109,7 +109,7 @@ var tagged = lazyregexp.New(`^kindest/node:(?:offline-)?(v1\.\d+\.\d+)(?:@sha256
 // versionOf returns the version of Kubernetes in a node image, of its tag or else of the file
 // that kind writes into node images (kind: pkg/build/nodeimage/const.go).
 func (h *Host) versionOf(ctx context.Context, name string) (string, error) {
-	if m := tagged.FindStringSubmatch(name); m != nil {
+	if m := tagged().FindStringSubmatch(name); m != nil {
 		return m[1], nil
 	}
 	said, err := h.docker.Output(ctx, "run", "--rm", "--network", "none", "--entrypoint", "cat", name, "/kind/version")

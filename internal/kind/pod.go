@@ -32,6 +32,7 @@ const (
 )
 
 type pod struct {
+	backend.End
 	session         *session
 	namespace, name string
 	program         backend.Program
@@ -40,11 +41,8 @@ type pod struct {
 	stop func(error) // asks it to end
 	own  context.Context
 
-	mu   sync.Mutex
-	uid  string
-	done chan struct{} // closed when it has ended; the fields below are set then
-	code int
-	err  error
+	mu  sync.Mutex
+	uid string
 }
 
 // pod returns the pod of a program, which is not created yet.
@@ -54,7 +52,7 @@ func (r *podWorkload) pod(ctx context.Context, program backend.Program) (*pod, e
 	w := r.declared.Workload
 	account := w.ServiceAccount[:min(len(w.ServiceAccount), 50)]
 	p := &pod{
-		session: r.session, namespace: w.Namespace, name: strings.TrimRight(account, "-.") + "-" + hex.EncodeToString(random), program: program, done: make(chan struct{}),
+		session: r.session, namespace: w.Namespace, name: strings.TrimRight(account, "-.") + "-" + hex.EncodeToString(random), program: program, End: backend.End{Over: make(chan struct{})},
 	}
 	p.own, p.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	holder := map[string]any{"name": fileContainer, "image": r.session.backend.pause, "imagePullPolicy": "IfNotPresent"}
@@ -123,17 +121,7 @@ func (r *podWorkload) container(ctx context.Context, program backend.Program) (m
 	}, nil
 }
 
-func (p *pod) Done() <-chan struct{} { return p.done }
-func (p *pod) Stop()                 { p.stop(nil) }
-
-func (p *pod) Wait(ctx context.Context) (exitCode int, err error) {
-	select {
-	case <-p.done:
-		return p.code, p.err
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
-}
+func (p *pod) Stop() { p.stop(nil) }
 
 // hopeless lists the reasons for waiting from which a container does not recover.
 // Kubernetes: pkg/kubelet/images/types.go, pkg/kubelet/kuberuntime/kuberuntime_container.go
@@ -180,7 +168,7 @@ func ended(p corev1.Pod, name string) (code int, ended bool, err error) {
 // watch watches the pod until its program has ended. It ends the program when ctx ends or Stop
 // is called.
 func (p *pod) watch(ctx context.Context) {
-	defer close(p.done)
+	defer close(p.Over)
 	if len(p.program.Command) == 0 {
 		<-p.own.Done()
 		return
@@ -194,7 +182,7 @@ func (p *pod) watch(ctx context.Context) {
 	for looks := 1; ; looks++ {
 		now, err := p.look(asking)
 		if err != nil {
-			p.err = fmt.Errorf("look at the pod %s/%s: %w", p.namespace, p.name, err)
+			p.Err = fmt.Errorf("look at the pod %s/%s: %w", p.namespace, p.name, err)
 			return
 		}
 		code, over, err := ended(now, programContainer)
@@ -205,8 +193,8 @@ func (p *pod) watch(ctx context.Context) {
 			}
 		}
 		if over {
-			if p.code = code; err != nil {
-				p.err = fmt.Errorf("start %s: %w", p.program.Command[0], err)
+			if p.Code = code; err != nil {
+				p.Err = fmt.Errorf("start %s: %w", p.program.Command[0], err)
 			}
 			return
 		}
@@ -217,11 +205,11 @@ func (p *pod) watch(ctx context.Context) {
 			if c != nil && c.State.Running != nil {
 				p.terminate(asking, c)
 			} else { // it has not begun
-				p.err = fmt.Errorf("start %s: %w", p.program.Command[0], p.unborn(now))
+				p.Err = fmt.Errorf("start %s: %w", p.program.Command[0], p.unborn(now))
 				return
 			}
 		case <-deadline:
-			p.err = fmt.Errorf("the pod %s/%s does not end", p.namespace, p.name)
+			p.Err = fmt.Errorf("the pod %s/%s does not end", p.namespace, p.name)
 			return
 		}
 	}

@@ -236,7 +236,7 @@ func (h *Host) settle(ctx context.Context, name string, r records.Record) error 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("docker does not let go of the container %s; it goes with: docker rm --force --volumes %[1]s", node)
+			return fmt.Errorf("docker could not remove the container %s; remove it: docker rm --force --volumes %[1]s", node)
 		case <-time.After(300 * time.Millisecond):
 		}
 	}

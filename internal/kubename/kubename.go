@@ -38,10 +38,10 @@ func CheckAccount(namespace, serviceAccount string) error {
 
 // IsLabel reports whether name is an RFC 1123 label, as names of namespaces and containers
 // are.
-func IsLabel(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
+func IsLabel(name string) bool { return len(name) <= maxLabel && dnsLabel().MatchString(name) }
 
 // IsSubdomain reports whether name is an RFC 1123 subdomain, as names of service accounts and
 // most other objects are.
 func IsSubdomain(name string) bool {
-	return len(name) <= maxSubdomain && dnsSubdomain.MatchString(name)
+	return len(name) <= maxSubdomain && dnsSubdomain().MatchString(name)
 }

@@ -11,62 +11,18 @@ import (
 	"sync"
 )
 
-// Regexp is a regular expression. Its methods are those of package regexp, safe for concurrent use.
-type Regexp struct{ compiled func() *regexp.Regexp }
+// Regexp returns a regular expression, which it compiles when it is first called. It is safe for
+// concurrent use.
+type Regexp func() *regexp.Regexp
 
 var isTest = len(os.Args) > 0 && strings.HasSuffix(strings.TrimSuffix(os.Args[0], ".exe"), ".test")
 
 // New returns the expression of a pattern, for a variable of a package. One that does not compile
 // panics, in tests at once and elsewhere when it is used.
 func New(pattern string) Regexp {
-	r := Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })}
+	r := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 	if isTest {
-		r.compiled()
+		r()
 	}
 	return r
-}
-
-// MatchString is that of package regexp.
-func (r Regexp) MatchString(s string) bool {
-	return r.compiled().MatchString(s)
-}
-
-// FindString is that of package regexp.
-func (r Regexp) FindString(s string) string {
-	return r.compiled().FindString(s)
-}
-
-// FindStringSubmatch is that of package regexp.
-func (r Regexp) FindStringSubmatch(s string) []string {
-	return r.compiled().FindStringSubmatch(s)
-}
-
-// FindAllString is that of package regexp.
-func (r Regexp) FindAllString(s string, n int) []string {
-	return r.compiled().FindAllString(s, n)
-}
-
-// FindAllStringIndex is that of package regexp.
-func (r Regexp) FindAllStringIndex(s string, n int) [][]int {
-	return r.compiled().FindAllStringIndex(s, n)
-}
-
-// FindAllStringSubmatch is that of package regexp.
-func (r Regexp) FindAllStringSubmatch(s string, n int) [][]string {
-	return r.compiled().FindAllStringSubmatch(s, n)
-}
-
-// FindSubmatchIndex is that of package regexp.
-func (r Regexp) FindSubmatchIndex(b []byte) []int {
-	return r.compiled().FindSubmatchIndex(b)
-}
-
-// ReplaceAllString is that of package regexp.
-func (r Regexp) ReplaceAllString(s, by string) string {
-	return r.compiled().ReplaceAllString(s, by)
-}
-
-// ReplaceAllStringFunc is that of package regexp.
-func (r Regexp) ReplaceAllStringFunc(s string, by func(string) string) string {
-	return r.compiled().ReplaceAllStringFunc(s, by)
 }

@@ -171,7 +171,9 @@ var date = lazyregexp.New(`^\d{4}-\d{2}-\d{2}$`)
 
 // validVersion reports whether a version is a date from 2018-02-01 on: the list
 // of the real service grows, so no later date is refused.
-func validVersion(version string) bool { return date.MatchString(version) && version >= apiVersions[0] }
+func validVersion(version string) bool {
+	return date().MatchString(version) && version >= apiVersions[0]
+}
 
 // Source: instance-metadata-service.md, "Versions".
 const badVersion = "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds"

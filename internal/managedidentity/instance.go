@@ -31,7 +31,7 @@ func (m *machine) serveInstance(w http.ResponseWriter, r *http.Request, below st
 			"Bad request. api-version was not specified in the request. For more information refer to aka.ms/azureimds", newestVersions(),
 		})
 		return
-	case !date.MatchString(version):
+	case !date().MatchString(version):
 		httpjson.Write(w, http.StatusBadRequest, versionError{badVersion, newestVersions()})
 		return
 	}

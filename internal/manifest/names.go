@@ -25,7 +25,7 @@ var (
 	aSubdomain = rule{kubename.IsSubdomain, kubename.SubdomainRule}
 	aVariable  = rule{func(name string) bool { return name != "" && isVariable(name) }, "a variable's name: printable ASCII characters without ="}
 	aPrefix    = rule{isVariable, "the beginning of a variable's name: printable ASCII characters without ="}
-	aKey       = rule{func(name string) bool { return len(name) <= maxConfigKey && configKey.MatchString(name) }, "a key: at most 253 alphanumeric characters, '-', '_' or '.'"}
+	aKey       = rule{func(name string) bool { return len(name) <= maxConfigKey && configKey().MatchString(name) }, "a key: at most 253 alphanumeric characters, '-', '_' or '.'"}
 	aPath      = rule{isVariable, "printable ASCII characters"}
 )
 

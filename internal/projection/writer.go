@@ -265,7 +265,7 @@ func (w *writer) close() error {
 	errs := []error{err}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == first || name == dataLink || name == newDataLink || stampName.MatchString(name) {
+		if name == first || name == dataLink || name == newDataLink || stampName().MatchString(name) {
 			errs = append(errs, os.RemoveAll(w.path(name)))
 		}
 	}

@@ -56,7 +56,7 @@ func TestTheLayoutIsAKubelets(t *testing.T) {
 			after := listing(t, w.dir)
 			visible, _, _ := strings.Cut(file, "/")
 			// A directory for the time in UTC, the link to it, the name that is read.
-			if len(after) != 3 || !strings.HasPrefix(after[0], "..2026_11_23_10_04_05.") || !stampName.MatchString(after[0]) || after[1] != "..data" || after[2] != visible {
+			if len(after) != 3 || !strings.HasPrefix(after[0], "..2026_11_23_10_04_05.") || !stampName().MatchString(after[0]) || after[1] != "..data" || after[2] != visible {
 				t.Fatalf("volume holds %v", after)
 			}
 			if before[0] == after[0] {

@@ -212,11 +212,11 @@ func (c comparison) same(field string, recorded, now any) bool {
 	if c.sameNumber(field, r, n) {
 		return true
 	}
-	r, n = thumbprint.ReplaceAllString(r, "{{certificate $1 $2}}"), thumbprint.ReplaceAllString(n, "{{certificate $1 $2}}")
+	r, n = thumbprint().ReplaceAllString(r, "{{certificate $1 $2}}"), thumbprint().ReplaceAllString(n, "{{certificate $1 $2}}")
 	if r == n {
 		return true
 	}
-	return stamp.ReplaceAllString(r, "") == stamp.ReplaceAllString(n, "") && slices.EqualFunc(stamp.FindAllString(r, -1), stamp.FindAllString(n, -1), c.sameTime)
+	return stamp().ReplaceAllString(r, "") == stamp().ReplaceAllString(n, "") && slices.EqualFunc(stamp().FindAllString(r, -1), stamp().FindAllString(n, -1), c.sameTime)
 }
 
 // sameNumber compares numbers; fields that tell a time, or how much of a lifetime

@@ -107,8 +107,8 @@ var sasSignature = lazyregexp.New(`(?i)([?&;]sig=)([^&\s]*)`)
 // withoutSignatures takes the signatures of SAS out of a text, but for those made here: one
 // that was not made in the lab may open a real account.
 func withoutSignatures(text string, made ...string) string {
-	return sasSignature.ReplaceAllStringFunc(text, func(found string) string {
-		parts := sasSignature.FindStringSubmatch(found)
+	return sasSignature().ReplaceAllStringFunc(text, func(found string) string {
+		parts := sasSignature().FindStringSubmatch(found)
 		if slices.Contains(made, parts[2]) {
 			return found
 		}
@@ -130,7 +130,7 @@ func (r *Recorder) contentOf(in *Input, seen *seen, e journal.Event) {
 	var made []string
 	if madeHere(e, "SAS signature") {
 		in.Path = r.plain(in.ID, in.target)
-		if parts := sasSignature.FindStringSubmatch(in.target); parts != nil {
+		if parts := sasSignature().FindStringSubmatch(in.target); parts != nil {
 			made = append(made, parts[2])
 		}
 	}

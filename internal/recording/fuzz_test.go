@@ -57,7 +57,7 @@ func FuzzForm(f *testing.F) {
 			return // what looks like a token goes on from a name to its value
 		}
 		fill := func(text string, escape func(string) string) string {
-			return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+			return placeholder().ReplaceAllStringFunc(text, func(found string) string {
 				own, ok := n.text(found[2 : len(found)-2])
 				if !ok {
 					own, _ = n.secretAt(strings.TrimPrefix(found[2:len(found)-2], "secret "))

@@ -102,7 +102,7 @@ func (n *names) text(name string) (string, bool) {
 func (n *names) keep(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, id := range random.FindAllString(text, -1) {
+	for _, id := range random().FindAllString(text, -1) {
 		if _, named := n.byText[id]; !named {
 			n.fixed[id] = true
 		}
@@ -126,14 +126,14 @@ func (n *names) replace(text string) string {
 		}
 		return found
 	}
-	return random.ReplaceAllStringFunc(candidate.ReplaceAllStringFunc(text, named), named) // also within a longer word
+	return random().ReplaceAllStringFunc(candidate().ReplaceAllStringFunc(text, named), named) // also within a longer word
 }
 
 // all is known, and names the ids that were not announced by the input in which they first occur.
 func (n *names) all(input int, text string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return random.ReplaceAllStringFunc(n.replace(text), func(found string) string {
+	return random().ReplaceAllStringFunc(n.replace(text), func(found string) string {
 		if n.fixed[found] {
 			return found
 		}
@@ -145,7 +145,7 @@ func (n *names) all(input int, text string) string {
 func (n *names) secret(value string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if value == "" || isSecretName.MatchString(value) {
+	if value == "" || isSecretName().MatchString(value) {
 		return value
 	}
 	if i := slices.Index(n.made, value); i >= 0 {
@@ -197,7 +197,7 @@ func (n *names) secretsIn(text string) string {
 // hints replaces what the journal has in the place of tokens and secrets by the names
 // of these. Redacted returns what the journal would have for a secret.
 func (n *names) hints(text string, redacted func(string) string) string {
-	return redact.IsHint.ReplaceAllStringFunc(text, func(hint string) string {
+	return redact.IsHint().ReplaceAllStringFunc(text, func(hint string) string {
 		if name, ok := n.of(hint); ok {
 			return "{{" + name + "}}"
 		}

@@ -97,7 +97,7 @@ func (a *answering) body(text []byte) {
 	var value any
 	if decode(text, &value) != nil {
 		if len(text) > 0 {
-			a.out.Body = partOfToken.ReplaceAllString(fmt.Sprint(a.plain("", string(text))), cutName)
+			a.out.Body = partOfToken().ReplaceAllString(fmt.Sprint(a.plain("", string(text))), cutName)
 		}
 		return
 	}
@@ -147,7 +147,7 @@ func (a *answering) plain(name, text string) any {
 	switch {
 	case text == "":
 		return text
-	case compact.FindString(text) == text:
+	case compact().FindString(text) == text:
 		return a.token(text)
 	case name == "value" && !r.named(text) && strings.HasSuffix(a.host, r.lab.Emulator().Cloud().Vault):
 		return r.names.secret(text)

@@ -161,7 +161,7 @@ func (p *player) document(body any) ([]byte, error) {
 	}
 	var failed error
 	filled := walk(body, func(_, text string) any {
-		name := placeholder.FindStringSubmatch(text)
+		name := placeholder().FindStringSubmatch(text)
 		if name == nil {
 			return text
 		}

@@ -310,7 +310,7 @@ func (r *Recording) check(top *yaml.Node) yamlfile.Problems {
 	for i, t := range r.Tokens {
 		field := fmt.Sprintf("tokens[%d]", i)
 		switch {
-		case !ordinal.MatchString(t.ID):
+		case !ordinal().MatchString(t.ID):
 			add(field+".id", "two numbers with a dot, such as 5.1", fmt.Sprintf("%q", t.ID))
 		case known[t.ID]:
 			add(field+".id", "an ordinal of its own", t.ID+", which another token has too")

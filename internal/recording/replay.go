@@ -42,7 +42,7 @@ func Replay(ctx context.Context, recorded *Recording, opts session.Options) (_ *
 		return nil, fmt.Errorf("open a lab for the replay: %w", err)
 	}
 	p.recorder.stopAfter(2*len(recorded.Events)+10*maxUnrecorded, func(at time.Time) {
-		stop(fmt.Errorf("%s: length: until %s more has happened by itself than twice the %d events that are recorded; expected a length and rotations, renewals and faults that go together", recorded.file, at.Format(time.RFC3339), len(recorded.Events)))
+		stop(fmt.Errorf("%s: length: by %s the replay had more than twice the %d recorded events; expected a length that fits the recorded rotations, renewals and faults", recorded.file, at.Format(time.RFC3339), len(recorded.Events)))
 	})
 	defer func() {
 		if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -234,7 +234,7 @@ func (p *player) header(name, value string) string {
 // fill puts this lab's own in the place of names. Those that the lab has nothing
 // for stay: they say no more than any other text.
 func (p *player) fill(text string, escape func(string) string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+	return placeholder().ReplaceAllStringFunc(text, func(found string) string {
 		name := found[2 : len(found)-2]
 		if id, ok := strings.CutPrefix(name, "token "); ok {
 			return escape(p.token(id))

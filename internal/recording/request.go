@@ -189,7 +189,7 @@ func (r *Recorder) header(input int, name, value string) string {
 	case ok && strings.EqualFold(scheme, "basic"):
 		return scheme + " " + r.basic(credential)
 	case ok:
-		if known := r.names.known(strings.TrimSpace(credential)); placeholder.MatchString(known) {
+		if known := r.names.known(strings.TrimSpace(credential)); placeholder().MatchString(known) {
 			return scheme + " " + known
 		}
 		return scheme + " " + r.tokens.credential(input, credential)
@@ -201,7 +201,7 @@ func (r *Recorder) header(input int, name, value string) string {
 // is a token, or a secret of the lab itself.
 func (r *Recorder) named(text string) bool {
 	_, known := r.names.of(text)
-	return known || compact.FindString(text) == text
+	return known || compact().FindString(text) == text
 }
 
 // secretValue replaces the value of a secret that a client sets; sent are the members.

@@ -108,7 +108,7 @@ func (t *tokens) inTheEnd() []Token {
 func (t *tokens) symbolic(raw string) Token {
 	parts, err := unverified.Parse(raw)
 	token := Token{}
-	if err != nil || compact.FindString(raw) != raw || !object(parts.Header, &token.Header) || !object(parts.Claims, &token.Claims) {
+	if err != nil || compact().FindString(raw) != raw || !object(parts.Header, &token.Header) || !object(parts.Claims, &token.Claims) {
 		return Token{Text: withoutSignature(raw)}
 	}
 	issuer, _ := token.Claims["iss"].(string)
@@ -209,7 +209,7 @@ func masked(text string) string {
 // token, also if it is none.
 func (t *tokens) credential(input int, value string) string {
 	trimmed := strings.TrimSpace(value)
-	if trimmed == "" || isSecretName.MatchString(trimmed) {
+	if trimmed == "" || isSecretName().MatchString(trimmed) {
 		return value
 	}
 	if hidden := t.names.secretsIn(trimmed); hidden != trimmed { // a secret in the place of a token
@@ -254,7 +254,7 @@ func (t *tokens) parameter(input int, name, value string) string {
 		return t.credential(input, value)
 	case "client_secret", "password":
 		trimmed := strings.TrimSpace(value)
-		if compact.FindString(trimmed) != trimmed { // else it is a token
+		if compact().FindString(trimmed) != trimmed { // else it is a token
 			return strings.Replace(value, trimmed, t.names.secret(trimmed), 1)
 		}
 	}
@@ -273,7 +273,7 @@ func (t *tokens) multipart(input int, text, contentType string) string {
 	parts := strings.Split(text, "--"+parameters["boundary"])
 	for i, part := range parts {
 		head, value, ok := strings.Cut(part, "\r\n\r\n")
-		name := partName.FindStringSubmatch(head)
+		name := partName().FindStringSubmatch(head)
 		if !ok || name == nil {
 			continue
 		}
@@ -287,7 +287,7 @@ var partName = lazyregexp.New(`(?i)\bname="?([^";\r\n]*)`)
 // escapeForm encodes a value, but for the names in it.
 func escapeForm(value string) string {
 	out, last := "", 0
-	for _, at := range placeholder.FindAllStringIndex(value, -1) {
+	for _, at := range placeholder().FindAllStringIndex(value, -1) {
 		out += url.QueryEscape(value[last:at[0]]) + value[at[0]:at[1]]
 		last = at[1]
 	}
@@ -307,7 +307,7 @@ func namesInToken(t Token) (named []string) {
 func tokenNames(path, body string, header map[string][]string) []string {
 	var named []string
 	look := func(text string) {
-		for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+		for _, found := range placeholder().FindAllStringSubmatch(text, -1) {
 			if id, ok := strings.CutPrefix(found[1], "token "); ok {
 				named = append(named, id)
 			}

@@ -37,15 +37,15 @@ func (r *Recorder) vaultBody(method, path, text string) string {
 	if sent == nil {
 		return text
 	}
-	switch use := usesKey.FindStringSubmatch(path); {
+	switch use := usesKey().FindStringSubmatch(path); {
 	case use != nil:
 		return r.keyUse(strings.ToLower(use[1]), text, sent)
-	case method == "PUT" && importsKey.MatchString(path) && sent["key"] != nil:
+	case method == "PUT" && importsKey().MatchString(path) && sent["key"] != nil:
 		return r.standIn(text, sent, "key", func() (any, error) {
 			other, err := r.standIns.JWK(sent["key"])
 			return json.RawMessage(other), err
 		})
-	case importsCert.MatchString(path):
+	case importsCert().MatchString(path):
 		var value, password string
 		_ = json.Unmarshal(sent["value"], &value) // what is no text is refused
 		_ = json.Unmarshal(sent["pwd"], &password)

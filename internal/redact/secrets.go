@@ -30,7 +30,7 @@ var placeholder = lazyregexp.New(`^\{\{(made )?secret [0-9]+\}\}$`)
 // secret of my-app". A value that is known already keeps its label. A nil *Secrets
 // takes none.
 func (s *Secrets) Add(label, value string) {
-	if s == nil || placeholder.MatchString(value) {
+	if s == nil || placeholder().MatchString(value) {
 		return
 	}
 	s.mu.Lock()

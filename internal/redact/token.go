@@ -124,7 +124,7 @@ var begins = lazyregexp.New(`^[ \t\r\n]*\{[ \t\r\n]*"[^"]{1,40}"[ \t\r\n]*:`)
 
 // object reports whether base64url begins as a JSON object does. The rest does
 // not matter.
-func object(part string) bool { return begins.MatchString(decode(part[:min(len(part), 96)])) }
+func object(part string) bool { return begins().MatchString(decode(part[:min(len(part), 96)])) }
 
 // breaks are what may stand between the pieces of a broken token: white space, and what
 // base64 has where base64url has a hyphen or an underscore.
@@ -203,7 +203,7 @@ func algorithm(token string) string {
 	var header struct {
 		Algorithm string `json:"alg"`
 	}
-	if json.Unmarshal([]byte(decode(head)), &header) != nil || !algorithms.MatchString(header.Algorithm) {
+	if json.Unmarshal([]byte(decode(head)), &header) != nil || !algorithms().MatchString(header.Algorithm) {
 		return ""
 	}
 	return header.Algorithm

@@ -71,7 +71,7 @@ func (d *Definition) checkActions(problem func(field, expected, found, fix strin
 			for n, action := range list.given {
 				at := fmt.Sprintf("%s[%d]", list.field, n)
 				switch {
-				case !actionFormat.MatchString(action):
+				case !actionFormat().MatchString(action):
 					problem(at, actionRule, action, "")
 				case isOfOtherKind(action, list.data) && list.data:
 					problem(at, "an action on the data in a resource", action, "it is one of the management of resources: write it under actions")

@@ -179,7 +179,7 @@ func like(name string, names []string) []string {
 type Access struct {
 	_ NotEmulated
 
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Storage Blob Data Reader, or by id.
 	Roles []string `yaml:"roles" json:"roles"`

@@ -129,7 +129,7 @@ func unled(workload string, u lead.Unled) journal.Event {
 		Kind: journal.Run, Outcome: journal.Failed, Workload: workload,
 		Program: &journal.Program{PID: u.PID, Executable: u.Executable, Name: u.Name},
 		Summary: fmt.Sprintf("cannot lead %s: %s", name, u.Reason),
-		Meaning: "Its connections went where it wanted: emulated hosts were the real ones to it, and what it did there was not seen.",
+		Meaning: "Its connections were not led to the lab: it reached the real hosts, and wiemu did not see its requests.",
 		Remedy:  "Run it with --network proxy, if it heeds HTTPS_PROXY, or with --isolate.",
 	}
 }

@@ -164,7 +164,7 @@ func (s *processes) Close(ctx context.Context) error {
 		}
 	}
 	for _, c := range running {
-		<-c.done
+		<-c.Over
 	}
 	return errors.Join(s.session.Close(ctx), s.release())
 }
@@ -234,7 +234,7 @@ func (w *processWorkload) Start(ctx context.Context, p backend.Program) (backend
 	if command.Env, err = s.environment(command.Env, p.Env); err != nil {
 		return nil, errors.Join(err, wrapped.close())
 	}
-	c := &child{session: s.session, wrappers: wrapped, done: make(chan struct{})}
+	c := &child{session: s.session, wrappers: wrapped, End: backend.End{Over: make(chan struct{})}}
 	s.mu.Lock()
 	s.running = append(s.running, c)
 	s.mu.Unlock()
@@ -308,12 +308,10 @@ func (s *processes) bin() (string, error) {
 
 // A child is a process that was started.
 type child struct {
+	backend.End
 	session  *session.Session
 	wrappers *wrappers
 	end      context.CancelFunc
-	done     chan struct{} // closed at its end; the rest is readable then
-	code     int
-	err      error
 }
 
 func (c *child) start(ctx context.Context, command process.Command) {
@@ -321,20 +319,17 @@ func (c *child) start(ctx context.Context, command process.Command) {
 	c.end = end
 	go func() {
 		defer end()
-		defer close(c.done)
-		c.code, c.err = process.Run(own, command)
-		c.err = errors.Join(c.wrappers.close(), c.err)
-		if own.Err() != nil && errors.Is(c.err, own.Err()) {
-			c.err = nil // it was asked to end, and did
+		defer close(c.Over)
+		c.Code, c.Err = process.Run(own, command)
+		c.Err = errors.Join(c.wrappers.close(), c.Err)
+		if own.Err() != nil && errors.Is(c.Err, own.Err()) {
+			c.Err = nil // it was asked to end, and did
 		}
-		if c.err != nil {
-			c.err = fmt.Errorf("start %s: %w", command.Args[0], c.err)
+		if c.Err != nil {
+			c.Err = fmt.Errorf("start %s: %w", command.Args[0], c.Err)
 		}
 	}()
 }
-
-// Done implements backend.Process.
-func (c *child) Done() <-chan struct{} { return c.done }
 
 // Stop implements backend.Process.
 func (c *child) Stop() { c.end() }
@@ -352,15 +347,10 @@ func (c *child) Wait(ctx context.Context) (exitCode int, err error) {
 			pause = time.Millisecond // wall time: it computes, or waits for what is not ours
 		}
 		select {
-		case <-c.done:
-			return c.code, c.err
+		case <-c.Over:
+			return c.Code, c.Err
 		case <-time.After(pause):
 		}
 	}
-	select {
-	case <-c.done:
-		return c.code, c.err
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
+	return c.End.Wait(ctx)
 }

@@ -67,7 +67,7 @@ func (b Blank) Text() ([]byte, error) {
 // nameOf is the name of the scenario in a file that is called after it.
 func nameOf(file string) (string, error) {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	if !scenarioName.MatchString(name) {
+	if !scenarioName().MatchString(name) {
 		return "", fmt.Errorf("name of the scenario: expected lower-case letters, digits and hyphens, such as wrong-subject, found %q", name)
 	}
 	return name, nil
@@ -80,7 +80,7 @@ var plainText = lazyregexp.New(`^(\.{0,2}/)?[A-Za-z][A-Za-z0-9./_-]*$`)
 func flow(texts []string) string {
 	quoted := make([]string, len(texts))
 	for i, text := range texts {
-		if quoted[i] = text; !plainText.MatchString(text) || text == "true" || text == "false" || text == "null" {
+		if quoted[i] = text; !plainText().MatchString(text) || text == "true" || text == "false" || text == "null" {
 			quoted[i] = strconv.Quote(text) // a double-quoted text of YAML knows Go's escapes
 		}
 	}
@@ -96,7 +96,7 @@ func Copy(text []byte, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := metadataName.FindSubmatchIndex(text)
+	at := metadataName().FindSubmatchIndex(text)
 	if at == nil {
 		return nil, yamlfile.Problem{File: file, Expected: "the lines metadata: and name: below it", Found: "no such lines"}
 	}

@@ -127,7 +127,7 @@ func (c *checker) header() {
 	if s.Kind != Kind {
 		c.add("kind", Kind, s.Kind, "")
 	}
-	if !scenarioName.MatchString(s.Metadata.Name) {
+	if !scenarioName().MatchString(s.Metadata.Name) {
 		c.add("metadata.name", "lower-case letters, digits and hyphens, such as wrong-subject", s.Metadata.Name, "")
 	}
 }

@@ -52,7 +52,7 @@ func (c *checker) name(field, verb string, s *Step) {
 		return
 	}
 	switch {
-	case !stepName.MatchString(s.Name):
+	case !stepName().MatchString(s.Name):
 		c.add(field+".name", "letters, digits and underscores", s.Name, "expectations call the result results.NAME")
 	case slices.Contains(c.steps, s.Name):
 		c.add(field+".name", "a name that no other step has", s.Name, "rename one of them")

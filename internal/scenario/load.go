@@ -224,7 +224,7 @@ var stepField = lazyregexp.New(`^steps\[\d+\]\.(\w+)$`)
 
 // meantStep is the problem's fix, or for a step of another name the name it has.
 func meantStep(p yamlfile.Problem) string {
-	word := stepField.FindStringSubmatch(p.Field)
+	word := stepField().FindStringSubmatch(p.Field)
 	if word == nil || strings.HasPrefix(p.Fix, "did you mean") || otherWords[word[1]] == "" || p.Found != yamlfile.UnknownField {
 		return p.Fix
 	}

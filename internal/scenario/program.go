@@ -321,7 +321,7 @@ func (r *run) explain(f *report.Failure, events, own []journal.Event) {
 }
 
 // maxShownOutput is how much is shown of what a program printed, in bytes.
-const maxShownOutput = 2000
+const maxShownOutput = 8000
 
 // ends leaves out the middle of what is too long.
 func ends(text string) string {

@@ -275,6 +275,7 @@ func TestTheClockIsSetSpedUpFrozenAndSkewed(t *testing.T) {
 
 func TestStepsThatCannotBeDone(t *testing.T) {
 	temporary(t)
+	t.Setenv("PATH", t.TempDir()) // go install may have put a wiemu-workload into the user's; the steps have their own
 	for name, test := range map[string]struct{ step, says string }{
 		"no such key":        {"{removeKey: {}}", "expected a key that is retired, found"},
 		"no such credential": {"{set: {identity: web, removeFederatedCredential: other}}", "found \"other\""},

@@ -251,7 +251,7 @@ type RevokeStep struct {
 
 // RoleStep names a role assignment.
 type RoleStep struct {
-	// Identity is the name of a workload, or the name or client id of an application or managed identity; "*" is each of the tenant.
+	// Identity is the name of a workload, or the name or client id of an application or managed identity; "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Role is the name or id of an Azure role, such as Key Vault Secrets User.
 	Role string `yaml:"role" json:"role"`

@@ -44,7 +44,7 @@ func (l *Library) save(r *http.Request) (any, error) {
 	switch {
 	case as != "scenario" && as != "recording":
 		return nil, &control.StatusError{Status: http.StatusBadRequest, Field: "as", Err: fmt.Errorf("as: expected scenario or recording, found %q", as)}
-	case len(name) > 100 || !fileName.MatchString(name):
+	case len(name) > 100 || !fileName().MatchString(name):
 		return nil, &control.StatusError{Status: http.StatusBadRequest, Field: "name", Err: fmt.Errorf("name: expected lower-case letters, digits and hyphens, such as wrong-subject, 100 at most; found %q", name)}
 	}
 	l.mu.Lock()

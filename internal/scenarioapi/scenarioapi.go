@@ -113,7 +113,7 @@ func describe(s *scenario.Scenario) Listed {
 		}
 	}
 	for _, text := range append(texts, s.Description, s.Cause) {
-		for _, found := range codeInScenario.FindAllStringSubmatch(text, -1) {
+		for _, found := range codeInScenario().FindAllStringSubmatch(text, -1) {
 			code, _ := strconv.Atoi(found[1]) // digits
 			if _, ok := aadsts.Lookup(code); ok {
 				listed.Codes = append(listed.Codes, code)

@@ -127,7 +127,7 @@ func checkNothingForeign(path string) error {
 }
 
 func (r remembered) check() error {
-	if r.Token != "" && !tokenForm.MatchString(r.Token) {
+	if r.Token != "" && !tokenForm().MatchString(r.Token) {
 		return errors.New("token: expected 48 hexadecimal digits")
 	}
 	for i, a := range r.Attached {

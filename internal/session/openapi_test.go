@@ -85,7 +85,7 @@ func operations() []operation {
 		{method: post, path: "/v1/clock/set", summary: "Move lab time forward to a moment in RFC 3339", request: to{}, answer: control.Status{}},
 		{method: post, path: "/v1/clock/freeze", summary: "Let lab time stand still", request: none{}, answer: control.Status{}},
 		{method: post, path: "/v1/clock/speed", summary: "Let lab time run so many times as fast as the machine's clock", request: speed{}, answer: control.Status{}},
-		{method: post, path: "/v1/clock/skew", summary: "Make the clock of a part of the lab wrong", request: controlapi.SkewRequest{}, answer: control.Status{}},
+		{method: post, path: "/v1/clock/skew", summary: "Make the clock of a component of the lab wrong", request: controlapi.SkewRequest{}, answer: control.Status{}},
 		{method: post, path: "/v1/clock/settle", summary: "Wait until what is due has happened", request: none{}, answer: control.Status{}},
 		{method: post, path: controlapi.ClockPath, summary: "Follow the lab clock: the connection becomes a stream (Upgrade: wiemu-stream)", stream: true},
 		{method: post, path: "/v1/keys/{ring}/rotate", summary: "Let the next key of a ring sign", answer: control.KeyStatus{}},

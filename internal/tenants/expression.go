@@ -180,7 +180,7 @@ func (p *problems) checkFlexible(i int, c directory.FederatedCredential, kind di
 		return
 	}
 	for _, allowed := range flexibleIssuers {
-		if !allowed.issuer.MatchString(c.Issuer) {
+		if !allowed.issuer().MatchString(c.Issuer) {
 			continue
 		}
 		for _, claim := range e.Claims() {

@@ -67,7 +67,7 @@ func (p *problems) checkCredentialName(at path, name string, kind directory.Kind
 	if kind == directory.Application {
 		valid, expected = applicationCredentialName, "3 to 120 letters, digits, -, _ or ="
 	}
-	p.expect(len(name) <= MaxCredentialName && valid.MatchString(name), at, expected, name)
+	p.expect(len(name) <= MaxCredentialName && valid().MatchString(name), at, expected, name)
 }
 
 // checkDistinct refuses a credential that an earlier one of the same principal
@@ -101,7 +101,7 @@ var notInCredentialName = lazyregexp.New(`[^A-Za-z0-9_-]+`)
 // CredentialName makes a name for a federated credential of the names of what it
 // is for, as Entra ID takes it: APP_ENV_COMPONENT.
 func CredentialName(of ...string) string {
-	name := strings.TrimLeft(notInCredentialName.ReplaceAllString(strings.Join(of, "_"), "-"), "-_")
+	name := strings.TrimLeft(notInCredentialName().ReplaceAllString(strings.Join(of, "_"), "-"), "-_")
 	if len(name) < MinCredentialName {
 		name = "fc-" + name
 	}

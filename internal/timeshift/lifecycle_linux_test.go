@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,6 +256,27 @@ func TestNothingIsLeftOfWhoeverIsKilled(t *testing.T) {
 	kill(t, starter.Process.Pid)
 	_ = starter.Wait()
 	haveEnded(t, append(pids, supervisor)...)
+}
+
+// Signals that whoever starts us has blocked are blocked in the supervisor, too, which wakes its tracer
+// by one.
+func TestASignalThatIsBlockedWakesTheTracer(t *testing.T) {
+	seccomptest.NeedListeners(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, signalSet(wakeUpSignal), nil); err != nil {
+		t.Fatal(err)
+	}
+	lab := clock.Stopped(start)
+	c := launch(t, lab, lab, Options{}, need(t, "sleep"), "3600")
+	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, signalSet(wakeUpSignal), nil); err != nil {
+		t.Fatal(err)
+	}
+	c.rest()
+	c.advance(time.Hour)
+	if c.wait() != 0 {
+		t.Error(c.said())
+	}
 }
 
 // A process has one memory, however many threads ask.

@@ -75,7 +75,7 @@ func (ts *threads) usage() map[int]processorUse {
 	usage := make(map[int]processorUse, len(ts.byID))
 	buffer := make([]byte, 128)
 	for tid, t := range ts.byID {
-		if !t.isOpen(tid) {
+		if t.open(tid) != nil {
 			continue
 		}
 		n, err := unix.Pread(int(t.timeslices.Fd()), buffer, 0)

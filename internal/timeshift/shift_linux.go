@@ -120,6 +120,7 @@ func (s *Shift) Close() error {
 		select {
 		case <-s.gone:
 		case <-time.After(reportTimeout):
+			_ = s.supervisor.Process.Kill() // it may be stopped; what it traces ends with it
 		}
 		_ = s.conn.Close() // the supervisor ends with it
 		<-s.gone

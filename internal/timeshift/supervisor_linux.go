@@ -121,12 +121,8 @@ func (s *supervisor) obey(o order) {
 		go func() { // the Shift may end meanwhile
 			s.turns.Lock()
 			defer s.turns.Unlock()
-			waits := mayWaitIn
-			quiet := s.turn()
-			if quiet {
-				waits = s.threads.mayWaitIn()
-			}
-			s.say(answer{Turn: o.Turn, Quiet: quiet, Next: s.waits.next(o.Shortest, waits)})
+			quiet, next := s.takeTurn(o.Shortest)
+			s.say(answer{Turn: o.Turn, Quiet: quiet, Next: next})
 		}()
 	}
 	if o.End {
@@ -168,8 +164,28 @@ func (s *supervisor) set(r reading) {
 	s.waits.clockChanged()
 }
 
-// turn ends what is due, until nothing is and the program is idle.
-func (s *supervisor) turn() (quiet bool) {
+// mostRests is how often a program is looked at that does not stay at rest: one of whose threads does
+// something every millisecond is at rest in between.
+const mostRests = 100
+
+// takeTurn gives the program a turn, and returns the lab time for which it waits then, which is asked for a
+// moment later: a thread may have left its wait by then, and not have begun its next one. s.turns is held.
+func (s *supervisor) takeTurn(shortest int64) (quiet bool, next int64) {
+	for range mostRests {
+		waits, left := mayWaitIn, uint64(0)
+		if quiet, left = s.turn(); quiet {
+			waits = s.threads.mayWaitIn()
+		}
+		if next = s.waits.next(shortest, waits); !quiet || s.waits.threadsLeft() == left {
+			break
+		}
+	}
+	return quiet, next
+}
+
+// turn ends what is due, until nothing is and the program is idle: left is how many threads had left
+// their wait when it was.
+func (s *supervisor) turn() (quiet bool, left uint64) {
 	limit := turnTimeout
 	if s.wasBusy {
 		limit = busyTurnTimeout
@@ -184,7 +200,7 @@ func (s *supervisor) turn() (quiet bool) {
 		for ended := -1; ended != 0 && spinning == 0 && !until.isOver(); {
 			ended = s.waits.endDue()
 			s.waits.countNaps()
-			quiet, spinning = s.threads.quiet(until.isOver, s.isBusy, s.isAtRest)
+			quiet, spinning = s.threads.quiet(until.isOver, func() { left = s.waits.threadsLeft() }, s.isBusy, s.isAtRest)
 		}
 	}
 	if rest(); quiet && s.arrival > 0 {
@@ -195,7 +211,7 @@ func (s *supervisor) turn() (quiet bool) {
 		s.note(spinning, spinNote)
 	}
 	s.wasBusy = !quiet
-	return quiet
+	return quiet, left
 }
 
 // isAtRest reports whether a thread that is blocked in a system call waits there for something, and
@@ -284,14 +300,15 @@ func (s *supervisor) attach(wallOnly bool) {
 	}
 }
 
-// end makes a wait return that is over.
-func (s *supervisor) end(w *wait) {
-	s.ended.Add(1)
-	if w.timer != nil {
-		w.timer.expire(w)
-		return
-	}
-	s.tracer.interrupt(w)
+// end makes waits return that are over.
+func (s *supervisor) end(due []*wait) {
+	s.ended.Add(uint64(len(due)))
+	s.tracer.interrupt(slices.DeleteFunc(due, func(w *wait) bool {
+		if w.timer != nil {
+			w.timer.expire(w)
+		}
+		return w.timer != nil
+	}))
 }
 
 // maxPrograms bounds the report of shells that start programs all day.

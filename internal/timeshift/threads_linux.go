@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -167,12 +168,10 @@ func (ts *threads) processOf(tid int) int {
 func (ts *threads) memory(tid int) (*os.File, error) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	t := ts.byID[tid]
-	if t == nil { // the kernel has not reported it yet
-		t = &thread{process: processOf(tid)}
-		ts.byID[tid] = t
+	if t := ts.byID[tid]; t != nil {
+		return ts.open(t.process)
 	}
-	return ts.open(t.process)
+	return ts.open(processOf(tid)) // the kernel has not reported it yet, or it was killed
 }
 
 // open opens the memory of a process, once; ts.mu is held.
@@ -220,9 +219,8 @@ func (ts *threads) read(tid int, at uint64, data []byte) (int, error) {
 	return m.ReadAt(data, int64(at))
 }
 
-// isOpen opens what the kernel tells of a thread, unless that is done; false: it has ended.
-// ts.mu is held.
-func (t *thread) isOpen(tid int) bool {
+// open opens what the kernel tells of a thread, unless that is done. ts.mu is held.
+func (t *thread) open(tid int) error {
 	for _, f := range []struct {
 		file **os.File
 		name string
@@ -233,10 +231,17 @@ func (t *thread) isOpen(tid int) bool {
 		var err error
 		// Of the thread: /proc/TID is a process to the kernel, and its stat adds up all threads.
 		if *f.file, err = os.Open(fmt.Sprintf("/proc/%d/task/%d/%s", t.process, tid, f.name)); err != nil {
-			return false
+			return err
 		}
 	}
-	return true
+	return nil
+}
+
+// hasEnded reports whether a thread has ended; nobody may have waited for that yet.
+func hasEnded(tid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", tid))
+	end := bytes.LastIndexByte(stat, ')')
+	return err != nil || end < 0 || end+2 >= len(stat) || stat[end+2] == 'Z' || stat[end+2] == 'X'
 }
 
 // activity is how often the threads have been given a processor, and whether all
@@ -263,8 +268,8 @@ func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) 
 
 // look is activity for one thread; ts.mu is held.
 func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
-	if !t.isOpen(tid) {
-		return 0, true // it has ended
+	if err := t.open(tid); err != nil {
+		return 0, errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) // it has ended; else there are too many files, say
 	}
 	var buffer [512]byte
 	n, err := unix.Pread(int(t.state.Fd()), buffer[:], 0)
@@ -287,6 +292,7 @@ func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [
 		if tid != t.process || !ts.others(tid) {
 			return 0, false
 		}
+		t.isIn = false
 	default: // runs, reads from a disk, or is held by us
 		return 0, false
 	}
@@ -327,15 +333,17 @@ func (ts *threads) others(pid int) bool {
 // whether it came to that. Since no thread was given a
 // processor between two looks at which all of them waited, there was a moment at
 // which all waited together; busy says what the kernel does not know of. The first of the
-// two may be that of an earlier turn.
+// two may be that of an earlier turn. begin is called before they are looked at.
 //
 // It ends early for a program that reads the clock again and again while time stands:
 // spinning is that process then.
-func (ts *threads) quiet(tooLong func() bool, busy func() bool, known func(int, int32, [6]uint64) bool) (quiet bool, spinning int) {
+func (ts *threads) quiet(tooLong func() bool, begin func(), busy func() bool, known func(int, int32, [6]uint64) bool) (quiet bool, spinning int) {
 	var spins spinWatch
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		begin()
+		wasBusy := busy() // what was done for a thread may be over after the look at it
 		if before, blocked := ts.activity(known); blocked && !busy() {
-			if ts.restedAt(before) {
+			if !wasBusy && ts.restedAt(before) {
 				return true, 0
 			}
 			if after, still := ts.activity(known); still && before == after && !busy() {
@@ -379,15 +387,15 @@ func nap(pause time.Duration) {
 // forgotten by then which call it will go on with).
 func mayWaitIn(w *wait) bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", w.tid))
-	if err != nil {
+	if err != nil || string(bytes.TrimSpace(line)) == endedCall {
 		return false
 	}
 	nr, args, blocked := parseCall(line)
 	return !blocked || nr == noCall || w.is(nr, args)
 }
 
-// mayWaitIn returns what tells it of threads that have been at rest since the last look. It takes
-// no lock: waits are asked about while theirs is held, and looking at threads takes them in the
+// mayWaitIn returns what tells it quickly of threads that still are where they were at the last look. It
+// takes no lock of threads: waits are asked about while theirs is held, and looking at threads takes them in the
 // other order.
 func (ts *threads) mayWaitIn() func(*wait) bool {
 	type blocked struct {
@@ -404,7 +412,7 @@ func (ts *threads) mayWaitIn() func(*wait) bool {
 	}
 	return func(w *wait) bool {
 		b, ok := known[w.tid]
-		return ok && (b.nr == noCall || w.is(b.nr, b.args)) || !ok && mayWaitIn(w)
+		return ok && (b.nr == noCall || w.is(b.nr, b.args)) || mayWaitIn(w)
 	}
 }
 
@@ -417,6 +425,10 @@ func (w *wait) is(nr int32, args [6]uint64) bool {
 	}
 	return (nr == unix.SYS_RESTART_SYSCALL || nr == w.nr) && slices.Equal(args[from:to], w.args[from:to])
 }
+
+// endedCall is what the kernel says of a thread that has ended and has no stack any more: the first
+// one of a process whose others live.
+const endedCall = "-1 0x0 0x0"
 
 // noCall is the number that the kernel tells of a thread that is blocked, but in none.
 const noCall = -1

@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -24,9 +25,11 @@ import (
 type tracer struct {
 	s *supervisor
 
-	stops chan stop
-	ends  chan *wait
-	busy  atomic.Int64 // waits that are to be ended, and have not been
+	thread atomic.Int32 // its id; 0: it does not trace, or not any more
+	busy   atomic.Int64 // waits that are to be ended, and have not been
+
+	mu   sync.Mutex
+	ends []*wait // of which the thread does not know yet
 
 	ending    map[int]*wait   // by thread
 	rewritten map[int]rewrite // calls with another time-out than the program's
@@ -34,12 +37,6 @@ type tracer struct {
 	attaching   map[int]attaching // programs that attach the clock page before they begin
 	filters     int               // how many seccomp filters the first program had
 	executedAny bool              // filters is known
-}
-
-// A stop is what wait4 tells of a thread.
-type stop struct {
-	tid    int
-	status unix.WaitStatus
 }
 
 // A rewrite is a call that waits with a time-out of ours.
@@ -50,11 +47,7 @@ type rewrite struct {
 }
 
 func newTracer(s *supervisor) *tracer {
-	return &tracer{
-		s:     s,
-		stops: make(chan stop), ends: make(chan *wait, 1024), ending: map[int]*wait{}, rewritten: map[int]rewrite{},
-		attaching: map[int]attaching{},
-	}
+	return &tracer{s: s, ending: map[int]*wait{}, rewritten: map[int]rewrite{}, attaching: map[int]attaching{}}
 }
 
 const traceOptions = unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE |
@@ -65,58 +58,87 @@ func (t *tracer) start(pid int) error {
 	began := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and keep it: the kernel knows the tracer by its thread
-		err := ptrace(unix.PTRACE_SEIZE, pid, traceOptions)
+		err := prepareSignals()
+		if err == nil {
+			err = ptrace(unix.PTRACE_SEIZE, pid, traceOptions)
+		}
 		if err == nil {
 			t.s.threads.add(pid)
+			t.thread.Store(int32(unix.Gettid()))
 		}
 		began <- err
-		if err != nil {
-			return
-		}
-		go t.wait()
-		for {
-			select {
-			case stopped, ok := <-t.stops:
-				if !ok {
-					return
-				}
-				t.handle(stopped)
-			case w := <-t.ends:
-				if t.s.waits.began(w.tid) { // it has ended by itself, and another has begun
-					t.busy.Add(-1)
-					continue
-				}
-				t.clearEnding(w.tid) // an earlier one, whose thread we have not seen stop yet
-				t.ending[w.tid] = w
-				if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0) != nil {
-					t.clearEnding(w.tid) // it is gone
-				}
-			}
+		if err == nil {
+			t.trace()
 		}
 	}()
 	return <-began
 }
 
-// wait hands on what happens to threads, until there are none.
-func (t *tracer) wait() {
-	defer close(t.stops)
+// trace handles what happens to threads, until there are none.
+func (t *tracer) trace() {
+	defer t.ended()
 	for {
+		t.takeEnds()
 		var status unix.WaitStatus
-		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
+		switch tid, err := unix.Wait4(-1, &status, unix.WALL, nil); {
+		case err == nil:
+			t.handle(tid, status)
+		case !errors.Is(err, unix.EINTR): // which is a wakeUp
 			return
 		}
-		t.stops <- stop{tid, status}
 	}
 }
 
-// interrupt has a wait end soon.
-func (t *tracer) interrupt(w *wait) {
-	t.busy.Add(1)
-	t.ends <- w
+// takeEnds interrupts the threads whose waits are to end.
+func (t *tracer) takeEnds() {
+	t.mu.Lock()
+	ends := t.ends
+	t.ends = nil
+	t.mu.Unlock()
+	for _, w := range ends {
+		if t.s.waits.began(w.tid) { // it has ended by itself, and another has begun
+			t.busy.Add(-1)
+			continue
+		}
+		t.clearEnding(w.tid) // an earlier one, whose thread we have not seen stop yet
+		t.ending[w.tid] = w
+		if ptrace(unix.PTRACE_INTERRUPT, w.tid, 0) != nil {
+			t.clearEnding(w.tid) // it is gone
+		}
+	}
+}
+
+// interrupt has waits end soon.
+func (t *tracer) interrupt(ends []*wait) {
+	if len(ends) == 0 {
+		return
+	}
+	t.mu.Lock()
+	t.busy.Add(int64(len(ends)))
+	t.ends = append(t.ends, ends...)
+	t.mu.Unlock()
+	for t.hasEnds() { // a signal that comes just before the thread waits is lost
+		if !t.wakeUp() {
+			t.ended()
+			return
+		}
+		nap(20 * time.Microsecond)
+	}
+}
+
+func (t *tracer) hasEnds() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.ends) > 0
+}
+
+// ended says that there is nothing to trace any more.
+func (t *tracer) ended() {
+	t.thread.Store(0)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.busy.Add(-int64(len(t.ends)))
+	t.ends = nil
 }
 
 // clearEnding forgets the wait that a thread was to end, if there is one.
@@ -131,56 +153,56 @@ func (t *tracer) clearEnding(tid int) {
 // thread that we interrupted and that stops for something else does not stop once
 // more for us (ptrace_stop in Linux's kernel/signal.c: any trap clears a pending
 // one): at a signal it is interrupted again, elsewhere it has left its wait.
-func (t *tracer) handle(at stop) {
+func (t *tracer) handle(tid int, status unix.WaitStatus) {
 	const syscallStop = unix.SIGTRAP | 0x80
-	if at.status.Exited() || at.status.Signaled() {
-		t.clearEnding(at.tid)
-		delete(t.rewritten, at.tid)
-		delete(t.attaching, at.tid)
-		t.s.waits.forgetThread(at.tid)
-		t.s.signalTimers.ended(at.tid)
-		t.s.threads.forget(at.tid)
+	if status.Exited() || status.Signaled() {
+		t.clearEnding(tid)
+		delete(t.rewritten, tid)
+		delete(t.attaching, tid)
+		t.s.waits.forgetThread(tid)
+		t.s.signalTimers.ended(tid)
+		t.s.threads.forget(tid)
 		return
 	}
-	signal, event := at.status.StopSignal(), int(at.status)>>16
-	if event != unix.PTRACE_EVENT_EXEC && executes(at.tid) {
+	signal, event := status.StopSignal(), int(status)>>16
+	if event != unix.PTRACE_EVENT_EXEC && executes(tid) {
 		return // another thread has executed a program since, and has this one's id now
 	}
 	request, inject := unix.PTRACE_CONT, 0
 	switch {
 	case event == unix.PTRACE_EVENT_EXEC:
-		t.clearEnding(at.tid)
-		t.executed(at.tid)
+		t.clearEnding(tid)
+		t.executed(tid)
 	case event == unix.PTRACE_EVENT_FORK || event == unix.PTRACE_EVENT_VFORK || event == unix.PTRACE_EVENT_CLONE:
-		t.clearEnding(at.tid)
-		if child, err := unix.PtraceGetEventMsg(at.tid); err == nil {
+		t.clearEnding(tid)
+		if child, err := unix.PtraceGetEventMsg(tid); err == nil && !hasEnded(int(child)) { // its end may be told before its beginning
 			t.s.threads.add(int(child))
-			t.s.threads.inherit(int(child), at.tid)
+			t.s.threads.inherit(int(child), tid)
 		}
 	case event == unix.PTRACE_EVENT_SECCOMP:
-		t.clearEnding(at.tid)
-		if t.rewrite(at.tid) {
+		t.clearEnding(tid)
+		if t.rewrite(tid) {
 			request = unix.PTRACE_SYSCALL // to come back at its end
 		}
 	case event == unix.PTRACE_EVENT_STOP && isStopping(signal):
 		request = unix.PTRACE_LISTEN // job control: it stays stopped until SIGCONT
-		t.interrupted(at.tid)
+		t.interrupted(tid)
 	case event == unix.PTRACE_EVENT_STOP:
-		t.s.threads.add(at.tid) // a new thread begins with this
-		t.interrupted(at.tid)
+		t.s.threads.add(tid) // a new thread begins with this
+		t.interrupted(tid)
 	case signal == syscallStop:
-		t.restore(at.tid)
+		t.restore(tid)
 	case event == 0:
 		inject = int(signal)
-		t.restart(at.tid)
+		t.restart(tid)
 	}
-	t.s.threads.stopped(at.tid, request == unix.PTRACE_LISTEN)
-	if event != unix.PTRACE_EVENT_EXEC && executes(at.tid) {
+	t.s.threads.stopped(tid, request == unix.PTRACE_LISTEN)
+	if event != unix.PTRACE_EVENT_EXEC && executes(tid) {
 		return
 	}
-	_ = ptrace(request, at.tid, inject) // fails if it was killed meanwhile
-	if t.ending[at.tid] != nil && request != unix.PTRACE_LISTEN && ptrace(unix.PTRACE_INTERRUPT, at.tid, 0) != nil {
-		t.clearEnding(at.tid) // it is gone
+	_ = ptrace(request, tid, inject) // fails if it was killed meanwhile
+	if t.ending[tid] != nil && request != unix.PTRACE_LISTEN && ptrace(unix.PTRACE_INTERRUPT, tid, 0) != nil {
+		t.clearEnding(tid) // it is gone
 	}
 }
 

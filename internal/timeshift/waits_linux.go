@@ -61,7 +61,7 @@ func (w *wait) left(now int64) unix.ItimerSpec {
 type waits struct {
 	clocks *clocks
 	calls  map[int32]waitCall
-	over   func(*wait) // ends one that is due
+	over   func([]*wait) // ends those that are due
 
 	mu      sync.Mutex
 	byKey   map[waitKey]*wait
@@ -72,9 +72,10 @@ type waits struct {
 	alarm   *time.Timer // wall time: rings when one that the kernel does not end in time is due
 	alarmAt int64       // when, in kernel time; 0: it does not
 	count   uint64
+	left    uint64 // how many threads were seen to leave their wait by themselves
 }
 
-func newWaits(c *clocks, over func(*wait)) *waits {
+func newWaits(c *clocks, over func([]*wait)) *waits {
 	return &waits{clocks: c, calls: waitCalls(), over: over, byKey: map[waitKey]*wait{}, ticks: map[int]int{}, napped: map[int]int{}, exact: exactStops}
 }
 
@@ -103,7 +104,17 @@ func (ws *waits) forget(key waitKey) {
 func (ws *waits) forgetThread(tid int) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.endedByItself(waitKey{thread: tid})
+	if key := (waitKey{thread: tid}); ws.byKey[key] != nil {
+		ws.endedByItself(key)
+		ws.left++
+	}
+}
+
+// threadsLeft is how many threads were seen to leave their wait by themselves until now.
+func (ws *waits) threadsLeft() uint64 {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.left
 }
 
 // endedByItself forgets a wait that lab time has not ended; ws.mu is held.
@@ -259,9 +270,7 @@ func (ws *waits) endDue() int {
 		ws.exact--
 	}
 	ws.mu.Unlock()
-	for _, w := range due {
-		ws.over(w)
-	}
+	ws.over(due)
 	return len(due)
 }
 

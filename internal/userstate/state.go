@@ -302,7 +302,7 @@ func (d *Dir) CreateReport(test string) (*os.File, error) {
 	if err := keepNewest(dir, "*.html", keptReports-1); err != nil {
 		return nil, err
 	}
-	name := notInFileName.ReplaceAllString(test, "-")
+	name := notInFileName().ReplaceAllString(test, "-")
 	return os.CreateTemp(dir, name[:min(len(name), 150)]+"-*.html") // 150: names have 255 bytes at most
 }
 

@@ -121,7 +121,7 @@ func (e *export) value(file, owner string, value json.RawMessage) error {
 			return exportProblem(file, "nextLink", "everything", "the first page only", "ask for the rest, too (az rest --url '"+next+"'), and take the nextLink out of this file")
 		}
 		elements, field = page.Value, "value"
-		if m := contextApplication.FindStringSubmatch(page.Context); m != nil {
+		if m := contextApplication().FindStringSubmatch(page.Context); m != nil {
 			template.application = m[1]
 		}
 	case e.see != nil && page.Rows != nil:

@@ -318,7 +318,7 @@ func (r *reader) checkEnvironments(c *RadixConfig, p part) {
 }
 
 func (r *reader) name(field, name, what string) {
-	if !nameForm.MatchString(name) {
+	if !nameForm().MatchString(name) {
 		r.refuse(field, what+" ("+nameRule+")", found(name), "")
 	}
 }

@@ -210,7 +210,7 @@ var plainInShell = lazyregexp.New(`^[A-Za-z0-9_@%+:,./-]+$`)
 
 // shellQuote makes text one word of a POSIX shell.
 func shellQuote(text string) string {
-	if plainInShell.MatchString(text) {
+	if plainInShell().MatchString(text) {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

@@ -153,7 +153,7 @@ func RealIssuer(issuer string) error {
 // representable refuses names that Kubernetes does not allow, before they reach a script.
 func representable(row TrustRow) error {
 	for what, name := range map[string]string{"namespace": row.Namespace, "service account": row.ServiceAccount} {
-		if strings.HasPrefix(row.Subject, azwi.SubjectPrefix) && !nameForm.MatchString(strings.ReplaceAll(name, ".", "-")) {
+		if strings.HasPrefix(row.Subject, azwi.SubjectPrefix) && !nameForm().MatchString(strings.ReplaceAll(name, ".", "-")) {
 			return fmt.Errorf("trust: %s %q: expected %s", what, name, nameRule)
 		}
 	}

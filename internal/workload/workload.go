@@ -161,7 +161,7 @@ var uuidForm = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{1
 
 // ParseClientID returns a client id as Radix writes it: with dashes, in lower case.
 func ParseClientID(text string) (string, error) {
-	if !uuidForm.MatchString(text) {
+	if !uuidForm().MatchString(text) {
 		return "", fmt.Errorf("expected a client id such as b96d264b-7053-4465-a4a7-32be5b0fec49 (a UUID), found %q", text)
 	}
 	id, err := uuid.Parse(text)

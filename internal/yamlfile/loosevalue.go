@@ -139,7 +139,7 @@ func plainNumber(text string) any {
 	if number, err := strconv.ParseUint(plain, 0, 64); err == nil {
 		return number
 	}
-	if looseFloat.MatchString(plain) {
+	if looseFloat().MatchString(plain) {
 		if number, err := strconv.ParseFloat(plain, 64); err == nil {
 			return number
 		}

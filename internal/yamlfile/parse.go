@@ -107,7 +107,7 @@ var syntaxLine = lazyregexp.New(`^yaml: (?:line (\d+)(?:, column \d+)?: )?`)
 
 func syntaxProblem(file string, err error) Problem {
 	p := Problem{File: file, Expected: "YAML", Found: err.Error()}
-	if at := syntaxLine.FindStringSubmatch(p.Found); at != nil {
+	if at := syntaxLine().FindStringSubmatch(p.Found); at != nil {
 		p.Found = strings.TrimPrefix(p.Found, at[0])
 		p.Line, _ = strconv.Atoi(at[1])
 	}

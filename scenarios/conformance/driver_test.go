@@ -25,11 +25,11 @@ func need(t *testing.T, program string) {
 }
 
 // build builds wiemu as people have it: no option means that programs are led. make test-proxy
-// links another default by GOFLAGS, which the empty -ldflags takes back.
+// links another default by GOFLAGS, which -ldflags takes back; without symbols it is linked in half the time.
 func build(t *testing.T) (wiemu string) {
 	t.Helper()
 	wiemu = filepath.Join(t.TempDir(), "wiemu")
-	if out, err := exec.Command("go", "build", "-ldflags=", "-o", wiemu, "github.com/wiemu/wiemu/cmd/wiemu").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", wiemu, "github.com/wiemu/wiemu/cmd/wiemu").CombinedOutput(); err != nil {
 		t.Fatalf("build wiemu: %v\n%s", err, out)
 	}
 	t.Setenv("XDG_STATE_HOME", t.TempDir())

@@ -97,7 +97,7 @@ that is an error. Run it in the repository, after make build.
 	})
 	mode := flags.String("mode", "", "run in this `mode` only: transparent, proxy, isolate or lockstep")
 	flags.StringVar(&o.output, "o", "table", "`format` of the result: table or json")
-	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "how many clients run at once")
+	flags.IntVar(&o.jobs, "jobs", min(3, runtime.NumCPU()+1), "how many clients run at once")
 	flags.StringVar(&o.root, "root", ".", "the repository")
 	flags.StringVar(&o.wiemu, "wiemu", "", "the command under test (default bin/wiemu of the repository)")
 	flags.StringVar(&o.clients, "clients", "", "the `directory` of the clients (default scenarios/conformance/clients of the repository)")

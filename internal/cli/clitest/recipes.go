@@ -83,7 +83,7 @@ var expression = lazyregexp.New(`\$\{\{ matrix\.target \}\}|\$\(target\)`)
 func (c CommandLine) checkScript(t *testing.T, script string, targets []string) {
 	t.Helper()
 	check := exec.Command("bash", "-n")
-	check.Stdin = strings.NewReader(expression.ReplaceAllString(script, "target"))
+	check.Stdin = strings.NewReader(expression().ReplaceAllString(script, "target"))
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("bash does not understand %q: %v\n%s", script, err, out)
 	}
@@ -101,7 +101,7 @@ func (c CommandLine) checkScript(t *testing.T, script string, targets []string) 
 				t.Errorf("%s: %v", strings.TrimSpace(line), err)
 			}
 		case "make":
-			checkTarget(t, expression.ReplaceAllString(strings.Join(words[3:], " "), "*"), targets)
+			checkTarget(t, expression().ReplaceAllString(strings.Join(words[3:], " "), "*"), targets)
 		case "git", "docker", "echo":
 		default:
 			t.Errorf("%s: this test does not know whether that can be typed", strings.TrimSpace(line))

@@ -131,7 +131,7 @@ func asWritten(files []string, service, variable string) (text string, variables
 			}
 		}
 	}
-	for _, match := range interpolated.FindAllStringSubmatch(text, -1) {
+	for _, match := range interpolated().FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(variables, match[1]) {
 			variables = append(variables, match[1])
 		}
@@ -236,7 +236,7 @@ var noDNS = lazyregexp.New(`[^a-z0-9]+`)
 
 // dnsName turns a name into one that Kubernetes allows.
 func dnsName(name, otherwise string) string {
-	name = strings.Trim(noDNS.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	name = strings.Trim(noDNS().ReplaceAllString(strings.ToLower(name), "-"), "-")
 	return cmp.Or(strings.Trim(name[:min(len(name), 50)], "-"), otherwise)
 }
 

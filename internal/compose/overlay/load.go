@@ -172,8 +172,8 @@ var (
 // locate adds file and line to an error of the loader.
 func locate(err error, files []string) error {
 	text := err.Error()
-	path := strings.FieldsFunc(fieldPath.FindString(text), func(r rune) bool { return strings.ContainsRune(".[]", r) })
-	if named := serviceName.FindStringSubmatch(text); len(path) == 0 && named != nil {
+	path := strings.FieldsFunc(fieldPath().FindString(text), func(r rune) bool { return strings.ContainsRune(".[]", r) })
+	if named := serviceName().FindStringSubmatch(text); len(path) == 0 && named != nil {
 		path = []string{"services", named[1]}
 	}
 	for _, file := range files {
@@ -186,7 +186,7 @@ func locate(err error, files []string) error {
 		}
 		root := yaml.Node{}
 		if yaml.Unmarshal(data, &root) != nil {
-			if at := yamlLine.FindStringSubmatch(text); at != nil {
+			if at := yamlLine().FindStringSubmatch(text); at != nil {
 				return fmt.Errorf("%s:%s: %w", file, at[1], err)
 			}
 			return fmt.Errorf("%s: %w", file, err)

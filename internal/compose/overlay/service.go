@@ -258,7 +258,7 @@ func (g *generator) look(s types.ServiceConfig) {
 			g.remark("services.%s.environment.%s: DefaultAzureCredential takes it before the workload identity; remove it", s.Name, name)
 			continue
 		}
-		for _, host := range hostname.FindAllString(strings.ToLower(text), -1) {
+		for _, host := range hostname().FindAllString(strings.ToLower(text), -1) {
 			if section := g.missing(host); section != "" {
 				g.remark("services.%s.environment.%s: there is no %s in the lab, and no network alias; add it under %s in wiemu.yaml, and give that with --config", s.Name, name, host, section)
 			}

@@ -189,7 +189,7 @@ func (e *Engine) free(ctx context.Context, project *types.Project) error {
 	if err != nil || ours || len(has) == 0 {
 		return err
 	}
-	return fmt.Errorf("a project %s is there already (%s), and wiemu removes a project at its end; take another name with --project-name, or remove it with its volumes: wiemu compose down --project-name %[1]s", project.Name, strings.Join(has, ", "))
+	return fmt.Errorf("project %s already exists (%s), and wiemu removes a project at its end; choose another name with --project-name, or remove it with its volumes: wiemu compose down --project-name %[1]s", project.Name, strings.Join(has, ", "))
 }
 
 // Follow writes the logs of services until all but the emulator's have ended, or ctx does.
@@ -326,7 +326,7 @@ func (e *Engine) explain(ctx context.Context, err error, project *types.Project)
 	}
 	text := err.Error()
 	for _, r := range remedies {
-		if r.says.MatchString(text) {
+		if r.says().MatchString(text) {
 			return fmt.Errorf("start project %s: %w. %s", project.Name, err, r.remedy)
 		}
 	}

@@ -372,7 +372,7 @@ func TestWhatFailsLeavesNothingBehind(t *testing.T) {
 		t.Cleanup(func() {
 			_, _ = e.Client().VolumeRemove(context.Background(), volume.Volume.Name, client.VolumeRemoveOptions{})
 		})
-		if err := e.Up(t.Context(), project); err == nil || !strings.Contains(err.Error(), "is there already (volume "+volume.Volume.Name) {
+		if err := e.Up(t.Context(), project); err == nil || !strings.Contains(err.Error(), "already exists (volume "+volume.Volume.Name) {
 			t.Errorf("%v", err)
 		}
 		if left := leftBehind(t, e, project.Name); !slices.Equal(left, []string{volume.Volume.Name}) {

@@ -43,7 +43,7 @@ var names = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$`)
 
 // CheckName returns an error if a cluster cannot have the name.
 func CheckName(name string) error {
-	if !names.MatchString(name) {
+	if !names().MatchString(name) {
 		return fmt.Errorf("the cluster's name: expected up to 49 lower-case letters, digits and hyphens, a letter or digit first and last, found %q", name)
 	}
 	return nil

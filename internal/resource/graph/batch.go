@@ -2,13 +2,14 @@ package graph
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/wiemu/wiemu/internal/hostmux"
 	"github.com/wiemu/wiemu/internal/httppath"
 	"github.com/wiemu/wiemu/internal/resource"
 )
@@ -89,41 +90,22 @@ func (c *call) dispatch(handler http.Handler, r batched, statuses map[string]int
 		request.Header.Set(name, value)
 	}
 	request.Header.Set("Authorization", c.Request.Header.Get("Authorization"))
-	answer := &recorder{header: http.Header{}}
-	handler.ServeHTTP(answer, request)
-	return answer.entity(r.ID)
+	return answered(r.ID, handler, request)
 }
 
-// recorder keeps the answer to a request of a batch.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// Header implements http.ResponseWriter.
-func (r *recorder) Header() http.Header { return r.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) {
-	r.status = cmp.Or(r.status, status)
-}
-
-// Write implements http.ResponseWriter.
-func (r *recorder) Write(data []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	return r.body.Write(data)
-}
-
-func (r *recorder) entity(id string) entity {
+// answered is the answer to a request of a batch.
+func answered(id string, handler http.Handler, request *http.Request) entity {
+	from := hostmux.Answer(handler, request)
+	defer from.Body.Close() // it is in memory
 	headers := entity{{"Cache-Control", "no-cache"}}
 	for _, name := range []string{"Content-Type", "OData-Version", "Location", "Retry-After"} {
-		if value := r.header.Get(name); value != "" {
+		if value := from.Header.Get(name); value != "" {
 			headers = append(headers, property{name, value})
 		}
 	}
-	answer := entity{{"id", id}, {"status", r.status}, {"headers", headers}}
-	if body := bytes.TrimSpace(r.body.Bytes()); len(body) > 0 {
+	answer := entity{{"id", id}, {"status", from.StatusCode}, {"headers", headers}}
+	body, _ := io.ReadAll(from.Body) // of one that breaks off, what there is
+	if body = bytes.TrimSpace(body); len(body) > 0 {
 		if json.Valid(body) {
 			return append(answer, property{"body", json.RawMessage(body)})
 		}

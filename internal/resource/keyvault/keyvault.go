@@ -269,8 +269,8 @@ var (
 
 // ValidVaultName follows the naming rules of Microsoft.KeyVault/vaults.
 func ValidVaultName(s string) bool {
-	return len(s) <= 24 && vaultName.MatchString(s) && !strings.Contains(s, "--")
+	return len(s) <= 24 && vaultName().MatchString(s) && !strings.Contains(s, "--")
 }
 
 // ValidSecretName follows Key Vault's ^[0-9a-zA-Z-]{1,127}$.
-func ValidSecretName(s string) bool { return len(s) <= 127 && secretName.MatchString(s) }
+func ValidSecretName(s string) bool { return len(s) <= 127 && secretName().MatchString(s) }

@@ -256,7 +256,7 @@ var isoDuration = lazyregexp.New(`^P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)
 // addDuration adds a duration of ISO 8601, so many times, to a time. Years and months are
 // those of the calendar.
 func addDuration(to time.Time, text string, times int) (time.Time, bool) {
-	parts := isoDuration.FindStringSubmatch(strings.ToUpper(text))
+	parts := isoDuration().FindStringSubmatch(strings.ToUpper(text))
 	if parts == nil || strings.HasSuffix(strings.ToUpper(text), "P") || strings.HasSuffix(strings.ToUpper(text), "T") {
 		return to, false
 	}

@@ -236,4 +236,4 @@ var identifier = lazyregexp.New(`^((?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 
 // identifies reports whether a value is no secret but names something, so that it is
 // not redacted.
-func identifies(value string) bool { return identifier.MatchString(value) }
+func identifies(value string) bool { return identifier().MatchString(value) }

@@ -38,11 +38,11 @@ func (l AccessList) IsZero() bool { return l == nil }
 
 // Access binds a role to an identity.
 type Access struct {
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Role is the PostgreSQL role that the identity logs in as, to the letter. Default: the name of the identity, as in Azure.
 	Role string `yaml:"role,omitempty" json:"role,omitempty"`
-	// Administrator makes the identity a Microsoft Entra administrator of the server: it creates roles and databases, and owns those of databases. Default: false.
+	// Administrator says that the identity is a Microsoft Entra administrator of the server: it creates roles and databases, and owns those of databases. Default: false.
 	Administrator bool `yaml:"administrator,omitempty" json:"administrator,omitempty"`
 	// MemberOf are PostgreSQL roles whose rights the role has, such as pg_read_all_data and pg_write_all_data.
 	MemberOf []string `yaml:"memberOf,omitempty" json:"memberOf,omitempty"`

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/wiemu/wiemu/internal/hostmux"
 )
 
 // What may come before a login, by the number in place of a protocol version.
@@ -62,7 +64,7 @@ func greet(ctx context.Context, conn net.Conn, starttls func(context.Context, ne
 		return conn, s, err
 	}
 	if first[0] == handshake {
-		secured, err := starttls(ctx, &begun{conn, first})
+		secured, err := starttls(ctx, &hostmux.Begun{Conn: conn, Early: first})
 		if err != nil {
 			return conn, s, err
 		}
@@ -102,25 +104,6 @@ func greet(ctx context.Context, conn net.Conn, starttls func(context.Context, ne
 		}
 	}
 }
-
-// begun is a connection of which something was read already.
-type begun struct {
-	net.Conn
-	read []byte
-}
-
-// Read implements io.Reader.
-func (b *begun) Read(p []byte) (int, error) {
-	if len(b.read) == 0 {
-		return b.Conn.Read(p)
-	}
-	n := copy(p, b.read)
-	b.read = b.read[n:]
-	return n, nil
-}
-
-// NetConn returns the connection underneath.
-func (b *begun) NetConn() net.Conn { return b.Conn }
 
 // readStartup reads a packet that has no type, of which first was read already, and returns
 // what follows its length.

@@ -294,5 +294,5 @@ func reachesFiles(args []string) string {
 			script = args[2]
 		}
 	}
-	return fileWords.FindString(script)
+	return fileWords().FindString(script)
 }

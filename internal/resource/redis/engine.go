@@ -54,6 +54,27 @@ type engine struct {
 
 	asked      atomic.Bool // a command about channels was sent
 	subscribed atomic.Bool // in RESP2, so that their messages arrive between replies
+
+	mu        sync.Mutex
+	missing   int           // confirmations of the last command about channels
+	confirmed chan struct{} // closed when none is
+}
+
+// awaitConfirmations is called before a command about channels is sent. What it returns is closed
+// when as many pushes have answered it. An error is a reply, as to any command.
+func (e *engine) awaitConfirmations(n int) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.missing, e.confirmed = n, make(chan struct{})
+	return e.confirmed
+}
+
+func (e *engine) confirm() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.missing--; e.missing == 0 {
+		close(e.confirmed)
+	}
 }
 
 // newEngine reads from conn. What arrives unasked, such as messages of channels, is given to
@@ -107,27 +128,26 @@ func isSubscribing(args []string) bool {
 // isPush reports whether an answer is to no command: a push of RESP3, or in RESP2 what channels
 // send.
 func (e *engine) isPush(reply []byte) bool {
-	if reply[0] == '>' {
-		return true
-	}
-	if reply[0] != '*' || !e.asked.Load() {
+	isRESP3 := reply[0] == '>'
+	if !isRESP3 && (reply[0] != '*' || !e.asked.Load()) {
 		return false
 	}
 	lines := bytes.SplitN(reply, []byte("\r\n"), 4)
 	if len(lines) < 3 {
-		return false
+		return isRESP3
 	}
 	switch string(lines[2]) {
 	case "message", "pmessage", "smessage":
-		return e.subscribed.Load()
+		return isRESP3 || e.subscribed.Load()
 	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
 		// *3, the name, the channel, and how many it has.
 		last := bytes.LastIndex(bytes.TrimSuffix(reply, []byte("\r\n")), []byte("\r\n")) + 2
-		if string(lines[0]) != "*3" || reply[last] != ':' {
-			return false
+		if string(lines[0][1:]) != "3" || reply[last] != ':' {
+			return isRESP3
 		}
-		e.subscribed.Store(string(reply[last:]) != ":0\r\n")
+		e.subscribed.Store(!isRESP3 && string(reply[last:]) != ":0\r\n")
+		e.confirm()
 		return true
 	}
-	return false
+	return isRESP3
 }

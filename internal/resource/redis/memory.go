@@ -17,6 +17,7 @@ import (
 // memory is a Redis in this process, on the lab clock, whose connections are pipes.
 type memory struct {
 	*miniredis.Miniredis
+	server   *server.Server
 	greeting string // the command with which a pipe begins, which nobody guesses
 
 	script    chan bool     // holds one while a client runs a script
@@ -36,7 +37,8 @@ func newMemory(clk clock.Clock) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Server().SetPreHook(m.called)
+	m.server = m.Server()
+	m.server.SetPreHook(m.called)
 	return m, first.Close()
 }
 
@@ -150,7 +152,7 @@ type pipe struct {
 func (m *memory) dial() net.Conn {
 	near, far := net.Pipe()
 	s := &served{Conn: far, closed: make(chan struct{})}
-	m.Server().ServeConn(s)
+	m.server.ServeConn(s)
 	if _, err := near.Write(appendCommand(nil, m.greeting)); err == nil {
 		_, _ = io.ReadFull(near, make([]byte, len("+OK\r\n"))) // of an engine that has ended: the next read says so
 	}

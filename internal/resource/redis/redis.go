@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -287,6 +288,13 @@ func (c *cache) dial(ctx context.Context) (net.Conn, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// knows reports whether there may be a command of that name, whose letters are ASCII: a name that
+// becomes that of another one in lower or upper case is none. A real Redis knows by itself.
+func (c *cache) knows(name string) bool {
+	foreign := strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII })
+	return !foreign && (c.memory == nil || c.memory.server.IsRegisteredCommand(name))
 }
 
 // tick has an engine in memory know the time. It returns false if that is busy with a script that

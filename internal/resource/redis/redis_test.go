@@ -291,7 +291,7 @@ func TestPolicies(t *testing.T) {
 		{"owner", "SET a 1", "+OK"},
 		{"owner", "FLUSHALL", "+OK"},
 		{"owner", "CONFIG GET x", "-ERR unknown command 'CONFIG', with args beginning with: 'GET' 'x'"},
-		{"owner", "NONSENSE", "-ERR unknown command `NONSENSE`, with args beginning with:"},
+		{"owner", "NONSENSE", "-ERR unknown command 'NONSENSE', with args beginning with:"},
 		{"custom", "SET app:a/b 1", "+OK"},
 		{"custom", "SET other 1", noKey},
 		{"custom", "MSET app:b 1 other 2", noKey},
@@ -332,6 +332,9 @@ func TestWaysAroundAPolicy(t *testing.T) {
 		{"custom", noKey, [][]string{{"SORT", "app:a", "STORE", "other"}}},
 		{"custom", noKey, [][]string{{"GEORADIUS", "app:a", "0", "0", "1", "km", "storeDist", "other"}}},
 		{"custom", "+OK", [][]string{{"MULTI"}, {"SET", "app:a", "1"}, {"EXEC"}}},
+		{"custom", "-EXECABORT Transaction discarded", [][]string{{"MULTI"}, {"SET", "app:b", "1"}, {"SET", "other", "1"}, {"EXEC"}}},
+		{"custom", "$-1", [][]string{{"GET", "app:b"}}},
+		{"custom", "*1 +OK", [][]string{{"MULTI"}, {"GET", "other"}, {"DISCARD"}, {"MULTI"}, {"SET", "app:a", "1"}, {"EXEC"}}},
 	} {
 		c := l.logIn(row.cache + ".redis.cache.windows.net")
 		got := ""
@@ -360,6 +363,9 @@ func TestScriptsReadNoFiles(t *testing.T) {
 				t.Errorf("%q: %s", command, got)
 			}
 		}
+	}
+	if got := c.ask("\u017fCRIPT", "LOAD", "return select(2, loadfile('/etc/hostname'))"); !strings.Contains(got, "-ERR unknown command") {
+		t.Error(got) // a long s, whose capital is S
 	}
 	if got := c.ask("EVAL", "local reloaded, debugging = 1, 2; return reloaded + debugging", "0"); got != ":3" {
 		t.Error(got)
@@ -469,11 +475,71 @@ func TestPoliciesThatAreNone(t *testing.T) {
 // Who asks about a cache that has just been deleted finds nothing in it.
 func TestACacheThatWasDeleted(t *testing.T) {
 	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
 	l.caches.Delete("cache")
+	if got := c.ask("PING"); got != "closed" {
+		t.Error(got)
+	}
 	tenant, _ := l.caches.Scope("cache")
 	assigned, open := l.caches.Assignments("cache")
 	if len(l.caches.Names()) != 0 || tenant != "" || len(assigned) != 0 || open {
 		t.Errorf("%q, %q, %v, %v", l.caches.Names(), tenant, assigned, open)
+	}
+}
+
+// A change of a cache counts at the next login of a connection that is open, which keeps its content.
+func TestAChangeCountsAtTheNextLogin(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
+	if got := c.ask("SET", "a", "1"); got != "+OK" {
+		t.Fatal(got)
+	}
+	again := func(policies PolicyAssignments) string {
+		if err := l.caches.Put(Cache{Name: "cache", Tenant: tokentest.Tenant, Access: policies}); err != nil {
+			t.Fatal(err)
+		}
+		return c.ask("AUTH", tokentest.ObjectID, l.tokens.Mint(t, audience, nil))
+	}
+	if got := again(PolicyAssignments{}); !strings.Contains(got, "WRONGPASS") {
+		t.Error(got)
+	}
+	if got := again(PolicyAssignments{{Identity: "*", Policy: "Data Reader"}}); got != "+OK" {
+		t.Error(got)
+	}
+	if got := c.ask("GET", "a"); got != "$1 1" {
+		t.Error(got)
+	}
+	if got := c.ask("SET", "a", "2"); !strings.Contains(got, "NOPERM") {
+		t.Error(got)
+	}
+}
+
+// A command that is refused, about channels or with much text, is answered as any other.
+func TestCommandsThatAreUnknown(t *testing.T) {
+	behind := miniredis.NewMiniRedis()
+	if err := behind.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer behind.Close()
+	l := newLab(t, Cache{Name: "cache"}, Cache{Name: "behind", URL: "redis://" + behind.Addr()})
+	for _, host := range []string{host, "behind.redis.cache.windows.net"} {
+		c := l.logIn(host)
+		for _, row := range []struct {
+			command []string
+			answer  string
+		}{
+			{[]string{"SSUBSCRIBE", "news"}, "-ERR unknown command"},
+			{[]string{"JSON.SET", "a", strings.Repeat("x", 10_000)}, "-ERR unknown command"},
+			{[]string{"SET", "a", "1"}, "+OK"},
+			{[]string{"SUBSCRIBE", "a", "b"}, "*3 $9 subscribe $1 a :1"},
+		} {
+			if got := c.ask(row.command...); !strings.HasPrefix(got, row.answer) {
+				t.Errorf("%s: %.20q: %.200s", host, row.command, got)
+			}
+		}
+		if got := c.read(); got != "*3 $9 subscribe $1 b :2" {
+			t.Errorf("%s: %s", host, got)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func appendReply(b []byte, r *bufio.Reader, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, protocolError("answers are too deep")
 	}
-	line, err := r.ReadSlice('\n')
+	line, err := r.ReadBytes('\n') // an error may quote what a client sent
 	if err != nil {
 		return nil, err
 	}

@@ -49,11 +49,12 @@ type session struct {
 	host  string
 	cache *cache
 
-	write  sync.Mutex
-	out    *bufio.Writer
-	engine *engine
-	multi  bool // a transaction has begun, in which commands are queued
-	queued bool // one of them begins to listen to channels
+	write   sync.Mutex
+	out     *bufio.Writer
+	engine  *engine
+	multi   bool // a transaction has begun, in which commands are queued
+	queued  bool // one of them begins to listen to channels
+	spoiled bool // one was refused: the transaction will be, too
 
 	user   *user // nil: not authenticated
 	expiry clock.Timer
@@ -216,6 +217,13 @@ func (n *session) refuse(text string, flush bool) bool {
 	return n.say([]byte("-"+oneLine.Replace(text)+"\r\n"), flush)
 }
 
+// reject is refuse for a command that is not executed, which spoils the transaction that it is in.
+// Source: redis/src/server.c, rejectCommand.
+func (n *session) reject(text string, flush bool) bool {
+	n.spoiled = n.spoiled || n.multi
+	return n.refuse(text, flush)
+}
+
 // oneLine keeps what a client has sent from being read as a second answer. Source:
 // redis/src/networking.c, addReplyErrorFormat.
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
@@ -239,25 +247,28 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 		return n.refuse(noAuth, r.last)
 	case name == "reset": // to a client that has just connected, with nothing begun at the engine
 		n.engine.close()
-		n.engine, n.user, n.multi, n.queued = nil, nil, false, false
+		n.engine, n.user, n.multi, n.queued, n.spoiled = nil, nil, false, false, false
 		n.expiry.Stop()
 		_ = n.conn.SetReadDeadline(time.Now().Add(loginTimeout)) // of a connection that is gone: the next read says so
 		return n.say([]byte("+RESET\r\n"), r.last)
 	case isBlocked(r.args):
-		return n.refuse(unknownCommand(r.args), r.last)
+		return n.reject(unknownCommand(r.args), r.last)
 	}
 	if n.cache.memory != nil {
 		if word := reachesFiles(r.args); word != "" {
-			return n.refuse("ERR the cache in memory runs no script with "+word+", by which a script could read files of wiemu's machine; give the cache the url: of a Redis", r.last)
+			return n.reject("ERR the cache in memory runs no script with "+word+", by which a script could read files of wiemu's machine; give the cache the url: of a Redis", r.last)
 		}
 	}
 	if refusal := n.permits(n.user, r.args); refusal != "" {
-		return n.refuse(refusal, r.last)
+		return n.reject(refusal, r.last)
+	}
+	if !n.cache.knows(r.args[0]) {
+		return n.reject(unknownCommand(r.args), r.last)
 	}
 	if failed, closed := n.kit.Disturb(n.ctx, n.conn, n.user.call, &use{session: n, action: name}); closed {
 		return false
 	} else if failed != nil {
-		return n.refuse(failed.Message, r.last)
+		return n.reject(failed.Message, r.last)
 	}
 	if goOn, hit := n.disturbed(r); hit {
 		return goOn
@@ -295,7 +306,7 @@ func (n *session) disturbed(r request) (goOn, hit bool) {
 	n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, resource.Fail(0, "MOVED", text,
 		"A fault took the place of the service's answer: the cache is a cluster, and the key is on another node.",
 		"Use the client's cluster mode for a cache with the OSS cluster policy, or the Enterprise policy for a client without one."))
-	return n.refuse(text, r.last), true
+	return n.reject(text, r.last), true
 }
 
 // permits asks the policy of a user, and writes down what it does not permit.
@@ -316,20 +327,25 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 	if !n.cache.tick(n.kit.Clock) || !n.scriptBegins(name) {
 		return n.isBusy(name, r.last)
 	}
+	command := r.args
+	if name == "exec" && n.spoiled {
+		command = []string{"DISCARD"} // the engine knows of no refusal
+	}
 	subscribing := isSubscribing(r.args)
+	var confirmed <-chan struct{}
 	if subscribing {
 		n.engine.asked.Store(true)
+	}
+	if subscribing && !n.multi {
+		confirmed = n.engine.awaitConfirmations(max(1, len(r.args)-1))
 	}
 	if name == "exec" && n.queued {
 		n.engine.subscribed.Store(true) // before a message can arrive
 	}
 	hold := time.AfterFunc(longestHold, r.end)
 	defer hold.Stop()
-	if _, err := n.engine.conn.Write(appendCommand(nil, r.args...)); err != nil {
+	if _, err := n.engine.conn.Write(appendCommand(nil, command...)); err != nil {
 		return n.engineGone(err)
-	}
-	if subscribing && !n.multi {
-		return n.say(nil, r.last)
 	}
 	if r.waits {
 		n.say(nil, true) // what was answered before; and the clock goes on while it waits
@@ -340,13 +356,14 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 		late = n.cache.memory.busy()
 	}
 	select {
+	case <-confirmed:
+		return n.say(nil, r.last)
 	case reply, ok := <-n.engine.replies:
 		if !ok {
 			return n.engineGone(errors.New("it closed the connection"))
 		}
 		n.scriptEnded()
-		n.transaction(name, subscribing, reply)
-		return n.say(reply, r.last)
+		return n.say(n.transaction(name, subscribing, reply), r.last)
 	case <-late:
 		n.isBusy(name, true)
 		return false // what the engine answers later would be taken for the answer to something else
@@ -357,9 +374,13 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 	}
 }
 
-// transaction notes what an answer says of the transaction of the connection. Commands that begin to
-// listen to channels are queued in it, and answered within the answer to EXEC, as Redis has it.
-func (n *session) transaction(name string, subscribing bool, reply []byte) {
+// execAbort answers EXEC after a command was refused. Source: redis/src/server.c, shared.execaborterr.
+const execAbort = "-EXECABORT Transaction discarded because of previous errors.\r\n"
+
+// transaction notes what an answer says of the transaction of the connection, and returns what the
+// client is told. Commands that begin to listen to channels are queued in it, and answered within
+// the answer to EXEC, as Redis has it.
+func (n *session) transaction(name string, subscribing bool, reply []byte) []byte {
 	switch {
 	case name == "multi" && reply[0] == '+':
 		n.multi = true
@@ -369,12 +390,19 @@ func (n *session) transaction(name string, subscribing bool, reply []byte) {
 		if n.queued && (name == "discard" || reply[0] != '*' || reply[1] == '-') {
 			n.engine.subscribed.Store(false) // RESP2 has no transactions of those who listen
 		}
-		n.multi, n.queued = false, false
+		if name == "exec" && n.spoiled {
+			reply = []byte(execAbort)
+		}
+		n.multi, n.queued, n.spoiled = false, false, false
 	}
+	return reply
 }
 
 // connect connects to the engine.
 func (n *session) connect() bool {
+	if now := n.at(n.host); now == nil || now.memory != n.cache.memory {
+		return n.engineGone(errors.New("the cache was deleted"))
+	}
 	conn, err := n.cache.dial(n.ctx)
 	if err != nil {
 		return n.engineGone(err)

@@ -40,7 +40,7 @@ func (l PolicyAssignments) IsZero() bool { return l == nil }
 
 // PolicyAssignment assigns an identity a data access policy.
 type PolicyAssignment struct {
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Policy is Data Owner, Data Contributor, Data Reader, or the name of a custom policy.
 	Policy string `yaml:"policy" json:"policy"`

@@ -23,7 +23,7 @@ type Server struct {
 	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"`
 	// Administrator is the Microsoft Entra administrator, dbo of every database: the name or client id of an application or managed identity, or the name of a workload of this file. Default: none.
 	Administrator string `yaml:"administrator,omitempty" json:"administrator,omitempty"`
-	// Redirect has the server send clients to NAME.worker.database.windows.net, port 11000, as the connection policy Redirect does, which is the default for clients inside Azure. Default: false.
+	// Redirect says that the server sends clients to NAME.worker.database.windows.net, port 11000, as the connection policy Redirect does, which is the default for clients inside Azure. Default: false.
 	Redirect bool `yaml:"redirect,omitempty" json:"redirect,omitempty"`
 	// Databases are the server's databases, besides master.
 	Databases []Database `yaml:"databases,omitempty" json:"databases,omitempty"`
@@ -89,7 +89,7 @@ const serverRule = "1 to 63 lower-case letters, digits and hyphens, neither begi
 var serverName = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // ValidServer reports whether a server can have a name.
-func ValidServer(name string) bool { return serverName.MatchString(name) }
+func ValidServer(name string) bool { return serverName().MatchString(name) }
 
 // databaseRule is what names of databases are made of, from the same source.
 const databaseRule = `1 to 128 characters without <>*%&:\/? and control characters, not ending with a period or a space`

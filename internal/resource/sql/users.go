@@ -102,7 +102,10 @@ func (d *database) configure(u User) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	is := d.resolved(made)
-	n := slices.IndexFunc(d.users, func(known user) bool { return d.resolved(known).SID == is.SID })
+	n := slices.IndexFunc(d.users, func(known user) bool {
+		// Of identities that are not in the directory yet, zero is the SID of each.
+		return d.resolved(known).SID == is.SID && (is.SID != [16]byte{} || known.identity == made.identity)
+	})
 	if n < 0 {
 		if slices.ContainsFunc(d.users, func(known user) bool { return strings.EqualFold(d.resolved(known).Name, is.Name) }) {
 			return fmt.Errorf("user %s: expected a name of its own, which another user has", is.Name)

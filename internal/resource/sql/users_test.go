@@ -18,6 +18,20 @@ func TestAUserOfAnIdentityThatComesLater(t *testing.T) {
 	}
 }
 
+// Two of them, whose SIDs nobody knows yet, are two users; one that is named again is the same.
+func TestUsersOfIdentitiesThatComeLater(t *testing.T) {
+	const first, second = "aaaaaaaa-0000-4000-8000-000000000008", "aaaaaaaa-0000-4000-8000-000000000009"
+	l := newLab(t, orders())
+	for _, identity := range []string{first, second, first} {
+		must(t, l.servers.User("orders", "stock", sql.User{Identity: identity, SID: "objectId"}))
+	}
+	admins := l.open(l.tokenOf(admin, adminOID), "stock")
+	for _, user := range []string{first, second} {
+		_, err := admins.Exec("DROP USER [" + user + "]")
+		must(t, err)
+	}
+}
+
 func TestMistakesOfServers(t *testing.T) {
 	l := newLab(t, orders())
 	for want, err := range map[string]error{

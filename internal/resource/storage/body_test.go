@@ -124,6 +124,24 @@ func TestBlocksHaveOneSummary(t *testing.T) {
 	}
 }
 
+// Who copies tags may set them where the copy is, and read them where its source is.
+func TestTagsOfCopies(t *testing.T) {
+	for roles, expected := range map[[2]string]string{
+		{"Storage Blob Data Contributor", "Storage Blob Data Owner"}: "AuthorizationPermissionMismatch",
+		{"Storage Blob Data Owner", "Storage Blob Data Reader"}:      "CannotVerifyCopySource",
+		{"Storage Blob Data Owner", "Storage Blob Data Owner"}:       "",
+	} {
+		theirs := storage.Account{Name: "reports", Tenant: tokentest.Tenant, Containers: map[string]map[string]string{"out": {"R.txt": "report"}},
+			Access: []storage.Access{{Identity: tokentest.ClientID, Roles: roles[1:]}}}
+		l := newLab(t, orders(roles[0]), theirs)
+		a := l.ask("PUT", "https://orders"+domain+"/inbox/copy", l.token(), "", "x-ms-requires-sync", "true", "x-ms-copy-source-tag-option", "COPY",
+			"x-ms-copy-source", "https://reports"+domain+"/out/R.txt", "x-ms-copy-source-authorization", "Bearer "+l.token())
+		if a.code() != expected || (a.StatusCode == 202) != (expected == "") {
+			t.Errorf("%s: expected %q, found %d %s", roles, expected, a.StatusCode, a.text)
+		}
+	}
+}
+
 // A copy reads its source with a credential of its own: what the caller may read in the same
 // account, or a token or SAS for the source.
 func TestSourcesOfCopies(t *testing.T) {

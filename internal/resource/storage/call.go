@@ -164,7 +164,7 @@ func (c *call) role() *refusal {
 
 // permitted checks the roles of base's caller for an operation on a target.
 func (c *call) permitted(base *resource.Call, a account, t Target, op operation) *refusal {
-	d := c.accounts.kit.Authorize(base.Request.Context(), base, t.scope(a.scope), op.actions(base.Request)...)
+	d := c.accounts.kit.Authorize(base.Request.Context(), base, t.scope(a.scope), op.actions()...)
 	if d.Allowed {
 		return nil
 	}

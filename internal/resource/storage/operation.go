@@ -37,7 +37,9 @@ type operation struct {
 	// sas are the permissions of a user delegation SAS, one of which is enough. If empty, no
 	// SAS can do it.
 	sas string
-	do  task
+	// tags is the action on blob tags that the request needs besides, as find sees it; "" if none.
+	tags string
+	do   task
 }
 
 // task is what the package does itself for an operation.
@@ -133,7 +135,7 @@ var operations = []operation{
 	{name: "Get User Delegation Key", service: Queue, level: ofAccount, method: http.MethodPost, restype: "service", comp: "userdelegationkey", needs: []string{"queueServices/generateUserDelegationKey/action"}, do: giveKey},
 	{name: "Create Queue", service: Queue, level: ofContainer, method: http.MethodPut, needs: []string{queues + "write"}},
 	{name: "Delete Queue", service: Queue, level: ofContainer, method: http.MethodDelete, needs: []string{queues + "delete"}},
-	{name: "Get Queue Metadata", service: Queue, level: ofContainer, method: http.MethodGet, comp: "metadata", needs: []string{queues + "read"}},
+	{name: "Get Queue Metadata", service: Queue, level: ofContainer, method: http.MethodGet, comp: "metadata", needs: []string{queues + "read"}, sas: "r"},
 	{name: "Set Queue Metadata", service: Queue, level: ofContainer, method: http.MethodPut, comp: "metadata", needs: []string{queues + "write"}},
 	{name: "Get Queue ACL", service: Queue, level: ofContainer, method: http.MethodGet, comp: "acl", needs: []string{queues + "getAcl/action"}},
 	{name: "Set Queue ACL", service: Queue, level: ofContainer, method: http.MethodPut, comp: "acl", needs: []string{queues + "setAcl/action"}},
@@ -181,6 +183,7 @@ func find(r *http.Request, t Target, q url.Values) (_ operation, found bool, met
 			continue
 		}
 		if !slices.ContainsFunc(op.headers, func(name string) bool { return r.Header.Get(name) == "" }) {
+			op.tags = op.onTags(r, q)
 			return op, true, nil
 		}
 	}
@@ -211,22 +214,44 @@ func levelOf(t Target) level {
 	return ofItem
 }
 
-// setsTags says whether a request gives a blob tags besides what it is for. That needs an
-// action and a permission of its own (REST reference, Put Blob, x-ms-tags).
-func (op operation) setsTags(r *http.Request) bool {
-	return op.service == Blob && op.level == ofItem && r.Method == http.MethodPut && r.Header.Get("x-ms-tags") != ""
+// onTags is the action on blob tags that a request needs besides what it is for: to give a
+// blob tags (REST reference, Put Blob, x-ms-tags), or to list those of blobs (seen:
+// Azure/azure-sdk-for-rust#1318). With a SAS that is the permission t; inferred: for a list, too.
+func (op operation) onTags(r *http.Request, q url.Values) string {
+	switch {
+	case op.service != Blob:
+	case op.level == ofItem && r.Method == http.MethodPut && (r.Header.Get("x-ms-tags") != "" || op.copiesTags(r)):
+		return blobs + "tags/write"
+	case op.level == ofContainer && op.comp == "list" && slices.Contains(Include(q), "tags"):
+		return blobs + "tags/read"
+	}
+	return ""
+}
+
+// copiesTags says whether a request copies the tags of its source, which wants permission to
+// read them there and to set them here (REST reference, Copy Blob From URL,
+// x-ms-copy-source-tag-option).
+func (op operation) copiesTags(r *http.Request) bool {
+	return op.comp == "" && slices.Contains(op.headers, "x-ms-copy-source") && r.Header.Get("x-ms-copy-source-tag-option") == "COPY"
+}
+
+// Include is what the parameter include of a listing asks for.
+func Include(q url.Values) []string {
+	var all []string
+	for _, value := range q["include"] {
+		for what := range strings.SplitSeq(strings.ToLower(value), ",") {
+			all = append(all, strings.TrimSpace(what))
+		}
+	}
+	return all
 }
 
 // actions are what the caller needs.
-func (op operation) actions(r *http.Request) [][]roles.Action {
+func (op operation) actions() [][]roles.Action {
 	var all [][]roles.Action
 	for _, entry := range op.needs {
-		names := strings.Fields(entry)
-		if op.setsTags(r) {
-			names = append(names, blobs+"tags/write")
-		}
 		var needed []roles.Action
-		for _, name := range names {
+		for _, name := range strings.Fields(entry + " " + op.tags) {
 			needed = append(needed, action(name))
 		}
 		all = append(all, needed)

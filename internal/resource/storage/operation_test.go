@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,8 +13,9 @@ import (
 
 func requestFor(method, target string, headers ...string) *http.Request {
 	r := &http.Request{Method: method, RequestURI: target, Header: http.Header{}}
-	for _, name := range headers {
-		r.Header.Set(name, "x")
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, "=")
+		r.Header.Set(name, cmp.Or(value, "x"))
 	}
 	return r
 }
@@ -36,6 +38,8 @@ func TestOperations(t *testing.T) {
 		{Blob, "HEAD /inbox?restype=container", nil, "Get Container Properties", "containers/read"},
 		{Blob, "DELETE /inbox?restype=container", nil, "Delete Container", "containers/delete"},
 		{Blob, "GET /inbox?restype=container&comp=list&prefix=a", nil, "List Blobs", "data containers/blobs/read"},
+		{Blob, "GET /inbox?restype=container&comp=list&include=metadata,tags", nil, "List Blobs", "data containers/blobs/read and data containers/blobs/tags/read"},
+		{Blob, "GET /inbox?restype=container&comp=list&include=metadata&include=%20Tags", nil, "List Blobs", "data containers/blobs/read and data containers/blobs/tags/read"},
 		{Blob, "POST /inbox?restype=container&comp=batch", nil, "Blob Batch", ""},
 		{Blob, "POST /?comp=batch", nil, "Blob Batch", ""},
 		{Blob, "GET /inbox/a", nil, "Get Blob", "data containers/blobs/read"},
@@ -46,6 +50,9 @@ func TestOperations(t *testing.T) {
 		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source"}, "Copy Blob", "data containers/blobs/write"},
 		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source", "x-ms-blob-type"}, "Put Blob From URL", "data containers/blobs/write"},
 		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source", "x-ms-requires-sync"}, "Copy Blob From URL", "data containers/blobs/write"},
+		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source", "x-ms-blob-type", "x-ms-copy-source-tag-option=COPY"}, "Put Blob From URL", "data containers/blobs/write and data containers/blobs/tags/write"},
+		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source", "x-ms-requires-sync", "x-ms-copy-source-tag-option=COPY"}, "Copy Blob From URL", "data containers/blobs/write and data containers/blobs/tags/write"},
+		{Blob, "PUT /inbox/a", []string{"x-ms-copy-source", "x-ms-requires-sync", "x-ms-copy-source-tag-option=REPLACE"}, "Copy Blob From URL", "data containers/blobs/write"},
 		{Blob, "PUT /inbox/a?comp=block&blockid=AA", nil, "Put Block", "data containers/blobs/write"},
 		{Blob, "PUT /inbox/a?comp=block&blockid=AA", []string{"x-ms-copy-source"}, "Put Block From URL", "data containers/blobs/write"},
 		{Blob, "PUT /inbox/a?comp=blocklist", nil, "Put Block List", "data containers/blobs/write"},
@@ -90,7 +97,7 @@ func TestOperations(t *testing.T) {
 				return
 			}
 			var needs []string
-			for _, all := range op.actions(r) {
+			for _, all := range op.actions() {
 				var names []string
 				for _, a := range all {
 					name := strings.TrimPrefix(strings.TrimPrefix(a.Name, "Microsoft.Storage/storageAccounts/"), "blobServices/")
@@ -116,7 +123,7 @@ func TestOperations(t *testing.T) {
 func TestActionsAreThoseOfRoles(t *testing.T) {
 	nobody := []string{"Microsoft.Storage/storageAccounts/blobServices/getInfo/action"}
 	for _, op := range operations {
-		for _, all := range op.actions(requestFor(op.method, "/")) {
+		for _, all := range op.actions() {
 			for _, a := range all {
 				held := slices.ContainsFunc(roles.Builtin(), func(d roles.Definition) bool {
 					return strings.HasPrefix(d.Name, "Storage") && d.Permits(a)

@@ -211,6 +211,8 @@ func TestRoles(t *testing.T) {
 		{"Storage Account Contributor reads a blob", "Storage Account Contributor", "GET", blob, 403, "opens none of the data"},
 		{"Contributor lists containers", "Contributor", "GET", list, 200, ""},
 		{"a contributor sets tags", "Storage Blob Data Contributor", "PUT", blob + "?comp=tags", 403, "blobs/tags/write"},
+		{"a contributor lists tags", "Storage Blob Data Contributor", "GET", "https://orders" + domain + "/inbox?restype=container&comp=list&include=tags", 403, "blobs/tags/read"},
+		{"an owner of the data lists tags", "Storage Blob Data Owner", "GET", "https://orders" + domain + "/inbox?restype=container&comp=list&include=tags", 200, ""},
 		{"an owner of the data asks about the account", "Storage Blob Data Owner", "GET", "https://orders" + domain + "/?restype=account&comp=properties", 403, "getInfo/action"},
 		{"a queue's contributor reads a blob", "Storage Queue Data Contributor", "GET", blob, 403, "blobs/read"},
 		{"a delegator reads a blob", "Storage Blob Delegator", "GET", blob, 403, ""},

@@ -182,9 +182,9 @@ func (c *call) sasPermission(q url.Values, op operation) *refusal {
 	fits := op.level >= ofItem || op.level == ofContainer && (q.Get("sr") == "c" || op.service == Queue)
 	allowed := fits && strings.ContainsAny(q.Get("sp"), op.sas)
 	expected := "one of " + strings.Join(strings.Split(op.sas, ""), ", ")
-	if op.setsTags(c.Request) {
+	if op.tags != "" {
 		allowed = allowed && strings.Contains(q.Get("sp"), "t")
-		expected += ", and t for x-ms-tags"
+		expected += ", and t for tags"
 	}
 	if op.sas == "" {
 		expected = "no SAS, but a token"
@@ -304,6 +304,9 @@ func (c *call) source() *refusal {
 	}
 	t, q := parse(name, service, at.RequestURI())
 	read, _, _ := find(&http.Request{Method: http.MethodGet, Header: http.Header{}}, t, url.Values{})
+	if c.op.copiesTags(c.Request) {
+		read.tags = blobs + "tags/read"
+	}
 	if r := c.readSource(a, t, q, read); r != nil {
 		return r
 	}

@@ -31,7 +31,12 @@ type userKey struct {
 
 func (l *lab) key(start, expiry time.Time) userKey {
 	l.t.Helper()
-	a := l.ask("POST", keyHost, l.token(), "<?xml version='1.0' encoding='utf-8'?>\n<KeyInfo><Start>"+start.Format(time.RFC3339)+"</Start><Expiry>"+expiry.Format(time.RFC3339)+"</Expiry></KeyInfo>")
+	return l.keyOf(keyHost, start, expiry)
+}
+
+func (l *lab) keyOf(host string, start, expiry time.Time) userKey {
+	l.t.Helper()
+	a := l.ask("POST", host, l.token(), "<?xml version='1.0' encoding='utf-8'?>\n<KeyInfo><Start>"+start.Format(time.RFC3339)+"</Start><Expiry>"+expiry.Format(time.RFC3339)+"</Expiry></KeyInfo>")
 	if a.StatusCode != 200 {
 		l.t.Fatalf("%d %s", a.StatusCode, a.text)
 	}
@@ -70,14 +75,19 @@ func sign(t testing.TB, k userKey, resource string, q url.Values, extra ...strin
 		t.Fatalf("no version %s", v)
 	}
 	lines += q.Get("rscc") + "\n" + q.Get("rscd") + "\n" + q.Get("rsce") + "\n" + q.Get("rscl") + "\n" + q.Get("rsct")
+	q.Set("sig", signature(t, k, lines))
+	return q.Encode()
+}
+
+func signature(t testing.TB, k userKey, lines string) string {
+	t.Helper()
 	value, err := base64.StdEncoding.DecodeString(k.Value)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mac := hmac.New(sha256.New, value)
 	mac.Write([]byte(lines))
-	q.Set("sig", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return q.Encode()
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 const delegated = "Storage Blob Data Contributor"
@@ -257,6 +267,8 @@ func TestPermissionsOfASAS(t *testing.T) {
 		{"list with a blob's", delegated, "b", "rl", "GET", list, 403, "AuthenticationFailed"}, // it signs the blob's name
 		{"list without l", delegated, "c", "r", "GET", list, 403, "AuthorizationPermissionMismatch"},
 		{"list", delegated, "c", "l", "GET", list, 200, ""},
+		{"list tags without t", "Storage Blob Data Owner", "c", "l", "GET", list + "include=tags&", 403, "AuthorizationPermissionMismatch"},
+		{"list tags", "Storage Blob Data Owner", "c", "lt", "GET", list + "include=tags&", 200, ""},
 		{"delete the container", delegated, "c", "racwdl", "DELETE", "https://orders" + domain + "/inbox?restype=container&", 403, "AuthorizationPermissionMismatch"},
 		{"tags, without the role", delegated, "b", "t", "GET", blob + "?comp=tags&", 403, "AuthorizationPermissionMismatch"},
 		{"tags", "Storage Blob Data Owner", "b", "t", "GET", blob + "?comp=tags&", 200, ""},
@@ -359,6 +371,22 @@ func TestTagsOfAnUploadWithASAS(t *testing.T) {
 	}
 }
 
+// A SAS copies tags if it may set them, and read them at the source.
+func TestTagsOfACopyWithASAS(t *testing.T) {
+	l := newLab(t, orders("Storage Blob Data Owner"))
+	for _, row := range []struct {
+		sp, source string
+		status     int
+		code       string
+	}{{"cw", "rt", 403, "AuthorizationPermissionMismatch"}, {"cwt", "r", 403, "CannotVerifyCopySource"}, {"cwt", "rt", 202, ""}} {
+		a := l.ask("PUT", "https://orders"+domain+"/inbox/copy?"+l.sasFor("copy", row.sp), "", "",
+			"x-ms-requires-sync", "true", "x-ms-copy-source-tag-option", "COPY", "x-ms-copy-source", blob+"?"+l.sasFor("hello.txt", row.source))
+		if a.StatusCode != row.status || a.code() != row.code {
+			t.Errorf("%s from %s: expected %d %s, found %d %s", row.sp, row.source, row.status, row.code, a.StatusCode, a.text)
+		}
+	}
+}
+
 // A role that is taken away from the owner of a key is taken away from every SAS.
 func TestASASEndsWithTheRole(t *testing.T) {
 	l := newLab(t, orders(delegated))
@@ -376,6 +404,33 @@ func TestASASEndsWithTheRole(t *testing.T) {
 		t.Errorf("%d %s", a.StatusCode, a.text)
 	}
 	has(t, l.last().Meaning, "blobs/read")
+}
+
+// A SAS of a queue that permits to read opens its metadata, which say how many messages it has
+// (Create a user delegation SAS, "Specify permissions").
+func TestASASOfAQueue(t *testing.T) {
+	const queue = "https://orders.queue.core.windows.net/"
+	account := orders("Storage Queue Data Reader", "Storage Queue Delegator")
+	account.Queues = []string{"jobs"}
+	l := newLab(t, account)
+	now := l.clock.Now()
+	k := l.keyOf(queue+"?restype=service&comp=userdelegationkey", now, now.Add(time.Hour))
+	for _, row := range []struct {
+		sp, path string
+		status   int
+	}{
+		{"r", "jobs?comp=metadata&", 200},
+		{"aup", "jobs?comp=metadata&", 403},
+		{"r", "jobs/messages?peekonly=true&", 200},
+		{"raup", "jobs?comp=acl&", 403},
+	} {
+		q := url.Values{"sv": {version}, "sp": {row.sp}, "se": {stamp(now.Add(time.Hour))}, "skoid": {k.OID}, "sktid": {k.TID}, "skt": {k.Start}, "ske": {k.Expiry}, "sks": {k.Service}, "skv": {k.Version}}
+		q.Set("sig", signature(t, k, row.sp+"\n\n"+q.Get("se")+"\n/queue/orders/jobs\n"+k.OID+"\n"+k.TID+"\n"+k.Start+"\n"+k.Expiry+"\n"+k.Service+"\n"+k.Version+"\n\n\n\n\n"+version))
+		a := l.ask("GET", queue+row.path+q.Encode(), "", "")
+		if a.StatusCode != row.status || row.status == 200 && strings.Contains(row.path, "metadata") != (a.Header.Get("x-ms-approximate-messages-count") == "0") {
+			t.Errorf("%s with %s: expected %d, found %d %v %s", row.path, row.sp, row.status, a.StatusCode, a.Header, a.text)
+		}
+	}
 }
 
 // A SAS for one user wants that user's token, too.

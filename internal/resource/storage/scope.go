@@ -25,7 +25,7 @@ func (s *Accounts) Scope(name, part string) (resource.Scope, error) {
 		service Service
 		rule    string
 		valid   func(string) bool
-	}{"containers": {Blob, itemRule, ValidContainer}, "queues": {Queue, itemRule, ValidQueue}, "tables": {Table, tableRule, tableName.MatchString}}[kind]
+	}{"containers": {Blob, itemRule, ValidContainer}, "queues": {Queue, itemRule, ValidQueue}, "tables": {Table, tableRule, tableName().MatchString}}[kind]
 	if !of.valid(item) {
 		return resource.Scope{}, fmt.Errorf("storage account %s: %s: expected %s, found %q", name, kind, of.rule, item)
 	}

@@ -41,7 +41,7 @@ func (l AccessList) IsZero() bool { return l == nil }
 type Access struct {
 	_ roles.NotEmulated
 
-	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" is each of the tenant.
+	// Identity is the name or client id of an application or managed identity, or the name of a workload of this file whose client id none of them has; a component of a radixconfig.yaml is named by its client id. "*" stands for every identity of the tenant.
 	Identity string `yaml:"identity" json:"identity"`
 	// Roles are Azure roles by name, such as Storage Blob Data Reader, or by id.
 	Roles []string `yaml:"roles" json:"roles"`
@@ -144,7 +144,7 @@ func (a *Access) complete(f resource.File, at, tenant string) {
 	for _, item := range []struct {
 		kind, name, rule string
 		valid            func(string) bool
-	}{{"container", a.Container, itemRule, ValidContainer}, {"queue", a.Queue, itemRule, ValidQueue}, {"table", a.Table, tableRule, tableName.MatchString}} {
+	}{{"container", a.Container, itemRule, ValidContainer}, {"queue", a.Queue, itemRule, ValidQueue}, {"table", a.Table, tableRule, tableName().MatchString}} {
 		if item.name != "" && !item.valid(item.name) {
 			f.Problem(at+"."+item.kind, item.rule, item.name, "")
 		}

@@ -148,18 +148,18 @@ func (l *Language) explain(source string, e *common.Error) Problem {
 	x := Problem{Line: max(e.Location.Line(), 1), Column: e.Location.Column() + 1, Expected: "an expression in CEL"}
 	if syntax, ok := strings.CutPrefix(e.Message, syntaxError); ok {
 		x.Found, _, _ = strings.Cut(syntax, " expecting ")
-		if word := stumbled.FindStringSubmatch(x.Found); word != nil {
+		if word := stumbled().FindStringSubmatch(x.Found); word != nil {
 			x.Fix = otherLanguages[strings.TrimSpace(word[1])]
 		}
 		return x
 	}
-	if call := noOverload.FindStringSubmatch(e.Message); call != nil {
+	if call := noOverload().FindStringSubmatch(e.Message); call != nil {
 		x.Expected = "values of types that go together"
 		x.Found, x.Fix = mismatch(call[1], call[2])
 		return x
 	}
 	x.Found, _, _ = strings.Cut(e.Message, " (")
-	name := quotedName.FindStringSubmatch(e.Message)
+	name := quotedName().FindStringSubmatch(e.Message)
 	if name == nil {
 		return x
 	}
@@ -209,7 +209,7 @@ func (l *Language) typeBefore(source string, field int64) (name string) {
 // misspeltMacro reports whether a name was meant for a macro, whose variables are
 // unknown then, too.
 func (l *Language) misspeltMacro(e *common.Error) bool {
-	name := quotedName.FindStringSubmatch(e.Message)
+	name := quotedName().FindStringSubmatch(e.Message)
 	return name != nil && slices.Contains(macros, yamlfile.Nearest(name[2], l.names))
 }
 

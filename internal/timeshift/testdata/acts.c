@@ -449,6 +449,7 @@ int main(int argc, char **argv) {
 	else if (!strcmp(act, "leaderless")) {
 		pthread_t t;
 		MUST(pthread_create(&t, NULL, later, NULL) == 0);
+		usleep(20000); // which the kernel ends
 		pthread_exit(NULL);
 	} else if (!strcmp(act, "exit")) return atoi(argv[2]);
 	else return 2;

@@ -14,13 +14,7 @@ import (
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
-// assignment in the order of the provider's members.
-type assignment struct {
-	Properties assignmentProperties `json:"properties"`
-	ID         string               `json:"id"`
-	Type       string               `json:"type"`
-	Name       string               `json:"name"`
-}
+type assignment = shown[assignmentProperties]
 
 type assignmentProperties struct {
 	RoleDefinitionID string  `json:"roleDefinitionId"`

@@ -11,13 +11,15 @@ import (
 	"github.com/wiemu/wiemu/internal/roles"
 )
 
-// definition in the order of the provider's members.
-type definition struct {
-	Properties definitionProperties `json:"properties"`
-	ID         string               `json:"id"`
-	Type       string               `json:"type"`
-	Name       string               `json:"name"`
+// shown is a definition or an assignment, in the order of the provider's members.
+type shown[P any] struct {
+	Properties P      `json:"properties"`
+	ID         string `json:"id"`
+	Type       string `json:"type"`
+	Name       string `json:"name"`
 }
+
+type definition = shown[definitionProperties]
 
 type definitionProperties struct {
 	RoleName         string       `json:"roleName"`

@@ -233,13 +233,13 @@ var deploymentName = lazyregexp.New(`^[-\w.()]{1,64}$`)
 // checkName refuses what is no name of a deployment. The text is that of many logs, as is the rule:
 // 1 to 64 letters, digits, -, _, ( ) and periods.
 func checkName(name string) *resource.Failure {
-	if deploymentName.MatchString(name) {
+	if deploymentName().MatchString(name) {
 		return nil
 	}
 	if len(name) > 64 {
 		return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has a length of '%d' which exceeds the maximum length of '64'.", name, len(name)), "The name of a deployment is too long.")
 	}
-	return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has these invalid characters: '%s'. The name can only be a letter, digit, '-', '.' or '_'.", name, invalidCharacters.FindString(name)), "The name of a deployment has a character that Azure does not take.")
+	return rest.BadRequest("InvalidDeploymentName", fmt.Sprintf("The provided deployment name '%s' has these invalid characters: '%s'. The name can only be a letter, digit, '-', '.' or '_'.", name, invalidCharacters().FindString(name)), "The name of a deployment has a character that Azure does not take.")
 }
 
 var invalidCharacters = lazyregexp.New(`[^-\w.()]`)

@@ -85,19 +85,14 @@ func (s *service) forgetExpired() {
 
 // deletedVault in the order of the provider's members.
 // Source: azure-rest-api-specs, keyvault.json, DeletedVault.
-type deletedVault struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Properties struct {
-		VaultID            string            `json:"vaultId"`
-		Location           string            `json:"location"`
-		Tags               map[string]string `json:"tags"`
-		DeletionDate       string            `json:"deletionDate"`
-		ScheduledPurgeDate string            `json:"scheduledPurgeDate"`
-		PurgeProtection    json.RawMessage   `json:"purgeProtectionEnabled,omitempty"`
-	} `json:"properties"`
-}
+type deletedVault = rest.Shown[struct {
+	VaultID            string            `json:"vaultId"`
+	Location           string            `json:"location"`
+	Tags               map[string]string `json:"tags"`
+	DeletionDate       string            `json:"deletionDate"`
+	ScheduledPurgeDate string            `json:"scheduledPurgeDate"`
+	PurgeProtection    json.RawMessage   `json:"purgeProtectionEnabled,omitempty"`
+}]
 
 func shownDeleted(i rest.Item) deletedVault {
 	made := deletedVault{Name: i.Name, Type: namespace + "/deletedVaults"}

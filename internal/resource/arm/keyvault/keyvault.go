@@ -136,7 +136,7 @@ func (s *service) free(c *rest.Call, i *rest.Item, p rest.Properties) *resource.
 }
 
 func validName(name string) bool {
-	return len(name) >= 3 && len(name) <= 24 && vaultName.MatchString(name) && !strings.Contains(name, "--")
+	return len(name) >= 3 && len(name) <= 24 && vaultName().MatchString(name) && !strings.Contains(name, "--")
 }
 
 func taken(name string) string {

@@ -15,13 +15,7 @@ import (
 	"github.com/wiemu/wiemu/internal/tenants"
 )
 
-// credential in the order of the provider's members.
-type credential struct {
-	ID         string               `json:"id"`
-	Name       string               `json:"name"`
-	Type       string               `json:"type"`
-	Properties credentialProperties `json:"properties"`
-}
+type credential = rest.Shown[credentialProperties]
 
 type credentialProperties struct {
 	Issuer    string   `json:"issuer"`

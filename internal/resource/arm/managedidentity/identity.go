@@ -261,7 +261,7 @@ func (s *service) put(c *rest.Call) (rest.Reply, *resource.Failure) {
 		wanted.isolates = hasIsolation(c) // what a PUT does not have is None
 	}
 	name := c.Name("identity")
-	if failed == nil && !identityName.MatchString(name) {
+	if failed == nil && !identityName().MatchString(name) {
 		// The rule: azure-docs, how-manage-user-assigned-managed-identities (3 to 128). The text is inferred.
 		failed = rest.BadRequest("InvalidResourceName", fmt.Sprintf("The resource name '%s' is invalid. It must start with a letter or number, have 3 to 128 characters, and contain only letters, numbers, '-' and '_'.", name), "A managed identity has a name that Azure does not take.")
 	}

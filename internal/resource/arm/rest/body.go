@@ -130,6 +130,15 @@ func Unreadable() Operation {
 	}}
 }
 
+// Shown is a resource without location and tags as clients see it, in the order of the
+// providers' members.
+type Shown[P any] struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	Properties P      `json:"properties,omitempty"`
+}
+
 // List is a list of values with the link to the next page.
 type List[T any] struct {
 	Value    []T    `json:"value"`

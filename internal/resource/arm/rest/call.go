@@ -238,7 +238,7 @@ func (c *Call) apiVersion() *resource.Failure {
 	case version == "":
 		return resource.Fail(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.",
 			"Resource Manager answers by versions of its API.", "Add ?api-version=2022-12-01 to the request.")
-	case !datedVersion.MatchString(version):
+	case !datedVersion().MatchString(version):
 		return invalidVersion(version)
 	}
 	return nil

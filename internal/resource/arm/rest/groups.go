@@ -132,7 +132,7 @@ func GroupNotFound(name string) *resource.Failure {
 // invalid characters: Azure/azure-cli#14481 (2022) and microsoft/microsoft-foundry-for-vscode#53
 // (2025, with a link for more details behind it, which the report hides). The other two texts are inferred.
 func CheckGroupName(name string) *resource.Failure {
-	if bad := notInGroupName.FindAllString(name, -1); len(bad) > 0 || strings.HasSuffix(name, ".") {
+	if bad := notInGroupName().FindAllString(name, -1); len(bad) > 0 || strings.HasSuffix(name, ".") {
 		if len(bad) == 0 {
 			return BadRequest("InvalidResourceGroup", fmt.Sprintf("The provided resource group name '%s' ends with an invalid character: '.'. The name can only be a letter, digit, '-', '.', '(', ')' or '_' and cannot end with '.'.", name), "A resource group has a name that Azure does not take.")
 		}

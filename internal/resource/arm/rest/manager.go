@@ -192,7 +192,7 @@ func Tags(tags map[string]string) *resource.Failure {
 	}
 	for name, value := range tags {
 		switch {
-		case name == "" || len(name) > 512 || badTag.MatchString(name):
+		case name == "" || len(name) > 512 || badTag().MatchString(name):
 			return BadRequest("InvalidTagName", fmt.Sprintf("The tag name '%s' is invalid. It can have 512 characters at most, and none of '<,>,%%,&,\\,?,/'.", name), "A tag has a name that Azure does not take.")
 		case len(value) > 256:
 			return BadRequest("InvalidTagValueLength", fmt.Sprintf("Tag value too large.  Following tag value '%s' exceeded the maximum length. Maximum allowed length for tag value - '256' characters.", value), "A tag's value has 256 characters at most.")

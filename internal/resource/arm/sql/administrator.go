@@ -18,12 +18,7 @@ type single struct {
 }
 
 // view is such a resource as clients see it.
-type view struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Properties any    `json:"properties"`
-}
+type view = rest.Shown[any]
 
 // shownAdmin is the administrator of a server.
 func shownAdmin(server rest.Item) (any, bool) {
@@ -54,7 +49,7 @@ func (s *service) provide(p *rest.Provider, of single, put, remove func(*rest.Ca
 
 func (s *service) view(of single, server rest.Item) (view, bool) {
 	properties, ok := of.shown(server)
-	return view{server.ID + strings.TrimPrefix(of.Type, s.server.Type) + "/" + of.name, of.name, of.Type, properties}, ok
+	return view{ID: server.ID + strings.TrimPrefix(of.Type, s.server.Type) + "/" + of.name, Name: of.name, Type: of.Type, Properties: properties}, ok
 }
 
 func (s *service) list(c *rest.Call, of single) (rest.Reply, *resource.Failure) {

@@ -28,12 +28,7 @@ var parts = []part{
 // shownPart is a container or a queue as clients see it.
 // Source: azure-rest-api-specs, Microsoft.Storage/stable/2023-05-01/examples (BlobContainersPut.json,
 // BlobContainersList.json, QueueOperationPut.json).
-type shownPart struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Properties any    `json:"properties,omitempty"`
-}
+type shownPart = rest.Shown[any]
 
 func (of part) shown(account, name string) shownPart {
 	services, items, _ := strings.Cut(of.kind, "/")
@@ -51,7 +46,7 @@ func (s *service) getService(c *rest.Call, of part) (rest.Reply, *resource.Failu
 		return rest.Reply{}, failed
 	}
 	services, _, _ := strings.Cut(of.kind, "/")
-	return rest.Reply{Body: shownPart{i.ID + "/" + services + "/default", "default", namespace + "/storageAccounts/" + services, map[string]any{"cors": map[string]any{"corsRules": []any{}}}}}, nil
+	return rest.Reply{Body: shownPart{ID: i.ID + "/" + services + "/default", Name: "default", Type: namespace + "/storageAccounts/" + services, Properties: map[string]any{"cors": map[string]any{"corsRules": []any{}}}}}, nil
 }
 
 func (s *service) listParts(c *rest.Call, of part) (rest.Reply, *resource.Failure) {

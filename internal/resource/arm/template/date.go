@@ -61,7 +61,7 @@ func parseTime(s string) (time.Time, error) {
 }
 
 func addDuration(t time.Time, text string) (time.Time, error) {
-	m := isoDuration.FindStringSubmatch(text)
+	m := isoDuration().FindStringSubmatch(text)
 	if m == nil {
 		return t, failf("'%s' is no duration of ISO 8601.", shortened(text))
 	}

@@ -66,7 +66,7 @@ func resourceID(e *environment, s []string) (any, error) {
 	}
 	d := e.deployment
 	scope, before := "/subscriptions/"+d.Subscription.Text("subscriptionId"), s[:at]
-	if len(before) > 0 && guid.MatchString(before[0]) {
+	if len(before) > 0 && guid().MatchString(before[0]) {
 		scope, before = "/subscriptions/"+before[0], before[1:]
 		if at == 1 && d.Group != nil {
 			scope += "/resourceGroups/" + d.Group.Text("name")
@@ -94,7 +94,7 @@ func idOf(scope, kind string, names []string) (any, error) {
 
 func subscriptionResourceID(e *environment, s []string) (any, error) {
 	id := e.deployment.Subscription.Text("subscriptionId")
-	if guid.MatchString(s[0]) {
+	if guid().MatchString(s[0]) {
 		id, s = s[0], s[1:]
 	}
 	if len(s) < 2 {

@@ -87,7 +87,7 @@ var number = lazyregexp.New(`\d+`)
 
 // version is the first number of a path, such as 17.
 func version(path string) int {
-	n, _ := strconv.Atoi(number.FindString(path)) // none is 0
+	n, _ := strconv.Atoi(number().FindString(path)) // none is 0
 	return n
 }
 

@@ -34,7 +34,7 @@ func who() (*syscall.Credential, error) {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("it does not run as root, and there is neither a user postgres nor nobody")
+	return nil, errors.New("PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user nobody")
 }
 
 // place is where the data goes: "" for the directory of temporary files, or /tmp if the user that

@@ -15,9 +15,10 @@ type conversation struct {
 	server  *Server
 	wire    *wire
 	session Conversation
+	begun   chan struct{} // has room for one: what was read last has begun, and the next message may be read
 
 	transaction uint64 // descriptor of the open one; 0 if there is none
-	begun       uint64 // descriptors given out
+	descriptors uint64 // given out
 	prepared    map[int64]prepared
 	handles     int64
 
@@ -25,10 +26,12 @@ type conversation struct {
 }
 
 // run answers until the client closes the connection. Another goroutine reads, so that an
-// attention is seen while statements run.
+// attention is seen while statements run. It reads on when what it has read has begun: the lab clock
+// waits for who is not reading, and from then on for the request.
 func (c *conversation) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	messages, failed := make(chan message), make(chan error, 1)
+	c.begun = make(chan struct{}, 1)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -42,6 +45,13 @@ func (c *conversation) run(ctx context.Context) error {
 			select {
 			case messages <- m:
 			case <-ctx.Done():
+				failed <- ctx.Err() // who waits for messages waits no longer
+				return
+			}
+			select {
+			case <-c.begun:
+			case <-ctx.Done():
+				failed <- ctx.Err()
 				return
 			}
 		}
@@ -77,14 +87,18 @@ func orderly(err error) error {
 // request answers a message. It returns the next one if that came before the answer was
 // complete.
 func (c *conversation) request(ctx context.Context, m message, messages <-chan message, failed <-chan error) (*message, error) {
+	readOn := func() { c.begun <- struct{}{} }
 	switch {
 	case m.ignored(): // one DONE and no acknowledgement (2.2.1.7)
+		defer readOn()
 		return nil, c.done(doneError)
 	case m.kind == packetAttention: // nothing runs any more
+		defer readOn()
 		return nil, c.done(doneAttention)
 	}
 	end, ended := c.session.Begin()
 	defer end()
+	readOn()
 	if ended != nil {
 		out := c.reply()
 		out.write(appendError(nil, ended, c.server.Name))
@@ -107,8 +121,9 @@ func (c *conversation) request(ctx context.Context, m message, messages <-chan m
 	case err = <-answered:
 	case n := <-messages:
 		if attention = n.kind == packetAttention; attention {
+			readOn()
 			stop()
-		} else {
+		} else { // it begins when this one has ended
 			next = &n
 		}
 		err = <-answered
@@ -208,8 +223,8 @@ func (c *conversation) statements(ctx context.Context, sql string, params []Para
 }
 
 func (c *conversation) began(out *Reply) {
-	c.begun++
-	c.transaction = uint64(c.wire.spid)<<32 | c.begun
+	c.descriptors++
+	c.transaction = uint64(c.wire.spid)<<32 | c.descriptors
 	out.write(appendEnvBytes(nil, envBegin, c.descriptor(), nil))
 }
 

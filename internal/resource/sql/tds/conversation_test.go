@@ -5,10 +5,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wiemu/wiemu/internal/hostmux"
@@ -69,6 +73,84 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	if d, _, err := converse(t, "long"); !errors.Is(err, os.ErrDeadlineExceeded) || d.ended != 1 {
 		t.Errorf("%+v, %v", d, err)
 	}
+}
+
+// watched is a connection of which one sees whether it is being read.
+type watched struct {
+	net.Conn
+	reading atomic.Bool
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.reading.Store(true)
+	n, err := w.Conn.Read(p)
+	w.reading.Store(false)
+	return n, err
+}
+
+// beginning sees whether the connection of a request that has not begun is read on.
+type beginning struct {
+	defective
+	conn   *watched
+	readOn bool
+}
+
+func (b *beginning) Begin() (func(), *Error) {
+	for range 10_000 { // others have a processor meanwhile
+		runtime.Gosched()
+		b.readOn = b.readOn || b.conn.reading.Load()
+	}
+	return b.defective.Begin()
+}
+
+// The lab clock waits for who is not reading, and for requests that have begun: there is nothing
+// between the two.
+func TestWhatWasReadBeginsBeforeMoreIsRead(t *testing.T) {
+	client, server := net.Pipe()
+	b := &beginning{conn: &watched{Conn: server}}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- (&conversation{server: &Server{}, wire: newWire(b.conn), session: b}).run(t.Context())
+	}()
+	w := newWire(client)
+	for range 3 {
+		if err := w.send(packetBatch, append([]byte{4, 0, 0, 0}, toUTF16("short")...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.read(maxMessage); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.Close()
+	if err := <-ended; err != nil || b.begun != 3 || b.readOn {
+		t.Errorf("%d requests began (%v), and more was read before: %v", b.begun, err, b.readOn)
+	}
+}
+
+// interrupted is a session of a lab that ends while a request begins.
+type interrupted struct {
+	defective
+	end context.CancelFunc
+}
+
+func (i *interrupted) Begin() (func(), *Error) {
+	i.end()
+	return i.defective.Begin()
+}
+
+// A conversation ends with its lab, whatever it is about to do.
+func TestALabThatEndsWhileARequestBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		go func() {
+			_ = newWire(client).send(packetBatch, append([]byte{4, 0, 0, 0}, toUTF16("short")...)) // whether it is taken is the lab's
+			_, _ = io.Copy(io.Discard, client)
+		}()
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := (&conversation{server: &Server{}, wire: newWire(server), session: &interrupted{end: cancel}}).run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
 }
 
 // A message costs no more than its own size, and no stack.

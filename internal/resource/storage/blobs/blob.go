@@ -70,7 +70,11 @@ func onBlob(a access, op operation) operation {
 				return answer{}, failed
 			}
 		}
-		return op(c)
+		done, failed := op(c)
+		if failed == nil && a == writes {
+			c.blob.lease.written(c.now)
+		}
+		return done, failed
 	}
 }
 
@@ -118,8 +122,8 @@ func (c *call) get() (answer, *storage.Error) {
 		return a, failed
 	}
 	c.describe(b, ranged)
-	length := a.body.size
-	if head {
+	length := a.body.size // 0 for the metadata, which is all in headers
+	if c.r.Method == http.MethodHead {
 		length = b.content.size
 	}
 	h.Set("Content-Length", strconv.FormatInt(length, 10))

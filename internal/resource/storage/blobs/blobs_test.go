@@ -140,6 +140,7 @@ func TestABlobHasWhatItWasGiven(t *testing.T) {
 	if got := put.Header().Get("Content-MD5"); got != "XUFAKrxLKna5cZ2REBfFkg==" {
 		t.Errorf("MD5: %s", got)
 	}
+	l.put(t, "sums", "hello", "x-ms-content-crc64", put.Header().Get("x-ms-content-crc64"), "x-ms-blob-content-md5", put.Header().Get("Content-MD5"))
 	for _, method := range []string{"GET", "HEAD"} {
 		w := l.want(t, 200, l.ask(method, "/inbox/"+name, ""))
 		for header, value := range map[string]string{
@@ -160,6 +161,9 @@ func TestABlobHasWhatItWasGiven(t *testing.T) {
 		if want := map[string]string{"GET": "hello", "HEAD": ""}[method]; w.Body.String() != want {
 			t.Errorf("%s: %q", method, w.Body)
 		}
+	}
+	if w := l.want(t, 200, l.ask("GET", "/inbox/"+name+"?comp=metadata", "")); w.Header().Get("Content-Length") != "0" || w.Body.Len() > 0 || raw(w.Header(), "x-ms-meta-colour") == nil {
+		t.Errorf("metadata: %v %q", w.Header(), w.Body)
 	}
 	if w := l.want(t, 200, l.ask("GET", "/inbox/"+name+"?comp=tags", "")); !strings.Contains(w.Body.String(), `<Tags><TagSet><Tag><Key>n</Key><Value>1</Value></Tag><Tag><Key>stage</Key><Value>new one</Value></Tag></TagSet></Tags>`) {
 		t.Errorf("tags: %s", w.Body)
@@ -510,6 +514,34 @@ func TestLeasesGuardBlobs(t *testing.T) {
 	l.refused(t, 412, "LeaseIdMissing", l.ask("DELETE", "/inbox?restype=container", ""))
 	l.refused(t, 412, "LeaseIdMismatchWithContainerOperation", l.ask("DELETE", "/inbox?restype=container", "", "x-ms-lease-id", "aaaaaaaa-0000-4000-8000-000000000009"))
 	l.want(t, 202, l.ask("DELETE", "/inbox?restype=container", "", "x-ms-lease-id", id))
+}
+
+// A lease that is over can be renewed after others failed to write.
+func TestAWriteThatFailsLeavesTheLease(t *testing.T) {
+	const id = "aaaaaaaa-0000-4000-8000-000000000001"
+	l := newLab(t)
+	for i, row := range []struct {
+		kind, method, query, body string
+		headers                   []string
+		status                    int
+		code                      string
+	}{
+		{"AppendBlob", "PUT", "?comp=appendblock", "x", []string{"x-ms-blob-condition-appendpos", "1"}, 412, "AppendPositionConditionNotMet"},
+		{"AppendBlob", "DELETE", "", "", nil, 409, "SnapshotsPresent"},
+		{"BlockBlob", "PUT", "", "", []string{"x-ms-blob-type", "BlockBlob", "x-ms-meta-a-b", "1"}, 400, "InvalidMetadata"},
+		{"BlockBlob", "PUT", "?comp=block&blockid=AAAA", "x", nil, 400, "InvalidBlobOrBlock"}, // ids of a blob have the same length
+	} {
+		blob := "/inbox/" + strconv.Itoa(i)
+		l.want(t, 201, l.ask("PUT", blob, "", "x-ms-blob-type", row.kind))
+		if row.kind == "BlockBlob" {
+			l.stage(t, strconv.Itoa(i), 1, "x")
+		}
+		l.want(t, 201, l.ask("PUT", blob+"?comp=snapshot", ""))
+		l.want(t, 201, l.ask("PUT", blob+"?comp=lease", "", "x-ms-lease-action", "acquire", "x-ms-lease-duration", "15", "x-ms-proposed-lease-id", id))
+		l.advance(t, 20*time.Second)
+		l.refused(t, row.status, row.code, l.ask(row.method, blob+row.query, row.body, row.headers...))
+		l.refused(t, 200, "", l.ask("PUT", blob+"?comp=lease", "", "x-ms-lease-action", "renew", "x-ms-lease-id", id))
+	}
 }
 
 func TestSnapshots(t *testing.T) {

@@ -232,7 +232,7 @@ func (c *call) checkBody() *storage.Error {
 	if c.target.Source != nil { // they are about what the source has
 		return nil
 	}
-	if wantMD5 != "" && wantCRC != "" {
+	if h.Get("Content-MD5") != "" && wantCRC != "" { // the blob's own may be there
 		return rest.Bad("BothCrc64AndMd5HeaderPresent", "Both x-ms-content-crc64 header and Content-MD5 header are present.")
 	}
 	if wantMD5 != "" || isPut {

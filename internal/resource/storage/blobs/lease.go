@@ -68,7 +68,7 @@ func (l *lease) describe(h http.Header, now time.Time) {
 }
 
 // check says why the lease keeps a request from what it is on. of is Blob or Container;
-// only writes want the id of the lease. A write ends a lease that is over.
+// only writes want the id of the lease.
 func (l *lease) check(c *call, of string, write bool) *storage.Error {
 	noun, id := strings.ToLower(of), c.r.Header.Get("x-ms-lease-id")
 	locked, same := l.locked(c.now), strings.EqualFold(id, l.id)
@@ -81,10 +81,16 @@ func (l *lease) check(c *call, of string, write bool) *storage.Error {
 		return rest.Fail(http.StatusPreconditionFailed, "LeaseIdMismatchWith"+of+"Operation", "The lease ID specified did not match the lease ID for the "+noun+".")
 	case id != "" && !locked:
 		return rest.Fail(http.StatusPreconditionFailed, "LeaseLost", "A lease ID was specified, but the lease for the "+noun+" has expired.")
-	case write && !locked:
-		*l = lease{}
 	}
 	return nil
+}
+
+// written forgets a lease that is over, once something was written. Documented: Lease Blob (one
+// that has expired can be renewed until the blob is modified or leased again).
+func (l *lease) written(now time.Time) {
+	if !l.locked(now) {
+		*l = lease{}
+	}
 }
 
 // act answers Lease Blob and Lease Container. of is blob or container.

@@ -145,27 +145,18 @@ func readMarker(marker string) (position, bool) {
 	return position{name, when}, err == nil && found
 }
 
-// include is what the parameter include asks for.
-func (c *call) include() []string {
-	var all []string
-	for _, value := range c.query["include"] {
-		all = append(all, strings.Split(strings.ToLower(value), ",")...)
-	}
-	return all
-}
-
 // checkInclude refuses what no listing includes. What there is none of, such as versions,
 // may be asked for.
 func (c *call) checkInclude(known ...string) *storage.Error {
-	for _, what := range c.include() {
-		if what != "" && !slices.Contains(known, strings.TrimSpace(what)) {
+	for _, what := range storage.Include(c.query) {
+		if what != "" && !slices.Contains(known, what) {
 			return rest.BadQuery()
 		}
 	}
 	return nil
 }
 
-func (c *call) includes(what string) bool { return slices.Contains(c.include(), what) }
+func (c *call) includes(what string) bool { return slices.Contains(storage.Include(c.query), what) }
 
 func (c *call) listContainers() (answer, *storage.Error) {
 	l, most, start, failed := c.page()

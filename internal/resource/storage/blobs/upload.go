@@ -69,6 +69,7 @@ func (c *call) replace(fill func(*blob)) *storage.Error {
 		return failed
 	}
 	b := &blob{created: c.now, tier: tier{name: "Hot"}, snapshots: old.snapshots, lease: old.lease}
+	b.lease.written(c.now)
 	if was != nil {
 		b.created = before.created
 	}
@@ -162,6 +163,7 @@ func (c *call) putBlock() (answer, *storage.Error) {
 		b.staged = map[string][]byte{}
 	}
 	b.staged[id] = data
+	b.lease.written(c.now)
 	c.insert(b)
 	c.w.Header().Set("x-ms-request-server-encrypted", "true")
 	return c.empty(http.StatusCreated)
