@@ -184,6 +184,17 @@ func TestASQLServerBehind(t *testing.T) {
 	if errs := refused(err); len(errs) == 0 || errs[0].Number != 40510 {
 		t.Errorf("with something else: %v", err)
 	}
+	// A batch of several packets, by itself and with parameters.
+	_, err = admins.Exec("-- " + strings.Repeat("x", 10_000) + "\nALTER ROLE db_datareader DROP MEMBER [reports]; DROP USER [reports];")
+	must(t, err)
+	_, err = admins.Exec("CREATE USER [reports] FROM EXTERNAL PROVIDER -- "+strings.Repeat("x", 10_000)+"\n", 1)
+	must(t, err)
+	must(t, l.open(l.tokenOf(other, otherOID), "sales").QueryRow("SELECT USER_NAME()").Scan(&user))
+	var n int
+	must(t, admins.QueryRow("SELECT @p1 -- "+strings.Repeat("x", 2<<20), 7).Scan(&n)) // more than is looked at
+	if user != "reports" || n != 7 {
+		t.Errorf("%s, %d", user, n)
+	}
 	_, err = admins.Exec("CREATE USER [nobody] FROM EXTERNAL PROVIDER")
 	if errs := refused(err); len(errs) == 0 || errs[0].Number != 33130 {
 		t.Errorf("of nobody: %v", err)

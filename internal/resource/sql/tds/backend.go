@@ -33,9 +33,9 @@ func (r *LoginRefused) Error() string {
 type Pipe struct {
 	// Begin is called before each request of the client goes to the backend, and the function
 	// that it returns when the answer begins to come back; see Conversation. sql is the text
-	// of a batch, or "" for other requests and those of several packets. If answered, the
-	// backend does not see the request, and its answer is failed, or if that is nil, that it is
-	// done. If not, failed ends the session.
+	// of a batch, or "" for other requests and those of more than maxBatch bytes. If answered,
+	// the backend does not see the request, and its answer is failed, or if that is nil, that it
+	// is done. If not, failed ends the session.
 	Begin func(sql string) (end func(), answered bool, failed *Error)
 	// Lost is called if the backend ended the connection.
 	Lost func(error)
@@ -325,8 +325,12 @@ func (p *Pipe) requests(client *wire, answering chan<- func()) error {
 		if err != nil {
 			return orderly(err)
 		}
+		packets := [][]byte{packet}
 		if first && packet[0] != packetAttention {
-			end, answered, failed := p.Begin(batchText(packet))
+			if packets, err = client.rest(packet); err != nil {
+				return err
+			}
+			end, answered, failed := p.Begin(batchText(packets))
 			switch {
 			case answered:
 				err := p.answer(client, packet, failed, 0)
@@ -348,9 +352,11 @@ func (p *Pipe) requests(client *wire, answering chan<- func()) error {
 				end() // a client that sends without reading answers
 			}
 		}
-		first = packet[1]&statusEnd != 0
-		if _, err := p.wire.w.Write(packet); err != nil {
-			return fmt.Errorf("the connection to the SQL Server: %w", err)
+		for _, packet := range packets {
+			first = packet[1]&statusEnd != 0
+			if _, err := p.wire.w.Write(packet); err != nil {
+				return fmt.Errorf("the connection to the SQL Server: %w", err)
+			}
 		}
 	}
 }
@@ -410,19 +416,39 @@ func (w *wire) packet() ([]byte, error) {
 	return packet, nil
 }
 
-// batchText is the text of a batch of one packet, or the statement of one with parameters;
-// "" for anything else.
-func batchText(packet []byte) string {
-	if packet[1]&statusEnd == 0 {
+// maxBatch is how much of a request is read before it is decided who answers it.
+const maxBatch = 1 << 20
+
+// rest reads the other packets of a request that may be a batch, until it has maxBatch bytes.
+func (w *wire) rest(packet []byte) (packets [][]byte, err error) {
+	packets = [][]byte{packet}
+	for size := len(packet); packet[1]&statusEnd == 0 && size < maxBatch && (packet[0] == packetBatch || packet[0] == packetRPC); size += len(packet) {
+		if packet, err = w.packet(); err != nil {
+			return nil, unexpected(err)
+		}
+		packets = append(packets, packet)
+	}
+	return packets, nil
+}
+
+// batchText is the text of a batch, or the statement of one with parameters; "" for anything else,
+// and for what the client took back or has not sent whole.
+func batchText(packets [][]byte) string {
+	last := packets[len(packets)-1]
+	if last[1]&statusEnd == 0 || last[1]&statusIgnore != 0 {
 		return ""
 	}
-	switch packet[0] {
+	var data []byte
+	for _, packet := range packets {
+		data = append(data, packet[headerSize:]...)
+	}
+	switch last[0] {
 	case packetBatch:
-		if b, err := skipHeaders(packet[headerSize:]); err == nil {
+		if b, err := skipHeaders(data); err == nil {
 			return fromUTF16(b)
 		}
 	case packetRPC:
-		calls, err := parseCalls(packet[headerSize:])
+		calls, err := parseCalls(data)
 		if err == nil && len(calls) == 1 && len(calls[0].params) > 0 && (calls[0].number == procExecuteSQL || procedures[calls[0].name] == procExecuteSQL) {
 			sql, _ := calls[0].params[0].Value.(string) // "" if it is none
 			return sql

@@ -21,7 +21,11 @@ func FuzzPackets(f *testing.F) {
 			if err != nil {
 				break
 			}
-			_ = batchText(packet)
+			packets, err := w.rest(packet)
+			if err != nil {
+				break
+			}
+			_ = batchText(packets)
 		}
 	})
 }
