@@ -182,12 +182,7 @@ func (n *Network) answerAll(listener int) {
 		c := &call{listener: listener}
 		switch seccomp.Receive(listener, &c.Notification) {
 		case 0:
-		case unix.EINTR:
-			continue
-		case unix.ENOENT: // a thread was interrupted before we looked, or no process is left
-			if isAbandoned(listener) {
-				return
-			}
+		case unix.EINTR, unix.ENOENT: // a thread was interrupted before we looked
 			continue
 		default:
 			return
@@ -224,13 +219,6 @@ func awaitAbandoned(listener int) {
 			return
 		}
 	}
-}
-
-// isAbandoned reports whether no process has a listener's filter any more.
-func isAbandoned(listener int) bool {
-	files := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
-	n, err := unix.Poll(files, 0)
-	return err == nil && n > 0 && files[0].Revents&unix.POLLHUP != 0
 }
 
 // answer answers a call, once.

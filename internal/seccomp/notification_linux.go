@@ -40,9 +40,22 @@ type Response struct {
 	Flags uint32 // unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE if the kernel goes on with the call
 }
 
-// Receive waits for a system call. n is zero before: the kernel demands it.
+// Receive waits for a system call. n is zero before: the kernel demands it. It fails with ENOENT if
+// the thread was interrupted meanwhile, and since Linux 6.11 with EPIPE once no process has the
+// filter any more, of which the kernel says ENOENT as well.
 func Receive(listener int, n *Notification) unix.Errno {
-	return control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
+	errno := control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
+	if errno == unix.ENOENT && isAbandoned(listener) {
+		return unix.EPIPE
+	}
+	return errno
+}
+
+// isAbandoned reports whether no process has a listener's filter any more.
+func isAbandoned(listener int) bool {
+	files := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	n, err := unix.Poll(files, 0)
+	return err == nil && n > 0 && files[0].Revents&unix.POLLHUP != 0
 }
 
 // Send answers a system call. It fails if the thread is gone, or waits no more.

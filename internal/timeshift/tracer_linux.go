@@ -96,7 +96,7 @@ func (t *tracer) takeEnds() {
 	t.ends = nil
 	t.mu.Unlock()
 	for _, w := range ends {
-		if t.s.waits.began(w.tid) { // it has ended by itself, and another has begun
+		if t.s.waits.began(w.tid) || !w.ours && !mayWaitIn(w) { // it has ended by itself, and another may have begun
 			t.busy.Add(-1)
 			continue
 		}
