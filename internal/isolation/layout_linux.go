@@ -18,6 +18,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/wiemu/wiemu/internal/httppath"
 )
 
 // setUpNetwork routes every address to loopback: what the program sends to any host
@@ -377,7 +379,7 @@ func canonicalSet(set asn1.RawValue) ([]byte, error) {
 		}
 		switch attribute.Value.Tag {
 		case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String:
-			text := strings.Join(strings.Fields(asciiLower(string(attribute.Value.Bytes))), " ")
+			text := strings.Join(strings.Fields(httppath.Lower(string(attribute.Value.Bytes))), " ")
 			attribute.Value = asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(text)}
 		}
 		member, err := asn1.Marshal(attribute)
@@ -387,15 +389,4 @@ func canonicalSet(set asn1.RawValue) ([]byte, error) {
 		members = append(members, member...)
 	}
 	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: members})
-}
-
-// asciiLower changes the letters A to Z alone, as OpenSSL does.
-func asciiLower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }

@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/wiemu/wiemu/internal/httpjson"
 	"github.com/wiemu/wiemu/internal/httppath"
 )
 
@@ -135,12 +135,7 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (i *Issuer) publish(w http.ResponseWriter, contentType string, document any) {
-	body, err := json.Marshal(document)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", i.opts.CacheMaxAge/time.Second))
-	_, _ = w.Write(body) // an error means that the client is gone
+	httpjson.Write(w, http.StatusOK, document)
 }
