@@ -54,8 +54,7 @@ func copyFile(from, to string, mode os.FileMode) error {
 	return file.Replace(to, in, mode)
 }
 
-// arrival is what a program in a container is given for an answer of Docker's resolver: on
-// busy cores a day in which it asks each hour lost lookups without.
+// arrival is what a program in a container is given for packets that pass Docker's bridge.
 const arrival = 5 * time.Millisecond
 
 // runLockstep runs a command on the clock of the server with the -lockstep directory

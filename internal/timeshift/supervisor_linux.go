@@ -51,6 +51,7 @@ type supervisor struct {
 	secret       uint64
 	noPage       error         // why there is none
 	arrival      time.Duration // see Options.Arrival
+	questions    questions     // with arrival; s.turns is held
 	running      chan struct{} // closed when the program has been executed, or never will be
 	reads        atomic.Uint64
 	ended        atomic.Uint64
@@ -168,6 +169,10 @@ func (s *supervisor) set(r reading) {
 // something every millisecond is at rest in between.
 const mostRests = 100
 
+// mostArrivals is how often a program is given time for what may be on its way to it, as long as something
+// has come each time.
+const mostArrivals = 20
+
 // takeTurn gives the program a turn, and returns the lab time for which it waits then, which is asked for a
 // moment later: a thread may have left its wait by then, and not have begun its next one. s.turns is held.
 func (s *supervisor) takeTurn(shortest int64) (quiet bool, next int64) {
@@ -203,9 +208,16 @@ func (s *supervisor) turn() (quiet bool, left uint64) {
 			quiet, spinning = s.threads.quiet(until.isOver, func() { left = s.waits.threadsLeft() }, s.isBusy, s.isAtRest)
 		}
 	}
-	if rest(); quiet && s.arrival > 0 {
+	rest()
+	for n := 0; quiet && s.arrival > 0 && n < mostArrivals; n++ {
+		rested := s.threads.restedWith()
 		time.Sleep(s.arrival)
-		rest()
+		for s.questions.areOpen() && !until.isOver() {
+			time.Sleep(lookupPoll)
+		}
+		if rest(); s.threads.restedAt(rested) {
+			break
+		}
 	}
 	if spinning != 0 {
 		s.note(spinning, spinNote)

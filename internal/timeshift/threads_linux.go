@@ -368,6 +368,13 @@ func (ts *threads) rest(timeslices uint64) {
 	ts.rested = timeslices
 }
 
+// restedWith is what they had been given when they were last at rest; 0: not known.
+func (ts *threads) restedWith() uint64 {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return ts.rested
+}
+
 // restedAt reports whether they have been at rest with as much.
 func (ts *threads) restedAt(timeslices uint64) bool {
 	ts.mu.Lock()

@@ -66,8 +66,8 @@ type Options struct {
 	// a Shift; if nil, they are not. Ancestor has no meaning here.
 	Lead *lead.Options
 	// Arrival is how long, in wall time, a program at rest is given for what may be on its
-	// way to it before its turn is over: in containers packets pass a bridge, and names are
-	// asked of Docker's resolver, which nobody here sees. If 0, its turn is over at once.
+	// way to it before its turn is over: in containers packets pass a bridge, which nobody
+	// here sees. A resolver that it has asked has longer. If 0, its turn is over at once.
 	Arrival time.Duration
 }
 
