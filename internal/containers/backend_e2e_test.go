@@ -3,8 +3,10 @@
 package containers_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -116,14 +118,14 @@ func TestAPlaceOfContainers(t *testing.T) {
 
 func TestProgramsInContainersAreStopped(t *testing.T) {
 	_, r := world(t, place(t))
-	started, err := r.Start(t.Context(), backend.Program{Command: []string{"sh", "-c", `trap 'exit 3' TERM; while :; do sleep 0.1; done`}})
+	reads, writes := io.Pipe()
+	started, err := r.Start(t.Context(), backend.Program{Command: []string{"sh", "-c", `trap 'exit 3' TERM; echo trapped; sleep 600 & wait $!`}, Stdout: writes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-started.Done():
-		t.Fatal("it has ended by itself")
-	case <-time.After(2 * time.Second): // it runs by then
+	go func() { <-started.Done(); _ = writes.Close() }()
+	if line, err := bufio.NewReader(reads).ReadString('\n'); line != "trapped\n" {
+		t.Fatalf("it has ended by itself: %q, %v", line, err)
 	}
 	started.Stop()
 	if code, err := started.Wait(t.Context()); code != 3 || err != nil {

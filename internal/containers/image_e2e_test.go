@@ -49,7 +49,7 @@ func TestTheImageWithPublishedPorts(t *testing.T) {
 	if !roots.AppendCertsFromPEM(read(t, api, id, "/lab/trust/ca.pem")) {
 		t.Fatal("the image's CA is no certificate")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	credential, err := azidentity.NewClientAssertionCredential("3aa4a235-b6e2-48d5-9195-7fcf05b459b0", clientID, func(context.Context) (string, error) { return string(assertion), nil },
 		&azidentity.ClientAssertionCredentialOptions{ClientOptions: policy.ClientOptions{Transport: &http.Client{Transport: &http.Transport{DialContext: at.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots}}}}})
@@ -189,7 +189,7 @@ func runImage(t *testing.T, image, postgres, more string) string {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(logs(t, id), "ready: "); time.Sleep(100 * time.Millisecond) { // wall time, of a process
+	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(logs(t, id), "ready: "); time.Sleep(100 * time.Millisecond) { // wall time, of a process
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not ready:\n%s", logs(t, id))
 		}

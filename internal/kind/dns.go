@@ -76,7 +76,7 @@ func answerAll(ctx context.Context, api *cluster.Client, zones []string) error {
 	if err := api.Replace(ctx, corefilePath, file); err != nil {
 		return fmt.Errorf("change the configuration of CoreDNS: %w", err)
 	}
-	return await(ctx, answerPatience, func(ctx context.Context) error { // it may be changed by others meanwhile
+	return await(ctx, changePatience, func(ctx context.Context) error { // it may be changed by others meanwhile
 		var deployment map[string]any
 		if err := api.Get(ctx, corednsPath, &deployment); err != nil {
 			return fmt.Errorf("start CoreDNS anew: %w", err)

@@ -177,6 +177,9 @@ func (c *cluster) node(t *testing.T, command ...string) string {
 }
 
 // await looks again and again until there is nothing to complain about.
+// testPatience is how long, in wall time, what takes seconds at rest may take on a busy machine.
+const testPatience = 5 * time.Minute
+
 func (c *cluster) await(t *testing.T, patience time.Duration, what string, look func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -273,24 +276,38 @@ func (p pod) alias(host string) string {
 	return ""
 }
 
-func (c *cluster) pod(t *testing.T, namespace, name string) (p pod) {
+func (c *cluster) pod(t *testing.T, namespace, name string) pod {
 	t.Helper()
-	parse(t, c.kubectl(t, "get", "pod", name, "-n", namespace, "-o", "json"), &p)
+	p, err := c.tryPod(t, namespace, name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return p
+}
+
+func (c *cluster) tryPod(t *testing.T, namespace, name string) (p pod, err error) {
+	t.Helper()
+	said, err := c.try(t, "kubectl", "get", "pod", name, "-n", namespace, "-o", "json")
+	if err != nil {
+		return p, fmt.Errorf("%w\n%s", err, said)
+	}
+	parse(t, said, &p)
+	return p, nil
 }
 
 func (c *cluster) phase(t *testing.T, namespace, name, want string) error {
 	t.Helper()
-	if got := c.pod(t, namespace, name).Status.Phase; got != want {
-		return fmt.Errorf("pod %s/%s: %s", namespace, name, got)
+	p, err := c.tryPod(t, namespace, name)
+	if err == nil && p.Status.Phase != want {
+		err = fmt.Errorf("pod %s/%s: %s", namespace, name, p.Status.Phase)
 	}
-	return nil
+	return err
 }
 
 // ended waits until a pod has ended well, and returns what it said.
 func (c *cluster) ended(t *testing.T, namespace, name string) string {
 	t.Helper()
-	c.await(t, time.Minute, "pod "+name+" ends well", func() error {
+	c.await(t, testPatience, "pod "+name+" ends well", func() error {
 		err := c.phase(t, namespace, name, "Succeeded")
 		if c.phase(t, namespace, name, "Failed") == nil {
 			t.Fatalf("pod %s/%s has failed:\n%s", namespace, name, c.kubectl(t, "logs", "-n", namespace, name))
@@ -322,12 +339,13 @@ func (c *cluster) allWell(t *testing.T, namespace, name string) {
 }
 
 // restarts counts how often the containers of a pod were started again.
-func (c *cluster) restarts(t *testing.T, namespace, name string) (n int) {
+func (c *cluster) restarts(t *testing.T, namespace, name string) (n int, err error) {
 	t.Helper()
-	for _, s := range c.pod(t, namespace, name).Status.ContainerStatuses {
+	p, err := c.tryPod(t, namespace, name)
+	for _, s := range p.Status.ContainerStatuses {
 		n += s.RestartCount
 	}
-	return n
+	return n, err
 }
 
 // key is a key of the cluster's issuer, or of Entra ID.

@@ -31,9 +31,10 @@ const WorkloadImage = "wiemu/workload:local"
 
 // Timeouts, and the interval between two checks (wall time).
 const (
-	answerPatience  = 3 * time.Second
+	answerPatience  = 3 * time.Second  // an answer, where it tells something that there is none
+	changePatience  = 30 * time.Second // an answer, where the work would be for nothing without
 	startPatience   = 2 * time.Minute
-	podPatience     = time.Minute
+	podPatience     = 3 * time.Minute
 	betweenTwoLooks = 200 * time.Millisecond
 )
 
@@ -189,7 +190,7 @@ func (h *Host) firstPod(ctx context.Context, name string, api *cluster.Client, o
 	}
 	namespace := "/api/v1/namespaces/" + firstNamespace
 	defer func() {
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerPatience)
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), changePatience)
 		defer cancel()
 		err = errors.Join(err, api.Delete(cleanup, namespace)) // the cluster deletes what is in it
 	}()

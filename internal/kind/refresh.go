@@ -144,7 +144,7 @@ func differs(service nodeservice.Options, dir string) (bool, error) {
 }
 
 func (h *Host) healthy(ctx context.Context, name string) bool {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	ctx, cancel := context.WithTimeout(ctx, changePatience)
 	defer cancel()
 	client, err := h.Control(name)
 	if err != nil {

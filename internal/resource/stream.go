@@ -68,11 +68,13 @@ func (k Kit) Disturb(ctx context.Context, conn net.Conn, c *Call, a Access) (fai
 	}
 	if closed = isReset(ctx); closed {
 		failed = reset()
-		hostmux.Reset(conn)
-		_ = conn.Close() // the client learns it from its next read
 	}
 	if failed != nil {
 		k.record(ctx, c, a, 0, failed)
+	}
+	if closed {
+		hostmux.Reset(conn)
+		_ = conn.Close() // the client learns it from its next read
 	}
 	return failed, closed
 }

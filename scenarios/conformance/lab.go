@@ -103,7 +103,7 @@ func (l *Lab) Close() error {
 	select {
 	case ended := <-l.ended:
 		err = errors.Join(err, ended)
-	case <-time.After(10 * time.Second): // wall time
+	case <-time.After(time.Minute): // wall time
 		err = errors.Join(err, errors.New("wiemu serve did not end"), l.server.Process.Kill())
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,9 +97,21 @@ func TestSessions(t *testing.T) {
 	})
 
 	t.Run("cancelled", func(t *testing.T) {
-		late := time.AfterFunc(200*time.Millisecond, func() { _ = conn.CancelRequest(ctx) }) // wall time: a query of PostgreSQL's
-		defer late.Stop()
+		ended := make(chan struct{})
+		var asks sync.WaitGroup
+		asks.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(200 * time.Millisecond): // wall time: a query of PostgreSQL's
+					_ = conn.CancelRequest(ctx) // nothing happens until the query runs
+				}
+			}
+		})
 		_, err := run(conn, "select pg_sleep(60)")
+		close(ended)
+		asks.Wait()
 		var told *pgconn.PgError
 		if !errors.As(err, &told) || told.Code != "57014" {
 			t.Fatalf("found %v", err)

@@ -65,7 +65,7 @@ func TestItEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait() // it was killed
-	for range 1000 {
+	for range 3000 {
 		_, err := os.Stat(dir)
 		if errors.Is(err, os.ErrNotExist) && (errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid)) {
 			return

@@ -50,6 +50,10 @@ func (c *conversation) run(ctx context.Context) error {
 			}
 			select {
 			case <-c.begun:
+				if ctx.Err() != nil {
+					failed <- ctx.Err()
+					return
+				}
 			case <-ctx.Done():
 				failed <- ctx.Err()
 				return

@@ -118,7 +118,7 @@ func (p *process) ended() error {
 	select {
 	case <-p.gone:
 		return p.err
-	case <-time.After(100 * time.Millisecond): // wall time: it may be about to
+	case <-time.After(time.Second): // wall time: it may be about to
 		return nil
 	}
 }

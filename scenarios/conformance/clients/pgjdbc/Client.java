@@ -110,7 +110,7 @@ public class Client {
 
     static void timeout() throws Exception {
         try (var statement = connection.createStatement()) {
-            statement.setQueryTimeout(1);
+            statement.setQueryTimeout(5);
             fails("57014", () -> statement.execute("select pg_sleep(120)"));
         }
     }
