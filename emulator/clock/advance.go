@@ -30,6 +30,7 @@ func (l *Lab) Follow(f Follower) (leave func()) {
 	defer l.mu.Unlock()
 	entry := &follower{f}
 	l.followers = append(l.followers, entry)
+	l.joined++
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -39,6 +40,13 @@ func (l *Lab) Follow(f Follower) (leave func()) {
 
 // Followed reports whether somebody follows: a program in lockstep.
 func (l *Lab) Followed() bool { return len(l.following()) > 0 }
+
+// Joined is how often Follow was called.
+func (l *Lab) Joined() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.joined
+}
 
 func (l *Lab) following() []*follower {
 	l.mu.Lock()

@@ -46,6 +46,7 @@ type Lab struct {
 	alarm     *time.Timer // rings when the earliest timer of a running clock is due
 	skews     map[string]time.Duration
 	followers []*follower
+	joined    int // followers, those that have left included
 	observers []func() (events uint64, underWay bool)
 
 	requests *requests // begun since the last stop

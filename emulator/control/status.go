@@ -9,6 +9,7 @@ type Status struct {
 	Runs    bool      `json:"runs"`   // whether lab time moves by itself
 	Speed   float64   `json:"speed"`  // how many times as fast as the machine's clock; 0: it stands still
 	Events  int       `json:"events"` // in the journal
+	Joined  int       `json:"joined"` // programs that have been put on the lab clock, those that have ended included
 	Gateway string    `json:"gateway"`
 	Proxy   string    `json:"proxy"`
 	Cluster string    `json:"cluster"`

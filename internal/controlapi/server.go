@@ -210,7 +210,7 @@ func Decode(r *http.Request, into any) error {
 func (s *Server) status(*http.Request) (any, error) {
 	clk, made := s.lab.Clock(), s.lab.Made()
 	status := control.Status{
-		PID: os.Getpid(), Now: clk.Now(), Runs: clk.Runs(), Speed: clk.Speed(), Skews: map[string]string{}, Events: len(s.lab.Journal().Events()),
+		PID: os.Getpid(), Now: clk.Now(), Runs: clk.Runs(), Speed: clk.Speed(), Skews: map[string]string{}, Joined: clk.Joined(), Events: len(s.lab.Journal().Events()),
 		Gateway: s.at.Gateway, Proxy: s.at.Proxy, Cluster: s.at.Cluster, CA: string(s.at.CA), Configuration: s.at.Configuration,
 		Tenant: s.lab.Config().Tenants[0].ID, Audience: s.lab.Cloud().TokenExchange, ConfigFile: s.lab.ConfigFile(), Made: made[:min(len(made), 100)],
 	}

@@ -37,8 +37,8 @@ func (g *generator) identify(context.Context) error {
 			continue
 		case text == "":
 			return fmt.Errorf("services.%s.labels.%s: %s: the service has no identity; add the label %s or --identity %s=NAMESPACE/SERVICEACCOUNT/CLIENTID", name, ClockLabel, clock, IdentityLabel, name)
-		case clock != "" && clock != lockstep && clock != real:
-			return fmt.Errorf("services.%s.labels.%s: expected %s or %s, found %q", name, ClockLabel, lockstep, real, clock)
+		case clock != "" && clock != Lockstep && clock != real:
+			return fmt.Errorf("services.%s.labels.%s: expected %s or %s, found %q", name, ClockLabel, Lockstep, real, clock)
 		}
 		d, err := g.parse(s, text, declared)
 		if err != nil {
@@ -54,7 +54,7 @@ func (g *generator) identify(context.Context) error {
 		if tenant := value(s, "AZURE_TENANT_ID"); tenant != "" && d.Tenant == "" {
 			d.Tenant = strings.ToLower(tenant)
 		}
-		g.found = append(g.found, Service{Name: name, Workload: d, Lockstep: clock == lockstep})
+		g.found = append(g.found, Service{Name: name, Workload: d, Lockstep: clock == Lockstep})
 	}
 	if len(g.found) == 0 && len(empty) > 0 {
 		return fmt.Errorf("no service has an identity: %s", strings.Join(empty, "; "))

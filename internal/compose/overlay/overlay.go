@@ -29,9 +29,11 @@ const (
 	ClockLabel    = "dev.wiemu.clock"    // lockstep: the service runs on the lab clock
 )
 
+// Lockstep is the value of ClockLabel.
+const Lockstep = "lockstep"
+
 const (
 	noIdentity = "none"
-	lockstep   = "lockstep"
 	real       = "real"
 
 	networkLabel = "dev.wiemu.network" // there is none; see identify

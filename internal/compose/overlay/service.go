@@ -242,7 +242,7 @@ func (g *generator) fetching(s types.ServiceConfig) string {
 }
 
 func (g *generator) unknownImage(s types.ServiceConfig) error {
-	return fmt.Errorf("services.%s.labels.%s: %s needs to know the image's entrypoint, and the image is not here; type: %s (or write entrypoint and command into the service)", s.Name, ClockLabel, lockstep, g.fetching(s))
+	return fmt.Errorf("services.%s.labels.%s: %s needs to know the image's entrypoint, and the image is not here; type: %s (or write entrypoint and command into the service)", s.Name, ClockLabel, Lockstep, g.fetching(s))
 }
 
 // look adds remarks about what will not work in a service.

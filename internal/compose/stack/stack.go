@@ -107,8 +107,8 @@ func (e *Engine) Load(ctx context.Context, s overlay.Source, overlayFile string,
 	return project, nil
 }
 
-// Up creates and starts the project, and returns when everything runs and what others depend
-// on is healthy. If it fails, or ctx ends, everything is removed again.
+// Up creates and starts the project, and returns when everything runs, on the lab clock if it is
+// to, and what others depend on is healthy. If it fails, or ctx ends, everything is removed again.
 func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 	if err := e.free(ctx, project); err != nil {
 		return err
@@ -127,9 +127,35 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 		Start: api.StartOptions{Project: project, Services: names},
 	})
 	if err == nil {
+		e.awaitLockstep(ctx, project)
 		err = ctx.Err() // it may have been interrupted at the end
 	}
 	return err
+}
+
+// joinTime is how long, in wall time, programs may take until they are on the lab clock. Who has
+// not come by then has not started, as its log says.
+const joinTime = 10 * time.Second
+
+// awaitLockstep waits until the services in lockstep are on the lab clock: an advance takes along only those
+// that are.
+func (e *Engine) awaitLockstep(ctx context.Context, project *types.Project) {
+	programs := 0
+	for _, s := range project.Services {
+		if s.Labels[overlay.ClockLabel] == overlay.Lockstep {
+			programs += s.GetScale()
+		}
+	}
+	if programs == 0 {
+		return
+	}
+	lab, err := Control(ctx, e.Client(), project.Name)
+	for end := time.Now().Add(joinTime); err == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var status control.Status
+		if status, err = lab.Status(ctx); status.Joined >= programs {
+			return
+		}
+	}
 }
 
 // What is being created when Up fails may appear after everything was removed: abandon checks
