@@ -115,7 +115,7 @@ on the lab clock) and the issuers, by name. 0s corrects a clock.`,
 }
 
 // statusTimeout bounds how long (wall time) an interrupted command waits for a status.
-const statusTimeout = 3 * time.Second
+const statusTimeout = 15 * time.Second
 
 // whereItStopped adds how far the clock came if the user interrupted the command.
 func whereItStopped(ctx context.Context, client *control.Client, err error) error {

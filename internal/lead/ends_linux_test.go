@@ -249,6 +249,7 @@ func TestSupervisorIsKilled(t *testing.T) {
 func TestProgramIsEnded(t *testing.T) {
 	shapes(t, func(t *testing.T, opts Options) {
 		for name, trap := range map[string]string{"as it is asked to": "trap 'echo asked; exit 3' TERM", "by force": "trap '' TERM"} {
+			grace := map[string]time.Duration{"as it is asked to": 20 * time.Second, "by force": 500 * time.Millisecond}[name]
 			t.Run(name, func(t *testing.T) {
 				l, err := Start(opts)
 				if err != nil {
@@ -267,7 +268,7 @@ func TestProgramIsEnded(t *testing.T) {
 				var out bytes.Buffer
 				_, err = process.Run(ctx, process.Command{
 					Args: []string{"sh", "-c", trap + "; setsid sleep 1000 & echo $! >>" + pids + "; echo $$ >>" + pids + "; while :; do sleep 0.01; done"},
-					Env:  os.Environ(), Stdout: &out, Background: true, Wrappers: []process.Wrapper{l}, Grace: 500 * time.Millisecond,
+					Env:  os.Environ(), Stdout: &out, Background: true, Wrappers: []process.Wrapper{l}, Grace: grace,
 				})
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("error %v", err)
@@ -336,7 +337,7 @@ func TestExits(t *testing.T) {
 		{"success", []string{"true"}, 0, ""},
 		{"an exit code", []string{"sh", "-c", "exit 7"}, 7, ""},
 		{"a signal", []string{"sh", "-c", "kill -TERM $$"}, 128 + 15, ""},
-		{"stopped for a while", []string{"sh", "-c", `(sleep 0.1; kill -CONT $$) & kill -STOP $$; "$0" login.example.test`, compiled(t, "get")}, 0, ""},
+		{"stopped for a while", []string{"sh", "-c", `(until grep -q 'State:.T' /proc/$$/status; do sleep 0.01; done; kill -CONT $$) & kill -STOP $$; "$0" login.example.test`, compiled(t, "get")}, 0, ""},
 		{"no program", []string{noFormat}, process.NotExecutable, "execute the program: exec format error"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -430,7 +430,7 @@ func TestCares(t *testing.T) {
 	}
 	const script = `
 		const { Resolver } = require('dns').promises
-		const resolver = new Resolver({ timeout: 1000, tries: 1 })
+		const resolver = new Resolver({ timeout: Number(process.argv[2]), tries: 1 })
 		resolver.setServers([process.argv[1]])
 		resolver.resolve4('login.example.test').then(found => console.log(found[0]), failed => console.log(failed.code))`
 	for _, test := range []struct {
@@ -444,7 +444,11 @@ func TestCares(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %s", test.way, test.resolver), func(t *testing.T) {
 			t.Parallel()
-			r := mustRun(t, test.way, newLab(t).options(), node, "-e", script, test.resolver)
+			timeout := "60000" // milliseconds
+			if test.want == "ETIMEOUT" {
+				timeout = "1000"
+			}
+			r := mustRun(t, test.way, newLab(t).options(), node, "-e", script, test.resolver, timeout)
 			if found := strings.TrimSpace(r.out); found != test.want {
 				t.Errorf("found %s, want %s", found, test.want)
 			}

@@ -55,7 +55,7 @@ func terminal(t *testing.T, script string) (keyboard *os.File, screen *bufio.Rea
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	guard := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() }) // wall time: of the test
+	guard := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // wall time: of the test
 	t.Cleanup(func() { guard.Stop() })
 	return master, bufio.NewReader(master), func() int {
 		_ = cmd.Wait()

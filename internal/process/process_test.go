@@ -165,7 +165,7 @@ func pipe(t *testing.T) (held *os.File, lines *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil { // wall time: of the test
+	if err := r.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil { // wall time: of the test
 		t.Fatal(err)
 	}
 	return w, bufio.NewReader(r)

@@ -77,7 +77,7 @@ func TestLabTimeStandsUntilTheProgramCouldTakeTheAnswer(t *testing.T) {
 	l.ran = func() (time.Duration, bool) { looks.Add(1); return 0, rests.Load() }
 	l.about()
 	at := lab.Now()
-	for enough := looks.Load() + int64(2*lookupSettle/lookupPoll); looks.Load() < enough; { // twice as many as are enough where it rests
+	for enough, began := looks.Load()+int64(2*lookupSettle/lookupPoll), time.Now(); looks.Load() < enough && time.Since(began) < lookupMost/2; { // twice as many as are enough where it rests
 		time.Sleep(lookupPoll)
 	}
 	if now := lab.Now(); now != at {

@@ -104,12 +104,14 @@ func TestAProgramThatSpinsOnTheClockIsNoticed(t *testing.T) {
 			lab := clock.Stopped(start)
 			c := launch(t, lab, lab, Options{Explain: true}, program, "spins", how)
 			c.until("begin", func() bool { return strings.Contains(c.output(), "begin") })
-			c.advance(time.Minute + time.Second) // time(2) shows whole seconds
+			began := time.Now()
+			c.advance(time.Minute + time.Second)                         // time(2) shows whole seconds
+			slow := how == "syscall" && time.Since(began) >= turnTimeout // it has not asked often enough by then: a busy machine
 			if code := c.wait(); code != 0 || !strings.Contains(c.output(), "ok") {
 				t.Errorf("exit code %d, it wrote %q\n%s", code, c.output(), c.said())
 			}
 			notes := c.shift.Report().Programs[0].Note // without it, it was waited for until the turn's limit
-			if !slices.Contains(notes, spinNote) {
+			if !slices.Contains(notes, spinNote) && !slow {
 				t.Errorf("the report says %q, want %q", notes, spinNote)
 			}
 		})

@@ -411,6 +411,7 @@ func TestTheWebhookStaysRegistered(t *testing.T) {
 
 func TestTheTrustIsWrittenAgain(t *testing.T) {
 	x := open(t, config.Config{}, nil)
+	x.eventually("the first look", func() bool { return x.renewed.Load() }) // which may write it, too
 	path := configMaps + "/" + TrustConfigMap
 	x.api.Put(path, map[string]any{"metadata": map[string]any{"name": TrustConfigMap, "labels": map[string]any{"a": "b"}}, "data": map[string]any{"ca.pem": "another lab's"}})
 	x.made(labelled)

@@ -306,6 +306,7 @@ static void standstill(void) {
 	for (int way = 0; way < 9; way++) {
 		pid_t sender = fork();
 		if (sender == 0) {
+			asleep(self);
 			for (int i = 0; i < 4; i++) usleep(50000); // so short waits are the kernel's to end
 			kill(self, SIGALRM);
 			_exit(0);

@@ -91,6 +91,7 @@ static void standstill(void) {
 		char *stack = i < 2 ? guarded() + above[i] : lowest() + 16;
 		pid_t sender = fork();
 		if (sender == 0) {
+			asleep(self);
 			for (int n = 0; n < 4; n++) usleep(50000); // so short waits are the kernel's to end
 			kill(self, SIGALRM);
 			_exit(0);

@@ -14,6 +14,18 @@
 
 UNUSED static void say(const char *what) { MUST(write(1, what, strlen(what)) == (ssize_t)strlen(what)); }
 
+// asleep returns when a process waits in the kernel.
+UNUSED static void asleep(pid_t pid) {
+	char name[40], text[300] = "";
+	snprintf(name, sizeof name, "/proc/%d/stat", pid);
+	while (!strstr(text, ") S ")) {
+		FILE *f = fopen(name, "r");
+		MUST(f && fgets(text, sizeof text, f));
+		fclose(f);
+		usleep(100);
+	}
+}
+
 UNUSED static const long long second = 1000000000, minute = 60 * 1000000000LL;
 
 UNUSED static long long nanoseconds(struct timespec t) {
