@@ -102,8 +102,8 @@ Lab time never goes backwards; a skew makes the clock of one component of the la
 		change(&cobra.Command{
 			Use: "skew COMPONENT DURATION", Short: "Make the clock of one component of the lab wrong",
 			Long: `Set the clock of one component of the lab ahead of lab time, or behind it. Components are
-entra (the token service), resources (all that access tokens open), workloads (programs
-on the lab clock) and the issuers, by name. 0s corrects a clock.`,
+entra (the token service), resources (what access tokens open, such as vaults),
+workloads (programs on the lab clock) and the issuers, by name. 0s corrects a clock.`,
 			Example: `  wiemu clock skew entra +5m
   wiemu clock skew entra -5m
   wiemu clock skew entra 0s`, Args: cobra.ExactArgs(2),

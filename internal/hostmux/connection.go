@@ -102,8 +102,8 @@ func CloseWrite(conn net.Conn) error {
 	return conn.Close()
 }
 
-// Join copies both ways until both sides have ended, or one has broken; then cut closes
-// each. A side that has said all it has to say may still listen.
+// Join copies both ways until both sides have ended: one that has said all it has to say may still
+// listen. If one breaks, cut is called with each, and closes it.
 func Join(client, server net.Conn, cut func(net.Conn)) {
 	pour := func(to, from net.Conn) {
 		if _, err := io.Copy(to, from); err != nil {

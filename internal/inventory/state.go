@@ -121,11 +121,11 @@ func (s *State) withoutSecrets(c config.Config) config.Config {
 				servers[n].Engine.URL = s.withoutPassword("SQL server "+servers[n].Name, servers[n].Engine.URL)
 			}
 			c.Resources[name] = &servers
-		case *storage.Settings: // without any
+		case *storage.Settings, *storage.Options: // they have no secrets
 		case *postgres.Settings, *redis.Settings: // see addServers
 			delete(c.Resources, name)
 		default:
-			s.left("%s: all of it, since nobody has said which of it is secret", name)
+			s.left("%s: the whole section, because wiemu does not know which of its fields are secret", name)
 			delete(c.Resources, name)
 		}
 	}

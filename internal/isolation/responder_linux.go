@@ -47,7 +47,7 @@ func (c *connections) keep(conn net.Conn) bool {
 	return true
 }
 
-// drop closes a connection and forgets it, also by the tunnel that connect made of it.
+// drop closes a connection and forgets it. conn may also be the tunnel that connect returned.
 func (c *connections) drop(conn net.Conn) {
 	if tunnel, ok := conn.(*hostmux.Begun); ok {
 		conn = tunnel.Conn

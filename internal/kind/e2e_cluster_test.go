@@ -176,10 +176,10 @@ func (c *cluster) node(t *testing.T, command ...string) string {
 	return c.run(t, append([]string{"docker", "exec", c.name + "-control-plane"}, command...)...)
 }
 
-// await looks again and again until there is nothing to complain about.
 // testPatience is how long, in wall time, what takes seconds at rest may take on a busy machine.
 const testPatience = 5 * time.Minute
 
+// await looks again and again until there is nothing to complain about.
 func (c *cluster) await(t *testing.T, patience time.Duration, what string, look func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

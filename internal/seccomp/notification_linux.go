@@ -40,9 +40,9 @@ type Response struct {
 	Flags uint32 // unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE if the kernel goes on with the call
 }
 
-// Receive waits for a system call. n is zero before: the kernel demands it. It fails with ENOENT if
-// the thread was interrupted meanwhile, and since Linux 6.11 with EPIPE once no process has the
-// filter any more, of which the kernel says ENOENT as well.
+// Receive waits for a system call. n must be zero: the kernel demands it. It fails with ENOENT if the
+// thread was interrupted meanwhile, and with EPIPE if no process has the filter any more. (The kernel
+// returns ENOENT for both, for the second since Linux 6.11; before, the call blocks.)
 func Receive(listener int, n *Notification) unix.Errno {
 	errno := control(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
 	if errno == unix.ENOENT && isAbandoned(listener) {

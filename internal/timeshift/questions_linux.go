@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// resolverGivenUp is after how long a resolver is not waited for any more, in wall time: then
-// programs give it up as well, or the socket is one that stays open.
+// resolverGivenUp is how long, in wall time, a turn waits for a resolver's answer: as long as glibc does by
+// default. A socket that is open for longer may be one that stays open.
 const resolverGivenUp = 5 * time.Second
 
-// questions are those that programs of this network namespace have asked resolvers, and that have no
-// answer: who asks connects a socket of UDP, and closes it with the answer (glibc, Go, c-ares; that of
-// musl is not connected, so it is not seen). The zero value is ready.
+// questions finds lookups by DNS of programs in this network namespace that have no answer yet. A resolver
+// library (glibc, Go, c-ares) connects a UDP socket to port 53 for a lookup, and closes it after the
+// answer; musl does not connect its socket, so its lookups are not seen. The zero value is ready.
 type questions struct {
 	since map[string]time.Time // when their sockets were first seen, by inode
 }
 
-// areOpen reports whether there are any, of which no resolver has been given up.
+// areOpen reports whether a lookup has been open for less than resolverGivenUp.
 func (q *questions) areOpen() bool {
 	now, since, open := time.Now(), map[string]time.Time{}, false
 	for _, file := range []string{"/proc/self/net/udp", "/proc/self/net/udp6"} {

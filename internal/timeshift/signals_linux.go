@@ -21,10 +21,10 @@ type kernelSigaction struct {
 
 const restartsCalls = 0x10000000 // SA_RESTART
 
-// prepareSignals has the kernel tell of a traced thread that stops by wait4(2) alone, not by a
-// SIGCHLD as well, which some thread would have to handle; and has wakeUpSignal end wait4(2), where
-// the runtime's handler lets calls go on, and whoever started us may have had it blocked. The thread
-// that calls it has to be the tracer's.
+// prepareSignals prepares the process for a tracer that waits in wait4(2). SIGCHLD is ignored, as it is by
+// default, so that a traced thread that stops interrupts no other thread. wakeUpSignal interrupts wait4(2):
+// it does not restart calls, as the runtime has it, and is not blocked, as whoever started us may
+// have had it. Call it on the tracer's thread.
 func prepareSignals() error {
 	if err := sigaction(unix.SIGCHLD, func(a *kernelSigaction) { a.handler = 0 }); err != nil { // SIG_DFL
 		return err

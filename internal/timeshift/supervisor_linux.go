@@ -165,13 +165,13 @@ func (s *supervisor) set(r reading) {
 	s.waits.clockChanged()
 }
 
-// mostRests is how often a program is looked at that does not stay at rest: one of whose threads does
-// something every millisecond is at rest in between.
+// mostRests limits how often a turn is repeated because a thread has left its wait just after the program
+// was found at rest: a thread that runs every millisecond could cause that without end.
 const mostRests = 100
 
-// mostArrivals is how often a program is given time for what may be on its way to it, as long as something
-// has come each time.
-const mostArrivals = 20
+// mostArrivals limits how often a program is given time for what may be on its way to it: again after
+// something has come, which one that is sent something every millisecond could cause without end.
+const mostArrivals = 10
 
 // takeTurn gives the program a turn, and returns the lab time for which it waits then, which is asked for a
 // moment later: a thread may have left its wait by then, and not have begun its next one. s.turns is held.

@@ -268,7 +268,8 @@ func (ts *threads) activity(known func(tid int, nr int32, args [6]uint64) bool) 
 
 // look is activity for one thread; ts.mu is held.
 func (ts *threads) look(tid int, t *thread, known func(tid int, nr int32, args [6]uint64) bool) (timeslices uint64, blocked bool) {
-	if err := t.open(tid); err != nil {
+	// What a thread does may be asked of no process that has made itself not dumpable; whether it sleeps may.
+	if err := t.open(tid); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return 0, errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) // it has ended; else there are too many files, say
 	}
 	var buffer [512]byte
@@ -394,6 +395,9 @@ func nap(pause time.Duration) {
 // forgotten by then which call it will go on with).
 func mayWaitIn(w *wait) bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", w.tid))
+	if errors.Is(err, fs.ErrPermission) { // see look
+		return true
+	}
 	if err != nil || string(bytes.TrimSpace(line)) == endedCall {
 		return false
 	}
@@ -401,9 +405,9 @@ func mayWaitIn(w *wait) bool {
 	return !blocked || nr == noCall || w.is(nr, args)
 }
 
-// mayWaitIn returns what tells it quickly of threads that still are where they were at the last look. It
-// takes no lock of threads: waits are asked about while theirs is held, and looking at threads takes them in the
-// other order.
+// mayWaitIn returns a function that reports whether a thread may still be in a wait: from the last look
+// where that knows, otherwise from /proc. The function does not take ts.mu: it is called with the lock of waits
+// held, and looking at threads takes the two in the other order.
 func (ts *threads) mayWaitIn() func(*wait) bool {
 	type blocked struct {
 		nr   int32

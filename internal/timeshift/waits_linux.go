@@ -72,7 +72,7 @@ type waits struct {
 	alarm   *time.Timer // wall time: rings when one that the kernel does not end in time is due
 	alarmAt int64       // when, in kernel time; 0: it does not
 	count   uint64
-	left    uint64 // how many threads were seen to leave their wait by themselves
+	left    uint64 // how many waits the tracer has seen end by themselves, or with their thread or its program
 }
 
 func newWaits(c *clocks, over func([]*wait)) *waits {
@@ -110,7 +110,7 @@ func (ws *waits) forgetThread(tid int) {
 	}
 }
 
-// threadsLeft is how many threads were seen to leave their wait by themselves until now.
+// threadsLeft is how many waits the tracer has seen end until now that it did not end itself.
 func (ws *waits) threadsLeft() uint64 {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()

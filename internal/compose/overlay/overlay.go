@@ -29,7 +29,7 @@ const (
 	ClockLabel    = "dev.wiemu.clock"    // lockstep: the service runs on the lab clock
 )
 
-// Lockstep is the value of ClockLabel.
+// Lockstep is the value of ClockLabel for a service that runs on the lab clock.
 const Lockstep = "lockstep"
 
 const (

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -118,7 +119,7 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 			err = errors.Join(e.explain(ctx, err, project), e.abandon(context.WithoutCancel(ctx), project.Name))
 		}
 	}()
-	names := project.ServiceNames()
+	names, before := project.ServiceNames(), e.inLockstep(ctx, project)
 	err = e.compose.Up(ctx, project, api.UpOptions{
 		Create: api.CreateOptions{
 			Build: &api.BuildOptions{Services: names}, Services: names, RemoveOrphans: false,
@@ -127,32 +128,57 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 		Start: api.StartOptions{Project: project, Services: names},
 	})
 	if err == nil {
-		e.awaitLockstep(ctx, project)
+		e.awaitLockstep(ctx, project, before)
 		err = ctx.Err() // it may have been interrupted at the end
 	}
 	return err
 }
 
-// joinTime is how long, in wall time, programs may take until they are on the lab clock. Who has
-// not come by then has not started, as its log says.
+// joinTime is how long, in wall time, programs may take until they are on the lab clock. One that has not
+// come by then has most likely not started, and its log says why.
 const joinTime = 10 * time.Second
 
-// awaitLockstep waits until the services in lockstep are on the lab clock: an advance takes along only those
-// that are.
-func (e *Engine) awaitLockstep(ctx context.Context, project *types.Project) {
-	programs := 0
-	for _, s := range project.Services {
+// inLockstep is what a project has on the lab clock.
+type inLockstep struct {
+	containers map[string]bool // of its services in lockstep, those that run, by id
+	joined     int             // programs, so far
+	token      string          // of the emulator: each has its own
+}
+
+// inLockstep asks Docker and the emulator; what does not answer has nothing.
+func (e *Engine) inLockstep(ctx context.Context, project *types.Project) inLockstep {
+	found, services := inLockstep{containers: map[string]bool{}}, map[string]bool{}
+	for name, s := range project.Services {
 		if s.Labels[overlay.ClockLabel] == overlay.Lockstep {
-			programs += s.GetScale()
+			services[name] = true
 		}
 	}
-	if programs == 0 {
-		return
+	if len(services) == 0 {
+		return found
 	}
-	lab, err := Control(ctx, e.Client(), project.Name)
-	for end := time.Now().Add(joinTime); err == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		var status control.Status
-		if status, err = lab.Status(ctx); status.Joined >= programs {
+	list, _ := e.Client().ContainerList(ctx, client.ContainerListOptions{Filters: make(client.Filters).Add("label", api.ProjectLabel+"="+project.Name)})
+	for _, c := range list.Items {
+		if services[c.Labels[api.ServiceLabel]] {
+			found.containers[c.ID] = true
+		}
+	}
+	if lab, err := Control(ctx, e.Client(), project.Name); err == nil {
+		status, _ := lab.Status(ctx)
+		found.joined, found.token = status.Joined, lab.Token
+	}
+	return found
+}
+
+// awaitLockstep waits until the containers that were not there before are on the lab clock: an advance takes
+// along only those that are.
+func (e *Engine) awaitLockstep(ctx context.Context, project *types.Project, before inLockstep) {
+	for end := time.Now().Add(joinTime); ctx.Err() == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		now := e.inLockstep(ctx, project)
+		maps.DeleteFunc(now.containers, func(id string, _ bool) bool { return before.containers[id] })
+		if now.token == before.token {
+			now.joined -= before.joined
+		}
+		if now.joined >= len(now.containers) {
 			return
 		}
 	}

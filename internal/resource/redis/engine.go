@@ -57,11 +57,12 @@ type engine struct {
 
 	mu        sync.Mutex
 	missing   int           // confirmations of the last command about channels
-	confirmed chan struct{} // closed when none is
+	confirmed chan struct{} // closed when none is missing
 }
 
 // awaitConfirmations is called before a command about channels is sent. What it returns is closed
-// when as many pushes have answered it. An error is a reply, as to any command.
+// when as many pushes have answered it; an UNSUBSCRIBE of everything is awaited for its first one alone.
+// An error is a reply, as to any command.
 func (e *engine) awaitConfirmations(n int) <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -56,7 +56,7 @@ func (n *session) hello(r request, gone <-chan struct{}) bool {
 // logIn authenticates a client, or again: then as who it was stays, if it is refused.
 func (n *session) logIn(name, token string, flush bool, accepted func() bool) bool {
 	if now := n.at(n.host); n.engine == nil || now == nil || now.memory == n.cache.memory && now.URL == n.cache.URL {
-		n.cache = now // as it is by now; one whose content is elsewhere is for those who connect again
+		n.cache = now // as it is configured now; if its content has moved, that is for those who connect again
 	}
 	call := &resource.Call{Host: n.host, Token: token}
 	login := &login{Call: call, session: n, name: name}

@@ -765,6 +765,31 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A rejected EXEC ends its transaction. Source: redis/src/multi.c, execCommandAbort.
+func TestARejectedExecEndsTheTransaction(t *testing.T) {
+	l := newLab(t, Cache{Name: "cache"})
+	c := l.logIn(host)
+	for _, command := range [][]string{{"MULTI"}, {"SET", "a", "1"}} {
+		c.ask(command...)
+	}
+	f, err := fault.Parse("server-error,for.resource=redis")
+	if err == nil {
+		_, err = l.faults.Inject(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ask("EXEC"); got != "-EXECABORT Transaction discarded because of: "+loading {
+		t.Errorf("EXEC: %s", got)
+	}
+	l.faults.ClearAll()
+	for _, row := range []struct{ command, want string }{{"GET a", "$-1"}, {"MULTI", "+OK"}, {"SET a 2", "+QUEUED"}, {"EXEC", "*1 +OK"}, {"EXEC", "-ERR EXEC without MULTI"}} {
+		if got := c.ask(strings.Fields(row.command)...); got != row.want {
+			t.Errorf("%s: %s, want %s", row.command, got, row.want)
+		}
+	}
+}
+
 // Slots as redis.io has them in its cluster tutorial and specification.
 func TestSlots(t *testing.T) {
 	for key, want := range map[string]uint16{"foo": 12182, "hello": 866, "123456789": 12739, "{foo}:bar": 12182, "": 0} {

@@ -51,5 +51,6 @@ func (n *session) isBusy(name string, flush bool) bool {
 	n.kit.Record(n.ctx, n.user.call, &use{session: n, action: name}, resource.Fail(0, "BUSY", busy,
 		fmt.Sprintf("A script of another client has run for more than %s, and a cache does nothing else while a script runs.", busyAfter),
 		"Look for a script with a loop that does not end. SCRIPT KILL does not end it here: start wiemu again."))
-	return n.reject(busy, flush)
+	n.spoil()
+	return n.refuse(busy, flush)
 }

@@ -49,12 +49,12 @@ type session struct {
 	host  string
 	cache *cache
 
-	write   sync.Mutex
-	out     *bufio.Writer
-	engine  *engine
-	multi   bool // a transaction has begun, in which commands are queued
-	queued  bool // one of them begins to listen to channels
-	spoiled bool // one was refused: the transaction will be, too
+	write  sync.Mutex
+	out    *bufio.Writer
+	engine *engine
+	multi  bool   // a transaction has begun, in which commands are queued
+	queued bool   // one of them begins to listen to channels
+	abort  string // how EXEC is answered, since a command of the transaction was rejected; "": by the engine
 
 	user   *user // nil: not authenticated
 	expiry clock.Timer
@@ -217,11 +217,22 @@ func (n *session) refuse(text string, flush bool) bool {
 	return n.say([]byte("-"+oneLine.Replace(text)+"\r\n"), flush)
 }
 
-// reject is refuse for a command that is not executed, which spoils the transaction that it is in.
-// Source: redis/src/server.c, rejectCommand.
-func (n *session) reject(text string, flush bool) bool {
-	n.spoiled = n.spoiled || n.multi
-	return n.refuse(text, flush)
+// reject is refuse for a command that is not executed: the transaction that it is in will be aborted,
+// and at once if the command is EXEC. Source: redis/src/server.c, rejectCommand.
+func (n *session) reject(r request, gone <-chan struct{}, text string) bool {
+	if n.multi && strings.EqualFold(r.args[0], "exec") {
+		n.abort = "-EXECABORT Transaction discarded because of: " + oneLine.Replace(text) + "\r\n" // multi.c, execCommandAbort
+		return n.forward(r, gone)
+	}
+	n.spoil()
+	return n.refuse(text, r.last)
+}
+
+// spoil has the transaction of the connection be aborted, if there is one.
+func (n *session) spoil() {
+	if n.multi {
+		n.abort = execAbort
+	}
 }
 
 // oneLine keeps what a client has sent from being read as a second answer. Source:
@@ -247,28 +258,28 @@ func (n *session) answer(r request, gone <-chan struct{}) bool {
 		return n.refuse(noAuth, r.last)
 	case name == "reset": // to a client that has just connected, with nothing begun at the engine
 		n.engine.close()
-		n.engine, n.user, n.multi, n.queued, n.spoiled = nil, nil, false, false, false
+		n.engine, n.user, n.multi, n.queued, n.abort = nil, nil, false, false, ""
 		n.expiry.Stop()
 		_ = n.conn.SetReadDeadline(time.Now().Add(loginTimeout)) // of a connection that is gone: the next read says so
 		return n.say([]byte("+RESET\r\n"), r.last)
 	case isBlocked(r.args):
-		return n.reject(unknownCommand(r.args), r.last)
+		return n.reject(r, gone, unknownCommand(r.args))
 	}
 	if n.cache.memory != nil {
 		if word := reachesFiles(r.args); word != "" {
-			return n.reject("ERR the cache in memory runs no script with "+word+", by which a script could read files of wiemu's machine; give the cache the url: of a Redis", r.last)
+			return n.reject(r, gone, "ERR the cache in memory runs no script with "+word+", by which a script could read files of wiemu's machine; give the cache the url: of a Redis")
 		}
 	}
 	if refusal := n.permits(n.user, r.args); refusal != "" {
-		return n.reject(refusal, r.last)
+		return n.reject(r, gone, refusal)
 	}
 	if !n.cache.knows(r.args[0]) {
-		return n.reject(unknownCommand(r.args), r.last)
+		return n.reject(r, gone, unknownCommand(r.args))
 	}
 	if failed, closed := n.kit.Disturb(n.ctx, n.conn, n.user.call, &use{session: n, action: name}); closed {
 		return false
 	} else if failed != nil {
-		return n.reject(failed.Message, r.last)
+		return n.reject(r, gone, failed.Message)
 	}
 	if goOn, hit := n.disturbed(r); hit {
 		return goOn
@@ -306,7 +317,8 @@ func (n *session) disturbed(r request) (goOn, hit bool) {
 	n.kit.Record(ctx, n.user.call, &use{session: n, action: name}, resource.Fail(0, "MOVED", text,
 		"A fault took the place of the service's answer: the cache is a cluster, and the key is on another node.",
 		"Use the client's cluster mode for a cache with the OSS cluster policy, or the Enterprise policy for a client without one."))
-	return n.reject(text, r.last), true
+	n.spoil()
+	return n.refuse(text, r.last), true
 }
 
 // permits asks the policy of a user, and writes down what it does not permit.
@@ -328,7 +340,7 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 		return n.isBusy(name, r.last)
 	}
 	command := r.args
-	if name == "exec" && n.spoiled {
+	if name == "exec" && n.abort != "" {
 		command = []string{"DISCARD"} // the engine knows of no refusal
 	}
 	subscribing := isSubscribing(r.args)
@@ -374,7 +386,7 @@ func (n *session) forward(r request, gone <-chan struct{}) bool {
 	}
 }
 
-// execAbort answers EXEC after a command was refused. Source: redis/src/server.c, shared.execaborterr.
+// execAbort answers EXEC after another command was rejected. Source: redis/src/server.c, shared.execaborterr.
 const execAbort = "-EXECABORT Transaction discarded because of previous errors.\r\n"
 
 // transaction notes what an answer says of the transaction of the connection, and returns what the
@@ -390,10 +402,10 @@ func (n *session) transaction(name string, subscribing bool, reply []byte) []byt
 		if n.queued && (name == "discard" || reply[0] != '*' || reply[1] == '-') {
 			n.engine.subscribed.Store(false) // RESP2 has no transactions of those who listen
 		}
-		if name == "exec" && n.spoiled {
-			reply = []byte(execAbort)
+		if name == "exec" && n.abort != "" {
+			reply = []byte(n.abort)
 		}
-		n.multi, n.queued, n.spoiled = false, false, false
+		n.multi, n.queued, n.abort = false, false, ""
 	}
 	return reply
 }
@@ -401,7 +413,9 @@ func (n *session) transaction(name string, subscribing bool, reply []byte) []byt
 // connect connects to the engine.
 func (n *session) connect() bool {
 	if now := n.at(n.host); now == nil || now.memory != n.cache.memory {
-		return n.engineGone(errors.New("the cache was deleted"))
+		n.kit.Record(n.ctx, n.user.call, &use{session: n, action: "use the cache"}, resource.Fail(0, "ConnectionClosed", "the cache was deleted",
+			"The cache was deleted, or replaced by another one, after the client logged in.", "Connect again if there is a cache of that name."))
+		return false
 	}
 	conn, err := n.cache.dial(n.ctx)
 	if err != nil {

@@ -15,7 +15,7 @@ type conversation struct {
 	server  *Server
 	wire    *wire
 	session Conversation
-	begun   chan struct{} // has room for one: what was read last has begun, and the next message may be read
+	begun   chan struct{} // room for one: the message that was read last has begun, so the next one may be read
 
 	transaction uint64 // descriptor of the open one; 0 if there is none
 	descriptors uint64 // given out
@@ -26,8 +26,9 @@ type conversation struct {
 }
 
 // run answers until the client closes the connection. Another goroutine reads, so that an
-// attention is seen while statements run. It reads on when what it has read has begun: the lab clock
-// waits for who is not reading, and from then on for the request.
+// attention is seen while statements run. It reads the next message only after Begin was called for the
+// last one: the lab clock waits for a connection from which nobody is reading, and for a request
+// from its Begin on, so that it never moves in between.
 func (c *conversation) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	messages, failed := make(chan message), make(chan error, 1)
