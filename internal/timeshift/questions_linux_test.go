@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wiemu/wiemu/emulator/clock"
+	"github.com/wiemu/wiemu/internal/seccomp/seccomptest"
 )
 
 // insideName is in the environment of a test that runs in a network of its own.
@@ -22,6 +23,7 @@ const insideName = "WIEMU_TEST_IN_A_NETWORK"
 // inNetwork runs a test again in a network of its own, as root there, and reports whether this is that.
 func inNetwork(t *testing.T) bool {
 	t.Helper()
+	seccomptest.NeedListeners(t)
 	if os.Getenv(insideName) != "" {
 		return true
 	}
