@@ -108,7 +108,7 @@ func (r *redis) do(name string, command ...any) action {
 				return Answer{}, err
 			}
 			r.client = goredis.NewClient(&goredis.Options{
-				Addr: address, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}, PoolSize: 1, MaxRetries: -1, ConnMaxIdleTime: -1,
+				Addr: address, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}, PoolSize: 1, MaxRetries: -1, ConnMaxIdleTime: -1, DialTimeout: time.Minute, ReadTimeout: time.Minute,
 				CredentialsProviderContext: func(ctx context.Context) (string, string, error) { return r.login(ctx, credential) },
 			})
 		}

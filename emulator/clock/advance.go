@@ -131,7 +131,7 @@ func (l *Lab) move(ctx context.Context, goal func(now time.Time) (time.Time, err
 // arrive waits until what is under way has arrived, or that takes too long.
 func (l *Lab) arrive() (t traffic) {
 	t = l.traffic()
-	for n := 0; t.underWay && n < maxArrival; n++ {
+	for n, began := 0, time.Now(); t.underWay && (n < maxArrival || time.Since(began) < arrivalTime); n++ {
 		time.Sleep(50 * time.Microsecond) // wall time: what is sent arrives in it
 		t = l.traffic()
 	}
@@ -229,9 +229,12 @@ func (l *Lab) turn(ctx context.Context, f *follower, shortest time.Duration) err
 // maxTurns is at how many requests in a row a program has asked enough for one stop.
 const maxTurns = 100
 
-// maxArrival is how often is looked whether what is under way has arrived; a
-// client whose request comes in pieces does not stop the clock.
-const maxArrival = 4000
+// How often is looked whether what is under way has arrived, and how long at least (wall time): who answers may
+// have no processor. A client whose request comes in pieces does not stop the clock.
+const (
+	maxArrival  = 4000
+	arrivalTime = time.Second
+)
 
 // traffic is what a lab's listeners have to do with.
 type traffic struct {

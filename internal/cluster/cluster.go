@@ -53,7 +53,7 @@ func Open(kubeconfig string) *Client {
 
 // The limits of a request. Time is wall time.
 const (
-	timeout = 10 * time.Second
+	timeout = time.Minute
 	maxBody = 8 << 20
 )
 

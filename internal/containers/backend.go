@@ -230,7 +230,7 @@ func (s *openSession) copyInto(ctx context.Context, id string, files []docker.Fi
 }
 
 // startPatience is how long the emulator's container may take to become ready (wall time).
-const startPatience = time.Minute
+const startPatience = 3 * time.Minute
 
 func (s *openSession) await(ctx context.Context, token string) error {
 	api := s.backend.docker

@@ -252,7 +252,7 @@ func (c *Cluster) remove(ctx context.Context, o *unstructured.Unstructured) erro
 		return c.explain("delete "+named(o), err)
 	}
 	// Wall time: pods have a grace period.
-	err = wait.PollUntilContextTimeout(ctx, c.poll, 90*time.Second, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, c.poll, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 		_, err := c.resource(o).Get(ctx, o.GetName(), metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, nil

@@ -37,7 +37,7 @@ func TestClusterThatWasThereAlready(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "${POSTGRES}", postgrestest.InDocker(t))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.wiemu(t, "cluster", "install", "--image", "wiemu:local", "-f", file)
+	c.wiemu(t, "cluster", "install", "--timeout", "5m", "--image", "wiemu:local", "-f", file)
 	c.wiemu(t, "cluster", "apply", "-f", filepath.FromSlash("../../docs/examples/radixconfig.yaml"), "--env", "dev")
 	var read struct {
 		OK    bool
@@ -188,7 +188,7 @@ func (c *plain) kubectl(t *testing.T, arguments ...string) string {
 func (c *plain) answer(t *testing.T, namespace, of string, into any) {
 	t.Helper()
 	var text string
-	for range 240 {
+	for range 600 {
 		cmd := exec.Command(filepath.Join(c.bin, "kubectl"), "logs", "-n", namespace, of)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 		out, err := cmd.Output()

@@ -120,7 +120,7 @@ func Join(client, server net.Conn, cut func(net.Conn)) {
 }
 
 // handshakeTimeout is how long, in wall time, a client may take for its part of a TLS handshake.
-const handshakeTimeout = 10 * time.Second
+const handshakeTimeout = time.Minute
 
 // StartTLS does the server's part of a TLS handshake over conn: the Connection itself, or
 // what wraps it, as TDS 7 wraps handshakes in packets of its own. The certificate is that of the

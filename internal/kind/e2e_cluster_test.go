@@ -403,7 +403,7 @@ func (c *cluster) tryToken(t *testing.T) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings.Timeout = 10 * time.Second
+	settings.Timeout = time.Minute
 	api, err := dynamic.NewForConfig(settings)
 	if err != nil {
 		t.Fatal(err)

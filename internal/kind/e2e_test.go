@@ -337,7 +337,7 @@ func refusesUnpublishedKey(t *testing.T, c *cluster) {
 	}
 	c.grants(t, before, 0)
 	c.wiemu(t, "fault", "clear", "--all", "--kind", c.name)
-	c.await(t, 2*metadata.DefaultRefetchAfter, "Entra ID finds the key once it is published", func() error { return c.says(t, "shop", "unpublished", `"ok":true`) })
+	c.await(t, 2*metadata.DefaultRefetchAfter+testPatience, "Entra ID finds the key once it is published", func() error { return c.says(t, "shop", "unpublished", `"ok":true`) })
 	c.kubectl(t, "delete", "pod", "-n", "shop", "unpublished", "--now")
 }
 
@@ -346,7 +346,7 @@ func restartsEmulator(t *testing.T, c *cluster) {
 	keys, old := c.keys(t), c.token(t)
 	began := time.Now()
 	c.node(t, "systemctl", "kill", "--signal", "KILL", "wiemu")
-	c.await(t, 30*time.Second, "a token is signed again", func() error { _, err := c.tryToken(t); return err })
+	c.await(t, testPatience, "a token is signed again", func() error { _, err := c.tryToken(t); return err })
 	c.figure("emulator killed, until a token is signed again", "%.1f s", time.Since(began).Seconds())
 	c.await(t, testPatience, "the control endpoint answers", func() error { _, err := c.try(t, "wiemu", "keys", "--kind", c.name); return err })
 	if again := c.keys(t); !slices.Equal(keys, again) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wiemu/wiemu/internal/azwi"
 	"github.com/wiemu/wiemu/internal/backend"
+	"github.com/wiemu/wiemu/internal/cluster"
 	"github.com/wiemu/wiemu/internal/docker/dockercli"
 	"github.com/wiemu/wiemu/internal/nodeservice"
 )
@@ -180,8 +181,15 @@ func (p *pod) watch(ctx context.Context) {
 	stopped, every := p.own.Done(), time.NewTicker(betweenTwoLooks)
 	defer every.Stop()
 	for looks := 1; ; looks++ {
-		now, err := p.look(asking)
-		if err != nil {
+		var now corev1.Pod
+		var refused error
+		err := await(asking, podPatience, func(ctx context.Context) (err error) { // an answer that is lost is not the program's end
+			if now, err = p.look(ctx); cluster.Refused(err) != nil {
+				refused, err = err, nil
+			}
+			return err
+		})
+		if err = errors.Join(err, refused); err != nil {
 			p.Err = fmt.Errorf("look at the pod %s/%s: %w", p.namespace, p.name, err)
 			return
 		}
@@ -218,7 +226,7 @@ func (p *pod) watch(ctx context.Context) {
 // Wall time.
 const (
 	logLooks     = 10 // looks at a running pod until its output is read
-	killPatience = 10 * time.Second
+	killPatience = time.Minute
 )
 
 // unborn returns what a pod was waiting for that was ended before its program began.

@@ -132,8 +132,8 @@ func (r *run) inContainers() bool {
 
 // Wall time.
 const (
-	closing    = 15 * time.Second // to finish answers under way, and to look once more
-	clearingUp = time.Minute      // to remove containers and objects of a cluster besides
+	closing    = time.Minute // to finish answers under way, and to look once more
+	clearingUp = time.Minute // to remove containers and objects of a cluster besides
 )
 
 func (r *run) close(ctx context.Context) error {

@@ -44,9 +44,14 @@ func newLink(conn io.ReadWriteCloser, source Source) *link {
 // follow tells of every setting of the clock and takes part in its advances, until
 // the returned function is called.
 func (l *link) follow(say func(reading) order) (stop func()) {
-	unwatch := l.source.Watch(func(now clock.Setting) { l.set(readingOf(now, l.source.Skews()[clock.Workloads]), say) })
+	unwatch := l.watch(say)
 	leave := l.source.Follow(l)
 	return sync.OnceFunc(func() { leave(); unwatch() })
+}
+
+// watch tells of every setting of the clock, until the returned function is called.
+func (l *link) watch(say func(reading) order) (stop func()) {
+	return l.source.Watch(func(now clock.Setting) { l.set(readingOf(now, l.source.Skews()[clock.Workloads]), say) })
 }
 
 func setOrder(r reading) order { return order{Set: &r} }
@@ -90,8 +95,8 @@ func (l *link) tell(o order) {
 // listen takes what the other end says, until it is gone or has reported.
 func (l *link) listen() {
 	defer close(l.gone)
-	release := func() {}
-	defer func() { release() }()
+	release, leave := func() {}, func() {}
+	defer func() { release(); leave() }()
 	in := json.NewDecoder(l.conn)
 	for {
 		var a answer
@@ -103,6 +108,10 @@ func (l *link) listen() {
 			if release = func() {}; *a.Hold {
 				release = l.source.Hold()
 			}
+		}
+		if a.Joins {
+			leave()
+			leave = l.source.Follow(l)
 		}
 		if a.Failed != nil && l.failed == nil {
 			l.failed = a.Failed

@@ -165,3 +165,34 @@ func TestHoldOfARemoteClock(t *testing.T) {
 		time.Sleep(lookupPoll)
 	}
 }
+
+// A clock is followed from a Remote's first program on, not from its connection.
+func TestARemoteJoinsWithItsFirstProgram(t *testing.T) {
+	lab := clock.Stopped(start)
+	theirs, ours := net.Pipe()
+	served := make(chan struct{})
+	go func() { defer close(served); Serve(theirs, lab) }()
+	remote, err := Connect(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote.Hold()() // which arrives before what comes next
+	if lab.Joined() != 0 || lab.Followed() {
+		t.Error("it is followed by nobody's program")
+	}
+	c := launch(t, lab, remote, Options{}, need(t, "python3"), "-c", "import time; time.sleep(3600); print(int(time.time()))")
+	for lab.Joined() != 1 { // the test's time-out tells that it never does
+		time.Sleep(lookupPoll)
+	}
+	c.advance(2 * time.Hour)
+	if code := c.wait(); code != 0 || strings.TrimSpace(c.output()) != fmt.Sprint(start.Add(time.Hour).Unix()) {
+		t.Errorf("exit code %d: %s %s", code, c.output(), c.said())
+	}
+	if err := remote.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-served
+	if lab.Followed() {
+		t.Error("it is followed by who has gone")
+	}
+}

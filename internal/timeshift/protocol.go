@@ -32,12 +32,13 @@ type startOrder struct {
 	Lead *lead.Options `json:"lead,omitempty"`
 }
 
-// answer is a message of the supervisor.
+// answer is a message of the supervisor, or of a Remote.
 type answer struct {
 	Turn   uint64   `json:"turn,omitempty"`  // that has ended
 	Quiet  bool     `json:"quiet,omitempty"` // no thread of the program has anything to do now
 	Next   int64    `json:"next,omitempty"`  // lab time for which the program waits; 0: none
 	Hold   *bool    `json:"hold,omitempty"`  // asks for lab time to stand, or not to any more
+	Joins  bool     `json:"joins,omitempty"` // of a Remote: from now on somebody follows the clock there
 	Failed *failure `json:"failed,omitempty"`
 	Report *Report  `json:"report,omitempty"`
 

@@ -16,13 +16,13 @@ import (
 )
 
 // Serve sends a clock to a Remote at the other end of a connection, until the connection
-// ends. Both must be on the same machine: they compare times by the kernel's monotonic
+// ends. It takes part in the clock's advances once somebody follows there. Both must be on the same machine: they compare times by the kernel's monotonic
 // clock.
 func Serve(conn io.ReadWriteCloser, source Source) {
 	l := newLink(conn, source)
-	stop := l.follow(setOrder)
+	unwatch := l.watch(setOrder)
 	l.listen()
-	stop()
+	unwatch()
 	_ = conn.Close()
 }
 
@@ -166,10 +166,14 @@ func (r *Remote) Watch(f func(clock.Setting)) (stop func()) {
 
 // Follow gives f its turn whenever the clock has moved, until leave.
 func (r *Remote) Follow(f clock.Follower) (leave func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	entry := &remoteFollower{f}
+	r.mu.Lock()
 	r.followers = append(r.followers, entry)
+	first := len(r.followers) == 1
+	r.mu.Unlock()
+	if first {
+		_ = r.say(answer{Joins: true}) // a lab that has ended has no advances
+	}
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

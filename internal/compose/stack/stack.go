@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -136,7 +137,7 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 
 // joinTime is how long, in wall time, programs may take until they are on the lab clock. One that has not
 // come by then has most likely not started, and its log says why.
-const joinTime = 10 * time.Second
+const joinTime = time.Minute
 
 // inLockstep is what a project has on the lab clock.
 type inLockstep struct {
@@ -249,16 +250,21 @@ func (e *Engine) free(ctx context.Context, project *types.Project) error {
 func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator string, to api.LogConsumer) (exitCode int, err error) {
 	following, stop := context.WithCancel(ctx)
 	defer stop()
-	logs := make(chan error, 1)
+	logs, followed := make(chan error, 1), &lines{to: to, count: map[string]int{}}
 	go func() {
-		logs <- e.compose.Logs(following, project.Name, to, api.LogOptions{Project: project, Services: project.ServiceNames(), Follow: true})
+		logs <- e.compose.Logs(following, project.Name, followed, api.LogOptions{Project: project, Services: project.ServiceNames(), Follow: true})
 	}()
 	exitCode, err = e.wait(ctx, project, emulator)
 	if err == nil { // the last log lines are still to come
-		select {
-		case err := <-logs:
-			return exitCode, err
-		case <-time.After(lastLines):
+		ended := slices.DeleteFunc(project.ServiceNames(), func(name string) bool { return name == emulator })
+		said := &lines{count: map[string]int{}}
+		err = e.compose.Logs(ctx, project.Name, said, api.LogOptions{Project: project, Services: ended})
+		for late := time.Now().Add(lastLines); err == nil && !followed.have(said) && time.Now().Before(late); {
+			select {
+			case err := <-logs:
+				return exitCode, err
+			case <-time.After(10 * time.Millisecond):
+			}
 		}
 	}
 	stop()
@@ -269,7 +275,45 @@ func (e *Engine) Follow(ctx context.Context, project *types.Project, emulator st
 }
 
 // lastLines is how long the logs of ended services may take to arrive (wall time).
-const lastLines = 300 * time.Millisecond
+const lastLines = 10 * time.Second
+
+// lines counts log lines by container, and hands them on unless to is nil.
+type lines struct {
+	to    api.LogConsumer
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (l *lines) Log(name, message string) { l.one(name, message, api.LogConsumer.Log) }
+func (l *lines) Err(name, message string) { l.one(name, message, api.LogConsumer.Err) }
+
+// Status implements api.LogConsumer.
+func (l *lines) Status(name, message string) {
+	if l.to != nil {
+		l.to.Status(name, message)
+	}
+}
+
+func (l *lines) one(name, message string, handOn func(api.LogConsumer, string, string)) {
+	if l.to != nil {
+		handOn(l.to, name, message)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count[name]++
+}
+
+// have reports whether l has as many lines of each container as other, which gets no more.
+func (l *lines) have(other *lines) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, n := range other.count {
+		if l.count[name] < n {
+			return false
+		}
+	}
+	return true
+}
 
 func (e *Engine) wait(ctx context.Context, project *types.Project, but string) (exitCode int, err error) {
 	containers, err := e.compose.Ps(ctx, project.Name, api.PsOptions{All: true, Project: project})

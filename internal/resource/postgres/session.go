@@ -28,6 +28,10 @@ import (
 // Source: PostgreSQL's authentication_timeout.
 const loginTimeout = time.Minute
 
+// tokenTimeout is how long, in wall time, a client may take for its password, for which it may start a runtime
+// and ask Entra ID first.
+const tokenTimeout = 3 * time.Minute
+
 // session is one connection of a client.
 type session struct {
 	servers *Servers
@@ -145,6 +149,7 @@ func (s *session) askPassword() (err error) {
 	if err := s.send(append(ask, &pgproto3.AuthenticationCleartextPassword{})...); err != nil {
 		return err
 	}
+	_ = s.client.SetDeadline(time.Now().Add(tokenTimeout)) // of a connection that is gone: the read says so
 	s.call.Token, err = readPassword(s.conn)
 	if found, ok := isMalformed(err); ok {
 		s.refuse("08P01", found, "", "")

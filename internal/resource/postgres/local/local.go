@@ -34,8 +34,8 @@ var ErrMissing = errors.New("find PostgreSQL")
 
 // Wall time, as all of this is about a child process.
 const (
-	startTime = 30 * time.Second // how long PostgreSQL may take until it answers
-	endTime   = 5 * time.Second  // and until it has ended
+	startTime = 2 * time.Minute // how long PostgreSQL may take until it answers
+	endTime   = 5 * time.Second // and until it has ended
 	pause     = 5 * time.Millisecond
 )
 

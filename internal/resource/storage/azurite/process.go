@@ -19,8 +19,8 @@ import (
 
 // Wall time, as all of this is about a child process.
 const (
-	startTime = 60 * time.Second // how long Azurite may take until it listens
-	endTime   = 5 * time.Second  // and until it has ended
+	startTime = 3 * time.Minute // how long Azurite may take until it listens
+	endTime   = 5 * time.Second // and until it has ended
 )
 
 const howToInstall = "npm install -g azurite installs it (3.36 and later need Node 22, azurite@3.35 runs on Node 20); storage: {command: [node, PATH/azurite.js]} in wiemu.yaml says where it is; without storage: {backend: azurite}, blobs and queues need nothing"

@@ -45,7 +45,7 @@ func main() {
 func open(address string, t *tokens) *program {
 	return &program{redis.NewClient(&redis.Options{
 		Addr: address, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		StreamingCredentialsProvider: t, PoolSize: 1, ConnMaxIdleTime: -1,
+		StreamingCredentialsProvider: t, PoolSize: 1, ConnMaxIdleTime: -1, DialTimeout: time.Minute, ReadTimeout: time.Minute,
 	}), t}
 }
 

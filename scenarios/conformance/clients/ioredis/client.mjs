@@ -17,7 +17,7 @@ async function login() {
 async function connect(host, port, { kept = false } = {}) {
   const first = await login();
   const client = new Redis({
-    host, port, username: first.username, password: first.password, tls: {}, lazyConnect: true,
+    host, port, username: first.username, password: first.password, tls: {}, lazyConnect: true, connectTimeout: 60_000,
     retryStrategy: kept ? () => 1000 : () => null, maxRetriesPerRequest: 1,
   });
   let last;

@@ -14,7 +14,7 @@ async function connect(url, RESP) {
     scopes: REDIS_SCOPE_DEFAULT,
     tokenManagerConfig: { expirationRefreshRatio: 0.8 },
   });
-  const client = createClient({ url, RESP, credentialsProvider, socket: { reconnectStrategy: false } });
+  const client = createClient({ url, RESP, credentialsProvider, socket: { reconnectStrategy: false, connectTimeout: 60_000 } });
   client.on("error", (error) => console.error(error));
   await client.connect();
   return client;

@@ -25,7 +25,7 @@ async function open(database) {
   const connection = new Connection({
     server: "orders.database.windows.net",
     authentication: await authentication(),
-    options: { database, encrypt },
+    options: { database, encrypt, connectTimeout: 180_000, requestTimeout: 180_000, cancelTimeout: 60_000 },
   });
   await new Promise((done, failed) => connection.connect((error) => (error ? failed(error) : done())));
   return connection;
