@@ -16,8 +16,8 @@ import (
 )
 
 // Serve sends a clock to a Remote at the other end of a connection, until the connection
-// ends. It takes part in the clock's advances once somebody follows there. Both must be on the same machine: they compare times by the kernel's monotonic
-// clock.
+// ends, and takes part in its advances once somebody follows the Remote. Both must be on the
+// same machine: they compare times by the kernel's monotonic clock.
 func Serve(conn io.ReadWriteCloser, source Source) {
 	l := newLink(conn, source)
 	unwatch := l.watch(setOrder)

@@ -135,15 +135,19 @@ func (e *Engine) Up(ctx context.Context, project *types.Project) (err error) {
 	return err
 }
 
-// joinTime is how long, in wall time, programs may take until they are on the lab clock. One that has not
-// come by then has most likely not started, and its log says why.
-const joinTime = time.Minute
+// How long, in wall time, programs may take until they are on the lab clock, and the emulator until it says so. A
+// program that has not come by then has most likely not started, and its log says why; an emulator may be
+// out of reach, on a Docker of another machine.
+const (
+	joinTime   = time.Minute
+	answerTime = 5 * time.Second
+)
 
 // inLockstep is what a project has on the lab clock.
 type inLockstep struct {
 	containers map[string]bool // of its services in lockstep, those that run, by id
 	joined     int             // programs, so far
-	token      string          // of the emulator: each has its own
+	token      string          // of the emulator: each has its own; "": none answers
 }
 
 // inLockstep asks Docker and the emulator; what does not answer has nothing.
@@ -164,8 +168,9 @@ func (e *Engine) inLockstep(ctx context.Context, project *types.Project) inLocks
 		}
 	}
 	if lab, err := Control(ctx, e.Client(), project.Name); err == nil {
-		status, _ := lab.Status(ctx)
-		found.joined, found.token = status.Joined, lab.Token
+		if status, err := lab.Status(ctx); err == nil {
+			found.joined, found.token = status.Joined, lab.Token
+		}
 	}
 	return found
 }
@@ -173,8 +178,11 @@ func (e *Engine) inLockstep(ctx context.Context, project *types.Project) inLocks
 // awaitLockstep waits until the containers that were not there before are on the lab clock: an advance takes
 // along only those that are.
 func (e *Engine) awaitLockstep(ctx context.Context, project *types.Project, before inLockstep) {
-	for end := time.Now().Add(joinTime); ctx.Err() == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < joinTime; time.Sleep(20 * time.Millisecond) {
 		now := e.inLockstep(ctx, project)
+		if now.token == "" && time.Since(began) > answerTime {
+			return
+		}
 		maps.DeleteFunc(now.containers, func(id string, _ bool) bool { return before.containers[id] })
 		if now.token == before.token {
 			now.joined -= before.joined
