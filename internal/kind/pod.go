@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -184,7 +185,8 @@ func (p *pod) watch(ctx context.Context) {
 		var now corev1.Pod
 		var refused error
 		err := await(asking, podPatience, func(ctx context.Context) (err error) { // an answer that is lost is not the program's end
-			if now, err = p.look(ctx); cluster.Refused(err) != nil {
+			now, err = p.look(ctx)
+			if r := cluster.Refused(err); r != nil && r.Code < http.StatusInternalServerError {
 				refused, err = err, nil
 			}
 			return err
